@@ -1,0 +1,246 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Algorithm names a kind of key in the API's words.
+type Algorithm string
+
+// The algorithms that keys are generated for.
+const (
+	RSA     Algorithm = "RSA"
+	ECDSA   Algorithm = "ECDSA"
+	Ed25519 Algorithm = "Ed25519"
+)
+
+// Encoding names a PEM format of private keys in the API's words.
+type Encoding string
+
+const (
+	// PKCS1 is "RSA PRIVATE KEY" (RFC 8017) and, for ECDSA, "EC PRIVATE KEY"
+	// (SEC 1, RFC 5915).
+	PKCS1 Encoding = "PKCS1"
+	// PKCS8 is "PRIVATE KEY" (RFC 5958).
+	PKCS8 Encoding = "PKCS8"
+)
+
+const (
+	blockPKCS1     = "RSA PRIVATE KEY"
+	blockSEC1      = "EC PRIVATE KEY"
+	blockPKCS8     = "PRIVATE KEY"
+	blockEncrypted = "ENCRYPTED PRIVATE KEY"
+	blockECParams  = "EC PARAMETERS"
+)
+
+const (
+	minRSABits     = 2048
+	maxRSABits     = 8192
+	defaultECBits  = 256
+	defaultRSABits = 2048
+	// maxVerifyBits bounds the work that a foreign RSA key can cause: the time
+	// of a verification grows with the square of the size.
+	maxVerifyBits = 16384
+)
+
+// KeySpec says what kind of key a certificate needs. The zero value is RSA of
+// 2048 bits.
+type KeySpec struct {
+	// Algorithm may be empty for RSA.
+	Algorithm Algorithm
+	// Size is in bits; 0 means 2048 for RSA and 256 for ECDSA. Ed25519 ignores
+	// it.
+	Size int
+}
+
+// WithDefaults returns s with both fields set; an algorithm without sizes has
+// size 0. Unknown algorithms come back as they are.
+func (s KeySpec) WithDefaults() KeySpec {
+	switch s.Algorithm {
+	case "", RSA:
+		return KeySpec{Algorithm: RSA, Size: orDefault(s.Size, defaultRSABits)}
+	case ECDSA:
+		return KeySpec{Algorithm: ECDSA, Size: orDefault(s.Size, defaultECBits)}
+	case Ed25519:
+		return KeySpec{Algorithm: Ed25519}
+	default:
+		return s
+	}
+}
+
+// Validate says why no key can be made for s, or returns nil.
+func (s KeySpec) Validate() error {
+	s = s.WithDefaults()
+	switch s.Algorithm {
+	case RSA:
+		if s.Size < minRSABits || s.Size > maxRSABits {
+			return fmt.Errorf("RSA keys of %d bits are not supported: the size must be between %d and %d", s.Size, minRSABits, maxRSABits)
+		}
+		return nil
+	case ECDSA:
+		if curveOf(s.Size) == nil {
+			return fmt.Errorf("ECDSA keys of %d bits are not supported: the size must be 256, 384 or 521", s.Size)
+		}
+		return nil
+	case Ed25519:
+		return nil
+	default:
+		return fmt.Errorf("key algorithm %q is not supported: it must be RSA, ECDSA or Ed25519", s.Algorithm)
+	}
+}
+
+// SpecOf describes a public key; ok is false for a kind that the API does not
+// have.
+func SpecOf(key crypto.PublicKey) (spec KeySpec, ok bool) {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return KeySpec{Algorithm: RSA, Size: k.N.BitLen()}, true
+	case *ecdsa.PublicKey:
+		return KeySpec{Algorithm: ECDSA, Size: k.Curve.Params().BitSize}, true
+	case ed25519.PublicKey:
+		return KeySpec{Algorithm: Ed25519}, true
+	default:
+		return KeySpec{}, false
+	}
+}
+
+func curveOf(bits int) elliptic.Curve {
+	switch bits {
+	case 256:
+		return elliptic.P256()
+	case 384:
+		return elliptic.P384()
+	case 521:
+		return elliptic.P521()
+	default:
+		return nil
+	}
+}
+
+// GenerateKey makes a private key. An RSA key takes from 0.1 s of a core (2048
+// bits) to half a minute (8192): callers that share a machine go through a
+// KeyPool.
+func GenerateKey(spec KeySpec) (crypto.Signer, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	spec = spec.WithDefaults()
+	switch spec.Algorithm {
+	case ECDSA:
+		return ecdsa.GenerateKey(curveOf(spec.Size), rand.Reader)
+	case Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	default:
+		return rsa.GenerateKey(rand.Reader, spec.Size)
+	}
+}
+
+// EncodeKey returns the PEM of a private key. An empty encoding means PKCS1;
+// Ed25519 keys have no other format than PKCS8 and always get it.
+func EncodeKey(key crypto.Signer, encoding Encoding) ([]byte, error) {
+	if encoding != "" && encoding != PKCS1 && encoding != PKCS8 {
+		return nil, fmt.Errorf("private key encoding %q is not supported: it must be PKCS1 or PKCS8", encoding)
+	}
+	block := &pem.Block{Type: blockPKCS8}
+	var err error
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if encoding != PKCS8 {
+			block.Type, block.Bytes = blockPKCS1, x509.MarshalPKCS1PrivateKey(k)
+			return pem.EncodeToMemory(block), nil
+		}
+	case *ecdsa.PrivateKey:
+		if encoding != PKCS8 {
+			block.Type = blockSEC1
+			if block.Bytes, err = x509.MarshalECPrivateKey(k); err != nil {
+				return nil, fmt.Errorf("encode private key: %w", err)
+			}
+			return pem.EncodeToMemory(block), nil
+		}
+	}
+	if block.Bytes, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+		return nil, fmt.Errorf("encode private key: %w", err)
+	}
+	return pem.EncodeToMemory(block), nil
+}
+
+// ParseKey reads an unencrypted private key from PEM: PKCS #1, SEC 1 (with or
+// without the EC PARAMETERS block that openssl puts first) or PKCS #8. The
+// error is a *DataError.
+func ParseKey(data []byte, limits Limits) (crypto.Signer, error) {
+	block, err := firstBlock(data, limits.privateKey(), func(b *pem.Block) bool { return b.Type == blockECParams })
+	if err != nil {
+		return nil, err
+	}
+	if block.Type == blockEncrypted || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, &DataError{Err: errors.New("private key is encrypted, and no password can be given for it")}
+	}
+	var key any
+	switch block.Type {
+	case blockPKCS1:
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case blockSEC1:
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case blockPKCS8:
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	default:
+		return nil, wrongBlock(block, blockPKCS8)
+	}
+	if err != nil {
+		return nil, dataErrorf("private key in the %q block cannot be decoded: %w", block.Type, err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, dataErrorf("private key of type %T cannot sign", key)
+	}
+	return signer, nil
+}
+
+// PublicKeysEqual says whether both are the same key. Keys of unknown types
+// equal nothing.
+func PublicKeysEqual(a, b crypto.PublicKey) bool {
+	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && comparable.Equal(b)
+}
+
+// KeyDigest identifies a public key: SHA-256 over its SubjectPublicKeyInfo.
+// The zero value stands for no key.
+type KeyDigest [sha256.Size]byte
+
+func (d KeyDigest) String() string { return hex.EncodeToString(d[:]) }
+
+// IsZero says whether d stands for no key.
+func (d KeyDigest) IsZero() bool { return bytes.Equal(d[:], make([]byte, len(d))) }
+
+// DigestOf returns the digest of a public key, or the zero value for a type
+// that X.509 does not know.
+func DigestOf(key crypto.PublicKey) KeyDigest {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return KeyDigest{}
+	}
+	return sha256.Sum256(der)
+}
+
+// verifiable says whether a signature of this key can be checked in bounded
+// time.
+func verifiable(key crypto.PublicKey) bool {
+	if k, ok := key.(*rsa.PublicKey); ok {
+		return k.N.BitLen() <= maxVerifyBits
+	}
+	return true
+}

@@ -1,0 +1,140 @@
+package pki
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+)
+
+// The GeneralName choices of RFC 5280, section 4.2.1.6.
+const (
+	tagEmail = 1
+	tagDNS   = 2
+	tagURI   = 6
+	tagIP    = 7
+)
+
+// names are subject alternative names in normal form, each once, in the
+// order given.
+type names struct {
+	dns, emails []string
+	ips         []netip.Addr
+	uris        []string
+}
+
+func (t Template) names() (names, error) {
+	n := names{dns: unique(t.DNSNames), emails: unique(t.EmailAddresses)}
+	for _, text := range t.IPAddresses {
+		ip, ok := parseIP(text)
+		if !ok {
+			return names{}, fmt.Errorf("%q is not an IP address", text)
+		}
+		n.ips = append(n.ips, ip)
+	}
+	if ip, ok := parseIP(t.CommonName); ok {
+		n.ips = append(n.ips, ip)
+	}
+	n.ips = unique(n.ips)
+	for _, text := range t.URIs {
+		uri, err := url.Parse(text)
+		if err != nil {
+			return names{}, fmt.Errorf("%q is not a URI", text)
+		}
+		n.uris = append(n.uris, uri.String())
+	}
+	n.uris = unique(n.uris)
+	return n, nil
+}
+
+// extension encodes n, or returns nothing if there are no names. The extension
+// is critical if it alone names the subject.
+func (n names) extension(critical bool) ([]pkix.Extension, error) {
+	var general []asn1.RawValue
+	add := func(kind string, tag int, values []string) error {
+		for _, value := range values {
+			if value == "" || !isASCII(value) {
+				return fmt.Errorf("%s %q cannot be encoded: it must be plain ASCII and not empty", kind, value)
+			}
+			general = append(general, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: []byte(value)})
+		}
+		return nil
+	}
+	if err := add("DNS name", tagDNS, n.dns); err != nil {
+		return nil, err
+	}
+	if err := add("email address", tagEmail, n.emails); err != nil {
+		return nil, err
+	}
+	for _, ip := range n.ips {
+		general = append(general, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tagIP, Bytes: ip.AsSlice()})
+	}
+	if err := add("URI", tagURI, n.uris); err != nil {
+		return nil, err
+	}
+	if len(general) == 0 {
+		return nil, nil
+	}
+	value, err := asn1.Marshal(general)
+	if err != nil {
+		return nil, fmt.Errorf("encode subject alternative names: %w", err)
+	}
+	return []pkix.Extension{{Id: oidSubjectAltName, Critical: critical, Value: value}}, nil
+}
+
+// parseIP reads an address without a zone; IPv4 in IPv6 counts as IPv4, as it
+// does in a certificate.
+func parseIP(text string) (netip.Addr, bool) {
+	ip, err := netip.ParseAddr(text)
+	if err != nil || ip.Zone() != "" {
+		return netip.Addr{}, false
+	}
+	return ip.Unmap(), true
+}
+
+func ipTexts(ips []netip.Addr) []string {
+	texts := make([]string, 0, len(ips))
+	for _, ip := range ips {
+		texts = append(texts, ip.String())
+	}
+	return texts
+}
+
+func csrIPs(csr *x509.CertificateRequest) []string {
+	texts := make([]string, 0, len(csr.IPAddresses))
+	for _, ip := range csr.IPAddresses {
+		texts = append(texts, ip.String())
+	}
+	return texts
+}
+
+func uriTexts(uris []*url.URL) []string {
+	texts := make([]string, 0, len(uris))
+	for _, uri := range uris {
+		texts = append(texts, uri.String())
+	}
+	return texts
+}
+
+// unique drops repeated values and keeps the order.
+func unique[T comparable](values []T) []T {
+	kept := make([]T, 0, len(values))
+	for _, v := range values {
+		if !slices.Contains(kept, v) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] > 0x7f {
+			return false
+		}
+	}
+	return true
+}

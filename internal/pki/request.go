@@ -1,0 +1,242 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// DefaultDuration is how long a certificate is valid that asks for nothing.
+const DefaultDuration = 90 * 24 * time.Hour
+
+// Subject is a distinguished name without its common name.
+type Subject struct {
+	Organizations       []string
+	Countries           []string
+	OrganizationalUnits []string
+	Localities          []string
+	Provinces           []string
+	StreetAddresses     []string
+	PostalCodes         []string
+	SerialNumber        string
+}
+
+// Template is what a certificate is to be, in the API's words.
+type Template struct {
+	// CommonName may be an IP address; the request then has it as an IP
+	// address too.
+	CommonName string
+	Subject    Subject
+	DNSNames   []string
+	// IPAddresses are IPv4 or IPv6 addresses without a zone.
+	IPAddresses    []string
+	URIs           []string
+	EmailAddresses []string
+	IsCA           bool
+	// Usages are words of the API; none means DefaultUsages.
+	Usages []string
+	// EncodeUsages puts the usages into the request as extensions.
+	EncodeUsages bool
+	// SignatureAlgorithm is a word of the API such as "ECDSAWithSHA256"; empty
+	// chooses by the key.
+	SignatureAlgorithm string
+	// Duration is the wanted lifetime; 0 means DefaultDuration. A request does
+	// not carry it.
+	Duration time.Duration
+}
+
+var (
+	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidKeyUsage       = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidExtKeyUsage    = asn1.ObjectIdentifier{2, 5, 29, 37}
+)
+
+var signatureAlgorithms = map[string]x509.SignatureAlgorithm{
+	"SHA256WithRSA":   x509.SHA256WithRSA,
+	"SHA384WithRSA":   x509.SHA384WithRSA,
+	"SHA512WithRSA":   x509.SHA512WithRSA,
+	"ECDSAWithSHA256": x509.ECDSAWithSHA256,
+	"ECDSAWithSHA384": x509.ECDSAWithSHA384,
+	"ECDSAWithSHA512": x509.ECDSAWithSHA512,
+	"PureEd25519":     x509.PureEd25519,
+}
+
+// BuildRequest returns the PEM of a PKCS #10 request for t, signed by key. An
+// error means that t cannot be expressed, which does not change by itself.
+func BuildRequest(t Template, key crypto.Signer) ([]byte, error) {
+	names, err := t.names()
+	if err != nil {
+		return nil, err
+	}
+	algorithm, err := t.signatureAlgorithm(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	subject := t.subject()
+	san, err := names.extension(len(subject.ToRDNSequence()) == 0)
+	if err != nil {
+		return nil, err
+	}
+	extensions := san
+	if t.EncodeUsages {
+		usages, err := usageExtensions(t.Usages, t.IsCA)
+		if err != nil {
+			return nil, err
+		}
+		extensions = append(extensions, usages...)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		SignatureAlgorithm: algorithm,
+		Subject:            subject,
+		ExtraExtensions:    extensions,
+	}, key)
+	if err != nil {
+		return nil, fmt.Errorf("create certificate request: %w", err)
+	}
+	// What no signer could read back must not leave this package.
+	if _, err := x509.ParseCertificateRequest(der); err != nil {
+		return nil, fmt.Errorf("create certificate request: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: blockRequest, Bytes: der}), nil
+}
+
+func (t Template) subject() pkix.Name {
+	return pkix.Name{
+		Country:            t.Subject.Countries,
+		Organization:       t.Subject.Organizations,
+		OrganizationalUnit: t.Subject.OrganizationalUnits,
+		Locality:           t.Subject.Localities,
+		Province:           t.Subject.Provinces,
+		StreetAddress:      t.Subject.StreetAddresses,
+		PostalCode:         t.Subject.PostalCodes,
+		SerialNumber:       t.Subject.SerialNumber,
+		CommonName:         t.CommonName,
+	}
+}
+
+func (t Template) signatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
+	if t.SignatureAlgorithm == "" {
+		return SignatureAlgorithm(key)
+	}
+	algorithm, ok := signatureAlgorithms[t.SignatureAlgorithm]
+	if !ok {
+		return 0, fmt.Errorf("signature algorithm %q is not supported", t.SignatureAlgorithm)
+	}
+	return algorithm, nil
+}
+
+// SignatureAlgorithm chooses how a key signs: with a hash of about its own
+// strength.
+func SignatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		switch size := k.N.BitLen(); {
+		case size >= 4096:
+			return x509.SHA512WithRSA, nil
+		case size >= 3072:
+			return x509.SHA384WithRSA, nil
+		default:
+			return x509.SHA256WithRSA, nil
+		}
+	case *ecdsa.PublicKey:
+		switch size := k.Curve.Params().BitSize; {
+		case size > 384:
+			return x509.ECDSAWithSHA512, nil
+		case size > 256:
+			return x509.ECDSAWithSHA384, nil
+		default:
+			return x509.ECDSAWithSHA256, nil
+		}
+	case ed25519.PublicKey:
+		return x509.PureEd25519, nil
+	default:
+		return 0, fmt.Errorf("public keys of type %T are not supported", key)
+	}
+}
+
+// usageExtensions encodes key usage (critical; left out if no bit is set) and
+// extended key usage, RFC 5280, sections 4.2.1.3 and 4.2.1.12.
+func usageExtensions(words []string, isCA bool) ([]pkix.Extension, error) {
+	keyUsage, _, err := ParseUsages(words, isCA)
+	if err != nil {
+		return nil, err
+	}
+	found, err := lookUpUsages(words)
+	if err != nil {
+		return nil, err
+	}
+	var extensions []pkix.Extension
+	if keyUsage != 0 {
+		value, err := asn1.Marshal(keyUsageBits(keyUsage))
+		if err != nil {
+			return nil, fmt.Errorf("encode key usage: %w", err)
+		}
+		extensions = append(extensions, pkix.Extension{Id: oidKeyUsage, Critical: true, Value: value})
+	}
+	var oids []asn1.ObjectIdentifier
+	for _, u := range found {
+		if u.oid != nil && !slices.ContainsFunc(oids, u.oid.Equal) {
+			oids = append(oids, u.oid)
+		}
+	}
+	if len(oids) > 0 {
+		value, err := asn1.Marshal(oids)
+		if err != nil {
+			return nil, fmt.Errorf("encode extended key usage: %w", err)
+		}
+		extensions = append(extensions, pkix.Extension{Id: oidExtKeyUsage, Value: value})
+	}
+	return extensions, nil
+}
+
+// keyUsageBits is the DER form of a named bit list: the first bit is the
+// highest, and trailing zeros are not encoded.
+func keyUsageBits(usage x509.KeyUsage) asn1.BitString {
+	length := bits.Len16(uint16(usage))
+	reversed := bits.Reverse16(uint16(usage))
+	encoded := []byte{byte(reversed >> 8), byte(reversed)}
+	return asn1.BitString{Bytes: encoded[:(length+7)/8], BitLength: length}
+}
+
+// ParseRequest reads one PKCS #10 request from PEM. It does not check the
+// signature: see VerifyRequest. The error is a *DataError.
+func ParseRequest(data []byte, limits Limits) (*x509.CertificateRequest, error) {
+	block, err := firstBlock(data, limits.certificate(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if block.Type != blockRequest && block.Type != blockOldRequest {
+		return nil, wrongBlock(block, blockRequest)
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, dataErrorf("certificate request cannot be decoded: %w", err)
+	}
+	return csr, nil
+}
+
+// VerifyRequest says whether the sender of a request holds its key. The error
+// is a *DataError.
+func VerifyRequest(csr *x509.CertificateRequest) error {
+	if csr.PublicKey == nil {
+		return &DataError{Err: errors.New("certificate request has a public key of an unknown type")}
+	}
+	if !verifiable(csr.PublicKey) {
+		return dataErrorf("certificate request has an RSA key of more than %d bits", maxVerifyBits)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return dataErrorf("certificate request is not signed by its own key: %w", err)
+	}
+	return nil
+}
