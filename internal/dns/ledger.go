@@ -1,0 +1,247 @@
+package dns
+
+import (
+	"sync"
+	"time"
+)
+
+// Lookup is a time during which a CA looked a name up.
+type Lookup struct {
+	// Started is when the challenge was accepted.
+	Started time.Time
+	// Ended is when its result was seen; zero while it is not known.
+	Ended time.Time
+	// Failed tells that the validation failed: the CA's resolvers may
+	// remember that the name does not exist.
+	Failed bool
+}
+
+// LedgerEntry is what Judge has to know about one value besides a Report.
+type LedgerEntry struct {
+	// Lookups are those that the CA made at this name, and failed ones at
+	// other names of the same zone if the zone is signed, in no order.
+	Lookups []Lookup
+	// VisibleSince is since when every server that counts has had the value
+	// without interruption; zero if they do not have it.
+	VisibleSince time.Time
+	// FirstProbe is when the value was looked for first.
+	FirstProbe time.Time
+	// Probes counts the probes, this one included.
+	Probes int
+	// SilentSince holds, by Answer's server and address, since when it has
+	// not answered.
+	SilentSince map[string]time.Time
+}
+
+const (
+	// lookupMemory is how long a Lookup matters: longer than any cached
+	// answer that Judge waits for.
+	lookupMemory = maxNegativeWait + 5*time.Minute
+	// valueMemory is how long a value is remembered that nobody probes.
+	valueMemory = 2 * time.Hour
+	// maxLookups and maxLedger bound the memory of a Ledger.
+	maxLookups = 64
+	maxLedger  = 100_000
+)
+
+// Ledger remembers, per CA and name, when the CA looked the name up, and per
+// value since when it is visible. It is safe for concurrent use; the zero
+// value is ready. It is lost with the process: Restore rebuilds what matters.
+type Ledger struct {
+	mu      sync.Mutex
+	lookups map[nameKey][]Lookup
+	failed  map[nameKey][]Lookup // by zone
+	places  map[nameKey]place
+	values  map[valueKey]*sighting
+	swept   time.Time
+}
+
+// nameKey is a CA's directory URL and a name, absolute and in lower case.
+type nameKey struct{ ca, name string }
+
+type valueKey struct {
+	nameKey
+	value string
+}
+
+// place is what the last Report said about a name: lookups of an alias fill
+// caches for its target, and failed ones in a signed zone for its other names.
+type place struct {
+	final, zone string
+	signed      bool
+	last        time.Time
+}
+
+type sighting struct {
+	visible, first, last time.Time
+	probes               int
+	silent               map[string]time.Time
+}
+
+// Accepted records that a challenge at fqdn was accepted at the CA: from now
+// on it may look the name up.
+func (l *Ledger) Accepted(ca, fqdn string, now time.Time) {
+	l.Restore(ca, fqdn, Lookup{Started: now})
+}
+
+// Concluded records that the result of a validation at fqdn was seen. It ends
+// the oldest open Lookup of that name.
+func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.init(now)
+	look := Lookup{Started: now}
+	for _, key := range l.keys(ca, fqdn) {
+		list := l.lookups[key]
+		for i := range list {
+			if list[i].Ended.IsZero() {
+				look.Started = list[i].Started
+				list = append(list[:i:i], list[i+1:]...)
+				break
+			}
+		}
+		l.lookups[key] = list
+	}
+	look.Ended, look.Failed = now, failed
+	l.add(ca, fqdn, look)
+}
+
+// Restore adds a Lookup of which only a stored Challenge tells.
+func (l *Ledger) Restore(ca, fqdn string, look Lookup) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.init(look.lastMoment())
+	l.add(ca, fqdn, look)
+}
+
+func (l *Ledger) add(ca, fqdn string, look Lookup) {
+	for _, key := range l.keys(ca, fqdn) {
+		l.lookups[key] = appendLookup(l.lookups[key], look)
+	}
+	at := l.places[nameKey{ca, Canonical(fqdn)}]
+	if look.Failed && at.signed {
+		key := nameKey{ca, at.zone}
+		l.failed[key] = appendLookup(l.failed[key], look)
+	}
+}
+
+// keys are the names whose records a lookup of fqdn puts into caches.
+func (l *Ledger) keys(ca, fqdn string) []nameKey {
+	key := nameKey{ca, Canonical(fqdn)}
+	if at := l.places[key]; at.final != "" && at.final != key.name {
+		return []nameKey{key, {ca, at.final}}
+	}
+	return []nameKey{key}
+}
+
+// Observe records what a Probe saw and returns the snapshot for Judge.
+func (l *Ledger) Observe(ca string, r Report, now time.Time) LedgerEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.init(now)
+	key := valueKey{nameKey{ca, Canonical(r.Name)}, r.Value}
+	s := l.values[key]
+	if s == nil {
+		s = &sighting{first: now, silent: map[string]time.Time{}}
+		l.values[key] = s
+	}
+	s.last = now
+	s.probes++
+	l.places[key.nameKey] = place{final: r.Final, zone: r.Zone, signed: r.Signed, last: now}
+	silent := map[string]time.Time{}
+	for _, a := range r.Answers {
+		if !a.silent() {
+			continue
+		}
+		since, ok := s.silent[a.key()]
+		if !ok {
+			since = now
+		}
+		silent[a.key()] = since
+	}
+	s.silent = silent
+	switch {
+	case !agreed(r, silent, now):
+		s.visible = time.Time{}
+	case s.visible.IsZero():
+		s.visible = now
+	}
+	return l.entry(key, r, s)
+}
+
+func (l *Ledger) entry(key valueKey, r Report, s *sighting) LedgerEntry {
+	e := LedgerEntry{VisibleSince: s.visible, FirstProbe: s.first, Probes: s.probes, SilentSince: s.silent}
+	e.Lookups = append(e.Lookups, l.lookups[key.nameKey]...)
+	if r.Final != "" && r.Final != key.name {
+		e.Lookups = append(e.Lookups, l.lookups[nameKey{key.ca, r.Final}]...)
+	}
+	if r.Signed {
+		e.Lookups = append(e.Lookups, l.failed[nameKey{key.ca, r.Zone}]...)
+	}
+	return e
+}
+
+// Forget drops a value that is no longer probed.
+func (l *Ledger) Forget(ca, fqdn, value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.values, valueKey{nameKey{ca, Canonical(fqdn)}, value})
+}
+
+// init makes the maps and drops what no longer matters. It runs once a minute
+// at most.
+func (l *Ledger) init(now time.Time) {
+	if l.lookups == nil {
+		l.lookups, l.failed = map[nameKey][]Lookup{}, map[nameKey][]Lookup{}
+		l.values, l.places = map[valueKey]*sighting{}, map[nameKey]place{}
+		l.swept = now
+	}
+	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places)
+	if now.Sub(l.swept) < time.Minute && size < maxLedger {
+		return
+	}
+	l.swept = now
+	prune(l.lookups, now)
+	prune(l.failed, now)
+	for key, s := range l.values {
+		if now.Sub(s.last) > valueMemory {
+			delete(l.values, key)
+		}
+	}
+	for key, at := range l.places {
+		if now.Sub(at.last) > valueMemory {
+			delete(l.places, key)
+		}
+	}
+}
+
+func prune(m map[nameKey][]Lookup, now time.Time) {
+	for key, list := range m {
+		kept := list[:0]
+		for _, look := range list {
+			if now.Sub(look.lastMoment()) <= lookupMemory {
+				kept = append(kept, look)
+			}
+		}
+		if len(kept) == 0 {
+			delete(m, key)
+		} else {
+			m[key] = kept
+		}
+	}
+}
+
+// appendLookup keeps the newest maxLookups.
+func appendLookup(list []Lookup, look Lookup) []Lookup {
+	if len(list) >= maxLookups {
+		list = append(list[:0:0], list[1:]...)
+	}
+	return append(list, look)
+}
+
+func (l Lookup) lastMoment() time.Time {
+	if l.Ended.After(l.Started) {
+		return l.Ended
+	}
+	return l.Started
+}

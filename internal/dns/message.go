@@ -1,0 +1,148 @@
+package dns
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxNamed is how many servers a message names.
+const maxNamed = 4
+
+// notPropagated says which servers do not have the value, and what they say.
+func notPropagated(r Report) string {
+	var without, with []string
+	for _, a := range r.Answers {
+		switch {
+		case a.Role == RolePrimary, a.Target != "":
+		case a.Has:
+			with = append(with, a.who())
+		default:
+			without = append(without, a.who()+" "+a.says())
+		}
+	}
+	msg := fmt.Sprintf("DNS record for %q not yet propagated", displayName(r.Name))
+	if r.Final != r.Name {
+		msg += fmt.Sprintf(" (an alias of %s)", r.Final)
+	}
+	parts := few(without)
+	if len(with) > 0 {
+		parts = append(parts, have(with))
+	}
+	if note := r.primaryNote(len(with) > 0); note != "" {
+		parts = append(parts, note)
+	}
+	if len(parts) == 0 {
+		return msg
+	}
+	return msg + ": " + strings.Join(parts, "; ")
+}
+
+// primaryNote tells about the server that was updated, if only it has the value
+// or if it has lost it.
+func (r Report) primaryNote(others bool) string {
+	for _, a := range r.Answers {
+		switch {
+		case a.Role != RolePrimary || a.Failure != NoFailure:
+		case a.Has && !others:
+			return "the update server " + a.Server + " has it"
+		case !a.Has && a.Authoritative:
+			return "the update server " + a.Server + " " + a.says()
+		}
+	}
+	return ""
+}
+
+// mayBeCached is the message while older answers run out.
+func mayBeCached(r Report) string {
+	return fmt.Sprintf("DNS record for %q is on every name server of %s; waiting until no resolver of the CA can have an older answer in its cache",
+		displayName(r.Name), zoneText(r.Zone))
+}
+
+// leftOut names the servers on which nobody waits.
+func leftOut(r Report) string {
+	var out []string
+	for _, a := range r.Answers {
+		if a.Role != RolePrimary && !a.Has && a.Target == "" {
+			out = append(out, a.who()+" "+a.says())
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "left out: " + strings.Join(few(out), "; ")
+}
+
+func zoneText(zone string) string {
+	if zone == "" {
+		return "the zone"
+	}
+	return zone
+}
+
+// few sorts, and cuts after maxNamed.
+func few(list []string) []string {
+	slices.Sort(list)
+	list = slices.Compact(list)
+	if len(list) <= maxNamed {
+		return list
+	}
+	return append(list[:maxNamed:maxNamed], fmt.Sprintf("and %d more", len(list)-maxNamed))
+}
+
+func have(list []string) string {
+	slices.Sort(list)
+	list = slices.Compact(list)
+	switch {
+	case len(list) == 1:
+		return list[0] + " has it"
+	case len(list) <= maxNamed:
+		return strings.Join(list, ", ") + " have it"
+	default:
+		return fmt.Sprintf("%d others have it", len(list))
+	}
+}
+
+// who names a server and the address that was asked.
+func (a Answer) who() string {
+	if !a.Addr.IsValid() || a.Server == a.Addr.String() {
+		return a.Server
+	}
+	if a.Addr.Port() == 53 {
+		return fmt.Sprintf("%s (%s)", a.Server, a.Addr.Addr())
+	}
+	return fmt.Sprintf("%s (%s)", a.Server, a.Addr)
+}
+
+// says puts an answer without the value into words.
+func (a Answer) says() string {
+	switch a.Failure {
+	case NoFailure:
+	case NoRoute:
+		return "cannot be reached from here (no route)"
+	case Timeout:
+		return "does not answer"
+	case ConnectionRefused:
+		return "refuses connections"
+	case Malformed:
+		return "sends a malformed answer"
+	case NoAddress:
+		return "has no address"
+	case Unresolved:
+		return "has an address that cannot be looked up"
+	default:
+		return "cannot be asked"
+	}
+	switch {
+	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":
+		return "answers " + a.Rcode
+	case a.lame():
+		return "answers " + a.Rcode + " without authority for the zone"
+	case a.Rcode == "NXDOMAIN":
+		return "answers NXDOMAIN"
+	case a.Values > 0:
+		return "has other values only"
+	default:
+		return "has no TXT record there"
+	}
+}

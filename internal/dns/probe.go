@@ -1,0 +1,311 @@
+package dns
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+const (
+	// maxReferrals bounds the zone cuts that are followed below the first zone.
+	maxReferrals = 8
+	// maxTargets bounds different CNAME targets that servers of one zone give.
+	maxTargets = 4
+)
+
+// Hints help a Probe. The zero value is no help.
+type Hints struct {
+	// Zone is where the provider wrote the record. If resolvers agree that it
+	// is a zone above the name, no other name is looked up to find it.
+	Zone string
+	// Extra servers are asked for the value at the challenge name too.
+	Extra []Extra
+}
+
+// Probe asks who has value as a TXT record at fqdn, and returns what each
+// server answered. Aliases are followed. It fails only if it cannot find out
+// whom to ask; servers that give no answer are part of the Report. Its
+// questions take at most a few timeouts; it never waits in between.
+func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode Mode, hints ...Hints) (Report, error) {
+	if !validName(fqdn) {
+		return Report{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
+	}
+	p := prober{Resolver: r, value: value}
+	p.report = Report{Name: Canonical(fqdn), Final: Canonical(fqdn), Value: value, Mode: mode}
+	var hint Hints
+	if len(hints) > 0 {
+		hint = hints[0]
+	}
+	if mode == RecursiveOnly {
+		p.recursive(ctx)
+	} else if err := p.authoritative(ctx, hint.Zone); err != nil {
+		return Report{}, err
+	}
+	p.extra(ctx, hint.Extra)
+	slices.SortFunc(p.report.Answers, compareAnswers)
+	return p.report, nil
+}
+
+// prober carries one Probe's findings.
+type prober struct {
+	*Resolver
+	value  string
+	report Report
+}
+
+// recursive asks every configured resolver.
+func (p *prober) recursive(ctx context.Context) {
+	asks := make([]ask, 0, len(p.servers))
+	for _, s := range p.servers {
+		addr, _ := netip.ParseAddrPort(s)
+		asks = append(asks, ask{Answer: Answer{Server: s, Addr: addr, Role: RoleRecursive, Name: p.report.Name}, recurse: true})
+	}
+	for _, got := range p.askAll(ctx, asks) {
+		p.report.NegativeTTL = max(p.report.NegativeTTL, got.NegativeTTL)
+		p.report.Answers = append(p.report.Answers, got.Answer)
+	}
+}
+
+func (p *prober) extra(ctx context.Context, extra []Extra) {
+	var asks []ask
+	for _, e := range extra {
+		addr, _ := netip.ParseAddrPort(e.Address)
+		asks = append(asks, ask{Answer: Answer{Server: e.Address, Addr: addr, Role: e.Role, Name: p.report.Final, Zone: p.report.Zone}})
+	}
+	for _, got := range p.askAll(ctx, asks) {
+		p.report.Answers = append(p.report.Answers, got.Answer)
+	}
+}
+
+// authoritative asks the servers of the challenge name's zone, and of those of
+// the aliases there.
+func (p *prober) authoritative(ctx context.Context, hint string) error {
+	names := []string{p.report.Name}
+	seen := map[string]bool{p.report.Name: true}
+	for hop := 0; hop < len(names); hop++ {
+		targets, err := p.hop(ctx, names[hop], hint)
+		if err != nil {
+			return err
+		}
+		hint = ""
+		for _, target := range targets {
+			if seen[target] {
+				return aliasLoop(target, p.report.Name)
+			}
+			if len(names) > maxAliases {
+				return aliasLoop(target, p.report.Name)
+			}
+			seen[target] = true
+			names = append(names, target)
+		}
+	}
+	return nil
+}
+
+// hop asks all servers of one name and returns the aliases that they have.
+func (p *prober) hop(ctx context.Context, name, hint string) ([]string, error) {
+	where, err := p.enclosing(ctx, name, hint)
+	if err != nil {
+		return nil, err
+	}
+	set, err := p.serversOf(ctx, where.zone, nil)
+	if err != nil {
+		return nil, err
+	}
+	answers, referral := p.askZone(ctx, set, name)
+	for range maxReferrals {
+		if referral == nil {
+			break
+		}
+		deeper, err := p.serversOf(ctx, referral.zone, referral)
+		if err != nil {
+			return nil, err
+		}
+		set, where = deeper, cut{zone: deeper.zone}
+		answers, referral = p.askZone(ctx, set, name)
+	}
+	if referral != nil {
+		return nil, noServers(set.zone, nil)
+	}
+	p.askLame(ctx, answers)
+	p.report.Final, p.report.Zone, p.report.Signed = name, set.zone, set.signed
+	p.report.NegativeTTL = where.negativeTTL
+	var targets []string
+	for _, got := range answers {
+		p.report.NegativeTTL = max(p.report.NegativeTTL, got.NegativeTTL)
+		p.report.Answers = append(p.report.Answers, got.Answer)
+		if got.Target != "" && !slices.Contains(targets, got.Target) && len(targets) < maxTargets {
+			targets = append(targets, got.Target)
+		}
+	}
+	slices.Sort(targets)
+	return targets, nil
+}
+
+// enclosing finds the zone above a name without a question about the name.
+func (p *prober) enclosing(ctx context.Context, name, hint string) (cut, error) {
+	if hint != "" && validName(hint) && mdns.IsSubDomain(Canonical(hint), name) && !sameName(hint, name) {
+		c, err := p.findCut(ctx, hint)
+		if err == nil && c.zone == Canonical(hint) {
+			return c, nil
+		}
+	}
+	return p.findCut(ctx, parentOf(name))
+}
+
+// askZone asks all servers of a zone. If any of them refers to a zone further
+// down, that referral is returned, and the answers do not matter.
+func (p *prober) askZone(ctx context.Context, set serverSet, name string) ([]asked, *nsSet) {
+	var (
+		asks []ask
+		out  []asked
+	)
+	for _, s := range set.servers {
+		base := Answer{Server: s.name, Role: s.role(), Zone: set.zone, Name: name, Failure: s.failure}
+		if len(s.addrs) == 0 {
+			out = append(out, asked{Answer: base})
+		}
+		for _, addr := range s.addrs {
+			base.Addr = netip.AddrPortFrom(addr, uint16(p.port))
+			asks = append(asks, ask{Answer: base})
+		}
+	}
+	out = append(out, p.askAll(ctx, asks)...)
+	for _, got := range out {
+		if got.referral != nil && len(got.referral.names) > 0 {
+			return nil, got.referral
+		}
+	}
+	return out, nil
+}
+
+// askLame asks once more, as resolvers, the servers that answer without
+// authority: where port 53 is intercepted on its way out of a cluster, a
+// resolver answers in the place of every name server. It waits until the
+// authoritative ones have the value, so that no resolver is asked too soon.
+func (p *prober) askLame(ctx context.Context, answers []asked) {
+	var (
+		asks  []ask
+		index []int
+	)
+	for i, got := range answers {
+		switch {
+		case got.Failure != NoFailure || got.Has || got.Target != "":
+		case got.Authoritative && got.lame():
+		case got.Authoritative:
+			return
+		default:
+			again := got.Answer
+			again.Rcode, again.Values, again.TTL = "", 0, 0
+			asks, index = append(asks, ask{Answer: again, recurse: true}), append(index, i)
+		}
+	}
+	for i, got := range p.askAll(ctx, asks) {
+		if got.Has {
+			answers[index[i]] = got
+		}
+	}
+}
+
+// ask is a question to one address, asked what came of it.
+type ask struct {
+	Answer
+	recurse bool
+}
+
+type asked struct {
+	Answer
+	referral *nsSet
+}
+
+// askAll asks in parallel and keeps the order.
+func (p *prober) askAll(ctx context.Context, asks []ask) []asked {
+	out := make([]asked, len(asks))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, p.parallel)
+	for i, a := range asks {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			out[i] = p.askOne(ctx, a)
+		})
+	}
+	group.Wait()
+	return out
+}
+
+func (p *prober) askOne(ctx context.Context, a ask) asked {
+	address := a.Server
+	if a.Addr.IsValid() {
+		address = a.Addr.String()
+	}
+	start := p.clock.Now()
+	m, err := p.transport.ask(ctx, address, query(a.Name, mdns.TypeTXT, a.recurse, false))
+	got := asked{Answer: a.Answer}
+	if err == nil {
+		got = classify(m, a.Answer, p.value)
+	}
+	got.Failure, got.Duration = FailureOf(err), p.clock.Since(start)
+	if a.recurse {
+		got.referral = nil
+	}
+	return got
+}
+
+// classify reads what a server says about a.Name.
+func classify(m *mdns.Msg, a Answer, value string) asked {
+	a.Rcode, a.Authoritative = rcodeText(m.Rcode), m.Authoritative
+	if soa := soaOf(m.Ns); soa != nil {
+		a.NegativeTTL, a.Serial = negativeTTL(soa), soa.Serial
+	}
+	end := a.Name
+	if target, ok := aliasOf(m, end); ok {
+		// A resolver follows aliases itself; the servers of a zone are asked
+		// only about their own names.
+		if a.Role != RoleRecursive && a.Role != RolePrimary {
+			a.Target = target
+			return asked{Answer: a}
+		}
+		end = lastAlias(m, end)
+	}
+	for _, rr := range m.Answer {
+		txt, ok := rr.(*mdns.TXT)
+		if !ok || !sameName(txt.Hdr.Name, end) {
+			continue
+		}
+		if ttl := seconds(txt.Hdr.Ttl); a.Values == 0 || ttl < a.TTL {
+			a.TTL = ttl
+		}
+		a.Values++
+		a.Has = a.Has || strings.Join(txt.Txt, "") == value
+	}
+	return asked{Answer: a, referral: referralIn(m, a.Zone, a.Name)}
+}
+
+// lastAlias follows the CNAME records within one message.
+func lastAlias(m *mdns.Msg, name string) string {
+	for range maxAliases {
+		target, ok := aliasOf(m, name)
+		if !ok {
+			return name
+		}
+		name = target
+	}
+	return name
+}
+
+func compareAnswers(a, b Answer) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Server, b.Server); c != 0 {
+		return c
+	}
+	return a.Addr.Compare(b.Addr)
+}

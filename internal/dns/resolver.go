@@ -1,0 +1,205 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	mdns "github.com/miekg/dns"
+	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// Config says whom a Resolver asks. Only Servers is required.
+type Config struct {
+	// Servers are recursive resolvers, each host:port; SystemServers gives the
+	// machine's own. They are asked in this order, the next one on an error.
+	Servers []string
+	// Timeout bounds each attempt of each query; 0 is DefaultTimeout.
+	Timeout time.Duration
+	// Port is where authoritative servers listen; 0 is 53. For tests.
+	Port int
+	// Parallel is how many servers a Probe asks at once; 0 is 16.
+	Parallel int
+	// ParentBudget bounds the search for a zone's delegation at its parent,
+	// which is only a second source for the set of servers; 0 is 2 s.
+	ParentBudget time.Duration
+	// Clock dates cached answers; nil is the system's.
+	Clock clock.PassiveClock
+	// Dial replaces the system's dialler, for tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Resolver asks recursive resolvers and authoritative servers. It is safe for
+// concurrent use and remembers zone cuts and server sets for up to a minute.
+type Resolver struct {
+	servers   []string
+	transport Transport
+	port      int
+	parallel  int
+	parent    time.Duration
+	clock     clock.PassiveClock
+	cuts      *cache[cut]
+	sets      *cache[serverSet]
+}
+
+const (
+	cacheSize   = 4096
+	maxCacheTTL = time.Minute
+)
+
+// NewResolver checks the servers. An address without a port, or a DNS over
+// HTTPS URL, is a User fault.
+func NewResolver(c Config) (*Resolver, error) {
+	if len(c.Servers) == 0 {
+		return nil, fault.New(fault.User, "InvalidNameserver", "no recursive name server is configured")
+	}
+	for _, s := range c.Servers {
+		if err := checkServer(s); err != nil {
+			return nil, err
+		}
+	}
+	r := &Resolver{
+		servers:   append([]string(nil), c.Servers...),
+		transport: Transport{Timeout: c.Timeout, Dial: c.Dial},
+		port:      c.Port,
+		parallel:  c.Parallel,
+		parent:    c.ParentBudget,
+		clock:     c.Clock,
+	}
+	if r.port == 0 {
+		r.port = 53
+	}
+	if r.parallel <= 0 {
+		r.parallel = 16
+	}
+	if r.parent <= 0 {
+		r.parent = 2 * time.Second
+	}
+	if r.clock == nil {
+		r.clock = clock.RealClock{}
+	}
+	r.cuts, r.sets = newCache[cut](r.clock, cacheSize), newCache[serverSet](r.clock, cacheSize)
+	return r, nil
+}
+
+func checkServer(server string) error {
+	if strings.HasPrefix(server, "https://") {
+		return fault.New(fault.User, "UnsupportedNameserver",
+			"name server %q: DNS over HTTPS is not built yet; give the address of a resolver as host:port", server)
+	}
+	host, port, err := net.SplitHostPort(server)
+	if err != nil || host == "" {
+		return fault.New(fault.User, "InvalidNameserver", "name server %q is not of the form host:port", server).Because(err)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fault.New(fault.User, "InvalidNameserver", "name server %q has no valid port", server).Because(err)
+	}
+	return nil
+}
+
+// Servers returns the recursive resolvers in the order in which they are asked.
+func (r *Resolver) Servers() []string { return append([]string(nil), r.servers...) }
+
+// recurse asks the recursive resolvers in turn until one answers with NOERROR
+// or NXDOMAIN, and says which one it was. If none does, the last answer with
+// another RCODE is returned, or the last error.
+func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdns.Msg, string, error) {
+	var (
+		other  *mdns.Msg
+		server string
+		errs   []error
+	)
+	for _, s := range r.servers {
+		m, err := r.transport.ask(ctx, s, query(name, qtype, true, false))
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", s, err))
+		case m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError:
+			return m, s, nil
+		default:
+			other, server = m, s
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if other != nil {
+		return other, server, nil
+	}
+	return nil, "", unanswered(r.servers, errors.Join(errs...))
+}
+
+// unanswered is the fault for a question to which no resolver replied.
+func unanswered(servers []string, err error) error {
+	return fault.New(fault.Transient, "NoAnswer", "no answer from the recursive name servers %v", servers).Because(err)
+}
+
+// addresses looks a server's name up: all of A and AAAA. It fails only if
+// neither could be looked up; a name without addresses gives none.
+func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	type result struct {
+		addrs []netip.Addr
+		err   error
+	}
+	look := func(qtype uint16) result {
+		m, _, err := r.recurse(ctx, name, qtype)
+		if err != nil {
+			return result{err: err}
+		}
+		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
+			return result{err: fmt.Errorf("%s for the address of %s", rcodeText(m.Rcode), name)}
+		}
+		return result{addrs: addrsIn(m.Answer)}
+	}
+	six := make(chan result, 1)
+	go func() { six <- look(mdns.TypeAAAA) }()
+	a := look(mdns.TypeA)
+	b := <-six
+	if a.err != nil && b.err != nil {
+		return nil, a.err
+	}
+	if found := append(a.addrs, b.addrs...); len(found) > 0 {
+		return found, nil
+	}
+	// Half an answer is no proof that there is no address.
+	return nil, errors.Join(a.err, b.err)
+}
+
+// addrsIn collects the addresses among records, whatever their owner: in an
+// answer to an address question they stand at the end of its CNAME chain.
+func addrsIn(rrs []mdns.RR) []netip.Addr {
+	var out []netip.Addr
+	for _, rr := range rrs {
+		if addr, ok := addrOf(rr); ok {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+func addrOf(rr mdns.RR) (netip.Addr, bool) {
+	var ip net.IP
+	switch rr := rr.(type) {
+	case *mdns.A:
+		ip = rr.A
+	case *mdns.AAAA:
+		ip = rr.AAAA
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	return addr.Unmap(), ok
+}
+
+// rcodeText names an RCODE as dig does.
+func rcodeText(rcode int) string {
+	if s, ok := mdns.RcodeToString[rcode]; ok {
+		return s
+	}
+	return "RCODE " + strconv.Itoa(rcode)
+}

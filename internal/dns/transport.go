@@ -1,0 +1,182 @@
+package dns
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	mdns "github.com/miekg/dns"
+)
+
+const (
+	// ednsSize is the UDP payload that we offer (DNS flag day 2020): it fits
+	// into one packet on any path that carries IPv6.
+	ednsSize = 1232
+	// maxMessage is the largest DNS message there is (RFC 1035 section 4.2.2).
+	maxMessage = 65535
+	// strayReplies bounds how many datagrams that do not belong to a query are
+	// read before it counts as failed.
+	strayReplies = 64
+)
+
+// DefaultTimeout bounds one attempt of one query: UDP and TCP each have it.
+const DefaultTimeout = 2 * time.Second
+
+// ErrTruncated says that an answer did not fit into a datagram.
+var ErrTruncated = errors.New("truncated answer")
+
+// errStray says that only foreign datagrams arrived.
+var errStray = errors.New("no answer among the datagrams that arrived")
+
+// Transport carries packed DNS messages. The zero value works.
+type Transport struct {
+	// Timeout bounds one attempt; 0 is DefaultTimeout.
+	Timeout time.Duration
+	// Dial replaces the system's dialler, for tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// RoundTrip sends a packed query to address (host:port) over network ("udp" or
+// "tcp") and returns the packed answer that carries the query's ID and has the
+// QR bit set. Nothing else about the answer has been checked. ErrTruncated
+// comes with the answer.
+func (t Transport) RoundTrip(ctx context.Context, network, address string, query []byte) ([]byte, error) {
+	if len(query) < headerSize || len(query) > maxMessage {
+		return nil, fmt.Errorf("query of %d bytes", len(query))
+	}
+	timeout := t.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	dial := t.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	// A deadline in the past wakes a blocked Read when the caller gives up.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if strings.HasPrefix(network, "tcp") {
+		return roundTripTCP(conn, query)
+	}
+	return roundTripUDP(conn, query)
+}
+
+// Exchange is RoundTrip over UDP, and over TCP if the answer is truncated or
+// does not arrive in time. Other errors of UDP (no route, port unreachable)
+// come back as they are.
+func (t Transport) Exchange(ctx context.Context, address string, query []byte) ([]byte, error) {
+	answer, err := t.RoundTrip(ctx, "udp", address, query)
+	if err == nil || ctx.Err() != nil {
+		return answer, err
+	}
+	if errors.Is(err, ErrTruncated) || errors.Is(err, errStray) || isTimeout(err) {
+		return t.RoundTrip(ctx, "tcp", address, query)
+	}
+	return nil, err
+}
+
+const headerSize = 12
+
+func roundTripUDP(conn net.Conn, query []byte) ([]byte, error) {
+	if _, err := conn.Write(query); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, maxMessage)
+	for range strayReplies {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, err
+		}
+		if !answers(buf[:n], query) {
+			continue
+		}
+		if buf[2]&0x02 != 0 { // TC, RFC 1035 section 4.1.1
+			return buf[:n], ErrTruncated
+		}
+		return buf[:n], nil
+	}
+	return nil, errStray
+}
+
+func roundTripTCP(conn net.Conn, query []byte) ([]byte, error) {
+	framed := binary.BigEndian.AppendUint16(make([]byte, 0, len(query)+2), uint16(len(query)))
+	if _, err := conn.Write(append(framed, query...)); err != nil {
+		return nil, err
+	}
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, buf); err != nil {
+		return nil, err
+	}
+	if !answers(buf, query) {
+		return nil, errStray
+	}
+	return buf, nil
+}
+
+// answers tells whether a message has the form of a reply to the query.
+func answers(msg, query []byte) bool {
+	return len(msg) >= headerSize && msg[0] == query[0] && msg[1] == query[1] && msg[2]&0x80 != 0
+}
+
+// ask sends a question and returns the answer if it repeats the question.
+func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
+	packed, err := q.Pack()
+	if err != nil {
+		return nil, fmt.Errorf("pack query: %w", err)
+	}
+	raw, err := t.Exchange(ctx, address, packed)
+	if err != nil {
+		return nil, err
+	}
+	return parse(raw, q.Question[0])
+}
+
+var errMalformed = errors.New("malformed answer")
+
+// parse unpacks an answer and checks that it is one to this question.
+func parse(raw []byte, question mdns.Question) (*mdns.Msg, error) {
+	m := new(mdns.Msg)
+	if err := m.Unpack(raw); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	// Some servers repeat no question in an error, which is all that they say.
+	if len(m.Question) == 0 && m.Rcode != mdns.RcodeSuccess && len(m.Answer) == 0 {
+		return m, nil
+	}
+	if len(m.Question) != 1 || m.Question[0].Qtype != question.Qtype || m.Question[0].Qclass != question.Qclass ||
+		!sameName(m.Question[0].Name, question.Name) {
+		return nil, fmt.Errorf("%w: it is about another question", errMalformed)
+	}
+	return m, nil
+}
+
+// query builds a question with EDNS0. recurse sets RD; dnssec asks for
+// signatures (DO, RFC 3225).
+func query(name string, qtype uint16, recurse, dnssec bool) *mdns.Msg {
+	q := new(mdns.Msg)
+	q.SetQuestion(name, qtype)
+	q.RecursionDesired = recurse
+	q.SetEdns0(ednsSize, dnssec)
+	return q
+}

@@ -1,0 +1,151 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// maxAliases bounds a chain of CNAMEs; loops are found sooner, by name.
+const maxAliases = 16
+
+// cut is a zone as its SOA record tells.
+type cut struct {
+	zone string
+	// negativeTTL is how long resolvers remember that a name in the zone does
+	// not exist: the lesser of SOA MINIMUM and the SOA's own TTL (RFC 2308
+	// section 5).
+	negativeTTL time.Duration
+}
+
+// FindZone returns the zone that holds a name, absolute and in lower case: the
+// first owner of an SOA record among the name and the names above it, as the
+// recursive resolvers see it.
+//
+// It asks recursive resolvers for the name itself. For a challenge name that
+// does not exist yet see the package's documentation.
+func (r *Resolver) FindZone(ctx context.Context, fqdn string) (string, error) {
+	c, err := r.findCut(ctx, fqdn)
+	return c.zone, err
+}
+
+func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
+	if !validName(fqdn) {
+		return cut{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
+	}
+	fqdn = Canonical(fqdn)
+	if c, ok := r.cuts.get(fqdn); ok {
+		return c, nil
+	}
+	var last error
+	for _, server := range r.servers {
+		c, ttl, err := r.climb(ctx, server, fqdn)
+		if err == nil {
+			r.cuts.put(fqdn, c, ttl)
+			return c, nil
+		}
+		last = err
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return cut{}, last
+}
+
+// climb looks for an SOA record at fqdn and at each name above it.
+func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Duration, error) {
+	for name := fqdn; ; name = parentOf(name) {
+		m, err := r.transport.ask(ctx, server, query(name, mdns.TypeSOA, true, false))
+		if err != nil {
+			return cut{}, 0, unanswered([]string{server}, err)
+		}
+		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
+			return cut{}, 0, fault.New(fault.Transient, "ZoneNotFound",
+				"When querying the SOA record for the domain '%s' using nameservers %v, rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got '%s'",
+				fqdn, r.servers, rcodeText(m.Rcode))
+		}
+		if c, ttl, ok := soaAnswer(m, name); ok {
+			return c, ttl, nil
+		}
+		if name == "." {
+			return cut{}, 0, fault.New(fault.User, "ZoneNotFound",
+				"Could not find the SOA record in the DNS tree for the domain '%s' using nameservers %v", fqdn, r.servers)
+		}
+	}
+}
+
+// soaAnswer finds the SOA record that an answer gives for a name. An alias has
+// no SOA of its own; the one at the end of its chain belongs elsewhere.
+func soaAnswer(m *mdns.Msg, name string) (cut, time.Duration, bool) {
+	if m.Rcode != mdns.RcodeSuccess {
+		return cut{}, 0, false
+	}
+	for _, rr := range m.Answer {
+		soa, ok := rr.(*mdns.SOA)
+		if ok && sameName(soa.Hdr.Name, name) {
+			return cut{zone: Canonical(name), negativeTTL: negativeTTL(soa)}, seconds(soa.Hdr.Ttl), true
+		}
+	}
+	return cut{}, 0, false
+}
+
+func negativeTTL(soa *mdns.SOA) time.Duration { return seconds(min(soa.Minttl, soa.Hdr.Ttl)) }
+
+// soaOf returns the first SOA record of a section, or nil.
+func soaOf(section []mdns.RR) *mdns.SOA {
+	for _, rr := range section {
+		if soa, ok := rr.(*mdns.SOA); ok {
+			return soa
+		}
+	}
+	return nil
+}
+
+// FollowCNAME returns the name at the end of the CNAME chain that starts at
+// fqdn, absolute and in lower case, as the recursive resolvers see it; fqdn
+// itself if it is no alias, or if its chain cannot be looked up further.
+func (r *Resolver) FollowCNAME(ctx context.Context, fqdn string) (string, error) {
+	name := Canonical(fqdn)
+	seen := map[string]bool{name: true}
+	for range maxAliases {
+		m, _, err := r.recurse(ctx, name, mdns.TypeCNAME)
+		if err != nil {
+			return "", err
+		}
+		target, ok := aliasOf(m, name)
+		if !ok || m.Rcode != mdns.RcodeSuccess {
+			return name, nil
+		}
+		if seen[target] {
+			return "", aliasLoop(target, fqdn)
+		}
+		seen[target] = true
+		name = target
+	}
+	return "", aliasLoop(name, fqdn)
+}
+
+// aliasOf finds the CNAME record that a message's answer gives for a name.
+func aliasOf(m *mdns.Msg, name string) (string, bool) {
+	for _, rr := range m.Answer {
+		c, ok := rr.(*mdns.CNAME)
+		if ok && sameName(c.Hdr.Name, name) && validName(c.Target) {
+			return Canonical(c.Target), true
+		}
+	}
+	return "", false
+}
+
+func aliasLoop(target, fqdn string) error {
+	return fault.New(fault.User, "CNAMELoop", "Found recursive CNAME record to %q when looking up %q", target, Canonical(fqdn))
+}
+
+// fault for a zone whose servers cannot be found.
+func noServers(zone string, err error) error {
+	return fault.New(fault.Transient, "NoNameservers", "Could not determine authoritative nameservers for %q", zone).
+		Because(fmt.Errorf("name servers of %s: %w", zone, err))
+}
