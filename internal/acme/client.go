@@ -1,0 +1,291 @@
+package acme
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// Actions name the requests in metrics. Their values are those of
+// cert-manager's label "action".
+const (
+	actionDiscover      = "discover"
+	actionRegister      = "register_account"
+	actionAccount       = "get_registration"
+	actionUpdateAccount = "update_registration"
+	actionNewOrder      = "authorize_order"
+	actionOrder         = "get_order"
+	actionFinalize      = "create_order_cert"
+	actionCertificate   = "fetch_cert"
+	actionAlternate     = "list_cert_alternates"
+	actionAuthorization = "get_authorization"
+	actionChallenge     = "get_challenge"
+	actionAccept        = "accept_challenge"
+	actionUnnamed       = "unnamed_action"
+)
+
+// maxNonceRetries is how often a request is repeated for a bad nonce.
+const maxNonceRetries = 5
+
+// ErrNoAccount is returned by requests that an account must sign before one is
+// registered.
+var ErrNoAccount = errors.New("the ACME account is not registered")
+
+// Config is what makes a Client.
+type Config struct {
+	// DirectoryURL is the server's directory. If it is https, everything
+	// else must be, too.
+	DirectoryURL string
+	// Key is the account key: RSA, or ECDSA on P-256, P-384 or P-521.
+	Key crypto.Signer
+	// AccountURL identifies the account in requests. It may be empty until
+	// Register has been called.
+	AccountURL string
+	// HTTPClient sends the requests; nil is http.DefaultClient. Its
+	// CheckRedirect and Jar are not used.
+	HTTPClient *http.Client
+	// UserAgent is sent with each request (RFC 8555 section 6.1); empty means
+	// "everleaf".
+	UserAgent string
+	// Clock tells the age of nonces and the directory, and it is the clock that
+	// Problem.RetryAfter and the like are read against. Nil is the real one.
+	Clock clock.PassiveClock
+	// Observe, if set, is told of each request after its answer's header has
+	// arrived; status is 0 if none did. The action is one of cert-manager's
+	// names, such as "authorize_order".
+	Observe func(action, method, host, scheme string, status int, d time.Duration)
+}
+
+// Client speaks for one account key to one server. It is safe for concurrent
+// use.
+type Client struct {
+	directoryURL string
+	key          crypto.Signer
+	http         *http.Client
+	userAgent    string
+	clock        clock.PassiveClock
+	observe      func(action, method, host, scheme string, status int, d time.Duration)
+
+	nonces    noncePool
+	directory directoryCache
+
+	mu         sync.Mutex
+	accountURL string
+}
+
+// New returns a client; it sends nothing. A mistake in the configuration is
+// the error of each request.
+func New(c Config) *Client {
+	base := c.HTTPClient
+	if base == nil {
+		base = http.DefaultClient
+	}
+	client := &Client{
+		directoryURL: c.DirectoryURL,
+		key:          c.Key,
+		http:         &http.Client{Transport: base.Transport, Timeout: base.Timeout, CheckRedirect: checkRedirect},
+		userAgent:    c.UserAgent,
+		clock:        c.Clock,
+		observe:      c.Observe,
+		accountURL:   c.AccountURL,
+		directory:    newDirectoryCache(),
+	}
+	if client.userAgent == "" {
+		client.userAgent = "everleaf"
+	}
+	if client.clock == nil {
+		client.clock = clock.RealClock{}
+	}
+	if client.observe == nil {
+		client.observe = func(string, string, string, string, int, time.Duration) {}
+	}
+	return client
+}
+
+// AccountURL is the account that signs, empty before Register.
+func (c *Client) AccountURL() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.accountURL
+}
+
+func (c *Client) setAccountURL(u string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.accountURL = u
+}
+
+// KeyAuthorization is the key authorization for a challenge's token with this
+// client's account key.
+func (c *Client) KeyAuthorization(token string) (string, error) {
+	if c.key == nil {
+		return "", badKey()
+	}
+	thumbprint, err := Thumbprint(c.key.Public())
+	if err != nil {
+		return "", err
+	}
+	return KeyAuthorization(token, thumbprint), nil
+}
+
+// request is one signed request.
+type request struct {
+	action string
+	url    string
+	// payload is marshalled to JSON; nil makes a POST-as-GET.
+	payload any
+	// accept is the media type that is wanted; empty means JSON.
+	accept string
+	// newAccount embeds the public key, as there is no account to name.
+	newAccount bool
+}
+
+// post signs and sends a request, again if the server refuses the nonce.
+func (c *Client) post(ctx context.Context, r request) (*response, error) {
+	u, err := c.parseURL(r.url)
+	if err != nil {
+		return nil, err
+	}
+	kid := ""
+	if !r.newAccount {
+		if kid = c.AccountURL(); kid == "" {
+			return nil, ErrNoAccount
+		}
+	}
+	var payload []byte
+	if r.payload != nil {
+		if payload, err = json.Marshal(r.payload); err != nil {
+			return nil, fault.New(fault.Permanent, "InvalidRequest", "the request cannot be written as JSON").Because(err)
+		}
+	}
+	replay, err := c.nonce(ctx, r.action)
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 0; ; attempt++ {
+		body, err := sign(c.key, kid, r.url, replay.value, payload)
+		if err != nil {
+			return nil, err
+		}
+		answer, fresh, err := c.exchange(ctx, r.action, http.MethodPost, u, body, r.accept)
+		if p := ProblemOf(err); p == nil || !p.Has(TypeBadNonce) || attempt == maxNonceRetries {
+			c.nonces.put(fresh, c.clock.Now())
+			return answer, err
+		}
+		c.nonces.drop(replay.since)
+		if validNonce(fresh) {
+			replay = pooledNonce{value: fresh, since: c.clock.Now()}
+		} else if replay, err = c.nonce(ctx, r.action); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// nonce takes a nonce from the pool or, if that is empty, from the server.
+func (c *Client) nonce(ctx context.Context, action string) (pooledNonce, error) {
+	if n, ok := c.nonces.take(c.clock.Now()); ok {
+		return n, nil
+	}
+	directory, err := c.Directory(ctx)
+	if err != nil {
+		return pooledNonce{}, err
+	}
+	u, err := c.parseURL(directory.NewNonce)
+	if err != nil {
+		return pooledNonce{}, err
+	}
+	_, fresh, err := c.exchange(ctx, action, http.MethodHead, u, nil, "")
+	if err == nil && !validNonce(fresh) {
+		err = &ServerError{Host: u.Host, What: "gave no nonce"}
+	}
+	if err != nil {
+		c.suspectDirectory(err)
+		return pooledNonce{}, err
+	}
+	return pooledNonce{value: fresh, since: c.clock.Now()}, nil
+}
+
+// exchange sends one HTTP request and reads the answer to its end, within
+// bounds. An answer that is no success is an error. The nonce that the answer
+// brought comes back in any case.
+func (c *Client) exchange(ctx context.Context, action, method string, u *url.URL, body []byte, accept string) (*response, string, error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), reader)
+	if err != nil {
+		return nil, "", &ServerError{Host: u.Host, What: "named a URL that cannot be used"}
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/jose+json")
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("Accept-Language", "en")
+
+	start := c.clock.Now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.observe(action, method, u.Host, u.Scheme, 0, c.clock.Since(start))
+		return nil, "", networkError(u, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is written
+	c.observe(action, method, u.Host, u.Scheme, resp.StatusCode, c.clock.Since(start))
+	answer, err := c.receive(action, resp)
+	return answer, resp.Header.Get("Replay-Nonce"), err
+}
+
+func (c *Client) receive(action string, resp *http.Response) (*response, error) {
+	u := resp.Request.URL
+	again := retryAfter(resp.Header, c.clock.Now())
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return nil, &ServerError{Host: u.Host, What: "answers a signed request with a redirect, which ACME does not allow"}
+	case resp.StatusCode < 200 || resp.StatusCode >= 300:
+		p := readProblem(u, resp)
+		p.action = action
+		p.RetryAfter = again
+		return nil, p
+	}
+	data, err := readBody(u, resp.Body, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	return &response{url: u, status: resp.StatusCode, header: resp.Header, body: data, retryAfter: again}, nil
+}
+
+// parseURL checks a URL that the server, or a stored resource, gave us. Its
+// scheme may not be weaker than the directory's.
+func (c *Client) parseURL(raw string) (*url.URL, error) {
+	directory, err := c.parseDirectoryURL()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || len(raw) > maxURL || u.Host == "" || u.User != nil || !schemeAllowed(directory.Scheme, u.Scheme) {
+		return nil, &ServerError{Host: directory.Host, What: "named a URL that cannot be used"}
+	}
+	return u, nil
+}
+
+func (c *Client) parseDirectoryURL() (*url.URL, error) {
+	u, err := url.Parse(c.directoryURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, fault.New(fault.User, "InvalidURL", "the ACME server's URL must be an absolute https URL")
+	}
+	return u, nil
+}

@@ -1,0 +1,113 @@
+package acme
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"time"
+)
+
+// directoryAge is how long a directory is believed.
+const directoryAge = time.Hour
+
+// Directory is where a server's resources are (RFC 8555 section 7.1.1).
+type Directory struct {
+	NewNonce    string `json:"newNonce"`
+	NewAccount  string `json:"newAccount"`
+	NewOrder    string `json:"newOrder"`
+	RevokeCert  string `json:"revokeCert"`
+	KeyChange   string `json:"keyChange"`
+	RenewalInfo string `json:"renewalInfo"`
+	Meta        Meta   `json:"meta"`
+}
+
+// Meta is what a server says about itself.
+type Meta struct {
+	TermsOfService          string   `json:"termsOfService"`
+	Website                 string   `json:"website"`
+	CAAIdentities           []string `json:"caaIdentities"`
+	ExternalAccountRequired bool     `json:"externalAccountRequired"`
+	// Profiles are the names that an order may ask for, with a description.
+	Profiles map[string]string `json:"profiles"`
+}
+
+// directoryCache holds the last directory. Its lock is a channel, so that who
+// waits for another's request may give up.
+type directoryCache struct {
+	lock    chan struct{}
+	value   Directory
+	fetched time.Time // zero: none, or no longer believed
+}
+
+func newDirectoryCache() directoryCache {
+	return directoryCache{lock: make(chan struct{}, 1)}
+}
+
+// Directory returns the directory, at most an hour old.
+func (c *Client) Directory(ctx context.Context) (Directory, error) {
+	return c.directoryNotOlder(ctx, directoryAge)
+}
+
+func (c *Client) directoryNotOlder(ctx context.Context, age time.Duration) (Directory, error) {
+	cache := &c.directory
+	select {
+	case cache.lock <- struct{}{}:
+	case <-ctx.Done():
+		u, err := c.parseDirectoryURL()
+		if err != nil {
+			return Directory{}, err
+		}
+		return Directory{}, networkError(u, ctx.Err())
+	}
+	defer func() { <-cache.lock }()
+
+	if cache.fetched.IsZero() || c.clock.Since(cache.fetched) > age {
+		d, err := c.fetchDirectory(ctx)
+		if err != nil {
+			return Directory{}, err
+		}
+		cache.value, cache.fetched = d, c.clock.Now()
+	}
+	d := cache.value
+	d.Meta.Profiles = maps.Clone(d.Meta.Profiles)
+	return d, nil
+}
+
+func (c *Client) fetchDirectory(ctx context.Context) (Directory, error) {
+	u, err := c.parseDirectoryURL()
+	if err != nil {
+		return Directory{}, err
+	}
+	answer, _, err := c.exchange(ctx, actionDiscover, http.MethodGet, u, nil, "application/json")
+	if err != nil {
+		return Directory{}, err
+	}
+	var d Directory
+	if err := answer.decode(&d, "a directory"); err != nil {
+		return Directory{}, err
+	}
+	for _, required := range []struct{ name, url string }{
+		{"newNonce", d.NewNonce}, {"newAccount", d.NewAccount}, {"newOrder", d.NewOrder},
+	} {
+		if _, err := c.parseURL(required.url); err != nil {
+			return Directory{}, &ServerError{Host: u.Host, What: "has a directory without a usable " + required.name + " URL"}
+		}
+	}
+	return d, nil
+}
+
+// suspectDirectory makes the next request read the directory again if an error
+// could come from an endpoint that has moved.
+func (c *Client) suspectDirectory(err error) {
+	var network *NetworkError
+	var server *ServerError
+	p := ProblemOf(err)
+	moved := p != nil && (p.Status == http.StatusNotFound || p.Status == http.StatusMethodNotAllowed || p.Status == http.StatusGone)
+	if !moved && !errors.As(err, &network) && !errors.As(err, &server) {
+		return
+	}
+	c.directory.lock <- struct{}{}
+	c.directory.fetched = time.Time{}
+	<-c.directory.lock
+}

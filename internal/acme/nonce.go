@@ -1,0 +1,73 @@
+package acme
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// maxNonces is more than the requests that one account has in flight.
+	maxNonces = 64
+	// maxNonceAge is when a nonce is no longer worth a try. Servers forget
+	// them, none says when.
+	maxNonceAge = 5 * time.Minute
+	maxNonceLen = 512
+)
+
+// noncePool keeps unused anti-replay nonces (RFC 8555 section 6.5). The newest
+// is used first: a server that restarts refuses all older ones.
+type noncePool struct {
+	mu     sync.Mutex
+	nonces []pooledNonce
+}
+
+type pooledNonce struct {
+	value string
+	since time.Time
+}
+
+// put keeps a nonce that an answer brought. What is no nonce is dropped.
+func (p *noncePool) put(value string, now time.Time) {
+	if !validNonce(value) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.nonces) == maxNonces {
+		p.nonces = append(p.nonces[:0], p.nonces[1:]...)
+	}
+	p.nonces = append(p.nonces, pooledNonce{value: value, since: now})
+}
+
+// take returns the newest nonce, if there is one.
+func (p *noncePool) take(now time.Time) (pooledNonce, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.nonces) - 1
+	if last < 0 {
+		return pooledNonce{}, false
+	}
+	newest := p.nonces[last]
+	if now.Sub(newest.since) > maxNonceAge {
+		p.nonces = p.nonces[:0]
+		return pooledNonce{}, false
+	}
+	p.nonces = p.nonces[:last]
+	return newest, true
+}
+
+// drop forgets all nonces that were there when a nonce was refused: they are
+// as old as that one or older.
+func (p *noncePool) drop(refusedSince time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nonces = slices.DeleteFunc(p.nonces, func(n pooledNonce) bool { return !n.since.After(refusedSince) })
+}
+
+// validNonce checks the alphabet of RFC 8555 section 6.5.1.
+func validNonce(s string) bool {
+	return s != "" && len(s) <= maxNonceLen &&
+		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}

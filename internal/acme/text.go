@@ -1,0 +1,123 @@
+package acme
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxDetail     = 512
+	maxIdentifier = 256
+)
+
+// A server's texts end up in a status that people compare and that controllers
+// watch, so what differs each time the same thing fails is taken out.
+var (
+	timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}:?\d{2}))?( [A-Z]{3,4})?( m=[+-][\d.]+)?`)
+	uuid      = regexp.MustCompile(`\b[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b`)
+	token     = regexp.MustCompile(`[0-9A-Za-z_-]{16,}`)
+)
+
+// safeDetail makes a foreign sentence fit for a status: one line of printable
+// characters, ids and times masked, at most maxDetail bytes.
+func safeDetail(s string) string {
+	// Masks may shorten the text, so more than maxDetail is looked at.
+	s = oneLine(s, 4*maxDetail)
+	s = timestamp.ReplaceAllString(s, "<time>")
+	s = uuid.ReplaceAllString(s, "<id>")
+	s = maskTokens(s)
+	return truncate(s, maxDetail)
+}
+
+// safeWord is a foreign string without spaces, or empty if it has any or is
+// longer than limit bytes.
+func safeWord(s string, limit int) string {
+	if len(s) > limit || !utf8.ValidString(s) {
+		return ""
+	}
+	for _, r := range s {
+		if r == ' ' || !unicode.IsPrint(r) {
+			return ""
+		}
+	}
+	return s
+}
+
+func maskTokens(s string) string {
+	var b strings.Builder
+	end := 0
+	for _, at := range token.FindAllStringIndex(s, -1) {
+		dotted := at[0] > 0 && s[at[0]-1] == '.' || at[1] < len(s)-1 && s[at[1]] == '.' && s[at[1]+1] != ' '
+		if dotted || !looksRandom(s[at[0]:at[1]]) {
+			continue // a label of a domain name, however odd, is what the text is about
+		}
+		b.WriteString(s[end:at[0]])
+		b.WriteString("<id>")
+		end = at[1]
+	}
+	b.WriteString(s[end:])
+	return b.String()
+}
+
+// looksRandom reports whether a word of at least 16 characters is an
+// identifier that a machine made up: hexadecimal with a digit, or mixed case
+// with digits. The value of a DNS-01 TXT record is none: it is evidence, and
+// the same each time.
+func looksRandom(word string) bool {
+	if len(word) == base64SHA256 {
+		return false
+	}
+	var digit, upper, lower, notHex bool
+	for i := range len(word) {
+		c := word[i]
+		switch {
+		case c >= '0' && c <= '9':
+			digit = true
+		case c >= 'A' && c <= 'Z':
+			upper = true
+			notHex = notHex || c > 'F'
+		case c >= 'a' && c <= 'z':
+			lower = true
+			notHex = notHex || c > 'f'
+		default:
+			notHex = true
+		}
+	}
+	return digit && (!notHex || upper && lower)
+}
+
+// base64SHA256 is the length of a SHA-256 digest in unpadded base64.
+const base64SHA256 = 43
+
+// oneLine turns every run of spaces, control characters and bytes that are not
+// UTF-8 into one space.
+func oneLine(s string, limit int) string {
+	var b strings.Builder
+	space := false
+	for _, r := range truncate(s, limit) {
+		if r == utf8.RuneError || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			space = b.Len() > 0
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func truncate(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	const ellipsis = "…"
+	limit -= len(ellipsis)
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit] + ellipsis
+}
