@@ -1,0 +1,68 @@
+package local
+
+import (
+	"crypto/x509/pkix"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// ControllerUser is the user name of the controllers that Run starts: the
+// service account that they have in a cluster, so that roles, and the requester
+// shown by CertificateRequests, are the same.
+const ControllerUser = "system:serviceaccount:" + Namespace + ":cert-manager"
+
+// mastersGroup may do anything, whatever the roles say.
+const mastersGroup = "system:masters"
+
+// contextName names cluster, user and context in kubeconfig files.
+const contextName = "everleaf-local"
+
+// issuedIdentity is a client certificate for a user with groups.
+func (c *ControlPlane) issuedIdentity(user string, groups []string) (pair, error) {
+	return c.ca.issue(pkix.Name{CommonName: user, Organization: groups}, time.Now())
+}
+
+// ConfigFor returns a client configuration that authenticates as a user with
+// groups, without any client-side rate limit. What the user may do is up to
+// RBAC.
+func (c *ControlPlane) ConfigFor(user string, groups ...string) (*rest.Config, error) {
+	identity, err := c.issuedIdentity(user, groups)
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host: c.Server(),
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData:   c.ca.PEM(),
+			CertData: identity.certPEM,
+			KeyData:  identity.keyPEM,
+		},
+		QPS: -1,
+	}, nil
+}
+
+// ControllerConfig returns the configuration for the controllers.
+func (c *ControlPlane) ControllerConfig() (*rest.Config, error) {
+	return c.ConfigFor(ControllerUser, "system:serviceaccounts", "system:serviceaccounts:"+Namespace)
+}
+
+// writeKubeconfig writes a self-contained kubeconfig, mode 0600.
+func (c *ControlPlane) writeKubeconfig(path string, config *rest.Config) error {
+	file := clientcmdapi.NewConfig()
+	file.Clusters[contextName] = &clientcmdapi.Cluster{
+		Server: config.Host, CertificateAuthorityData: config.CAData,
+	}
+	file.AuthInfos[contextName] = &clientcmdapi.AuthInfo{
+		ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
+	}
+	file.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: contextName}
+	file.CurrentContext = contextName
+	text, err := clientcmd.Write(*file)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, text)
+}

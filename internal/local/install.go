@@ -1,0 +1,188 @@
+package local
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/everleaf/everleaf/internal/admission"
+)
+
+// Namespace is where cluster-scoped issuers have their Secrets.
+const Namespace = "cert-manager"
+
+// fieldManager owns what install applies.
+const fieldManager = "everleaf-local"
+
+var (
+	//go:embed manifests/*.yaml
+	manifests embed.FS
+	// probe is applied last: once its policy is in force, so are those that
+	// were stored before it.
+	//go:embed probe.yaml
+	probePolicy embed.FS
+)
+
+// install applies the CRDs, the namespace, the roles and the admission
+// policies, and returns when all of it is in force. What is there already and
+// the same stays as it is.
+func (c *ControlPlane) install(ctx context.Context) error {
+	client, err := dynamic.NewForConfig(c.admin)
+	if err != nil {
+		return err
+	}
+	for _, source := range []fs.FS{definitions, manifests, admission.Policies, probePolicy} {
+		objects, err := decodeAll(source)
+		if err != nil {
+			return err
+		}
+		for _, object := range objects {
+			if err := apply(ctx, client, object); err != nil {
+				return err
+			}
+		}
+		for _, object := range objects {
+			if err := waitEstablished(ctx, client, object); err != nil {
+				return err
+			}
+		}
+	}
+	return waitPolicies(ctx, client)
+}
+
+// decodeAll returns the objects in all files of a file system, in the order of
+// their names.
+func decodeAll(source fs.FS) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	err := fs.WalkDir(source, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		file, err := source.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		decoder := yaml.NewYAMLOrJSONDecoder(file, 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if len(object.Object) > 0 {
+				objects = append(objects, object)
+			}
+		}
+	})
+	return objects, err
+}
+
+// resource returns the client for an object's kind. The plural of the kinds
+// that install knows is regular, which saves discovery.
+func resource(client dynamic.Interface, object *unstructured.Unstructured) dynamic.ResourceInterface {
+	plural, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+	if namespace := object.GetNamespace(); namespace != "" {
+		return client.Resource(plural).Namespace(namespace)
+	}
+	return client.Resource(plural)
+}
+
+func apply(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
+	_, err := resource(client, object).Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if err != nil {
+		return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return nil
+}
+
+// waitEstablished waits until a CustomResourceDefinition is served. Other
+// objects are there at once.
+func waitEstablished(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
+	if object.GetKind() != "CustomResourceDefinition" {
+		return nil
+	}
+	return poll(ctx, object.GetName()+" to be served", func() (bool, error) {
+		live, err := resource(client, object).Get(ctx, object.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		conditions, _, err := unstructured.NestedSlice(live.Object, "status", "conditions")
+		if err != nil {
+			return false, err
+		}
+		for _, condition := range conditions {
+			if fields, ok := condition.(map[string]any); ok && fields["type"] == "Established" {
+				return fields["status"] == "True", nil
+			}
+		}
+		return false, nil
+	})
+}
+
+// waitPolicies waits until the API server, which loads policies with a delay,
+// applies them: the validating ones refuse the probe, the mutating one sets the
+// user name. Both are asked by dry run.
+func waitPolicies(ctx context.Context, client dynamic.Interface) error {
+	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	const name = "everleaf-local-probe"
+	probe := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": name, "namespace": Namespace},
+	}}
+	err := poll(ctx, "validating admission policies", func() (bool, error) {
+		_, err := resource(client, probe).Create(ctx, probe, dryRun)
+		if apierrors.IsInvalid(err) {
+			return true, nil
+		}
+		return false, err
+	})
+	if err != nil {
+		return err
+	}
+
+	request := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": name, "namespace": Namespace},
+		"spec":     map[string]any{"request": "eA==", "issuerRef": map[string]any{"name": name}},
+	}}
+	request.SetGroupVersionKind(schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"})
+	return poll(ctx, "mutating admission policies", func() (bool, error) {
+		answer, err := resource(client, request).Create(ctx, request, dryRun)
+		if err != nil {
+			return false, err
+		}
+		user, _, err := unstructured.NestedString(answer.Object, "spec", "username")
+		return user != "", err
+	})
+}
+
+// poll repeats check until it is done. Errors count as not done: right after a
+// start they go away.
+func poll(ctx context.Context, what string, check func() (bool, error)) error {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		done, err := check()
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w (last answer: %w)", what, context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
