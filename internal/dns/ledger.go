@@ -197,7 +197,7 @@ func (l *Ledger) init(now time.Time) {
 		l.swept = now
 	}
 	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places)
-	if now.Sub(l.swept) < time.Minute && size < maxLedger {
+	if age := now.Sub(l.swept); age < time.Second || age < time.Minute && size < maxLedger {
 		return
 	}
 	l.swept = now
