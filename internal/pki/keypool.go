@@ -13,15 +13,20 @@ const largeRSABits = 4096
 // their arrival; large keys may use half of the slots at most, and keys that
 // take no time do not wait at all.
 type KeyPool struct {
-	slots chan struct{}
-	large chan struct{}
+	slots    chan struct{}
+	large    chan struct{}
+	generate func(KeySpec) (crypto.Signer, error)
 }
 
 // NewKeyPool returns a pool that works on at most n keys at a time; n below 1
 // counts as 1.
 func NewKeyPool(n int) *KeyPool {
 	n = max(n, 1)
-	return &KeyPool{slots: make(chan struct{}, n), large: make(chan struct{}, max(n/2, 1))}
+	return &KeyPool{
+		slots:    make(chan struct{}, n),
+		large:    make(chan struct{}, max(n/2, 1)),
+		generate: GenerateKey,
+	}
 }
 
 // Generate is GenerateKey within the pool. It returns ctx's error as soon as
@@ -33,7 +38,7 @@ func (p *KeyPool) Generate(ctx context.Context, spec KeySpec) (crypto.Signer, er
 	}
 	spec = spec.WithDefaults()
 	if spec.Algorithm != RSA {
-		return GenerateKey(spec)
+		return p.generate(spec)
 	}
 	release, err := p.acquire(ctx, spec.Size > largeRSABits)
 	if err != nil {
@@ -46,7 +51,7 @@ func (p *KeyPool) Generate(ctx context.Context, spec KeySpec) (crypto.Signer, er
 	done := make(chan result, 1)
 	go func() {
 		defer release()
-		key, err := GenerateKey(spec)
+		key, err := p.generate(spec)
 		done <- result{key, err}
 	}()
 	select {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 )
 
 // The GeneralName choices of RFC 5280, section 4.2.1.6.
@@ -95,14 +94,6 @@ func parseIP(text string) (netip.Addr, bool) {
 	return ip.Unmap(), true
 }
 
-func ipTexts(ips []netip.Addr) []string {
-	texts := make([]string, 0, len(ips))
-	for _, ip := range ips {
-		texts = append(texts, ip.String())
-	}
-	return texts
-}
-
 func csrIPs(csr *x509.CertificateRequest) []string {
 	texts := make([]string, 0, len(csr.IPAddresses))
 	for _, ip := range csr.IPAddresses {
@@ -122,8 +113,10 @@ func uriTexts(uris []*url.URL) []string {
 // unique drops repeated values and keeps the order.
 func unique[T comparable](values []T) []T {
 	kept := make([]T, 0, len(values))
+	seen := make(map[T]bool, len(values))
 	for _, v := range values {
-		if !slices.Contains(kept, v) {
+		if !seen[v] {
+			seen[v] = true
 			kept = append(kept, v)
 		}
 	}

@@ -1,0 +1,369 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// contents is what a request says, without its key and raw bytes.
+type contents struct {
+	Subject    string
+	DNS, Email []string
+	IPs, URIs  []string
+	Critical   map[string]bool
+	KeyUsage   string
+	ExtKeyOIDs []string
+	Algorithm  x509.SignatureAlgorithm
+}
+
+func contentsOf(t *testing.T, csr *x509.CertificateRequest) contents {
+	t.Helper()
+	c := contents{
+		Subject: csr.Subject.String(), DNS: csr.DNSNames, Email: csr.EmailAddresses,
+		Critical: map[string]bool{}, Algorithm: csr.SignatureAlgorithm,
+	}
+	for _, ip := range csr.IPAddresses {
+		c.IPs = append(c.IPs, ip.String())
+	}
+	for _, uri := range csr.URIs {
+		c.URIs = append(c.URIs, uri.String())
+	}
+	for _, e := range csr.Extensions {
+		c.Critical[e.Id.String()] = e.Critical
+		switch {
+		case e.Id.Equal(oidKeyUsage):
+			var bits asn1.BitString
+			unmarshal(t, e.Value, &bits)
+			for i := range bits.BitLength {
+				c.KeyUsage += string('0' + rune(bits.At(i)))
+			}
+		case e.Id.Equal(oidExtKeyUsage):
+			var oids []asn1.ObjectIdentifier
+			unmarshal(t, e.Value, &oids)
+			for _, oid := range oids {
+				c.ExtKeyOIDs = append(c.ExtKeyOIDs, oid.String())
+			}
+		}
+	}
+	return c
+}
+
+func unmarshal(t *testing.T, der []byte, into any) {
+	t.Helper()
+	if rest, err := asn1.Unmarshal(der, into); err != nil || len(rest) > 0 {
+		t.Fatalf("%x: %v, %d bytes left", der, err, len(rest))
+	}
+}
+
+const (
+	san = "2.5.29.17"
+	ku  = "2.5.29.15"
+	eku = "2.5.29.37"
+)
+
+func TestBuildRequest(t *testing.T) {
+	ec := newKey(t)
+	for name, tc := range map[string]struct {
+		key  crypto.Signer
+		in   Template
+		want contents
+	}{
+		"DNS names alone": {
+			ec,
+			Template{DNSNames: []string{"b.test", "*.a.test", "b.test"}, EncodeUsages: true},
+			contents{
+				DNS: []string{"b.test", "*.a.test"}, Critical: map[string]bool{san: true, ku: true},
+				KeyUsage: "101", Algorithm: x509.ECDSAWithSHA256,
+			},
+		},
+		"everything": {
+			ec,
+			Template{
+				CommonName: "a.test",
+				Subject: Subject{
+					Organizations: []string{"Ex, Inc."}, Countries: []string{"DE"}, OrganizationalUnits: []string{"Ä"},
+					Localities: []string{"L"}, Provinces: []string{"P"}, StreetAddresses: []string{"S 1"},
+					PostalCodes: []string{"12345"}, SerialNumber: "7",
+				},
+				DNSNames: []string{"a.test"}, IPAddresses: []string{"::ffff:10.0.0.1", "10.0.0.1", "2001:DB8::0:1"},
+				URIs: []string{"spiffe://a.test/ns/x"}, EmailAddresses: []string{"x@a.test"},
+				IsCA: true, Usages: []string{"s/mime", "server auth", "email protection", "decipher only"}, EncodeUsages: true,
+			},
+			contents{
+				Subject: "SERIALNUMBER=7,CN=a.test,OU=Ä,O=Ex\\, Inc.,POSTALCODE=12345,STREET=S 1,L=L,ST=P,C=DE",
+				DNS:     []string{"a.test"}, Email: []string{"x@a.test"},
+				IPs: []string{"10.0.0.1", "2001:db8::1"}, URIs: []string{"spiffe://a.test/ns/x"},
+				Critical: map[string]bool{san: false, ku: true, eku: false}, KeyUsage: "000001001",
+				ExtKeyOIDs: []string{"1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.1"}, Algorithm: x509.ECDSAWithSHA256,
+			},
+		},
+		"an address as common name": {
+			ec,
+			Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}},
+			contents{
+				Subject: "CN=10.0.0.1", IPs: []string{"10.0.0.2", "10.0.0.1"}, Critical: map[string]bool{san: false},
+				Algorithm: x509.ECDSAWithSHA256,
+			},
+		},
+		"no key usage bits": {
+			mustKey(t, KeySpec{Algorithm: Ed25519}),
+			Template{CommonName: "x", Usages: []string{"any"}, EncodeUsages: true},
+			contents{
+				Subject: "CN=x", Critical: map[string]bool{eku: false}, ExtKeyOIDs: []string{"2.5.29.37.0"},
+				Algorithm: x509.PureEd25519,
+			},
+		},
+		"usages not encoded, hash chosen": {
+			mustKey(t, KeySpec{}),
+			Template{CommonName: "x", Usages: []string{"any"}, SignatureAlgorithm: "SHA384WithRSA"},
+			contents{Subject: "CN=x", Critical: map[string]bool{}, Algorithm: x509.SHA384WithRSA},
+		},
+	} {
+		data, err := BuildRequest(tc.in, tc.key)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		csr, err := ParseRequest(data, Limits{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := VerifyRequest(csr); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(tc.want, contentsOf(t, csr)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if got := RequestMismatches(tc.in, csr); got != nil {
+			t.Errorf("%s: does not match itself: %v", name, got)
+		}
+	}
+}
+
+func TestBuildRequestErrors(t *testing.T) {
+	key := newKey(t)
+	for _, tc := range []struct {
+		in   Template
+		want string
+	}{
+		{Template{IPAddresses: []string{"10.0.0"}}, `"10.0.0" is not an IP address`},
+		{Template{IPAddresses: []string{"fe80::1%eth0"}}, `"fe80::1%eth0" is not an IP address`},
+		{Template{URIs: []string{"http://[::1"}}, `"http://[::1" is not a URI`},
+		{Template{URIs: []string{"http://a..b/"}}, `create certificate request: x509: cannot parse URI "http://a..b/": invalid domain`},
+		{Template{DNSNames: []string{"ä.test"}}, `DNS name "ä.test" cannot be encoded: it must be plain ASCII and not empty`},
+		{Template{DNSNames: []string{""}}, `DNS name "" cannot be encoded: it must be plain ASCII and not empty`},
+		{Template{EmailAddresses: []string{"ä@x.test"}}, `email address "ä@x.test" cannot be encoded: it must be plain ASCII and not empty`},
+		{Template{CommonName: "x", Usages: []string{"flying"}, EncodeUsages: true}, `unknown key usage "flying"`},
+		{Template{CommonName: "x", SignatureAlgorithm: "MD5WithRSA"}, `signature algorithm "MD5WithRSA" is not supported`},
+		{Template{CommonName: "x", SignatureAlgorithm: "PureEd25519"}, "create certificate request: x509: requested SignatureAlgorithm does not match private key type"},
+	} {
+		if _, err := BuildRequest(tc.in, key); text(err) != tc.want {
+			t.Errorf("%+v:\n got %q\nwant %q", tc.in, text(err), tc.want)
+		}
+	}
+}
+
+// The extensions encoded here must be those that crypto/x509 encodes.
+func TestUsageExtensionsAsInTheLibrary(t *testing.T) {
+	key := newKey(t)
+	for _, u := range usages {
+		mine, err := usageExtensions([]string{u.word}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bits, exts, err := ParseUsages([]string{u.word}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := Sign(&x509.Certificate{SerialNumber: mustSerial(t), KeyUsage: bits, ExtKeyUsage: exts}, &x509.Certificate{}, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var library []pkix.Extension
+		for _, e := range cert.Extensions {
+			if e.Id.Equal(oidKeyUsage) || e.Id.Equal(oidExtKeyUsage) {
+				library = append(library, e)
+			}
+		}
+		if diff := cmp.Diff(library, mine); diff != "" {
+			t.Errorf("%s: %s", u.word, diff)
+		}
+		if len(cert.UnknownExtKeyUsage) > 0 {
+			t.Errorf("%s: the library does not know %v", u.word, cert.UnknownExtKeyUsage)
+		}
+	}
+}
+
+func TestUsages(t *testing.T) {
+	if len(usages) != 23 {
+		t.Errorf("%d words", len(usages))
+	}
+	bits, exts, err := ParseUsages(nil, true)
+	if err != nil || bits != x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment|x509.KeyUsageCertSign || exts != nil {
+		t.Errorf("default: %b %v %v", bits, exts, err)
+	}
+	want := []string{"digital signature", "key encipherment", "cert sign"}
+	if diff := cmp.Diff(want, UsageWords(bits, exts)); diff != "" {
+		t.Error(diff)
+	}
+	for _, u := range usages {
+		bits, exts, _ := ParseUsages([]string{u.word}, false)
+		if diff := cmp.Diff(canonicalUsages([]string{u.word}), UsageWords(bits, exts)); diff != "" {
+			t.Errorf("%s: %s", u.word, diff)
+		}
+	}
+}
+
+func TestSignatureAlgorithm(t *testing.T) {
+	for _, tc := range []struct {
+		spec KeySpec
+		want x509.SignatureAlgorithm
+	}{
+		{KeySpec{}, x509.SHA256WithRSA},
+		{KeySpec{Size: 3072}, x509.SHA384WithRSA},
+		{KeySpec{Size: 4096}, x509.SHA512WithRSA},
+		{KeySpec{Algorithm: ECDSA}, x509.ECDSAWithSHA256},
+		{KeySpec{Algorithm: ECDSA, Size: 384}, x509.ECDSAWithSHA384},
+		{KeySpec{Algorithm: ECDSA, Size: 521}, x509.ECDSAWithSHA512},
+		{KeySpec{Algorithm: Ed25519}, x509.PureEd25519},
+	} {
+		if got, err := SignatureAlgorithm(mustKey(t, tc.spec).Public()); got != tc.want || err != nil {
+			t.Errorf("%+v: got %v %v, want %v", tc.spec, got, err, tc.want)
+		}
+	}
+	if _, err := SignatureAlgorithm(nil); err == nil {
+		t.Error("an algorithm for no key")
+	}
+}
+
+func TestParseRequest(t *testing.T) {
+	data := mustRequest(t, Template{CommonName: "x"}, newKey(t))
+	block, _ := pem.Decode(data)
+	tampered := append([]byte(nil), block.Bytes...)
+	tampered[len(tampered)-1] ^= 1
+	old := pem.EncodeToMemory(&pem.Block{Type: "NEW CERTIFICATE REQUEST", Bytes: block.Bytes})
+	for name, tc := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"old type": {old, ""},
+		"raw DER":  {block.Bytes, "no PEM data was found in given input"},
+		"a key":    {[]byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), `PEM block is of type "PRIVATE KEY", not "CERTIFICATE REQUEST"`},
+		"large":    {append(data, strings.Repeat("\n", 36501-len(data))...), "provided PEM data was larger than the maximum 36500B"},
+		"garbage":  {pem.EncodeToMemory(&pem.Block{Type: blockRequest, Bytes: []byte("x")}), "certificate request cannot be decoded: asn1: syntax error: truncated tag or length"},
+	} {
+		if _, err := ParseRequest(tc.data, Limits{}); text(err) != tc.want {
+			t.Errorf("%s: got %q, want %q", name, text(err), tc.want)
+		}
+	}
+	csr, err := ParseRequest(pem.EncodeToMemory(&pem.Block{Type: blockRequest, Bytes: tampered}), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := VerifyRequest(csr); !strings.HasPrefix(text(err), "certificate request is not signed by its own key: ") {
+		t.Error(err)
+	}
+}
+
+func TestRequestMismatches(t *testing.T) {
+	base := Template{
+		CommonName: "a.test",
+		Subject:    Subject{Organizations: []string{"o", "p"}, SerialNumber: "1"},
+		DNSNames:   []string{"a.test", "b.test"}, IPAddresses: []string{"2001:db8::1", "10.0.0.1"},
+		URIs: []string{"spiffe://a.test/x", "urn:y"}, EmailAddresses: []string{"x@a.test", "y@a.test"},
+	}
+	csr, err := ParseRequest(mustRequest(t, base, newKey(t)), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(*Template)
+		want   []string
+	}{
+		"nothing": {func(*Template) {}, nil},
+		"order and spelling": {func(w *Template) {
+			w.Subject.Organizations = []string{"p", "o"}
+			w.DNSNames = []string{"b.test", "a.test", "b.test"}
+			w.IPAddresses = []string{"::ffff:10.0.0.1", "2001:DB8:0::1"}
+			w.URIs = []string{"urn:y", "spiffe://a.test/x"}
+		}, nil},
+		"a name less":    {func(w *Template) { w.DNSNames = w.DNSNames[:1] }, []string{"spec.dnsNames"}},
+		"a bad address":  {func(w *Template) { w.IPAddresses = []string{"10.0.0.1", "x"} }, []string{"spec.ipAddresses"}},
+		"a bad URI":      {func(w *Template) { w.URIs = []string{"http://[::1"} }, []string{"spec.uris"}},
+		"common name":    {func(w *Template) { w.CommonName = "" }, []string{"spec.commonName"}},
+		"everything new": {func(w *Template) { *w = allFields }, allMismatches},
+	} {
+		want := base
+		tc.change(&want)
+		if diff := cmp.Diff(tc.want, RequestMismatches(want, csr)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+var allFields = Template{
+	CommonName: "z", DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"}, URIs: []string{"urn:z"},
+	EmailAddresses: []string{"z@z"},
+	Subject: Subject{
+		Organizations: []string{"z"}, Countries: []string{"ZZ"}, OrganizationalUnits: []string{"z"},
+		Localities: []string{"z"}, Provinces: []string{"z"}, StreetAddresses: []string{"z"},
+		PostalCodes: []string{"z"}, SerialNumber: "z",
+	},
+}
+
+var allMismatches = []string{
+	"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses",
+	"spec.subject.serialNumber", "spec.subject.organizations", "spec.subject.countries", "spec.subject.localities",
+	"spec.subject.organizationalUnits", "spec.subject.postCodes", "spec.subject.provinces", "spec.subject.streetAddresses",
+}
+
+// Requests of clients that do not repeat an address from the common name
+// must not be made again.
+func TestRequestMismatchesAddressAsCommonName(t *testing.T) {
+	want := Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}}
+	for _, ips := range [][]net.IP{{net.IPv4(10, 0, 0, 2)}, {net.IPv4(10, 0, 0, 2), net.IPv4(10, 0, 0, 1)}} {
+		csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: ips, URIs: []*url.URL{}}
+		if got := RequestMismatches(want, csr); got != nil {
+			t.Errorf("%v: %v", ips, got)
+		}
+	}
+	csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
+	if diff := cmp.Diff([]string{"spec.ipAddresses"}, RequestMismatches(want, csr)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRequestFieldMismatches(t *testing.T) {
+	for _, tc := range []struct {
+		want Template
+		have RequestFields
+		out  []string
+	}{
+		{Template{}, RequestFields{}, nil},
+		{Template{}, RequestFields{Usages: DefaultUsages(), Duration: DefaultDuration}, nil},
+		{Template{Usages: []string{"s/mime", "signing"}}, RequestFields{Usages: []string{"digital signature", "email protection"}}, nil},
+		{Template{Duration: 1}, RequestFields{IsCA: true, Usages: []string{"any"}}, []string{"spec.isCA", "spec.usages", "spec.duration"}},
+	} {
+		if diff := cmp.Diff(tc.out, RequestFieldMismatches(tc.want, tc.have)); diff != "" {
+			t.Errorf("%+v: %s", tc.want, diff)
+		}
+	}
+}
+
+func mustRequest(t testing.TB, in Template, key crypto.Signer) []byte {
+	t.Helper()
+	data, err := BuildRequest(in, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
