@@ -222,7 +222,7 @@ func IsAccountProblem(err error) bool {
 		return errors.Is(err, ErrNoAccount)
 	}
 	return p.Has(TypeAccountDoesNotExist) || p.Has(TypeUserActionRequired) || p.Has(TypeExternalAccountRequired) ||
-		p.Has(TypeUnauthorized) && p.ofAccount()
+		p.Has(TypeUnauthorized) && p.ofAccount() && !AlreadyReplaced(err)
 }
 
 // IsRateLimited reports whether the server wants fewer requests.
@@ -238,7 +238,16 @@ func AlreadyReplaced(err error) bool {
 	if p == nil || p.action != actionNewOrder {
 		return false
 	}
+	if p.Has(TypeAlreadyReplaced) {
+		return true
+	}
+	// There is no type for a certificate that the server does not know, or not
+	// as this account's; Boulder and Pebble say it in these words.
 	detail := strings.ToLower(p.Detail)
-	return p.Has(TypeAlreadyReplaced) ||
-		(p.Has(TypeMalformed) || p.Has(TypeUnauthorized)) && (strings.Contains(detail, "replace") || strings.Contains(detail, "certid"))
+	for _, words := range []string{"replace", "certid", "order for the given certificate"} {
+		if !p.rateLimited() && strings.Contains(detail, words) {
+			return true
+		}
+	}
+	return false
 }

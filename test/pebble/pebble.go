@@ -1,0 +1,347 @@
+// Package pebble runs Pebble, Let's Encrypt's ACME server for tests, as a
+// child process on loopback. It needs the binary, built from tools/pebble.
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// BinDirEnv names the environment variable with the directory that the
+// development tools have been built into.
+const BinDirEnv = "EVERLEAF_BIN_DIR"
+
+// ErrNoBinary is returned by Run if there is no Pebble to run.
+var ErrNoBinary = errors.New("no pebble binary: build it from tools/pebble and set " + BinDirEnv + " to its directory")
+
+const (
+	startTimeout = 20 * time.Second
+	stopTimeout  = 5 * time.Second
+	maxOutput    = 1 << 20
+)
+
+// Profile is a certificate profile that an order may ask for.
+type Profile struct {
+	Description string
+	// Validity is how long its certificates last; zero is Pebble's default.
+	Validity time.Duration
+}
+
+// Options are how Pebble shall behave. The zero value is a server that
+// validates with the system's resolver.
+type Options struct {
+	// Binary is the executable; empty looks for "pebble" in $EVERLEAF_BIN_DIR.
+	Binary string
+	// Dir takes the configuration and the server's certificate. Empty is a
+	// temporary directory that Stop removes.
+	Dir string
+	// Listen is the address of the ACME server and Management that of the
+	// management interface; empty is a free port of 127.0.0.1.
+	Listen, Management string
+	// DNSServer is the host:port of the resolver for validations. Pebble asks
+	// it over TCP.
+	DNSServer string
+	// Strict makes Pebble refuse what its authors intend to refuse some day.
+	Strict bool
+	// Env is added to the environment, such as "PEBBLE_VA_NOSLEEP=1". Nothing
+	// else that begins with PEBBLE_ reaches the server.
+	Env []string
+	// EABKeys are the MAC keys, by key ID, of external accounts. If there are
+	// any, newAccount requires one.
+	EABKeys map[string][]byte
+	// Profiles that the directory advertises; none leaves Pebble's own
+	// "default".
+	Profiles map[string]Profile
+	// Blocklist are domains that Pebble rejects.
+	Blocklist []string
+	// KeyAlgorithm of the CA is "rsa" or "ecdsa"; empty is "ecdsa".
+	KeyAlgorithm string
+	// HTTPPort and TLSPort are where validations of those types connect to; zero
+	// is 5002 and 5001.
+	HTTPPort, TLSPort int
+	// OrderRetryAfter and AuthzRetryAfter are the Retry-After of what is being
+	// processed, whole seconds; zero sends none.
+	OrderRetryAfter, AuthzRetryAfter time.Duration
+	// Output receives what Pebble prints, beside what Server.Output keeps.
+	Output io.Writer
+}
+
+// Server is a running Pebble.
+type Server struct {
+	// DirectoryURL is the ACME directory.
+	DirectoryURL string
+	// ManagementURL is the base of the management interface, without a final
+	// slash. Below it are /roots/N, /intermediates/N and more.
+	ManagementURL string
+	// CABundle is the PEM of the root that signed the server's own HTTPS
+	// certificate. It has nothing to do with the certificates that Pebble
+	// issues.
+	CABundle []byte
+
+	client  *http.Client
+	process *os.Process
+	done    chan struct{}
+	err     error // once done is closed
+	output  *tail
+	tempDir string
+	stop    sync.Once
+}
+
+// Start runs Pebble until the test ends. Without a binary the test is skipped.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s, err := Run(context.Background(), o)
+	if errors.Is(err, ErrNoBinary) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		s.Stop()
+		if tb.Failed() {
+			tb.Logf("pebble printed:\n%s", s.Output())
+		}
+	})
+	return s
+}
+
+// Run starts Pebble and returns when it answers. It runs until Stop, or until
+// ctx ends.
+func Run(ctx context.Context, o Options) (*Server, error) {
+	binary, err := findBinary(o.Binary)
+	if err != nil {
+		return nil, err
+	}
+	// A port that was free may be taken before Pebble listens.
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		s, err := start(ctx, binary, o)
+		if err == nil {
+			return s, nil
+		}
+		if attempt == attempts || ctx.Err() != nil || !strings.Contains(err.Error(), "address already in use") {
+			return nil, err
+		}
+	}
+}
+
+func findBinary(binary string) (string, error) {
+	if binary == "" {
+		dir := os.Getenv(BinDirEnv)
+		if dir == "" {
+			return "", ErrNoBinary
+		}
+		binary = filepath.Join(dir, "pebble")
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return "", fmt.Errorf("%w (%w)", ErrNoBinary, err)
+	}
+	return filepath.Abs(binary)
+}
+
+func start(ctx context.Context, binary string, o Options) (_ *Server, err error) {
+	s := &Server{done: make(chan struct{}), output: &tail{also: o.Output}}
+	dir := o.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "pebble-"); err != nil {
+			return nil, err
+		}
+		s.tempDir = dir
+	}
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	if o.Listen, err = address(o.Listen); err != nil {
+		return nil, err
+	}
+	if o.Management, err = address(o.Management); err != nil {
+		return nil, err
+	}
+	if s.CABundle, err = writeFiles(dir, o); err != nil {
+		return nil, err
+	}
+	s.DirectoryURL = "https://" + o.Listen + "/dir"
+	s.ManagementURL = "https://" + o.Management
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CABundle)
+	s.client = &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+		Timeout:   10 * time.Second,
+	}
+	args := []string{"-config", filepath.Join(dir, configFile)}
+	if o.DNSServer != "" {
+		args = append(args, "-dnsserver", o.DNSServer)
+	}
+	if o.Strict {
+		args = append(args, "-strict")
+	}
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = dir
+	cmd.Env = append(environment(), o.Env...)
+	cmd.Stdout, cmd.Stderr = s.output, s.output
+	if err := s.run(cmd); err != nil {
+		return nil, fmt.Errorf("start pebble: %w", err)
+	}
+	return s, s.wait(ctx)
+}
+
+// run starts the process and watches it from one thread that lives as long as
+// the process does: on Linux, the child is killed when the thread that
+// started it ends.
+func (s *Server) run(cmd *exec.Cmd) error {
+	dieWithParent(cmd)
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		s.process = cmd.Process
+		started <- err
+		if err == nil {
+			s.err = cmd.Wait()
+		}
+		close(s.done)
+	}()
+	return <-started
+}
+
+// wait returns when the directory and the management interface answer.
+func (s *Server) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := s.get(ctx, s.DirectoryURL)
+		if err == nil {
+			_, err = s.Root(ctx, 0)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("pebble ended at once (%v): %s", s.err, s.Output())
+		case <-ctx.Done():
+			return fmt.Errorf("pebble does not answer: %w: %s", err, s.Output())
+		case <-tick.C:
+		}
+	}
+}
+
+// Root returns the PEM of a root that Pebble issues under, 0 for that of the
+// default chain. A restart makes new ones.
+func (s *Server) Root(ctx context.Context, n int) ([]byte, error) {
+	return s.get(ctx, fmt.Sprintf("%s/roots/%d", s.ManagementURL, n))
+}
+
+func (s *Server) get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is written
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}
+
+// Done is closed when the process has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Output is the end of what Pebble has printed.
+func (s *Server) Output() string { return s.output.String() }
+
+// Stop ends the process and removes the temporary directory. It may be called
+// more than once.
+func (s *Server) Stop() {
+	s.stop.Do(func() {
+		if s.process != nil {
+			_ = s.process.Signal(os.Interrupt)
+			select {
+			case <-s.done:
+			case <-time.After(stopTimeout):
+				_ = s.process.Kill()
+				<-s.done
+			}
+		}
+		if s.client != nil {
+			s.client.CloseIdleConnections()
+		}
+		if s.tempDir != "" {
+			_ = os.RemoveAll(s.tempDir)
+		}
+	})
+}
+
+// address returns a, or a free address of the loopback interface.
+func address(a string) (string, error) {
+	if a != "" {
+		return a, nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close() //nolint:errcheck // only its address is wanted
+	return l.Addr().String(), nil
+}
+
+func environment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "PEBBLE_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	also io.Writer
+	mu   sync.Mutex
+	buf  bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - maxOutput; over > 0 {
+		t.buf.Next(over)
+	}
+	if t.also != nil {
+		_, _ = t.also.Write(p)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
