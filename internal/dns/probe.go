@@ -309,3 +309,31 @@ func compareAnswers(a, b Answer) int {
 	}
 	return a.Addr.Compare(b.Addr)
 }
+
+// Locate returns the name at the end of fqdn's aliases, or fqdn itself unless
+// follow is set, and the zone that holds it, as the authoritative servers tell.
+// Unlike FindZone and FollowCNAME it asks no recursive resolver for a name that
+// may not exist yet; it needs a way to the authoritative servers.
+func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error) {
+	if !validName(fqdn) {
+		return "", "", fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
+	}
+	name = Canonical(fqdn)
+	seen := map[string]bool{name: true}
+	p := prober{Resolver: r, report: Report{Name: name}}
+	for range maxAliases {
+		targets, err := p.hop(ctx, name, "")
+		if err != nil {
+			return "", "", err
+		}
+		if !follow || len(targets) == 0 {
+			return name, p.report.Zone, nil
+		}
+		name = targets[0]
+		if seen[name] {
+			break
+		}
+		seen[name] = true
+	}
+	return "", "", aliasLoop(name, fqdn)
+}
