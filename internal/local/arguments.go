@@ -104,6 +104,7 @@ func (c *ControlPlane) apiServerArguments() []string {
 	args := []string{
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
+		"--external-hostname=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.port),
 		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", c.etcdPort),
 		"--etcd-cafile=" + c.files.etcdCA,

@@ -1,0 +1,122 @@
+// Package controlplane gives tests a real API server, etcd and
+// kube-controller-manager. Tests are skipped where the binaries are not built;
+// `make test` builds them.
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/everleaf/everleaf/internal/local"
+)
+
+var shared struct {
+	once sync.Once
+	dir  string
+	cp   *local.ControlPlane
+	err  error
+}
+
+// Main runs a package's tests and stops the shared control plane after them:
+//
+//	func TestMain(m *testing.M) { os.Exit(controlplane.Main(m)) }
+//
+// A package that uses Shared needs it.
+func Main(m *testing.M) int {
+	defer func() {
+		if shared.cp != nil {
+			if err := shared.cp.Stop(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+		if shared.dir != "" {
+			os.RemoveAll(shared.dir)
+		}
+	}()
+	return m.Run()
+}
+
+// Shared returns the one control plane of this test process, started on first
+// use. Tests keep apart by namespaces; see Namespace.
+func Shared(tb testing.TB) *local.ControlPlane {
+	tb.Helper()
+	BinDir(tb)
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "everleaf-controlplane-"); shared.err == nil {
+			shared.cp, shared.err = local.Start(context.Background(), local.Options{
+				DataDir: filepath.Join(shared.dir, "data"), UnsafeNoFsync: true,
+			})
+		}
+	})
+	if shared.err != nil {
+		tb.Fatalf("start the shared control plane: %v", shared.err)
+	}
+	return shared.cp
+}
+
+// Start starts a control plane for one test and stops it when the test ends.
+// An empty DataDir means one of the test's own.
+func Start(tb testing.TB, options local.Options) *local.ControlPlane {
+	tb.Helper()
+	BinDir(tb)
+	if options.DataDir == "" {
+		options.DataDir = tb.TempDir()
+	}
+	options.UnsafeNoFsync = true
+	cp, err := local.Start(tb.Context(), options)
+	if err != nil {
+		tb.Fatalf("start a control plane: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			tb.Errorf("control plane: %v", err)
+		}
+	})
+	return cp
+}
+
+// BinDir returns the directory with the control plane's binaries, or skips the
+// test if they are not there.
+func BinDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := local.DefaultBinDir()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := local.FindBinaries(dir); err != nil {
+		tb.Skipf("needs a control plane: %v", err)
+	}
+	return dir
+}
+
+// Namespace creates a namespace for one test and returns its name. It is
+// deleted when the test ends, without waiting until it is gone.
+func Namespace(tb testing.TB, cp *local.ControlPlane, labels map[string]string) string {
+	tb.Helper()
+	client, err := kubernetes.NewForConfig(cp.RESTConfig())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	namespace, err := client.CoreV1().Namespaces().Create(tb.Context(), &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		// The test's context has ended by now.
+		err := client.CoreV1().Namespaces().Delete(context.Background(), namespace.Name, metav1.DeleteOptions{})
+		if err != nil {
+			tb.Errorf("delete namespace %s: %v", namespace.Name, err)
+		}
+	})
+	return namespace.Name
+}
