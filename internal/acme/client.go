@@ -163,7 +163,7 @@ func (c *Client) post(ctx context.Context, r request) (*response, error) {
 			return nil, ErrNoAccount
 		}
 	}
-	var payload []byte
+	payload := []byte{} // jose leaves the member out for nil
 	if r.payload != nil {
 		if payload, err = json.Marshal(r.payload); err != nil {
 			return nil, fault.New(fault.Permanent, "InvalidRequest", "the request cannot be written as JSON").Because(err)

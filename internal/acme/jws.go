@@ -71,7 +71,7 @@ type nonce string
 func (n nonce) Nonce() (string, error) { return string(n), nil }
 
 // sign returns the body of a request (RFC 8555 section 6.2). An empty kid
-// embeds the public key instead. A nil payload makes a POST-as-GET.
+// embeds the public key instead. An empty payload makes a POST-as-GET.
 func sign(key crypto.Signer, kid, url, replayNonce string, payload []byte) ([]byte, error) {
 	if key == nil {
 		return nil, badKey()
