@@ -120,17 +120,8 @@ func OrderChain(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	if len(certs) > maxChainCertificates {
 		return nil, dataErrorf("certificate chain has more than %d certificates", maxChainCertificates)
 	}
-	parents := make([][]int, len(certs))
-	hasChild := make([]bool, len(certs))
-	for child := range certs {
-		for parent := range certs {
-			if parent != child && issued(certs[parent], certs[child]) {
-				parents[child] = append(parents[child], parent)
-				hasChild[parent] = true
-			}
-		}
-	}
-	path := climb(slices.Index(hasChild, false), parents)
+	parents := issuersOf(certs)
+	path := climb(parents)
 	for i := range certs {
 		if !slices.Contains(path, i) && !alternative(i, path, parents) {
 			return nil, &DataError{Err: ErrBrokenChain}
@@ -143,21 +134,44 @@ func OrderChain(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	return ordered, nil
 }
 
-// climb walks from a certificate to an issuer, again and again, never to one
-// twice. Without a start (every certificate has issued another) there is no
-// path.
-func climb(start int, parents [][]int) []int {
-	if start < 0 {
+// issuersOf lists, for each certificate, which of them have issued it, itself
+// included if it is self-signed.
+func issuersOf(certs []*x509.Certificate) [][]int {
+	parents := make([][]int, len(certs))
+	for child := range certs {
+		for parent := range certs {
+			if issued(certs[parent], certs[child]) {
+				parents[child] = append(parents[child], parent)
+			}
+		}
+	}
+	return parents
+}
+
+// climb walks from the first certificate that has issued no other to its
+// issuer, again and again, until one is self-signed or has no issuer here. If
+// every certificate has issued another, there is no path.
+func climb(parents [][]int) []int {
+	isIssuer := make([]bool, len(parents))
+	for child, issuers := range parents {
+		for _, parent := range issuers {
+			isIssuer[parent] = isIssuer[parent] || parent != child
+		}
+	}
+	at := slices.Index(isIssuer, false)
+	if at < 0 {
 		return nil
 	}
-	path := []int{start}
-	for {
-		next := slices.IndexFunc(parents[path[len(path)-1]], func(p int) bool { return !slices.Contains(path, p) })
+	path := []int{at}
+	for !slices.Contains(parents[at], at) {
+		next := slices.IndexFunc(parents[at], func(p int) bool { return !slices.Contains(path, p) })
 		if next < 0 {
-			return path
+			break
 		}
-		path = append(path, parents[path[len(path)-1]][next])
+		at = parents[at][next]
+		path = append(path, at)
 	}
+	return path
 }
 
 // alternative says whether i has issued a certificate of the path and only

@@ -1,0 +1,165 @@
+package pki
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var everything = Template{
+	CommonName: "a.test",
+	Subject: Subject{
+		Organizations: []string{`say "hi"`, "Ex, Inc."}, Countries: []string{"DE"}, OrganizationalUnits: []string{"U"},
+		Localities: []string{"L"}, Provinces: []string{"P"}, StreetAddresses: []string{"S 1"}, PostalCodes: []string{"1"},
+		SerialNumber: "7,8",
+	},
+	DNSNames: []string{"a.test", "*.a.test"}, IPAddresses: []string{"10.0.0.1", "2001:db8::1"},
+	URIs: []string{"spiffe://a.test/x,y"}, EmailAddresses: []string{"x@a.test"},
+}
+
+func TestFactsOf(t *testing.T) {
+	root := newAuthority(t, "root", nil, KeySpec{Algorithm: ECDSA})
+	key := mustKey(t, KeySpec{Algorithm: ECDSA, Size: 384})
+	cert := issue(t, everything, key, root, SignOptions{NotBefore: start, NotAfter: end, Usages: []string{"server auth", "signing"}})
+	want := LeafFacts{
+		CommonName: "a.test", Subject: everything.Subject, DNSNames: everything.DNSNames, IPAddresses: everything.IPAddresses,
+		URIs: everything.URIs, EmailAddresses: everything.EmailAddresses,
+		NotBefore: time.Date(2026, 11, 22, 5, 9, 5, 0, time.UTC), NotAfter: time.Date(2027, 2, 20, 5, 9, 5, 0, time.UTC),
+		Usages: []string{"digital signature", "server auth"}, Key: KeySpec{Algorithm: ECDSA, Size: 384},
+		KeyDigest: DigestOf(key.Public()), IssuerCommonName: "root", AuthorityKeyID: hex.EncodeToString(root.cert.SubjectKeyId),
+		Digest: sha256.Sum256(cert.Raw),
+	}
+	got := FactsOf(cert)
+	got.Serial = ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	cert.SerialNumber = big.NewInt(0x87654321)
+	if got := FactsOf(cert).Serial; got != "0087654321" {
+		t.Errorf("serial %s", got)
+	}
+	cert.SerialNumber = big.NewInt(0x07)
+	if got := FactsOf(cert).Serial; got != "07" {
+		t.Errorf("serial %s", got)
+	}
+	ca := FactsOf(root.cert)
+	if !ca.IsCA || ca.SubjectKeyID == "" || ca.AuthorityKeyID != "" {
+		t.Errorf("CA: %+v", ca)
+	}
+}
+
+func TestSecretAnnotations(t *testing.T) {
+	cert := issue(t, everything, newKey(t), nil, SignOptions{NotBefore: start, NotAfter: end})
+	want := map[string]string{
+		"cert-manager.io/common-name":                 "a.test",
+		"cert-manager.io/alt-names":                   "a.test,*.a.test",
+		"cert-manager.io/ip-sans":                     "10.0.0.1,2001:db8::1",
+		"cert-manager.io/uri-sans":                    `"spiffe://a.test/x,y"`,
+		"cert-manager.io/email-sans":                  "x@a.test",
+		"cert-manager.io/subject-organizations":       `"say ""hi""","Ex, Inc."`,
+		"cert-manager.io/subject-organizationalunits": "U",
+		"cert-manager.io/subject-countries":           "DE",
+		"cert-manager.io/subject-provinces":           "P",
+		"cert-manager.io/subject-localities":          "L",
+		"cert-manager.io/subject-streetaddresses":     "S 1",
+		"cert-manager.io/subject-postalcodes":         "1",
+		"cert-manager.io/subject-serialnumber":        "7,8",
+	}
+	if diff := cmp.Diff(want, SecretAnnotations(FactsOf(cert))); diff != "" {
+		t.Error(diff)
+	}
+	want = map[string]string{
+		"cert-manager.io/common-name": "", "cert-manager.io/alt-names": "",
+		"cert-manager.io/ip-sans": "", "cert-manager.io/uri-sans": "",
+	}
+	if diff := cmp.Diff(want, SecretAnnotations(LeafFacts{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Annotations of Secrets that cert-manager 1.21 wrote, for the certificates
+// that they held.
+func TestSecretAnnotationsRecorded(t *testing.T) {
+	leaf := LeafFacts{
+		CommonName: "ca-ready.bench.test", DNSNames: []string{"ca-ready.bench.test", "www.ca-ready.bench.test"},
+		IPAddresses: []string{"10.0.0.1"}, URIs: []string{"spiffe://bench.test/ns/rec"}, EmailAddresses: []string{"a@bench.test"},
+	}
+	want := map[string]string{
+		"cert-manager.io/alt-names":   "ca-ready.bench.test,www.ca-ready.bench.test",
+		"cert-manager.io/common-name": "ca-ready.bench.test",
+		"cert-manager.io/email-sans":  "a@bench.test",
+		"cert-manager.io/ip-sans":     "10.0.0.1",
+		"cert-manager.io/uri-sans":    "spiffe://bench.test/ns/rec",
+	}
+	if diff := cmp.Diff(want, SecretAnnotations(leaf)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLeafMismatches(t *testing.T) {
+	leaf := LeafFacts{
+		CommonName: "a.test", DNSNames: []string{"b.test", "c.test"}, IPAddresses: []string{"10.0.0.1"},
+		URIs: []string{"urn:x"}, EmailAddresses: []string{"x@a.test"},
+	}
+	base := Template{
+		DNSNames: []string{"a.test", "b.test"}, IPAddresses: []string{"10.0.0.1"}, URIs: []string{"urn:x"},
+		EmailAddresses: []string{"x@a.test"},
+	}
+	for name, tc := range map[string]struct {
+		change func(*Template)
+		want   []string
+	}{
+		"the CA added names":       {func(*Template) {}, nil},
+		"common name among them":   {func(w *Template) { w.CommonName = "b.test" }, nil},
+		"capitals":                 {func(w *Template) { w.CommonName, w.DNSNames = "A.test", []string{"B.Test"} }, nil},
+		"another subject":          {func(w *Template) { w.Subject.Organizations = []string{"o"} }, nil},
+		"address as common name":   {func(w *Template) { w.CommonName, w.IPAddresses = "10.0.0.1", nil }, nil},
+		"other address as name":    {func(w *Template) { w.CommonName = "10.0.0.2" }, []string{"spec.commonName"}},
+		"common name is missing":   {func(w *Template) { w.CommonName = "d.test" }, []string{"spec.commonName"}},
+		"DNS name is missing":      {func(w *Template) { w.DNSNames = []string{"d.test"} }, []string{"spec.dnsNames"}},
+		"address no longer wanted": {func(w *Template) { w.IPAddresses = nil }, []string{"spec.ipAddresses"}},
+		"all": {
+			func(w *Template) { *w = allFields },
+			[]string{"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses"},
+		},
+	} {
+		want := base
+		tc.change(&want)
+		if diff := cmp.Diff(tc.want, LeafMismatches(want, leaf)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestRenewalTime(t *testing.T) {
+	from := time.Date(2026, 11, 22, 5, 9, 5, 0, time.UTC)
+	before := func(d time.Duration) *time.Duration { return &d }
+	percent := func(p int32) *int32 { return &p }
+	for name, tc := range map[string]struct {
+		lifetime time.Duration
+		before   *time.Duration
+		percent  *int32
+		// left is what remains of the lifetime at renewal.
+		left time.Duration
+	}{
+		"a third":                   {90 * 24 * time.Hour, nil, nil, 30 * 24 * time.Hour},
+		"a third, cut to a second":  {100 * time.Second, nil, nil, 34 * time.Second},
+		"as recorded with ACME":     {90*24*time.Hour - time.Second, nil, nil, 30 * 24 * time.Hour},
+		"before":                    {time.Hour, before(7 * time.Minute), nil, 7 * time.Minute},
+		"before wins":               {time.Hour, before(7 * time.Minute), percent(50), 7 * time.Minute},
+		"before as long as life":    {time.Hour, before(time.Hour), nil, 20 * time.Minute},
+		"before of nothing":         {time.Hour, before(0), percent(50), 30 * time.Minute},
+		"percentage":                {time.Hour, nil, percent(10), 6 * time.Minute},
+		"percentage out of range":   {time.Hour, nil, percent(100), 20 * time.Minute},
+		"percentage of a long life": {100 * 365 * 24 * time.Hour, nil, percent(99), 99 * 365 * 24 * time.Hour},
+	} {
+		to := from.Add(tc.lifetime)
+		if got, want := RenewalTime(from, to, tc.before, tc.percent), to.Add(-tc.left); !got.Equal(want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
