@@ -1,0 +1,208 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	ourSecrets     = cmv1.PartOfCertManagerControllerLabelKey + "=true"
+	foreignSecrets = cmv1.PartOfCertManagerControllerLabelKey + "!=true"
+	byOwner        = "owner"
+)
+
+// cachedSecret is what the Secret informer holds: facts, with the identity
+// that client-go needs. It is never written back.
+type cachedSecret struct {
+	metav1.ObjectMeta
+	facts *lifecycle.SecretFacts
+}
+
+func (c *cachedSecret) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+func (c *cachedSecret) DeepCopyObject() runtime.Object {
+	copied := *c
+	return &copied
+}
+
+// Secrets answers what Secrets there are, from two informers: the labelled
+// ones as facts, all others as metadata only. Contents that are not facts are
+// read live, by whoever needs them, when they need them.
+type Secrets struct {
+	ours, foreign cache.SharedIndexInformer
+	client        kubernetes.Interface
+	limits        pki.Limits
+}
+
+// NewSecrets returns the informers, not started yet. Namespace "" means all.
+func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace string, limits pki.Limits) (*Secrets, error) {
+	s := &Secrets{client: client, limits: limits}
+	s.ours = cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = ourSecrets
+			return client.CoreV1().Secrets(namespace).List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = ourSecrets
+			return client.CoreV1().Secrets(namespace).Watch(ctx, o)
+		},
+	}, &corev1.Secret{}, 0, cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
+		byOwner: func(obj any) ([]string, error) {
+			if c, ok := obj.(*cachedSecret); ok && c.facts.Owner != "" {
+				return []string{string(c.facts.Owner)}, nil
+			}
+			return nil, nil
+		},
+	})
+	others := meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
+	s.foreign = cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = foreignSecrets
+			return others.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = foreignSecrets
+			return others.Watch(ctx, o)
+		},
+	}, &metav1.PartialObjectMetadata{}, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	if err := s.ours.SetTransform(s.reduce); err != nil {
+		return nil, err
+	}
+	return s, s.foreign.SetTransform(identity)
+}
+
+// reduce keeps the facts of a Secret.
+func (s *Secrets) reduce(obj any) (any, error) {
+	secret, ok := obj.(*corev1.Secret)
+	if !ok {
+		return obj, nil
+	}
+	facts := lifecycle.FactsOf(secret, s.limits)
+	return &cachedSecret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
+			ResourceVersion: secret.ResourceVersion, DeletionTimestamp: secret.DeletionTimestamp,
+		},
+		facts: facts,
+	}, nil
+}
+
+// identity keeps of a foreign Secret that it is there, and its version.
+func identity(obj any) (any, error) {
+	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion,
+		}}, nil
+	}
+	return obj, nil
+}
+
+// Informers are both informers, to be started and watched.
+func (s *Secrets) Informers() []cache.SharedIndexInformer {
+	return []cache.SharedIndexInformer{s.ours, s.foreign}
+}
+
+// Store is the cache that sees our own writes.
+func (s *Secrets) Store() Store { return s.ours.GetIndexer() }
+
+// Start runs the informers until ctx ends.
+func (s *Secrets) Start(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.foreign.RunWithContext(ctx)
+	}()
+	s.ours.RunWithContext(ctx)
+	<-done
+	return nil
+}
+
+// WaitForSync waits until both caches are filled.
+func (s *Secrets) WaitForSync(ctx context.Context) bool {
+	return cache.WaitForCacheSync(ctx.Done(), s.ours.HasSynced, s.foreign.HasSynced)
+}
+
+// Facts returns what is known of a Secret, or nil if there is none. A Secret
+// without our label is read live.
+func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*lifecycle.SecretFacts, error) {
+	key := namespace + "/" + name
+	if item, ok, err := s.ours.GetIndexer().GetByKey(key); err == nil && ok {
+		return item.(*cachedSecret).facts, nil
+	}
+	if _, ok, err := s.foreign.GetIndexer().GetByKey(key); err != nil || !ok {
+		return nil, err
+	}
+	return s.LiveFacts(ctx, namespace, name)
+}
+
+// LiveFacts asks the API server; nil if there is no such Secret.
+func (s *Secrets) LiveFacts(ctx context.Context, namespace, name string) (*lifecycle.SecretFacts, error) {
+	secret, err := s.Live(ctx, namespace, name)
+	if secret == nil || err != nil {
+		return nil, err
+	}
+	return lifecycle.FactsOf(secret, s.limits), nil
+}
+
+// Live reads a Secret from the API server; nil if there is none.
+func (s *Secrets) Live(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	secret, err := s.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	return secret, nil
+}
+
+// Version returns the resourceVersion that the caches have of a Secret, or "".
+func (s *Secrets) Version(namespace, name string) string {
+	key := namespace + "/" + name
+	for _, informer := range s.Informers() {
+		if item, ok, err := informer.GetIndexer().GetByKey(key); err == nil && ok {
+			return item.(metav1.Object).GetResourceVersion()
+		}
+	}
+	return ""
+}
+
+// OwnedBy returns the labelled Secrets that an object controls.
+func (s *Secrets) OwnedBy(uid types.UID) []*lifecycle.SecretFacts {
+	items, err := s.ours.GetIndexer().ByIndex(byOwner, string(uid))
+	if err != nil {
+		return nil
+	}
+	facts := make([]*lifecycle.SecretFacts, 0, len(items))
+	for _, item := range items {
+		facts = append(facts, item.(*cachedSecret).facts)
+	}
+	return facts
+}
+
+// FactsIn returns the facts that an informer's event is about, or nil.
+func FactsIn(obj any) *lifecycle.SecretFacts {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	if c, ok := obj.(*cachedSecret); ok {
+		return c.facts
+	}
+	return nil
+}

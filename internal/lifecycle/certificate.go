@@ -1,0 +1,327 @@
+package lifecycle
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// The sources of a Certificate's events: upstream's controllers, by which
+// users filter.
+const (
+	componentTrigger    = "cert-manager-certificates-trigger"
+	componentKeys       = "cert-manager-certificates-key-manager"
+	componentRequests   = "cert-manager-certificates-request-manager"
+	componentIssuing    = "cert-manager-certificates-issuing"
+	messageIssuedSecret = "The certificate has been successfully issued"
+)
+
+const (
+	// rivalRecheck is how often a Certificate looks whether it has become the
+	// owner of a Secret name that it shares with another.
+	rivalRecheck = 3 * time.Minute
+	// keyInMemory is how long a new private key may be nowhere but in memory.
+	keyInMemory = 2 * time.Second
+)
+
+// CertificateStep is what a Certificate needs next.
+type CertificateStep string
+
+// The steps of a Certificate.
+const (
+	CertificateWait           CertificateStep = ""
+	CertificateGenerateKey    CertificateStep = "generate a private key"
+	CertificateReuseKey       CertificateStep = "reuse the private key"
+	CertificateStoreKey       CertificateStep = "store the next private key"
+	CertificateDeleteKeys     CertificateStep = "delete next private keys"
+	CertificateCreateRequest  CertificateStep = "create the CertificateRequest"
+	CertificateDeleteRequests CertificateStep = "delete CertificateRequests"
+	CertificateStoreSecret    CertificateStep = "store the certificate"
+	CertificateApplySecret    CertificateStep = "apply the Secret's metadata"
+)
+
+// MemoryKey is a new private key that is not stored yet.
+type MemoryKey struct {
+	Key    pki.KeySpec
+	Digest pki.KeyDigest
+	Born   time.Time
+}
+
+// Certificate is everything that decides what a Certificate needs next.
+type Certificate struct {
+	// Object is the Certificate; it is not to be changed.
+	Object *cmv1.Certificate
+	// Secret is spec.secretName's, nil if there is none.
+	Secret *SecretFacts
+	// Requests are those that the Certificate controls.
+	Requests []*cmv1.CertificateRequest
+	// Keys are the Secrets with a next private key that it controls.
+	Keys []*SecretFacts
+	// Memory is the next private key if it is not stored yet.
+	Memory *MemoryKey
+	// Rival is the name of another Certificate that owns spec.secretName.
+	Rival string
+	// ShortCut says that the issuer answers within a request's creation and
+	// approval, both ours: the key may wait in memory.
+	ShortCut bool
+	Backoff  Backoff
+	// OwnSecret says that the Secret is to be deleted with the Certificate.
+	OwnSecret bool
+	// Limits bound the PEM that is decoded.
+	Limits pki.Limits
+}
+
+// CertificatePlan is what a Certificate needs next.
+type CertificatePlan struct {
+	Step    CertificateStep
+	Status  cmv1.CertificateStatus
+	Persist Persist
+	// Requests are those to delete, or the one whose certificate is to be stored.
+	Requests []*cmv1.CertificateRequest
+	// Keys are those to delete, or the one that belongs to the request.
+	Keys []*SecretFacts
+	// Revision of the request to create.
+	Revision int
+	// Issuing says that an issuance goes on: a key in memory is still needed.
+	Issuing bool
+	Events  []Event
+	// Until is when to look again if nothing happens before, zero for never.
+	Until time.Time
+}
+
+// NextCertificate decides what a Certificate needs next.
+func NextCertificate(c Certificate, now time.Time) CertificatePlan {
+	plan := CertificatePlan{Status: *c.Object.Status.DeepCopy()}
+	if c.Object.DeletionTimestamp != nil {
+		return plan
+	}
+	trigger, at := c.trigger(now)
+	switch {
+	case trigger != nil:
+		plan = plan.issue(c, *trigger, now)
+	default:
+		plan = plan.rest(c)
+	}
+	plan.readiness(c, now)
+	plan.Until = earliest(plan.Until, earliest(at, wakeUps(plan.Status, now)))
+	if plan.Step == CertificateWait && !plan.Issuing {
+		plan = plan.trim(c)
+	}
+	return plan
+}
+
+// trigger says whether and why a certificate is to be issued now; the time is
+// when to ask again, if waiting is what decides.
+func (c Certificate) trigger(now time.Time) (*Violation, time.Time) {
+	if issuing := findCondition(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing); issuing != nil && issuing.Status == cmmeta.ConditionTrue {
+		return &Violation{Reason: issuing.Reason, Message: issuing.Message}, time.Time{}
+	}
+	violation := c.needsIssuing(now)
+	if violation == nil {
+		return nil, time.Time{}
+	}
+	if c.Rival != "" {
+		return nil, now.Add(rivalRecheck)
+	}
+	if end := c.backoffEnd(); end.After(now) {
+		return nil, end
+	}
+	return violation, time.Time{}
+}
+
+// backoffEnd is until when a failed issuance is not repeated. A change of the
+// spec that makes the failed request obsolete ends it at once.
+func (c Certificate) backoffEnd() time.Time {
+	failed := c.Object.Status.LastFailureTime
+	if failed == nil {
+		return time.Time{}
+	}
+	for _, r := range c.requestsOf(c.nextRevision()) {
+		if len(c.requestMismatches(r)) > 0 {
+			return time.Time{}
+		}
+	}
+	attempts := 1
+	if n := c.Object.Status.FailedIssuanceAttempts; n != nil {
+		attempts = max(*n, 1)
+	}
+	return failed.Add(c.Backoff.Delay(attempts))
+}
+
+func (c Certificate) nextRevision() int {
+	if c.Object.Status.Revision == nil {
+		return 1
+	}
+	return *c.Object.Status.Revision + 1
+}
+
+// RequestRevision reads a request's revision; 0 if it has none that is valid.
+func RequestRevision(r *cmv1.CertificateRequest) int {
+	n, err := strconv.Atoi(r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey])
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n
+}
+
+func (c Certificate) requestsOf(revision int) []*cmv1.CertificateRequest {
+	var found []*cmv1.CertificateRequest
+	for _, r := range c.Requests {
+		if r.DeletionTimestamp == nil && RequestRevision(r) == revision {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// rest is what a Certificate needs that is not being issued: no leftovers, and
+// a Secret whose metadata follows the spec.
+func (p CertificatePlan) rest(c Certificate) CertificatePlan {
+	p.Status.NextPrivateKeySecretName = nil
+	if len(c.Keys) > 0 {
+		p.Step, p.Keys, p.Persist = CertificateDeleteKeys, c.Keys, Before
+		return p
+	}
+	if c.Rival == "" && c.Secret != nil && c.Secret.Leaf != nil && !c.Secret.KeyDigest.IsZero() && secretOutdated(c) {
+		p.Step = CertificateApplySecret
+	}
+	return p
+}
+
+// trim deletes the oldest requests once the certificate is ready.
+func (p CertificatePlan) trim(c Certificate) CertificatePlan {
+	ready := findCondition(p.Status.Conditions, cmv1.CertificateConditionReady)
+	if ready == nil || ready.Status != cmmeta.ConditionTrue {
+		return p
+	}
+	limit := 1
+	if c.Object.Spec.RevisionHistoryLimit != nil {
+		limit = int(*c.Object.Spec.RevisionHistoryLimit)
+	}
+	var kept []*cmv1.CertificateRequest
+	for _, r := range c.Requests {
+		if r.DeletionTimestamp == nil && RequestRevision(r) > 0 {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) <= limit {
+		return p
+	}
+	slices.SortFunc(kept, func(a, b *cmv1.CertificateRequest) int { return RequestRevision(a) - RequestRevision(b) })
+	p.Step, p.Requests, p.Persist = CertificateDeleteRequests, kept[:len(kept)-limit], Before
+	return p
+}
+
+// readiness sets the Ready condition and what the status tells of the leaf.
+func (p *CertificatePlan) readiness(c Certificate, now time.Time) {
+	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
+	if s := c.Secret; s != nil && s.Leaf != nil {
+		notBefore, notAfter := metav1.NewTime(s.Leaf.NotBefore), metav1.NewTime(s.Leaf.NotAfter)
+		p.Status.NotBefore, p.Status.NotAfter = &notBefore, &notAfter
+		if at := renewalTime(c.Object, s); !at.IsZero() {
+			renewal := metav1.NewTime(at)
+			p.Status.RenewalTime = &renewal
+		}
+	}
+	if v := c.violation(p.Status.Revision, true, now); v != nil {
+		p.set(c.Object, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
+		return
+	}
+	message := "Certificate is up to date and has not expired"
+	if end := c.Secret.IssuerNotAfter; !end.IsZero() && end.Before(c.Secret.Leaf.NotAfter) {
+		message += fmt.Sprintf(", but it outlives its issuer: it is valid until %s and its issuer's certificate until %s",
+			c.Secret.Leaf.NotAfter.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
+	}
+	p.set(c.Object, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, "Ready", message, now)
+}
+
+// wakeUps is when the clock alone changes what the status says or needs.
+func wakeUps(s cmv1.CertificateStatus, now time.Time) time.Time {
+	var at time.Time
+	for _, t := range []*metav1.Time{s.RenewalTime, s.NotAfter} {
+		if t != nil && t.After(now) {
+			at = earliest(at, t.Time)
+		}
+	}
+	return at
+}
+
+// renewalTime is when the leaf in the Secret is due, zero for never. If the
+// leaf reaches as far as its issuer's own certificate, another one could not
+// reach further, so it is not due before half its life has passed.
+func renewalTime(crt *cmv1.Certificate, s *SecretFacts) time.Time {
+	if crt.Spec.Renewal != nil && crt.Spec.Renewal.Policy == cmv1.RenewalPolicyDisabled {
+		return time.Time{}
+	}
+	leaf := s.Leaf
+	var before *time.Duration
+	if crt.Spec.RenewBefore != nil {
+		before = &crt.Spec.RenewBefore.Duration
+	}
+	at := pki.RenewalTime(leaf.NotBefore, leaf.NotAfter, before, crt.Spec.RenewBeforePercentage)
+	if !s.IssuerNotAfter.IsZero() && !leaf.NotAfter.Before(s.IssuerNotAfter) {
+		half := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2).Truncate(time.Second)
+		if at.Before(half) {
+			return half
+		}
+	}
+	return at
+}
+
+func findCondition(conditions []cmv1.CertificateCondition, kind cmv1.CertificateConditionType) *cmv1.CertificateCondition {
+	for i := range conditions {
+		if conditions[i].Type == kind {
+			return &conditions[i]
+		}
+	}
+	return nil
+}
+
+// set sets a condition; its transition time moves only with its status.
+func (p *CertificatePlan) set(crt *cmv1.Certificate, kind cmv1.CertificateConditionType, status cmmeta.ConditionStatus, reason, message string, now time.Time) {
+	at := metav1.NewTime(now)
+	condition := cmv1.CertificateCondition{
+		Type: kind, Status: status, Reason: reason, Message: message,
+		LastTransitionTime: &at, ObservedGeneration: crt.Generation,
+	}
+	if old := findCondition(p.Status.Conditions, kind); old != nil {
+		if old.Status == status {
+			condition.LastTransitionTime = old.LastTransitionTime
+		}
+		*old = condition
+		return
+	}
+	p.Status.Conditions = append(p.Status.Conditions, condition)
+}
+
+func (p *CertificatePlan) unset(kind cmv1.CertificateConditionType) {
+	p.Status.Conditions = slices.DeleteFunc(p.Status.Conditions, func(c cmv1.CertificateCondition) bool { return c.Type == kind })
+}
+
+// holds reports whether a Secret has exactly this certificate.
+func holds(s *SecretFacts, chain []byte) bool {
+	return s != nil && len(chain) > 0 && s.Digests["tls.crt"] == sha256.Sum256(chain)
+}
+
+// rootCause is what a pending request waits for, if that is more than the
+// usual course of things.
+func rootCause(r *cmv1.CertificateRequest) string {
+	ready := findRequestCondition(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
+	if ready == nil || ready.Reason != cmv1.CertificateRequestReasonPending {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(ready.Message, "Waiting on certificate issuance from order "); ok {
+		_, cause, _ := strings.Cut(rest, "\": ")
+		return cause
+	}
+	return ready.Message
+}

@@ -1,0 +1,376 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+const componentChallenges = "cert-manager-challenges"
+
+const (
+	// abandonCleanUp is how long a deleted Challenge is kept for its clean-up;
+	// after that its namespace matters more than its record.
+	abandonCleanUp = 10 * time.Minute
+	// lingering is how long a valid Challenge keeps its record while its Order
+	// is busy with other names. Usually the Order ends first and deletes it,
+	// which saves a write.
+	lingering = 30 * time.Second
+	// siblingPatience is how long a visible value waits for other values of
+	// the same name that are still being presented.
+	siblingPatience = 10 * time.Second
+	// validationPatience is how long the server may take to validate before
+	// its answer is looked at less often.
+	validationPatience = 2 * time.Minute
+)
+
+// ChallengeStep is what a Challenge needs next.
+type ChallengeStep string
+
+// The steps of a Challenge.
+const (
+	ChallengeWait         ChallengeStep = ""
+	ChallengeAddFinalizer ChallengeStep = "add the finalizer"
+	ChallengePresent      ChallengeStep = "present the record"
+	ChallengeProbe        ChallengeStep = "probe the record"
+	ChallengeAccept       ChallengeStep = "ask the server to validate"
+	ChallengeCheck        ChallengeStep = "fetch the authorization"
+	ChallengeCleanUp      ChallengeStep = "remove the record"
+	ChallengeRelease      ChallengeStep = "remove the finalizer"
+)
+
+// Session is what a process knows of a Challenge and does not store. Without
+// it, after a restart, the work is done again from the probe on.
+type Session struct {
+	// Presented says that this process has presented the record, CleanedUp
+	// that it has removed it.
+	Presented, CleanedUp bool
+	// Report is the last probe's evidence, made at ProbedAt, and Entry what the
+	// ledger had to add to it then.
+	Report   *dns.Report
+	Entry    dns.LedgerEntry
+	ProbedAt time.Time
+	// AcceptedAt is when the server was asked to validate.
+	AcceptedAt time.Time
+	// Authorization is the server's, as of CheckedAt; Checks counts the looks.
+	Authorization *acme.Authorization
+	CheckedAt     time.Time
+	Checks        int
+	// RetryAt holds back the next try after a failed step.
+	RetryAt time.Time
+	// ValidAt is when this process saw the challenge become valid.
+	ValidAt time.Time
+}
+
+// Challenge is everything that decides what a Challenge needs next.
+type Challenge struct {
+	// Object is the Challenge; it is not to be changed.
+	Object *acmev1.Challenge
+	// Forged says why the Challenge must not be worked on, or is empty.
+	Forged string
+	// Orphan says that no Order controls the Challenge; Forged is set too.
+	Orphan bool
+	// OrderDone says that the Order has ended.
+	OrderDone bool
+	// Account is the issuer's, nil while the issuer is not ready.
+	Account *Account
+	// Session is this process's memory of the Challenge.
+	Session Session
+	// Siblings are the sessions of other live Challenges for the same name.
+	Siblings []Session
+	// Slot says that the Challenge may be in flight: there are not too many.
+	Slot bool
+	// Propagation is how the evidence of probes is judged.
+	Propagation dns.Policy
+	// TooManyFailures is when the account may try this name again after failed
+	// validations, zero for now.
+	TooManyFailures time.Time
+}
+
+// ChallengePlan is what a Challenge needs next.
+type ChallengePlan struct {
+	Step    ChallengeStep
+	Status  acmev1.ChallengeStatus
+	Persist Persist
+	Events  []Event
+	Until   time.Time
+	// Abandoned says that a record is left behind: its clean-up failed too long.
+	Abandoned bool
+}
+
+func challengeFinal(s acmev1.State) bool { return s == acmev1.Valid || OrderFailed(s) }
+
+// NextChallenge decides what a Challenge needs next.
+func NextChallenge(c Challenge, now time.Time) ChallengePlan {
+	plan := ChallengePlan{Status: *c.Object.Status.DeepCopy()}
+	if c.Session.RetryAt.After(now) && c.Object.DeletionTimestamp == nil {
+		plan.Until = c.Session.RetryAt
+		return plan
+	}
+	if c.Object.DeletionTimestamp != nil {
+		return plan.leave(c, now)
+	}
+	if challengeFinal(plan.Status.State) {
+		if plan.Status.State == acmev1.Valid && !c.OrderDone && !c.Session.ValidAt.IsZero() {
+			if end := c.Session.ValidAt.Add(lingering); end.After(now) {
+				plan.Until = end
+				return plan
+			}
+		}
+		return plan.leave(c, now)
+	}
+	if c.Forged != "" {
+		if c.Orphan {
+			return plan.end(acmev1.Errored, c.Forged)
+		}
+		return plan
+	}
+	if c.Account == nil || !c.Slot {
+		return plan
+	}
+	if !plan.Status.Presented {
+		return plan.present(c, now)
+	}
+	if !c.Session.AcceptedAt.IsZero() {
+		return plan.awaitValidation(c, now)
+	}
+	return plan.awaitPropagation(c, now)
+}
+
+// leave cleans up and lets the object go.
+func (p ChallengePlan) leave(c Challenge, now time.Time) ChallengePlan {
+	if !hasFinalizer(c.Object) {
+		return p
+	}
+	deleted := c.Object.DeletionTimestamp
+	touched := (c.Object.Status.Presented || c.Session.Presented) && !c.Session.CleanedUp
+	switch {
+	case !touched:
+		if p.Status.Presented && deleted == nil {
+			p.Status.Presented, p.Status.Processing = false, false
+			p.Persist = Before
+		}
+		p.Step = ChallengeRelease
+	case deleted != nil && now.Sub(deleted.Time) >= abandonCleanUp:
+		p.Step, p.Abandoned = ChallengeRelease, true
+	case c.Session.RetryAt.After(now):
+		p.Until = c.Session.RetryAt
+		if deleted != nil {
+			p.Until = earliest(p.Until, deleted.Add(abandonCleanUp))
+		}
+	default:
+		p.Step = ChallengeCleanUp
+	}
+	return p
+}
+
+func hasFinalizer(c *acmev1.Challenge) bool {
+	return slices.ContainsFunc(c.Finalizers, IsChallengeFinalizer)
+}
+
+// IsChallengeFinalizer reports whether a finalizer is ours, by its present name
+// or its older one.
+func IsChallengeFinalizer(f string) bool {
+	return f == acmev1.ACMEFinalizer || f == acmev1.ACMELegacyFinalizer
+}
+
+func (p ChallengePlan) present(c Challenge, now time.Time) ChallengePlan {
+	switch {
+	case c.TooManyFailures.After(now):
+		p.Status.State = acmev1.Pending
+		p.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", c.Object.Spec.DNSName)
+		p.Until = c.TooManyFailures
+	case !hasFinalizer(c.Object):
+		p.Step = ChallengeAddFinalizer
+	default:
+		p.Step = ChallengePresent
+	}
+	return p
+}
+
+// ChallengePresented is the plan after the record has been written.
+func ChallengePresented(c Challenge, now time.Time) ChallengePlan {
+	p := ChallengePlan{Status: *c.Object.Status.DeepCopy(), Persist: Before}
+	p.Status.State, p.Status.Reason = acmev1.Pending, ""
+	p.Status.Presented, p.Status.Processing = true, true
+	p.Status.PresentedAt = &metav1.Time{Time: now}
+	p.Events = []Event{{
+		Reason: "Presented", Component: componentChallenges,
+		Message: fmt.Sprintf("Presented challenge using %s challenge mechanism", c.Object.Spec.Type),
+	}}
+	return p
+}
+
+// awaitPropagation probes until the record is where the CA will look for it.
+func (p ChallengePlan) awaitPropagation(c Challenge, now time.Time) ChallengePlan {
+	if wait := c.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil {
+		return p.waitInstead(c, wait.Duration, now)
+	}
+	s := c.Session
+	if s.Report == nil {
+		p.Step = ChallengeProbe
+		return p
+	}
+	verdict := dns.Judge(*s.Report, s.Entry, c.Propagation, s.ProbedAt)
+	if verdict.State == dns.Accept {
+		return p.accept(c, now)
+	}
+	if !verdict.Until.After(now) {
+		p.Step = ChallengeProbe
+		return p
+	}
+	// The first probe comes right after the update; a record that is a second
+	// late is no news.
+	if s.Entry.Probes > 1 || verdict.Until.Sub(s.ProbedAt) > time.Second {
+		p.Status.Reason = fmt.Sprintf("Waiting for %s challenge propagation: %s", c.Object.Spec.Type, verdict.Message)
+	}
+	p.Until = verdict.Until
+	return p
+}
+
+func (p ChallengePlan) waitInstead(c Challenge, wait time.Duration, now time.Time) ChallengePlan {
+	ready := now
+	if c.Object.Status.PresentedAt != nil {
+		ready = c.Object.Status.PresentedAt.Add(wait)
+	}
+	if ready.After(now) {
+		p.Status.Reason = fmt.Sprintf("Waiting %s before accepting %s challenge without self-check", wait, c.Object.Spec.Type)
+		p.Until = ready
+		return p
+	}
+	p.Step = ChallengeAccept
+	return p
+}
+
+// accept asks the server to validate, unless another value of the same name is
+// about to be seen: the CA's resolver caches all values of a name together, so
+// one that comes later would have to wait until the others are forgotten.
+func (p ChallengePlan) accept(c Challenge, now time.Time) ChallengePlan {
+	patience := c.Session.Entry.VisibleSince.Add(siblingPatience)
+	if patience.After(now) {
+		for _, s := range c.Siblings {
+			if s.Entry.VisibleSince.IsZero() && s.AcceptedAt.IsZero() {
+				p.Until = patience
+				return p
+			}
+		}
+	}
+	p.Step = ChallengeAccept
+	return p
+}
+
+// awaitValidation looks at the authorization until the server has decided.
+func (p ChallengePlan) awaitValidation(c Challenge, now time.Time) ChallengePlan {
+	s := c.Session
+	if s.Authorization == nil || s.CheckedAt.Before(s.AcceptedAt) {
+		return p.checkAt(s.AcceptedAt.Add(pollDelay(0)), now)
+	}
+	switch a := s.Authorization; a.Status {
+	case acme.StatusValid:
+		p.Events = append(p.Events, Event{
+			Reason: "DomainVerified", Component: componentChallenges,
+			Message: fmt.Sprintf("Domain %q verified with %q validation", c.Object.Spec.DNSName, c.Object.Spec.Type),
+		})
+		return p.end(acmev1.Valid, "Successfully authorized domain")
+	case acme.StatusInvalid:
+		reason := "Error accepting authorization: acme: authorization error for " + c.Object.Spec.DNSName
+		if problem := validationError(a, c.Object.Spec.URL); problem != nil {
+			reason += ": " + problem.Error()
+		}
+		p.Events = append(p.Events, Event{
+			Warning: true, Reason: "Failed", Component: componentChallenges,
+			Message: "Accepting challenge authorization failed: " + reason,
+		})
+		return p.end(acmev1.Invalid, reason)
+	case acme.StatusExpired, acme.StatusDeactivated, acme.StatusRevoked:
+		return p.end(acmev1.Expired, fmt.Sprintf("The authorization for %q is %s at the ACME server", c.Object.Spec.DNSName, a.Status))
+	}
+	next := s.CheckedAt.Add(pollDelay(s.Checks))
+	if now.Sub(s.AcceptedAt) > validationPatience {
+		next = s.CheckedAt.Add(max(c.Propagation.Retry, 5*time.Second))
+		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+	}
+	return p.checkAt(next, now)
+}
+
+// validationError is what the server found wrong with a challenge.
+func validationError(a *acme.Authorization, url string) *acme.Problem {
+	for _, ch := range a.Challenges {
+		if ch.URL == url {
+			return ch.Error
+		}
+	}
+	return nil
+}
+
+func (p ChallengePlan) checkAt(at, now time.Time) ChallengePlan {
+	if at.After(now) {
+		p.Until = at
+	} else {
+		p.Step = ChallengeCheck
+	}
+	return p
+}
+
+func (p ChallengePlan) end(state acmev1.State, reason string) ChallengePlan {
+	p.Step, p.Persist, p.Until = ChallengeWait, AtEnd, time.Time{}
+	p.Status.State, p.Status.Reason, p.Status.Processing = state, reason, false
+	return p
+}
+
+// ChallengeStepFailed decides what a failed step means. The time is when to
+// try again; zero leaves it to the caller's back-off.
+func ChallengeStepFailed(c Challenge, step ChallengeStep, err error, now time.Time) ChallengePlan {
+	p := ChallengePlan{Status: *c.Object.Status.DeepCopy()}
+	switch step {
+	case ChallengeAccept, ChallengeCheck:
+		return p.serverFailed(step, err, now)
+	case ChallengePresent:
+		return p.providerFailed("PresentError", "Error presenting challenge: ", err)
+	case ChallengeCleanUp:
+		return p.providerFailed("CleanUpError", "Error cleaning up challenge: ", err)
+	default:
+		f := fault.Of(err)
+		p.Status.Reason = fmt.Sprintf("Waiting for %s challenge propagation: %s", c.Object.Spec.Type, f.Message)
+		p.Until = f.At
+		return p
+	}
+}
+
+// providerFailed leaves it to the back-off to try again, also where a user must
+// act: what is wrong may be mended at the name server, of which no event tells.
+func (p ChallengePlan) providerFailed(reason, prefix string, err error) ChallengePlan {
+	f := fault.Of(err)
+	p.Status.Reason = prefix + f.Message
+	p.Events = []Event{{Warning: true, Reason: reason, Message: prefix + f.Message, Component: componentChallenges}}
+	p.Until = f.At
+	return p
+}
+
+func (p ChallengePlan) serverFailed(step ChallengeStep, err error, now time.Time) ChallengePlan {
+	f := acme.Classify(err, now)
+	prefix := "Error accepting challenge: "
+	if step == ChallengeCheck {
+		prefix = "Error accepting authorization: "
+	}
+	reason := prefix + f.Message
+	switch {
+	case acme.IsGone(err):
+		return p.end(acmev1.Expired, reason)
+	case f.Class == fault.Later:
+		p.Status.Reason, p.Until = reason, f.At
+		return p
+	case f.Class == fault.Transient || acme.IsAccountMissing(err):
+		p.Status.Reason = reason
+		return p
+	}
+	p.Events = []Event{{Warning: true, Reason: "Failed", Message: "Accepting challenge authorization failed: " + reason, Component: componentChallenges}}
+	return p.end(acmev1.Errored, reason)
+}
