@@ -121,7 +121,7 @@ func addressList(addrs []string) string {
 func ZoneText(zone string, negativeTTL int, ns []string, records ...string) string {
 	zone = strings.TrimSuffix(zone, ".") + "."
 	var b strings.Builder
-	fmt.Fprintf(&b, "$ORIGIN %s\n$TTL 60\n@ IN SOA %s hostmaster 1 1 1 86400 %d\n", zone, ns[0], negativeTTL)
+	fmt.Fprintf(&b, "$ORIGIN %s\n$TTL 60\n@ IN SOA %s hostmaster.invalid. 1 1 1 86400 %d\n", zone, ns[0], negativeTTL)
 	for _, name := range ns {
 		fmt.Fprintf(&b, "@ IN NS %s\n", name)
 	}

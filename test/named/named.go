@@ -119,7 +119,11 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 		_ = s.cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.ready(ctx, o.Listen); err != nil {
+	err = s.ready(ctx, o.Listen)
+	if err == nil && strings.Contains(s.Log(), "not loaded due to errors") {
+		err = errors.New("named could not load a zone")
+	}
+	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, s.Log())
 		s.Stop()
 		return nil, err

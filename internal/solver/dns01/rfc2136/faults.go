@@ -156,7 +156,11 @@ func (p *Provider) who() string {
 }
 
 func (p *Provider) noZone(fqdn string, rcode int) error {
-	return fault.New(fault.User, "ZoneNotFound",
+	class := fault.User
+	if rcode == mdns.RcodeServerFailure {
+		class = fault.Transient
+	}
+	return fault.New(class, "ZoneNotFound",
 		"Could not determine the zone for %q: %s serves none that contains it (it answers %s to %s); check rfc2136.nameserver, the zones of the server, and its views",
 		fqdn, p.server, rcodeText(rcode), p.query())
 }

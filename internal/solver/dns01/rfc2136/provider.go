@@ -65,8 +65,8 @@ func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 		}
 		rcode = answer.Rcode
 		// BIND refuses what lies in none of its zones: then the names above do
-		// not either. Others refuse to tell.
-		if rcode == mdns.RcodeRefused || rcode == mdns.RcodeNotImplemented || name == "." {
+		// not either. Others refuse to tell, or have a zone that is broken.
+		if rcode != mdns.RcodeSuccess && rcode != mdns.RcodeNameError || name == "." {
 			break
 		}
 	}
