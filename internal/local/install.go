@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/everleaf/everleaf/api/crds"
 	"github.com/everleaf/everleaf/internal/admission"
 )
 
@@ -43,7 +44,7 @@ func (c *ControlPlane) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, source := range []fs.FS{definitions, manifests, admission.Policies, probePolicy} {
+	for _, source := range []fs.FS{crds.Files, manifests, admission.Policies, probePolicy} {
 		objects, err := decodeAll(source)
 		if err != nil {
 			return err
