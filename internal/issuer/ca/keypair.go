@@ -1,0 +1,138 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// KeyPair is a CA: its key and its certificates. It may be used by several
+// goroutines at once.
+type KeyPair struct {
+	// Chain begins with the CA's own certificate; each is followed by its
+	// issuer, as far as they are known.
+	Chain []*x509.Certificate
+	Key   crypto.Signer
+
+	// What every certificate of this CA is delivered with, encoded once.
+	issuers, root []byte
+}
+
+// KeyPairs finds key pairs by the Secret that holds them; the result is meant
+// to be cached. A Secret that does not exist is the API's NotFound, one that
+// holds no key pair is ParseKeyPair's error, and any other error is taken for
+// a failure to read it.
+type KeyPairs interface {
+	KeyPair(ctx context.Context, namespace, name string) (KeyPair, error)
+}
+
+// NewKeyPair returns the key pair of a CA whose certificate comes first in
+// chain, which is in order.
+func NewKeyPair(chain []*x509.Certificate, key crypto.Signer) KeyPair {
+	p := KeyPair{Chain: chain, Key: key}
+	p.issuers, p.root = encodeIssuers(chain)
+	return p
+}
+
+// ParseKeyPair reads the tls.crt and tls.key of a Secret. The certificates may
+// be in any order; the lowest one is the CA's own and must have the key. The
+// error is a *pki.DataError.
+func ParseKeyPair(tlsCrt, tlsKey []byte, limits pki.Limits) (KeyPair, error) {
+	key, err := pki.ParseKey(tlsKey, limits)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	certs, err := pki.ParseChain(tlsCrt, limits)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	chain, err := pki.OrderChain(certs)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	if !pki.PublicKeysEqual(key.Public(), chain[0].PublicKey) {
+		return KeyPair{}, &pki.DataError{Err: errors.New("private key does not match the certificate")}
+	}
+	return NewKeyPair(chain, key), nil
+}
+
+// Verify says whether a key pair can sign for others. The error is a
+// fault.Error with the reason and message of the issuer's Ready condition.
+func Verify(pair KeyPair) error {
+	if !isCA(pair) {
+		return fault.New(fault.User, cmv1.IssuerReasonErrInvalidKeyPair, keyPairError+notCA)
+	}
+	return nil
+}
+
+const (
+	keyPairError = "Error getting keypair for CA issuer: "
+	notCA        = "certificate is not a CA"
+)
+
+func isCA(pair KeyPair) bool {
+	return len(pair.Chain) > 0 && pair.Chain[0].BasicConstraintsValid && pair.Chain[0].IsCA
+}
+
+// encodeIssuers returns the PEM that follows a leaf, without a self-signed
+// root, and that of the topmost certificate.
+func encodeIssuers(chain []*x509.Certificate) (issuers, root []byte) {
+	if len(chain) == 0 {
+		return nil, nil
+	}
+	top := chain[len(chain)-1]
+	below := chain
+	if pki.SelfSigned(top) {
+		below = chain[:len(chain)-1]
+	}
+	return pki.EncodeChain(below...), pki.EncodeChain(top)
+}
+
+// problem is why a key pair is not at hand.
+type problem struct {
+	class fault.Class
+	// at is when to look again, for fault.Later.
+	at     time.Time
+	reason string
+	// text says what is wrong in stable words; it may be empty.
+	text string
+	err  error
+}
+
+// fault returns what the caller's caller sees.
+func (p *problem) fault(reason, message string) error {
+	return &fault.Error{Class: p.class, Reason: reason, Message: message, At: p.at, Err: p.err}
+}
+
+// load finds a key pair that can sign, or says why there is none. The reason
+// is that of a request that needs it.
+func load(ctx context.Context, pairs KeyPairs, namespace, name string) (KeyPair, *problem) {
+	pair, err := pairs.KeyPair(ctx, namespace, name)
+	if err == nil {
+		if !isCA(pair) {
+			return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretInvalidData, text: notCA}
+		}
+		return pair, nil
+	}
+	if apierrors.IsNotFound(err) {
+		return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretMissing, err: err}
+	}
+	var data *pki.DataError
+	if errors.As(err, &data) {
+		return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretInvalidData, text: data.Error(), err: err}
+	}
+	p := &problem{class: fault.Transient, reason: cmv1.EventReasonSecretGetError, err: err}
+	var classified *fault.Error
+	if errors.As(err, &classified) {
+		p.class, p.at, p.text = classified.Class, classified.At, classified.Message
+	}
+	return KeyPair{}, p
+}

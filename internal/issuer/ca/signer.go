@@ -1,0 +1,140 @@
+// Package ca signs with the key of a CA that is kept in a Secret.
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// WarningOutlivesIssuer is the reason of the warning that a certificate is
+// valid for longer than its CA.
+const WarningOutlivesIssuer = "OutlivesIssuer"
+
+// Signer issues certificates of a CA.
+type Signer struct {
+	pairs  KeyPairs
+	limits pki.Limits
+}
+
+var _ issuer.Signer = (*Signer)(nil)
+
+// New returns a Signer that takes its key pairs from pairs. The limits hold
+// for requests.
+func New(pairs KeyPairs, limits pki.Limits) *Signer {
+	return &Signer{pairs: pairs, limits: limits}
+}
+
+// Check says whether an issuer can sign, nil if so. The error is a fault.Error
+// with the reason and message of the issuer's Ready condition.
+func (s *Signer) Check(ctx context.Context, spec *cmv1.CAIssuer, namespace string) error {
+	_, p := load(ctx, s.pairs, namespace, spec.SecretName)
+	if p == nil {
+		return nil
+	}
+	reason, text := cmv1.IssuerReasonErrGetKeyPair, p.text
+	switch {
+	case text == notCA:
+		reason = cmv1.IssuerReasonErrInvalidKeyPair
+	case p.reason == cmv1.EventReasonSecretMissing:
+		text = fmt.Sprintf("secret %s/%s not found", namespace, spec.SecretName)
+	case text == "":
+		text = fmt.Sprintf("secret %s/%s cannot be read", namespace, spec.SecretName)
+	}
+	return p.fault(reason, keyPairError+text)
+}
+
+// Sign issues the certificate that r asks for. It is valid for as long as r
+// wants, even beyond the life of the CA; the outcome then has a warning.
+func (s *Signer) Sign(ctx context.Context, r issuer.Request) (issuer.Outcome, error) {
+	spec := r.Issuer.CA
+	if spec == nil {
+		return issuer.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a CA issuer")
+	}
+	pair, p := load(ctx, s.pairs, r.Namespace, spec.SecretName)
+	if p != nil {
+		return issuer.Outcome{}, pending(p, r.Namespace+"/"+spec.SecretName)
+	}
+	options := pki.SignOptions{
+		CRLDistributionPoints:  spec.CRLDistributionPoints,
+		OCSPServers:            spec.OCSPServers,
+		IssuingCertificateURLs: spec.IssuingCertificateURLs,
+	}
+	if left, bounded := pathLeft(pair.Chain); bounded && r.Object.Spec.IsCA {
+		if left < 1 {
+			return issuer.Outcome{}, failed("Error generating certificate template",
+				fmt.Errorf("the path length of the CA %q allows no further CA below it", pair.Chain[0].Subject))
+		}
+		below := left - 1
+		options.PathLen = &below
+	}
+	template, err := r.Template(s.limits, options)
+	if err != nil {
+		return issuer.Outcome{}, failed("Error generating certificate template", err)
+	}
+	leaf, err := pki.Sign(template, pair.Chain[0], template.PublicKey, pair.Key)
+	if err != nil {
+		return issuer.Outcome{}, failed("Error signing certificate", err)
+	}
+	return outcome(leaf, pair), nil
+}
+
+func outcome(leaf *x509.Certificate, pair KeyPair) issuer.Outcome {
+	issuers, root := pair.issuers, pair.root
+	if root == nil {
+		issuers, root = encodeIssuers(pair.Chain)
+	}
+	o := issuer.Outcome{Chain: append(pki.EncodeChain(leaf), issuers...), CA: bytes.Clone(root)}
+	if ca := pair.Chain[0]; leaf.NotAfter.After(ca.NotAfter) {
+		o.WarningReason = WarningOutlivesIssuer
+		o.Warning = fmt.Sprintf("The certificate is valid until %s, but its CA only until %s",
+			leaf.NotAfter.UTC().Format(time.RFC3339), ca.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return o
+}
+
+// pathLeft is how many CAs may stand between the CA that chain begins with and
+// a leaf (RFC 5280, section 4.2.1.9), if any certificate of the chain bounds
+// it. Certificates that a CA issued to itself do not count.
+func pathLeft(chain []*x509.Certificate) (left int, bounded bool) {
+	below := 0
+	for i, cert := range chain {
+		if i > 0 && !bytes.Equal(chain[i-1].RawSubject, chain[i-1].RawIssuer) {
+			below++
+		}
+		if !cert.BasicConstraintsValid || cert.MaxPathLen < 0 || (cert.MaxPathLen == 0 && !cert.MaxPathLenZero) {
+			continue
+		}
+		if here := cert.MaxPathLen - below; !bounded || here < left {
+			left, bounded = here, true
+		}
+	}
+	return left, bounded
+}
+
+func pending(p *problem, secret string) error {
+	var message string
+	switch p.reason {
+	case cmv1.EventReasonSecretMissing:
+		message = fmt.Sprintf("Referenced secret %s not found", secret)
+	case cmv1.EventReasonSecretInvalidData:
+		message = fmt.Sprintf("Failed to parse signing CA keypair from secret %s", secret)
+	default:
+		message = fmt.Sprintf("Failed to get certificate key pair from secret %s", secret)
+	}
+	if p.text != "" {
+		message += ": " + p.text
+	}
+	return p.fault(p.reason, message)
+}
+
+func failed(message string, err error) error {
+	return fault.New(fault.Permanent, cmv1.EventReasonSigningError, "%s: %s", message, err).Because(err)
+}

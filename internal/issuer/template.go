@@ -1,0 +1,45 @@
+package issuer
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Template reads the request, checks that its sender holds the key, and
+// returns the certificate that is asked for, ready to be signed; Now is its
+// first second. What the issuer adds is in o; the fields that the request
+// decides are set here. An error means that this request can never be met.
+func (r Request) Template(limits pki.Limits, o pki.SignOptions) (*x509.Certificate, error) {
+	csr, err := pki.ParseRequest(r.Object.Spec.Request, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := pki.VerifyRequest(csr); err != nil {
+		return nil, err
+	}
+	duration, err := r.duration()
+	if err != nil {
+		return nil, err
+	}
+	o.NotBefore, o.NotAfter = r.Now, r.Now.Add(duration)
+	o.IsCA = r.Object.Spec.IsCA
+	o.Usages = nil
+	for _, usage := range r.Object.Spec.Usages {
+		o.Usages = append(o.Usages, string(usage))
+	}
+	return pki.CertificateFromRequest(csr, o)
+}
+
+func (r Request) duration() (time.Duration, error) {
+	d := r.Object.Spec.Duration
+	if d == nil || d.Duration == 0 {
+		return pki.DefaultDuration, nil
+	}
+	if d.Duration < time.Second {
+		return 0, fmt.Errorf("a duration of %s is too short", d.Duration)
+	}
+	return d.Duration, nil
+}
