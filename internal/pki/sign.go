@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -36,6 +37,12 @@ type SignOptions struct {
 func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.Certificate, error) {
 	if !o.NotBefore.Before(o.NotAfter) {
 		return nil, errors.New("the certificate would end before it begins")
+	}
+	for _, url := range slices.Concat(o.CRLDistributionPoints, o.OCSPServers, o.IssuingCertificateURLs) {
+		// crypto/x509 would write an IA5String that is none.
+		if url == "" || !isASCII(url) {
+			return nil, fmt.Errorf("the issuer's URL %q cannot be encoded: it must be plain ASCII and not empty", url)
+		}
 	}
 	keyUsage, extKeyUsage, err := ParseUsages(o.Usages, o.IsCA)
 	if err != nil {

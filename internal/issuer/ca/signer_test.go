@@ -1,0 +1,411 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+var now = time.Date(2026, 11, 22, 5, 9, 5, 0, time.UTC)
+
+// pairs answers for every Secret.
+type pairs struct {
+	pair KeyPair
+	err  error
+}
+
+func (p pairs) KeyPair(_ context.Context, namespace, name string) (KeyPair, error) {
+	if namespace != "ns" || name != "ca" {
+		panic("asked for " + namespace + "/" + name)
+	}
+	return p.pair, p.err
+}
+
+func key(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.ECDSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// newCA makes a CA below another, or a root if parent has no chain.
+func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair {
+	t.Helper()
+	own := key(t)
+	csr := request(t, pki.Template{CommonName: name}, own).Object.Spec.Request
+	parsed, err := pki.ParseRequest(csr, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.NotBefore, o.IsCA = now.Add(-time.Hour), true
+	if o.NotAfter.IsZero() {
+		o.NotAfter = now.Add(365 * 24 * time.Hour)
+	}
+	template, err := pki.CertificateFromRequest(parsed, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	above, signer := template, own
+	if len(parent.Chain) > 0 {
+		above, signer = parent.Chain[0], parent.Key
+	}
+	cert, err := pki.Sign(template, above, parsed.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewKeyPair(append([]*x509.Certificate{cert}, parent.Chain...), own)
+}
+
+func request(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request {
+	t.Helper()
+	csr, err := pki.BuildRequest(in, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuer.Request{
+		Object: &cmv1.CertificateRequest{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "a-1"},
+			Spec:       cmv1.CertificateRequestSpec{Request: csr},
+		},
+		Issuer:    &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}},
+		Namespace: "ns", Now: now,
+	}
+}
+
+func sign(t testing.TB, pair KeyPair, r issuer.Request) (leaf *x509.Certificate, o issuer.Outcome) {
+	t.Helper()
+	o, err := New(pairs{pair: pair}, pki.Limits{}).Sign(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := pki.ParseChain(o.Chain, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain[0], o
+}
+
+func TestSign(t *testing.T) {
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	own := key(t)
+	r := request(t, pki.Template{CommonName: "a.test", DNSNames: []string{"a.test"}, IPAddresses: []string{"10.0.0.1"}}, own)
+	r.Object.Spec.Usages = []cmv1.KeyUsage{cmv1.UsageDigitalSignature, cmv1.UsageServerAuth}
+	r.Object.Spec.Duration = &metav1.Duration{Duration: 2 * time.Hour}
+	r.Issuer.CA.CRLDistributionPoints = []string{"http://crl.test"}
+	r.Issuer.CA.OCSPServers = []string{"http://ocsp.test"}
+	r.Issuer.CA.IssuingCertificateURLs = []string{"http://ca.test"}
+
+	leaf, o := sign(t, root, r)
+	want := pki.LeafFacts{
+		CommonName: "a.test", DNSNames: []string{"a.test"}, IPAddresses: []string{"10.0.0.1"},
+		NotBefore: now, NotAfter: now.Add(2 * time.Hour), Usages: []string{"digital signature", "server auth"},
+		Key: pki.KeySpec{Algorithm: pki.ECDSA, Size: 256}, KeyDigest: pki.DigestOf(own.Public()), IssuerCommonName: "root",
+		AuthorityKeyID: pki.FactsOf(root.Chain[0]).SubjectKeyID,
+	}
+	if diff := cmp.Diff(want, pki.FactsOf(leaf), cmpopts.IgnoreFields(pki.LeafFacts{}, "Serial", "Digest")); diff != "" {
+		t.Error(diff)
+	}
+	urls := [][]string{leaf.CRLDistributionPoints, leaf.OCSPServer, leaf.IssuingCertificateURL}
+	if diff := cmp.Diff([][]string{{"http://crl.test"}, {"http://ocsp.test"}, {"http://ca.test"}}, urls); diff != "" {
+		t.Error(diff)
+	}
+	if string(o.Chain) != string(pki.EncodeChain(leaf)) || string(o.CA) != string(pki.EncodeChain(root.Chain...)) || o.Warning != "" || o.WarningReason != "" {
+		t.Errorf("outcome %s", o)
+	}
+}
+
+// What is delivered depends on how much of the CA's own chain is known.
+func TestSignChains(t *testing.T) {
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	middle := newCA(t, "middle", root, pki.SignOptions{})
+	lower := newCA(t, "lower", middle, pki.SignOptions{})
+	// A key pair that was not made by NewKeyPair must do as well.
+	plain := KeyPair{Chain: lower.Chain, Key: lower.Key}
+	alone := NewKeyPair(lower.Chain[:1], lower.Key)
+	for name, tc := range map[string]struct {
+		pair      KeyPair
+		chain, ca []*x509.Certificate
+	}{
+		"root":               {root, nil, root.Chain},
+		"below the root":     {middle, middle.Chain[:1], root.Chain},
+		"second level":       {lower, lower.Chain[:2], root.Chain},
+		"made by hand":       {plain, lower.Chain[:2], root.Chain},
+		"without its issuer": {alone, lower.Chain[:1], lower.Chain[:1]},
+	} {
+		leaf, o := sign(t, tc.pair, request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
+		want := pki.EncodeChain(append([]*x509.Certificate{leaf}, tc.chain...)...)
+		if diff := cmp.Diff(string(want), string(o.Chain)); diff != "" {
+			t.Errorf("%s: chain: %s", name, diff)
+		}
+		if diff := cmp.Diff(string(pki.EncodeChain(tc.ca...)), string(o.CA)); diff != "" {
+			t.Errorf("%s: ca: %s", name, diff)
+		}
+		verify(t, name, o)
+	}
+}
+
+func verify(t *testing.T, name string, o issuer.Outcome) {
+	t.Helper()
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(o.CA) {
+		t.Fatalf("%s: no CA", name)
+	}
+	between.AppendCertsFromPEM(o.Chain)
+	chain, err := pki.ParseChain(o.Chain, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: now.Add(time.Minute), DNSName: "a.test",
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	}); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		return
+	}
+	dir := t.TempDir()
+	write := func(file string, data []byte) string {
+		path := filepath.Join(dir, file)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	crt := write("tls.crt", o.Chain)
+	out, err := exec.CommandContext(t.Context(), openssl, "verify", "-x509_strict", "-no_check_time", "-partial_chain",
+		"-CAfile", write("ca.crt", o.CA), "-untrusted", crt, crt).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v: %s", name, err, out)
+	}
+}
+
+func TestSignOutlivesIssuer(t *testing.T) {
+	short := newCA(t, "short", KeyPair{}, pki.SignOptions{NotAfter: now.Add(24 * time.Hour)})
+	r := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+	leaf, o := sign(t, short, r)
+	if want := now.Add(90 * 24 * time.Hour); !leaf.NotAfter.Equal(want) {
+		t.Errorf("valid until %v, not %v", leaf.NotAfter, want)
+	}
+	const want = "The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-23T05:09:05Z"
+	if o.Warning != want || o.WarningReason != "OutlivesIssuer" {
+		t.Errorf("%s: %q", o.WarningReason, o.Warning)
+	}
+	r.Object.Spec.Duration = &metav1.Duration{Duration: 24 * time.Hour}
+	if _, o := sign(t, short, r); o.Warning != "" {
+		t.Errorf("as long as its CA: %q", o.Warning)
+	}
+}
+
+func TestSignCA(t *testing.T) {
+	length := func(n int) pki.SignOptions { return pki.SignOptions{PathLen: &n} }
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	root2 := newCA(t, "root2", KeyPair{}, length(2))
+	for name, tc := range map[string]struct {
+		pair KeyPair
+		// want is the path length of the new CA, -1 for none.
+		want int
+		err  string
+	}{
+		"unbounded":         {root, -1, ""},
+		"bounded":           {root2, 1, ""},
+		"bounded above":     {newCA(t, "middle", root2, pki.SignOptions{}), 0, ""},
+		"own bound is less": {newCA(t, "middle", root2, length(0)), 0, `Error generating certificate template: the path length of the CA "CN=middle" allows no further CA below it`},
+		"used up above":     {newCA(t, "lower", newCA(t, "middle", root2, pki.SignOptions{}), pki.SignOptions{}), 0, `Error generating certificate template: the path length of the CA "CN=lower" allows no further CA below it`},
+	} {
+		r := request(t, pki.Template{CommonName: "new", DNSNames: []string{"a.test"}}, key(t))
+		r.Object.Spec.IsCA = true
+		if tc.err != "" {
+			_, err := New(pairs{pair: tc.pair}, pki.Limits{}).Sign(t.Context(), r)
+			checkFault(t, name, err, fault.Permanent, "SigningError", tc.err)
+			// Other certificates it may still issue.
+			r.Object.Spec.IsCA = false
+			_, o := sign(t, tc.pair, r)
+			verify(t, name, o)
+			continue
+		}
+		cert, o := sign(t, tc.pair, r)
+		if !cert.IsCA || cert.MaxPathLen != tc.want {
+			t.Errorf("%s: got a path length of %d, want %d", name, cert.MaxPathLen, tc.want)
+		}
+		verify(t, name, o)
+		leaf := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+		signer := newCA(t, "new", tc.pair, pki.SignOptions{})
+		_, o = sign(t, signer, leaf)
+		verify(t, name+", leaf", o)
+	}
+}
+
+func TestPathLeftSelfIssued(t *testing.T) {
+	one := 1
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{PathLen: &one})
+	// The same CA with a new key: RFC 5280 does not count it.
+	rolled := newCA(t, "root", root, pki.SignOptions{})
+	if left, bounded := pathLeft(rolled.Chain); left != 1 || !bounded {
+		t.Errorf("got %d, %v", left, bounded)
+	}
+	if left, bounded := pathLeft(newCA(t, "middle", rolled, pki.SignOptions{}).Chain); left != 0 || !bounded {
+		t.Errorf("got %d, %v", left, bounded)
+	}
+}
+
+func checkFault(t *testing.T, name string, err error, class fault.Class, reason, message string) {
+	t.Helper()
+	want := &fault.Error{Class: class, Reason: reason, Message: message}
+	if diff := cmp.Diff(want, fault.Of(err), cmpopts.IgnoreFields(fault.Error{}, "Err")); diff != "" {
+		t.Errorf("%s: %s", name, diff)
+	}
+}
+
+func TestSignFails(t *testing.T) {
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	good := func() issuer.Request { return request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)) }
+	for name, tc := range map[string]struct {
+		change func(*issuer.Request)
+		want   string
+	}{
+		"no request": {
+			func(r *issuer.Request) { r.Object.Spec.Request = nil },
+			"Error generating certificate template: no PEM data was found in given input",
+		},
+		"unknown usage": {
+			func(r *issuer.Request) { r.Object.Spec.Usages = []cmv1.KeyUsage{"flying"} },
+			`Error generating certificate template: unknown key usage "flying"`,
+		},
+		"negative duration": {
+			func(r *issuer.Request) { r.Object.Spec.Duration = &metav1.Duration{Duration: -time.Hour} },
+			"Error generating certificate template: a duration of -1h0m0s is too short",
+		},
+		"bad URL": {
+			func(r *issuer.Request) { r.Issuer.CA.OCSPServers = []string{"http://ä"} },
+			`Error generating certificate template: the issuer's URL "http://ä" cannot be encoded: it must be plain ASCII and not empty`,
+		},
+	} {
+		r := good()
+		tc.change(&r)
+		_, err := New(pairs{pair: root}, pki.Limits{}).Sign(t.Context(), r)
+		checkFault(t, name, err, fault.Permanent, "SigningError", tc.want)
+	}
+	r := good()
+	r.Issuer.CA = nil
+	_, err := New(pairs{}, pki.Limits{}).Sign(t.Context(), r)
+	checkFault(t, "other issuer", err, fault.User, "IssuerTypeMissing", "Missing issuer type: not a CA issuer")
+}
+
+func TestNoKeyPair(t *testing.T) {
+	_, notPEM := ParseKeyPair(nil, nil, pki.Limits{})
+	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "ca")
+	leaf, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
+	for name, tc := range map[string]struct {
+		pairs                  pairs
+		class                  fault.Class
+		reason, message        string
+		issuerReason, issuerIs string
+	}{
+		"missing": {
+			pairs{err: notFound}, fault.User,
+			"SecretMissing", "Referenced secret ns/ca not found",
+			"ErrGetKeyPair", "Error getting keypair for CA issuer: secret ns/ca not found",
+		},
+		"bad data": {
+			pairs{err: notPEM}, fault.User,
+			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: no PEM data was found in given input",
+			"ErrGetKeyPair", "Error getting keypair for CA issuer: no PEM data was found in given input",
+		},
+		"not a CA": {
+			pairs{pair: NewKeyPair([]*x509.Certificate{leaf}, key(t))}, fault.User,
+			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: certificate is not a CA",
+			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: certificate is not a CA",
+		},
+		"nothing at all": {
+			pairs{}, fault.User,
+			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: certificate is not a CA",
+			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: certificate is not a CA",
+		},
+		"unreadable": {
+			pairs{err: errors.New("read tcp 10.0.0.1:35412: reset")}, fault.Transient,
+			"SecretGetError", "Failed to get certificate key pair from secret ns/ca",
+			"ErrGetKeyPair", "Error getting keypair for CA issuer: secret ns/ca cannot be read",
+		},
+		"classified": {
+			pairs{err: fault.New(fault.User, "x", "no permission")}, fault.User,
+			"SecretGetError", "Failed to get certificate key pair from secret ns/ca: no permission",
+			"ErrGetKeyPair", "Error getting keypair for CA issuer: no permission",
+		},
+	} {
+		signer := New(tc.pairs, pki.Limits{})
+		r := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+		_, err := signer.Sign(t.Context(), r)
+		checkFault(t, name, err, tc.class, tc.reason, tc.message)
+		checkFault(t, name, signer.Check(t.Context(), r.Issuer.CA, "ns"), tc.class, tc.issuerReason, tc.issuerIs)
+		if tc.issuerReason == "ErrInvalidKeyPair" {
+			checkFault(t, name, Verify(tc.pairs.pair), tc.class, tc.issuerReason, tc.issuerIs)
+		}
+	}
+	good := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	if err := New(pairs{pair: good}, pki.Limits{}).Check(t.Context(), &cmv1.CAIssuer{SecretName: "ca"}, "ns"); err != nil || Verify(good) != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseKeyPair(t *testing.T) {
+	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	lower := newCA(t, "lower", newCA(t, "middle", root, pki.SignOptions{}), pki.SignOptions{})
+	encoded, err := pki.EncodeKey(lower.Key, pki.PKCS8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shuffled := pki.EncodeChain(lower.Chain[2], lower.Chain[0], lower.Chain[1])
+	pair, err := ParseKeyPair(shuffled, encoded, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(pki.EncodeChain(pair.Chain...)) != string(pki.EncodeChain(lower.Chain...)) || !pki.PublicKeysEqual(pair.Key.Public(), lower.Key.Public()) {
+		t.Error("another chain or key")
+	}
+	for name, tc := range map[string]struct {
+		crt, key []byte
+		want     string
+	}{
+		"key of another": {pki.EncodeChain(root.Chain...), encoded, "private key does not match the certificate"},
+		"gap":            {pki.EncodeChain(lower.Chain[0], lower.Chain[2]), encoded, pki.ErrBrokenChain.Error()},
+		"no certificate": {encoded, encoded, `PEM block is of type "PRIVATE KEY", not "CERTIFICATE"`},
+	} {
+		_, err := ParseKeyPair(tc.crt, tc.key, pki.Limits{})
+		var data *pki.DataError
+		if !errors.As(err, &data) || err.Error() != tc.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	signer := New(pairs{pair: newCA(b, "root", KeyPair{}, pki.SignOptions{})}, pki.Limits{})
+	r := request(b, pki.Template{DNSNames: []string{"a.test", "b.test"}, EncodeUsages: true}, key(b))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := signer.Sign(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"testing"
+)
+
+func FuzzParseKey(f *testing.F) {
+	for _, spec := range []KeySpec{{}, {Algorithm: ECDSA}, {Algorithm: Ed25519}} {
+		for _, encoding := range []Encoding{PKCS1, PKCS8} {
+			data, err := EncodeKey(mustKey(f, spec), encoding)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+			block, _ := pem.Decode(data)
+			f.Add(block.Bytes)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, input := range [][]byte{data, wrap(blockPKCS8, data), wrap(blockPKCS1, data), wrap(blockSEC1, data)} {
+			key, err := ParseKey(input, Limits{})
+			if err != nil {
+				continue
+			}
+			// A key that was read can be written and is the same again.
+			encoded, err := EncodeKey(key, PKCS8)
+			if err != nil {
+				continue
+			}
+			back, err := ParseKey(encoded, Limits{})
+			if err != nil || !PublicKeysEqual(key.Public(), back.Public()) {
+				t.Errorf("came back as another key: %v", err)
+			}
+			KeyMismatches(KeySpec{}, key.Public())
+		}
+	})
+}
+
+func FuzzParseRequest(f *testing.F) {
+	key := newKey(f)
+	for _, in := range []Template{
+		{CommonName: "a.test", EncodeUsages: true, IsCA: true}, {DNSNames: []string{"a.test"}},
+		{CommonName: "a", URIs: []string{"urn:x"}, IPAddresses: []string{"::1"}, EmailAddresses: []string{"a@b.test"}, Usages: []string{"any"}, EncodeUsages: true},
+	} {
+		block, _ := pem.Decode(mustRequest(f, in, key))
+		f.Add(block.Bytes)
+	}
+	root := newAuthority(f, "root", nil, KeySpec{Algorithm: ECDSA})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		csr, err := ParseRequest(wrap(blockRequest, der), Limits{})
+		if err != nil {
+			return
+		}
+		RequestMismatches(Template{CommonName: "a", DNSNames: []string{"a"}}, csr)
+		_ = VerifyRequest(csr)
+		// Without a valid signature too, or the fuzzer would get no further.
+		template, err := CertificateFromRequest(csr, SignOptions{NotBefore: start, NotAfter: end})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := Sign(template, root.cert, csr.PublicKey, root.key)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(cert.RawSubject, csr.RawSubject) || cert.IsCA {
+			t.Error("not what was requested")
+		}
+		SecretAnnotations(FactsOf(cert))
+	})
+}
+
+func FuzzParseChain(f *testing.F) {
+	root := newAuthority(f, "root", nil, KeySpec{Algorithm: ECDSA})
+	leaf := issue(f, everything, newKey(f), root, SignOptions{NotBefore: start, NotAfter: end})
+	f.Add(leaf.Raw, root.cert.Raw)
+	f.Add(root.cert.Raw, root.cert.Raw)
+	f.Add(EncodeChain(leaf, root.cert), []byte{})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		_, _ = ParseBundle(a, Limits{})
+		certs, err := ParseChain(append(wrap(blockCertificate, a), wrap(blockCertificate, b)...), Limits{})
+		if err != nil {
+			return
+		}
+		for _, cert := range certs {
+			facts := FactsOf(cert)
+			SecretAnnotations(facts)
+			LeafMismatches(everything, facts)
+			RenewalTime(facts.NotBefore, facts.NotAfter, nil, nil)
+		}
+		bundle, err := NewBundle(append(certs, root.cert))
+		if err != nil {
+			return
+		}
+		back, err := ParseChain(EncodeChain(bundle.Chain...), Limits{})
+		if err != nil || !equal(back, bundle.Chain) {
+			t.Errorf("came back as another chain: %v", err)
+		}
+	})
+}
+
+func equal(a, b []*x509.Certificate) bool {
+	return bytes.Equal(EncodeChain(a...), EncodeChain(b...))
+}
+
+func wrap(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
