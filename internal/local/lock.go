@@ -48,14 +48,19 @@ func lockDataDir(dir string) (*os.File, error) {
 		}
 		<-time.After(100 * time.Millisecond)
 	}
-	if err := file.Truncate(0); err == nil {
-		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
-	if err != nil {
+	if err := writeHolder(file); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return file, nil
+}
+
+func writeHolder(file *os.File) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
 }
 
 // lockHolder returns the process id in a lock file, or 0.

@@ -1,0 +1,45 @@
+# The binaries that tests and the quickstart need are built from source by
+# tools/build, once, into EVERLEAF_BIN_DIR.
+DNS ?= builtin
+export EVERLEAF_BIN_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everleaf/bin
+# Flags of the caller's Go set-up do not change what is built or tested.
+export GOFLAGS =
+
+.PHONY: help quickstart build tools test bench lint generate clean
+
+help:
+	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
+	@echo "make test                           run all tests (as root on Debian: installs what they need)"
+	@echo "make bench                          measure, and print a table"
+	@echo "make lint                           linters, generated files, tidy modules"
+	@echo "make generate                       write deepcopy methods and CRDs anew"
+	@echo "make build                          bin/everleaf"
+	@echo "make tools                          build etcd, kube-apiserver and the like from source"
+	@echo "make clean                          remove bin/ (tools stay in $(EVERLEAF_BIN_DIR))"
+
+quickstart:
+	tools/build etcd kube-apiserver kube-controller-manager kubectl pebble
+	go run ./cmd/everleaf quickstart --dns=$(DNS)
+
+build:
+	go build -trimpath -o bin/everleaf ./cmd/everleaf
+
+tools:
+	tools/build etcd kube-apiserver kube-controller-manager kubectl pebble
+
+test: tools
+	test/prepare
+	go test -race -timeout 45m ./...
+
+bench: tools
+	test/prepare
+	go run ./test/bench
+
+lint:
+	test/lint
+
+generate:
+	go generate ./api/...
+
+clean:
+	rm -rf bin

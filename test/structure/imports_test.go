@@ -1,0 +1,142 @@
+// Package structure holds the module to the shape that the design gives it.
+package structure
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/everleaf/everleaf/"
+
+// layers are the directories of the module from the lowest to the highest. A
+// package may import its own layer and those before it. The longest match
+// decides.
+var layers = [][]string{
+	{"api", "internal/fault"},
+	{"internal/admission", "internal/pki", "internal/dns", "internal/acme", "internal/validation", "internal/schedule"},
+	{"internal/lifecycle", "internal/issuer", "internal/solver", "internal/nameserver"},
+	{"internal/cluster"},
+	{"internal/controller", "internal/webhook"},
+	{"internal/operator", "internal/local"},
+	{"internal/cli"},
+	{"cmd"},
+	{"test"},
+}
+
+// free are the packages that decide and compute, and therefore know no API
+// server.
+var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/lifecycle"}
+
+type pkg struct {
+	ImportPath   string
+	Name         string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Imports,TestImports,XTestImports,Deps", module+"...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var all []pkg
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 {
+		t.Fatal("go list found no packages")
+	}
+	return all
+}
+
+// within tells whether a package, by its path in the module, is a directory or
+// below it.
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, dir+"/")
+}
+
+// layer returns the height of a package, or -1 if it is in none.
+func layer(path string) int {
+	best, height := "", -1
+	for i, dirs := range layers {
+		for _, dir := range dirs {
+			if within(path, dir) && len(dir) > len(best) {
+				best, height = dir, i
+			}
+		}
+	}
+	return height
+}
+
+func TestImportsPointDownwards(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		from := layer(path)
+		if from < 0 {
+			t.Errorf("%s is in no layer: add its directory to layers", path)
+			continue
+		}
+		for _, imported := range p.Imports {
+			target, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			if to := layer(target); to > from {
+				t.Errorf("%s imports %s, which is above it", path, target)
+			}
+		}
+	}
+}
+
+func TestPureCodeKnowsNoAPIServer(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !slices.ContainsFunc(free, func(dir string) bool { return within(path, dir) }) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if within(dep, "k8s.io/client-go") || within(dep, "sigs.k8s.io/controller-runtime") {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}
+
+func TestPackagesAreNamedForWhatTheyHold(t *testing.T) {
+	for _, p := range packages(t) {
+		switch p.Name {
+		case "util", "utils", "common", "helper", "helpers":
+			t.Errorf("%s: a package called %s says nothing about what is in it", p.ImportPath, p.Name)
+		}
+	}
+}
+
+func TestNoCertManagerModule(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range slices.Concat(p.Deps, p.TestImports, p.XTestImports) {
+			if within(imported, "github.com/cert-manager") || strings.HasPrefix(imported, "github.com/jetstack/cert-manager") {
+				t.Errorf("%s depends on %s: the API is implemented here, not imported", p.ImportPath, imported)
+			}
+		}
+	}
+}
