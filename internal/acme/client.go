@@ -254,7 +254,7 @@ func (c *Client) receive(action string, resp *http.Response) (*response, error) 
 	again := retryAfter(resp.Header, c.clock.Now())
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return nil, &ServerError{Host: u.Host, What: "answers a signed request with a redirect, which ACME does not allow"}
+		return nil, &ServerError{Host: u.Host, What: "answers with a redirect where ACME allows none"}
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		p := readProblem(u, resp)
 		p.action = action

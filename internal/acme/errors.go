@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -67,7 +68,7 @@ func networkCause(err error) (why string, cause error) {
 		authority  x509.UnknownAuthorityError
 		hostname   x509.HostnameError
 		invalid    x509.CertificateInvalidError
-		alert      tls.AlertError
+		op         *net.OpError
 		record     tls.RecordHeaderError
 		errno      syscall.Errno
 		netTimeout net.Error
@@ -88,9 +89,10 @@ func networkCause(err error) (why string, cause error) {
 			return "its certificate has expired or is not yet valid", nil
 		}
 		return "its certificate is not valid", nil
-	case errors.As(err, &alert):
-		return "TLS handshake: " + strings.TrimPrefix(alert.Error(), "tls: "), alert
-	case errors.As(err, &record):
+	case errors.As(err, &op) && op.Op == "remote error":
+		// An alert. Its text is crypto/tls's own, by number.
+		return "TLS handshake: " + strings.TrimPrefix(op.Err.Error(), "tls: "), op.Err
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS on this port", nil
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
