@@ -42,13 +42,13 @@ func newZone(o Zone, keep time.Duration, now time.Time) (*zone, error) {
 	if len(ns) == 0 {
 		ns = []string{"ns1"}
 	}
-	lines := []string{fmt.Sprintf("@ IN SOA %s hostmaster 1 3600 600 86400 %d", ns[0], wholeSeconds(o.NegativeTTL))}
+	// With the directive a record's own TTL is not passed on to the next one.
+	lines := []string{fmt.Sprintf("$TTL %d", z.ttl), fmt.Sprintf("@ IN SOA %s hostmaster 1 3600 600 86400 %d", ns[0], wholeSeconds(o.NegativeTTL))}
 	for _, name := range ns {
 		lines = append(lines, "@ IN NS "+name)
 	}
 	text := strings.Join(append(lines, o.Records...), "\n") + "\n"
 	parser := mdns.NewZoneParser(strings.NewReader(text), z.name, "")
-	parser.SetDefaultTTL(z.ttl)
 	v := version{since: now, serial: 1, records: map[string][]mdns.RR{}}
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		owner := mdns.CanonicalName(rr.Header().Name)
