@@ -325,3 +325,35 @@ func rootCause(r *cmv1.CertificateRequest) string {
 	}
 	return ready.Message
 }
+
+// SecretOwner is the name of the Certificate, of several that share a
+// spec.secretName, whose Secret it is: the one that the Secret was issued for,
+// else the oldest, else the first by name.
+func SecretOwner(sharing []cmv1.Certificate, secret *SecretFacts) string {
+	if secret != nil {
+		for i := range sharing {
+			if name := secret.Annotations[cmv1.CertificateNameKey]; sharing[i].Name == name {
+				return name
+			}
+		}
+	}
+	oldest := slices.MinFunc(sharing, func(a, b cmv1.Certificate) int {
+		if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return oldest.Name
+}
+
+// RequestName is the name of the request for a revision. Long names are cut,
+// with a hash to keep them apart: the names of Orders and Challenges grow from
+// it.
+func RequestName(certificate string, revision int) string {
+	const longest, kept = 233, 168
+	if len(certificate) > longest {
+		sum := sha256.Sum256([]byte(certificate))
+		certificate = fmt.Sprintf("%s-%x", certificate[:kept], sum)
+	}
+	return fmt.Sprintf("%s-%d", certificate, revision)
+}

@@ -303,3 +303,10 @@ func (p CertificatePlan) failed(c Certificate, reason, message, component string
 }
 
 func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") + "]" }
+
+// CertificateUnrequestable ends an issuance whose spec no signing request can
+// express. It is tried again after the back-off, or when the spec changes.
+func CertificateUnrequestable(c Certificate, why string, now time.Time) CertificatePlan {
+	plan := CertificatePlan{Status: *c.Object.Status.DeepCopy()}
+	return plan.failed(c, "RequestFailed", "Failed to generate CSR: "+why, componentRequests, now)
+}

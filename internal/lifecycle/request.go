@@ -70,9 +70,9 @@ type RequestStep string
 
 // The steps of a CertificateRequest.
 const (
-	RequestWait        RequestStep = ""
-	RequestSign        RequestStep = "sign"
-	RequestCreateOrder RequestStep = "create the Order"
+	RequestWait         RequestStep = ""
+	RequestSign         RequestStep = "sign"
+	RequestCreateOrder  RequestStep = "create the Order"
 	RequestReplaceOrder RequestStep = "replace the Order"
 )
 
@@ -313,4 +313,18 @@ func componentOf(kind IssuerType) string {
 		return "cert-manager-certificaterequests-issuer"
 	}
 	return "cert-manager-certificaterequests-issuer-" + string(kind)
+}
+
+// RequestDecided reports whether a request is approved, denied or done with.
+func RequestDecided(r *cmv1.CertificateRequest) bool {
+	return requestEnded(&r.Status) ||
+		requestCondition(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) == cmmeta.ConditionTrue ||
+		requestCondition(r.Status.Conditions, cmv1.CertificateRequestConditionDenied) == cmmeta.ConditionTrue
+}
+
+// OnlyApproves reports whether a status differs from a request's by no more
+// than an approval: the field manager of such a write is the approver.
+func OnlyApproves(r *cmv1.CertificateRequest, s cmv1.CertificateRequestStatus) bool {
+	return findRequestCondition(s.Conditions, cmv1.CertificateRequestConditionReady) == nil ||
+		(requestCondition(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) == "" && len(s.Certificate) == 0)
 }

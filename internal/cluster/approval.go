@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+// approvalTTL is how long an answer about a permission is used. Roles change
+// seldom, and a request that waits for a permission is asked about again.
+const approvalTTL = time.Minute
+
+// Approval answers whether this process may approve requests for an issuer: it
+// needs the verb approve on the signer, as everybody does. Without it, requests
+// are left to whoever has it.
+type Approval struct {
+	core    kubernetes.Interface
+	clock   clock.PassiveClock
+	mu      sync.Mutex
+	answers map[string]answer
+}
+
+type answer struct {
+	allowed bool
+	until   time.Time
+}
+
+// NewApproval returns an Approval.
+func NewApproval(core kubernetes.Interface, c clock.PassiveClock) *Approval {
+	return &Approval{core: core, clock: c, answers: map[string]answer{}}
+}
+
+// May reports whether requests in a namespace for an issuer may be approved.
+func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (bool, error) {
+	signers := strings.ToLower(lifecycle.IssuerKind(ref)) + "s." + lifecycle.IssuerGroup(ref)
+	name := signers + "/" + ref.Name
+	if lifecycle.IssuerKind(ref) != cmv1.ClusterIssuerKind {
+		name = signers + "/" + namespace + "." + ref.Name
+	}
+	for _, signer := range []string{signers + "/*", name} {
+		allowed, err := a.ask(ctx, signer)
+		if allowed || err != nil {
+			return allowed, err
+		}
+	}
+	return false, nil
+}
+
+func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {
+	now := a.clock.Now()
+	a.mu.Lock()
+	known, ok := a.answers[signer]
+	a.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.allowed, nil
+	}
+	review, err := a.core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Group: cmv1.GroupName, Resource: "signers", Verb: "approve", Name: signer,
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("ask for the permission to approve %s: %w", signer, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, old := range a.answers {
+		if now.After(old.until) {
+			delete(a.answers, name)
+		}
+	}
+	a.answers[signer] = answer{allowed: review.Status.Allowed, until: now.Add(approvalTTL)}
+	return review.Status.Allowed, nil
+}

@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/tools/reference"
+	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+const (
+	// eventQueue bounds the events that wait to be sent. Events are worth less
+	// than the memory and the API calls of an endless backlog.
+	eventQueue   = 10_000
+	eventWorkers = 8
+	eventTimeout = 10 * time.Second
+)
+
+// Events sends core/v1 events in the background, several at a time. client-go
+// has a recorder, but it sends them one after the other and tries each up to
+// twelve times, 10 s apart: at a hundred issuances a second it falls behind,
+// and in a namespace that is being deleted it stands still.
+type Events struct {
+	core       kubernetes.Interface
+	scheme     *runtime.Scheme
+	clock      clock.PassiveClock
+	log        logr.Logger
+	all        bool
+	queue      chan *corev1.Event
+	correlator *record.EventCorrelator
+	dropped    func()
+}
+
+// NewEvents returns an Events, to be started. all also sends those events
+// that only tell of the usual course of things. dropped counts the events that
+// did not fit the queue.
+func NewEvents(core kubernetes.Interface, scheme *runtime.Scheme, c clock.Clock, log logr.Logger, all bool, dropped func()) *Events {
+	return &Events{
+		core: core, scheme: scheme, clock: c, log: log, all: all, dropped: dropped,
+		queue:      make(chan *corev1.Event, eventQueue),
+		correlator: record.NewEventCorrelator(c),
+	}
+}
+
+// Send queues the events of a plan about an object.
+func (e *Events) Send(object runtime.Object, events ...lifecycle.Event) {
+	for _, ev := range events {
+		if ev.Detail && !e.all && !ev.Warning {
+			continue
+		}
+		ref, err := reference.GetReference(e.scheme, object)
+		if err != nil {
+			e.log.Error(err, "Cannot refer to the object of an event")
+			return
+		}
+		select {
+		case e.queue <- e.build(ref, ev):
+		default:
+			e.dropped()
+		}
+	}
+}
+
+func (e *Events) build(ref *corev1.ObjectReference, ev lifecycle.Event) *corev1.Event {
+	now := e.clock.Now()
+	kind := corev1.EventTypeNormal
+	if ev.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	namespace := ref.Namespace
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
+	}
+	return &corev1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", ref.Name, now.UnixNano()), Namespace: namespace},
+		InvolvedObject:      *ref,
+		Reason:              ev.Reason,
+		Message:             ev.Message,
+		Type:                kind,
+		FirstTimestamp:      metav1.NewTime(now),
+		LastTimestamp:       metav1.NewTime(now),
+		Count:               1,
+		Source:              corev1.EventSource{Component: ev.Component},
+		ReportingController: ev.Component,
+	}
+}
+
+// Start sends until ctx ends, then what is queued, for a moment.
+func (e *Events) Start(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range eventWorkers {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			for {
+				select {
+				case ev := <-e.queue:
+					e.send(context.WithoutCancel(ctx), ev)
+				case <-ctx.Done():
+					e.drain(context.WithoutCancel(ctx))
+					return
+				}
+			}
+		}()
+	}
+	workers.Wait()
+	return nil
+}
+
+func (e *Events) drain(ctx context.Context) {
+	for {
+		select {
+		case ev := <-e.queue:
+			e.send(ctx, ev)
+		default:
+			return
+		}
+	}
+}
+
+func (e *Events) send(ctx context.Context, ev *corev1.Event) {
+	result, err := e.correlator.EventCorrelate(ev)
+	if err != nil || result.Skip {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	stored, err := e.store(ctx, result)
+	if err != nil {
+		e.log.V(4).Info("Could not store an event", "reason", ev.Reason, "error", err.Error())
+		return
+	}
+	e.correlator.UpdateState(stored)
+}
+
+// store patches an event that repeats an earlier one, and creates others.
+func (e *Events) store(ctx context.Context, r *record.EventCorrelateResult) (*corev1.Event, error) {
+	api := e.core.CoreV1().Events(r.Event.Namespace)
+	if r.Event.Count > 1 && len(r.Patch) > 0 {
+		stored, err := api.Patch(ctx, r.Event.Name, types.StrategicMergePatchType, r.Patch, metav1.PatchOptions{})
+		if !apierrors.IsNotFound(err) {
+			return stored, err
+		}
+		r.Event.ResourceVersion = ""
+	}
+	return api.Create(ctx, r.Event, metav1.CreateOptions{})
+}

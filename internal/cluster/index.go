@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"context"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+// The caches' indexes: a reconcile costs the same with a hundred and with a
+// hundred thousand objects.
+const (
+	// IndexController holds the UID of the controlling owner.
+	IndexController = "controller"
+	// IndexSecretName holds a Certificate's spec.secretName.
+	IndexSecretName = "secretName"
+	// IndexIssuer holds IssuerKey of the issuer that is referred to.
+	IndexIssuer = "issuer"
+	// IndexOrderClass holds lifecycle.OrderClass.
+	IndexOrderClass = "orderClass"
+	// IndexDNSName holds the name that a Challenge is about, in lower case.
+	IndexDNSName = "dnsName"
+	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
+	IndexSecretRef = "secretRef"
+	// IndexKeySecret holds the Secret that a request's self-signed issuer
+	// takes the key from.
+	IndexKeySecret = "keySecret"
+)
+
+// IssuerKey names an issuer for IndexIssuer.
+func IssuerKey(namespace string, ref cmmeta.IssuerReference) string {
+	if lifecycle.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+		namespace = ""
+	}
+	return namespace + "/" + ref.Name
+}
+
+// KeyOfIssuer is IssuerKey of an issuer itself.
+func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
+	return issuer.GetNamespace() + "/" + issuer.GetName()
+}
+
+// AddIndexes registers all indexes; resources is the cluster resource namespace.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string) error {
+	for _, i := range []struct {
+		object client.Object
+		name   string
+		values client.IndexerFunc
+	}{
+		{&cmv1.CertificateRequest{}, IndexController, controllerUID},
+		{&acmev1.Order{}, IndexController, controllerUID},
+		{&acmev1.Challenge{}, IndexController, controllerUID},
+		{&cmv1.Certificate{}, IndexSecretName, one(func(o *cmv1.Certificate) string { return o.Spec.SecretName })},
+		{&cmv1.CertificateRequest{}, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{&acmev1.Order{}, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{&acmev1.Challenge{}, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{&cmv1.CertificateRequest{}, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
+			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
+		})},
+		{&acmev1.Order{}, IndexOrderClass, one(lifecycle.OrderClass)},
+		{&acmev1.Challenge{}, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
+		{&cmv1.Issuer{}, IndexSecretRef, secretRefs(resources)},
+		{&cmv1.ClusterIssuer{}, IndexSecretRef, secretRefs(resources)},
+	} {
+		if err := indexer.IndexField(ctx, i.object, i.name, i.values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one makes an index of a single string, left out if it is empty.
+func one[T client.Object](value func(T) string) client.IndexerFunc {
+	return func(o client.Object) []string {
+		typed, ok := o.(T)
+		if !ok {
+			return nil
+		}
+		if v := value(typed); v != "" {
+			return []string{v}
+		}
+		return nil
+	}
+}
+
+func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.IndexerFunc {
+	return one(func(o T) string {
+		r := ref(o)
+		if !lifecycle.OwnIssuer(r) {
+			return ""
+		}
+		return IssuerKey(o.GetNamespace(), r)
+	})
+}
+
+func controllerUID(o client.Object) []string {
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}
+
+func secretRefs(resources string) client.IndexerFunc {
+	return func(o client.Object) []string {
+		issuer, ok := o.(cmv1.GenericIssuer)
+		if !ok {
+			return nil
+		}
+		namespace := issuer.GetNamespace()
+		if namespace == "" {
+			namespace = resources
+		}
+		var keys []string
+		for _, name := range lifecycle.SecretsOf(issuer.GetSpec()) {
+			keys = append(keys, namespace+"/"+name)
+		}
+		return keys
+	}
+}
+
+// ControlledBy is the list option for what an object controls.
+func ControlledBy(owner client.Object) client.ListOption {
+	return client.MatchingFields{IndexController: string(owner.GetUID())}
+}
+
+// ControllerOf is the key of the object that controls o, if it is of a kind.
+func ControllerOf(o client.Object, kind string) []types.NamespacedName {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != kind {
+		return nil
+	}
+	return []types.NamespacedName{{Namespace: o.GetNamespace(), Name: owner.Name}}
+}

@@ -1,0 +1,65 @@
+package cluster
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+// Issuers looks issuers up in the cache.
+type Issuers struct {
+	cache client.Reader
+	// resources is the namespace of the Secrets of ClusterIssuers.
+	resources string
+}
+
+// NewIssuers returns an Issuers; resources is the cluster resource namespace.
+func NewIssuers(cache client.Reader, resources string) *Issuers {
+	return &Issuers{cache: cache, resources: resources}
+}
+
+// Get returns the issuer that an object in a namespace refers to, nil if there
+// is none or it is not of our kinds. It is not to be changed.
+func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (cmv1.GenericIssuer, error) {
+	if !lifecycle.OwnIssuer(ref) {
+		return nil, nil
+	}
+	issuer := cmv1.GenericIssuer(&cmv1.Issuer{})
+	key := types.NamespacedName{Namespace: namespace, Name: ref.Name}
+	if lifecycle.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+		issuer, key.Namespace = &cmv1.ClusterIssuer{}, ""
+	}
+	err := i.cache.Get(ctx, key, issuer.(client.Object))
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return issuer, nil
+}
+
+// SecretNamespace is where an issuer's Secrets are.
+func (i *Issuers) SecretNamespace(issuer cmv1.GenericIssuer) string {
+	if issuer.GetNamespace() == "" {
+		return i.resources
+	}
+	return issuer.GetNamespace()
+}
+
+// IssuerReady reports whether an issuer's Ready condition is True for its
+// present spec.
+func IssuerReady(issuer cmv1.GenericIssuer) bool {
+	for _, c := range issuer.GetStatus().Conditions {
+		if c.Type == cmv1.IssuerConditionReady {
+			return c.Status == cmmeta.ConditionTrue
+		}
+	}
+	return false
+}

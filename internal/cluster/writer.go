@@ -1,0 +1,118 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Writer writes for owners, and tells the gate. Every write is guarded: updates
+// and patches carry the resourceVersion that they were decided on, deletes the
+// UID, so that a process that has lost its lease changes nothing by mistake.
+type Writer struct {
+	client client.Client
+	core   kubernetes.Interface
+	gate   *Gate
+}
+
+// NewWriter returns a Writer.
+func NewWriter(c client.Client, core kubernetes.Interface, gate *Gate) *Writer {
+	return &Writer{client: c, core: core, gate: gate}
+}
+
+// Terminating reports whether a write failed because the namespace is being
+// deleted: nothing is to be made there any more, and no retry will help.
+func Terminating(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// ErrStale says that a live look has shown something newer than the caches.
+var ErrStale = errors.New("the caches are older than what is there")
+
+// Stale reports whether something failed because what it was decided on is no
+// longer so. The caches will bring what is, and with it another decision.
+func Stale(err error) bool {
+	return errors.Is(err, ErrStale) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}
+
+// UpdateStatus stores the status of obj, which must carry the resourceVersion
+// that was decided on; obj is filled with the result.
+func (w *Writer) UpdateStatus(ctx context.Context, owner Owner, kind Kind, obj client.Object, manager string) error {
+	err := w.client.Status().Update(ctx, obj, client.FieldOwner(manager))
+	if err == nil {
+		w.gate.Wrote(owner, kind, obj.GetResourceVersion())
+	}
+	return err
+}
+
+// Create creates obj, which is filled with the result.
+func (w *Writer) Create(ctx context.Context, owner Owner, kind Kind, obj client.Object, manager string) error {
+	err := w.client.Create(ctx, obj, client.FieldOwner(manager))
+	if err == nil {
+		w.gate.Wrote(owner, kind, obj.GetResourceVersion())
+	}
+	return err
+}
+
+// Delete deletes exactly this object, by UID. One that is gone already is
+// deleted.
+func (w *Writer) Delete(ctx context.Context, owner Owner, kind Kind, obj client.Object) error {
+	err := w.client.Delete(ctx, obj, client.Preconditions{UID: ptr.To(obj.GetUID())},
+		client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err == nil || apierrors.IsNotFound(err) {
+		w.gate.Deleted(owner, kind, client.ObjectKeyFromObject(obj).String(), obj.GetUID())
+		return nil
+	}
+	return err
+}
+
+// DeleteSecret is Delete for a Secret of which only facts are known.
+func (w *Writer) DeleteSecret(ctx context.Context, owner Owner, namespace, name string, uid types.UID) error {
+	err := w.core.CoreV1().Secrets(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	if err == nil || apierrors.IsNotFound(err) {
+		w.gate.Deleted(owner, Secret, namespace+"/"+name, uid)
+		return nil
+	}
+	return err
+}
+
+// CreateSecret creates a Secret.
+func (w *Writer) CreateSecret(ctx context.Context, owner Owner, s *corev1.Secret, manager string) (*corev1.Secret, error) {
+	created, err := w.core.CoreV1().Secrets(s.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: manager})
+	if err == nil {
+		w.gate.Wrote(owner, Secret, created.ResourceVersion)
+	}
+	return created, err
+}
+
+// PatchFinalizers stores the finalizers of changed, decided on the basis of
+// before.
+func (w *Writer) PatchFinalizers(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {
+	err := w.client.Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
+	if err == nil {
+		w.gate.Wrote(owner, kind, changed.GetResourceVersion())
+	}
+	return err
+}
+
+// ApplySecret applies a Secret by server-side apply. encoded is its JSON; it
+// must carry all data that its manager owns, and the resourceVersion of the
+// live object if there is one, so that nothing newer is overwritten.
+func (w *Writer) ApplySecret(ctx context.Context, owner Owner, namespace, name string, encoded []byte, manager string) (*corev1.Secret, error) {
+	applied, err := w.core.CoreV1().Secrets(namespace).Patch(ctx, name, types.ApplyPatchType, encoded,
+		metav1.PatchOptions{FieldManager: manager, Force: ptr.To(true)})
+	if err == nil {
+		w.gate.Wrote(owner, Secret, applied.ResourceVersion)
+	}
+	return applied, err
+}
+
+// Behind is Gate.Behind.
+func (w *Writer) Behind(owner Owner) Kind { return w.gate.Behind(owner) }

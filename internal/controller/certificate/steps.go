@@ -1,0 +1,305 @@
+package certificate
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"maps"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// carryOut takes the plan's step and brings the state up to date. The result is
+// whether to go on at once; if not, an event brings the reconcile back.
+func (w *work) carryOut(ctx context.Context, plan lifecycle.CertificatePlan) (bool, error) {
+	switch plan.Step {
+	case lifecycle.CertificateGenerateKey:
+		return w.generateKey(ctx)
+	case lifecycle.CertificateReuseKey:
+		return true, w.reuseKey(ctx)
+	case lifecycle.CertificateStoreKey:
+		return true, w.storeKey(ctx)
+	case lifecycle.CertificateDeleteKeys:
+		return true, w.deleteKeys(ctx, plan.Keys)
+	case lifecycle.CertificateDeleteRequests:
+		return true, w.deleteRequests(ctx, plan.Requests)
+	case lifecycle.CertificateCreateRequest:
+		return true, w.createRequest(ctx, plan)
+	case lifecycle.CertificateStoreSecret:
+		return true, w.storeSecret(ctx, plan)
+	case lifecycle.CertificateApplySecret:
+		return true, w.applyMetadata(ctx)
+	default:
+		return false, fmt.Errorf("unknown step %q", plan.Step)
+	}
+}
+
+// confirm looks at the Certificate live, once per reconcile, before something
+// that costs.
+func (w *work) confirm(ctx context.Context) error {
+	if w.fresh {
+		return nil
+	}
+	live := &cmv1.Certificate{}
+	if err := w.Live.Get(ctx, w.owner.NamespacedName, live); err != nil {
+		return err
+	}
+	if live.UID != w.state.Object.UID || live.ResourceVersion != w.state.Object.ResourceVersion {
+		return cluster.ErrStale
+	}
+	w.fresh = true
+	return nil
+}
+
+// confirmSecret looks at the target Secret live.
+func (w *work) confirmSecret(ctx context.Context) error {
+	live, err := w.Secrets.LiveFacts(ctx, w.owner.Namespace, w.state.Object.Spec.SecretName)
+	if err != nil {
+		return err
+	}
+	was, is := "", ""
+	if w.state.Secret != nil {
+		was = w.state.Secret.ResourceVersion
+	}
+	if live != nil {
+		is = live.ResourceVersion
+	}
+	if was != is {
+		return cluster.ErrStale
+	}
+	return nil
+}
+
+// generateKey makes a key. RSA takes a core a tenth of a second or more, so it
+// is made beside the workers.
+func (w *work) generateKey(ctx context.Context) (bool, error) {
+	if w.session.generating {
+		return false, nil
+	}
+	if err := w.confirm(ctx); err != nil {
+		return false, err
+	}
+	if err := w.confirmSecret(ctx); err != nil {
+		return false, err
+	}
+	spec := lifecycle.KeySpecOf(&w.state.Object.Spec)
+	if spec.Algorithm == pki.RSA {
+		w.session.generating = true
+		go w.generateAside(context.WithoutCancel(ctx), w.session, spec)
+		return false, nil
+	}
+	key, err := w.Keys.Generate(ctx, spec)
+	if err != nil {
+		return false, err
+	}
+	w.hold(key)
+	return true, nil
+}
+
+func (r *Reconciler) generateAside(ctx context.Context, s *session, spec pki.KeySpec) {
+	key, err := r.Keys.Generate(ctx, spec)
+	r.mu.Lock()
+	s.made = &madeKey{key: key, err: err, at: r.Clock.Now()}
+	r.mu.Unlock()
+	r.Wait.Wake(s.name)
+}
+
+// takeKey picks up a key that was made aside.
+func (w *work) takeKey() error {
+	w.mu.Lock()
+	made := w.session.made
+	w.session.made = nil
+	w.mu.Unlock()
+	if made == nil {
+		return nil
+	}
+	w.session.generating = false
+	w.session.key, w.session.born = made.key, made.at
+	return made.err
+}
+
+func (w *work) hold(key crypto.Signer) {
+	w.session.key, w.session.born = key, w.Clock.Now()
+	w.remember()
+}
+
+func (w *work) reuseKey(ctx context.Context) error {
+	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	key, err := w.readKey(ctx, w.state.Object.Spec.SecretName)
+	if err != nil {
+		return err
+	}
+	w.hold(key)
+	return nil
+}
+
+func (w *work) readKey(ctx context.Context, name string) (crypto.Signer, error) {
+	secret, err := w.Secrets.Live(ctx, w.owner.Namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if secret == nil {
+		return nil, cluster.ErrStale
+	}
+	return pki.ParseKey(secret.Data[corev1.TLSPrivateKeyKey], w.Config.Limits)
+}
+
+// nextKeyName is the name of the Secret for the next private key, chosen before
+// the Secret exists because the request names it.
+func (w *work) nextKeyName() string {
+	if name := w.state.Object.Status.NextPrivateKeySecretName; name != nil && *name != "" {
+		return *name
+	}
+	if w.session.keyName == "" {
+		base := w.state.Object.Name
+		w.session.keyName = base[:min(len(base), 247)] + "-" + rand.String(5)
+	}
+	return w.session.keyName
+}
+
+func (w *work) storeKey(ctx context.Context) error {
+	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	encoded, err := pki.EncodeKey(w.session.key, pki.PKCS8)
+	if err != nil {
+		return err
+	}
+	stored, err := w.Write.CreateSecret(ctx, w.owner, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.owner.Namespace, Name: w.nextKeyName(),
+			Labels: map[string]string{
+				cmv1.IsNextPrivateKeySecretLabelKey:      "true",
+				cmv1.PartOfCertManagerControllerLabelKey: "true",
+			},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.state.Object, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: map[string][]byte{corev1.TLSPrivateKeyKey: encoded},
+	}, managerKeys)
+	if err != nil {
+		return err
+	}
+	w.state.Keys = []*lifecycle.SecretFacts{lifecycle.FactsOf(stored, w.Config.Limits)}
+	w.remember()
+	return nil
+}
+
+func (w *work) deleteKeys(ctx context.Context, keys []*lifecycle.SecretFacts) error {
+	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	gone := map[string]bool{}
+	for _, k := range keys {
+		if err := w.Write.DeleteSecret(ctx, w.owner, k.Namespace, k.Name, k.UID); err != nil {
+			return err
+		}
+		gone[k.Name] = true
+	}
+	var left []*lifecycle.SecretFacts
+	for _, k := range w.state.Keys {
+		if !gone[k.Name] {
+			left = append(left, k)
+		}
+	}
+	w.state.Keys = left
+	w.remember()
+	return nil
+}
+
+func (w *work) deleteRequests(ctx context.Context, requests []*cmv1.CertificateRequest) error {
+	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	gone := map[string]bool{}
+	for _, request := range requests {
+		if err := w.Write.Delete(ctx, w.owner, cluster.CertificateRequest, request); err != nil {
+			return err
+		}
+		gone[request.Name] = true
+	}
+	var left []*cmv1.CertificateRequest
+	for _, request := range w.state.Requests {
+		if !gone[request.Name] {
+			left = append(left, request)
+		}
+	}
+	w.state.Requests = left
+	return nil
+}
+
+func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan) error {
+	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	crt := w.state.Object
+	key, keyName := w.session.key, w.nextKeyName()
+	if len(plan.Keys) == 1 {
+		keyName = plan.Keys[0].Name
+		if key == nil || pki.DigestOf(key.Public()) != plan.Keys[0].KeyDigest {
+			stored, err := w.readKey(ctx, keyName)
+			if err != nil {
+				return err
+			}
+			key = stored
+		}
+	}
+	csr, err := pki.BuildRequest(lifecycle.TemplateOf(&crt.Spec), key)
+	if err != nil {
+		return w.cannotRequest(ctx, err)
+	}
+	request := &cmv1.CertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       crt.Namespace,
+			Name:            lifecycle.RequestName(crt.Name, plan.Revision),
+			Labels:          maps.Clone(crt.Labels),
+			Annotations:     w.requestAnnotations(keyName, plan.Revision),
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(crt, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))},
+		},
+		Spec: cmv1.CertificateRequestSpec{
+			Duration: crt.Spec.Duration, IssuerRef: crt.Spec.IssuerRef, Request: csr,
+			IsCA: crt.Spec.IsCA, Usages: crt.Spec.Usages,
+		},
+	}
+	if err := w.Write.Create(ctx, w.owner, cluster.CertificateRequest, request, managerRequests); err != nil {
+		return err
+	}
+	w.state.Requests = append(w.state.Requests, request)
+	if len(plan.Keys) == 1 {
+		// The key is stored, so it need not be kept here.
+		w.session.key = nil
+	}
+	w.Events.Send(crt, lifecycle.Event{
+		Reason: "Requested", Component: managerRequests, Detail: true,
+		Message: fmt.Sprintf("Created new CertificateRequest resource %q", request.Name),
+	})
+	return nil
+}
+
+func (w *work) requestAnnotations(keyName string, revision int) map[string]string {
+	annotations := map[string]string{}
+	for k, v := range w.state.Object.Annotations {
+		if copied(w.Config.CopiedAnnotations, k) {
+			annotations[k] = v
+		}
+	}
+	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(revision)
+	annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = keyName
+	annotations[cmv1.CertificateNameKey] = w.state.Object.Name
+	return annotations
+}
+
+// cannotRequest ends an issuance whose spec no request can express.
+func (w *work) cannotRequest(ctx context.Context, cause error) error {
+	return w.storeStatus(ctx, lifecycle.CertificateUnrequestable(w.state, cause.Error(), w.Clock.Now()))
+}

@@ -1,0 +1,223 @@
+// Package certificaterequest reconciles CertificateRequests: it approves those
+// that are ours to approve, signs them or has an Order made for them, and tells
+// how it went.
+package certificaterequest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+const (
+	managerApprover = "cert-manager-certificaterequests-approver"
+	managerIssuer   = "cert-manager-certificaterequests-issuer-"
+
+	maxSteps   = 4
+	staleRetry = 5 * time.Second
+)
+
+// Reconciler answers CertificateRequests.
+type Reconciler struct {
+	Cache    client.Reader
+	Live     client.Reader
+	Issuers  *cluster.Issuers
+	Approval *cluster.Approval
+	Signers  map[lifecycle.IssuerType]issuer.Signer
+	Write    *cluster.Writer
+	Events   *cluster.Events
+	Wait     *controller.Wait
+	Clock    clock.PassiveClock
+	// Approves is false when approval is left to others altogether.
+	Approves bool
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	owner := cluster.Owner{Kind: cluster.CertificateRequest, NamespacedName: req.NamespacedName}
+	if r.Write.Behind(owner) != "" {
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	object := &cmv1.CertificateRequest{}
+	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	w := &work{Reconciler: r, owner: owner, state: lifecycle.Request{Object: object}}
+	err := w.load(ctx)
+	if err == nil {
+		err = w.run(ctx)
+	}
+	switch {
+	case err == nil:
+		return r.Wait.Until(req.NamespacedName, w.until), nil
+	case cluster.Terminating(err):
+		return reconcile.Result{}, nil
+	case cluster.Stale(err):
+		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	default:
+		return reconcile.Result{}, err
+	}
+}
+
+// work is one reconcile of one request.
+type work struct {
+	*Reconciler
+	owner  cluster.Owner
+	state  lifecycle.Request
+	issuer cmv1.GenericIssuer
+	until  time.Time
+	// retry is an error for which the request stays pending; the queue's
+	// back-off decides when to try again.
+	retry error
+}
+
+func (w *work) load(ctx context.Context) error {
+	object := w.state.Object
+	ref := object.Spec.IssuerRef
+	found, err := w.Issuers.Get(ctx, object.Namespace, ref)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		w.issuer = found
+		w.state.Issuer = &lifecycle.Issuer{Spec: found.GetSpec(), Ready: cluster.IssuerReady(found)}
+	}
+	orders := &acmev1.OrderList{}
+	if found != nil && found.GetSpec().ACME != nil {
+		if err := w.Cache.List(ctx, orders, client.InNamespace(object.Namespace), cluster.ControlledBy(object)); err != nil {
+			return err
+		}
+	}
+	for i := range orders.Items {
+		w.state.Orders = append(w.state.Orders, &orders.Items[i])
+	}
+	if w.Approves && !lifecycle.RequestDecided(object) {
+		w.state.MayApprove, err = w.Approval.May(ctx, object.Namespace, ref)
+	}
+	return err
+}
+
+func (w *work) run(ctx context.Context) error {
+	for range maxSteps {
+		now := w.Clock.Now()
+		plan := lifecycle.NextRequest(w.state, now)
+		if plan.Step == lifecycle.RequestSign {
+			plan = w.sign(ctx, plan, now)
+		}
+		if plan.Step == lifecycle.RequestWait || plan.Persist == lifecycle.Before {
+			if err := w.storeStatus(ctx, plan); err != nil {
+				return err
+			}
+		}
+		switch plan.Step {
+		case lifecycle.RequestCreateOrder, lifecycle.RequestReplaceOrder:
+			if err := w.createOrder(ctx, plan); err != nil {
+				return err
+			}
+		default:
+			return w.retry
+		}
+	}
+	return nil
+}
+
+// sign asks the issuer's signer, and turns its answer into a plan.
+func (w *work) sign(ctx context.Context, plan lifecycle.RequestPlan, now time.Time) lifecycle.RequestPlan {
+	kind := lifecycle.TypeOf(w.issuer.GetSpec())
+	signer := w.Signers[kind]
+	if signer == nil {
+		err := fault.New(fault.User, "IssuerNotReady", "This version of everleaf cannot sign with issuers of type %s", kind)
+		return lifecycle.RequestSigned(plan, kind, issuer.Outcome{}, err, now)
+	}
+	outcome, err := signer.Sign(ctx, issuer.Request{
+		Object: w.state.Object, Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
+	})
+	if err != nil {
+		switch f := fault.Of(err); f.Class {
+		case fault.Transient:
+			w.retry = err
+		case fault.Later:
+			w.until = f.At
+		case fault.User:
+			w.until = now.Add(fault.UserRetry)
+		}
+	}
+	return lifecycle.RequestSigned(plan, kind, outcome, err, now)
+}
+
+func (w *work) storeStatus(ctx context.Context, plan lifecycle.RequestPlan) error {
+	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
+		return nil
+	}
+	changed := w.state.Object.DeepCopy()
+	changed.Status = plan.Status
+	manager := managerApprover
+	if w.issuer != nil && !lifecycle.OnlyApproves(w.state.Object, plan.Status) {
+		manager = managerIssuer + string(lifecycle.TypeOf(w.issuer.GetSpec()))
+	}
+	if err := w.Write.UpdateStatus(ctx, w.owner, cluster.CertificateRequest, changed, manager); err != nil {
+		return err
+	}
+	w.state.Object = changed
+	w.Events.Send(changed, plan.Events...)
+	return nil
+}
+
+// createOrder creates the request's Order, after a live look that there is none.
+func (w *work) createOrder(ctx context.Context, plan lifecycle.RequestPlan) error {
+	if plan.Gone != nil {
+		if err := w.Write.Delete(ctx, w.owner, cluster.Order, plan.Gone); err != nil {
+			return err
+		}
+	}
+	live := &cmv1.CertificateRequest{}
+	if err := w.Live.Get(ctx, w.owner.NamespacedName, live); err != nil {
+		return err
+	}
+	if live.UID != w.state.Object.UID || !lifecycle.RequestApproved(live) {
+		return cluster.ErrStale
+	}
+	order := plan.Order.DeepCopy()
+	err := w.Write.Create(ctx, w.owner, cluster.Order, order, managerIssuer+string(lifecycle.IssuerACME))
+	if apierrors.IsAlreadyExists(err) {
+		return w.adopt(ctx, order)
+	}
+	if err != nil {
+		return err
+	}
+	w.state.Orders = []*acmev1.Order{order}
+	return nil
+}
+
+// adopt looks at an Order that has the name of the one to create. It is the
+// request's own, which a cache does not show yet, or somebody else's.
+func (w *work) adopt(ctx context.Context, order *acmev1.Order) error {
+	live := &acmev1.Order{}
+	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(order), live); err != nil {
+		return err
+	}
+	for _, owner := range live.OwnerReferences {
+		if owner.UID == w.state.Object.UID && live.DeletionTimestamp == nil {
+			return cluster.ErrStale
+		}
+	}
+	return fmt.Errorf("found Order resource %s/%s not owned by this CertificateRequest, retrying", order.Namespace, order.Name)
+}

@@ -1,0 +1,144 @@
+// Package controller holds what the reconcilers, one package per kind beneath
+// this one, have in common: how they are woken, and how they wait.
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/everleaf/everleaf/internal/schedule"
+)
+
+// Queue is a reconciler's work queue.
+type Queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// Priorities of work. What has begun is finished before something new begins:
+// otherwise, of a thousand new certificates, all would be half done for long.
+const (
+	priorityStart   = -100
+	priorityNew     = 0
+	priorityOngoing = 10
+)
+
+// shortWait is the longest wait that is left to a timer.
+const shortWait = time.Minute
+
+// Wait is how reconcilers come back: soon by a timer, later by the wall clock,
+// and when somebody wakes them. It is a source of controller-runtime.
+type Wait struct {
+	clock     clock.PassiveClock
+	deadlines *schedule.Deadlines[types.NamespacedName]
+	mu        sync.Mutex
+	queue     Queue
+}
+
+var _ source.Source = (*Wait)(nil)
+
+// NewWait returns a Wait.
+func NewWait(c clock.WithTicker) *Wait {
+	w := &Wait{clock: c}
+	w.deadlines = schedule.New(c, w.Wake)
+	return w
+}
+
+// Start takes the queue, and runs the deadlines until ctx ends.
+func (w *Wait) Start(ctx context.Context, queue Queue) error {
+	w.mu.Lock()
+	w.queue = queue
+	w.mu.Unlock()
+	go func() { _ = w.deadlines.Start(ctx) }()
+	return nil
+}
+
+// Wake has an object reconciled now.
+func (w *Wait) Wake(key types.NamespacedName) {
+	w.mu.Lock()
+	queue := w.queue
+	w.mu.Unlock()
+	if queue != nil {
+		enqueue(queue, priorityOngoing, key)
+	}
+}
+
+// Until has an object reconciled at a time; the zero time is never.
+func (w *Wait) Until(key types.NamespacedName, at time.Time) reconcile.Result {
+	if at.IsZero() {
+		w.deadlines.Set(key, at)
+		return reconcile.Result{}
+	}
+	in := at.Sub(w.clock.Now())
+	if in > shortWait {
+		w.deadlines.Set(key, at)
+		return reconcile.Result{}
+	}
+	w.deadlines.Set(key, time.Time{})
+	return reconcile.Result{RequeueAfter: max(in, time.Millisecond)}
+}
+
+// Forget drops an object's deadline.
+func (w *Wait) Forget(key types.NamespacedName) { w.deadlines.Set(key, time.Time{}) }
+
+func enqueue(queue Queue, priority int, keys ...types.NamespacedName) {
+	for _, key := range keys {
+		request := reconcile.Request{NamespacedName: key}
+		if ordered, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+			ordered.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(priority)}, request)
+		} else {
+			queue.Add(request)
+		}
+	}
+}
+
+// Own wakes an object by its own events.
+func Own() handler.EventHandler {
+	return mapped(priorityNew, func(_ context.Context, o client.Object) []types.NamespacedName {
+		return []types.NamespacedName{client.ObjectKeyFromObject(o)}
+	})
+}
+
+// Related wakes the objects that an event's object matters to, before others:
+// they are in the middle of something.
+func Related(keys func(context.Context, client.Object) []types.NamespacedName) handler.EventHandler {
+	return mapped(priorityOngoing, keys)
+}
+
+func mapped(priority int, keys func(context.Context, client.Object) []types.NamespacedName) handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue Queue) {
+			p := priority
+			if e.IsInInitialList {
+				p = priorityStart
+			}
+			enqueue(queue, p, keys(ctx, e.Object)...)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue Queue) {
+			if e.ObjectOld.GetResourceVersion() == e.ObjectNew.GetResourceVersion() {
+				return
+			}
+			enqueue(queue, priority, keys(ctx, e.ObjectNew)...)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue Queue) {
+			enqueue(queue, priority, keys(ctx, e.Object)...)
+		},
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, queue Queue) {
+			enqueue(queue, priority, keys(ctx, e.Object)...)
+		},
+	}
+}
+
+// Backoff is the wait between tries of a step that fails for now.
+func Backoff(shortest, longest time.Duration) workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortest, longest)
+}
