@@ -1,0 +1,263 @@
+package dns
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func after(d time.Duration) time.Time { return t0.Add(d) }
+
+// answerOf is one of a server nsN.example.com. at 192.0.2.N.
+func answerOf(n byte, change func(*Answer)) Answer {
+	a := Answer{
+		Server: "ns" + string('0'+n) + ".example.com.", Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 53), Role: RoleBoth,
+		Zone: "example.com.", Name: "_acme-challenge.example.com.", Rcode: "NOERROR", Authoritative: true, Values: 1, Has: true,
+	}
+	change(&a)
+	return a
+}
+
+func has(*Answer)        {}
+func nxdomain(a *Answer) { a.Rcode, a.Values, a.Has = "NXDOMAIN", 0, false }
+func others(a *Answer)   { a.Values, a.Has = 2, false }
+func nodata(a *Answer)   { a.Values, a.Has = 0, false }
+func lame(a *Answer)     { a.Authoritative, a.Values, a.Has = false, 0, false }
+func refuses(a *Answer)  { a.Rcode, a.Authoritative, a.Values, a.Has = "REFUSED", false, 0, false }
+
+func fails(f Failure) func(*Answer) {
+	return func(a *Answer) {
+		a.Failure = f
+		a.Rcode, a.Authoritative, a.Values, a.Has = "", false, 0, false
+		if f == NoAddress {
+			a.Addr = netip.AddrPort{}
+		}
+	}
+}
+
+func report(changes ...func(*Answer)) Report {
+	r := Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Value: "v", Zone: "example.com.", NegativeTTL: 2 * time.Minute}
+	for i, change := range changes {
+		r.Answers = append(r.Answers, answerOf(byte(i+1), change))
+	}
+	return r
+}
+
+func silentSince(at time.Time, ns ...byte) map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, n := range ns {
+		out[answerOf(n, has).key()] = at
+	}
+	return out
+}
+
+const notYet = `DNS record for "example.com" not yet propagated`
+
+func TestJudgeServers(t *testing.T) {
+	now := after(time.Minute)
+	first := LedgerEntry{FirstProbe: now, Probes: 1}
+	for name, test := range map[string]struct {
+		report Report
+		entry  LedgerEntry
+		want   Verdict
+	}{
+		"all have it": {report(has, has), first, Verdict{State: Accept}},
+		"one does not": {
+			report(has, nxdomain), first,
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+		},
+		"each in its own way": {
+			report(nodata, others, lame, refuses), first,
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there; ns2.example.com. (192.0.2.2) has other values only; " +
+				"ns3.example.com. (192.0.2.3) answers NOERROR without authority for the zone; ns4.example.com. (192.0.2.4) answers REFUSED"},
+		},
+		"many": {
+			report(nxdomain, nxdomain, nxdomain, nxdomain, nxdomain, nxdomain, has, has), first,
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) answers NXDOMAIN; ns2.example.com. (192.0.2.2) answers NXDOMAIN; " +
+				"ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns4.example.com. (192.0.2.4) answers NXDOMAIN; and 2 more; " +
+				"ns7.example.com. (192.0.2.7), ns8.example.com. (192.0.2.8) have it"},
+		},
+		"third probe backs off":           {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 3}, Verdict{Wait, now.Add(4 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"ninth probe at the retry period": {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 9}, Verdict{Wait, now.Add(10 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"after five minutes":              {report(nodata), LedgerEntry{FirstProbe: now.Add(-5 * time.Minute), Probes: 99}, Verdict{Stuck, now.Add(10 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"no route does not block":         {report(has, fails(NoRoute)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) cannot be reached from here (no route)"}},
+		"no address does not block":       {report(has, fails(NoAddress)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. has no address"}},
+		"no route at all":                 {report(fails(NoRoute)), first, Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
+		"silent for 29 s": {
+			report(has, fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-29*time.Second), 2)},
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns1.example.com. (192.0.2.1) has it"},
+		},
+		"silent for 30 s": {
+			report(has, fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-30*time.Second), 2)},
+			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) does not answer"},
+		},
+		"silent for 30 s while another disagrees": {
+			report(has, fails(Timeout), nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+		},
+		"all silent": {
+			report(fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 1)},
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) does not answer"},
+		},
+		"a lame server for 30 s": {
+			report(has, refuses), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(t0, 2)},
+			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) answers REFUSED"},
+		},
+		"nobody to ask":            {report(), first, Verdict{Wait, now.Add(time.Second), notYet}},
+		"the primary never blocks": {report(has, func(a *Answer) { nxdomain(a); a.Role = RolePrimary }), first, Verdict{State: Accept}},
+		"only the primary has it": {
+			report(nxdomain, func(a *Answer) { a.Role, a.Server = RolePrimary, "192.0.2.9:53" }), first,
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) answers NXDOMAIN; the update server 192.0.2.9:53 has it"},
+		},
+		"an alias": {
+			Report{Name: "_acme-challenge.example.com.", Final: "x.example.net.", Answers: []Answer{
+				answerOf(1, func(a *Answer) { nodata(a); a.Target = "x.example.net." }),
+				answerOf(2, func(a *Answer) { a.Name, a.Zone = "x.example.net.", "example.net." }),
+				answerOf(3, func(a *Answer) { nxdomain(a); a.Name, a.Zone = "x.example.net.", "example.net." }),
+			}}, first,
+			Verdict{Wait, now.Add(time.Second), notYet + " (an alias of x.example.net.): ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
+		},
+		"recursive waits for the negative TTL": {
+			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
+				{Server: "192.0.2.1:53", Addr: netip.MustParseAddrPort("192.0.2.1:53"), Role: RoleRecursive, Rcode: "NXDOMAIN", NegativeTTL: 7 * time.Second},
+			}}, first,
+			Verdict{Wait, now.Add(7 * time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
+		},
+		"recursive waits for the retry period at most": {
+			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
+				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NOERROR", NegativeTTL: time.Hour},
+			}}, first,
+			Verdict{Wait, now.Add(10 * time.Second), notYet + ": 192.0.2.1:53 has no TXT record there"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, Judge(test.report, test.entry, Policy{}, now)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJudgeCaches(t *testing.T) {
+	visible := after(10 * time.Second)
+	now := after(20 * time.Second)
+	look := func(start, end time.Duration, failed bool) Lookup {
+		l := Lookup{Started: after(start), Failed: failed}
+		if end != 0 {
+			l.Ended = after(end)
+		}
+		return l
+	}
+	for name, test := range map[string]struct {
+		lookups  []Lookup
+		ttl      time.Duration
+		negative time.Duration
+		want     time.Duration // until, after t0; 0 is accept
+	}{
+		"none":                          {want: 0},
+		"before it was visible":         {lookups: []Lookup{look(1*time.Second, 3*time.Second, false)}, want: 64 * time.Second},
+		"with a long TTL":               {lookups: []Lookup{look(1*time.Second, 3*time.Second, false)}, ttl: 5 * time.Minute, want: 304 * time.Second},
+		"after it was visible":          {lookups: []Lookup{look(11*time.Second, 12*time.Second, false)}},
+		"at the moment":                 {lookups: []Lookup{look(10*time.Second, 12*time.Second, false)}},
+		"across the moment":             {lookups: []Lookup{look(5*time.Second, 15*time.Second, false)}, want: 71 * time.Second},
+		"still open":                    {lookups: []Lookup{look(5*time.Second, 0, false)}, want: 71 * time.Second},
+		"a later one hides no earlier":  {lookups: []Lookup{look(1*time.Second, 3*time.Second, false), look(12*time.Second, 13*time.Second, false)}, want: 64 * time.Second},
+		"long ago":                      {lookups: []Lookup{look(-50*time.Second, -45*time.Second, false)}},
+		"opened long ago, never closed": {lookups: []Lookup{look(-time.Hour, 0, false)}},
+		"failed":                        {lookups: []Lookup{look(1*time.Second, 3*time.Second, true)}, negative: 2 * time.Minute, want: 124 * time.Second},
+		"failed, small negative TTL":    {lookups: []Lookup{look(1*time.Second, 3*time.Second, true)}, negative: time.Second, want: 64 * time.Second},
+		"failed, large negative TTL":    {lookups: []Lookup{look(1*time.Second, 3*time.Second, true)}, negative: time.Hour, want: 304 * time.Second},
+		"failed after it was visible":   {lookups: []Lookup{look(11*time.Second, 12*time.Second, true)}, negative: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report(has)
+			r.NegativeTTL = test.negative
+			want := Verdict{State: Accept}
+			if test.want > 0 {
+				want = Verdict{
+					Wait, after(test.want),
+					`DNS record for "example.com" is on every name server of example.com.; waiting until no resolver of the CA can have an older answer in its cache`,
+				}
+			}
+			e := LedgerEntry{Lookups: test.lookups, VisibleSince: visible, Probes: 1}
+			got := Judge(r, e, Policy{TTL: test.ttl}, now)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if !got.Until.IsZero() {
+				if at := Judge(r, e, Policy{TTL: test.ttl}, got.Until); at.State != Accept {
+					t.Errorf("at the deadline: %+v", at)
+				}
+			}
+		})
+	}
+}
+
+func TestLedger(t *testing.T) {
+	const ca, fqdn = "https://ca.example/directory", "_acme-challenge.example.com."
+	var l Ledger
+	l.Accepted(ca, "_ACME-challenge.example.com", after(0))
+	l.Accepted("https://other.example", fqdn, after(0))
+	steps := []LedgerEntry{
+		l.Observe(ca, report(has, fails(Timeout)), after(time.Second)),
+		l.Observe(ca, report(has, fails(Timeout)), after(30*time.Second)),
+		l.Observe(ca, report(has, fails(Timeout)), after(31*time.Second)),
+	}
+	l.Concluded(ca, fqdn, false, after(32*time.Second))
+	steps = append(steps,
+		l.Observe(ca, report(has, has), after(33*time.Second)),
+		l.Observe(ca, report(has, nxdomain), after(34*time.Second)),
+	)
+	open := []Lookup{{Started: after(0)}}
+	closed := []Lookup{{Started: after(0), Ended: after(32 * time.Second)}}
+	first := after(time.Second)
+	want := []LedgerEntry{
+		{Lookups: open, FirstProbe: first, Probes: 1, SilentSince: silentSince(first, 2)},
+		{Lookups: open, FirstProbe: first, Probes: 2, SilentSince: silentSince(first, 2)},
+		{Lookups: open, FirstProbe: first, Probes: 3, SilentSince: silentSince(first, 2), VisibleSince: after(31 * time.Second)},
+		{Lookups: closed, FirstProbe: first, Probes: 4, VisibleSince: after(31 * time.Second)},
+		{Lookups: closed, FirstProbe: first, Probes: 5},
+	}
+	if diff := cmp.Diff(want, steps, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	l.Forget(ca, fqdn, "v")
+	if e := l.Observe(ca, report(has), after(40*time.Second)); e.Probes != 1 {
+		t.Errorf("after Forget: %+v", e)
+	}
+	if e := l.Observe(ca, report(has), after(time.Hour)); len(e.Lookups) != 0 {
+		t.Errorf("an hour later: %+v", e)
+	}
+}
+
+func TestLedgerSharesAliasesAndSignedZones(t *testing.T) {
+	const ca = "https://ca.example/directory"
+	at := func(name, final string, signed bool) Report {
+		r := report(has)
+		r.Name, r.Final, r.Signed = name, final, signed
+		return r
+	}
+	var l Ledger
+	l.Observe(ca, at("_acme-challenge.a.example.", "x.example.com.", false), after(0))
+	l.Accepted(ca, "_acme-challenge.a.example.", after(time.Second))
+	if e := l.Observe(ca, at("_acme-challenge.b.example.", "x.example.com.", false), after(2*time.Second)); len(e.Lookups) != 1 {
+		t.Errorf("two aliases of one name: %+v", e.Lookups)
+	}
+	l.Observe(ca, at("_acme-challenge.c.example.", "_acme-challenge.c.example.", true), after(3*time.Second))
+	l.Accepted(ca, "_acme-challenge.c.example.", after(4*time.Second))
+	l.Concluded(ca, "_acme-challenge.c.example.", true, after(5*time.Second))
+	failed := []Lookup{{Started: after(4 * time.Second), Ended: after(5 * time.Second), Failed: true}}
+	e := l.Observe(ca, at("_acme-challenge.d.example.", "_acme-challenge.d.example.", true), after(6*time.Second))
+	if diff := cmp.Diff(failed, e.Lookups); diff != "" {
+		t.Errorf("another name of a signed zone: %s", diff)
+	}
+	e = l.Observe(ca, at("_acme-challenge.e.example.", "_acme-challenge.e.example.", false), after(6*time.Second))
+	if len(e.Lookups) != 0 {
+		t.Errorf("another name of an unsigned zone: %+v", e.Lookups)
+	}
+}
