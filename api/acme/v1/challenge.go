@@ -25,6 +25,7 @@ type Challenge struct {
 	metav1.ObjectMeta `json:"metadata"`
 
 	// Spec is what is to be proven and how. It cannot be changed.
+	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="challenge spec is immutable after creation"
 	Spec ChallengeSpec `json:"spec"`
 	// Status is how far the proof is. Controllers write it.
 	// +optional

@@ -1,12 +1,17 @@
 package v1
 
 import (
+	"encoding/json"
+
 	corev1 "k8s.io/api/core/v1"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // ACMEChallengeSolverHTTP01 serves a token over HTTP. Exactly one of ingress
 // and gatewayHTTPRoute must be set.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.ingress) || has(self.gatewayHTTPRoute)`,message="no HTTP01 solver type configured"
+// +kubebuilder:validation:XValidation:rule=`!has(self.ingress) || !has(self.gatewayHTTPRoute)`,message="only 1 HTTP01 solver type may be configured"
 type ACMEChallengeSolverHTTP01 struct {
 	// Ingress sends the CA's request to the solver by an Ingress.
 	// +optional
@@ -19,10 +24,13 @@ type ACMEChallengeSolverHTTP01 struct {
 
 // ACMEChallengeSolverHTTP01Ingress sends the CA's request to the solver by an
 // Ingress. At most one of ingressClassName, class and name may be set.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.ingressClassName) ? !has(self.class) && (!has(self.name) || self.name == "") : !has(self.class) || !has(self.name) || self.name == ""`,message="only one of 'ingressClassName', 'name' or 'class' should be specified"
 type ACMEChallengeSolverHTTP01Ingress struct {
 	// ServiceType is the type of the Service before the solver: ClusterIP or
 	// NodePort. If it is not set, it is NodePort.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self == "" || self == 'ClusterIP' || self == 'NodePort'`,message="must be empty, \"ClusterIP\" or \"NodePort\""
 	ServiceType corev1.ServiceType `json:"serviceType,omitempty"`
 	// IngressClassName is the ingressClassName of the Ingress that is made.
 	// +optional
@@ -50,6 +58,7 @@ type ACMEChallengeSolverHTTP01GatewayHTTPRoute struct {
 	// ServiceType is the type of the Service before the solver: ClusterIP or
 	// NodePort. If it is not set, it is NodePort.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self == "" || self == 'ClusterIP' || self == 'NodePort'`,message="must be empty, \"ClusterIP\" or \"NodePort\""
 	ServiceType corev1.ServiceType `json:"serviceType,omitempty"`
 	// Labels to put on the HTTPRoute.
 	// +optional
@@ -143,10 +152,32 @@ type ACMEChallengeSolverHTTP01IngressPodSpec struct {
 type ACMEChallengeSolverHTTP01IngressPodResources struct {
 	// Limits are the most that the container may use.
 	// +optional
-	Limits corev1.ResourceList `json:"limits,omitempty"`
+	Limits map[corev1.ResourceName]ResourceQuantity `json:"limits,omitempty"`
 	// Requests are the least that the container needs.
 	// +optional
-	Requests corev1.ResourceList `json:"requests,omitempty"`
+	Requests map[corev1.ResourceName]ResourceQuantity `json:"requests,omitempty"`
+}
+
+// The pattern of quantities lets through text that resource.ParseQuantity
+// refuses, such as 1e1.5. As text, one such object does not keep a controller
+// from decoding all others.
+
+// ResourceQuantity is an amount of a resource as Kubernetes writes it, such as
+// 100m or 64Mi.
+//
+// +kubebuilder:validation:Type=""
+// +kubebuilder:validation:XIntOrString
+// +kubebuilder:validation:Pattern=`^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$`
+type ResourceQuantity string
+
+// UnmarshalJSON reads a string or a number.
+func (q *ResourceQuantity) UnmarshalJSON(data []byte) error {
+	var number json.Number
+	if err := json.Unmarshal(data, &number); err == nil {
+		*q = ResourceQuantity(number)
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(q))
 }
 
 // ACMEChallengeSolverHTTP01IngressPodSecurityContext is the security context of

@@ -102,6 +102,9 @@ func (i *ClusterIssuer) GetStatus() *IssuerStatus { return &i.Status }
 
 // IssuerSpec is how an issuer signs. Exactly one type of issuer must be
 // configured.
+//
+// +kubebuilder:validation:XValidation:rule=`(has(self.acme) ? 1 : 0) + (has(self.ca) ? 1 : 0) + (has(self.vault) ? 1 : 0) + (has(self.selfSigned) ? 1 : 0) + (has(self.venafi) ? 1 : 0) <= 1`,message="may not specify more than one issuer type"
+// +kubebuilder:validation:XValidation:rule=`has(self.acme) || has(self.ca) || has(self.vault) || has(self.selfSigned) || has(self.venafi)`,message="at least one issuer must be configured"
 type IssuerSpec struct {
 	IssuerConfig `json:",inline"`
 }
@@ -131,6 +134,7 @@ type SelfSignedIssuer struct {
 	// write into each certificate (RFC 5280, section 4.2.1.13).
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	CRLDistributionPoints []string `json:"crlDistributionPoints,omitempty"`
 }
 
@@ -138,21 +142,25 @@ type SelfSignedIssuer struct {
 type CAIssuer struct {
 	// SecretName is the Secret that holds the CA's certificate with its chain
 	// (tls.crt) and its private key (tls.key).
+	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	SecretName string `json:"secretName"`
 	// CRLDistributionPoints are the URLs of certificate revocation lists to
 	// write into each certificate (RFC 5280, section 4.2.1.13).
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	CRLDistributionPoints []string `json:"crlDistributionPoints,omitempty"`
 	// OCSPServers are the URLs of OCSP responders to write into each
 	// certificate (RFC 5280, section 4.2.2.1).
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	OCSPServers []string `json:"ocspServers,omitempty"`
 	// IssuingCertificateURLs are URLs of the CA's certificate to write into
 	// each certificate (RFC 5280, section 4.2.2.1).
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	IssuingCertificateURLs []string `json:"issuingCertificateURLs,omitempty"`
 }
 
