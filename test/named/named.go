@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +19,9 @@ import (
 
 // Options describe a server.
 type Options struct {
-	// Listen are the addresses, ip:port. Port 53 of addresses such as
-	// 127.53.0.1 needs root.
+	// Listen are the addresses, ip:port. Addresses such as 127.53.0.1 need
+	// root and iproute2: named listens only on addresses that an interface has.
+	// No two servers may have one of them at the same time.
 	Listen []string
 	// Keys are TSIG keys.
 	Keys []Key
@@ -80,9 +80,10 @@ type Server struct {
 	// Dir holds the configuration, zones, keys and the log.
 	Dir string
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *os.File
+	added []string
+	cmd   *exec.Cmd
+	done  chan struct{}
+	log   *os.File
 }
 
 // Run starts a server and returns when it answers. Stop ends it, and so does
@@ -101,9 +102,13 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
+	if s.added, err = addAddresses(ctx, o.Listen); err != nil {
+		s.clean()
+		return nil, err
+	}
 	s.log, err = os.Create(filepath.Join(dir, "named.log"))
 	if err != nil {
-		os.RemoveAll(dir)
+		s.clean()
 		return nil, err
 	}
 	s.cmd = exec.CommandContext(ctx, path, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
@@ -111,8 +116,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 5 * time.Second
 	if err := s.cmd.Start(); err != nil {
-		s.log.Close()
-		os.RemoveAll(dir)
+		s.clean()
 		return nil, err
 	}
 	go func() {
@@ -131,7 +135,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the server and removes its folder.
+// Stop ends the server and removes its folder and addresses.
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -140,7 +144,14 @@ func (s *Server) Stop() {
 		_ = s.cmd.Process.Kill()
 		<-s.done
 	}
-	s.log.Close()
+	s.clean()
+}
+
+func (s *Server) clean() {
+	if s.log != nil {
+		s.log.Close()
+	}
+	removeAddresses(s.added)
 	os.RemoveAll(s.Dir)
 }
 
@@ -237,12 +248,4 @@ func find(name string) (string, error) {
 		}
 	}
 	return exec.LookPath(name)
-}
-
-func splitAddr(addr string) (host, port string, err error) {
-	host, port, err = net.SplitHostPort(addr)
-	if err != nil {
-		return "", "", fmt.Errorf("address %q: %w", addr, err)
-	}
-	return host, port, nil
 }

@@ -1,0 +1,58 @@
+package named
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+)
+
+// addAddresses gives the loopback interface the IPv4 addresses of 127.0.0.0/8
+// that it lacks: the kernel accepts all of them, but named asks for a list. It
+// returns those that it added, after an error too.
+func addAddresses(ctx context.Context, listen []string) ([]string, error) {
+	have, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, addr := range have {
+		if prefix, err := netip.ParsePrefix(addr.String()); err == nil {
+			known[prefix.Addr().String()] = true
+		}
+	}
+	var added []string
+	for _, l := range listen {
+		host, _, err := splitAddr(l)
+		if err != nil {
+			return added, err
+		}
+		addr, err := netip.ParseAddr(host)
+		if err != nil || !addr.Is4() || !addr.IsLoopback() || known[host] {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, "ip", "address", "add", host+"/32", "dev", "lo").CombinedOutput()
+		if err != nil {
+			return added, fmt.Errorf("give the loopback interface %s, which takes root and iproute2: %w: %s", host, err, strings.TrimSpace(string(out)))
+		}
+		known[host] = true
+		added = append(added, host)
+	}
+	return added, nil
+}
+
+func removeAddresses(added []string) {
+	for _, host := range added {
+		_ = exec.Command("ip", "address", "del", host+"/32", "dev", "lo").Run()
+	}
+}
+
+func splitAddr(addr string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(addr)
+	if err != nil {
+		return "", "", fmt.Errorf("address %q: %w", addr, err)
+	}
+	return host, port, nil
+}
