@@ -367,7 +367,7 @@ func (p ChallengePlan) serverFailed(step ChallengeStep, err error, now time.Time
 	case f.Class == fault.Later:
 		p.Status.Reason, p.Until = reason, f.At
 		return p
-	case f.Class == fault.Transient || acme.IsAccountMissing(err):
+	case f.Class == fault.Transient || acme.IsAccountProblem(err):
 		p.Status.Reason = reason
 		return p
 	}

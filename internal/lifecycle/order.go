@@ -331,7 +331,7 @@ func OrderStepFailed(o Order, step OrderStep, err error, now time.Time) (OrderPl
 	case step == OrderFinalize && acme.IsOrderNotReady(err):
 		plan.Step = OrderFetch
 		return plan, time.Time{}
-	case acme.IsAccountMissing(err):
+	case acme.IsAccountProblem(err):
 		// The issuer registers again; its events wake the Orders.
 		plan.Status.Reason = reason
 		plan.Until = now.Add(fault.UserRetry)

@@ -144,3 +144,18 @@ func OrderClass(o *acmev1.Order) string {
 	}
 	return b.String()
 }
+
+// OrderPrecedes reports whether an Order of the same class comes before
+// another: it is unfinished and older.
+func OrderPrecedes(a, b *acmev1.Order) bool {
+	if a.UID == b.UID || a.DeletionTimestamp != nil || OrderFailed(a.Status.State) || a.Status.State == acmev1.Valid {
+		return false
+	}
+	if a.Status.URL != "" {
+		return true
+	}
+	if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
+		return d < 0
+	}
+	return a.UID < b.UID
+}

@@ -1,0 +1,194 @@
+// Package issuer reconciles Issuers and ClusterIssuers: whether they can sign,
+// and why not.
+package issuer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/fault"
+	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/issuer/ca"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+const (
+	setupTimeout = 2 * time.Minute
+	staleRetry   = 5 * time.Second
+)
+
+// Reconciler keeps the Ready condition of issuers of one kind.
+type Reconciler struct {
+	// Kind is cluster.Issuer or cluster.ClusterIssuer.
+	Kind     cluster.Kind
+	Cache    client.Reader
+	Issuers  *cluster.Issuers
+	Accounts *issueracme.Accounts
+	ACME     *issueracme.Setup
+	CA       *ca.Signer
+	Write    *cluster.Writer
+	Events   *cluster.Events
+	Wait     *controller.Wait
+	Clock    clock.PassiveClock
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	owner := cluster.Owner{Kind: r.Kind, NamespacedName: req.NamespacedName}
+	if r.Write.Behind(owner) != "" {
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	object := r.empty()
+	if err := r.Cache.Get(ctx, req.NamespacedName, object.(client.Object)); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Wait.Forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, err
+	}
+	if object.GetDeletionTimestamp() != nil {
+		r.Accounts.Remove(object.GetUID())
+		return reconcile.Result{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	status, setupErr := r.setUp(ctx, object)
+	if err := r.store(ctx, owner, object, status); err != nil {
+		if cluster.Stale(err) {
+			return reconcile.Result{RequeueAfter: staleRetry}, nil
+		}
+		return reconcile.Result{}, err
+	}
+	return r.next(req, setupErr)
+}
+
+// next is when to look again after a setup.
+func (r *Reconciler) next(req reconcile.Request, err error) (reconcile.Result, error) {
+	if err == nil {
+		return r.Wait.Until(req.NamespacedName, time.Time{}), nil
+	}
+	switch f := fault.Of(err); f.Class {
+	case fault.Later:
+		return r.Wait.Until(req.NamespacedName, f.At), nil
+	case fault.Transient:
+		return reconcile.Result{}, err
+	default:
+		return r.Wait.Until(req.NamespacedName, r.Clock.Now().Add(fault.UserRetry)), nil
+	}
+}
+
+func (r *Reconciler) empty() cmv1.GenericIssuer {
+	if r.Kind == cluster.ClusterIssuer {
+		return &cmv1.ClusterIssuer{}
+	}
+	return &cmv1.Issuer{}
+}
+
+// setUp checks the issuer and returns its status.
+func (r *Reconciler) setUp(ctx context.Context, object cmv1.GenericIssuer) (*cmv1.IssuerStatus, error) {
+	spec, status := object.GetSpec(), object.GetStatus().DeepCopy()
+	namespace := r.Issuers.SecretNamespace(object)
+	var reason, message string
+	var err error
+	switch kind := lifecycle.TypeOf(spec); kind {
+	case lifecycle.IssuerSelfSigned:
+		reason = cmv1.IssuerReasonSelfSignedReady
+	case lifecycle.IssuerCA:
+		reason, message = cmv1.IssuerReasonKeyPairVerified, "Signing CA verified"
+		err = r.CA.Check(ctx, spec.CA, namespace)
+	case lifecycle.IssuerACME:
+		reason, message = cmv1.IssuerReasonACMEAccountRegistered, r.ACME.Message()
+		err = r.setUpACME(ctx, object, status, namespace)
+	default:
+		err = fault.New(fault.User, cmv1.IssuerReasonInvalidConfig, "This version of everleaf does not have issuers of type %q", kind)
+	}
+	if lifecycle.TypeOf(spec) != lifecycle.IssuerACME {
+		status.ACME = nil
+		r.Accounts.Remove(object.GetUID())
+	}
+	condition := cmmeta.ConditionTrue
+	if err != nil {
+		f := fault.Of(err)
+		condition, reason, message = cmmeta.ConditionFalse, f.Reason, f.Message
+		if reason == "" {
+			reason = cmv1.EventReasonErrInitIssuer
+		}
+	}
+	r.setReady(status, object.GetGeneration(), condition, reason, message)
+	return status, err
+}
+
+func (r *Reconciler) setUpACME(ctx context.Context, object cmv1.GenericIssuer, status *cmv1.IssuerStatus, namespace string) error {
+	before := acmev1.ACMEIssuerStatus{}
+	if status.ACME != nil {
+		before = *status.ACME
+	}
+	after, err := r.ACME.Run(ctx, issueracme.Issuer{
+		UID: object.GetUID(), Namespace: namespace, Spec: object.GetSpec().ACME.DeepCopy(),
+		Status: before, Ready: cluster.IssuerReady(object),
+	})
+	status.ACME = &after
+	if err != nil && !errors.As(err, new(*fault.Error)) {
+		// An error without a class comes from the API server; its text may
+		// change from one time to the next.
+		err = fault.New(fault.Transient, cmv1.EventReasonErrInitIssuer, "Error initializing issuer: the API server did not answer as expected").Because(err)
+	}
+	return err
+}
+
+func (r *Reconciler) setReady(s *cmv1.IssuerStatus, generation int64, status cmmeta.ConditionStatus, reason, message string) {
+	at := metav1.NewTime(r.Clock.Now())
+	ready := cmv1.IssuerCondition{
+		Type: cmv1.IssuerConditionReady, Status: status, Reason: reason, Message: message,
+		LastTransitionTime: &at, ObservedGeneration: generation,
+	}
+	for i, c := range s.Conditions {
+		if c.Type == ready.Type {
+			if c.Status == status {
+				ready.LastTransitionTime = c.LastTransitionTime
+			}
+			s.Conditions[i] = ready
+			return
+		}
+	}
+	s.Conditions = append(s.Conditions, ready)
+}
+
+func (r *Reconciler) store(ctx context.Context, owner cluster.Owner, object cmv1.GenericIssuer, status *cmv1.IssuerStatus) error {
+	if equality.Semantic.DeepEqual(object.GetStatus(), status) {
+		return nil
+	}
+	changed := object.DeepCopyObject().(cmv1.GenericIssuer)
+	*changed.GetStatus() = *status
+	component := "cert-manager-issuers"
+	if r.Kind == cluster.ClusterIssuer {
+		component = "cert-manager-clusterissuers"
+	}
+	if err := r.Write.UpdateStatus(ctx, owner, r.Kind, changed.(client.Object), component); err != nil {
+		return err
+	}
+	for _, c := range status.Conditions {
+		if c.Type == cmv1.IssuerConditionReady {
+			r.Events.Send(changed, lifecycle.Event{
+				Warning: c.Status != cmmeta.ConditionTrue, Detail: true,
+				Reason: c.Reason, Message: c.Message, Component: component,
+			})
+		}
+	}
+	return nil
+}

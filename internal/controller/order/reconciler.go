@@ -1,0 +1,246 @@
+// Package order reconciles Orders: it has the ACME server make the order,
+// creates the Challenges that it needs, finalizes it and downloads the
+// certificate.
+package order
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	manager    = "cert-manager-orders"
+	staleRetry = 5 * time.Second
+	// maxSteps bounds the steps of one reconcile. An order whose names are
+	// valid already has five.
+	maxSteps = 12
+)
+
+// Reconciler brings Orders to their end.
+type Reconciler struct {
+	Cache    client.Reader
+	Live     client.Reader
+	Issuers  *cluster.Issuers
+	Accounts *issueracme.Accounts
+	// WakeIssuer has an issuer set up again.
+	WakeIssuer func(cmv1.GenericIssuer)
+	Write      *cluster.Writer
+	Events     *cluster.Events
+	Wait       *controller.Wait
+	Clock      clock.PassiveClock
+	Limits     pki.Limits
+
+	mu       sync.Mutex
+	sessions map[types.NamespacedName]*session
+}
+
+// session is what the server has told this process about an order.
+type session struct {
+	uid       types.UID
+	server    *acme.Order
+	fetchedAt time.Time
+	polls     int
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	owner := cluster.Owner{Kind: cluster.Order, NamespacedName: req.NamespacedName}
+	if r.Write.Behind(owner) != "" {
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	object := &acmev1.Order{}
+	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, err
+	}
+	w := &work{Reconciler: r, owner: owner, session: r.sessionOf(req.NamespacedName, object.UID)}
+	err := w.load(ctx, object)
+	var until time.Time
+	if err == nil {
+		until, err = w.run(ctx)
+	}
+	switch {
+	case err == nil:
+		return r.Wait.Until(req.NamespacedName, until), nil
+	case cluster.Terminating(err):
+		return reconcile.Result{}, nil
+	case cluster.Stale(err):
+		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	default:
+		return reconcile.Result{}, err
+	}
+}
+
+func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions == nil {
+		r.sessions = map[types.NamespacedName]*session{}
+	}
+	s := r.sessions[key]
+	if s == nil || s.uid != uid {
+		s = &session{uid: uid}
+		r.sessions[key] = s
+	}
+	return s
+}
+
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sessions, key)
+	r.Wait.Forget(key)
+}
+
+// work is one reconcile of one Order.
+type work struct {
+	*Reconciler
+	owner   cluster.Owner
+	session *session
+	state   lifecycle.Order
+	issuer  cmv1.GenericIssuer
+	client  *acme.Client
+}
+
+// load collects what decides.
+func (w *work) load(ctx context.Context, object *acmev1.Order) error {
+	w.state = lifecycle.Order{Object: object}
+	var err error
+	if w.state.Request, err = w.request(ctx, object); err != nil {
+		return err
+	}
+	if w.issuer, err = w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
+		return err
+	}
+	if w.issuer != nil && w.issuer.GetSpec().ACME != nil && cluster.IssuerReady(w.issuer) {
+		if c, account, ok := w.Accounts.Get(w.issuer.GetUID()); ok {
+			w.client, w.state.Account = c, account
+		}
+	}
+	challenges := &acmev1.ChallengeList{}
+	if err := w.Cache.List(ctx, challenges, client.InNamespace(object.Namespace), cluster.ControlledBy(object)); err != nil {
+		return err
+	}
+	for i := range challenges.Items {
+		w.state.Challenges = append(w.state.Challenges, &challenges.Items[i])
+	}
+	if object.Status.URL == "" {
+		w.state.First, err = w.first(ctx, object)
+	}
+	return err
+}
+
+// request is the CertificateRequest that controls the Order, nil if there is none.
+func (w *work) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
+	owner := metav1.GetControllerOf(object)
+	if owner == nil || owner.Kind != cmv1.CertificateRequestKind {
+		return nil, nil
+	}
+	request := &cmv1.CertificateRequest{}
+	err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: owner.Name}, request)
+	if apierrors.IsNotFound(err) || (err == nil && request.UID != owner.UID) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return request, nil
+}
+
+// first is an older, unfinished Order that the server may answer with the same
+// order.
+func (w *work) first(ctx context.Context, object *acmev1.Order) (string, error) {
+	list := &acmev1.OrderList{}
+	if err := w.Cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: lifecycle.OrderClass(object)}); err != nil {
+		return "", err
+	}
+	for i := range list.Items {
+		if other := &list.Items[i]; lifecycle.OrderPrecedes(other, object) {
+			return other.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// run takes steps until there is nothing left but to wait.
+func (w *work) run(ctx context.Context) (time.Time, error) {
+	log := logr.FromContextOrDiscard(ctx)
+	for range maxSteps {
+		w.state.Server, w.state.FetchedAt, w.state.Polls = w.session.server, w.session.fetchedAt, w.session.polls
+		plan := lifecycle.NextOrder(w.state, w.Clock.Now())
+		if plan.Step == lifecycle.OrderWait || plan.Persist == lifecycle.Before {
+			if err := w.storeStatus(ctx, plan); err != nil {
+				return time.Time{}, err
+			}
+		}
+		if plan.Step == lifecycle.OrderWait {
+			return plan.Until, nil
+		}
+		log.V(4).Info("Next step", "step", plan.Step)
+		stop, until, err := w.carryOut(ctx, plan)
+		if stop || err != nil {
+			return until, err
+		}
+	}
+	return w.Clock.Now().Add(time.Second), nil
+}
+
+func (w *work) storeStatus(ctx context.Context, plan lifecycle.OrderPlan) error {
+	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
+		return nil
+	}
+	changed := w.state.Object.DeepCopy()
+	changed.Status = plan.Status
+	if err := w.Write.UpdateStatus(ctx, w.owner, cluster.Order, changed, manager); err != nil {
+		return err
+	}
+	w.state.Object = changed
+	w.Events.Send(changed, plan.Events...)
+	return nil
+}
+
+// Class maps an Order that has ended to those that waited for it.
+func Class(cache client.Reader) func(context.Context, client.Object) []types.NamespacedName {
+	return func(ctx context.Context, o client.Object) []types.NamespacedName {
+		order, ok := o.(*acmev1.Order)
+		if !ok {
+			return nil
+		}
+		list := &acmev1.OrderList{}
+		if err := cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: lifecycle.OrderClass(order)}); err != nil {
+			return nil
+		}
+		var keys []types.NamespacedName
+		for i := range list.Items {
+			if list.Items[i].UID != order.UID && list.Items[i].Status.URL == "" {
+				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			}
+		}
+		return keys
+	}
+}

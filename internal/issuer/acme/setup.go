@@ -1,0 +1,281 @@
+package acme
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Secrets reads and makes the Secrets of issuers.
+type Secrets interface {
+	// Read returns a Secret's data, nil if there is no such Secret.
+	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
+	// CreateAccountKey makes a Secret with one entry.
+	CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) error
+}
+
+// Setup registers issuers' accounts.
+type Setup struct {
+	Accounts  *Accounts
+	Secrets   Secrets
+	UserAgent string
+	Clock     clock.PassiveClock
+	Limits    pki.Limits
+	// Observe is acme.Config.Observe.
+	Observe func(action, method, host, scheme string, status int, d time.Duration)
+}
+
+// Issuer is an issuer to be set up.
+type Issuer struct {
+	UID types.UID
+	// Namespace holds its Secrets.
+	Namespace string
+	Spec      *acmev1.ACMEIssuer
+	// Status is what an earlier setup has left.
+	Status acmev1.ACMEIssuerStatus
+	// Ready says that the earlier setup went well, for any spec.
+	Ready bool
+}
+
+// registered is the message of an issuer that is ready.
+const registered = "The ACME account was registered with the ACME server"
+
+// v1 are the endpoints of Let's Encrypt's first API, long gone, that old
+// manifests still name, and what took their place.
+var v1 = map[string]string{
+	"https://acme-v01.api.letsencrypt.org/directory":     "https://acme-v02.api.letsencrypt.org/directory",
+	"https://acme-staging.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
+
+// Run makes the issuer's account ready for use and returns its status. The
+// server is asked only if something has changed since the last time. Errors
+// are fault.Errors with the reason and message of the Ready condition; the
+// status counts even then.
+func (s *Setup) Run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, error) {
+	if now, ok := v1[strings.TrimSuffix(i.Spec.Server, "/")]; ok {
+		return i.Status, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
+			"Your ACME server URL is set to a v1 endpoint (%s). You should update the spec.acme.server field to %q", i.Spec.Server, now)
+	}
+	key, made, err := s.key(ctx, i)
+	if err != nil {
+		s.Accounts.Remove(i.UID)
+		return i.Status, err
+	}
+	if made {
+		i.Status.URI = ""
+	}
+	if err := s.checkSolvers(ctx, i); err != nil {
+		return i.Status, err
+	}
+	hash, thumbprint, err := describe(key)
+	if err != nil {
+		return i.Status, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
+	}
+	client, err := s.client(i, key, hash)
+	if err != nil {
+		return i.Status, invalidTransport(err)
+	}
+	email := strings.ToLower(i.Spec.Email)
+	current := i.Ready && i.Status.URI != "" && sameHost(i.Spec.Server, i.Status.URI) &&
+		i.Status.LastRegisteredEmail == i.Spec.Email && i.Status.LastPrivateKeyHash == hash && !s.Accounts.suspected(i.UID)
+	if !current {
+		if i.Status.URI, err = s.register(ctx, i, client, email); err != nil {
+			return i.Status, err
+		}
+		i.Status.LastRegisteredEmail, i.Status.LastPrivateKeyHash = i.Spec.Email, hash
+	}
+	s.Accounts.add(i.UID, &account{
+		client: client, keyHash: hash,
+		use: lifecycle.Account{Issuer: i.Spec, Thumbprint: thumbprint},
+	})
+	return i.Status, nil
+}
+
+// Message is that of an issuer that is ready.
+func (*Setup) Message() string { return registered }
+
+func invalidTransport(err error) error {
+	f := fault.Of(err)
+	return fault.New(f.Class, cmv1.IssuerReasonInvalidConfig, "Failed to register ACME account: %s", f.Message).Because(err)
+}
+
+// key reads the account key, or makes it. The second result is whether it is new.
+func (s *Setup) key(ctx context.Context, i Issuer) (crypto.Signer, bool, error) {
+	ref := i.Spec.PrivateKey
+	entry := ref.Key
+	if entry == "" {
+		entry = "tls.key"
+	}
+	data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
+	if err != nil {
+		return nil, false, fault.New(fault.Transient, cmv1.IssuerReasonErrVerifyAccount, "Failed to verify ACME account: the secret %s/%s cannot be read", i.Namespace, ref.Name).Because(err)
+	}
+	if data == nil {
+		if i.Spec.DisableAccountKeyGeneration {
+			return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount,
+				"Failed to verify ACME account: the ACME issuer config has 'disableAccountKeyGeneration' set to true, but the secret was not found: %s/%s", i.Namespace, ref.Name)
+		}
+		key, err := s.makeKey(ctx, i.Namespace, ref.Name, entry)
+		return key, true, err
+	}
+	if len(data[entry]) == 0 {
+		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: the secret %s/%s does not have key %q", i.Namespace, ref.Name, entry)
+	}
+	key, err := pki.ParseKey(data[entry], s.Limits)
+	if err != nil {
+		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
+	}
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+		return key, false, nil
+	default:
+		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "ACME private key in %q is not of type RSA or ECDSA", ref.Name)
+	}
+}
+
+func (s *Setup) makeKey(ctx context.Context, namespace, name, entry string) (crypto.Signer, error) {
+	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.RSA, Size: 2048})
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := pki.EncodeKey(key, pki.PKCS1)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Secrets.CreateAccountKey(ctx, namespace, name, entry, encoded); err != nil {
+		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: the account key cannot be stored in secret %s/%s", namespace, name).Because(err)
+	}
+	return key, nil
+}
+
+// checkSolvers holds an issuer back whose solvers lack credentials.
+func (s *Setup) checkSolvers(ctx context.Context, i Issuer) error {
+	var missing []string
+	for _, ref := range lifecycle.SolverSecrets(i.Spec) {
+		data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
+		switch {
+		case err != nil:
+			return fault.New(fault.Transient, cmv1.IssuerReasonInvalidSolver, "failed to get secret %q", ref.Name).Because(err)
+		case data == nil:
+			missing = append(missing, fmt.Sprintf("failed to get secret %q: it does not exist in namespace %q", ref.Name, i.Namespace))
+		case len(data[ref.Key]) == 0:
+			missing = append(missing, fmt.Sprintf("the secret %q does not have key %q", ref.Name, ref.Key))
+		}
+	}
+	if len(missing) > 0 {
+		return fault.New(fault.User, cmv1.IssuerReasonInvalidSolver, "%s", strings.Join(missing, "; "))
+	}
+	return nil
+}
+
+// describe returns the hash that the status keeps and the thumbprint (RFC 7638).
+func describe(key crypto.Signer) (hash, thumbprint string, err error) {
+	var der []byte
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		der = x509.MarshalPKCS1PrivateKey(k)
+	case *ecdsa.PrivateKey:
+		if der, err = x509.MarshalECPrivateKey(k); err != nil {
+			return "", "", err
+		}
+	}
+	sum := sha256.Sum256(der)
+	thumbprint, err = acme.Thumbprint(key.Public())
+	return base64.StdEncoding.EncodeToString(sum[:]), thumbprint, err
+}
+
+func (s *Setup) client(i Issuer, key crypto.Signer, hash string) (*acme.Client, error) {
+	if client := s.Accounts.reuse(i.UID, i.Spec, hash); client != nil {
+		return client, nil
+	}
+	transport, err := acme.HTTPClient(acme.TransportOptions{CABundle: i.Spec.CABundle, SkipTLSVerify: i.Spec.SkipTLSVerify})
+	if err != nil {
+		return nil, err
+	}
+	return acme.New(acme.Config{
+		DirectoryURL: i.Spec.Server, Key: key, AccountURL: i.Status.URI, HTTPClient: transport,
+		UserAgent: s.UserAgent, Clock: s.Clock, Observe: s.Observe,
+	}), nil
+}
+
+// register makes or finds the account, and brings its contact up to date.
+func (s *Setup) register(ctx context.Context, i Issuer, client *acme.Client, email string) (string, error) {
+	request := acme.AccountRequest{TermsAgreed: true}
+	if email != "" {
+		request.Contact = []string{"mailto:" + email}
+	}
+	binding, err := s.binding(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	request.EAB = binding
+	got, err := client.Register(ctx, request)
+	if err != nil {
+		return "", s.failed(cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: ", err)
+	}
+	if !got.Created && i.Status.LastRegisteredEmail != i.Spec.Email {
+		if _, err := client.UpdateContact(ctx, request.Contact); err != nil {
+			return got.URL, s.failed(cmv1.IssuerReasonErrUpdateAccount, "Failed to update ACME account: ", err)
+		}
+	}
+	return got.URL, nil
+}
+
+func (s *Setup) failed(reason, prefix string, err error) error {
+	f := acme.Classify(err, s.Clock.Now())
+	out := fault.New(f.Class, reason, "%s%s", prefix, f.Message).Because(err)
+	if out.Class == fault.Permanent {
+		// An issuer is not a request: what the server refuses, a user mends.
+		out.Class = fault.User
+	}
+	out.At = f.At
+	return out
+}
+
+// binding reads the key for an external account binding (RFC 8555 section
+// 7.3.4), which CAs hand out as base64url.
+func (s *Setup) binding(ctx context.Context, i Issuer) (*acme.ExternalAccount, error) {
+	eab := i.Spec.ExternalAccountBinding
+	if eab == nil {
+		return nil, nil
+	}
+	data, err := s.Secrets.Read(ctx, i.Namespace, eab.Key.Name)
+	if err != nil {
+		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: the secret %q cannot be read", eab.Key.Name).Because(err)
+	}
+	text := strings.TrimSpace(string(data[eab.Key.Key]))
+	if text == "" {
+		return nil, fault.New(fault.User, cmv1.IssuerReasonErrRegisterAccount,
+			"Failed to register ACME account: failed to find external account binding key data in Secret %q at index %q", eab.Key.Name, eab.Key.Key)
+	}
+	mac, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return nil, fault.New(fault.User, cmv1.IssuerReasonErrRegisterAccount,
+			"Failed to register ACME account: failed to decode external account binding key data: it is not base64url")
+	}
+	return &acme.ExternalAccount{KeyID: eab.KeyID, Key: mac}, nil
+}
+
+func sameHost(a, b string) bool {
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	return errX == nil && errY == nil && x.Host == y.Host
+}
