@@ -10,7 +10,7 @@ import (
 
 // maxChainCertificates bounds the signatures that ordering a chain checks.
 // Real chains have two to four certificates.
-const maxChainCertificates = 32
+const maxChainCertificates = 16
 
 // ErrBrokenChain says that certificates do not form one chain.
 var ErrBrokenChain = errors.New("certificate chain is malformed or broken: the certificates do not lead from one leaf to one root")

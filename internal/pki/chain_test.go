@@ -78,11 +78,11 @@ func TestOrderChainRefuses(t *testing.T) {
 	}
 	root := newAuthority(t, "root", nil, KeySpec{Algorithm: ECDSA})
 	var many []*x509.Certificate
-	for range 33 {
+	for range 17 {
 		many = append(many, issue(t, Template{CommonName: "x"}, newKey(t), root, SignOptions{NotBefore: start, NotAfter: end}))
 	}
 	before := slices.Clone(many)
-	if _, err := OrderChain(many); text(err) != "certificate chain has more than 32 certificates" {
+	if _, err := OrderChain(many); text(err) != "certificate chain has more than 16 certificates" {
 		t.Error(err)
 	}
 	if !slices.Equal(before, many) {
@@ -99,6 +99,29 @@ func TestOrderChainCycle(t *testing.T) {
 	ba := issue(t, Template{CommonName: "b"}, b.key, a, o)
 	if _, err := OrderChain([]*x509.Certificate{ab, ba}); !errors.Is(err, ErrBrokenChain) {
 		t.Error(err)
+	}
+}
+
+// A root signed with SHA-1, as companies still have them, made by openssl.
+const sha1Root = `-----BEGIN CERTIFICATE-----
+MIIBejCCASKgAwIBAgIUO4eaq2VhIBQqKd4/iVYqcHdJMQcwCQYHKoZIzj0EATAT
+MREwDwYDVQQDDAhvbGQgcm9vdDAgFw0yNjExMjMwMjMyNDBaGA8yMTI2MTAzMDAy
+MzI0MFowEzERMA8GA1UEAwwIb2xkIHJvb3QwWTATBgcqhkjOPQIBBggqhkjOPQMB
+BwNCAARi24TkLMp2v3aBFMgOHdF/1C0yCLyUVfeCXf1+BrQIIPOMt8OE+RCPSXOU
+7BZOdL1e3h/I7l08iBicpXPd1yoao1MwUTAdBgNVHQ4EFgQU9xd9dxSMPaWCQVWj
+hO57RZCcEjUwHwYDVR0jBBgwFoAU9xd9dxSMPaWCQVWjhO57RZCcEjUwDwYDVR0T
+AQH/BAUwAwEB/zAJBgcqhkjOPQQBA0cAMEQCIHqTwZKnlYCtSqURdrwcch+Es/lp
+LGGxdQsmx7d9m1KBAiBfEdDNDuO1vLpDKhBPdnbIGyCFy1VDmCLfDDRJhDiG/w==
+-----END CERTIFICATE-----
+`
+
+func TestSelfSignedWithOldHash(t *testing.T) {
+	old, err := ParseCertificate([]byte(sha1Root), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old.SignatureAlgorithm != x509.ECDSAWithSHA1 || !SelfSigned(old) {
+		t.Errorf("%v, self-signed %v", old.SignatureAlgorithm, SelfSigned(old))
 	}
 }
 

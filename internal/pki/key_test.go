@@ -219,6 +219,19 @@ func TestKeyPoolWhenFull(t *testing.T) {
 			t.Errorf("got %v, %v", secondLarge, third)
 		}
 		releaseLarge()
+
+		// A large key that gives up while small ones have all the slots.
+		otherSmall := acquire(false)
+		ctx, cancel = context.WithCancel(t.Context())
+		var fourth error
+		go func() { _, fourth = pool.acquire(ctx, true) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(fourth, context.Canceled) {
+			t.Errorf("got %v", fourth)
+		}
+		otherSmall()
 		releaseSmall()
 		if len(pool.slots) != 0 || len(pool.large) != 0 {
 			t.Error("a slot is lost")

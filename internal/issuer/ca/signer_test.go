@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
@@ -307,8 +308,21 @@ func TestSignFails(t *testing.T) {
 		checkFault(t, name, err, fault.Permanent, "SigningError", tc.want)
 	}
 	r := good()
+	block, _ := pem.Decode(r.Object.Spec.Request)
+	block.Bytes[len(block.Bytes)-1] ^= 1
+	r.Object.Spec.Request = pem.EncodeToMemory(block)
+	_, err := New(pairs{pair: root}, pki.Limits{}).Sign(t.Context(), r)
+	checkFault(t, "forged", err, fault.Permanent, "SigningError",
+		"Error generating certificate template: certificate request is not signed by its own key: x509: ECDSA verification failure")
+
+	r = good()
+	r.Object.Spec.Duration = &metav1.Duration{}
+	if leaf, _ := sign(t, root, r); !leaf.NotAfter.Equal(now.Add(90 * 24 * time.Hour)) {
+		t.Errorf("a duration of zero: valid until %v", leaf.NotAfter)
+	}
+
 	r.Issuer.CA = nil
-	_, err := New(pairs{}, pki.Limits{}).Sign(t.Context(), r)
+	_, err = New(pairs{}, pki.Limits{}).Sign(t.Context(), r)
 	checkFault(t, "other issuer", err, fault.User, "IssuerTypeMissing", "Missing issuer type: not a CA issuer")
 }
 
