@@ -36,7 +36,9 @@ type Challenge struct {
 	URL  string
 	// Status is pending, processing, valid or invalid.
 	Status string
-	Token  string
+	// Token has at least 128 bits and only characters of base64url. One with
+	// others could do harm in a path and is left out.
+	Token string
 	// Validated is when the server saw the proof, or zero.
 	Validated time.Time
 	// Error is what the server found instead.
@@ -95,7 +97,7 @@ func (c *Client) postAuthorization(ctx context.Context, r request) (Authorizatio
 	a := Authorization{
 		URL:        r.url,
 		Status:     wire.Status,
-		Identifier: wire.Identifier,
+		Identifier: wire.Identifier.safe(),
 		Wildcard:   wire.Wildcard,
 		Expires:    parseTime(wire.Expires),
 		RetryAfter: answer.retryAfter,
@@ -136,12 +138,15 @@ func (c *Client) postChallenge(ctx context.Context, r request) (Challenge, error
 }
 
 func (w *challengeJSON) challenge() Challenge {
-	return Challenge{
-		Type:      w.Type,
+	c := Challenge{
+		Type:      safeWord(w.Type, maxStatus),
 		URL:       w.URL,
-		Status:    w.Status,
-		Token:     w.Token,
+		Status:    safeWord(w.Status, maxStatus),
 		Validated: parseTime(w.Validated),
 		Error:     w.Error,
 	}
+	if isBase64URL(w.Token) {
+		c.Token = w.Token
+	}
+	return c
 }

@@ -94,10 +94,12 @@ func parseChain(data []byte) (chain Chain, wrong string) {
 		if !bytes.HasPrefix(data, []byte("-----BEGIN CERTIFICATE-----")) {
 			return Chain{}, "sent something else than a PEM certificate chain"
 		}
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil || block.Type != "CERTIFICATE" {
+		block, rest := pem.Decode(data)
+		// Decode skips what it cannot read and returns what follows.
+		if block == nil || bytes.Count(data[:len(data)-len(rest)], []byte("-----BEGIN")) != 1 {
 			return Chain{}, "sent something else than a PEM certificate chain"
 		}
+		data = rest
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return Chain{}, "sent a certificate that cannot be read"

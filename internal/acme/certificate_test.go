@@ -45,10 +45,18 @@ func TestParseChain(t *testing.T) {
 		"text":           {data: append([]byte("subject=leaf\n"), both...), wrong: "sent something else than a PEM certificate chain"},
 		"text at end":    {data: append(slices.Clone(both), "that is all"...), wrong: "sent something else than a PEM certificate chain"},
 		"private key":    {data: append(slices.Clone(both), key...), wrong: "sent something else than a PEM certificate chain"},
-		"truncated":      {data: both[:len(both)-10], wrong: "sent something else than a PEM certificate chain"},
-		"not X.509":      {data: append(slices.Clone(leaf), junk...), wrong: "sent a certificate that cannot be read"},
-		"too many":       {data: bytes.Repeat(leaf, maxChain+1), wrong: "sent a chain of more than 10 certificates"},
-		"too long":       {data: bytes.Repeat([]byte(" "), maxChainPEM+1), wrong: "sent a certificate chain of more than 512 KiB"},
+		"skipped": {
+			data:  slices.Concat([]byte("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"), both),
+			wrong: "sent something else than a PEM certificate chain",
+		},
+		"skipped key": {
+			data:  slices.Concat([]byte("-----BEGIN CERTIFICATE-----\n!\n"), key),
+			wrong: "sent something else than a PEM certificate chain",
+		},
+		"truncated": {data: both[:len(both)-10], wrong: "sent something else than a PEM certificate chain"},
+		"not X.509": {data: append(slices.Clone(leaf), junk...), wrong: "sent a certificate that cannot be read"},
+		"too many":  {data: bytes.Repeat(leaf, maxChain+1), wrong: "sent a chain of more than 10 certificates"},
+		"too long":  {data: bytes.Repeat([]byte(" "), maxChainPEM+1), wrong: "sent a certificate chain of more than 512 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chain, wrong := parseChain(test.data)

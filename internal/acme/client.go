@@ -184,7 +184,7 @@ func (c *Client) post(ctx context.Context, r request) (*response, error) {
 			return answer, err
 		}
 		c.nonces.drop(replay.since)
-		if validNonce(fresh) {
+		if isBase64URL(fresh) {
 			replay = pooledNonce{value: fresh, since: c.clock.Now()}
 		} else if replay, err = c.nonce(ctx, r.action); err != nil {
 			return nil, err
@@ -206,7 +206,7 @@ func (c *Client) nonce(ctx context.Context, action string) (pooledNonce, error) 
 		return pooledNonce{}, err
 	}
 	_, fresh, err := c.exchange(ctx, action, http.MethodHead, u, nil, "")
-	if err == nil && !validNonce(fresh) {
+	if err == nil && !isBase64URL(fresh) {
 		err = &ServerError{Host: u.Host, What: "gave no nonce"}
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func TestRequests(t *testing.T) {
 	ctx := t.Context()
 
 	order, err := c.NewOrder(ctx, OrderRequest{
-		Identifiers: []Identifier{{IdentifierDNS, "a.example"}}, NotAfter: epoch.Add(time.Hour), Profile: "p", Replaces: "x.y",
+		Identifiers: []Identifier{{IdentifierDNS, "a.example"}}, NotAfter: epoch.Add(time.Hour).In(time.FixedZone("", 3600)), Profile: "p", Replaces: "x.y",
 	})
 	want := Order{
 		URL: s.URL + "/new-order/7", Status: StatusPending, Expires: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC),
@@ -150,6 +150,58 @@ func TestNothingElseIsRetried(t *testing.T) {
 		_, err := s.client().Order(t.Context(), s.URL+"/order")
 		if p := ProblemOf(err); p == nil || p.Status != status || len(s.posts) != 1 {
 			t.Errorf("%d: %v after %d requests", status, err, len(s.posts))
+		}
+		if IsGone(err) != (status == 404) {
+			t.Errorf("%d: gone is %v", status, IsGone(err))
+		}
+	}
+}
+
+func TestServerForgetsNonces(t *testing.T) {
+	s := newServer(t)
+	c := s.client()
+	for range 5 {
+		c.nonces.put(s.nonce(), s.clock.Now())
+	}
+	clear(s.nonces)
+	s.clock.SetTime(epoch.Add(time.Second))
+	for range 3 {
+		if _, err := c.Order(t.Context(), s.URL+"/order"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.posts) != 4 {
+		t.Errorf("%d requests, want 4: one for a nonce that was forgotten", len(s.posts))
+	}
+	if n := len(c.nonces.nonces); n != 1 {
+		t.Errorf("%d nonces are kept, want the last one only", n)
+	}
+}
+
+// TestEndlessBody has a server that never stops to answer.
+func TestEndlessBody(t *testing.T) {
+	s := newServer(t)
+	sent := make(chan int, 1)
+	for _, contentType := range []string{"application/json", "application/problem+json", "text/html"} {
+		s.handle("/order", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			if contentType != "application/json" {
+				w.WriteHeader(500)
+			}
+			n, chunk := 0, []byte(strings.Repeat(" ", 64<<10))
+			for n < 64<<20 {
+				if _, err := w.Write(chunk); err != nil {
+					break
+				}
+				n += len(chunk)
+			}
+			sent <- n
+		})
+		if _, err := s.client().Order(t.Context(), s.URL+"/order"); err == nil {
+			t.Error("no error")
+		}
+		if n := <-sent; n > 32<<20 {
+			t.Errorf("%s: %d bytes were sent", contentType, n)
 		}
 	}
 }
@@ -455,5 +507,33 @@ func TestWaitForDirectoryCanBeGivenUp(t *testing.T) {
 	close(release)
 	if err := <-first; err != nil {
 		t.Errorf("the first caller: %v", err)
+	}
+}
+
+func TestAuthorization(t *testing.T) {
+	s := newServer(t)
+	s.handle("/authz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3")
+		sendJSON(w, 200, `{"status":"pending","expires":"2026-03-02T00:00:00Z","wildcard":true,"identifier":{"type":"dns","value":"a.example"},"challenges":[
+			{"type":"dns-01","url":"https://ca/1","status":"invalid","token":"tok-EN_1","validated":"2026-03-01T00:00:00Z",
+			 "error":{"type":"urn:ietf:params:acme:error:dns","detail":"NXDOMAIN","status":400}},
+			{"type":"http-01","url":"https://ca/2","status":"pending","token":"../../evil"},
+			{"type":"new\nline","url":"https://ca/3","status":"pen ding"}]}`)
+	})
+	got, err := s.client().Authorization(t.Context(), s.URL+"/authz")
+	want := Authorization{
+		URL: s.URL + "/authz", Status: StatusPending, Identifier: Identifier{IdentifierDNS, "a.example"}, Wildcard: true,
+		Expires: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC), RetryAfter: epoch.Add(3 * time.Second),
+		Challenges: []Challenge{
+			{
+				Type: ChallengeDNS01, URL: "https://ca/1", Status: StatusInvalid, Token: "tok-EN_1", Validated: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+				Error: &Problem{Type: "urn:ietf:params:acme:error:dns", Detail: "NXDOMAIN", Status: 400},
+			},
+			{Type: ChallengeHTTP01, URL: "https://ca/2", Status: StatusPending},
+			{URL: "https://ca/3"},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Problem{})); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

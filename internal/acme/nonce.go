@@ -13,7 +13,7 @@ const (
 	// maxNonceAge is when a nonce is no longer worth a try. Servers forget
 	// them, none says when.
 	maxNonceAge = 5 * time.Minute
-	maxNonceLen = 512
+	maxWord     = 512 // of a nonce or a token
 )
 
 // noncePool keeps unused anti-replay nonces (RFC 8555 section 6.5). The newest
@@ -30,7 +30,7 @@ type pooledNonce struct {
 
 // put keeps a nonce that an answer brought. What is no nonce is dropped.
 func (p *noncePool) put(value string, now time.Time) {
-	if !validNonce(value) {
+	if !isBase64URL(value) {
 		return
 	}
 	p.mu.Lock()
@@ -66,8 +66,9 @@ func (p *noncePool) drop(refusedSince time.Time) {
 	p.nonces = slices.DeleteFunc(p.nonces, func(n pooledNonce) bool { return !n.since.After(refusedSince) })
 }
 
-// validNonce checks the alphabet of RFC 8555 section 6.5.1.
-func validNonce(s string) bool {
-	return s != "" && len(s) <= maxNonceLen &&
+// isBase64URL checks the alphabet of nonces and tokens (RFC 8555 sections 6.5.1
+// and 8.3).
+func isBase64URL(s string) bool {
+	return s != "" && len(s) <= maxWord &&
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }

@@ -155,6 +155,9 @@ func (r *response) order() (Order, error) {
 	if safeWord(wire.Status, maxStatus) == "" {
 		return Order{}, &ServerError{Host: r.url.Host, What: "sent an order without a status"}
 	}
+	for i := range wire.Identifiers {
+		wire.Identifiers[i] = wire.Identifiers[i].safe()
+	}
 	return Order{
 		Status:         wire.Status,
 		Expires:        parseTime(wire.Expires),
@@ -164,8 +167,8 @@ func (r *response) order() (Order, error) {
 		Finalize:       wire.Finalize,
 		Certificate:    wire.Certificate,
 		Error:          wire.Error,
-		Profile:        wire.Profile,
-		Replaces:       wire.Replaces,
+		Profile:        safeWord(wire.Profile, maxIdentifier),
+		Replaces:       safeWord(wire.Replaces, maxIdentifier),
 		RetryAfter:     r.retryAfter,
 	}, nil
 }

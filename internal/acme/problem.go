@@ -59,6 +59,11 @@ type Identifier struct {
 	Value string `json:"value"`
 }
 
+// safe is the identifier as a server sent it, without what is none.
+func (i Identifier) safe() Identifier {
+	return Identifier{Type: safeWord(i.Type, maxStatus), Value: safeWord(i.Value, maxIdentifier)}
+}
+
 // Types of identifiers.
 const (
 	IdentifierDNS = "dns"
@@ -189,10 +194,8 @@ func (w *problemJSON) problem() Problem {
 		p.Status = n
 	}
 	if w.Identifier != nil {
-		p.Identifier = &Identifier{
-			Type:  safeWord(w.Identifier.Type, maxProblemType),
-			Value: safeWord(w.Identifier.Value, maxIdentifier),
-		}
+		identifier := w.Identifier.safe()
+		p.Identifier = &identifier
 	}
 	return p
 }

@@ -49,9 +49,8 @@ func readProblem(u *url.URL, r *http.Response) *Problem {
 	p := &Problem{}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && mediaType == "application/problem+json" {
-		data, err := readBody(u, r.Body, maxProblem)
-		if err != nil || json.Unmarshal(data, p) != nil {
-			p = &Problem{}
+		if data, err := readBody(u, r.Body, maxProblem); err == nil {
+			_ = json.Unmarshal(data, p) // or it stays empty
 		}
 	}
 	p.Status = r.StatusCode
