@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,10 +46,22 @@ func FindBinaries(dir string) error {
 	return nil
 }
 
-// Build runs the checkout's tools/build for the named programs, or for those of
-// a control plane if none is named, and copies its progress to w. What is up to
-// date is not built again. Outside of a checkout, or without Go, it does
-// nothing: FindBinaries tells what is missing.
+// Kubectl returns what to type for kubectl: the name, if it is on PATH, else the
+// path of the one that tools/build made, else "".
+func Kubectl(binDir string) string {
+	if _, err := exec.LookPath("kubectl"); err == nil {
+		return "kubectl"
+	}
+	if path, err := exec.LookPath(filepath.Join(binDir, "kubectl")); err == nil {
+		return path
+	}
+	return ""
+}
+
+// Build runs the checkout's tools/build for the named programs, or, if none is
+// named, for those of a control plane and for kubectl unless that is on PATH. It
+// copies the progress to w. What is up to date is not built again. Outside of a
+// checkout, or without Go, it does nothing: FindBinaries tells what is missing.
 func Build(ctx context.Context, binDir string, w io.Writer, names ...string) error {
 	script, err := buildScript()
 	if err != nil {
@@ -59,6 +72,9 @@ func Build(ctx context.Context, binDir string, w io.Writer, names ...string) err
 	}
 	if len(names) == 0 {
 		names = Binaries
+		if _, err := exec.LookPath("kubectl"); err != nil {
+			names = append(slices.Clone(Binaries), "kubectl")
+		}
 	}
 	cmd := exec.CommandContext(ctx, script, names...)
 	cmd.Env = append(os.Environ(), "EVERLEAF_BIN_DIR="+binDir)

@@ -229,6 +229,13 @@ func runProcess(t *testing.T, dir string) (*exec.Cmd, []int) {
 		}
 	}
 	children := childrenOf(t, cmd.Process.Pid)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, pid := range children {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	if len(children) != len(local.Binaries) {
 		t.Fatalf("children are %v", children)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"time"
 )
 
@@ -24,10 +26,7 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	fmt.Fprintf(out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
-	fmt.Fprintf(out, "  API server  %s\n", c.Server())
-	fmt.Fprintf(out, "  Data        %s (kept; remove it to start afresh)\n", options.DataDir)
-	fmt.Fprintf(out, "  Logs        %s/logs\n\n", options.DataDir)
-	fmt.Fprintf(out, "In another terminal:\n\n  export KUBECONFIG=%s\n  kubectl get clusterissuers,certificates -A\n\nCtrl-C stops everything.\n", c.KubeconfigPath())
+	c.describe(out)
 
 	err = c.runControllers(ctx)
 	fmt.Fprintln(out, "Stopping ...")
@@ -36,6 +35,25 @@ func Run(ctx context.Context, options Options) error {
 		fmt.Fprintln(out, "Stopped.")
 	}
 	return err
+}
+
+// describe says what there is and what to type next.
+func (c *ControlPlane) describe(out io.Writer) {
+	kubectl := Kubectl(c.options.BinDir)
+	if kubectl == "" {
+		kubectl = "kubectl"
+	}
+	fmt.Fprintf(out, `  API server  %s
+  Data        %s (kept; remove it to start afresh)
+  Logs        %s
+
+In another terminal:
+
+  export KUBECONFIG=%s
+  %s get clusterissuers,certificates -A
+
+Ctrl-C stops everything.
+`, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), kubectl)
 }
 
 // runControllers returns when ctx ends, a child ended by itself, or the
