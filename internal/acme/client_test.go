@@ -176,7 +176,6 @@ func TestServerForgetsNonces(t *testing.T) {
 	}
 }
 
-// TestEndlessBody has a server that never stops to answer.
 func TestNoncePool(t *testing.T) {
 	var p noncePool
 	p.put("old", epoch)
@@ -262,8 +261,6 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// TestHostileAnswers has what a server, or something in front of it, may send
-// instead of ACME. No text of the errors may hold any of it.
 func TestObserve(t *testing.T) {
 	s := newServer(t)
 	type seen struct {
