@@ -29,7 +29,7 @@ type Challenge struct {
 	Spec ChallengeSpec `json:"spec"`
 	// Status is how far the proof is. Controllers write it.
 	// +optional
-	Status ChallengeStatus `json:"status,omitempty"`
+	Status ChallengeStatus `json:"status,omitzero"`
 }
 
 // ChallengeList is a list of Challenges.

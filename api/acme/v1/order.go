@@ -28,7 +28,7 @@ type Order struct {
 	Spec OrderSpec `json:"spec"`
 	// Status is how far the order is. Controllers write it.
 	// +optional
-	Status OrderStatus `json:"status,omitempty"`
+	Status OrderStatus `json:"status,omitzero"`
 }
 
 // OrderList is a list of Orders.

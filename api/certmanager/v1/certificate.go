@@ -29,10 +29,10 @@ type Certificate struct {
 
 	// Spec is what is asked for.
 	// +optional
-	Spec CertificateSpec `json:"spec,omitempty"`
+	Spec CertificateSpec `json:"spec,omitzero"`
 	// Status is what is there. Controllers write it.
 	// +optional
-	Status CertificateStatus `json:"status,omitempty"`
+	Status CertificateStatus `json:"status,omitzero"`
 }
 
 // CertificateList is a list of Certificates.
@@ -51,7 +51,7 @@ type CertificateList struct {
 //
 // +kubebuilder:validation:XValidation:rule=`(has(self.commonName) && self.commonName != "") || (has(self.literalSubject) && self.literalSubject != "") || (has(self.dnsNames) && self.dnsNames.size() > 0) || (has(self.emailAddresses) && self.emailAddresses.size() > 0) || (has(self.ipAddresses) && self.ipAddresses.size() > 0) || (has(self.otherNames) && self.otherNames.size() > 0) || (has(self.uris) && self.uris.size() > 0)`,message="at least one of commonName (from the commonName field or from a literalSubject), dnsNames, emailSANs, ipAddresses, otherNames, or uriSANs must be set"
 // +kubebuilder:validation:XValidation:rule=`!has(self.literalSubject) || self.literalSubject == "" || !has(self.commonName) || self.commonName == ""`,message="When providing a `LiteralSubject` no `commonName` may be provided.",fieldPath=".literalSubject"
-// +kubebuilder:validation:XValidation:rule=`!has(self.literalSubject) || self.literalSubject == "" || !has(self.subject)`,message="When providing a `LiteralSubject` no `Subject` properties may be provided.",fieldPath=".literalSubject"
+// +kubebuilder:validation:XValidation:rule=`!has(self.literalSubject) || self.literalSubject == "" || !has(self.subject) || !(has(self.subject.organizations) || has(self.subject.countries) || has(self.subject.organizationalUnits) || has(self.subject.localities) || has(self.subject.provinces) || has(self.subject.streetAddresses) || has(self.subject.postalCodes) || has(self.subject.serialNumber))`,message="When providing a `LiteralSubject` no `Subject` properties may be provided.",fieldPath=".literalSubject"
 // +kubebuilder:validation:XValidation:rule=`!has(self.renewBefore) || !has(self.renewBeforePercentage)`,message="renewBefore and renewBeforePercentage are mutually exclusive and cannot both be set",fieldPath=".renewBefore"
 // +kubebuilder:validation:XValidation:rule=`!has(self.renewBefore) || duration(self.renewBefore) < duration(has(self.duration) ? self.duration : '2160h')`,message="certificate duration must be greater than renewBefore",fieldPath=".renewBefore"
 // +kubebuilder:validation:XValidation:rule=`!has(self.signatureAlgorithm) || self.signatureAlgorithm.endsWith('RSA') == (!has(self.privateKey) || !has(self.privateKey.algorithm) || self.privateKey.algorithm == 'RSA') && self.signatureAlgorithm.startsWith('ECDSA') == (has(self.privateKey) && has(self.privateKey.algorithm) && self.privateKey.algorithm == 'ECDSA')`,message="for this key algorithm another signature algorithm is needed",messageExpression=`!has(self.privateKey) || !has(self.privateKey.algorithm) || self.privateKey.algorithm == 'RSA' ? 'for key algorithm RSA the allowed signature algorithms are [SHA256WithRSA SHA384WithRSA SHA512WithRSA]' : self.privateKey.algorithm == 'ECDSA' ? 'for key algorithm ECDSA the allowed signature algorithms are [ECDSAWithSHA256 ECDSAWithSHA384 ECDSAWithSHA512]' : 'for key algorithm Ed25519 the allowed signature algorithms are [PureEd25519]'`,fieldPath=".signatureAlgorithm"

@@ -33,10 +33,10 @@ type CertificateRequest struct {
 	// Spec is what is asked for. It cannot be changed.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="cannot change spec after creation"
-	Spec CertificateRequestSpec `json:"spec,omitempty"`
+	Spec CertificateRequestSpec `json:"spec,omitzero"`
 	// Status is the answer. Approvers and issuers write it.
 	// +optional
-	Status CertificateRequestStatus `json:"status,omitempty"`
+	Status CertificateRequestStatus `json:"status,omitzero"`
 }
 
 // CertificateRequestList is a list of CertificateRequests.

@@ -25,7 +25,7 @@ type Issuer struct {
 	Spec IssuerSpec `json:"spec"`
 	// Status tells whether the issuer works. Controllers write it.
 	// +optional
-	Status IssuerStatus `json:"status,omitempty"`
+	Status IssuerStatus `json:"status,omitzero"`
 }
 
 // IssuerList is a list of Issuers.
@@ -57,7 +57,7 @@ type ClusterIssuer struct {
 	Spec IssuerSpec `json:"spec"`
 	// Status tells whether the issuer works. Controllers write it.
 	// +optional
-	Status IssuerStatus `json:"status,omitempty"`
+	Status IssuerStatus `json:"status,omitzero"`
 }
 
 // ClusterIssuerList is a list of ClusterIssuers.
