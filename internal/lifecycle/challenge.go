@@ -26,6 +26,8 @@ const (
 	// siblingPatience is how long a visible value waits for other values of
 	// the same name that are still being presented.
 	siblingPatience = 10 * time.Second
+	// firstCheck is how long a server that validates at once needs for it.
+	firstCheck = 100 * time.Millisecond
 	// validationPatience is how long the server may take to validate before
 	// its answer is looked at less often.
 	validationPatience = 2 * time.Minute
@@ -105,7 +107,10 @@ type ChallengePlan struct {
 	Abandoned bool
 }
 
-func challengeFinal(s acmev1.State) bool { return s == acmev1.Valid || OrderFailed(s) }
+// ChallengeFinal reports whether a Challenge has ended, well or not.
+func ChallengeFinal(c *acmev1.Challenge) bool { return final(c.Status.State) }
+
+func final(s acmev1.State) bool { return s == acmev1.Valid || OrderFailed(s) }
 
 // NextChallenge decides what a Challenge needs next.
 func NextChallenge(c Challenge, now time.Time) ChallengePlan {
@@ -117,7 +122,7 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 	if c.Object.DeletionTimestamp != nil {
 		return plan.leave(c, now)
 	}
-	if challengeFinal(plan.Status.State) {
+	if final(plan.Status.State) {
 		if plan.Status.State == acmev1.Valid && !c.OrderDone && !c.Session.ValidAt.IsZero() {
 			if end := c.Session.ValidAt.Add(lingering); end.After(now) {
 				plan.Until = end
@@ -138,7 +143,12 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 	if !plan.Status.Presented {
 		return plan.present(c, now)
 	}
-	if !c.Session.AcceptedAt.IsZero() {
+	if !c.Session.Presented && c.Session.Authorization == nil {
+		// Another process has presented it, and may have asked for validation.
+		plan.Step = ChallengeCheck
+		return plan
+	}
+	if !c.Session.AcceptedAt.IsZero() || (c.Session.Authorization != nil && c.Session.Authorization.Status != acme.StatusPending) {
 		return plan.awaitValidation(c, now)
 	}
 	return plan.awaitPropagation(c, now)
@@ -146,7 +156,7 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 
 // leave cleans up and lets the object go.
 func (p ChallengePlan) leave(c Challenge, now time.Time) ChallengePlan {
-	if !hasFinalizer(c.Object) {
+	if !HasChallengeFinalizer(c.Object) {
 		return p
 	}
 	deleted := c.Object.DeletionTimestamp
@@ -171,7 +181,8 @@ func (p ChallengePlan) leave(c Challenge, now time.Time) ChallengePlan {
 	return p
 }
 
-func hasFinalizer(c *acmev1.Challenge) bool {
+// HasChallengeFinalizer reports whether a Challenge is kept for its clean-up.
+func HasChallengeFinalizer(c *acmev1.Challenge) bool {
 	return slices.ContainsFunc(c.Finalizers, IsChallengeFinalizer)
 }
 
@@ -187,7 +198,7 @@ func (p ChallengePlan) present(c Challenge, now time.Time) ChallengePlan {
 		p.Status.State = acmev1.Pending
 		p.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", c.Object.Spec.DNSName)
 		p.Until = c.TooManyFailures
-	case !hasFinalizer(c.Object):
+	case !HasChallengeFinalizer(c.Object):
 		p.Step = ChallengeAddFinalizer
 	default:
 		p.Step = ChallengePresent
@@ -270,7 +281,7 @@ func (p ChallengePlan) accept(c Challenge, now time.Time) ChallengePlan {
 func (p ChallengePlan) awaitValidation(c Challenge, now time.Time) ChallengePlan {
 	s := c.Session
 	if s.Authorization == nil || s.CheckedAt.Before(s.AcceptedAt) {
-		return p.checkAt(s.AcceptedAt.Add(pollDelay(0)), now)
+		return p.checkAt(s.AcceptedAt.Add(firstCheck), now)
 	}
 	switch a := s.Authorization; a.Status {
 	case acme.StatusValid:
@@ -373,4 +384,19 @@ func (p ChallengePlan) serverFailed(step ChallengeStep, err error, now time.Time
 	}
 	p.Events = []Event{{Warning: true, Reason: "Failed", Message: "Accepting challenge authorization failed: " + reason, Component: componentChallenges}}
 	return p.end(acmev1.Errored, reason)
+}
+
+// BeingValidated reports whether the server works on a challenge.
+func BeingValidated(a *acme.Authorization, url string) bool {
+	for _, ch := range a.Challenges {
+		if ch.URL == url {
+			return ch.Status == acme.StatusProcessing
+		}
+	}
+	return false
+}
+
+// WithoutChallengeFinalizers returns finalizers but for ours.
+func WithoutChallengeFinalizers(finalizers []string) []string {
+	return slices.DeleteFunc(slices.Clone(finalizers), IsChallengeFinalizer)
 }

@@ -82,6 +82,11 @@ func OrderFailed(s acmev1.State) bool {
 	return s == acmev1.Invalid || s == acmev1.Expired || s == acmev1.Errored
 }
 
+// OrderDone reports whether an Order needs its Challenges no more.
+func OrderDone(o *acmev1.Order) bool {
+	return o.DeletionTimestamp != nil || final(o.Status.State)
+}
+
 // NextOrder decides what an Order needs next.
 func NextOrder(o Order, now time.Time) OrderPlan {
 	plan := OrderPlan{Status: *o.Object.Status.DeepCopy()}

@@ -1,0 +1,352 @@
+// Package challenge reconciles Challenges: it presents the record, sees that it
+// has spread, has the ACME server validate it, and removes it.
+package challenge
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/dns"
+	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+)
+
+const (
+	manager    = "cert-manager-challenges"
+	staleRetry = 5 * time.Second
+	maxSteps   = 10
+)
+
+// Reconciler solves Challenges.
+type Reconciler struct {
+	Cache       client.Reader
+	Live        client.Reader
+	Issuers     *cluster.Issuers
+	Accounts    *issueracme.Accounts
+	WakeIssuer  func(cmv1.GenericIssuer)
+	Providers   *Providers
+	Propagation *Propagation
+	Ledger      *dns.Ledger
+	Failures    *Failures
+	Slots       *Slots
+	Write       *cluster.Writer
+	Events      *cluster.Events
+	Wait        *controller.Wait
+	Clock       clock.PassiveClock
+	// Abandoned counts records that were left behind.
+	Abandoned func()
+
+	mu       sync.Mutex
+	sessions map[types.UID]*session
+}
+
+// session is what this process knows of a Challenge: with how, if it has
+// presented the record, it can be removed, even if the issuer and its Secret
+// are gone by then.
+type session struct {
+	lifecycle.Session
+	name     types.NamespacedName
+	provider dns01.Provider
+	record   dns01.Record
+	zone     string
+	ca       string
+	// tries counts the failures of a step in a row.
+	tries int
+	// retry ends the wait after a failure.
+	retry atomic.Bool
+	// shared is Session as other Challenges see it, guarded by the
+	// Reconciler's lock; all else belongs to the one reconcile that runs.
+	shared lifecycle.Session
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	owner := cluster.Owner{Kind: cluster.Challenge, NamespacedName: req.NamespacedName}
+	if r.Write.Behind(owner) != "" {
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	object := &acmev1.Challenge{}
+	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, err
+	}
+	w := &work{Reconciler: r, owner: owner, session: r.sessionOf(req.NamespacedName, object.UID)}
+	err := w.load(ctx, object)
+	var until time.Time
+	if err == nil {
+		until, err = w.run(ctx)
+	}
+	switch {
+	case err == nil:
+		return r.Wait.Until(req.NamespacedName, until), nil
+	case cluster.Terminating(err):
+		return reconcile.Result{}, nil
+	case cluster.Stale(err):
+		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	default:
+		return reconcile.Result{}, err
+	}
+}
+
+func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions == nil {
+		r.sessions = map[types.UID]*session{}
+	}
+	s := r.sessions[uid]
+	if s == nil {
+		s = &session{name: key}
+		r.sessions[uid] = s
+	}
+	return s
+}
+
+// forget drops what belongs to a Challenge that is gone.
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.mu.Lock()
+	for uid, s := range r.sessions {
+		if s.name == key {
+			delete(r.sessions, uid)
+			r.Ledger.Forget(s.ca, s.record.FQDN, s.record.Value)
+		}
+	}
+	r.mu.Unlock()
+	r.Wait.Forget(key)
+	r.release(key)
+}
+
+func (r *Reconciler) release(key types.NamespacedName) {
+	for _, next := range r.Slots.Release(key) {
+		r.Wait.Wake(next)
+	}
+}
+
+// Retry has Challenges tried again at once that wait after a failure, because
+// something that they depend on has changed.
+func (r *Reconciler) Retry(keys []types.NamespacedName) []types.NamespacedName {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sessions {
+		for _, key := range keys {
+			if s.name == key {
+				s.retry.Store(true)
+			}
+		}
+	}
+	return keys
+}
+
+// work is one reconcile of one Challenge.
+type work struct {
+	*Reconciler
+	owner   cluster.Owner
+	session *session
+	state   lifecycle.Challenge
+	issuer  cmv1.GenericIssuer
+	client  *acme.Client
+}
+
+// load collects what decides.
+func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
+	w.state = lifecycle.Challenge{Object: object, Propagation: dns.Policy{Retry: w.Propagation.Retry, TTL: dns01.TTL}}
+	var err error
+	if w.issuer, err = w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
+		return err
+	}
+	if w.issuer != nil && w.issuer.GetSpec().ACME != nil && cluster.IssuerReady(w.issuer) {
+		if c, account, ok := w.Accounts.Get(w.issuer.GetUID()); ok {
+			w.client, w.state.Account = c, account
+		}
+	}
+	if err := w.provenance(ctx, object); err != nil {
+		return err
+	}
+	if w.state.Account != nil && w.state.Forged == "" {
+		w.state.TooManyFailures = w.Failures.Until(w.ca(), object.Spec.DNSName, w.Clock.Now())
+		if w.state.Siblings, err = w.siblings(ctx, object); err != nil {
+			return err
+		}
+		w.state.Slot = object.DeletionTimestamp != nil || w.Slots.Acquire(w.owner.NamespacedName)
+	}
+	return nil
+}
+
+func (w *work) ca() string { return w.state.Account.Issuer.Server }
+
+// provenance checks that an Order, which an approved request calls for, calls
+// for exactly this Challenge.
+func (w *work) provenance(ctx context.Context, object *acmev1.Challenge) error {
+	ref := metav1.GetControllerOf(object)
+	order := &acmev1.Order{}
+	if ref == nil || ref.Kind != acmev1.OrderKind {
+		order = nil
+	} else if err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}, order); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		order = nil
+	}
+	if order == nil || order.UID != ref.UID {
+		w.state.Orphan = true
+		w.state.Forged = lifecycle.ChallengeProvenance(object, nil, nil)
+		return w.confirmOrphan(ctx, ref, object)
+	}
+	w.state.OrderDone = lifecycle.OrderDone(order)
+	request := &cmv1.CertificateRequest{}
+	if owner := metav1.GetControllerOf(order); owner == nil {
+		request = nil
+	} else if err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: owner.Name}, request); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		request = nil
+	}
+	w.state.Forged = lifecycle.OrderProvenance(order, request)
+	if w.state.Forged == "" && w.state.Account != nil {
+		w.state.Forged = lifecycle.ChallengeProvenance(object, order, w.state.Account)
+	}
+	return nil
+}
+
+// confirmOrphan looks live for an Order that the cache does not show, so that a
+// cache that lags does not end a Challenge.
+func (w *work) confirmOrphan(ctx context.Context, ref *metav1.OwnerReference, object *acmev1.Challenge) error {
+	if ref == nil || ref.Kind != acmev1.OrderKind || object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
+		return nil
+	}
+	live := &acmev1.Order{}
+	err := w.Live.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}, live)
+	if err == nil && live.UID == ref.UID {
+		w.state.Orphan = false
+		return cluster.ErrStale
+	}
+	return client.IgnoreNotFound(err)
+}
+
+// siblings are the sessions of other live Challenges for the same name.
+func (w *work) siblings(ctx context.Context, object *acmev1.Challenge) ([]lifecycle.Session, error) {
+	others, err := w.others(ctx, object)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var sessions []lifecycle.Session
+	for _, c := range others {
+		if s := w.sessions[c.UID]; s != nil {
+			sessions = append(sessions, s.shared)
+		}
+	}
+	return sessions, nil
+}
+
+func (w *work) siblingKeys(ctx context.Context) []types.NamespacedName {
+	others, err := w.others(ctx, w.state.Object)
+	if err != nil {
+		return nil
+	}
+	var keys []types.NamespacedName
+	for _, c := range others {
+		keys = append(keys, client.ObjectKeyFromObject(c))
+	}
+	return keys
+}
+
+// others are the other live Challenges for the same name.
+func (w *work) others(ctx context.Context, object *acmev1.Challenge) ([]*acmev1.Challenge, error) {
+	list := &acmev1.ChallengeList{}
+	if err := w.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(object.Spec.DNSName)}); err != nil {
+		return nil, err
+	}
+	var found []*acmev1.Challenge
+	for i := range list.Items {
+		c := &list.Items[i]
+		if c.UID != object.UID && c.DeletionTimestamp == nil && !lifecycle.ChallengeFinal(c) && c.Spec.Type == object.Spec.Type {
+			found = append(found, c)
+		}
+	}
+	return found, nil
+}
+
+// run takes steps until there is nothing left but to wait.
+func (w *work) run(ctx context.Context) (time.Time, error) {
+	if w.session.retry.Swap(false) {
+		w.session.RetryAt = time.Time{}
+	}
+	defer w.share()
+	log := logr.FromContextOrDiscard(ctx)
+	for range maxSteps {
+		w.state.Session = w.session.Session
+		plan := lifecycle.NextChallenge(w.state, w.Clock.Now())
+		changed := false
+		if plan.Step == lifecycle.ChallengeWait || plan.Persist == lifecycle.Before {
+			var err error
+			if changed, err = w.storeStatus(ctx, plan); err != nil {
+				return time.Time{}, err
+			}
+		}
+		if plan.Step == lifecycle.ChallengeWait {
+			if !changed {
+				return plan.Until, nil
+			}
+			continue
+		}
+		log.V(5).Info("Next step", "step", plan.Step, "dnsName", w.state.Object.Spec.DNSName)
+		stop, until, err := w.carryOut(ctx, plan)
+		if stop || err != nil {
+			return until, err
+		}
+	}
+	return w.Clock.Now().Add(time.Second), nil
+}
+
+// share lets other Challenges see how far this one is.
+func (w *work) share() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.session.shared = w.session.Session
+}
+
+// storeStatus writes the status if it differs, and reports whether it did.
+func (w *work) storeStatus(ctx context.Context, plan lifecycle.ChallengePlan) (bool, error) {
+	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
+		return false, nil
+	}
+	changed := w.state.Object.DeepCopy()
+	changed.Status = plan.Status
+	if err := w.Write.UpdateStatus(ctx, w.owner, cluster.Challenge, changed, manager); err != nil {
+		return false, err
+	}
+	w.state.Object = changed
+	w.Events.Send(changed, plan.Events...)
+	if lifecycle.ChallengeFinal(changed) {
+		w.session.ValidAt = w.Clock.Now()
+		w.release(w.owner.NamespacedName)
+	}
+	return true, nil
+}

@@ -1,0 +1,279 @@
+package challenge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+)
+
+// stepTimeout bounds one step at a name server or the ACME server.
+const stepTimeout = time.Minute
+
+const (
+	// shortestRetry and longestRetry bound the wait after a failed step,
+	// doubled from one to the next.
+	shortestRetry = 5 * time.Second
+	longestRetry  = 30 * time.Minute
+)
+
+// carryOut takes the plan's step. stop says that there is nothing more to do
+// until the time, or until an event.
+func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop bool, until time.Time, err error) {
+	switch plan.Step {
+	case lifecycle.ChallengeAddFinalizer:
+		return false, time.Time{}, w.addFinalizer(ctx)
+	case lifecycle.ChallengeRelease:
+		return true, time.Time{}, w.dropFinalizer(ctx, plan.Abandoned)
+	}
+	asking, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	err = w.ask(asking, plan.Step)
+	if err == nil {
+		w.session.tries, w.session.RetryAt = 0, time.Time{}
+		if plan.Step != lifecycle.ChallengePresent {
+			return false, time.Time{}, nil
+		}
+		_, err = w.storeStatus(ctx, lifecycle.ChallengePresented(w.state, w.Clock.Now()))
+		return false, time.Time{}, err
+	}
+	if ctx.Err() != nil {
+		return true, time.Time{}, ctx.Err()
+	}
+	return w.stepFailed(ctx, plan.Step, err)
+}
+
+// ask takes a step at a foreign server.
+func (w *work) ask(ctx context.Context, step lifecycle.ChallengeStep) error {
+	switch step {
+	case lifecycle.ChallengePresent:
+		return w.present(ctx)
+	case lifecycle.ChallengeProbe:
+		return w.probe(ctx)
+	case lifecycle.ChallengeAccept:
+		return w.accept(ctx)
+	case lifecycle.ChallengeCheck:
+		return w.check(ctx)
+	case lifecycle.ChallengeCleanUp:
+		return w.cleanUp(ctx)
+	default:
+		return fmt.Errorf("unknown step %q", step)
+	}
+}
+
+// stepFailed tells in the status what went wrong, and when to try again.
+func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cause error) (bool, time.Time, error) {
+	logr.FromContextOrDiscard(ctx).V(2).Info("Step failed", "step", step, "dnsName", w.state.Object.Spec.DNSName, "error", cause.Error())
+	plan := lifecycle.ChallengeStepFailed(w.state, step, cause, w.Clock.Now())
+	if acme.IsAccountProblem(cause) && w.issuer != nil {
+		w.Accounts.Suspect(w.issuer.GetUID())
+		w.WakeIssuer(w.issuer)
+	}
+	changed, err := w.storeStatus(ctx, plan)
+	if err != nil {
+		return true, time.Time{}, err
+	}
+	if !changed {
+		// The status says it already; the repeated event counts up.
+		w.Events.Send(w.state.Object, plan.Events...)
+	}
+	if lifecycle.ChallengeFinal(w.state.Object) && step != lifecycle.ChallengeCleanUp {
+		return false, time.Time{}, nil
+	}
+	until := plan.Until
+	if until.IsZero() {
+		until = w.Clock.Now().Add(min(shortestRetry<<min(w.session.tries, 20), longestRetry))
+	}
+	w.session.tries++
+	w.session.RetryAt = until
+	return true, until, nil
+}
+
+// present writes the record where the CA will look for it.
+func (w *work) present(ctx context.Context) error {
+	solver := w.solver()
+	provider, err := w.Providers.For(ctx, w.Issuers.SecretNamespace(w.issuer), solver)
+	if err != nil {
+		return err
+	}
+	if w.session.record.FQDN == "" {
+		if err := w.locate(ctx, solver); err != nil {
+			return err
+		}
+	}
+	// From here on the record may be there, whatever the answer.
+	w.session.provider, w.session.Presented, w.session.ca = provider, true, w.ca()
+	return provider.Present(ctx, w.session.record)
+}
+
+// solver is the DNS-01 part of the solver that the issuer has for this
+// Challenge; the Challenge's own copy has been checked against it.
+func (w *work) solver() *acmev1.ACMEChallengeSolverDNS01 { return w.state.Object.Spec.Solver.DNS01 }
+
+// locate finds the name to write at.
+func (w *work) locate(ctx context.Context, solver *acmev1.ACMEChallengeSolverDNS01) error {
+	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	if solver.CNAMEStrategy == acmev1.FollowStrategy {
+		resolver, mode, err := w.Propagation.For(solver)
+		if err != nil {
+			return err
+		}
+		if mode == dns.RecursiveOnly {
+			fqdn, err = resolver.FollowCNAME(ctx, fqdn)
+		} else {
+			fqdn, _, err = resolver.Locate(ctx, fqdn, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.session.record = dns01.Record{FQDN: fqdn, Value: w.state.Object.Spec.Key}
+	return nil
+}
+
+// probe asks the name servers for the record.
+func (w *work) probe(ctx context.Context) error {
+	resolver, mode, err := w.Propagation.For(w.solver())
+	if err != nil {
+		return err
+	}
+	if w.session.ca == "" {
+		w.session.ca = w.ca()
+	}
+	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	report, err := resolver.Probe(ctx, fqdn, w.state.Object.Spec.Key, mode, dns.Hints{Zone: w.session.zone})
+	if err != nil {
+		return err
+	}
+	now := w.Clock.Now()
+	w.session.zone = report.Zone
+	w.session.Report, w.session.ProbedAt = &report, now
+	w.session.Entry = w.Ledger.Observe(w.session.ca, report, now)
+	log := logr.FromContextOrDiscard(ctx).V(5)
+	if log.Enabled() {
+		for _, a := range report.Answers {
+			log.Info("Name server answered", "name", a.Name, "server", a.Server, "address", a.Addr.String(), "role", a.Role,
+				"rcode", a.Rcode, "has", a.Has, "values", a.Values, "failure", a.Failure, "duration", a.Duration.String())
+		}
+	}
+	w.share()
+	w.wakeSiblings(ctx)
+	return nil
+}
+
+// wakeSiblings has Challenges look again that may have waited for this one to
+// be visible.
+func (w *work) wakeSiblings(ctx context.Context) {
+	if w.session.Entry.VisibleSince.IsZero() {
+		return
+	}
+	for _, key := range w.siblingKeys(ctx) {
+		w.Wait.Wake(key)
+	}
+}
+
+// accept asks the server to validate.
+func (w *work) accept(ctx context.Context) error {
+	now := w.Clock.Now()
+	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	w.Ledger.Accepted(w.ca(), fqdn, now)
+	challenge, err := w.client.Accept(ctx, w.state.Object.Spec.URL)
+	if err != nil {
+		return err
+	}
+	w.session.AcceptedAt = now
+	logr.FromContextOrDiscard(ctx).V(4).Info("Asked the ACME server to validate", "dnsName", w.state.Object.Spec.DNSName, "status", challenge.Status)
+	return nil
+}
+
+// check looks at the authorization.
+func (w *work) check(ctx context.Context) error {
+	authorization, err := w.client.Authorization(ctx, w.state.Object.Spec.AuthorizationURL)
+	if err != nil {
+		return err
+	}
+	s, now := w.session, w.Clock.Now()
+	if s.Authorization != nil && s.Authorization.Status == authorization.Status {
+		s.Checks++
+	}
+	s.Authorization, s.CheckedAt = &authorization, now
+	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	switch authorization.Status {
+	case acme.StatusPending:
+		if s.AcceptedAt.IsZero() && lifecycle.BeingValidated(&authorization, w.state.Object.Spec.URL) {
+			s.AcceptedAt = now
+		}
+	case acme.StatusInvalid:
+		w.Ledger.Concluded(w.ca(), fqdn, true, now)
+		w.Failures.Add(w.ca(), w.state.Object.Spec.DNSName, now)
+	default:
+		w.Ledger.Concluded(w.ca(), fqdn, false, now)
+	}
+	return nil
+}
+
+// cleanUp removes the record, by the provider that presented it, or after a
+// restart by one that is made again.
+func (w *work) cleanUp(ctx context.Context) error {
+	s := w.session
+	if s.provider == nil {
+		if w.issuer == nil {
+			return errIssuerGone
+		}
+		provider, err := w.Providers.For(ctx, w.Issuers.SecretNamespace(w.issuer), w.solver())
+		if err != nil {
+			return err
+		}
+		s.provider = provider
+	}
+	if s.record.FQDN == "" {
+		if err := w.locate(ctx, w.solver()); err != nil {
+			return err
+		}
+	}
+	if err := s.provider.CleanUp(ctx, s.record); err != nil {
+		if w.issuer != nil {
+			// The next try takes the credentials as they are then.
+			if provider, again := w.Providers.For(ctx, w.Issuers.SecretNamespace(w.issuer), w.solver()); again == nil {
+				s.provider = provider
+			}
+		}
+		return err
+	}
+	s.CleanedUp = true
+	return nil
+}
+
+func (w *work) addFinalizer(ctx context.Context) error {
+	changed := w.state.Object.DeepCopy()
+	changed.Finalizers = append(changed.Finalizers, acmev1.ACMEFinalizer)
+	if err := w.Write.PatchFinalizers(ctx, w.owner, cluster.Challenge, w.state.Object, changed, manager); err != nil {
+		return err
+	}
+	w.state.Object = changed
+	return nil
+}
+
+func (w *work) dropFinalizer(ctx context.Context, abandoned bool) error {
+	if abandoned {
+		logr.FromContextOrDiscard(ctx).Info("The record of a deleted Challenge could not be removed and is left behind",
+			"dnsName", w.state.Object.Spec.DNSName, "name", w.session.record.FQDN)
+		w.Abandoned()
+	}
+	changed := w.state.Object.DeepCopy()
+	changed.Finalizers = lifecycle.WithoutChallengeFinalizers(changed.Finalizers)
+	if err := w.Write.PatchFinalizers(ctx, w.owner, cluster.Challenge, w.state.Object, changed, manager); err != nil {
+		return err
+	}
+	w.state.Object = changed
+	w.release(w.owner.NamespacedName)
+	return nil
+}
