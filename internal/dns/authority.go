@@ -16,6 +16,9 @@ const (
 	maxServers  = 32
 	maxPerName  = 16
 	maxApexAsks = 4
+	// apexGrace is how long the other servers are waited for when one has
+	// named the zone's servers.
+	apexGrace = 250 * time.Millisecond
 )
 
 // nameServer is a server of a zone with all its addresses.
@@ -61,6 +64,10 @@ func (r *Resolver) serversOf(ctx context.Context, zone string, referral *nsSet) 
 	if set, ok := r.sets.get(zone); ok {
 		return set, nil
 	}
+	return r.findingSet.do(ctx, zone, func() (serverSet, error) { return r.searchServers(ctx, zone, referral) })
+}
+
+func (r *Resolver) searchServers(ctx context.Context, zone string, referral *nsSet) (serverSet, error) {
 	parent := make(chan nsSet, 1)
 	go func() {
 		if referral != nil {
@@ -150,31 +157,29 @@ func (r *Resolver) delegation(ctx context.Context, zone string) nsSet {
 		return nsSet{}
 	}
 	book := r.resolveAll(ctx, seen.names[:min(len(seen.names), maxApexAsks)], seen.glue)
-	set, _ := r.firstNS(ctx, book, zone, func(m *mdns.Msg) (nsSet, bool) {
+	return r.askNS(ctx, book, zone, func(m *mdns.Msg) nsSet {
 		ref := referralIn(m, above.zone, zone)
 		if ref == nil || ref.zone != zone {
-			return nsSet{}, false
+			return nsSet{}
 		}
-		return *ref, true
+		return *ref
 	})
-	return set
 }
 
 // apexNS asks a zone's servers for the NS records that the zone has itself.
 func (r *Resolver) apexNS(ctx context.Context, zone string, book map[string]nameServer) nsSet {
-	set, _ := r.firstNS(ctx, book, zone, func(m *mdns.Msg) (nsSet, bool) {
+	return r.askNS(ctx, book, zone, func(m *mdns.Msg) nsSet {
 		if !m.Authoritative || m.Rcode != mdns.RcodeSuccess {
-			return nsSet{}, false
+			return nsSet{}
 		}
-		set := nsIn(m.Answer, nil, zone)
-		return set, len(set.names) > 0
+		return nsIn(m.Answer, nil, zone)
 	})
-	return set
 }
 
-// firstNS asks a few of the servers for a zone's NS records at once and
-// returns the first answer that can be used.
-func (r *Resolver) firstNS(ctx context.Context, book map[string]nameServer, zone string, use func(*mdns.Msg) (nsSet, bool)) (nsSet, bool) {
+// askNS asks a few of the servers for a zone's NS records at once and unites
+// what they say, in case they do not agree. Once one has said something the
+// others have a little time left.
+func (r *Resolver) askNS(ctx context.Context, book map[string]nameServer, zone string, read func(*mdns.Msg) nsSet) nsSet {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	targets := r.someAddresses(book)
@@ -186,16 +191,25 @@ func (r *Resolver) firstNS(ctx context.Context, book map[string]nameServer, zone
 				results <- nsSet{}
 				return
 			}
-			set, _ := use(m)
-			results <- set
+			results <- read(m)
 		}()
 	}
+	all := nsSet{zone: zone, ttl: maxCacheTTL, glue: map[string][]netip.Addr{}}
 	for range targets {
-		if set := <-results; len(set.names) > 0 {
-			return set, true
+		set := <-results
+		if len(set.names) == 0 {
+			continue
+		}
+		if len(all.names) == 0 {
+			defer time.AfterFunc(apexGrace, cancel).Stop()
+		}
+		all.names = union(all.names, set.names)
+		all.ttl, all.signed = min(all.ttl, set.ttl), all.signed || set.signed
+		for name, addrs := range set.glue {
+			all.glue[name] = distinct(append(all.glue[name], addrs...))
 		}
 	}
-	return nsSet{}, false
+	return all
 }
 
 // someAddresses picks maxApexAsks addresses, of different servers first.

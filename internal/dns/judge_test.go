@@ -100,6 +100,10 @@ func TestJudgeServers(t *testing.T) {
 			report(has, fails(Timeout), nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
+		"silent once, answers now": {
+			report(has, nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
+			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+		},
 		"all silent": {
 			report(fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 1)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) does not answer"},

@@ -47,6 +47,9 @@ type Resolver struct {
 	clock     clock.PassiveClock
 	cuts      *cache[cut]
 	sets      *cache[serverSet]
+
+	findingCut flight[cut]
+	findingSet flight[serverSet]
 }
 
 const (

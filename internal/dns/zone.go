@@ -41,6 +41,11 @@ func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
 	if c, ok := r.cuts.get(fqdn); ok {
 		return c, nil
 	}
+	return r.findingCut.do(ctx, fqdn, func() (cut, error) { return r.searchCut(ctx, fqdn) })
+}
+
+// searchCut asks the resolvers in turn.
+func (r *Resolver) searchCut(ctx context.Context, fqdn string) (cut, error) {
 	var last error
 	for _, server := range r.servers {
 		c, ttl, err := r.climb(ctx, server, fqdn)

@@ -123,7 +123,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 		_ = s.cmd.Wait()
 		close(s.done)
 	}()
-	err = s.ready(ctx, o.Listen)
+	err = s.ready(ctx, o)
 	if err == nil && strings.Contains(s.Log(), "not loaded due to errors") {
 		err = errors.New("named could not load a zone")
 	}
@@ -191,31 +191,59 @@ func (s *Server) TrustAnchor(zone string) (string, error) {
 	return "", fmt.Errorf("no DNSKEY record in %s", files[0])
 }
 
-// ready waits until every address answers a query with anything.
-func (s *Server) ready(ctx context.Context, listen []string) error {
+// ready waits until every address answers a query with anything, and signed
+// zones with signatures.
+func (s *Server) ready(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	client := mdns.Client{Net: "tcp", Timeout: time.Second}
-	for _, addr := range listen {
-		for {
-			q := new(mdns.Msg)
-			q.SetQuestion("version.bind.", mdns.TypeTXT)
-			q.Question[0].Qclass = mdns.ClassCHAOS
-			if _, _, err := client.ExchangeContext(ctx, q, addr); err == nil {
-				break
-			}
-			select {
-			case <-tick.C:
-			case <-s.done:
-				return errors.New("named ended at its start")
-			case <-ctx.Done():
-				return fmt.Errorf("named does not answer on %s", addr)
-			}
+	for _, addr := range o.Listen {
+		q := new(mdns.Msg)
+		q.SetQuestion("version.bind.", mdns.TypeTXT)
+		q.Question[0].Qclass = mdns.ClassCHAOS
+		if err := s.poll(ctx, addr, q, func(*mdns.Msg) bool { return true }); err != nil {
+			return fmt.Errorf("named on %s: %w", addr, err)
+		}
+	}
+	for _, z := range o.Zones {
+		if !z.Signed || len(o.Listen) == 0 {
+			continue
+		}
+		q := new(mdns.Msg)
+		q.SetQuestion(mdns.Fqdn(z.Name), mdns.TypeSOA)
+		q.SetEdns0(mdns.DefaultMsgSize, true)
+		if err := s.poll(ctx, o.Listen[0], q, isSigned); err != nil {
+			return fmt.Errorf("signatures of %s: %w", z.Name, err)
 		}
 	}
 	return nil
+}
+
+func isSigned(m *mdns.Msg) bool {
+	for _, rr := range m.Answer {
+		if rr.Header().Rrtype == mdns.TypeRRSIG {
+			return true
+		}
+	}
+	return false
+}
+
+// poll asks until an answer is good.
+func (s *Server) poll(ctx context.Context, addr string, q *mdns.Msg, good func(*mdns.Msg) bool) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	client := mdns.Client{Net: "tcp", Timeout: time.Second}
+	for {
+		if m, _, err := client.ExchangeContext(ctx, q, addr); err == nil && good(m) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-s.done:
+			return errors.New("named ended at its start")
+		case <-ctx.Done():
+			return errors.New("there is no answer as it should be")
+		}
+	}
 }
 
 // NewKey makes a key with BIND's own tsig-keygen.

@@ -59,8 +59,10 @@ func (p *Provider) read(raw []byte, request *mdns.Msg, mac []byte) (*mdns.Msg, e
 	switch {
 	case err == nil:
 		return answer, nil
-	case errors.Is(err, tsig.ErrUnsigned) && answer.Rcode != mdns.RcodeSuccess:
-		// Servers refuse unsigned what they did not look at closely.
+	case errors.Is(err, tsig.ErrUnsigned) && (answer.Rcode != mdns.RcodeSuccess || request.Opcode == mdns.OpcodeQuery):
+		// Servers refuse unsigned what they did not look at closely, and some
+		// sign no answers to queries. A zone that someone made up makes the
+		// update fail and does no other harm.
 		return answer, nil
 	case errors.Is(err, tsig.ErrUnsigned):
 		return nil, p.unsigned()

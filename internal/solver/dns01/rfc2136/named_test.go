@@ -15,7 +15,9 @@ import (
 	mdns "github.com/miekg/dns"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/test/named"
 )
@@ -353,3 +355,45 @@ func TestNamedTruncation(t *testing.T) {
 }
 
 func encodeBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func TestBuiltInServer(t *testing.T) {
+	secret := []byte("0123456789abcdef")
+	s, err := nameserver.New(nameserver.Options{
+		Listen: []string{"127.0.0.1:0"},
+		Keys:   []tsig.Key{{Name: "k.", Algorithm: tsig.MD5, Secret: secret}},
+		Zones:  []nameserver.Zone{{Name: "example.com", Update: []string{"k"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	p := provider(t, Config{Nameserver: s.Addr(), TSIGKeyName: "k", TSIGSecret: encodeBase64(string(secret)), Timeout: 100 * time.Millisecond})
+	for _, test := range []struct {
+		behaviour nameserver.Behaviour
+		reason    string
+		values    []string
+	}{
+		{nameserver.Behaviour{}, "", []string{value}},
+		{nameserver.Behaviour{Truncate: true}, "", []string{value}},
+		{nameserver.Behaviour{RefuseUpdates: true}, "UpdateRefused", nil},
+		{nameserver.Behaviour{Rcode: mdns.RcodeServerFailure}, "ZoneNotFound", nil},
+		{nameserver.Behaviour{Silent: true}, "ServerUnreachable", nil},
+		{nameserver.Behaviour{Unsigned: true}, "UnsignedAnswer", []string{value}},
+	} {
+		s.Behave(0, test.behaviour)
+		err := p.Present(context.Background(), record(value))
+		if got := failureOf(err).Reason; got != test.reason {
+			t.Errorf("%+v: %s: %v", test.behaviour, got, err)
+		}
+		if diff := cmp.Diff(test.values, s.Records(fqdn)); diff != "" {
+			t.Errorf("%+v: %s", test.behaviour, diff)
+		}
+		s.Behave(0, nameserver.Behaviour{})
+		if err := p.CleanUp(context.Background(), record(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package dns
+
+import (
+	"context"
+	"sync"
+)
+
+// flight lets callers that look for the same thing at the same time share one
+// search: a hundred challenges in a zone need its servers once.
+type flight[V any] struct {
+	mu    sync.Mutex
+	calls map[string]*call[V]
+}
+
+type call[V any] struct {
+	done  chan struct{}
+	value V
+	err   error
+	// abandoned tells that the search ended because its caller gave up.
+	abandoned bool
+}
+
+// do runs search, or waits for the caller who is at it already and takes that
+// one's result. If that caller gave up, search runs after all.
+func (f *flight[V]) do(ctx context.Context, key string, search func() (V, error)) (V, error) {
+	for {
+		f.mu.Lock()
+		if c, ok := f.calls[key]; ok {
+			f.mu.Unlock()
+			select {
+			case <-c.done:
+			case <-ctx.Done():
+				var none V
+				return none, ctx.Err()
+			}
+			if !c.abandoned {
+				return c.value, c.err
+			}
+			continue
+		}
+		c := &call[V]{done: make(chan struct{})}
+		if f.calls == nil {
+			f.calls = map[string]*call[V]{}
+		}
+		f.calls[key] = c
+		f.mu.Unlock()
+		c.value, c.err = search()
+		c.abandoned = ctx.Err() != nil
+		f.mu.Lock()
+		delete(f.calls, key)
+		f.mu.Unlock()
+		close(c.done)
+		return c.value, c.err
+	}
+}
