@@ -21,7 +21,6 @@ func addedRules() []string {
 		"CertificateRequest .spec.duration: must be a Go duration such as 2160h, and not negative",
 		"CertificateRequest .spec.issuerRef: must be specified",
 		"CertificateRequest .spec.issuerRef: must be one of Issuer or ClusterIssuer",
-		"CertificateRequest .spec.request: must be specified",
 		"CertificateRequest .status.conditions: both 'Denied' and 'Approved' conditions cannot coexist",
 		"CertificateRequest .status.conditions: 'Approved' condition may not be modified once set",
 		"CertificateRequest .status.conditions: 'Denied' condition may not be modified once set",

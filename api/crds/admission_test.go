@@ -1,6 +1,7 @@
 package crds
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -130,11 +131,16 @@ func parse(t *testing.T, text string) map[string]any {
 	return object
 }
 
-// describe renders errors as one string for each, its path first.
+// describe renders errors as one string for each: path, message. Why a rule
+// could not be evaluated is left out.
 func describe(errs field.ErrorList) []string {
 	var all []string
 	for _, err := range errs {
-		all = append(all, err.Field+": "+err.Detail)
+		message := err.Detail
+		if _, rule, evaluated := strings.Cut(message, " evaluating rule: "); evaluated {
+			message = rule
+		}
+		all = append(all, err.Field+": "+message)
 	}
 	return all
 }

@@ -4,7 +4,7 @@ import cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 
 // ACMEIssuer asks a CA that speaks ACME (RFC 8555).
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || self.caBundle.size() == 0 || !has(self.skipTLSVerify) || !self.skipTLSVerify`,message="caBundle and skipTLSVerify are mutually exclusive and cannot both be set",fieldPath=".caBundle"
+// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.skipTLSVerify) || !self.skipTLSVerify`,message="caBundle and skipTLSVerify are mutually exclusive and cannot both be set",fieldPath=".caBundle"
 type ACMEIssuer struct {
 	// Email is the address that the CA may write to about the account and its
 	// certificates. A change is passed on to the CA.

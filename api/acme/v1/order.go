@@ -79,7 +79,7 @@ type OrderSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.url) || oldSelf.url.size() == 0 || (has(self.url) && self.url == oldSelf.url)`,message="field is immutable once set",fieldPath=".url"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.finalizeURL) || oldSelf.finalizeURL.size() == 0 || (has(self.finalizeURL) && self.finalizeURL == oldSelf.finalizeURL)`,message="field is immutable once set",fieldPath=".finalizeURL"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.certificate) || oldSelf.certificate.size() == 0 || (has(self.certificate) && self.certificate == oldSelf.certificate)`,message="field is immutable once set",fieldPath=".certificate"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.certificate) || (has(self.certificate) && self.certificate == oldSelf.certificate)`,message="field is immutable once set",fieldPath=".certificate"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.authorizations) || oldSelf.authorizations.size() == 0 || has(self.authorizations)`,message="field is immutable once set",fieldPath=".authorizations"
 type OrderStatus struct {
 	// URL of the order. Once set it cannot be changed.

@@ -63,7 +63,6 @@ type CertificateRequestSpec struct {
 	IssuerRef cmmeta.IssuerReference `json:"issuerRef"`
 	// Request is the certificate signing request (PKCS#10, RFC 2986) in PEM,
 	// in base64 as all bytes are.
-	// +kubebuilder:validation:XValidation:rule=`self.size() > 0`,message="must be specified"
 	Request []byte `json:"request"`
 	// IsCA asks for a certificate that may sign others.
 	// +optional

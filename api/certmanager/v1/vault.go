@@ -4,7 +4,7 @@ import cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 
 // VaultIssuer asks the PKI engine of a HashiCorp Vault or OpenBao.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || self.caBundle.size() == 0 || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
+// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
 // +kubebuilder:validation:XValidation:rule=`has(self.clientCertSecretRef) == has(self.clientKeySecretRef)`,message="clientCertSecretRef and clientKeySecretRef must be set together"
 type VaultIssuer struct {
 	// Auth is how to log in.

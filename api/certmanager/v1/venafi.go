@@ -25,7 +25,7 @@ type VenafiIssuer struct {
 
 // VenafiTPP is Certificate Manager, Self-Hosted.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || self.caBundle.size() == 0 || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
+// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
 type VenafiTPP struct {
 	// URL of the server's API, such as https://tpp.example.com/vedsdk.
 	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
