@@ -67,7 +67,7 @@ type Verdict struct {
 // no usable answer for 30 s (silent, or an error) neither. Then, answers that
 // the CA's resolvers may have cached when they looked the name up before the
 // value was visible are waited out: what they found, for the TTL that we wrote
-// but at least 60 s; that they found nothing, for the zone's negative TTL
+// (or a longer one that servers tell, up to 5 min) but at least 60 s; that they found nothing, for the zone's negative TTL
 // within 1 to 5 min.
 func Judge(r Report, e LedgerEntry, p Policy, now time.Time) Verdict {
 	if p.Retry <= 0 {
@@ -140,7 +140,8 @@ func nextProbe(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 	}
 	if r.Mode == RecursiveOnly {
 		for _, a := range r.Answers {
-			if !a.Has {
+			// One that is authoritative itself remembers nothing.
+			if !a.Has && !a.Authoritative {
 				d = max(d, a.NegativeTTL)
 			}
 		}
@@ -162,6 +163,11 @@ func forgotten(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 	if visible.IsZero() || visible.After(now) {
 		visible = now
 	}
+	ttl := p.TTL
+	for _, a := range r.Answers {
+		// Whoever else writes to the name may have given it a longer TTL.
+		ttl = max(ttl, min(a.TTL, maxNegativeWait))
+	}
 	var until time.Time
 	for _, look := range e.Lookups {
 		if !look.Started.Before(visible) {
@@ -174,7 +180,7 @@ func forgotten(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 		if last.After(visible) {
 			last = visible
 		}
-		wait := max(p.TTL, minPositiveWait)
+		wait := max(ttl, minPositiveWait)
 		if look.Failed {
 			wait = max(wait, min(max(r.NegativeTTL, minNegativeWait), maxNegativeWait))
 		}

@@ -132,6 +132,12 @@ func TestJudgeServers(t *testing.T) {
 			}}, first,
 			Verdict{Wait, now.Add(7 * time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
 		},
+		"a resolver with authority forgets at once": {
+			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
+				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NXDOMAIN", Authoritative: true, NegativeTTL: time.Hour},
+			}}, first,
+			Verdict{Wait, now.Add(time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
+		},
 		"recursive waits for the retry period at most": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NOERROR", NegativeTTL: time.Hour},
@@ -199,6 +205,16 @@ func TestJudgeCaches(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestJudgeObservedTTL(t *testing.T) {
+	e := LedgerEntry{VisibleSince: after(10 * time.Second), Lookups: []Lookup{{Started: after(0), Ended: after(time.Second)}}}
+	for ttl, want := range map[time.Duration]time.Duration{time.Second: 62 * time.Second, 2 * time.Minute: 122 * time.Second, 24 * time.Hour: 302 * time.Second} {
+		r := report(func(a *Answer) { a.TTL = ttl })
+		if got := Judge(r, e, Policy{TTL: 10 * time.Second}, after(20*time.Second)); !got.Until.Equal(after(want)) {
+			t.Errorf("TTL %s: %+v", ttl, got)
+		}
 	}
 }
 

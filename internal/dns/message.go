@@ -55,8 +55,12 @@ func (r Report) primaryNote(others bool) string {
 
 // mayBeCached is the message while older answers run out.
 func mayBeCached(r Report) string {
-	return fmt.Sprintf("DNS record for %q is on every name server of %s; waiting until no resolver of the CA can have an older answer in its cache",
-		displayName(r.Name), zoneText(r.Zone))
+	where := "every name server of " + r.Zone
+	if r.Mode == RecursiveOnly || r.Zone == "" {
+		where = "every name server that was asked"
+	}
+	return fmt.Sprintf("DNS record for %q is on %s; waiting until no resolver of the CA can have an older answer in its cache",
+		displayName(r.Name), where)
 }
 
 // leftOut names the servers on which nobody waits.
@@ -71,13 +75,6 @@ func leftOut(r Report) string {
 		return ""
 	}
 	return "left out: " + strings.Join(few(out), "; ")
-}
-
-func zoneText(zone string) string {
-	if zone == "" {
-		return "the zone"
-	}
-	return zone
 }
 
 // few sorts, and cuts after maxNamed.

@@ -139,8 +139,19 @@ func answers(msg, query []byte) bool {
 	return len(msg) >= headerSize && msg[0] == query[0] && msg[1] == query[1] && msg[2]&0x80 != 0
 }
 
-// ask sends a question and returns the answer if it repeats the question.
+// ask sends a question and returns the answer if it repeats the question. A
+// server that does not understand EDNS0 is asked without (RFC 6891 section 7).
 func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
+	m, err := t.askOnce(ctx, address, q)
+	if err != nil || m.Rcode != mdns.RcodeFormatError && m.Rcode != mdns.RcodeNotImplemented || m.IsEdns0() != nil {
+		return m, err
+	}
+	plain := q.Copy()
+	plain.Extra = nil
+	return t.askOnce(ctx, address, plain)
+}
+
+func (t Transport) askOnce(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
 	packed, err := q.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("pack query: %w", err)

@@ -44,9 +44,9 @@ type Config struct {
 	Clock clock.PassiveClock
 	// Timeout bounds one attempt over UDP or TCP; 0 is dns.DefaultTimeout.
 	Timeout time.Duration
-	// Walk finds a zone by way of recursive resolvers, for servers that do not
-	// answer SOA queries; nil for none. (*dns.Resolver).FindZone is one; it
-	// should be given a name that may be looked up too early without harm.
+	// Walk finds a name's zone without this server's help, for servers that do
+	// not answer SOA queries; nil for none. (*dns.Resolver).Locate does it
+	// without filling resolvers' caches, FindZone by way of them.
 	Walk func(ctx context.Context, fqdn string) (string, error)
 	// Dial replaces the system's dialler, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
