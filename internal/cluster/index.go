@@ -47,29 +47,34 @@ func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace() + "/" + issuer.GetName()
 }
 
-// AddIndexes registers all indexes; resources is the cluster resource namespace.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string) error {
+// AddIndexes registers the indexes of the kinds that are cached; resources is
+// the cluster resource namespace.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string, cached map[Kind]client.Object) error {
 	for _, i := range []struct {
-		object client.Object
+		kind   Kind
 		name   string
 		values client.IndexerFunc
 	}{
-		{&cmv1.CertificateRequest{}, IndexController, controllerUID},
-		{&acmev1.Order{}, IndexController, controllerUID},
-		{&acmev1.Challenge{}, IndexController, controllerUID},
-		{&cmv1.Certificate{}, IndexSecretName, one(func(o *cmv1.Certificate) string { return o.Spec.SecretName })},
-		{&cmv1.CertificateRequest{}, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{&acmev1.Order{}, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{&acmev1.Challenge{}, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{&cmv1.CertificateRequest{}, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
+		{CertificateRequest, IndexController, controllerUID},
+		{Order, IndexController, controllerUID},
+		{Challenge, IndexController, controllerUID},
+		{Certificate, IndexSecretName, one(func(o *cmv1.Certificate) string { return o.Spec.SecretName })},
+		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
+		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
 			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
 		})},
-		{&acmev1.Order{}, IndexOrderClass, one(lifecycle.OrderClass)},
-		{&acmev1.Challenge{}, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
-		{&cmv1.Issuer{}, IndexSecretRef, secretRefs(resources)},
-		{&cmv1.ClusterIssuer{}, IndexSecretRef, secretRefs(resources)},
+		{Order, IndexOrderClass, one(lifecycle.OrderClass)},
+		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
+		{Issuer, IndexSecretRef, secretRefs(resources)},
+		{ClusterIssuer, IndexSecretRef, secretRefs(resources)},
 	} {
-		if err := indexer.IndexField(ctx, i.object, i.name, i.values); err != nil {
+		object, ok := cached[i.kind]
+		if !ok {
+			continue
+		}
+		if err := indexer.IndexField(ctx, object, i.name, i.values); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,9 @@ const (
 	siblingPatience = 10 * time.Second
 	// firstCheck is how long a server that validates at once needs for it.
 	firstCheck = 100 * time.Millisecond
+	// forgedRecheck is how often a Challenge that its Order does not call for
+	// is looked at again; usually the Order deletes it at once.
+	forgedRecheck = time.Minute
 	// validationPatience is how long the server may take to validate before
 	// its answer is looked at less often.
 	validationPatience = 2 * time.Minute
@@ -135,6 +138,8 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 		if c.Orphan {
 			return plan.end(acmev1.Errored, c.Forged)
 		}
+		// Its Order decides: it deletes what it does not call for.
+		plan.Until = now.Add(forgedRecheck)
 		return plan
 	}
 	if c.Account == nil || !c.Slot {

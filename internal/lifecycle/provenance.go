@@ -74,6 +74,10 @@ func ChallengeProvenance(c *acmev1.Challenge, o *acmev1.Order, account *Account)
 	if o == nil || !metav1.IsControlledBy(c, o) {
 		return "The Challenge is not controlled by an Order; no credential is used for it"
 	}
+	if account == nil {
+		// Nothing is done for it before the issuer is ready.
+		return ""
+	}
 	wanted, _ := WantedChallenges(o, account)
 	for i := range wanted {
 		if SameChallenge(&c.Spec, &wanted[i]) {

@@ -328,3 +328,6 @@ func OnlyApproves(r *cmv1.CertificateRequest, s cmv1.CertificateRequestStatus) b
 	return findRequestCondition(s.Conditions, cmv1.CertificateRequestConditionReady) == nil ||
 		(requestCondition(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) == "" && len(s.Certificate) == 0)
 }
+
+// RequestEnded reports whether a request will not be signed any more.
+func RequestEnded(r *cmv1.CertificateRequest) bool { return requestEnded(&r.Status) }

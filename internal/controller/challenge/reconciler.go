@@ -199,53 +199,54 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 func (w *work) ca() string { return w.state.Account.Issuer.Server }
 
 // provenance checks that an Order, which an approved request calls for, calls
-// for exactly this Challenge.
+// for exactly this Challenge. What the caches do not show is looked at live.
 func (w *work) provenance(ctx context.Context, object *acmev1.Challenge) error {
-	ref := metav1.GetControllerOf(object)
-	order := &acmev1.Order{}
-	if ref == nil || ref.Kind != acmev1.OrderKind {
-		order = nil
-	} else if err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}, order); err != nil {
-		if !apierrors.IsNotFound(err) {
+	for _, from := range []client.Reader{w.Cache, w.Live} {
+		order, err := controlling(ctx, from, object, acmev1.OrderKind, &acmev1.Order{})
+		if err != nil {
 			return err
 		}
-		order = nil
-	}
-	if order == nil || order.UID != ref.UID {
-		w.state.Orphan = true
-		w.state.Forged = lifecycle.ChallengeProvenance(object, nil, nil)
-		return w.confirmOrphan(ctx, ref, object)
-	}
-	w.state.OrderDone = lifecycle.OrderDone(order)
-	request := &cmv1.CertificateRequest{}
-	if owner := metav1.GetControllerOf(order); owner == nil {
-		request = nil
-	} else if err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: owner.Name}, request); err != nil {
-		if !apierrors.IsNotFound(err) {
+		w.state.Orphan = order == nil
+		w.state.OrderDone = order != nil && lifecycle.OrderDone(order)
+		w.state.Forged, err = w.forged(ctx, from, object, order)
+		if err != nil || w.state.Forged == "" || object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
 			return err
 		}
-		request = nil
-	}
-	w.state.Forged = lifecycle.OrderProvenance(order, request)
-	if w.state.Forged == "" && w.state.Account != nil {
-		w.state.Forged = lifecycle.ChallengeProvenance(object, order, w.state.Account)
 	}
 	return nil
 }
 
-// confirmOrphan looks live for an Order that the cache does not show, so that a
-// cache that lags does not end a Challenge.
-func (w *work) confirmOrphan(ctx context.Context, ref *metav1.OwnerReference, object *acmev1.Challenge) error {
-	if ref == nil || ref.Kind != acmev1.OrderKind || object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
-		return nil
+// forged says why a Challenge must not be worked on, or returns "".
+func (w *work) forged(ctx context.Context, from client.Reader, object *acmev1.Challenge, order *acmev1.Order) (string, error) {
+	if order == nil || w.state.Account == nil {
+		return lifecycle.ChallengeProvenance(object, order, w.state.Account), nil
 	}
-	live := &acmev1.Order{}
-	err := w.Live.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}, live)
-	if err == nil && live.UID == ref.UID {
-		w.state.Orphan = false
-		return cluster.ErrStale
+	request, err := controlling(ctx, from, order, cmv1.CertificateRequestKind, &cmv1.CertificateRequest{})
+	if err != nil {
+		return "", err
 	}
-	return client.IgnoreNotFound(err)
+	if why := lifecycle.OrderProvenance(order, request); why != "" {
+		return why, nil
+	}
+	return lifecycle.ChallengeProvenance(object, order, w.state.Account), nil
+}
+
+// controlling reads the object of a kind that controls another, nil if there is
+// none.
+func controlling[T client.Object](ctx context.Context, from client.Reader, o client.Object, kind string, into T) (T, error) {
+	var none T
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != kind {
+		return none, nil
+	}
+	err := from.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, into)
+	if apierrors.IsNotFound(err) || (err == nil && into.GetUID() != owner.UID) {
+		return none, nil
+	}
+	if err != nil {
+		return none, err
+	}
+	return into, nil
 }
 
 // siblings are the sessions of other live Challenges for the same name.

@@ -43,6 +43,8 @@ type Reconciler struct {
 	Events   *cluster.Events
 	Wait     *controller.Wait
 	Clock    clock.PassiveClock
+	// Announce is told of ACME accounts that have become ready for use.
+	Announce func(context.Context, cmv1.GenericIssuer)
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -138,11 +140,15 @@ func (r *Reconciler) setUpACME(ctx context.Context, object cmv1.GenericIssuer, s
 	if status.ACME != nil {
 		before = *status.ACME
 	}
+	_, _, known := r.Accounts.Get(object.GetUID())
 	after, err := r.ACME.Run(ctx, issueracme.Issuer{
 		UID: object.GetUID(), Namespace: namespace, Spec: object.GetSpec().ACME.DeepCopy(),
 		Status: before, Ready: cluster.IssuerReady(object),
 	})
 	status.ACME = &after
+	if err == nil && !known {
+		r.Announce(ctx, object)
+	}
 	if err != nil && !errors.As(err, new(*fault.Error)) {
 		// An error without a class comes from the API server; its text may
 		// change from one time to the next.

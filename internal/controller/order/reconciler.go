@@ -169,7 +169,15 @@ func (w *work) request(ctx context.Context, object *acmev1.Order) (*cmv1.Certifi
 	if err != nil {
 		return nil, err
 	}
-	return request, nil
+	if lifecycle.OrderProvenance(object, request) == "" {
+		return request, nil
+	}
+	// The cache may be older than the Order: what ends it is looked at live.
+	live := &cmv1.CertificateRequest{}
+	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(request), live); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return live, nil
 }
 
 // first is an older, unfinished Order that the server may answer with the same

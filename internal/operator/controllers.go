@@ -1,0 +1,164 @@
+package operator
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/controller/certificate"
+	"github.com/everleaf/everleaf/internal/controller/certificaterequest"
+	"github.com/everleaf/everleaf/internal/controller/challenge"
+	issuercontroller "github.com/everleaf/everleaf/internal/controller/issuer"
+	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/dns"
+)
+
+// upstream's controllers have --concurrent-workers each. One of ours does the
+// work of six for Certificates and of six for CertificateRequests. Those that
+// ask foreign servers have more, because they wait for answers.
+const (
+	certificateShare = 6
+	requestShare     = 6
+	serverShare      = 4
+)
+
+// add makes one controller.
+func (s *system) add(kind cluster.Kind, name string, share int, slowest time.Duration, r reconcile.Reconciler, sources ...source.Source) error {
+	c, err := ctrlcontroller.New(name, s.manager, ctrlcontroller.Options{
+		Reconciler:              s.metrics.Count(name, r),
+		MaxConcurrentReconciles: share * s.options.ConcurrentWorkers,
+		RateLimiter:             controller.Backoff(200*time.Millisecond, slowest),
+	})
+	if err != nil {
+		return err
+	}
+	own := []source.Source{s.watch(s.kinds()[kind], controller.Own()), s.waits[kind]}
+	for _, src := range append(own, sources...) {
+		if err := c.Watch(src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *system) watch(object client.Object, h handler.EventHandler) source.Source {
+	return source.Kind(s.manager.GetCache(), object, h)
+}
+
+func (s *system) related(object client.Object, keys func(context.Context, client.Object) []types.NamespacedName) source.Source {
+	return s.watch(object, controller.Related(keys))
+}
+
+// secretEvents are the events of all Secrets.
+func (s *system) secretEvents(keys func(context.Context, client.Object) []types.NamespacedName) []source.Source {
+	var sources []source.Source
+	for _, informer := range s.secrets.Informers() {
+		sources = append(sources, controller.Informer(informer, controller.Related(keys)))
+	}
+	return sources
+}
+
+func (s *system) addControllers(ctx context.Context) error {
+	for _, add := range []func() error{s.addIssuers, s.addCertificates, s.addRequests, s.addOrders, s.addChallenges} {
+		if err := add(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *system) addCertificates() error {
+	cache := s.manager.GetCache()
+	r := &certificate.Reconciler{
+		Config: certificate.Config{
+			Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
+			CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
+		},
+		Cache: cache, Live: s.manager.GetAPIReader(), Secrets: s.secrets, Issuers: s.issuers, Approval: s.approval,
+		Write: s.write, Events: s.events, Keys: s.keys, Wait: s.waits[cluster.Certificate], Clock: s.clock,
+	}
+	sources := append(s.secretEvents(s.certificatesOfSecret),
+		s.related(&cmv1.CertificateRequest{}, func(_ context.Context, o client.Object) []types.NamespacedName {
+			return cluster.ControllerOf(o, cmv1.CertificateKind)
+		}),
+		s.related(&cmv1.Certificate{}, s.rivals))
+	return s.add(cluster.Certificate, "certificates", certificateShare, 30*time.Second, r, sources...)
+}
+
+func (s *system) addRequests() error {
+	r := &certificaterequest.Reconciler{
+		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Approval: s.approval,
+		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock,
+		Approves: true,
+	}
+	sources := append(s.secretEvents(s.requestsOfSecret),
+		s.related(&acmev1.Order{}, func(_ context.Context, o client.Object) []types.NamespacedName {
+			return cluster.ControllerOf(o, cmv1.CertificateRequestKind)
+		}))
+	sources = append(sources, s.issuerEvents(s.requestsOf)...)
+	return s.add(cluster.CertificateRequest, "certificaterequests", requestShare, 5*time.Minute, r, sources...)
+}
+
+func (s *system) addIssuers() error {
+	kinds := []cluster.Kind{cluster.Issuer, cluster.ClusterIssuer}
+	for _, kind := range kinds {
+		if s.waits[kind] == nil {
+			continue
+		}
+		r := &issuercontroller.Reconciler{
+			Kind: kind, Cache: s.manager.GetCache(), Issuers: s.issuers, Accounts: s.accounts, ACME: s.acme, CA: s.ca,
+			Write: s.write, Events: s.events, Wait: s.waits[kind], Clock: s.clock, Announce: s.accountReady,
+		}
+		name := "issuers"
+		if kind == cluster.ClusterIssuer {
+			name = "clusterissuers"
+		}
+		if err := s.add(kind, name, 1, 5*time.Minute, r, s.secretEvents(s.issuersOfSecret(kind))...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *system) addOrders() error {
+	cache := s.manager.GetCache()
+	r := &order.Reconciler{
+		Cache: cache, Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
+		Write: s.write, Events: s.events, Wait: s.waits[cluster.Order], Clock: s.clock, Limits: s.options.Limits,
+	}
+	sources := append(s.issuerEvents(s.ordersOf),
+		s.related(&acmev1.Challenge{}, func(_ context.Context, o client.Object) []types.NamespacedName {
+			return cluster.ControllerOf(o, acmev1.OrderKind)
+		}),
+		s.related(&acmev1.Order{}, order.Class(cache)))
+	return s.add(cluster.Order, "orders", serverShare, 5*time.Minute, r, sources...)
+}
+
+func (s *system) addChallenges() error {
+	mode := dns.Authoritative
+	if s.options.RecursiveNameserversOnly {
+		mode = dns.RecursiveOnly
+	}
+	s.solver = &challenge.Reconciler{
+		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
+		Providers:   &challenge.Providers{Secrets: s.secrets, Resolver: s.resolver, Clock: s.clock},
+		Propagation: &challenge.Propagation{Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Clock: s.clock},
+		Ledger:      &dns.Ledger{}, Failures: &challenge.Failures{}, Slots: challenge.NewSlots(s.options.MaxConcurrentChallenges),
+		Write: s.write, Events: s.events, Wait: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
+	}
+	sources := append(s.issuerEvents(func(ctx context.Context, i cmv1.GenericIssuer) []types.NamespacedName {
+		return s.solver.Retry(s.challengesOf(ctx, i))
+	}), s.related(&acmev1.Order{}, s.challengesOfOrder))
+	sources = append(sources, s.secretEvents(s.challengesOfSecret)...)
+	return s.add(cluster.Challenge, "challenges", serverShare, 30*time.Minute, s.solver, sources...)
+}

@@ -1,0 +1,175 @@
+package operator
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+)
+
+// The functions here say whom an event concerns. They read caches only; one
+// that fails is an informer that is not there, and then there is nobody.
+
+// keysOf lists the keys of objects that a selection takes.
+func keysOf[T client.Object](items []T, take func(T) bool) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for _, item := range items {
+		if take(item) {
+			keys = append(keys, client.ObjectKeyFromObject(item))
+		}
+	}
+	return keys
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	return out
+}
+
+// issuerEvents are the events of issuers of both kinds.
+func (s *system) issuerEvents(keys func(context.Context, cmv1.GenericIssuer) []types.NamespacedName) []source.Source {
+	of := func(ctx context.Context, o client.Object) []types.NamespacedName {
+		if issuer, ok := o.(cmv1.GenericIssuer); ok {
+			return keys(ctx, issuer)
+		}
+		return nil
+	}
+	sources := []source.Source{s.related(&cmv1.Issuer{}, of)}
+	if s.options.Namespace == "" {
+		sources = append(sources, s.related(&cmv1.ClusterIssuer{}, of))
+	}
+	return sources
+}
+
+func (s *system) requestsOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
+	list := &cmv1.CertificateRequestList{}
+	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !lifecycle.RequestEnded(r) })
+}
+
+func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
+	list := &acmev1.OrderList{}
+	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), func(o *acmev1.Order) bool { return !lifecycle.OrderDone(o) })
+}
+
+func (s *system) challengesOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
+	list := &acmev1.ChallengeList{}
+	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), lifecycle.HasChallengeFinalizer)
+}
+
+func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types.NamespacedName {
+	list := &acmev1.ChallengeList{}
+	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(o.GetNamespace()), cluster.ControlledBy(o)); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), func(*acmev1.Challenge) bool { return true })
+}
+
+// rivals are the other Certificates with the Secret name of one.
+func (s *system) rivals(ctx context.Context, o client.Object) []types.NamespacedName {
+	crt, ok := o.(*cmv1.Certificate)
+	if !ok {
+		return nil
+	}
+	return s.certificatesWith(ctx, crt.Namespace, crt.Spec.SecretName, crt.Name)
+}
+
+func (s *system) certificatesWith(ctx context.Context, namespace, secret, but string) []types.NamespacedName {
+	list := &cmv1.CertificateList{}
+	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(namespace), client.MatchingFields{cluster.IndexSecretName: secret}); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), func(c *cmv1.Certificate) bool { return c.Name != but })
+}
+
+// certificatesOfSecret are the Certificates that a Secret belongs to: by its
+// name, or as a next private key.
+func (s *system) certificatesOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	keys := s.certificatesWith(ctx, o.GetNamespace(), o.GetName(), "")
+	facts := cluster.FactsIn(o)
+	if facts == nil || facts.Labels[cmv1.IsNextPrivateKeySecretLabelKey] != "true" {
+		return keys
+	}
+	for _, owner := range facts.OwnerReferences {
+		if owner.Kind == cmv1.CertificateKind {
+			keys = append(keys, types.NamespacedName{Namespace: facts.Namespace, Name: owner.Name})
+		}
+	}
+	return keys
+}
+
+// requestsOfSecret are the requests whose key is in a Secret.
+func (s *system) requestsOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	list := &cmv1.CertificateRequestList{}
+	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{cluster.IndexKeySecret: o.GetName()}); err != nil {
+		return nil
+	}
+	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !lifecycle.RequestEnded(r) })
+}
+
+// issuersOfSecret are the issuers of a kind that use a Secret.
+func (s *system) issuersOfSecret(kind cluster.Kind) func(context.Context, client.Object) []types.NamespacedName {
+	return func(ctx context.Context, o client.Object) []types.NamespacedName {
+		var keys []types.NamespacedName
+		for _, issuer := range s.issuersUsing(ctx, kind, o) {
+			keys = append(keys, types.NamespacedName{Namespace: issuer.GetNamespace(), Name: issuer.GetName()})
+		}
+		return keys
+	}
+}
+
+func (s *system) issuersUsing(ctx context.Context, kind cluster.Kind, secret client.Object) []cmv1.GenericIssuer {
+	using := client.MatchingFields{cluster.IndexSecretRef: secret.GetNamespace() + "/" + secret.GetName()}
+	var issuers []cmv1.GenericIssuer
+	if kind == cluster.ClusterIssuer {
+		list := &cmv1.ClusterIssuerList{}
+		if err := s.manager.GetCache().List(ctx, list, using); err == nil {
+			for _, i := range pointers(list.Items) {
+				issuers = append(issuers, i)
+			}
+		}
+		return issuers
+	}
+	list := &cmv1.IssuerList{}
+	if err := s.manager.GetCache().List(ctx, list, using); err == nil {
+		for _, i := range pointers(list.Items) {
+			issuers = append(issuers, i)
+		}
+	}
+	return issuers
+}
+
+// challengesOfSecret are the Challenges whose issuers use a Secret; what failed
+// for it may be tried again.
+func (s *system) challengesOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for kind := range s.waits {
+		if kind != cluster.Issuer && kind != cluster.ClusterIssuer {
+			continue
+		}
+		for _, issuer := range s.issuersUsing(ctx, kind, o) {
+			keys = append(keys, s.challengesOf(ctx, issuer)...)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.solver.Retry(keys)
+}

@@ -1,0 +1,149 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+)
+
+const (
+	// leaseName is cert-manager's, so that the two never work at once.
+	leaseName = "cert-manager-controller"
+	// drain is how long workers may take to end the step that they are at.
+	drain = 10 * time.Second
+)
+
+// Scheme knows all kinds that the controllers use.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cmv1.AddToScheme, acmev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	return scheme, nil
+}
+
+// Run runs the controllers until ctx ends or they fail.
+func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) error {
+	if err := o.Complete(); err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	scheme, err := Scheme()
+	if err != nil {
+		return err
+	}
+	rc := rest.CopyConfig(base)
+	// The API server has priority and fairness for that.
+	rc.QPS = -1
+	if rc.UserAgent == "" {
+		rc.UserAgent = "everleaf"
+	}
+	mgr, err := ctrl.NewManager(rc, managerOptions(o, scheme, log))
+	if err != nil {
+		return fmt.Errorf("start the controllers: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("clockHealth", clockHealth()); err != nil {
+		return err
+	}
+	s, err := newSystem(ctx, mgr, rc, o)
+	if err != nil {
+		return err
+	}
+	if err := s.addControllers(ctx); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.Options {
+	options := manager.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache: cache.Options{
+			Scheme:                      scheme,
+			ReaderFailOnMissingInformer: true,
+			// Nothing changes what it reads: writes start from deep copies.
+			DefaultUnsafeDisableDeepCopy: ptr.To(true),
+			DefaultTransform:             cache.TransformStripManagedFields(),
+		},
+		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: false}},
+		Metrics: metricsserver.Options{BindAddress: o.MetricsListenAddress},
+
+		HealthProbeBindAddress: o.HealthzListenAddress,
+		LivenessEndpointName:   "/livez",
+
+		LeaderElection:                o.LeaderElection.Enabled,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.LeaderElection.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaderElectionLabels:          map[string]string{"app.kubernetes.io/managed-by": "cert-manager"},
+		LeaseDuration:                 &o.LeaderElection.LeaseDuration,
+		RenewDeadline:                 &o.LeaderElection.RenewDeadline,
+		RetryPeriod:                   &o.LeaderElection.RetryPeriod,
+		GracefulShutdownTimeout:       ptr.To(drain),
+
+		// Several systems may run in one process, one after the other.
+		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},
+	}
+	if o.EnableProfiling {
+		options.PprofBindAddress = o.ProfilerAddress
+	}
+	if o.Namespace != "" {
+		options.Cache.DefaultNamespaces = map[string]cache.Config{o.Namespace: {}}
+	}
+	return options
+}
+
+// stores are the caches whose lag the gate watches.
+func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[cluster.Kind]client.Object) (map[cluster.Kind]cluster.Store, error) {
+	found := map[cluster.Kind]cluster.Store{cluster.Secret: secrets.Store()}
+	for kind, object := range kinds {
+		informer, err := c.GetInformer(ctx, object)
+		if err != nil {
+			return nil, fmt.Errorf("cache of %s: %w", kind, err)
+		}
+		shared, ok := informer.(toolscache.SharedIndexInformer)
+		if !ok {
+			return nil, fmt.Errorf("cache of %s: an informer of type %T has no store", kind, informer)
+		}
+		found[kind] = shared.GetIndexer()
+	}
+	return found, nil
+}
+
+// maxSkew is how far the wall clock may run away from the monotonic one before
+// the process is better started anew: timers count the latter.
+const maxSkew = 5 * time.Minute
+
+func clockHealth() healthz.Checker {
+	start := time.Now()
+	wall := start.Round(0)
+	return healthChecker(func() error {
+		now := time.Now()
+		skew := now.Round(0).Sub(wall) - now.Sub(start)
+		if skew.Abs() > maxSkew {
+			return fmt.Errorf("the wall clock and the monotonic clock are %s apart", skew.Abs().Round(time.Second))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,162 @@
+// Package operator runs the controllers: flags, caches, leader election,
+// metrics and health.
+package operator
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Options are what can be set about the controllers. The flags' names and
+// defaults are those of cert-manager's controller.
+type Options struct {
+	// ClusterResourceNamespace holds the Secrets of ClusterIssuers.
+	ClusterResourceNamespace string
+	// Namespace limits the controllers to one namespace; ClusterIssuers are
+	// then left alone. Empty means all.
+	Namespace string
+
+	LeaderElection LeaderElection
+
+	// ConcurrentWorkers is the number of workers per controller of
+	// cert-manager's; each of ours does the work of several.
+	ConcurrentWorkers       int
+	MaxConcurrentChallenges int
+
+	EnableCertificateOwnerRef bool
+	CopiedAnnotationPrefixes  []string
+	Backoff                   lifecycle.Backoff
+	Limits                    pki.Limits
+
+	// RecursiveNameservers are host:port; none means the system's.
+	RecursiveNameservers     []string
+	RecursiveNameserversOnly bool
+	CheckRetryPeriod         time.Duration
+
+	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
+	AuthoritativePort int
+
+	// AllEvents also sends the Normal events that tell of single steps.
+	AllEvents bool
+
+	MetricsListenAddress string
+	HealthzListenAddress string
+	EnableProfiling      bool
+	ProfilerAddress      string
+
+	events string
+}
+
+// LeaderElection says whether and how one of several processes is chosen.
+type LeaderElection struct {
+	Enabled                                   bool
+	Namespace                                 string
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
+}
+
+// Events of --events.
+const (
+	eventsBrief = "brief"
+	eventsAll   = "all"
+)
+
+// Defaults are the options without any flag.
+func Defaults() Options {
+	return Options{
+		ClusterResourceNamespace: "kube-system",
+		LeaderElection: LeaderElection{
+			Enabled: true, Namespace: "kube-system",
+			LeaseDuration: 60 * time.Second, RenewDeadline: 40 * time.Second, RetryPeriod: 15 * time.Second,
+		},
+		ConcurrentWorkers:        5,
+		MaxConcurrentChallenges:  60,
+		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
+		Backoff:                  lifecycle.DefaultBackoff,
+		Limits:                   pki.DefaultLimits,
+		CheckRetryPeriod:         dns.DefaultRetry,
+		MetricsListenAddress:     "0.0.0.0:9402",
+		HealthzListenAddress:     "0.0.0.0:9403",
+		ProfilerAddress:          "localhost:6060",
+		events:                   eventsBrief,
+	}
+}
+
+// AddFlags adds the flags, with o's values as defaults.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.ClusterResourceNamespace, "cluster-resource-namespace", o.ClusterResourceNamespace, "namespace of the Secrets that ClusterIssuers refer to")
+	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "work in this namespace only, without ClusterIssuers (default all)")
+	fs.BoolVar(&o.LeaderElection.Enabled, "leader-elect", o.LeaderElection.Enabled, "let one of several processes work at a time")
+	fs.StringVar(&o.LeaderElection.Namespace, "leader-election-namespace", o.LeaderElection.Namespace, "namespace of the lease")
+	fs.DurationVar(&o.LeaderElection.LeaseDuration, "leader-election-lease-duration", o.LeaderElection.LeaseDuration, "how long a leader that is silent is waited for")
+	fs.DurationVar(&o.LeaderElection.RenewDeadline, "leader-election-renew-deadline", o.LeaderElection.RenewDeadline, "how long a leader tries to renew its lease before it stops")
+	fs.DurationVar(&o.LeaderElection.RetryPeriod, "leader-election-retry-period", o.LeaderElection.RetryPeriod, "time between two attempts at the lease")
+	fs.IntVar(&o.ConcurrentWorkers, "concurrent-workers", o.ConcurrentWorkers, "number of workers; a Certificate's six concerns count as one controller each, as in cert-manager")
+	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight")
+	fs.BoolVar(&o.EnableCertificateOwnerRef, "enable-certificate-owner-ref", o.EnableCertificateOwnerRef, "delete the Secret of a Certificate together with it")
+	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
+	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")
+	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance")
+	fs.StringSliceVar(&o.RecursiveNameservers, "dns01-recursive-nameservers", o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system)")
+	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
+	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
+	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
+	fs.StringVar(&o.MetricsListenAddress, "metrics-listen-address", o.MetricsListenAddress, "host:port of the Prometheus metrics; 0 for none")
+	fs.StringVar(&o.HealthzListenAddress, "internal-healthz-listen-address", o.HealthzListenAddress, "host:port of /livez; 0 for none")
+	fs.BoolVar(&o.EnableProfiling, "enable-profiling", o.EnableProfiling, "serve profiles")
+	fs.StringVar(&o.ProfilerAddress, "profiler-address", o.ProfilerAddress, "host:port of the profiles, under /debug/pprof")
+	fs.IntVar(&o.Limits.MaxCertificateSize, "max-certificate-size", o.Limits.MaxCertificateSize, "largest PEM of a certificate that is read, in bytes")
+	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
+	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
+	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
+}
+
+// Complete checks the options and derives what follows from them. The error
+// names every option that is wrong.
+func (o *Options) Complete() error {
+	var errs []error
+	bad := func(flag, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+	}
+	switch o.events {
+	case eventsBrief, eventsAll, "":
+		o.AllEvents = o.AllEvents || o.events == eventsAll
+	default:
+		bad("events", "must be %s or %s, not %q", eventsBrief, eventsAll, o.events)
+	}
+	if o.ConcurrentWorkers < 1 {
+		bad("concurrent-workers", "must be at least 1")
+	}
+	if o.MaxConcurrentChallenges < 1 {
+		bad("max-concurrent-challenges", "must be at least 1")
+	}
+	if o.CheckRetryPeriod <= 0 {
+		bad("dns01-check-retry-period", "must be positive")
+	}
+	if o.Backoff.Max < o.Backoff.Min {
+		bad("certificate-request-maximum-backoff-duration", "must not be less than the minimum")
+	}
+	for _, server := range o.RecursiveNameservers {
+		if strings.HasPrefix(server, "https://") {
+			continue // dns.NewResolver says what there is to say
+		}
+		if _, _, err := net.SplitHostPort(server); err != nil {
+			bad("dns01-recursive-nameservers", "%q is not host:port", server)
+		}
+	}
+	if l := o.LeaderElection; l.Enabled && !(l.LeaseDuration > l.RenewDeadline && l.RenewDeadline > l.RetryPeriod && l.RetryPeriod > 0) {
+		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period")
+	}
+	if o.Limits.MaxCertificateSize > o.Limits.MaxBundleSize || o.Limits.MaxChainLength > o.Limits.MaxBundleSize {
+		bad("max-certificate-bundle-size", "must not be less than the sizes of a certificate and of a chain")
+	}
+	return errors.Join(errs...)
+}

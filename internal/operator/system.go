@@ -1,0 +1,174 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/controller/challenge"
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/issuer"
+	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/issuer/ca"
+	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
+	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/metrics"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// system is what the controllers share.
+type system struct {
+	options  Options
+	manager  ctrl.Manager
+	clock    clock.WithTicker
+	core     kubernetes.Interface
+	secrets  *cluster.Secrets
+	issuers  *cluster.Issuers
+	approval *cluster.Approval
+	write    *cluster.Writer
+	events   *cluster.Events
+	keys     *pki.KeyPool
+	metrics  *metrics.Metrics
+	accounts *issueracme.Accounts
+	acme     *issueracme.Setup
+	ca       *ca.Signer
+	signers  map[lifecycle.IssuerType]issuer.Signer
+	resolver *dns.Resolver
+	waits    map[cluster.Kind]*controller.Wait
+	solver   *challenge.Reconciler
+}
+
+func (s *system) kinds() map[cluster.Kind]client.Object {
+	kinds := map[cluster.Kind]client.Object{
+		cluster.Certificate:        &cmv1.Certificate{},
+		cluster.CertificateRequest: &cmv1.CertificateRequest{},
+		cluster.Issuer:             &cmv1.Issuer{},
+		cluster.Order:              &acmev1.Order{},
+		cluster.Challenge:          &acmev1.Challenge{},
+	}
+	if s.options.Namespace == "" {
+		kinds[cluster.ClusterIssuer] = &cmv1.ClusterIssuer{}
+	}
+	return kinds
+}
+
+func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options) (*system, error) {
+	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, waits: map[cluster.Kind]*controller.Wait{}}
+	for kind := range s.kinds() {
+		s.waits[kind] = controller.NewWait(s.clock)
+	}
+	var err error
+	if s.core, err = kubernetes.NewForConfigAndClient(rc, mgr.GetHTTPClient()); err != nil {
+		return nil, err
+	}
+	meta, err := metadata.NewForConfigAndClient(rc, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
+		return nil, err
+	}
+	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), o.ClusterResourceNamespace, s.kinds()); err != nil {
+		return nil, fmt.Errorf("index the caches: %w", err)
+	}
+	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
+	if err != nil {
+		return nil, err
+	}
+	if s.metrics, err = metrics.New(ctrlmetrics.Registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
+		return nil, err
+	}
+	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(caches))
+	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
+	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
+	s.approval = cluster.NewApproval(s.core, s.clock)
+	s.keys = pki.NewKeyPool(runtime.GOMAXPROCS(0))
+	s.addSigners()
+	if err := s.addResolver(); err != nil {
+		return nil, err
+	}
+	for _, r := range []manager.Runnable{always{s.secrets.Start}, always{s.events.Start}} {
+		if err := mgr.Add(r); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *system) addSigners() {
+	pairs := cluster.NewKeyPairs(s.secrets, s.options.Limits)
+	s.ca = ca.New(pairs, s.options.Limits)
+	s.signers = map[lifecycle.IssuerType]issuer.Signer{
+		lifecycle.IssuerCA:         s.ca,
+		lifecycle.IssuerSelfSigned: selfsigned.New(pairs, s.options.Limits),
+	}
+	s.accounts = &issueracme.Accounts{}
+	s.acme = &issueracme.Setup{
+		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+		UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
+	}
+}
+
+func (s *system) addResolver() error {
+	servers := s.options.RecursiveNameservers
+	if len(servers) == 0 {
+		servers = dns.SystemServers()
+	}
+	var err error
+	s.resolver, err = dns.NewResolver(dns.Config{Servers: servers, Clock: s.clock, Port: s.options.AuthoritativePort})
+	if err != nil {
+		return fmt.Errorf("--dns01-recursive-nameservers: %w", err)
+	}
+	return nil
+}
+
+// wakeIssuer has an issuer set up again.
+func (s *system) wakeIssuer(i cmv1.GenericIssuer) {
+	kind := cluster.Issuer
+	if i.GetNamespace() == "" {
+		kind = cluster.ClusterIssuer
+	}
+	if wait := s.waits[kind]; wait != nil {
+		wait.Wake(types.NamespacedName{Namespace: i.GetNamespace(), Name: i.GetName()})
+	}
+}
+
+// accountReady wakes what waits for an issuer's account.
+func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
+	for _, key := range s.ordersOf(ctx, i) {
+		s.waits[cluster.Order].Wake(key)
+	}
+	for _, key := range s.solver.Retry(s.challengesOf(ctx, i)) {
+		s.waits[cluster.Challenge].Wake(key)
+	}
+}
+
+// always is a runnable that does not wait for leadership: caches and events.
+type always struct{ start func(context.Context) error }
+
+// Start implements manager.Runnable.
+func (a always) Start(ctx context.Context) error { return a.start(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (always) NeedLeaderElection() bool { return false }
+
+// healthChecker makes a check of a function.
+func healthChecker(check func() error) healthz.Checker {
+	return func(*http.Request) error { return check() }
+}
