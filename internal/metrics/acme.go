@@ -1,0 +1,83 @@
+package metrics
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// noAnswer is cert-manager's status label for a request without an answer.
+	noAnswer = 999
+	// maxACMESeries bounds the label values that servers, and whoever may make
+	// an Issuer, have a say in: host and status. A quantile costs some 25 kB.
+	maxACMESeries = 512
+	// otherACME stands for host and status of what is beyond the bound.
+	otherACME = "other"
+)
+
+// acmeLabels are the labels of a request, in the order of acmeLabelNames.
+type acmeLabels struct{ scheme, host, action, method, status string }
+
+var acmeLabelNames = []string{"scheme", "host", "action", "method", "status"}
+
+type acmeRequests struct {
+	count    *prometheus.CounterVec
+	duration *prometheus.SummaryVec
+	seen     *acmeSeries
+}
+
+// acmeSeries is the set of label values that have a series of their own.
+type acmeSeries struct {
+	mu    sync.Mutex
+	known map[acmeLabels]struct{}
+}
+
+func newACMERequests() acmeRequests {
+	return acmeRequests{
+		count: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "certmanager_http_acme_client_request_count",
+			Help: "Number of requests to ACME servers.",
+		}, acmeLabelNames),
+		duration: prometheus.NewSummaryVec(prometheus.SummaryOpts{
+			Name:       "certmanager_http_acme_client_request_duration_seconds",
+			Help:       "Time from a request to an ACME server to the header of its answer, in seconds, over the last 10 minutes.",
+			Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001},
+			MaxAge:     10 * time.Minute,
+			AgeBuckets: 2,
+			BufCap:     64,
+		}, acmeLabelNames),
+		seen: &acmeSeries{known: map[acmeLabels]struct{}{}},
+	}
+}
+
+func (r acmeRequests) observe(action, method, host, scheme string, status int, d time.Duration) {
+	if status == 0 {
+		status = noAnswer
+	}
+	l := r.seen.bounded(acmeLabels{
+		scheme: scheme, host: strings.ToValidUTF8(host, "\uFFFD"), action: action, method: method,
+		status: strconv.Itoa(status),
+	})
+	r.count.WithLabelValues(l.scheme, l.host, l.action, l.method, l.status).Inc()
+	r.duration.WithLabelValues(l.scheme, l.host, l.action, l.method, l.status).Observe(d.Seconds())
+}
+
+// bounded returns l if it has a series or may still get one, else l with
+// "other" as host and status.
+func (s *acmeSeries) bounded(l acmeLabels) acmeLabels {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.known[l]; ok {
+		return l
+	}
+	if len(s.known) < maxACMESeries {
+		s.known[l] = struct{}{}
+		return l
+	}
+	l.host, l.status = otherACME, otherACME
+	return l
+}

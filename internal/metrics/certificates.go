@@ -1,0 +1,64 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+)
+
+var (
+	certificateLabels = []string{"name", "namespace", "issuer_name", "issuer_kind", "issuer_group"}
+
+	certificateReady = prometheus.NewDesc("certmanager_certificate_ready_status",
+		"Whether the condition Ready of a Certificate has the status that the label condition names.",
+		append([]string{"condition"}, certificateLabels...), nil)
+	certificateNotBefore = prometheus.NewDesc("certmanager_certificate_not_before_timestamp_seconds",
+		"When a certificate becomes valid, in seconds since 1970; 0 if there is none.", certificateLabels, nil)
+	certificateNotAfter = prometheus.NewDesc("certmanager_certificate_not_after_timestamp_seconds",
+		"When a certificate expires, in seconds since 1970; 0 if there is none.", certificateLabels, nil)
+	certificateExpiration = prometheus.NewDesc("certmanager_certificate_expiration_timestamp_seconds",
+		"The same as certmanager_certificate_not_after_timestamp_seconds.", certificateLabels, nil)
+	certificateRenewal = prometheus.NewDesc("certmanager_certificate_renewal_timestamp_seconds",
+		"When a certificate will be renewed, in seconds since 1970; 0 if that is not planned.", certificateLabels, nil)
+)
+
+// certificates collects the metrics of Certificates.
+type certificates struct{ reader }
+
+// Describe is of prometheus.Collector.
+func (c certificates) Describe(ch chan<- *prometheus.Desc) {
+	describe(ch, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
+}
+
+// Collect is of prometheus.Collector.
+func (c certificates) Collect(ch chan<- prometheus.Metric) {
+	var list cmv1.CertificateList
+	if !c.list(&list) {
+		return
+	}
+	for i := range list.Items {
+		cert := &list.Items[i]
+		issuer := cert.Spec.IssuerRef
+		labels := []*dto.LabelPair{
+			label("issuer_group", issuer.Group), label("issuer_kind", issuer.Kind), label("issuer_name", issuer.Name),
+			label("name", cert.Name), label("namespace", cert.Namespace),
+		}
+		sendCondition(ch, certificateReady, labels, readyOf(cert))
+		ch <- gauge{certificateNotBefore, labels, timestamp(cert.Status.NotBefore)}
+		notAfter := timestamp(cert.Status.NotAfter)
+		ch <- gauge{certificateNotAfter, labels, notAfter}
+		ch <- gauge{certificateExpiration, labels, notAfter}
+		ch <- gauge{certificateRenewal, labels, timestamp(cert.Status.RenewalTime)}
+	}
+}
+
+func readyOf(cert *cmv1.Certificate) cmmeta.ConditionStatus {
+	for _, c := range cert.Status.Conditions {
+		if c.Type == cmv1.CertificateConditionReady {
+			return c.Status
+		}
+	}
+	return cmmeta.ConditionUnknown
+}

@@ -1,0 +1,119 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+)
+
+// listTimeout bounds how long a scrape waits for a cache that is still
+// filling. Prometheus gives up after 10 s by default.
+const listTimeout = 5 * time.Second
+
+// reader lists objects from the cache at a scrape.
+type reader struct {
+	cache client.Reader
+	log   logr.Logger
+}
+
+// list fills a list with the cache's own objects, which must not be changed,
+// and tells whether it could.
+func (r reader) list(list client.ObjectList) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
+	if notStarted := (*crcache.ErrCacheNotStarted)(nil); err != nil && !errors.As(err, &notStarted) {
+		r.log.Error(err, "Metrics leave out objects that the cache cannot list")
+	}
+	return err == nil
+}
+
+// gauge is a metric that shares its labels and, if it is 0 or 1, its value with
+// others. Of a scrape of ten thousand certificates, with seven gauges each, all
+// are in memory at once: client_golang's own constant metrics would take
+// several times as much.
+type gauge struct {
+	desc *prometheus.Desc
+	// labels are sorted by name.
+	labels []*dto.LabelPair
+	value  *dto.Gauge
+}
+
+var _ prometheus.Metric = gauge{}
+
+func (g gauge) Desc() *prometheus.Desc { return g.desc }
+
+func (g gauge) Write(out *dto.Metric) error {
+	out.Label, out.Gauge = g.labels, g.value
+	return nil
+}
+
+var (
+	zero = number(0)
+	one  = number(1)
+)
+
+func number(v float64) *dto.Gauge { return &dto.Gauge{Value: &v} }
+
+func indicator(is bool) *dto.Gauge {
+	if is {
+		return one
+	}
+	return zero
+}
+
+// timestamp is a time in seconds since 1970, 0 if there is none.
+func timestamp(t *metav1.Time) *dto.Gauge {
+	if t.IsZero() {
+		return zero
+	}
+	return number(float64(t.Unix()))
+}
+
+// label makes a label of any text: one that is not UTF-8 would make the whole
+// scrape fail.
+func label(name, value string) *dto.LabelPair {
+	value = strings.ToValidUTF8(value, "\uFFFD")
+	return &dto.LabelPair{Name: &name, Value: &value}
+}
+
+// before returns labels with one more at the front.
+func before(labels []*dto.LabelPair, first *dto.LabelPair) []*dto.LabelPair {
+	with := make([]*dto.LabelPair, 0, len(labels)+1)
+	return append(append(with, first), labels...)
+}
+
+// conditionLabels are those of the three series that show one condition.
+var conditionLabels = []*dto.LabelPair{
+	label("condition", string(cmmeta.ConditionTrue)),
+	label("condition", string(cmmeta.ConditionFalse)),
+	label("condition", string(cmmeta.ConditionUnknown)),
+}
+
+// sendCondition sends the three series of a condition: 1 for the status that it
+// has, where none is Unknown, and 0 for the others. Of labels, none may sort
+// before "condition".
+func sendCondition(ch chan<- prometheus.Metric, desc *prometheus.Desc, labels []*dto.LabelPair, status cmmeta.ConditionStatus) {
+	if status != cmmeta.ConditionTrue && status != cmmeta.ConditionFalse {
+		status = cmmeta.ConditionUnknown
+	}
+	for _, l := range conditionLabels {
+		ch <- gauge{desc, before(labels, l), indicator(l.GetValue() == string(status))}
+	}
+}
+
+func describe(ch chan<- *prometheus.Desc, descs ...*prometheus.Desc) {
+	for _, d := range descs {
+		ch <- d
+	}
+}
