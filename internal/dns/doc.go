@@ -14,6 +14,12 @@
 // authoritative servers, whose referrals and aliases are followed from there.
 // A CNAME's target is treated in the same way.
 //
+// One trace is left without a hint: the question for the SOA record of the name
+// above. If that name does not exist either, or if the zone is signed, a
+// resolver may derive from the answer that the challenge name does not exist,
+// until the zone's negative TTL has run out. So callers pass Hints.Zone, which
+// their provider knows; the zone's own apex can be asked for without harm.
+//
 // A Probe reports evidence and decides nothing. Judge decides, and is a pure
 // function of the Report, a snapshot of the Ledger and the time.
 package dns

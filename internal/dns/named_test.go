@@ -125,9 +125,9 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	probe := func(v string) dns.Report {
+	probe := func(name, v string) dns.Report {
 		t.Helper()
-		report, err := r.Probe(ctx, host, v, dns.Authoritative, dns.Hints{Zone: "example.test."})
+		report, err := r.Probe(ctx, name, v, dns.Authoritative, dns.Hints{Zone: "example.test."})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,11 +135,11 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	}
 	// until probes again and again, as Judge says, until it accepts.
 	var ledger dns.Ledger
-	until := func(v string) dns.Verdict {
+	until := func(name, v string) dns.Verdict {
 		t.Helper()
 		deadline := time.Now().Add(30 * time.Second)
 		for {
-			report := probe(v)
+			report := probe(name, v)
 			now := time.Now()
 			verdict := dns.Judge(report, ledger.Observe("ca", report, now), dns.Policy{TTL: dns01.TTL, Retry: time.Second}, now)
 			if verdict.State == dns.Accept || verdict.Until.Sub(now) > 10*time.Second {
@@ -152,7 +152,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 		}
 	}
 
-	before := probe(value)
+	before := probe(host, value)
 	if !before.Signed || before.Zone != "example.test." || before.NegativeTTL != time.Minute {
 		t.Errorf("zone %s, signed %t, negative TTL %s", before.Zone, before.Signed, before.NegativeTTL)
 	}
@@ -163,7 +163,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err := provider.Present(ctx, dns01.Record{FQDN: host, Value: value}); err != nil {
 		t.Fatal(err)
 	}
-	if v := until(value); v.State != dns.Accept {
+	if v := until(host, value); v.State != dns.Accept {
 		t.Fatalf("%+v", v)
 	}
 	ledger.Accepted("ca", host, time.Now())
@@ -176,12 +176,33 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err := provider.Present(ctx, dns01.Record{FQDN: host, Value: "second"}); err != nil {
 		t.Fatal(err)
 	}
-	v := until("second")
+	v := until(host, "second")
 	if v.State != dns.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
 		t.Errorf("second value: %+v", v)
 	}
 	if got := dig(t, resolver, host, mdns.TypeTXT); len(got) != 2 {
 		t.Errorf("the resolver does not keep answers as this test assumes: %q", got)
+	}
+
+	// A validation of "b" that failed leaves an NSEC record in the resolver that
+	// denies "c" as well: c, which the CA has never asked for, waits too.
+	const b, c = "_acme-challenge.b.example.test.", "_acme-challenge.c.example.test."
+	report := probe(b, value)
+	ledger.Observe("ca", report, time.Now())
+	ledger.Accepted("ca", b, time.Now())
+	if diff := cmp.Diff([]string{"NXDOMAIN"}, dig(t, resolver, b, mdns.TypeTXT)); diff != "" {
+		t.Error(diff)
+	}
+	ledger.Concluded("ca", b, true, time.Now())
+	if err := provider.Present(ctx, dns01.Record{FQDN: c, Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	v = until(c, value)
+	if v.State != dns.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
+		t.Errorf("another name of the signed zone: %+v", v)
+	}
+	if diff := cmp.Diff([]string{"NXDOMAIN"}, dig(t, resolver, c, mdns.TypeTXT)); diff != "" {
+		t.Errorf("the resolver derives no answers as this test assumes: %s", diff)
 	}
 }
 
