@@ -2,6 +2,7 @@
 # tools/build, once, into EVERLEAF_BIN_DIR.
 DNS ?= builtin
 export EVERLEAF_BIN_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everleaf/bin
+SERVERS = etcd kube-apiserver kube-controller-manager pebble
 # Flags of the caller's Go set-up do not change what is built or tested.
 export GOFLAGS =
 
@@ -14,24 +15,25 @@ help:
 	@echo "make lint                           linters, generated files, tidy modules"
 	@echo "make generate                       write deepcopy methods and CRDs anew"
 	@echo "make build                          bin/everleaf"
-	@echo "make tools                          build etcd, kube-apiserver and the like from source"
+	@echo "make tools                          build etcd, kube-apiserver, kubectl and the like from source"
 	@echo "make clean                          remove bin/ (tools stay in $(EVERLEAF_BIN_DIR))"
 
-quickstart:
-	tools/build etcd kube-apiserver kube-controller-manager kubectl pebble
+quickstart: tools
 	go run ./cmd/everleaf quickstart --dns=$(DNS)
 
 build:
 	go build -trimpath -o bin/everleaf ./cmd/everleaf
 
 tools:
-	tools/build etcd kube-apiserver kube-controller-manager kubectl pebble
+	tools/build $(SERVERS) kubectl
 
-test: tools
+test:
+	tools/build $(SERVERS)
 	test/prepare
 	go test -race -timeout 45m ./...
 
-bench: tools
+bench:
+	tools/build $(SERVERS)
 	test/prepare
 	go run ./test/bench
 

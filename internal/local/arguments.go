@@ -91,7 +91,6 @@ func (c *ControlPlane) etcdArguments() []string {
 		"--peer-trusted-ca-file=" + c.files.etcdCA,
 		"--peer-cert-file=" + c.files.etcdServer.certFile,
 		"--peer-key-file=" + c.files.etcdServer.keyFile,
-		"--auto-compaction-retention=0",
 		"--log-level=warn",
 	}
 	if c.options.UnsafeNoFsync {
