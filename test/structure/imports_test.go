@@ -19,7 +19,7 @@ const module = "github.com/everleaf/everleaf/"
 // decides.
 var layers = [][]string{
 	{"api", "internal/fault"},
-	{"internal/admission", "internal/pki", "internal/dns", "internal/acme", "internal/validation", "internal/schedule"},
+	{"internal/admission", "internal/pki", "internal/dns", "internal/acme", "internal/validation", "internal/schedule", "internal/metrics"},
 	{"internal/lifecycle", "internal/issuer", "internal/solver", "internal/nameserver"},
 	{"internal/cluster"},
 	{"internal/controller", "internal/webhook"},
