@@ -9,6 +9,10 @@ func addedRules() []string {
 		"Challenge .spec: challenge spec is immutable after creation",
 		"Order .spec.duration: must be a Go duration such as 2160h, and not negative",
 		"Order .spec.request: field is immutable once set",
+		"Challenge .status.presentedAt: must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z",
+		"Order .status.failureTime: must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z",
+		"CertificateRequest .status.failureTime: must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z",
+		"CertificateRequest .status.conditions[].lastTransitionTime: must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z",
 		"Order .status: field is immutable once set",
 		"Order .status: field is immutable once set",
 		"Order .status: field is immutable once set",
@@ -110,6 +114,7 @@ var issuerRules = []string{
 	".spec.venafi.tpp.credentialsRef: must be specified",
 	".spec.venafi.tpp.url: must be specified",
 	".spec.venafi.zone: must be specified",
+	".status.conditions[].lastTransitionTime: must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z",
 }
 
 var solverRules = []string{

@@ -1,6 +1,7 @@
 package crds
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ type admission struct {
 }
 
 // admissions returns the admission of each kind, built once for all tests.
-func admissions(t *testing.T) map[string]*admission {
+func admissions(t testing.TB) map[string]*admission {
 	t.Helper()
 	all := map[string]*admission{}
 	for _, crd := range internalCRDs(t) {
@@ -56,7 +57,7 @@ func admissions(t *testing.T) map[string]*admission {
 }
 
 // internalCRDs returns the CRDs as the API server sees them, defaulted.
-func internalCRDs(t *testing.T) []*apiextensions.CustomResourceDefinition {
+func internalCRDs(t testing.TB) []*apiextensions.CustomResourceDefinition {
 	t.Helper()
 	all, err := All()
 	if err != nil {
@@ -83,19 +84,25 @@ func (a *admission) prepare(object map[string]any) (map[string]any, []string) {
 	return object, unknown
 }
 
-// create returns the errors of creating an object.
+// create returns the errors of creating an object. It fails the test if the
+// object has fields that the schema does not know.
 func (a *admission) create(t *testing.T, object map[string]any) field.ErrorList {
 	t.Helper()
 	object, unknown := a.prepare(object)
 	if len(unknown) > 0 {
 		t.Errorf("unknown fields: %v", unknown)
 	}
+	return a.admit(t.Context(), object)
+}
+
+// admit returns the errors of creating an object that is prepared.
+func (a *admission) admit(ctx context.Context, object map[string]any) field.ErrorList {
 	errs := validation.ValidateCustomResource(nil, object, a.openAPI)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, a.structural, object)...)
 	if len(errs) > 0 {
 		return errs
 	}
-	errs, _ = a.rules.Validate(t.Context(), nil, a.structural, object, nil, celconfig.RuntimeCELCostBudget)
+	errs, _ = a.rules.Validate(ctx, nil, a.structural, object, nil, celconfig.RuntimeCELCostBudget)
 	return errs
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -106,4 +107,43 @@ func TestAdmittedDecodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzAdmittedDecodes looks for objects of any kind for which the same does not
+// hold.
+func FuzzAdmittedDecodes(f *testing.F) {
+	for _, object := range recordedObjects(f) {
+		data, err := json.Marshal(object)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	kinds := admissions(f)
+	decoder := decoder(f, false)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		object := map[string]any{}
+		if err := utiljson.Unmarshal(data, &object); err != nil {
+			t.Skip()
+		}
+		name, _ := object["kind"].(string)
+		kind, known := kinds[name]
+		version, _ := object["apiVersion"].(string)
+		if !known || !strings.HasSuffix(version, "cert-manager.io/v1") {
+			t.Skip()
+		}
+		// The API server reads metadata by its own types.
+		object["metadata"] = map[string]any{"name": "a"}
+		object, _ = kind.prepare(object)
+		if len(kind.admit(t.Context(), object)) > 0 {
+			return
+		}
+		stored, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := decoder.Decode(stored, nil, nil); err != nil && !runtime.IsNotRegisteredError(err) {
+			t.Errorf("admitted, but cannot be decoded: %v\n%s", err, stored)
+		}
+	})
 }

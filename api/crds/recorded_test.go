@@ -17,7 +17,7 @@ import (
 //go:embed testdata/recorded.json
 var recorded []byte
 
-func recordedObjects(t *testing.T) []map[string]any {
+func recordedObjects(t testing.TB) []map[string]any {
 	t.Helper()
 	var objects []map[string]any
 	if err := utiljson.Unmarshal(recorded, &objects); err != nil {

@@ -17,6 +17,7 @@ func orderCases() map[string]ruleCase {
 		"least":             {object: order},
 		"negative duration": {object: strings.Replace(order, "YQ==", "YQ==, duration: -1h", 1), want: []string{"spec.duration: must be a Go duration such as 2160h, and not negative"}},
 		"other request":     {stored: order, object: strings.Replace(order, "YQ==", "Yg==", 1), want: []string{"spec.request" + immutable}},
+		"odd failure time":  {object: status(`failureTime: ` + odd), want: []string{"status.failureTime" + notTime}},
 		"other profile":     {stored: order, object: strings.Replace(order, "YQ==", "YQ==, profile: a", 1)},
 
 		"authorizations":         {stored: status(`url: a`), object: status(`url: a, authorizations: [` + one + `]`)},
@@ -64,6 +65,7 @@ func challengeCases() map[string]ruleCase {
 		"least":        {object: first},
 		"status":       {stored: first, object: withStatus(first, `processing: true, presented: false`)},
 		"finalizer":    {stored: first, object: strings.Replace(first, "name: a}", "name: a, finalizers: [a.example/a]}", 1)},
+		"odd time":     {object: withStatus(first, `presentedAt: `+odd), want: []string{"status.presentedAt" + notTime}},
 		"other key":    {stored: first, object: strings.Replace(first, "key: a", "key: b", 1), want: immutable},
 		"other solver": {stored: first, object: challenge(`{http01: {gatewayHTTPRoute: {parentRefs: [{name: b}]}}}`), want: immutable},
 		"defaulted":    {stored: first, object: challenge(`{http01: {gatewayHTTPRoute: {parentRefs: [{name: a, kind: Gateway}]}}}`)},

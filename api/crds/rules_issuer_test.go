@@ -67,6 +67,10 @@ func issuerCases(wrap func(string) string) map[string]ruleCase {
 			object: wrap(`venafi: {zone: a, cloud: {apiTokenSecretRef: {name: a}}, tpp: {url: a, credentialsRef: {name: a}}}`),
 			want:   []string{"spec.venafi: exactly one of tpp, cloud, or ngts must be configured"},
 		},
+		"odd time": {
+			object: withStatus(wrap(`selfSigned: {}`), `conditions: [{type: A, status: "True", lastTransitionTime: `+odd+`}]`),
+			want:   []string{"status.conditions[0].lastTransitionTime" + notTime},
+		},
 		"NGTS":            {object: ngts(`tsgID: a, credentialsRef: {name: a}`)},
 		"NGTS, no tenant": {object: ngts(`tsgID: "", credentialsRef: {name: a}`), want: []string{"spec.venafi.ngts.tsgID" + must}},
 		"NGTS, no Secret": {object: ngts(`tsgID: a, credentialsRef: {name: ""}`), want: []string{"spec.venafi.ngts.credentialsRef.name" + must}},

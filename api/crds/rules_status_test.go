@@ -2,6 +2,12 @@ package crds
 
 import "strings"
 
+const (
+	// odd is a time that the schema's format takes and Go does not.
+	odd     = `"2020-01-01t00:00:00z"`
+	notTime = ": must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
+)
+
 // withStatus adds a status to an object.
 func withStatus(object, fields string) string {
 	return strings.TrimSuffix(object, "}") + `, status: {` + fields + `}}`
@@ -11,10 +17,6 @@ func withStatus(object, fields string) string {
 // that breaks rules, stored before they were there, can still be written where
 // it breaks none.
 func certificateStatusCases() map[string]ruleCase {
-	const (
-		odd     = `"2020-01-01t00:00:00z"`
-		notTime = ": must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
-	)
 	status := func(fields string) string { return withStatus(certificate(``), fields) }
 	cases := map[string]ruleCase{
 		"times": {object: status(`notBefore: "2020-01-01T00:00:00Z", notAfter: "2020-01-01T00:00:00+01:00", renewalTime: null`)},
@@ -74,6 +76,7 @@ func requestCases() map[string]ruleCase {
 		"changed":           {stored: request(``), object: request(`isCA: true`), want: []string{immutable}},
 		"other identity":    {stored: request(`username: a, groups: [a, b]`), object: request(`username: a, groups: [a]`), want: []string{immutable}},
 		"spec removed":      {stored: request(``), object: noSpec, want: []string{"<nil>: cannot change spec after creation"}},
+		"odd failure time":  {object: withStatus(request(``), `failureTime: `+odd), want: []string{"status.failureTime" + notTime}},
 		"spec added":        {stored: noSpec, object: request(``), want: []string{"<nil>: cannot change spec after creation"}},
 	}
 }
@@ -103,6 +106,7 @@ func approvalCases() map[string]ruleCase {
 		"replace denial":   {stored: conditions(denied), object: conditions(approved), want: []string{path + "'Denied' condition may not be modified once set"}},
 		"remove all":       {stored: conditions(denied), object: withStatus(request(``), ``), want: []string{removed}},
 		"remove status":    {stored: conditions(approved), object: request(``), want: []string{removed}},
+		"odd time":         {object: conditions(`{type: A, status: "True", lastTransitionTime: ` + odd + `}`), want: []string{"status.conditions[0].lastTransitionTime" + notTime}},
 		"remove undecided": {stored: conditions(ready), object: request(``)},
 	}
 }

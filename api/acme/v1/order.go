@@ -111,6 +111,7 @@ type OrderStatus struct {
 	// FailureTime is when the order failed for good. It is not set if it did
 	// not.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	FailureTime *metav1.Time `json:"failureTime,omitempty"`
 }
 

@@ -115,6 +115,7 @@ type CertificateRequestStatus struct {
 	// FailureTime is when the request failed for good. It is not set if it did
 	// not.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	FailureTime *metav1.Time `json:"failureTime,omitempty"`
 }
 
@@ -130,6 +131,7 @@ type CertificateRequestCondition struct {
 	Status cmmeta.ConditionStatus `json:"status"`
 	// LastTransitionTime is when status last changed.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// Reason is one word for why the condition is as it is.
 	// +optional

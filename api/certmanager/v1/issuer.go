@@ -185,6 +185,7 @@ type IssuerCondition struct {
 	Status cmmeta.ConditionStatus `json:"status"`
 	// LastTransitionTime is when status last changed.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// Reason is one word for why the condition is as it is.
 	// +optional
