@@ -39,9 +39,9 @@ func (r reader) list(list client.ObjectList) bool {
 }
 
 // gauge is a metric that shares its labels and, if it is 0 or 1, its value with
-// others. Of a scrape of ten thousand certificates, with seven gauges each, all
-// are in memory at once: client_golang's own constant metrics would take
-// several times as much.
+// others. All gauges of a scrape are in memory at once, seven per certificate:
+// those of ten thousand take 29 MB in this way, and 71 MB as client_golang's own
+// constant metrics.
 type gauge struct {
 	desc *prometheus.Desc
 	// labels are sorted by name.
