@@ -139,16 +139,22 @@ func (c Certificate) trigger(now time.Time) (*Violation, time.Time) {
 }
 
 // backoffEnd is until when a failed issuance is not repeated. A change of the
-// spec that makes the failed request obsolete ends it at once.
+// spec that makes the failed request obsolete ends it at once; so does any
+// change if the issuance failed before it had a request.
 func (c Certificate) backoffEnd() time.Time {
 	failed := c.Object.Status.LastFailureTime
 	if failed == nil {
 		return time.Time{}
 	}
-	for _, r := range c.requestsOf(c.nextRevision()) {
-		if len(c.requestMismatches(r)) > 0 {
+	next := c.requestsOf(c.nextRevision())
+	for _, r := range next {
+		if p, err := c.parseRequest(r); err != nil || len(p.mismatches) > 0 {
 			return time.Time{}
 		}
+	}
+	told := findCondition(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if len(next) == 0 && told != nil && told.ObservedGeneration > 0 && told.ObservedGeneration < c.Object.Generation {
+		return time.Time{}
 	}
 	attempts := 1
 	if n := c.Object.Status.FailedIssuanceAttempts; n != nil {
@@ -192,15 +198,17 @@ func (p CertificatePlan) rest(c Certificate) CertificatePlan {
 		return p
 	}
 	if c.Rival == "" && c.Secret != nil && c.Secret.Leaf != nil && !c.Secret.KeyDigest.IsZero() && secretOutdated(c) {
-		p.Step = CertificateApplySecret
+		p.Step, p.Persist = CertificateApplySecret, Before
 	}
 	return p
 }
 
-// trim deletes the oldest requests once the certificate is ready.
+// trim deletes the oldest requests once the certificate is ready. One of the
+// next revision is no history yet: it must not displace the current one, by
+// which changes of the spec are found.
 func (p CertificatePlan) trim(c Certificate) CertificatePlan {
 	ready := findCondition(p.Status.Conditions, cmv1.CertificateConditionReady)
-	if ready == nil || ready.Status != cmmeta.ConditionTrue {
+	if ready == nil || ready.Status != cmmeta.ConditionTrue || p.Status.Revision == nil {
 		return p
 	}
 	limit := 1
@@ -209,7 +217,7 @@ func (p CertificatePlan) trim(c Certificate) CertificatePlan {
 	}
 	var kept []*cmv1.CertificateRequest
 	for _, r := range c.Requests {
-		if r.DeletionTimestamp == nil && RequestRevision(r) > 0 {
+		if n := RequestRevision(r); r.DeletionTimestamp == nil && n > 0 && n <= *p.Status.Revision {
 			kept = append(kept, r)
 		}
 	}
@@ -328,8 +336,13 @@ func rootCause(r *cmv1.CertificateRequest) string {
 
 // SecretOwner is the name of the Certificate, of several that share a
 // spec.secretName, whose Secret it is: the one that the Secret was issued for,
-// else the oldest, else the first by name.
+// else the oldest, else the first by name. One that is being deleted is not
+// waited for.
 func SecretOwner(sharing []cmv1.Certificate, secret *SecretFacts) string {
+	staying := slices.DeleteFunc(slices.Clone(sharing), func(c cmv1.Certificate) bool { return c.DeletionTimestamp != nil })
+	if len(staying) > 0 {
+		sharing = staying
+	}
 	if secret != nil {
 		for i := range sharing {
 			if name := secret.Annotations[cmv1.CertificateNameKey]; sharing[i].Name == name {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func (p CertificatePlan) withKey(c Certificate, trigger Violation, next []*cmv1.
 			p.Step, p.Requests = CertificateDeleteRequests, next
 			return p
 		}
-		return p.newKey(c, spec, trigger)
+		return p.newKey(c, spec, trigger, now)
 	}
 	if !c.ShortCut || now.Sub(c.Memory.Born) >= keyInMemory {
 		p.Step, p.Persist = CertificateStoreKey, AtEnd
@@ -166,7 +167,7 @@ func chooseKey(c Certificate, next []*cmv1.CertificateRequest) *SecretFacts {
 }
 
 // newKey generates a key, or reuses the one in the Secret if the spec says so.
-func (p CertificatePlan) newKey(c Certificate, spec pki.KeySpec, trigger Violation) CertificatePlan {
+func (p CertificatePlan) newKey(c Certificate, spec pki.KeySpec, trigger Violation, now time.Time) CertificatePlan {
 	issuing := findCondition(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
 	begin := Event{Reason: "Issuing", Message: trigger.Message, Component: componentTrigger}
 	p.Step = CertificateGenerateKey
@@ -179,6 +180,8 @@ func (p CertificatePlan) newKey(c Certificate, spec pki.KeySpec, trigger Violati
 			})
 		case len(mismatches) > 0:
 			p.Step, p.Persist = CertificateWait, AtEnd
+			p.waitFor(c, fmt.Sprintf("the private key in Secret %q does not match the spec: %s, and spec.privateKey.rotationPolicy Never forbids a new one",
+				c.Secret.Name, fieldList(mismatches)), now)
 			p.Events = append(p.Events, Event{
 				Warning: true, Reason: "CannotRegenerateKey", Component: componentKeys,
 				Message: fmt.Sprintf("User intervention required: existing private key in Secret %q does not match requirements on Certificate resource, mismatching fields: %s, but cert-manager cannot create new private key as the Certificate's .spec.privateKey.rotationPolicy is unset or set to Never. To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to 'Always' (this will result in the private key being regenerated every time a cert is renewed) ",
@@ -224,11 +227,7 @@ func (p CertificatePlan) withRequest(c Certificate, key pki.KeyDigest, stored *S
 		return p
 	}
 	if condition := failure(mine); condition != nil {
-		reason := condition.Reason
-		if condition.Type == cmv1.CertificateRequestConditionDenied {
-			reason = cmv1.CertificateRequestReasonDenied
-		}
-		return p.failed(c, reason, condition.Message, componentIssuing, now)
+		return p.failed(c, cmp.Or(condition.Reason, string(condition.Type)), condition.Message, componentIssuing, now)
 	}
 	if !requestIssued(mine) {
 		return p.wait(c, mine, now)
@@ -245,13 +244,18 @@ func (p CertificatePlan) withRequest(c Certificate, key pki.KeyDigest, stored *S
 
 // wait tells, in the Issuing condition, what the request waits for.
 func (p CertificatePlan) wait(c Certificate, r *cmv1.CertificateRequest, now time.Time) CertificatePlan {
+	p.waitFor(c, rootCause(r), now)
+	return p
+}
+
+// waitFor appends what the issuance waits for to why it was begun.
+func (p *CertificatePlan) waitFor(c Certificate, cause string, now time.Time) {
 	condition := findCondition(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	message, _, _ := strings.Cut(condition.Message, causeMark)
-	if cause := rootCause(r); cause != "" {
+	if cause != "" {
 		message += causeMark + cause
 	}
 	p.set(c.Object, cmv1.CertificateConditionIssuing, cmmeta.ConditionTrue, condition.Reason, message, now)
-	return p
 }
 
 // unfit says why an issued certificate must not be stored, or "".

@@ -164,5 +164,5 @@ func stringOf(t *metav1.Time) string {
 	if t == nil {
 		return "<nil>"
 	}
-	return t.String()
+	return t.UTC().String()
 }

@@ -47,14 +47,18 @@ type SecretFacts struct {
 	Leaf      *pki.LeafFacts
 	LeafError string
 	// IssuerNotAfter is the earliest end of the issuers' certificates in
-	// tls.crt and ca.crt, zero if there are none.
+	// tls.crt and ca.crt, zero if there are none but the leaf itself.
 	IssuerNotAfter time.Time
 	// Managed are the fields that SecretManager owns.
 	Managed ManagedFields
 }
 
 // ManagedFields are the keys that a field manager owns.
-type ManagedFields struct{ Labels, Annotations, Data []string }
+type ManagedFields struct {
+	Labels, Annotations, Data []string
+	// Owners are the UIDs of owner references.
+	Owners []types.UID
+}
 
 // FactsOf derives the facts of a Secret.
 func FactsOf(s *corev1.Secret, limits pki.Limits) *SecretFacts {
@@ -109,6 +113,9 @@ func (f *SecretFacts) readChain(data []byte, limits pki.Limits) {
 
 func (f *SecretFacts) issuedBy(issuers []*x509.Certificate) {
 	for _, issuer := range issuers {
+		if f.Leaf != nil && sha256.Sum256(issuer.Raw) == f.Leaf.Digest {
+			continue
+		}
 		f.IssuerNotAfter = earliest(f.IssuerNotAfter, issuer.NotAfter)
 	}
 }
@@ -127,14 +134,22 @@ func managedBy(entries []metav1.ManagedFieldsEntry) ManagedFields {
 		if e.Manager != SecretManager || e.Operation != metav1.ManagedFieldsOperationApply || e.FieldsV1 == nil {
 			continue
 		}
-		m.Data = append(m.Data, fieldKeys(e.FieldsV1, "f:data")...)
-		m.Labels = append(m.Labels, fieldKeys(e.FieldsV1, "f:metadata", "f:labels")...)
-		m.Annotations = append(m.Annotations, fieldKeys(e.FieldsV1, "f:metadata", "f:annotations")...)
+		m.Data = append(m.Data, fieldKeys(e.FieldsV1, "f:", "f:data")...)
+		m.Labels = append(m.Labels, fieldKeys(e.FieldsV1, "f:", "f:metadata", "f:labels")...)
+		m.Annotations = append(m.Annotations, fieldKeys(e.FieldsV1, "f:", "f:metadata", "f:annotations")...)
+		for _, key := range fieldKeys(e.FieldsV1, "k:", "f:metadata", "f:ownerReferences") {
+			var owner struct{ UID types.UID }
+			if json.Unmarshal([]byte(key), &owner) == nil {
+				m.Owners = append(m.Owners, owner.UID)
+			}
+		}
 	}
 	return m
 }
 
-func fieldKeys(fields *metav1.FieldsV1, path ...string) []string {
+// fieldKeys are the names at a path of fieldsV1 that have a prefix, without it:
+// "f:" is a field, "k:" the keys of an item in JSON.
+func fieldKeys(fields *metav1.FieldsV1, prefix string, path ...string) []string {
 	level := map[string]any{}
 	if err := json.Unmarshal(fields.Raw, &level); err != nil {
 		return nil
@@ -148,7 +163,7 @@ func fieldKeys(fields *metav1.FieldsV1, path ...string) []string {
 	}
 	var keys []string
 	for k := range maps.Keys(level) {
-		if name, ok := strings.CutPrefix(k, "f:"); ok {
+		if name, ok := strings.CutPrefix(k, prefix); ok {
 			keys = append(keys, name)
 		}
 	}

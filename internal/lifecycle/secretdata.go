@@ -64,7 +64,8 @@ func secretOutdated(c Certificate) bool {
 		!slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) ||
 		!slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) ||
 		!slices.Contains(s.Managed.Data, corev1.TLSCertKey) || !slices.Contains(s.Managed.Data, corev1.TLSPrivateKeyKey) ||
-		ownedBy(s.OwnerReferences, c.Object) != c.OwnSecret
+		(c.OwnSecret && !ownedBy(s.OwnerReferences, c.Object)) ||
+		slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret
 }
 
 func contains(have, want map[string]string) bool {

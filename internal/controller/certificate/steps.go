@@ -36,7 +36,9 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.CertificatePlan) (bo
 	case lifecycle.CertificateStoreSecret:
 		return true, w.storeSecret(ctx, plan)
 	case lifecycle.CertificateApplySecret:
-		return true, w.applyMetadata(ctx)
+		// Its own event goes on from here. If something else puts the metadata
+		// back, there is no event, and no fight.
+		return false, w.applyMetadata(ctx)
 	default:
 		return false, fmt.Errorf("unknown step %q", plan.Step)
 	}
