@@ -29,6 +29,7 @@ everything as it was.`,
 			return local.Run(cmd.Context(), options)
 		},
 	}
+	options.Run = localControllers(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&options.DataDir, "data-dir", "", "where everything is kept (default $XDG_DATA_HOME/everleaf or ~/.local/share/everleaf)")
 	flags.StringVar(&options.BinDir, "bin-dir", "", "where etcd, kube-apiserver and kube-controller-manager are (default $EVERLEAF_BIN_DIR, $XDG_CACHE_HOME/everleaf/bin or ~/.cache/everleaf/bin; built from source there when run in a checkout)")

@@ -30,6 +30,6 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLocalCommand())
+	root.AddCommand(newLocalCommand(), newControllerCommand())
 	return root
 }

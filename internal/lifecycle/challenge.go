@@ -82,8 +82,6 @@ type Challenge struct {
 	Forged string
 	// Orphan says that no Order controls the Challenge; Forged is set too.
 	Orphan bool
-	// OrderDone says that the Order has ended.
-	OrderDone bool
 	// Account is the issuer's, nil while the issuer is not ready.
 	Account *Account
 	// Session is this process's memory of the Challenge.
@@ -126,11 +124,9 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 		return plan.leave(c, now)
 	}
 	if final(plan.Status.State) {
-		if plan.Status.State == acmev1.Valid && !c.OrderDone && !c.Session.ValidAt.IsZero() {
-			if end := c.Session.ValidAt.Add(lingering); end.After(now) {
-				plan.Until = end
-				return plan
-			}
+		if end := c.Session.ValidAt.Add(lingering); plan.Status.State == acmev1.Valid && !c.Session.ValidAt.IsZero() && end.After(now) {
+			plan.Until = end
+			return plan
 		}
 		return plan.leave(c, now)
 	}

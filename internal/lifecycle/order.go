@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,6 +125,10 @@ func NextOrder(o Order, now time.Time) OrderPlan {
 		if done, ok := settled(o, plan, now); ok {
 			return done
 		}
+	} else if status.State == acmev1.Valid || status.State == acmev1.Ready || status.State == acmev1.Processing {
+		// Another controller was further than its Challenges tell.
+		plan.Step = OrderFetch
+		return plan
 	}
 	return authorize(o, plan, now)
 }
@@ -138,6 +144,8 @@ func settled(o Order, plan OrderPlan, now time.Time) (OrderPlan, bool) {
 		at := o.Server.RetryAfter
 		if at.IsZero() {
 			at = o.FetchedAt.Add(pollDelay(o.Polls))
+		} else if least := o.FetchedAt.Add(pollDelay(0)); at.Before(least) {
+			at = least
 		}
 		if at.After(now) {
 			plan.Until = at
@@ -149,8 +157,7 @@ func settled(o Order, plan OrderPlan, now time.Time) (OrderPlan, bool) {
 		plan.Step = OrderDownload
 		return plan, true
 	case acme.StatusReady:
-		plan.Step = OrderFinalize
-		return plan, true
+		return againAfter(o, plan, OrderFinalize, now), true
 	default:
 		return plan, false
 	}
@@ -162,13 +169,23 @@ func pollDelay(polls int) time.Duration {
 	return min(250*time.Millisecond<<min(polls, 5), 5*time.Second)
 }
 
+// againAfter takes a step, but not at once if the server's last answer was the
+// same as before: it does not say the same of its order in all places yet.
+func againAfter(o Order, plan OrderPlan, step OrderStep, now time.Time) OrderPlan {
+	if at := o.FetchedAt.Add(pollDelay(o.Polls)); o.Polls > 0 && at.After(now) {
+		plan.Until = at
+		return plan
+	}
+	plan.Step = step
+	return plan
+}
+
 // authorize decides what a pending order needs: authorizations, challenges, or
 // the request to finalize.
 func authorize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 	status := &plan.Status
 	if len(status.Authorizations) == 0 || status.FinalizeURL == "" {
-		plan.Step = OrderFetch
-		return plan
+		return againAfter(o, plan, OrderFetch, now)
 	}
 	for _, a := range status.Authorizations {
 		if a.Identifier == "" {
@@ -204,21 +221,18 @@ func authorize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 		plan.Step = OrderFetch
 		return plan
 	}
+	plan.Status.Reason = reasons(o.Challenges, func(c *acmev1.Challenge) bool { return !final(c.Status.State) })
 	plan.Until = refresh
 	return plan
 }
 
 // readyToFinalize finalizes without another look at the order: all its
 // authorizations are valid, so the server has it ready. One that answers
-// orderNotReady has been asked too soon; then its own word counts.
+// orderNotReady has been asked too soon; then its own word counts. So it does
+// after a restart: the order may have been finalized already.
 func readyToFinalize(o Order, plan OrderPlan, now time.Time) OrderPlan {
-	if o.Server != nil && o.Server.Status == acme.StatusPending && o.Polls > 0 {
-		if at := o.FetchedAt.Add(pollDelay(o.Polls)); at.After(now) {
-			plan.Until = at
-			return plan
-		}
-		plan.Step = OrderFetch
-		return plan
+	if o.Server == nil || (o.Server.Status == acme.StatusPending && o.Polls > 0) {
+		return againAfter(o, plan, OrderFetch, now)
 	}
 	plan.Step = OrderFinalize
 	return plan
@@ -236,20 +250,23 @@ func challengeFailed(o Order, plan OrderPlan, failed *acmev1.Challenge, now time
 // invalidReason says why an order failed, by identifier: from its challenges,
 // else from the order itself.
 func invalidReason(o Order) string {
-	reason := ""
-	for _, c := range o.Challenges {
-		if !OrderFailed(c.Status.State) || c.Status.Reason == "" {
-			continue
-		}
-		if reason != "" {
-			reason += "; "
-		}
-		reason += c.Status.Reason
-	}
+	reason := reasons(o.Challenges, func(c *acmev1.Challenge) bool { return OrderFailed(c.Status.State) })
 	if reason == "" && o.Server != nil && o.Server.Error != nil {
 		reason = o.Server.Error.Error()
 	}
 	return reason
+}
+
+// reasons joins those of some Challenges, each once.
+func reasons(challenges []*acmev1.Challenge, of func(*acmev1.Challenge) bool) string {
+	var found []string
+	for _, c := range challenges {
+		if of(c) && c.Status.Reason != "" && !slices.Contains(found, c.Status.Reason) {
+			found = append(found, c.Status.Reason)
+		}
+	}
+	slices.Sort(found)
+	return strings.Join(found, "; ")
 }
 
 // compareChallenges holds the Challenges that exist against those wanted.
@@ -265,7 +282,8 @@ func compareChallenges(o Order, wanted []acmev1.ChallengeSpec) (missing []acmev1
 			switch {
 			case c.Status.State == acmev1.Valid:
 				valid++
-			case OrderFailed(c.Status.State):
+			case OrderFailed(c.Status.State) && (failed == nil || failed.Status.State == acmev1.Expired):
+				// What went wrong counts before what went away.
 				failed = c
 			}
 			break
@@ -353,47 +371,4 @@ func OrderStepFailed(o Order, step OrderStep, err error, now time.Time) (OrderPl
 	default:
 		return plan.fail(acmev1.Errored, reason, now), time.Time{}
 	}
-}
-
-// OrderCreated is the status right after the server has made the order. It is
-// stored before anything else is done: an order whose URL is lost counts
-// against the account's limits.
-func OrderCreated(status acmev1.OrderStatus, server acme.Order) acmev1.OrderStatus {
-	status.URL, status.FinalizeURL = server.URL, server.Finalize
-	status.State, status.Reason = acmev1.Pending, ""
-	status.Authorizations = nil
-	for _, url := range server.Authorizations {
-		status.Authorizations = append(status.Authorizations, acmev1.ACMEAuthorization{URL: url})
-	}
-	return status
-}
-
-// OrderAuthorized is the status once the authorizations are known.
-func OrderAuthorized(status acmev1.OrderStatus, authorizations []acme.Authorization) acmev1.OrderStatus {
-	status.Reason = ""
-	status.Authorizations = make([]acmev1.ACMEAuthorization, 0, len(authorizations))
-	for _, a := range authorizations {
-		wildcard := a.Wildcard
-		item := acmev1.ACMEAuthorization{
-			URL: a.URL, Identifier: a.Identifier.Value, Wildcard: &wildcard, InitialState: acmev1.State(a.Status),
-		}
-		for _, c := range a.Challenges {
-			item.Challenges = append(item.Challenges, acmev1.ACMEChallenge{URL: c.URL, Token: c.Token, Type: c.Type})
-		}
-		status.Authorizations = append(status.Authorizations, item)
-	}
-	return status
-}
-
-// OrderCompleted is the status, and the event, once the chain has been
-// downloaded. A chain for another key means that the server answered another
-// request's order to ours: this order is given up and replaced.
-func OrderCompleted(o Order, chainPEM []byte, ours bool, now time.Time) OrderPlan {
-	plan := OrderPlan{Status: *o.Object.Status.DeepCopy()}
-	if !ours {
-		return plan.fail(acmev1.Expired, "The ACME server returned a certificate for another key: the order was shared with another request and is replaced", now)
-	}
-	plan.Status.State, plan.Status.Reason, plan.Status.Certificate = acmev1.Valid, "", chainPEM
-	plan.Events = []Event{{Reason: "Complete", Message: "Order completed successfully", Component: componentOrders}}
-	return plan
 }

@@ -27,6 +27,10 @@ func namesOf(o *acmev1.Order) names {
 	return names{commonName: o.Spec.CommonName, dns: sorted(o.Spec.DNSNames), ips: sorted(o.Spec.IPAddresses)}
 }
 
+func (n names) equal(o names) bool {
+	return n.commonName == o.commonName && slices.Equal(n.dns, o.dns) && slices.Equal(n.ips, o.ips)
+}
+
 func sorted(s []string) []string {
 	if len(s) == 0 {
 		return nil

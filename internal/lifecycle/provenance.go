@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,7 +63,7 @@ func OrderProvenance(o *acmev1.Order, request *cmv1.CertificateRequest) string {
 		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
 	}
 	names, err := orderNames(request)
-	if err != nil || !equality.Semantic.DeepEqual(names, namesOf(o)) {
+	if err != nil || !names.equal(namesOf(o)) {
 		return "The Order asks for other names than the CertificateRequest that controls it"
 	}
 	return ""
@@ -120,6 +121,22 @@ func WantedChallenges(o *acmev1.Order, account *Account) ([]acmev1.ChallengeSpec
 		})
 	}
 	return wanted, ""
+}
+
+// ChallengesToCome counts the Challenges that an Order calls for, for the name
+// of one of them, and that are not there yet.
+func ChallengesToCome(o *acmev1.Order, account *Account, one *acmev1.Challenge, others []*acmev1.Challenge) int {
+	wanted, _ := WantedChallenges(o, account)
+	missing := 0
+	for i := range wanted {
+		if wanted[i].DNSName != one.Spec.DNSName || SameChallenge(&wanted[i], &one.Spec) {
+			continue
+		}
+		if !slices.ContainsFunc(others, func(c *acmev1.Challenge) bool { return SameChallenge(&wanted[i], &c.Spec) }) {
+			missing++
+		}
+	}
+	return missing
 }
 
 // SameChallenge compares two specs; a defaulted issuer reference equals one

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 const (
@@ -160,11 +162,8 @@ func NextRequest(r Request, now time.Time) RequestPlan {
 func (p RequestPlan) sign(r Request, now time.Time) RequestPlan {
 	ref := r.Object.Spec.IssuerRef
 	if r.Issuer == nil {
-		name := r.Object.Namespace + "/" + ref.Name
-		if IssuerKind(ref) == cmv1.ClusterIssuerKind {
-			name = ref.Name
-		}
-		return p.pending("IssuerNotFound", fmt.Sprintf("Referenced %q not found: %s", IssuerKind(ref), name), componentOf(IssuerUnset), now)
+		return p.pending("IssuerNotFound", fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
+			IssuerKind(ref), strings.ToLower(IssuerKind(ref)), IssuerGroup(ref), ref.Name), componentOf(IssuerUnset), now)
 	}
 	kind := TypeOf(r.Issuer.Spec)
 	component := componentOf(kind)
@@ -186,7 +185,7 @@ func (p RequestPlan) sign(r Request, now time.Time) RequestPlan {
 // order decides by the state of the request's Order.
 func (p RequestPlan) order(r Request, now time.Time) RequestPlan {
 	component := componentOf(IssuerACME)
-	current, replaced := currentOrder(r.Orders)
+	current, replaced := currentOrder(r)
 	if current == nil || replaced {
 		wanted, err := BuildOrder(r.Object, r.Issuer.Spec.ACME)
 		if err != nil {
@@ -199,7 +198,7 @@ func (p RequestPlan) order(r Request, now time.Time) RequestPlan {
 			return p.waiting(wanted, now)
 		}
 		if replacedBefore(current) >= maxReplacedOrders {
-			return p.fail("OrderFailed", orderFailedMessage(current), component, now)
+			return p.fail("OrderFailed", fmt.Sprintf("%s (replaced %d times)", orderFailedMessage(current), maxReplacedOrders), component, now)
 		}
 		p.Step, p.Order, p.Gone = RequestReplaceOrder, Replacement(wanted, current), current
 		return p
@@ -216,15 +215,32 @@ func (p RequestPlan) order(r Request, now time.Time) RequestPlan {
 }
 
 // currentOrder is the request's Order, and whether it has ended in a way that
-// calls for another one rather than for the failure of the request.
-func currentOrder(orders []*acmev1.Order) (*acmev1.Order, bool) {
+// calls for another one rather than for the failure of the request: it went
+// away at the server, is being deleted, or holds what is no certificate for the
+// request's key.
+func currentOrder(r Request) (*acmev1.Order, bool) {
 	var current *acmev1.Order
-	for _, o := range orders {
+	for _, o := range r.Orders {
 		if current == nil || o.CreationTimestamp.After(current.CreationTimestamp.Time) {
 			current = o
 		}
 	}
-	return current, current != nil && (current.Status.State == acmev1.Expired || current.DeletionTimestamp != nil)
+	if current == nil {
+		return nil, false
+	}
+	useless := current.Status.State == acmev1.Valid && len(current.Status.Certificate) > 0 &&
+		!answers(current.Status.Certificate, r.Object.Spec.Request)
+	return current, useless || current.Status.State == acmev1.Expired || current.DeletionTimestamp != nil
+}
+
+// answers reports whether a chain's leaf is for the key of a signing request.
+func answers(chain, request []byte) bool {
+	leaf, err := pki.ParseCertificate(chain, pki.Limits{})
+	if err != nil {
+		return false
+	}
+	csr, err := pki.ParseRequest(request, pki.Limits{})
+	return err == nil && pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey)
 }
 
 // waiting is Pending on an Order, with the Order's own reason if it has one.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -65,13 +67,19 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := mgr.AddHealthzCheck("clockHealth", clockHealth()); err != nil {
 		return err
 	}
-	s, err := newSystem(ctx, mgr, rc, o)
+	// A registry of its own, so that it can be taken away again.
+	registry := prometheus.NewRegistry()
+	s, err := newSystem(ctx, mgr, rc, o, registry)
 	if err != nil {
 		return err
 	}
 	if err := s.addControllers(ctx); err != nil {
 		return err
 	}
+	if err := ctrlmetrics.Registry.Register(registry); err != nil {
+		return fmt.Errorf("register the metrics: %w", err)
+	}
+	defer ctrlmetrics.Registry.Unregister(registry)
 	return mgr.Start(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -15,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -68,7 +68,7 @@ func (s *system) kinds() map[cluster.Kind]client.Object {
 	return kinds
 }
 
-func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options) (*system, error) {
+func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry) (*system, error) {
 	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, waits: map[cluster.Kind]*controller.Wait{}}
 	for kind := range s.kinds() {
 		s.waits[kind] = controller.NewWait(s.clock)
@@ -91,7 +91,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if err != nil {
 		return nil, err
 	}
-	if s.metrics, err = metrics.New(ctrlmetrics.Registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
+	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}
 	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(caches))

@@ -167,6 +167,7 @@ type work struct {
 	owner   cluster.Owner
 	session *session
 	state   lifecycle.Challenge
+	order   *acmev1.Order
 	issuer  cmv1.GenericIssuer
 	client  *acme.Client
 }
@@ -206,8 +207,7 @@ func (w *work) provenance(ctx context.Context, object *acmev1.Challenge) error {
 		if err != nil {
 			return err
 		}
-		w.state.Orphan = order == nil
-		w.state.OrderDone = order != nil && lifecycle.OrderDone(order)
+		w.order, w.state.Orphan = order, order == nil
 		w.state.Forged, err = w.forged(ctx, from, object, order)
 		if err != nil || w.state.Forged == "" || object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
 			return err
@@ -257,11 +257,17 @@ func (w *work) siblings(ctx context.Context, object *acmev1.Challenge) ([]lifecy
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var sessions []lifecycle.Session
+	sessions := make([]lifecycle.Session, 0, len(others))
 	for _, c := range others {
+		shared := lifecycle.Session{}
 		if s := w.sessions[c.UID]; s != nil {
-			sessions = append(sessions, s.shared)
+			shared = s.shared
 		}
+		sessions = append(sessions, shared)
+	}
+	// The Order may be about to create more for this name.
+	for range lifecycle.ChallengesToCome(w.order, w.state.Account, object, others) {
+		sessions = append(sessions, lifecycle.Session{})
 	}
 	return sessions, nil
 }

@@ -111,7 +111,14 @@ func (w *work) present(ctx context.Context) error {
 	}
 	// From here on the record may be there, whatever the answer.
 	w.session.provider, w.session.Presented, w.session.ca = provider, true, w.ca()
-	return provider.Present(ctx, w.session.record)
+	if err := provider.Present(ctx, w.session.record); err != nil {
+		return err
+	}
+	// With the zone, the probe need not ask resolvers about names below it.
+	if zone, err := provider.Zone(ctx, w.session.record.FQDN); err == nil {
+		w.session.zone = zone
+	}
+	return nil
 }
 
 // solver is the DNS-01 part of the solver that the issuer has for this

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+	"k8s.io/klog/v2"
+
+	"github.com/everleaf/everleaf/internal/operator"
+)
+
+// logging are the flags -v, --vmodule, --logging-format and the like.
+type logging struct{ config *logsapi.LoggingConfiguration }
+
+func newLogging(cmd *cobra.Command) logging {
+	l := logging{config: logsapi.NewLoggingConfiguration()}
+	logsapi.AddFlags(l.config, cmd.Flags())
+	return l
+}
+
+// start makes the flags count.
+func (l logging) start() error {
+	logs.InitLogs()
+	return logsapi.ValidateAndApply(l.config, nil)
+}
+
+func newControllerCommand() *cobra.Command {
+	options := operator.Defaults()
+	var kubeconfig, master string
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controllers against a cluster",
+		Long: `Runs the controllers that issue and renew certificates. In a pod they use the
+pod's service account; elsewhere --kubeconfig, $KUBECONFIG or ~/.kube/config.
+The CRDs must be installed.`,
+		Args: cobra.NoArgs,
+	}
+	log := newLogging(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := log.start(); err != nil {
+			return err
+		}
+		config, err := restConfig(master, kubeconfig)
+		if err != nil {
+			return fmt.Errorf("find the cluster: %w", err)
+		}
+		return operator.Run(cmd.Context(), config, options, klog.Background())
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
+	cmd.Flags().StringVar(&master, "master", "", "URL of the API server, in place of the kubeconfig's")
+	options.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func restConfig(master, kubeconfig string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	overrides := &clientcmd.ConfigOverrides{}
+	overrides.ClusterInfo.Server = master
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+}
+
+// localControllers are the controllers within `everleaf local`: alone on the
+// machine, so without leader election, and heard on loopback only.
+func localControllers(cmd *cobra.Command) func(context.Context, *rest.Config) error {
+	options := operator.Defaults()
+	options.ClusterResourceNamespace = "cert-manager"
+	options.LeaderElection.Enabled = false
+	options.MetricsListenAddress = "127.0.0.1:9402"
+	options.HealthzListenAddress = "127.0.0.1:9403"
+	options.AddFlags(cmd.Flags())
+	log := newLogging(cmd)
+	return func(ctx context.Context, config *rest.Config) error {
+		if err := log.start(); err != nil {
+			return err
+		}
+		return operator.Run(ctx, config, options, klog.Background())
+	}
+}
