@@ -29,9 +29,9 @@ type Metrics struct {
 // Issuers and ClusterIssuers from cache at each scrape and keep nothing of
 // them. If one cannot be registered, none remains so.
 //
-// The cache should be that of controller-runtime, with an informer for each of
-// these kinds. What it cannot list at a scrape, such as before it has started,
-// is left out of that scrape.
+// The cache should be that of controller-runtime. A kind that it cannot list at
+// a scrape, because it has not started or has no informer for it, is left out
+// of that scrape.
 func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c clock.PassiveClock) (*Metrics, error) {
 	m := &Metrics{
 		acme: newACMERequests(),

@@ -156,6 +156,7 @@ func TestCacheThatCannotList(t *testing.T) {
 		logs int
 	}{
 		"not started": {&crcache.ErrCacheNotStarted{}, 0},
+		"not cached":  {&crcache.ErrResourceNotCached{}, 0},
 		"broken":      {errors.New("broken"), 4},
 	} {
 		t.Run(name, func(t *testing.T) {

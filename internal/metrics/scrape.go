@@ -32,10 +32,16 @@ func (r reader) list(list client.ObjectList) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
 	err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
-	if notStarted := (*crcache.ErrCacheNotStarted)(nil); err != nil && !errors.As(err, &notStarted) {
+	if err != nil && !expected(err) {
 		r.log.Error(err, "Metrics leave out objects that the cache cannot list")
 	}
 	return err == nil
+}
+
+// expected tells whether a cache has not started yet, or does not hold a kind
+// on purpose, as ClusterIssuers if the controllers work in one namespace only.
+func expected(err error) bool {
+	return errors.As(err, new(*crcache.ErrCacheNotStarted)) || errors.As(err, new(*crcache.ErrResourceNotCached))
 }
 
 // gauge is a metric that shares its labels and, if it is 0 or 1, its value with
