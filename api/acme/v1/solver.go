@@ -30,9 +30,9 @@ type ACMEChallengeSolver struct {
 }
 
 // CertificateDNSNameSelector says for which names and Certificates a solver is.
-// All of its parts must fit. Among solvers that fit, the one with the most
-// matching labels is used, then one that lists the very name, then one with the
-// longest zone, then the first.
+// All of its parts must fit. Among the solvers that fit, one that lists the very
+// name is used before one that does not, then the one with the longest zone,
+// then the one with the most labels, then the first.
 type CertificateDNSNameSelector struct {
 	// MatchLabels are labels that the Certificate must have.
 	// +optional

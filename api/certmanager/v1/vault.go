@@ -52,7 +52,8 @@ type VaultIssuer struct {
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.appRole) || has(self.kubernetes) || has(self.tokenSecretRef) || has(self.clientCertificate) || has(self.aws)`,message="please supply one of: appRole, kubernetes, tokenSecretRef, clientCertificate, aws"
 type VaultAuth struct {
-	// TokenSecretRef names the entry of a Secret that holds a token.
+	// TokenSecretRef names the entry of a Secret that holds a token. If the
+	// key is not set, it is token.
 	// +optional
 	TokenSecretRef *cmmeta.SecretKeySelector `json:"tokenSecretRef,omitempty"`
 	// AppRole logs in with the id of a role and a secret.
@@ -137,8 +138,8 @@ type VaultAWSAuth struct {
 	// controller is used.
 	// +optional
 	IAMRoleARN string `json:"iamRoleArn,omitempty"`
-	// Region whose AWS STS endpoint is used. If it is not set, it is that of
-	// the controller's environment.
+	// Region whose AWS STS endpoint is used. If it is not set, it is
+	// us-east-1.
 	// +optional
 	Region string `json:"region,omitempty"`
 	// VaultHeaderValue is the value of the header X-Vault-AWS-IAM-Server-ID,
@@ -157,8 +158,9 @@ type ServiceAccountRef struct {
 	// Name of the service account, in the namespace of the Issuer, or for a
 	// ClusterIssuer in the cluster resource namespace.
 	Name string `json:"name"`
-	// TokenAudiences are further audiences of the token, beside the one that
-	// names this issuer.
+	// TokenAudiences are further audiences of the token, beside the address of
+	// the server and the one that names this issuer, which is
+	// vault://namespace/name, or vault://name for a ClusterIssuer.
 	// +optional
 	// +listType=atomic
 	TokenAudiences []string `json:"audiences,omitempty"`
