@@ -19,6 +19,9 @@ const (
 	// abandonCleanUp is how long a deleted Challenge is kept for its clean-up;
 	// after that its namespace matters more than its record.
 	abandonCleanUp = 10 * time.Minute
+	// abandonAttempt is the same for a record that was never seen to be
+	// written: where it could not be written, it cannot be removed either.
+	abandonAttempt = 30 * time.Second
 	// lingering is how long a valid Challenge keeps its record while its Order
 	// is busy with other names. Usually the Order ends first and deletes it,
 	// which saves a write.
@@ -82,6 +85,8 @@ type Challenge struct {
 	Forged string
 	// Orphan says that no Order controls the Challenge; Forged is set too.
 	Orphan bool
+	// OwnSolver says that the solver is one of the issuer's.
+	OwnSolver bool
 	// Account is the issuer's, nil while the issuer is not ready.
 	Account *Account
 	// Session is this process's memory of the Challenge.
@@ -161,7 +166,12 @@ func (p ChallengePlan) leave(c Challenge, now time.Time) ChallengePlan {
 		return p
 	}
 	deleted := c.Object.DeletionTimestamp
-	touched := (c.Object.Status.Presented || c.Session.Presented) && !c.Session.CleanedUp
+	presented := c.Object.Status.Presented
+	touched := (presented || c.Session.Presented) && !c.Session.CleanedUp
+	patience := abandonAttempt
+	if presented {
+		patience = abandonCleanUp
+	}
 	switch {
 	case !touched:
 		if p.Status.Presented && deleted == nil {
@@ -169,12 +179,15 @@ func (p ChallengePlan) leave(c Challenge, now time.Time) ChallengePlan {
 			p.Persist = Before
 		}
 		p.Step = ChallengeRelease
-	case deleted != nil && now.Sub(deleted.Time) >= abandonCleanUp:
+	case !c.Session.Presented && !c.OwnSolver:
+		// Its spec is all that tells with which credentials to remove what.
 		p.Step, p.Abandoned = ChallengeRelease, true
+	case deleted != nil && now.Sub(deleted.Time) >= patience:
+		p.Step, p.Abandoned = ChallengeRelease, presented
 	case c.Session.RetryAt.After(now):
 		p.Until = c.Session.RetryAt
 		if deleted != nil {
-			p.Until = earliest(p.Until, deleted.Add(abandonCleanUp))
+			p.Until = earliest(p.Until, deleted.Add(patience))
 		}
 	default:
 		p.Step = ChallengeCleanUp
@@ -374,7 +387,9 @@ func (p ChallengePlan) serverFailed(step ChallengeStep, err error, now time.Time
 	}
 	reason := prefix + f.Message
 	switch {
-	case acme.IsGone(err):
+	case acme.IsGone(err), step == ChallengeAccept && acme.ProblemOf(err) != nil && acme.ProblemOf(err).Has(acme.TypeMalformed):
+		// A challenge that is no longer pending is refused as malformed: an
+		// earlier answer was lost, and a new order finds out how it ended.
 		return p.end(acmev1.Expired, reason)
 	case f.Class == fault.Later:
 		p.Status.Reason, p.Until = reason, f.At

@@ -139,6 +139,14 @@ func ChallengesToCome(o *acmev1.Order, account *Account, one *acmev1.Challenge, 
 	return missing
 }
 
+// HasSolver reports whether a solver is one of the issuer's. Only then may the
+// issuer's credentials be used for a Challenge of which nothing else is known.
+func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
+	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
+		return equality.Semantic.DeepEqual(&s, solver)
+	})
+}
+
 // SameChallenge compares two specs; a defaulted issuer reference equals one
 // that is spelt out.
 func SameChallenge(a, b *acmev1.ChallengeSpec) bool {

@@ -70,6 +70,8 @@ type session struct {
 	ca       string
 	// tries counts the failures of a step in a row.
 	tries int
+	// restored says that the ledger knows of it.
+	restored bool
 	// retry ends the wait after a failure.
 	retry atomic.Bool
 	// shared is Session as other Challenges see it, guarded by the
@@ -184,6 +186,7 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 			w.client, w.state.Account = c, account
 		}
 	}
+	w.state.OwnSolver = w.issuer != nil && w.issuer.GetSpec().ACME != nil && lifecycle.HasSolver(w.issuer.GetSpec().ACME, &object.Spec.Solver)
 	if err := w.provenance(ctx, object); err != nil {
 		return err
 	}
@@ -192,10 +195,39 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 		if w.state.Siblings, err = w.siblings(ctx, object); err != nil {
 			return err
 		}
-		w.state.Slot = object.DeletionTimestamp != nil || w.Slots.Acquire(w.owner.NamespacedName)
+		w.state.Slot = w.slot(object)
+		w.restore(object)
 	}
 	return nil
 }
+
+// slot takes one for a Challenge that is to be worked on. One that waits after
+// a failure has given its own back: hopeless ones are not in the others' way.
+func (w *work) slot(object *acmev1.Challenge) bool {
+	if object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
+		return false
+	}
+	if w.session.RetryAt.After(w.Clock.Now()) && !w.session.retry.Load() {
+		return false
+	}
+	return w.Slots.Acquire(w.owner.NamespacedName)
+}
+
+// restore tells the ledger, after a restart, of a validation that only the
+// stored Challenge still tells of.
+func (w *work) restore(object *acmev1.Challenge) {
+	at := object.Status.PresentedAt
+	if w.session.restored || !lifecycle.ChallengeFinal(object) || at == nil || w.session.Presented {
+		return
+	}
+	w.session.restored = true
+	w.Ledger.Restore(w.ca(), challengeFQDN(object), dns.Lookup{
+		Started: at.Time, Ended: w.Clock.Now(), Failed: object.Status.State != acmev1.Valid,
+	})
+}
+
+// challengeFQDN is where RFC 8555 section 8.4 has the record looked up.
+func challengeFQDN(c *acmev1.Challenge) string { return "_acme-challenge." + c.Spec.DNSName + "." }
 
 func (w *work) ca() string { return w.state.Account.Issuer.Server }
 

@@ -94,6 +94,7 @@ func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cau
 	}
 	w.session.tries++
 	w.session.RetryAt = until
+	w.release(w.owner.NamespacedName)
 	return true, until, nil
 }
 
@@ -127,7 +128,7 @@ func (w *work) solver() *acmev1.ACMEChallengeSolverDNS01 { return w.state.Object
 
 // locate finds the name to write at.
 func (w *work) locate(ctx context.Context, solver *acmev1.ACMEChallengeSolverDNS01) error {
-	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	fqdn := challengeFQDN(w.state.Object)
 	if solver.CNAMEStrategy == acmev1.FollowStrategy {
 		resolver, mode, err := w.Propagation.For(solver)
 		if err != nil {
@@ -155,7 +156,7 @@ func (w *work) probe(ctx context.Context) error {
 	if w.session.ca == "" {
 		w.session.ca = w.ca()
 	}
-	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	fqdn := challengeFQDN(w.state.Object)
 	report, err := resolver.Probe(ctx, fqdn, w.state.Object.Spec.Key, mode, dns.Hints{Zone: w.session.zone})
 	if err != nil {
 		return err
@@ -190,7 +191,7 @@ func (w *work) wakeSiblings(ctx context.Context) {
 // accept asks the server to validate.
 func (w *work) accept(ctx context.Context) error {
 	now := w.Clock.Now()
-	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	fqdn := challengeFQDN(w.state.Object)
 	w.Ledger.Accepted(w.ca(), fqdn, now)
 	challenge, err := w.client.Accept(ctx, w.state.Object.Spec.URL)
 	if err != nil {
@@ -212,7 +213,7 @@ func (w *work) check(ctx context.Context) error {
 		s.Checks++
 	}
 	s.Authorization, s.CheckedAt = &authorization, now
-	fqdn := "_acme-challenge." + w.state.Object.Spec.DNSName + "."
+	fqdn := challengeFQDN(w.state.Object)
 	switch authorization.Status {
 	case acme.StatusPending:
 		if s.AcceptedAt.IsZero() && lifecycle.BeingValidated(&authorization, w.state.Object.Spec.URL) {
@@ -231,6 +232,18 @@ func (w *work) check(ctx context.Context) error {
 // restart by one that is made again.
 func (w *work) cleanUp(ctx context.Context) error {
 	s := w.session
+	others, err := w.others(ctx, w.state.Object)
+	if err != nil {
+		return err
+	}
+	for _, c := range others {
+		if c.Spec.Key == w.state.Object.Spec.Key && c.Status.Presented {
+			// A server may give two orders one authorization: the other
+			// Challenge removes the value.
+			s.CleanedUp = true
+			return nil
+		}
+	}
 	if s.provider == nil {
 		if w.issuer == nil {
 			return errIssuerGone

@@ -155,40 +155,50 @@ func (w *work) load(ctx context.Context, object *acmev1.Order) error {
 	return err
 }
 
-// request is the CertificateRequest that controls the Order, nil if there is none.
+// request is the CertificateRequest that controls the Order, nil if there is
+// none. If the cache has none that calls for this Order it is looked at live:
+// the cache may be older than the Order, and what ends an Order must be sure.
 func (w *work) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
+	request, err := requestFrom(ctx, w.Cache, object)
+	if err != nil || lifecycle.OrderDone(object) || lifecycle.OrderProvenance(object, request) == "" {
+		return request, err
+	}
+	return requestFrom(ctx, w.Live, object)
+}
+
+func requestFrom(ctx context.Context, from client.Reader, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
 	owner := metav1.GetControllerOf(object)
 	if owner == nil || owner.Kind != cmv1.CertificateRequestKind {
 		return nil, nil
 	}
 	request := &cmv1.CertificateRequest{}
-	err := w.Cache.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: owner.Name}, request)
+	err := from.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: owner.Name}, request)
 	if apierrors.IsNotFound(err) || (err == nil && request.UID != owner.UID) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if lifecycle.OrderProvenance(object, request) == "" {
-		return request, nil
-	}
-	// The cache may be older than the Order: what ends it is looked at live.
-	live := &cmv1.CertificateRequest{}
-	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(request), live); err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	return live, nil
+	return request, nil
 }
 
 // first is an older, unfinished Order that the server may answer with the same
-// order.
+// order. One that no approved request calls for never gets to the server.
 func (w *work) first(ctx context.Context, object *acmev1.Order) (string, error) {
 	list := &acmev1.OrderList{}
 	if err := w.Cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: lifecycle.OrderClass(object)}); err != nil {
 		return "", err
 	}
 	for i := range list.Items {
-		if other := &list.Items[i]; lifecycle.OrderPrecedes(other, object) {
+		other := &list.Items[i]
+		if !lifecycle.OrderPrecedes(other, object) {
+			continue
+		}
+		request, err := requestFrom(ctx, w.Cache, other)
+		if err != nil {
+			return "", err
+		}
+		if lifecycle.OrderProvenance(other, request) == "" {
 			return other.Name, nil
 		}
 	}
