@@ -280,6 +280,9 @@ func (p CertificatePlan) finish(c Certificate) CertificatePlan {
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts, p.Status.NextPrivateKeySecretName = nil, nil, nil
 	p.unset(cmv1.CertificateConditionIssuing)
 	p.Events = append(p.Events, Event{Reason: "Issuing", Message: messageIssuedSecret, Component: componentIssuing})
+	if left := leftOut(c.Object); left != "" {
+		p.Events = append(p.Events, Event{Warning: true, Reason: "NotSupported", Message: left, Component: componentIssuing})
+	}
 	p.Persist, p.Issuing = Before, false
 	if len(c.Keys) > 0 {
 		p.Step, p.Keys = CertificateDeleteKeys, c.Keys

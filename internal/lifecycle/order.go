@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -213,6 +214,7 @@ func authorize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 	case valid == len(wanted):
 		return readyToFinalize(o, plan, now)
 	}
+	status.Reason = waitingFor(o.Challenges)
 	refresh := o.FetchedAt.Add(orderRefresh)
 	if o.FetchedAt.IsZero() {
 		refresh = now.Add(orderRefresh)
@@ -224,6 +226,26 @@ func authorize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 	plan.Status.Reason = reasons(o.Challenges, func(c *acmev1.Challenge) bool { return !final(c.Status.State) })
 	plan.Until = refresh
 	return plan
+}
+
+// waitingFor tells what the challenges wait for, if it takes them longer than
+// usual, by identifier and in stable words.
+func waitingFor(challenges []*acmev1.Challenge) string {
+	var reasons []string
+	for _, c := range challenges {
+		if !ChallengeFinal(c) && c.Status.Reason != "" {
+			reasons = append(reasons, fmt.Sprintf("%q: %s", challengeDomain(c), c.Status.Reason))
+		}
+	}
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), "; ")
+}
+
+func challengeDomain(c *acmev1.Challenge) string {
+	if c.Spec.Wildcard {
+		return "*." + c.Spec.DNSName
+	}
+	return c.Spec.DNSName
 }
 
 // readyToFinalize finalizes without another look at the order: all its

@@ -79,6 +79,19 @@ func unsupportedSpec(crt *cmv1.Certificate) string {
 	}
 }
 
+// leftOut names what a spec wants in the Secret beside certificate and key and
+// this version does not write, or returns "".
+func leftOut(crt *cmv1.Certificate) string {
+	switch {
+	case crt.Spec.Keystores != nil:
+		return "spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore"
+	case len(crt.Spec.AdditionalOutputFormats) > 0:
+		return "spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only"
+	default:
+		return ""
+	}
+}
+
 // parsedRequest is what policies need of a signing request.
 type parsedRequest struct {
 	key        pki.KeyDigest
