@@ -49,6 +49,9 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := o.Complete(); err != nil {
 		return err
 	}
+	if err := o.checkListeners(); err != nil {
+		return err
+	}
 	ctrl.SetLogger(log)
 	scheme, err := Scheme()
 	if err != nil {

@@ -160,3 +160,28 @@ func (o *Options) Complete() error {
 	}
 	return errors.Join(errs...)
 }
+
+// checkListeners says which address cannot be listened on, by its flag, before
+// anything is started.
+func (o *Options) checkListeners() error {
+	listeners := map[string]string{
+		"metrics-listen-address":          o.MetricsListenAddress,
+		"internal-healthz-listen-address": o.HealthzListenAddress,
+	}
+	if o.EnableProfiling {
+		listeners["profiler-address"] = o.ProfilerAddress
+	}
+	var errs []error
+	for flag, address := range listeners {
+		if address == "0" || address == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s=%s: %w; choose another address, or 0 for none", flag, address, err))
+			continue
+		}
+		listener.Close()
+	}
+	return errors.Join(errs...)
+}
