@@ -35,7 +35,7 @@ const (
 // add makes one controller.
 func (s *system) add(kind cluster.Kind, name string, share int, slowest time.Duration, r reconcile.Reconciler, sources ...source.Source) error {
 	c, err := ctrlcontroller.New(name, s.manager, ctrlcontroller.Options{
-		Reconciler:              s.metrics.Count(name, r),
+		Reconciler:              controller.Drain(s.metrics.Count(name, r)),
 		MaxConcurrentReconciles: share * s.options.ConcurrentWorkers,
 		RateLimiter:             controller.Backoff(200*time.Millisecond, slowest),
 	})

@@ -24,13 +24,14 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
 )
 
 const (
 	// leaseName is cert-manager's, so that the two never work at once.
 	leaseName = "cert-manager-controller"
-	// drain is how long workers may take to end the step that they are at.
-	drain = 10 * time.Second
+	// drain is how long the workers' last steps are waited for.
+	drain = controller.DrainTime + 2*time.Second
 )
 
 // Scheme knows all kinds that the controllers use.

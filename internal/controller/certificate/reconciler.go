@@ -251,6 +251,9 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 		if plan.Step == lifecycle.CertificateWait {
 			return plan.Until, nil
 		}
+		if controller.Stopping(ctx) {
+			return time.Time{}, nil
+		}
 		log.V(4).Info("Next step", "step", plan.Step)
 		done, err := w.carryOut(ctx, plan)
 		if err != nil {

@@ -117,6 +117,9 @@ func (w *work) load(ctx context.Context) error {
 
 func (w *work) run(ctx context.Context) error {
 	for range maxSteps {
+		if controller.Stopping(ctx) {
+			return nil
+		}
 		now := w.Clock.Now()
 		plan := lifecycle.NextRequest(w.state, now)
 		if plan.Step == lifecycle.RequestSign {

@@ -355,6 +355,9 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 			}
 			continue
 		}
+		if controller.Stopping(ctx) {
+			return time.Time{}, nil
+		}
 		log.V(5).Info("Next step", "step", plan.Step, "dnsName", w.state.Object.Spec.DNSName)
 		stop, until, err := w.carryOut(ctx, plan)
 		if stop || err != nil {

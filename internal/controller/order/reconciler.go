@@ -219,6 +219,9 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 		if plan.Step == lifecycle.OrderWait {
 			return plan.Until, nil
 		}
+		if controller.Stopping(ctx) {
+			return time.Time{}, nil
+		}
 		log.V(4).Info("Next step", "step", plan.Step)
 		stop, until, err := w.carryOut(ctx, plan)
 		if stop || err != nil {

@@ -1,0 +1,36 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// DrainTime is how long a step that has begun may go on after its process has
+// been told to stop, or has lost its lease. Half-done steps cost more than a
+// stop that is a little late: an order whose URL was not stored yet, a record
+// of which nobody knows.
+const DrainTime = 10 * time.Second
+
+type stopping struct{}
+
+// Drain lets the steps of a reconciler end when its context ends; Stopping tells
+// the reconciler to begin no other.
+func Drain(r reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		if ctx.Err() != nil {
+			return reconcile.Result{}, nil
+		}
+		steps, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stopping{}, ctx))
+		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(DrainTime, cancel) })()
+		return r.Reconcile(steps, req)
+	})
+}
+
+// Stopping reports whether no new step is to begin.
+func Stopping(ctx context.Context) bool {
+	outer, ok := ctx.Value(stopping{}).(context.Context)
+	return ok && outer.Err() != nil
+}
