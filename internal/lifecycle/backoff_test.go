@@ -1,0 +1,128 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+)
+
+func TestBackoffDelay(t *testing.T) {
+	tests := []struct {
+		name     string
+		backoff  Backoff
+		failures int
+		want     time.Duration
+	}{
+		{"none yet", DefaultBackoff, 0, hour},
+		{"negative", DefaultBackoff, -3, hour},
+		{"first", DefaultBackoff, 1, hour},
+		{"third", DefaultBackoff, 3, 4 * hour},
+		{"sixth", DefaultBackoff, 6, 32 * hour},
+		{"seventh", DefaultBackoff, 7, 32 * hour},
+		{"very many", DefaultBackoff, 1 << 40, 32 * hour},
+		{"no power of two", Backoff{hour, 5 * hour}, 4, 5 * hour},
+		{"most is least", Backoff{2 * hour, hour}, 1, hour},
+		{"switched off", Backoff{0, hour}, 9, 0},
+		{"below zero", Backoff{-hour, hour}, 9, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.backoff.Delay(test.failures); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestBackoff has a Certificate whose first issuance failed two times.
+func TestBackoff(t *testing.T) {
+	failed := now.Add(-time.Minute)
+	end := failed.Add(2 * hour)
+	other := certificate(func(crt *cmv1.Certificate) { crt.Spec.DNSNames = []string{"old.example.com"} })
+	tests := []struct {
+		name  string
+		state func(*Certificate)
+		now   time.Time
+		until time.Time
+	}{
+		{"waits", func(*Certificate) {}, now, end},
+		{"waits without its request", func(c *Certificate) { c.Requests = nil }, now, end},
+		{"no count", func(c *Certificate) { c.Object.Status.FailedIssuanceAttempts = nil }, now, failed.Add(hour)},
+		{"count below one", func(c *Certificate) { c.Object.Status.FailedIssuanceAttempts = ptr(-1) }, now, failed.Add(hour)},
+		{"a moment before", func(*Certificate) {}, end.Add(-1), end},
+		{"over", func(*Certificate) {}, end, time.Time{}},
+		{"clock set back", func(*Certificate) {}, failed.Add(-day), end},
+		{"other spec", func(c *Certificate) { c.Requests = []*cmv1.CertificateRequest{request(other, key(1), 1)} }, now, time.Time{}},
+		{"request of nonsense", func(c *Certificate) { c.Requests[0].Spec.Request = nil }, now, time.Time{}},
+		{"no request, other spec", func(c *Certificate) { c.Requests, c.Object.Generation = nil, 2 }, now, time.Time{}},
+		{"request, other generation", func(c *Certificate) { c.Object.Generation = 2 }, now, end},
+		{"no request, generation not told", func(c *Certificate) {
+			c.Requests, c.Object.Generation, c.Object.Status.Conditions[0].ObservedGeneration = nil, 2, 0
+		}, now, end},
+		{"switched off", func(c *Certificate) { c.Backoff = Backoff{} }, now, time.Time{}},
+		{"by hand", func(c *Certificate) {
+			c.Object.Status.Conditions[0] = issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "now", now)
+		}, now, time.Time{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			crt := certificate()
+			crt.Status = cmv1.CertificateStatus{
+				Conditions:      []cmv1.CertificateCondition{issuingIs(cmmeta.ConditionFalse, "Failed", "no", failed)},
+				LastFailureTime: at(failed), FailedIssuanceAttempts: ptr(2),
+			}
+			c := Certificate{Object: crt, Backoff: DefaultBackoff}
+			c.Requests = []*cmv1.CertificateRequest{request(crt, key(1), 1, failedAt(failed, "no"))}
+			test.state(&c)
+			trigger, until := c.trigger(test.now)
+			if (trigger != nil) != test.until.IsZero() || !until.Equal(test.until) {
+				t.Errorf("got trigger %v until %s, want until %s", trigger, until, test.until)
+			}
+		})
+	}
+}
+
+func TestRival(t *testing.T) {
+	c := issuedState()
+	c.Rival = "older"
+	c.Secret.Annotations[cmv1.CertificateNameKey] = "older"
+	want := CertificatePlan{Status: *c.Object.Status.DeepCopy(), Until: now.Add(3 * time.Minute)}
+	want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "IncorrectCertificate",
+		`Secret was issued for "older". If this message is not transient, you might have two conflicting Certificates pointing to the same secret.`, now)}
+	samePlan(t, want, NextCertificate(c, now))
+}
+
+func TestSecretOwner(t *testing.T) {
+	named := func(name string, age time.Duration) cmv1.Certificate {
+		return *certificate(func(c *cmv1.Certificate) {
+			c.Name, c.CreationTimestamp = name, *at(now.Add(-age))
+		})
+	}
+	leaving := named("0", day)
+	leaving.DeletionTimestamp = at(now)
+	of := func(name string) *SecretFacts {
+		return &SecretFacts{Annotations: map[string]string{cmv1.CertificateNameKey: name}}
+	}
+	tests := []struct {
+		name    string
+		sharing []cmv1.Certificate
+		secret  *SecretFacts
+		want    string
+	}{
+		{"the one it was issued for", []cmv1.Certificate{named("a", 2*hour), named("b", hour)}, of("b"), "b"},
+		{"issued for one that is gone", []cmv1.Certificate{named("a", hour), named("b", 2*hour)}, of("x"), "b"},
+		{"no Secret: the oldest", []cmv1.Certificate{named("a", hour), named("b", 2*hour)}, nil, "b"},
+		{"as old: by name", []cmv1.Certificate{named("b", hour), named("a", hour)}, &SecretFacts{}, "a"},
+		{"none that leaves", []cmv1.Certificate{leaving, named("a", hour)}, of("0"), "a"},
+		{"all leave", []cmv1.Certificate{leaving}, nil, "0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := SecretOwner(test.sharing, test.secret); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
