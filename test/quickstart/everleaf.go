@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// lastLine is the last line that `everleaf local` prints once it is up.
+	lastLine = "Ctrl-C stops everything."
+	// stopTimeout bounds how long it may take to stop.
+	stopTimeout = 30 * time.Second
+	logFile     = "everleaf.log"
+)
+
+// child is a running `everleaf local`.
+type child struct {
+	cmd *exec.Cmd
+	// ready is closed when it has said everything; done when it has ended.
+	ready, done chan struct{}
+	err         error // once done is closed
+}
+
+// startEverleaf runs `everleaf local` as a user would, and copies what it
+// prints. The controllers' log goes to a file in dir.
+func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ...string) (*child, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, logFile))
+	if err != nil {
+		return nil, err
+	}
+	c := &child{cmd: exec.Command(path, append([]string{"local"}, args...)...), ready: make(chan struct{}), done: make(chan struct{})}
+	fmt.Fprintf(out, "  $ %s\n", commandLine(c.cmd.Args))
+	c.cmd.Stderr = log
+	c.cmd.SysProcAttr = ownGroup()
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	started := make(chan error, 1)
+	go func() {
+		defer log.Close()
+		// Where the kernel ends the child with its parent (see ownGroup), it
+		// means the thread that started it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		c.copy(stdout, out)
+		c.err = c.cmd.Wait()
+		close(c.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *child) copy(stdout io.Reader, out io.Writer) {
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		fmt.Fprintln(out, strings.TrimRight("    "+lines.Text(), " "))
+		if lines.Text() == lastLine {
+			close(c.ready)
+		}
+	}
+}
+
+// diedError says that `everleaf local` has ended by itself.
+type diedError struct{ status error }
+
+func (e *diedError) Error() string {
+	if e.status == nil {
+		return "`everleaf local` has ended by itself"
+	}
+	return fmt.Sprintf("`everleaf local` has ended by itself (%v)", e.status)
+}
+
+// died returns a *diedError if ctx ended for one, else nil.
+func died(ctx context.Context) error {
+	var e *diedError
+	if errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+func (c *child) stop() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(stopTimeout):
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	}
+}
+
+// showLog prints the end of the controllers' log.
+func (q *quickstart) showLog() {
+	text, err := os.ReadFile(filepath.Join(q.dir, logFile))
+	if err != nil || len(text) == 0 {
+		return
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) > 15 {
+		lines = lines[len(lines)-15:]
+	}
+	q.say("\nThe end of everleaf's log:\n\n  %s", strings.Join(lines, "\n  "))
+}

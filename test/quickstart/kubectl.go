@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// lineWidth is where a printed command continues on another line.
+const lineWidth = 100
+
+// kubectl runs commands as a user would type them, and prints them.
+type kubectl struct {
+	path, kubeconfig, dir string
+	out                   io.Writer
+}
+
+func (k kubectl) run(ctx context.Context, args ...string) error {
+	fmt.Fprintf(k.out, "  $ %s\n", commandLine(append([]string{k.path}, args...)))
+	output, err := k.output(ctx, args...)
+	fmt.Fprint(k.out, indent(output))
+	if err != nil {
+		return fmt.Errorf("kubectl %s: %w", args[0], err)
+	}
+	return nil
+}
+
+// output is what a command prints, errors too.
+func (k kubectl) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, k.path, args...)
+	cmd.Dir = k.dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig)
+	cmd.SysProcAttr = ownGroup()
+	output, err := cmd.CombinedOutput()
+	return string(output), err
+}
+
+// commandLine is a command as a shell takes it, over several lines if it is
+// long.
+func commandLine(args []string) string {
+	quoted := make([]string, 0, len(args))
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " '\"$&|;<>()*?[]#~!{}\\`") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		quoted = append(quoted, arg)
+	}
+	line := strings.Join(quoted, " ")
+	if len(line) <= lineWidth {
+		return line
+	}
+	return strings.ReplaceAll(line, " --", " \\\n      --")
+}
+
+func indent(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("    " + strings.TrimRight(line, "\n") + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,72 @@
+// Command quickstart issues a certificate on this machine as a cluster would
+// get one from a public CA: `everleaf local`, a name server that takes signed
+// updates (RFC 2136), and Pebble, an ACME server (RFC 8555) that looks the
+// records up before it signs. `make quickstart` runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/local"
+)
+
+// interrupted is the exit status after Ctrl-C before there is a certificate.
+const interrupted = 130
+
+func main() {
+	o := options{out: os.Stdout}
+	flag.StringVar(&o.dns, "dns", "builtin", "name server: builtin, or bind for BIND's named")
+	flag.StringVar(&o.everleaf, "everleaf", "bin/everleaf", "the everleaf binary")
+	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait for the certificate")
+	flag.BoolVar(&o.keep, "keep", isTerminal(os.Stdin), "go on until Ctrl-C when the certificate is there (default: if the input is a terminal)")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	err := errors.Join(complete(&o, flag.Args()))
+	if err == nil {
+		err = run(ctx, o)
+	}
+	code := 0
+	switch {
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "\nInterrupted. Everything is stopped.")
+		code = interrupted
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "\nquickstart: %v\n", err)
+		code = 1
+	}
+	stop()
+	os.Exit(code)
+}
+
+func complete(o *options, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	if o.dns != dnsBuiltin && o.dns != dnsBIND {
+		return fmt.Errorf("the name server is %q; it can be %s or %s (make quickstart DNS=%[3]s)", o.dns, dnsBuiltin, dnsBIND)
+	}
+	if _, err := os.Stat(o.everleaf); err != nil {
+		return fmt.Errorf("%w: run `make build` first", err)
+	}
+	var err error
+	o.binDir, err = local.DefaultBinDir()
+	return err
+}
+
+// isTerminal tells whether a person may be there to press Ctrl-C.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
+}

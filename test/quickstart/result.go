@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const namespace = "default"
+
+// showResult prints what is in the Secret, after checking that it is good.
+func (q *quickstart) showResult(ctx context.Context) error {
+	q.say("4. The certificate\n")
+	secret, err := q.kubeClient.CoreV1().Secrets(namespace).Get(ctx, secretName, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	chain, err := q.verify(ctx, secret)
+	if err != nil {
+		return fmt.Errorf("secret %s: %w", secretName, err)
+	}
+	for i, cert := range chain {
+		q.say("  %d  Subject   %s", i+1, text(cert.Subject.String()))
+		q.say("     Issuer    %s", text(cert.Issuer.String()))
+		if len(cert.DNSNames) > 0 {
+			q.say("     Names     %s", strings.Join(cert.DNSNames, ", "))
+		}
+		q.say("     Valid     %s to %s", cert.NotBefore.UTC().Format(time.DateTime), cert.NotAfter.UTC().Format(time.DateTime)+" UTC")
+	}
+	q.say("\n  The private key belongs to it, and the chain leads to Pebble's root for every name.\n")
+
+	q.say("  Secret %s (%s)", secretName, secret.Type)
+	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
+		q.say("    %-10s %d bytes", key, len(secret.Data[key]))
+	}
+	for _, m := range []map[string]string{secret.Labels, secret.Annotations} {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			q.say("    %s: %s", key, text(m[key]))
+		}
+	}
+	if err := q.showRecords(ctx); err != nil {
+		return err
+	}
+	q.say("\nIssued in %.2f s, from the creation of the Certificate to Ready.", q.log.took.Seconds())
+	return nil
+}
+
+func text(s string) string {
+	if s == "" {
+		return `""`
+	}
+	return s
+}
+
+// verify checks the Secret as a TLS client would check the server's
+// certificate.
+func (q *quickstart) verify(ctx context.Context, secret *corev1.Secret) ([]*x509.Certificate, error) {
+	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil {
+		return nil, err
+	}
+	var chain []*x509.Certificate
+	intermediates := x509.NewCertPool()
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, cert)
+		intermediates.AddCert(cert)
+	}
+	root, err := q.ca.Root(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(root) {
+		return nil, errors.New("pebble's root is not PEM")
+	}
+	for _, name := range dnsNames {
+		name = strings.Replace(name, "*", "any", 1)
+		if _, err := chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates}); err != nil {
+			return nil, err
+		}
+	}
+	return chain, nil
+}
+
+// showRecords tells that nothing is left at the name server.
+func (q *quickstart) showRecords(ctx context.Context) error {
+	var left []string
+	for _, name := range dnsNames {
+		values, err := q.names.txt(ctx, "_acme-challenge."+strings.TrimPrefix(name, "*."))
+		if err != nil {
+			return fmt.Errorf("name server: %w", err)
+		}
+		left = append(left, values...)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("the name server still has the TXT values %s", strings.Join(left, ", "))
+	}
+	q.say("\n  The name server has no TXT record left.")
+	return nil
+}
+
+func (q *quickstart) showHowToLookAround() {
+	q.say(`
+Everything goes on until you press Ctrl-C. To look around, in another terminal:
+
+  export KUBECONFIG=%s
+  cd %s
+  %[3]s get clusterissuers,certificates,certificaterequests,orders -o wide
+  %[3]s describe certificate %[4]s
+  %[3]s get secret %[5]s -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text
+  %[3]s delete secret %[5]s        # and it is issued again, which you see here
+  curl -s http://%[6]s/metrics | grep ^certmanager_
+  less %[7]s                     # what the controllers did
+`, q.kubectl.kubeconfig, q.dir, q.kubectl.path, certName, secretName, q.metrics, logFile)
+}
