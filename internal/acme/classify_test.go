@@ -68,7 +68,8 @@ func TestClassify(t *testing.T) {
 		"alreadyReplaced":         {problem(409, TypeAlreadyReplaced, actionNewOrder), fault.Permanent, "AlreadyReplaced", predicates{replaced: true}},
 		"replaces is another's": {
 			&Problem{Status: 403, Type: ErrorNamespace + TypeUnauthorized, Detail: "did not request the certificate being replaced", action: actionNewOrder},
-			fault.User, "AccountUnauthorized", predicates{replaced: true},
+			fault.User, "AccountUnauthorized",
+			predicates{replaced: true},
 		},
 		"dns while ordering":     {problem(400, TypeDNS, actionNewOrder), fault.Transient, "ServerError", predicates{}},
 		"failed validation":      {problem(0, TypeDNS, ""), fault.Permanent, "ValidationFailed", predicates{}},

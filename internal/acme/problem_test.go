@@ -119,6 +119,6 @@ func FuzzProblem(f *testing.F) {
 		if again := safeDetail(p.Detail); again != p.Detail && !strings.HasSuffix(p.Detail, "…") {
 			t.Errorf("%q becomes %q", p.Detail, again)
 		}
-		Classify(&p, epoch)
+		_ = Classify(&p, epoch)
 	})
 }

@@ -140,7 +140,7 @@ func (s *server) verify(r *http.Request) string {
 	if err != nil || r.Header.Get("Content-Type") != "application/jose+json" || r.UserAgent() == "" {
 		return TypeMalformed
 	}
-	jws, err := jose.ParseSigned(string(body), []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedJSON(string(body), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return TypeMalformed
 	}

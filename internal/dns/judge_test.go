@@ -89,27 +89,33 @@ func TestJudgeServers(t *testing.T) {
 		"no address does not block":       {report(has, fails(NoAddress)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. has no address"}},
 		"no route at all":                 {report(fails(NoRoute)), first, Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
 		"silent for 29 s": {
-			report(has, fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-29*time.Second), 2)},
+			report(has, fails(Timeout)),
+			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-29*time.Second), 2)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"silent for 30 s": {
-			report(has, fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-30*time.Second), 2)},
+			report(has, fails(Timeout)),
+			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-30*time.Second), 2)},
 			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) does not answer"},
 		},
 		"silent for 30 s while another disagrees": {
-			report(has, fails(Timeout), nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
+			report(has, fails(Timeout), nxdomain),
+			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"silent once, answers now": {
-			report(has, nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
+			report(has, nxdomain),
+			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"all silent": {
-			report(fails(Timeout)), LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 1)},
+			report(fails(Timeout)),
+			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 1)},
 			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) does not answer"},
 		},
 		"a lame server for 30 s": {
-			report(has, refuses), LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(t0, 2)},
+			report(has, refuses),
+			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(t0, 2)},
 			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) answers REFUSED"},
 		},
 		"nobody to ask":            {report(), first, Verdict{Wait, now.Add(time.Second), notYet}},
@@ -123,25 +129,29 @@ func TestJudgeServers(t *testing.T) {
 				answerOf(1, func(a *Answer) { nodata(a); a.Target = "x.example.net." }),
 				answerOf(2, func(a *Answer) { a.Name, a.Zone = "x.example.net.", "example.net." }),
 				answerOf(3, func(a *Answer) { nxdomain(a); a.Name, a.Zone = "x.example.net.", "example.net." }),
-			}}, first,
+			}},
+			first,
 			Verdict{Wait, now.Add(time.Second), notYet + " (an alias of x.example.net.): ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
 		},
 		"recursive waits for the negative TTL": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Addr: netip.MustParseAddrPort("192.0.2.1:53"), Role: RoleRecursive, Rcode: "NXDOMAIN", NegativeTTL: 7 * time.Second},
-			}}, first,
+			}},
+			first,
 			Verdict{Wait, now.Add(7 * time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
 		},
 		"a resolver with authority forgets at once": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NXDOMAIN", Authoritative: true, NegativeTTL: time.Hour},
-			}}, first,
+			}},
+			first,
 			Verdict{Wait, now.Add(time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
 		},
 		"recursive waits for the retry period at most": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NOERROR", NegativeTTL: time.Hour},
-			}}, first,
+			}},
+			first,
 			Verdict{Wait, now.Add(10 * time.Second), notYet + ": 192.0.2.1:53 has no TXT record there"},
 		},
 	} {

@@ -151,7 +151,7 @@ func managedBy(entries []metav1.ManagedFieldsEntry) ManagedFields {
 // "f:" is a field, "k:" the keys of an item in JSON.
 func fieldKeys(fields *metav1.FieldsV1, prefix string, path ...string) []string {
 	level := map[string]any{}
-	if err := json.Unmarshal(fields.Raw, &level); err != nil {
+	if err := json.Unmarshal(fields.GetRawBytes(), &level); err != nil {
 		return nil
 	}
 	for _, p := range path {

@@ -142,7 +142,8 @@ func TestNsupdate(t *testing.T) {
 	for bind, algorithm := range algorithms {
 		t.Run(bind, func(t *testing.T) {
 			s := start(t, Options{Zones: []Zone{testZone()}, Keys: []tsig.Key{
-				{Name: "K.", Algorithm: algorithm, Secret: secret}, {Name: "other.", Algorithm: algorithm, Secret: secret},
+				{Name: "K.", Algorithm: algorithm, Secret: secret},
+				{Name: "other.", Algorithm: algorithm, Secret: secret},
 				{Name: "bad.", Algorithm: algorithm, Secret: []byte("another")},
 			}})
 			do := func(key, script, want string) {

@@ -80,10 +80,14 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := s.addControllers(ctx); err != nil {
 		return err
 	}
-	if err := ctrlmetrics.Registry.Register(registry); err != nil {
+	served := o.Registerer
+	if served == nil {
+		served = ctrlmetrics.Registry
+	}
+	if err := served.Register(registry); err != nil {
 		return fmt.Errorf("register the metrics: %w", err)
 	}
-	defer ctrlmetrics.Registry.Unregister(registry)
+	defer served.Unregister(registry)
 	return mgr.Start(ctx)
 }
 
@@ -114,7 +118,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		RetryPeriod:                   &o.LeaderElection.RetryPeriod,
 		GracefulShutdownTimeout:       ptr.To(drain),
 
-		// Several systems may run in one process, one after the other.
+		// Several systems may run in one process.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},
 	}
 	if o.EnableProfiling {

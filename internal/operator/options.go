@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
 	"github.com/everleaf/everleaf/internal/dns"
@@ -49,6 +50,9 @@ type Options struct {
 	AllEvents bool
 
 	MetricsListenAddress string
+	// Registerer takes the metrics; nil is the one whose metrics are served.
+	// Systems that run at the same time in one process each need their own.
+	Registerer           prometheus.Registerer
 	HealthzListenAddress string
 	EnableProfiling      bool
 	ProfilerAddress      string
@@ -152,7 +156,7 @@ func (o *Options) Complete() error {
 			bad("dns01-recursive-nameservers", "%q is not host:port", server)
 		}
 	}
-	if l := o.LeaderElection; l.Enabled && !(l.LeaseDuration > l.RenewDeadline && l.RenewDeadline > l.RetryPeriod && l.RetryPeriod > 0) {
+	if l := o.LeaderElection; l.Enabled && (l.LeaseDuration <= l.RenewDeadline || l.RenewDeadline <= l.RetryPeriod || l.RetryPeriod <= 0) {
 		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period")
 	}
 	if o.Limits.MaxCertificateSize > o.Limits.MaxBundleSize || o.Limits.MaxChainLength > o.Limits.MaxBundleSize {

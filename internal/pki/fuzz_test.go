@@ -42,7 +42,8 @@ func FuzzParseKey(f *testing.F) {
 func FuzzParseRequest(f *testing.F) {
 	key := newKey(f)
 	for _, in := range []Template{
-		{CommonName: "a.test", EncodeUsages: true, IsCA: true}, {DNSNames: []string{"a.test"}},
+		{CommonName: "a.test", EncodeUsages: true, IsCA: true},
+		{DNSNames: []string{"a.test"}},
 		{CommonName: "a", URIs: []string{"urn:x"}, IPAddresses: []string{"::1"}, EmailAddresses: []string{"a@b.test"}, Usages: []string{"any"}, EncodeUsages: true},
 	} {
 		block, _ := pem.Decode(mustRequest(f, in, key))

@@ -337,32 +337,38 @@ func TestNoKeyPair(t *testing.T) {
 		issuerReason, issuerIs string
 	}{
 		"missing": {
-			pairs{err: notFound}, fault.User,
+			pairs{err: notFound},
+			fault.User,
 			"SecretMissing", "Referenced secret ns/ca not found",
 			"ErrGetKeyPair", "Error getting keypair for CA issuer: secret ns/ca not found",
 		},
 		"bad data": {
-			pairs{err: notPEM}, fault.User,
+			pairs{err: notPEM},
+			fault.User,
 			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: no PEM data was found in given input",
 			"ErrGetKeyPair", "Error getting keypair for CA issuer: no PEM data was found in given input",
 		},
 		"not a CA": {
-			pairs{pair: NewKeyPair([]*x509.Certificate{leaf}, key(t))}, fault.User,
+			pairs{pair: NewKeyPair([]*x509.Certificate{leaf}, key(t))},
+			fault.User,
 			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: certificate is not a CA",
 			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: certificate is not a CA",
 		},
 		"nothing at all": {
-			pairs{}, fault.User,
+			pairs{},
+			fault.User,
 			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: certificate is not a CA",
 			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: certificate is not a CA",
 		},
 		"unreadable": {
-			pairs{err: errors.New("read tcp 10.0.0.1:35412: reset")}, fault.Transient,
+			pairs{err: errors.New("read tcp 10.0.0.1:35412: reset")},
+			fault.Transient,
 			"SecretGetError", "Failed to get certificate key pair from secret ns/ca",
 			"ErrGetKeyPair", "Error getting keypair for CA issuer: secret ns/ca cannot be read",
 		},
 		"classified": {
-			pairs{err: fault.New(fault.User, "x", "no permission")}, fault.User,
+			pairs{err: fault.New(fault.User, "x", "no permission")},
+			fault.User,
 			"SecretGetError", "Failed to get certificate key pair from secret ns/ca: no permission",
 			"ErrGetKeyPair", "Error getting keypair for CA issuer: no permission",
 		},

@@ -144,8 +144,10 @@ func TestSignFails(t *testing.T) {
 	}{
 		"no annotation": {
 			change: func(r *issuer.Request) { r.Object.Annotations = nil },
-			want: fault.Error{Class: fault.Permanent, Reason: "MissingAnnotation",
-				Message: `Annotation "cert-manager.io/private-key-secret-name" missing or reference empty: secret name missing`},
+			want: fault.Error{
+				Class: fault.Permanent, Reason: "MissingAnnotation",
+				Message: `Annotation "cert-manager.io/private-key-secret-name" missing or reference empty: secret name missing`,
+			},
 		},
 		"no Secret": {
 			keys: keys{err: apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "key")},
@@ -165,14 +167,18 @@ func TestSignFails(t *testing.T) {
 		},
 		"key of another": {
 			keys: keys{key: newKey(t, pki.KeySpec{Algorithm: pki.ECDSA})},
-			want: fault.Error{Class: fault.Permanent, Reason: "ErrorKeyMatch",
-				Message: "Error generating certificate template: CSR not signed by referenced private key"},
+			want: fault.Error{
+				Class: fault.Permanent, Reason: "ErrorKeyMatch",
+				Message: "Error generating certificate template: CSR not signed by referenced private key",
+			},
 		},
 		"bad request": {
 			change: func(r *issuer.Request) { r.Object.Spec.Request = []byte("x") },
 			keys:   keys{key: newKey(t, pki.KeySpec{Algorithm: pki.ECDSA})},
-			want: fault.Error{Class: fault.Permanent, Reason: "ErrorGenerating",
-				Message: "Error generating certificate template: no PEM data was found in given input"},
+			want: fault.Error{
+				Class: fault.Permanent, Reason: "ErrorGenerating",
+				Message: "Error generating certificate template: no PEM data was found in given input",
+			},
 		},
 		"other issuer": {
 			change: func(r *issuer.Request) { r.Issuer.SelfSigned = nil },
