@@ -223,7 +223,6 @@ func authorize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 		plan.Step = OrderFetch
 		return plan
 	}
-	plan.Status.Reason = reasons(o.Challenges, func(c *acmev1.Challenge) bool { return !final(c.Status.State) })
 	plan.Until = refresh
 	return plan
 }
@@ -272,23 +271,23 @@ func challengeFailed(o Order, plan OrderPlan, failed *acmev1.Challenge, now time
 // invalidReason says why an order failed, by identifier: from its challenges,
 // else from the order itself.
 func invalidReason(o Order) string {
-	reason := reasons(o.Challenges, func(c *acmev1.Challenge) bool { return OrderFailed(c.Status.State) })
+	reason := failures(o.Challenges)
 	if reason == "" && o.Server != nil && o.Server.Error != nil {
 		reason = o.Server.Error.Error()
 	}
 	return reason
 }
 
-// reasons joins those of some Challenges, each once.
-func reasons(challenges []*acmev1.Challenge, of func(*acmev1.Challenge) bool) string {
-	var found []string
+// failures says why Challenges failed, each reason once.
+func failures(challenges []*acmev1.Challenge) string {
+	var reasons []string
 	for _, c := range challenges {
-		if of(c) && c.Status.Reason != "" && !slices.Contains(found, c.Status.Reason) {
-			found = append(found, c.Status.Reason)
+		if OrderFailed(c.Status.State) && c.Status.Reason != "" {
+			reasons = append(reasons, c.Status.Reason)
 		}
 	}
-	slices.Sort(found)
-	return strings.Join(found, "; ")
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), "; ")
 }
 
 // compareChallenges holds the Challenges that exist against those wanted.
