@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/pebble"
+)
+
+// zone is what the certificates' names are in.
+const zone = "bench.example"
+
+// authoritative is where the name server listens whose zone's NS records are
+// followed: those lead to port 53.
+const authoritative = "127.53.211.1:53"
+
+func measureRecursive(ctx context.Context, s settings) ([]*result, error) {
+	if !s.wants(nameRecursive) {
+		return nil, nil
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return one(measureACME(ctx, s, nameRecursive, address, "--dns01-recursive-nameservers-only"))
+}
+
+func measureAuthoritative(ctx context.Context, s settings) ([]*result, error) {
+	if !s.wants(nameAuthoritative) {
+		return nil, nil
+	}
+	if os.Getuid() != 0 {
+		return []*result{{name: nameAuthoritative, skipped: "needs root, for a name server on port 53"}}, nil
+	}
+	return one(measureACME(ctx, s, nameAuthoritative, authoritative))
+}
+
+func one(r *result, err error) ([]*result, error) {
+	if errors.Is(err, named.ErrMissing) || errors.Is(err, pebble.ErrNoBinary) {
+		return []*result{{name: r.name, skipped: err.Error()}}, nil
+	}
+	return []*result{r}, err
+}
+
+// measureACME measures an ACME issuer with DNS-01 challenges.
+func measureACME(ctx context.Context, s settings, name, address string, flags ...string) (*result, error) {
+	skipped := &result{name: name}
+	key, err := named.NewKey(ctx, "bench", "hmac-sha256")
+	if err != nil {
+		return skipped, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	server, err := named.Run(ctx, named.Options{
+		Listen: []string{address}, Keys: []named.Key{key},
+		Zones: []named.Zone{{
+			Name: zone, Text: named.ZoneText(zone, 60, []string{"ns"}, "ns IN A "+host), AllowUpdate: `key "bench";`,
+		}},
+	})
+	if err != nil {
+		return skipped, err
+	}
+	defer server.Stop()
+	ca, err := pebble.Run(ctx, pebble.Options{
+		Binary: filepath.Join(s.binDir, "pebble"), DNSServer: address, Env: []string{"PEBBLE_VA_NOSLEEP=1"},
+	})
+	if err != nil {
+		return skipped, err
+	}
+	defer ca.Stop()
+	p, err := startPlane(ctx, s, name)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	if err := p.clusterSecret(ctx, "tsig", map[string]string{"key": key.Secret}); err != nil {
+		return nil, err
+	}
+	if err := p.issuer(ctx, acmeIssuer(ca, address)); err != nil {
+		return nil, err
+	}
+	c, err := p.startControllers(ctx, append(flags, "--dns01-recursive-nameservers="+address)...)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	r, err := p.measure(ctx, c, s.acme)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+func acmeIssuer(ca *pebble.Server, nameserver string) cmv1.IssuerConfig {
+	return cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{
+		Server: ca.DirectoryURL, CABundle: ca.CABundle, PrivateKey: cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "account"}},
+		Solvers: []acmev1.ACMEChallengeSolver{{DNS01: &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{
+			Nameserver: nameserver, TSIGKeyName: "bench", TSIGAlgorithm: "HMACSHA256",
+			TSIGSecret: cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "tsig"}, Key: "key"},
+		}}}},
+	}}
+}

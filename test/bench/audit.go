@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/local"
+)
+
+// calls are requests to the API server by "verb resource", as its audit log
+// tells them.
+type calls map[string]int
+
+// entry is what is read of an audit event.
+type entry struct {
+	Verb string `json:"verb"`
+	User struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	ObjectRef struct {
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+	} `json:"objectRef"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+	Stage    string    `json:"stage"`
+	Received time.Time `json:"requestReceivedTimestamp"`
+	Stamp    time.Time `json:"stageTimestamp"`
+}
+
+func (e entry) read() bool { return e.Verb == "get" || e.Verb == "list" }
+
+func (e entry) String() string {
+	what := e.Verb + " " + e.ObjectRef.Resource
+	if e.ObjectRef.Subresource != "" {
+		what += "/" + e.ObjectRef.Subresource
+	}
+	if e.ResponseStatus.Code >= 400 && e.ResponseStatus.Code != 404 {
+		what += fmt.Sprintf(" (%d)", e.ResponseStatus.Code)
+	}
+	return what
+}
+
+// entries calls each for every request of the controllers that has ended,
+// watches left out.
+func (p *plane) entries(each func(entry)) error {
+	file, err := os.Open(p.audit)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // nothing is written
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e entry
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			continue // a line that is still being written
+		}
+		if e.User.Username == local.ControllerUser && e.Stage == "ResponseComplete" && e.Verb != "watch" {
+			each(e)
+		}
+	}
+	return lines.Err()
+}
+
+// settle returns when the controllers have written nothing for a second, which
+// is when events and deletions that follow an issuance are over, or after half
+// a minute.
+func (p *plane) settle(ctx context.Context) error {
+	timer := time.NewTicker(250 * time.Millisecond)
+	defer timer.Stop()
+	began := time.Now()
+	for {
+		last := began
+		err := p.entries(func(e entry) {
+			if !e.read() && e.Stamp.After(last) {
+				last = e.Stamp
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if time.Since(last) > time.Second || time.Since(began) > 30*time.Second {
+			return nil
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// count counts the calls from a time on.
+func (p *plane) count(since time.Time) (writes, reads calls, err error) {
+	writes, reads = calls{}, calls{}
+	err = p.entries(func(e entry) {
+		switch {
+		case e.Received.Before(since):
+		case e.read():
+			reads[e.String()]++
+		default:
+			writes[e.String()]++
+		}
+	})
+	return writes, reads, err
+}
+
+func (c calls) per(n int) float64 {
+	sum := 0
+	for _, count := range c {
+		sum += count
+	}
+	return float64(sum) / float64(n)
+}

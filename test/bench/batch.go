@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+)
+
+// batch is a number of Certificates that are created, and watched until they
+// are ready.
+type batch struct {
+	prefix       string
+	began, ended time.Time
+	mu           sync.Mutex
+	created      map[string]time.Time
+	ready        map[string]time.Time
+	last         map[string]string
+	want         int
+	all          chan struct{}
+}
+
+// issue creates n Certificates and returns when all are ready.
+func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.settings.timeout)
+	defer cancel()
+	b := &batch{
+		prefix: prefix + "-", created: make(map[string]time.Time, n), ready: make(map[string]time.Time, n),
+		last: map[string]string{}, want: n, all: make(chan struct{}),
+	}
+	watching, cancelWatch := context.WithCancel(ctx)
+	defer cancelWatch()
+	body, err := p.watch(watching)
+	if err != nil {
+		return nil, err
+	}
+	watched := make(chan error, 1)
+	go func() { watched <- b.read(json.NewDecoder(body)) }()
+	b.began = time.Now()
+	err = each(ctx, n, func(ctx context.Context, i int) error {
+		name := number(prefix, i)
+		if err := p.Create(ctx, certificate(name), client.FieldOwner("bench")); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		b.created[name] = time.Now()
+		b.mu.Unlock()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-b.all:
+		body.Close() //nolint:errcheck // enough has been read
+		return b, nil
+	case err := <-watched:
+		return nil, fmt.Errorf("watch of the Certificates: %w", err)
+	case <-p.Done():
+		return nil, p.Err()
+	case <-ctx.Done():
+		return nil, b.stuck(ctx.Err())
+	}
+}
+
+// each calls do for 0 to n-1 from all workers, and returns the first error.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range min(workers, n) {
+		group.Go(func() {
+			for i := range next {
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// watch opens a watch of the Certificates.
+func (p *plane) watch(ctx context.Context) (io.ReadCloser, error) {
+	core, err := kubernetes.NewForConfig(p.RESTConfig())
+	if err != nil {
+		return nil, err
+	}
+	// Stream waits while the API server still fills its cache.
+	return core.RESTClient().Get().AbsPath("apis", cmv1.SchemeGroupVersion.String(), "namespaces", namespace, "certificates").
+		Param("watch", "1").Param("timeoutSeconds", "3600").Stream(ctx)
+}
+
+// change is what is read of an event: little, because reading takes the cores
+// that are measured.
+type change struct {
+	Object struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+		Status struct {
+			Conditions []struct {
+				Type    string `json:"type"`
+				Status  string `json:"status"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
+	} `json:"object"`
+}
+
+func (b *batch) read(events *json.Decoder) error {
+	for {
+		var c change
+		if err := events.Decode(&c); err != nil {
+			return err
+		}
+		b.note(c, time.Now())
+	}
+}
+
+func (b *batch) note(c change, now time.Time) {
+	name := c.Object.Metadata.Name
+	if !strings.HasPrefix(name, b.prefix) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, cond := range c.Object.Status.Conditions {
+		b.last[name] = cond.Type + "=" + cond.Status + ": " + cond.Message
+		if _, known := b.ready[name]; known || cond.Type != "Ready" || cond.Status != "True" {
+			continue
+		}
+		b.ready[name] = now
+		if len(b.ready) == b.want {
+			b.ended = now
+			close(b.all)
+		}
+	}
+}
+
+// stuck names a Certificate that is not ready, and what it says.
+func (b *batch) stuck(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name := range b.created {
+		if _, ok := b.ready[name]; !ok {
+			return fmt.Errorf("%d of %d Certificates are ready (%w); %s says %q", len(b.ready), b.want, err, name, b.last[name])
+		}
+	}
+	return err
+}
+
+func (b *batch) total() time.Duration { return b.ended.Sub(b.began) }
+
+// waits are the times from creation to Ready, sorted.
+func (b *batch) waits() []time.Duration {
+	var waits []time.Duration
+	for name, at := range b.ready {
+		waits = append(waits, max(0, at.Sub(b.created[name])))
+	}
+	slices.Sort(waits)
+	return waits
+}
+
+// percentile of sorted values: the least that p percent of them do not exceed.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}

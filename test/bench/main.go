@@ -1,0 +1,137 @@
+// Command bench measures how fast everleaf issues certificates, what that costs
+// the API server, and how near it comes to the least that any program could do.
+// It prints one table from one run:
+//
+//	go run ./test/bench [-ca 1000] [-acme 100] [-only ca,floor] [-pprof dir] [-keep]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/everleaf/everleaf/internal/local"
+)
+
+// workers create objects at the same time.
+const workers = 16
+
+// The measurements, in the order of the table.
+const (
+	nameCA            = "ca"
+	nameFloor         = "floor"
+	nameRecursive     = "acme-recursive"
+	nameAuthoritative = "acme-authoritative"
+)
+
+var all = []string{nameCA, nameFloor, nameRecursive, nameAuthoritative}
+
+// settings are what the flags say.
+type settings struct {
+	ca, acme int
+	only     []string
+	keep     bool
+	noFsync  bool
+	pprof    string
+	timeout  time.Duration
+
+	dir, binDir, everleaf string
+}
+
+func (s settings) wants(name string) bool { return slices.Contains(s.only, name) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	s, err := parse()
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.Discard())
+	if s.dir, err = os.MkdirTemp("", "everleaf-bench-"); err != nil {
+		return err
+	}
+	defer func() {
+		if s.keep {
+			fmt.Println("kept", s.dir)
+		} else {
+			os.RemoveAll(s.dir)
+		}
+	}()
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	var results []*result
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureRecursive, measureAuthoritative} {
+		measured, err := measure(ctx, s)
+		if err != nil {
+			return err
+		}
+		results = append(results, measured...)
+	}
+	printTable(os.Stdout, s, results)
+	return nil
+}
+
+func parse() (settings, error) {
+	var s settings
+	only := flag.String("only", strings.Join(all, ","), "what to measure")
+	flag.IntVar(&s.ca, "ca", 1000, "certificates from the CA issuer, and of the floor")
+	flag.IntVar(&s.acme, "acme", 100, "certificates from the ACME issuer, in each mode")
+	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
+	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
+	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")
+	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute, "longest that one measurement may take")
+	flag.Parse()
+	s.only = strings.Split(*only, ",")
+	for _, name := range s.only {
+		if !slices.Contains(all, name) {
+			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
+		}
+	}
+	if s.ca < 1 || s.acme < 1 || flag.NArg() > 0 {
+		return s, errors.New("-ca and -acme are at least 1, and there are no arguments")
+	}
+	if s.pprof != "" {
+		if err := os.MkdirAll(s.pprof, 0o755); err != nil {
+			return s, err
+		}
+	}
+	var err error
+	if s.binDir, err = local.DefaultBinDir(); err != nil {
+		return s, err
+	}
+	return s, local.FindBinaries(s.binDir)
+}
+
+// build compiles the program that is measured.
+func (s *settings) build(ctx context.Context) error {
+	s.everleaf = filepath.Join(s.dir, "everleaf")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.everleaf, "github.com/everleaf/everleaf/cmd/everleaf")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build everleaf: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// say tells what is being done.
+func say(format string, args ...any) { fmt.Printf("# "+format+"\n", args...) }

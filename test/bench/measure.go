@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// result is a column of the table.
+type result struct {
+	name     string
+	skipped  string
+	n        int
+	total    time.Duration
+	p50, p99 time.Duration
+	// single is the time from creation to Ready of one certificate alone.
+	single        time.Duration
+	writes, reads calls
+	cpu           usage
+	memory        int64
+}
+
+func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }
+
+// measure issues n certificates, after a few that fill caches and open
+// connections, and then one alone.
+func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, error) {
+	if _, err := p.issue(ctx, "warm", workers); err != nil {
+		return nil, c.explain(err)
+	}
+	if err := p.settle(ctx); err != nil {
+		return nil, err
+	}
+	say("%s: issuing %d certificates", p.name, n)
+	before, err := p.usage(c)
+	if err != nil {
+		return nil, err
+	}
+	profiled := c.profile(ctx, p.settings.pprof, p.name)
+	b, err := p.issue(ctx, "crt", n)
+	profiled()
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if err := p.settle(ctx); err != nil {
+		return nil, err
+	}
+	after, err := p.usage(c)
+	if err != nil {
+		return nil, err
+	}
+	waits := b.waits()
+	r := &result{
+		name: p.name, n: n, total: b.total(), p50: percentile(waits, 50), p99: percentile(waits, 99), cpu: after.since(before),
+	}
+	if r.memory, err = peakMemory(c.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
+	if r.writes, r.reads, err = p.count(b.began); err != nil {
+		return nil, err
+	}
+	one, err := p.issue(ctx, "one", 1)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	r.single = one.waits()[0]
+	return r, nil
+}

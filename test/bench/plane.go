@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/local"
+	"github.com/everleaf/everleaf/internal/operator"
+)
+
+// namespace is where the certificates are.
+const namespace = "bench"
+
+// plane is a control plane of its own for one measurement.
+type plane struct {
+	*local.ControlPlane
+	client.Client
+	settings settings
+	name     string
+	audit    string
+}
+
+func startPlane(ctx context.Context, s settings, name string) (*plane, error) {
+	say("%s: starting a control plane", name)
+	p := &plane{settings: s, name: name, audit: filepath.Join(s.dir, name+"-audit.log")}
+	var err error
+	p.ControlPlane, err = local.Start(ctx, local.Options{
+		DataDir: filepath.Join(s.dir, name), BinDir: s.binDir, AuditLog: p.audit, UnsafeNoFsync: s.noFsync,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.Client, err = newClient(p.RESTConfig()); err == nil {
+		err = p.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	}
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *plane) stop() {
+	if err := p.Stop(); err != nil {
+		say("%s: %v", p.name, err)
+	}
+}
+
+func newClient(config *rest.Config) (client.Client, error) {
+	scheme, err := operator.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config, client.Options{Scheme: scheme})
+}
+
+// kubeconfig writes a file for the controllers, with their own user.
+func (p *plane) kubeconfig() (string, error) {
+	config, err := p.ControllerConfig()
+	if err != nil {
+		return "", err
+	}
+	file := clientcmdapi.NewConfig()
+	file.Clusters["bench"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
+	file.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	file.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench"}
+	file.CurrentContext = "bench"
+	path := filepath.Join(p.settings.dir, p.name+".kubeconfig")
+	return path, clientcmd.WriteToFile(*file, path)
+}
+
+// clusterSecret makes a Secret where ClusterIssuers look for theirs.
+func (p *plane) clusterSecret(ctx context.Context, name string, data map[string]string) error {
+	return p.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: local.Namespace, Name: name}, StringData: data})
+}
+
+func (p *plane) issuer(ctx context.Context, config cmv1.IssuerConfig) error {
+	return p.Create(ctx, &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: cmv1.IssuerSpec{IssuerConfig: config}})
+}
+
+// certificate is one of those that are issued.
+func certificate(name string) *cmv1.Certificate {
+	return &cmv1.Certificate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: cmv1.CertificateSpec{
+			SecretName: name + "-tls",
+			DNSNames:   []string{name + "." + zone},
+			PrivateKey: &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm, Size: 256},
+			IssuerRef:  cmmeta.IssuerReference{Kind: cmv1.ClusterIssuerKind, Name: namespace},
+		},
+	}
+}
+
+// number names the certificates of a batch.
+func number(prefix string, i int) string { return fmt.Sprintf("%s-%04d", prefix, i) }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/local"
+)
+
+// controllers are the program that is measured, as a process.
+type controllers struct {
+	cmd      *exec.Cmd
+	log      *os.File
+	done     chan error
+	profiler string
+}
+
+// startControllers runs the controllers against a control plane.
+func (p *plane) startControllers(ctx context.Context, flags ...string) (*controllers, error) {
+	kubeconfig, err := p.kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{
+		"controller", "--kubeconfig=" + kubeconfig, "--leader-elect=false", "--cluster-resource-namespace=" + local.Namespace,
+		"--metrics-listen-address=0", "--internal-healthz-listen-address=0",
+	}, flags...)
+	c := &controllers{done: make(chan error, 1)}
+	if p.settings.pprof != "" {
+		if c.profiler, err = freeAddress(); err != nil {
+			return nil, err
+		}
+		args = append(args, "--enable-profiling", "--profiler-address="+c.profiler)
+	}
+	if c.log, err = os.Create(filepath.Join(p.settings.dir, p.name+"-controllers.log")); err != nil {
+		return nil, err
+	}
+	c.cmd = exec.CommandContext(ctx, p.settings.everleaf, args...)
+	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { c.done <- c.cmd.Wait() }()
+	return c, nil
+}
+
+// stop ends the controllers.
+func (c *controllers) stop() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(20 * time.Second):
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	}
+	c.log.Close()
+}
+
+// explain adds the end of the controllers' log to an error.
+func (c *controllers) explain(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	text, _ := os.ReadFile(c.log.Name())
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return fmt.Errorf("%w\nthe controllers' last words:\n%s", err, bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close() //nolint:errcheck // only its address is wanted
+	return l.Addr().String(), nil
+}
+
+// tick is the unit of CPU time in /proc; Linux has used it on every machine
+// for two decades.
+const tick = 10 * time.Millisecond
+
+// cpuTime is the time that a process has had on a core, its own and the
+// kernel's on its behalf.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is a name that may hold spaces, in parentheses.
+	_, rest, ok := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat is not as it should be", pid)
+	}
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * tick, err
+}
+
+// peakMemory is the most that a process has had in memory, in bytes.
+func peakMemory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status says no VmHWM", pid)
+}
+
+// usage is what everybody has had of the cores so far.
+type usage map[string]time.Duration
+
+func (p *plane) usage(c *controllers) (usage, error) {
+	pids := map[string]int{"bench": os.Getpid()}
+	if c != nil {
+		pids["controllers"] = c.cmd.Process.Pid
+	}
+	for name, pid := range p.PIDs() {
+		pids[name] = pid
+	}
+	u := usage{}
+	for name, pid := range pids {
+		var err error
+		if u[name], err = cpuTime(pid); err != nil {
+			return nil, fmt.Errorf("CPU time of %s: %w", name, err)
+		}
+	}
+	return u, nil
+}
+
+func (u usage) since(before usage) usage {
+	d := usage{}
+	for name, t := range u {
+		d[name] = t - before[name]
+	}
+	return d
+}
