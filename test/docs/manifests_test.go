@@ -1,0 +1,58 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/everleaf/everleaf/test/controlplane"
+)
+
+func TestMain(m *testing.M) { os.Exit(controlplane.Main(m)) }
+
+var blocks = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// manifests returns the objects in the pages, by page and number.
+func manifests(t *testing.T) map[string]*unstructured.Unstructured {
+	t.Helper()
+	all := map[string]*unstructured.Unstructured{}
+	for name, page := range pages(t) {
+		for i, block := range blocks.FindAllStringSubmatch(page, -1) {
+			for j, text := range strings.Split(block[1], "\n---\n") {
+				object := &unstructured.Unstructured{}
+				if err := yaml.Unmarshal([]byte(text), object); err != nil {
+					t.Fatalf("%s, block %d: %v", name, i+1, err)
+				}
+				all[fmt.Sprintf("%s, block %d, object %d", name, i+1, j+1)] = object
+			}
+		}
+	}
+	return all
+}
+
+// TestManifests has the API server check all manifests, strictly: no field that
+// does not exist, none twice.
+func TestManifests(t *testing.T) {
+	all := manifests(t)
+	if len(all) < 10 {
+		t.Fatalf("only %d manifests found", len(all))
+	}
+	cp := controlplane.Shared(t)
+	api, err := client.New(cp.RESTConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, object := range all {
+		err := api.Create(t.Context(), object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var (
+	verbs  = regexp.MustCompile(`%[a-z]`)
+	spaces = regexp.MustCompile(`\s+`)
+)
+
+// sentences returns the fixed parts, of four words or more, of the texts in a
+// Go file.
+func sentences(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		literal, ok := n.(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING {
+			return true
+		}
+		text, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range verbs.Split(text, -1) {
+			if len(strings.Fields(part)) >= 4 {
+				found = append(found, strings.Trim(part, " ():;\"'"))
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// TestSentences holds that pages with what a user may read have all of it.
+func TestSentences(t *testing.T) {
+	all := pages(t)
+	for file, name := range map[string]string{
+		"internal/solver/dns01/rfc2136/config.go":   "dns01/rfc2136.md",
+		"internal/solver/dns01/rfc2136/faults.go":   "dns01/rfc2136.md",
+		"internal/solver/dns01/rfc2136/exchange.go": "dns01/rfc2136.md",
+		"internal/dns/message.go":                   "dns01/propagation.md",
+		"internal/dns/zone.go":                      "dns01/propagation.md",
+	} {
+		page := spaces.ReplaceAllString(all[name], " ")
+		said := sentences(t, "../../"+file)
+		if len(said) == 0 {
+			t.Errorf("%s says nothing", file)
+		}
+		for _, s := range said {
+			if !strings.Contains(page, s) {
+				t.Errorf("docs/%s does not have what %s says: %q", name, file, s)
+			}
+		}
+	}
+}
