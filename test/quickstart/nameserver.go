@@ -35,8 +35,8 @@ type nameServer struct {
 	keyCommand string
 	secret     string // base64
 	stop       func()
-	// log is what it has printed; nil if it prints nothing.
-	log func() string
+	// changes is how many updates of records it has carried out.
+	changes func() int
 }
 
 func startNameServer(ctx context.Context, kind string) (*nameServer, error) {
@@ -63,7 +63,10 @@ func startBuiltin(ctx context.Context) (*nameServer, error) {
 	if err := s.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	return &nameServer{about: "everleaf's own, in memory", addr: s.Addr(), secret: base64.StdEncoding.EncodeToString(secret), stop: s.Stop}, nil
+	return &nameServer{
+		about: "everleaf's own, in memory", addr: s.Addr(), secret: base64.StdEncoding.EncodeToString(secret), stop: s.Stop,
+		changes: func() int { return int(s.Counters().Changes) },
+	}, nil
 }
 
 func startBIND(ctx context.Context) (*nameServer, error) {
@@ -93,7 +96,8 @@ func startBIND(ctx context.Context) (*nameServer, error) {
 		if err == nil {
 			return &nameServer{
 				about: version, addr: addr, keyCommand: "tsig-keygen -a hmac-sha512 " + keyName,
-				secret: key.Secret, stop: s.Stop, log: s.Log,
+				secret: key.Secret, stop: s.Stop,
+				changes: func() int { return strings.Count(s.Log(), ": updating zone ") },
 			}, nil
 		}
 		if attempt == attempts || ctx.Err() != nil || errors.Is(err, named.ErrMissing) {

@@ -50,7 +50,7 @@ func (q *quickstart) showResult(ctx context.Context) error {
 	if err := q.showRecords(ctx); err != nil {
 		return err
 	}
-	q.say("\nIssued in %.2f s, from the creation of the Certificate to Ready.", q.log.took.Seconds())
+	q.say("\nIssued in %.2f s, from the creation of the Certificate to Ready.\n", q.log.took.Seconds())
 	return nil
 }
 
@@ -108,21 +108,22 @@ func (q *quickstart) showRecords(ctx context.Context) error {
 	if len(left) > 0 {
 		return fmt.Errorf("the name server still has the TXT values %s", strings.Join(left, ", "))
 	}
-	q.say("\n  The name server has no TXT record left.")
+	q.say("\n  The name server carried out %d signed updates and has no TXT record left.", q.names.changes())
 	return nil
 }
 
 func (q *quickstart) showHowToLookAround() {
-	q.say(`
-Everything goes on until you press Ctrl-C. To look around, in another terminal:
+	q.say(`Everything goes on until you press Ctrl-C. To look around, in another terminal:
 
   export KUBECONFIG=%s
   cd %s
   %[3]s get clusterissuers,certificates,certificaterequests,orders -o wide
   %[3]s describe certificate %[4]s
   %[3]s get secret %[5]s -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text
-  %[3]s delete secret %[5]s        # and it is issued again, which you see here
+  %[3]s delete secret %[5]s        # and it is issued again
   curl -s http://%[6]s/metrics | grep ^certmanager_
-  less %[7]s                     # what the controllers did
+  less %[7]s                                # what the controllers did
+
+What is issued from now on appears here too.
 `, q.kubectl.kubeconfig, q.dir, q.kubectl.path, certName, secretName, q.metrics, logFile)
 }

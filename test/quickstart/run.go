@@ -95,6 +95,7 @@ func (q *quickstart) finish(ctx context.Context, err error) error {
 	failed := err != nil && !errors.Is(err, context.Canceled)
 	if failed {
 		q.showLog()
+		q.say("")
 	}
 	for i := len(q.stops) - 1; i >= 0; i-- {
 		q.stops[i]()
@@ -103,7 +104,11 @@ func (q *quickstart) finish(ctx context.Context, err error) error {
 		// The logs stay for whoever looks for the cause.
 		return errors.Join(err, os.RemoveAll(q.dataDir("etcd")), fmt.Errorf("logs are kept in %s", q.dir))
 	}
-	return errors.Join(err, os.RemoveAll(q.dir))
+	err = errors.Join(err, os.RemoveAll(q.dir))
+	if err == nil {
+		q.say("Everything is stopped, and its data is removed.")
+	}
+	return err
 }
 
 func (q *quickstart) say(format string, args ...any) { fmt.Fprintf(q.out, format+"\n", args...) }
