@@ -106,6 +106,10 @@ func NextCertificate(c Certificate, now time.Time) CertificatePlan {
 	}
 	trigger, at := c.trigger(now)
 	switch {
+	case c.stored():
+		// Nothing in the status need tell of it: with a key in memory, Issuing
+		// may never have been written.
+		plan, at = plan.finish(c), time.Time{}
 	case trigger != nil:
 		plan = plan.issue(c, *trigger, now)
 	default:
@@ -187,6 +191,14 @@ func (c Certificate) requestsOf(revision int) []*cmv1.CertificateRequest {
 		}
 	}
 	return found
+}
+
+// stored reports whether the Secret holds the certificate of the next revision:
+// then only the status is missing.
+func (c Certificate) stored() bool {
+	return slices.ContainsFunc(c.requestsOf(c.nextRevision()), func(r *cmv1.CertificateRequest) bool {
+		return requestIssued(r) && holds(c.Secret, r.Status.Certificate)
+	})
 }
 
 // rest is what a Certificate needs that is not being issued: no leftovers, and

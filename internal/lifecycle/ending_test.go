@@ -95,6 +95,19 @@ func TestStoredSecret(t *testing.T) {
 	}
 }
 
+// TestStoredSecretUntold has the same after an issuance of which no status told,
+// because its key was in memory only.
+func TestStoredSecretUntold(t *testing.T) {
+	c := issuedState()
+	c.Object.Status = cmv1.CertificateStatus{}
+	want := issuedState().Object.Status
+	want.Conditions[0].LastTransitionTime = at(now)
+	samePlan(t, CertificatePlan{
+		Persist: Before, Status: want, Until: born.Add(60 * day),
+		Events: []Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}},
+	}, NextCertificate(c, now))
+}
+
 // TestManualIssuing has Issuing set by others, for reasons of their own.
 func TestManualIssuing(t *testing.T) {
 	c := issuedState()

@@ -29,11 +29,6 @@ func (p CertificatePlan) issue(c Certificate, trigger Violation, now time.Time) 
 		}
 	}
 	next := c.requestsOf(c.nextRevision())
-	for _, r := range next {
-		if requestIssued(r) && holds(c.Secret, r.Status.Certificate) {
-			return p.finish(c)
-		}
-	}
 	if why := unsupportedSpec(c.Object); why != "" {
 		return p.failed(c, "NotSupported", "Failed to generate CSR: "+why, componentRequests, now)
 	}
