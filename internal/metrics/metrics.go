@@ -41,7 +41,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 		}, []string{"controller"}),
 		syncErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_error_count",
-			Help: "Number of times that a controller has failed to do what one of its objects needs.",
+			Help: "Number of times that a controller has broken off its work on one of its objects because of an error, to try again.",
 		}, []string{"controller"}),
 		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "everleaf_events_dropped_total",

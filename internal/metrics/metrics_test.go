@@ -117,7 +117,7 @@ func TestCounts(t *testing.T) {
 # TYPE certmanager_controller_sync_call_count counter
 certmanager_controller_sync_call_count{controller="issuers"} 0
 certmanager_controller_sync_call_count{controller="orders"} 3
-# HELP certmanager_controller_sync_error_count Number of times that a controller has failed to do what one of its objects needs.
+# HELP certmanager_controller_sync_error_count Number of times that a controller has broken off its work on one of its objects because of an error, to try again.
 # TYPE certmanager_controller_sync_error_count counter
 certmanager_controller_sync_error_count{controller="issuers"} 0
 certmanager_controller_sync_error_count{controller="orders"} 1
