@@ -53,8 +53,9 @@ func (i *Issuers) SecretNamespace(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace()
 }
 
-// IssuerReady reports whether an issuer's Ready condition is True for its
-// present spec.
+// IssuerReady reports whether an issuer's Ready condition is True, be it for an
+// older spec: the condition of an issuer that was just changed counts until it
+// has been looked at again.
 func IssuerReady(issuer cmv1.GenericIssuer) bool {
 	for _, c := range issuer.GetStatus().Conditions {
 		if c.Type == cmv1.IssuerConditionReady {
@@ -62,4 +63,14 @@ func IssuerReady(issuer cmv1.GenericIssuer) bool {
 		}
 	}
 	return false
+}
+
+// IssuerMessage is the message of an issuer's Ready condition, empty without one.
+func IssuerMessage(issuer cmv1.GenericIssuer) string {
+	for _, c := range issuer.GetStatus().Conditions {
+		if c.Type == cmv1.IssuerConditionReady {
+			return c.Message
+		}
+	}
+	return ""
 }

@@ -65,6 +65,8 @@ func TypeOf(spec *cmv1.IssuerSpec) IssuerType {
 type Issuer struct {
 	Spec  *cmv1.IssuerSpec
 	Ready bool
+	// Message is that of the Ready condition, empty if there is none yet.
+	Message string
 }
 
 // RequestStep is what a CertificateRequest needs next.
@@ -173,13 +175,22 @@ func (p RequestPlan) sign(r Request, now time.Time) RequestPlan {
 	case kind == IssuerVault || kind == IssuerVenafi:
 		return p.pending("IssuerNotReady", fmt.Sprintf("This version of everleaf cannot sign with issuers of type %s yet", kind), component, now)
 	case !r.Issuer.Ready:
-		return p.pending("IssuerNotReady", "Referenced issuer does not have a Ready status condition", component, now)
+		return p.pending("IssuerNotReady", notReady(r.Issuer), component, now)
 	case kind == IssuerACME:
 		return p.order(r, now)
 	default:
 		p.Step = RequestSign
 		return p
 	}
+}
+
+// notReady says why, in the issuer's own words: the user need not look there.
+func notReady(i *Issuer) string {
+	const message = "Referenced issuer does not have a Ready status condition"
+	if i.Message == "" {
+		return message
+	}
+	return message + ": " + i.Message
 }
 
 // order decides by the state of the request's Order.

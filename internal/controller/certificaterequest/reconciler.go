@@ -98,7 +98,7 @@ func (w *work) load(ctx context.Context) error {
 	}
 	if found != nil {
 		w.issuer = found
-		w.state.Issuer = &lifecycle.Issuer{Spec: found.GetSpec(), Ready: cluster.IssuerReady(found)}
+		w.state.Issuer = &lifecycle.Issuer{Spec: found.GetSpec(), Ready: cluster.IssuerReady(found), Message: cluster.IssuerMessage(found)}
 	}
 	orders := &acmev1.OrderList{}
 	if found != nil && found.GetSpec().ACME != nil {

@@ -34,7 +34,7 @@ func (p *Providers) For(ctx context.Context, namespace string, solver *acmev1.AC
 	config := rfc2136.Config{
 		Nameserver: spec.Nameserver, Protocol: string(spec.Protocol),
 		TSIGKeyName: spec.TSIGKeyName, TSIGAlgorithm: spec.TSIGAlgorithm,
-		Walk: p.Resolver.FindZone, Clock: p.Clock,
+		Walk: p.zoneAbove, Clock: p.Clock,
 	}
 	if spec.TSIGSecret.Name != "" {
 		secret, err := p.entry(ctx, namespace, spec.TSIGSecret)
@@ -44,6 +44,15 @@ func (p *Providers) For(ctx context.Context, namespace string, solver *acmev1.AC
 		config.TSIGSecret, config.SecretName = secret, namespace+"/"+spec.TSIGSecret.Name
 	}
 	return rfc2136.New(config)
+}
+
+// zoneAbove finds the zone of a challenge name by the name above it: asked for
+// the name itself, a resolver would remember that it does not exist.
+func (p *Providers) zoneAbove(ctx context.Context, fqdn string) (string, error) {
+	if _, above, ok := strings.Cut(fqdn, "."); ok && above != "" {
+		fqdn = above
+	}
+	return p.Resolver.FindZone(ctx, fqdn)
 }
 
 func (p *Providers) entry(ctx context.Context, namespace string, ref cmmeta.SecretKeySelector) (string, error) {

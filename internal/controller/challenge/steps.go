@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
@@ -71,7 +73,7 @@ func (w *work) ask(ctx context.Context, step lifecycle.ChallengeStep) error {
 
 // stepFailed tells in the status what went wrong, and when to try again.
 func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cause error) (bool, time.Time, error) {
-	logr.FromContextOrDiscard(ctx).V(2).Info("Step failed", "step", step, "dnsName", w.state.Object.Spec.DNSName, "error", cause.Error())
+	logr.FromContextOrDiscard(ctx).V(2).Info("Step failed", "step", step, "dnsName", w.state.Object.Spec.DNSName, "error", cause.Error(), "cause", causeOf(step, cause))
 	plan := lifecycle.ChallengeStepFailed(w.state, step, cause, w.Clock.Now())
 	if acme.IsAccountProblem(cause) && w.issuer != nil {
 		w.Accounts.Suspect(w.issuer.GetUID())
@@ -296,4 +298,16 @@ func (w *work) dropFinalizer(ctx context.Context, abandoned bool) error {
 	w.state.Object = changed
 	w.release(w.owner.NamespacedName)
 	return nil
+}
+
+// causeOf is what lies behind a classified error, for the log. Those of the ACME
+// server may quote what it sent, which is for no log.
+func causeOf(step lifecycle.ChallengeStep, err error) string {
+	if step == lifecycle.ChallengeAccept || step == lifecycle.ChallengeCheck {
+		return ""
+	}
+	if cause := errors.Unwrap(fault.Of(err)); cause != nil {
+		return cause.Error()
+	}
+	return ""
 }
