@@ -122,11 +122,14 @@ func describeChallenge(o *acmev1.Challenge) change {
 }
 
 func progress(state acmev1.State, reason string) string {
-	text := cmp.Or(string(state), created)
-	if reason != "" {
-		text += ": " + reason
+	switch {
+	case reason == "":
+		return cmp.Or(string(state), created)
+	case state == "":
+		return reason
+	default:
+		return string(state) + ": " + reason
 	}
-	return text
 }
 
 func final(s acmev1.State) bool {

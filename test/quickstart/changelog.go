@@ -12,10 +12,9 @@ import (
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -179,4 +178,12 @@ func (l *changeLog) wait(ctx context.Context, done func() bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// progress is how long the Certificate took, 0 if it is not Ready; how many
+// Challenges there are; and what was last said about an object.
+func (l *changeLog) progress(o object) (took time.Duration, challenges int, last string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.took, l.challenges, l.last[o]
 }

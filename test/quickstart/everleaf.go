@@ -120,5 +120,5 @@ func (q *quickstart) showLog() {
 	if len(lines) > 15 {
 		lines = lines[len(lines)-15:]
 	}
-	q.say("\nThe end of everleaf's log:\n\n  %s", strings.Join(lines, "\n  "))
+	q.say("The end of everleaf's log:\n\n  %s", strings.Join(lines, "\n  "))
 }

@@ -5,12 +5,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,7 +31,10 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	err := errors.Join(complete(&o, flag.Args()))
+	err := complete(&o, flag.Args())
+	if err == nil {
+		err = build(ctx, o)
+	}
 	if err == nil {
 		err = run(ctx, o)
 	}
@@ -59,6 +64,24 @@ func complete(o *options, args []string) error {
 	var err error
 	o.binDir, err = local.DefaultBinDir()
 	return err
+}
+
+// build makes the servers that are missing, which takes minutes, after a look
+// for what it cannot make.
+func build(ctx context.Context, o options) error {
+	if o.dns == dnsBIND {
+		if _, err := bindVersion(ctx); err != nil {
+			return err
+		}
+	}
+	names := append(slices.Clone(local.Binaries), "pebble")
+	if local.Kubectl(o.binDir) == "" {
+		names = append(names, "kubectl")
+	}
+	if err := local.Build(ctx, o.binDir, o.out, names...); err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	return nil
 }
 
 // isTerminal tells whether a person may be there to press Ctrl-C.

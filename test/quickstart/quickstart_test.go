@@ -186,10 +186,10 @@ func TestWrongSecret(t *testing.T) {
 	o.secret = "bm90IHRoZSBzZWNyZXQgb2YgdGhlIHNlcnZlcg=="
 	o.timeout = 8 * time.Second
 	err := run(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), "the Certificate is not Ready after 8s") || !strings.Contains(err.Error(), "logs are kept in "+os.TempDir()) {
+	if err == nil || !strings.Contains(err.Error(), "the Certificate is not Ready after 8s; Issuing (DoesNotExist): ") || !strings.Contains(err.Error(), "BADSIG") || !strings.Contains(err.Error(), "logs are kept in "+os.TempDir()) {
 		t.Errorf("got error %v", err)
 	}
-	for _, want := range []string{"kubectl describe certificate,certificaterequest,order,challenge", "BADSIG", "The end of everleaf's log:"} {
+	for _, want := range []string{"kubectl describe certificate,challenge\n", "Reason:      Error presenting challenge: DNS update failed: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output lacks %q:\n%s", want, out)
 		}
@@ -208,7 +208,7 @@ func TestEverleafEndsByItself(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "`everleaf local` has ended by itself (exit status 3)\nlogs are kept in ") {
 		t.Errorf("got error %v", err)
 	}
-	if !strings.Contains(out.String(), "no port left") {
+	if !strings.Contains(out.String(), "The end of everleaf's log:\n\n  no port left\n") {
 		t.Errorf("output lacks what everleaf said:\n%s", out)
 	}
 	checkNothingLeft(t, true)

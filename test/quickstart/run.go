@@ -94,8 +94,10 @@ func (q *quickstart) finish(ctx context.Context, err error) error {
 	}
 	failed := err != nil && !errors.Is(err, context.Canceled)
 	if failed {
-		q.showLog()
 		q.say("")
+	}
+	if died := died(ctx); died != nil {
+		q.showLog()
 	}
 	for i := len(q.stops) - 1; i >= 0; i-- {
 		q.stops[i]()

@@ -108,10 +108,23 @@ func (q *quickstart) createCertificate(ctx context.Context) error {
 	err := q.log.wait(limited, func() bool { return q.log.took > 0 && q.log.challenges == 0 })
 	q.say("")
 	if errors.Is(err, context.DeadlineExceeded) {
-		q.describe("certificate", "certificaterequest", "order", "challenge")
-		return fmt.Errorf("the Certificate is not Ready after %s, or its Challenges do not go away", q.timeout)
+		return q.stuck()
 	}
 	return err
+}
+
+// stuck prints what tells why there is no certificate.
+func (q *quickstart) stuck() error {
+	took, challenges, last := q.log.progress(object{kindCertificate, certName})
+	if challenges > 0 {
+		q.describe("certificate", "challenge")
+	} else {
+		q.describe("certificate", "certificaterequest", "order")
+	}
+	if took > 0 {
+		return fmt.Errorf("there are still Challenges %s after the creation of the Certificate, which is Ready", q.timeout)
+	}
+	return fmt.Errorf("the Certificate is not Ready after %s; %s", q.timeout, last)
 }
 
 // apply writes a manifest to a file, shows it and applies it. What changes is
