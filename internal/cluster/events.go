@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ const (
 	eventQueue   = 10_000
 	eventWorkers = 8
 	eventTimeout = 10 * time.Second
+	// eventDrain bounds how long a stop waits for the events that are queued.
+	eventDrain = 3 * time.Second
+	// longestName is that of the API's names.
+	longestName = 253
 )
 
 // Events sends core/v1 events in the background, several at a time. client-go
@@ -84,7 +89,7 @@ func (e *Events) build(ref *corev1.ObjectReference, ev lifecycle.Event) *corev1.
 		namespace = metav1.NamespaceDefault
 	}
 	return &corev1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", ref.Name, now.UnixNano()), Namespace: namespace},
+		ObjectMeta:          metav1.ObjectMeta{Name: eventName(ref.Name, now), Namespace: namespace},
 		InvolvedObject:      *ref,
 		Reason:              ev.Reason,
 		Message:             ev.Message,
@@ -97,8 +102,21 @@ func (e *Events) build(ref *corev1.ObjectReference, ev lifecycle.Event) *corev1.
 	}
 }
 
+// eventName is unique for an object and a time. The names of objects may be as
+// long as an event's own.
+func eventName(object string, at time.Time) string {
+	suffix := fmt.Sprintf(".%x", at.UnixNano())
+	if most := longestName - len(suffix); len(object) > most {
+		object = strings.TrimRight(object[:most], "-.")
+	}
+	return object + suffix
+}
+
 // Start sends until ctx ends, then what is queued, for a moment.
 func (e *Events) Start(ctx context.Context) error {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(eventDrain, cancel) })()
 	var workers sync.WaitGroup
 	for range eventWorkers {
 		workers.Add(1)
@@ -107,9 +125,9 @@ func (e *Events) Start(ctx context.Context) error {
 			for {
 				select {
 				case ev := <-e.queue:
-					e.send(context.WithoutCancel(ctx), ev)
+					e.send(sending, ev)
 				case <-ctx.Done():
-					e.drain(context.WithoutCancel(ctx))
+					e.drain(sending)
 					return
 				}
 			}
@@ -120,7 +138,7 @@ func (e *Events) Start(ctx context.Context) error {
 }
 
 func (e *Events) drain(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case ev := <-e.queue:
 			e.send(ctx, ev)

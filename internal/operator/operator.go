@@ -89,6 +89,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return fmt.Errorf("register the metrics: %w", err)
 	}
 	defer served.Unregister(registry)
+	defer s.sendEvents(ctx)()
 	return mgr.Start(ctx)
 }
 

@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"runtime"
+	goruntime "runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -15,7 +16,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -74,7 +74,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		s.waits[kind] = controller.NewWait(s.clock)
 	}
 	var err error
-	if s.core, err = kubernetes.NewForConfigAndClient(rc, mgr.GetHTTPClient()); err != nil {
+	if s.core, err = kubernetes.NewForConfigAndClient(compact(rc), mgr.GetHTTPClient()); err != nil {
 		return nil, err
 	}
 	meta, err := metadata.NewForConfigAndClient(rc, mgr.GetHTTPClient())
@@ -98,17 +98,24 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
-	s.keys = pki.NewKeyPool(runtime.GOMAXPROCS(0))
+	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addSigners()
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
-	for _, r := range []manager.Runnable{always{s.secrets.Start}, always{s.events.Start}} {
-		if err := mgr.Add(r); err != nil {
-			return nil, err
-		}
+	if err := mgr.Add(always{s.secrets.Start}); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// compact has Secrets and events travel as protobuf, which costs both sides
+// less than JSON. Custom resources know JSON only.
+func compact(rc *rest.Config) *rest.Config {
+	rc = rest.CopyConfig(rc)
+	rc.ContentType = runtime.ContentTypeProtobuf
+	rc.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	return rc
 }
 
 func (s *system) addSigners() {
@@ -159,7 +166,23 @@ func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
 	}
 }
 
-// always is a runnable that does not wait for leadership: caches and events.
+// sendEvents sends events until stop is called. The manager would stop this
+// before the controllers: what their last steps tell would be lost, and they
+// would go on until the backlog is sent.
+func (s *system) sendEvents(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.events.Start(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// always is a runnable that does not wait for leadership: a cache.
 type always struct{ start func(context.Context) error }
 
 // Start implements manager.Runnable.
