@@ -291,3 +291,29 @@ func TestLedgerSharesAliasesAndSignedZones(t *testing.T) {
 		t.Errorf("another name of an unsigned zone: %+v", e.Lookups)
 	}
 }
+
+// A lookup that no probe preceded, as with waitInsteadOfSelfCheck or after a
+// restart: its zone, and whether it is signed, are found out later.
+func TestLedgerOfNameNeverProbed(t *testing.T) {
+	const ca = "https://ca.example/directory"
+	look := Lookup{Started: after(0), Ended: after(time.Second), Failed: true}
+	var l Ledger
+	l.Accepted(ca, "_acme-challenge.a.example.", after(0))
+	l.Concluded(ca, "_ACME-challenge.a.example.", true, after(time.Second))
+	l.Restore(ca, "_acme-challenge.well.example.", Lookup{Started: after(0), Ended: after(time.Second)})
+	for _, test := range []struct {
+		name, zone string
+		signed     bool
+		want       []Lookup
+	}{
+		{"_acme-challenge.b.example.", "example.", true, []Lookup{look}},
+		{"_acme-challenge.b.example.", "example.", false, nil},
+		{"_acme-challenge.b.example.", "b.example.", true, nil},
+	} {
+		r := report(has)
+		r.Name, r.Final, r.Zone, r.Signed = test.name, test.name, test.zone, test.signed
+		if diff := cmp.Diff(test.want, l.Observe(ca, r, after(2*time.Second)).Lookups); diff != "" {
+			t.Errorf("%s in %s, signed %t: -want +got:\n%s", test.name, test.zone, test.signed, diff)
+		}
+	}
+}

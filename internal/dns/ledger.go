@@ -50,7 +50,7 @@ const (
 type Ledger struct {
 	mu      sync.Mutex
 	lookups map[nameKey][]Lookup
-	failed  map[nameKey][]Lookup // by zone
+	failed  map[nameKey][]Lookup // by zone; matters where the zone is signed
 	places  map[nameKey]place
 	values  map[valueKey]*sighting
 	swept   time.Time
@@ -118,11 +118,33 @@ func (l *Ledger) add(ca, fqdn string, look Lookup) {
 	for _, key := range l.keys(ca, fqdn) {
 		l.lookups[key] = appendLookup(l.lookups[key], look)
 	}
-	at := l.places[nameKey{ca, Canonical(fqdn)}]
-	if look.Failed && at.signed {
-		key := nameKey{ca, at.zone}
+	if !look.Failed {
+		return
+	}
+	for _, zone := range l.zones(ca, fqdn) {
+		key := nameKey{ca, zone}
 		l.failed[key] = appendLookup(l.failed[key], look)
 	}
+}
+
+// zones are those whose other names a failed lookup of fqdn may deny: its own
+// if it is signed; any above it while no Probe has told where it is, as with a
+// solver that waits instead, or after a restart.
+func (l *Ledger) zones(ca, fqdn string) []string {
+	name := Canonical(fqdn)
+	at, known := l.places[nameKey{ca, name}]
+	if known && !at.signed {
+		return nil
+	}
+	if known {
+		return []string{at.zone}
+	}
+	var zones []string
+	for name != "." {
+		zones = append(zones, name)
+		name = parentOf(name)
+	}
+	return zones
 }
 
 // keys are the names whose records a lookup of fqdn puts into caches.
