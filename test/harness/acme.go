@@ -1,0 +1,219 @@
+package harness
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/operator"
+	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/pebble"
+)
+
+// ACME is a namespace with controllers and an ACME server of its own, so that
+// tests that use it may run in parallel. As the controllers see no other
+// namespace, they see no ClusterIssuers.
+type ACME struct {
+	*Cluster
+	Namespace string
+	CA        *pebble.Server
+}
+
+// ACMEOptions describe an ACME.
+type ACMEOptions struct {
+	// CAResolver is the name server (host:port) that the CA asks.
+	CAResolver string
+	// Resolvers are those that the controllers ask.
+	Resolvers []string
+	// Options changes the controllers' options.
+	Options func(*operator.Options)
+	// Namespace is the name of an existing one; empty makes one.
+	Namespace string
+}
+
+// ACME starts an ACME server and the controllers for one namespace.
+func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
+	tb.Helper()
+	a := &ACME{Cluster: c, Namespace: o.Namespace, CA: CA(tb, o.CAResolver)}
+	if a.Namespace == "" {
+		a.Namespace = c.Namespace(tb)
+	}
+	c.Run(tb, Controllers{Verbosity: 2, Options: func(options *operator.Options) {
+		options.Namespace = a.Namespace
+		options.RecursiveNameservers = o.Resolvers
+		options.Registerer = prometheus.NewRegistry()
+		if o.Options != nil {
+			o.Options(options)
+		}
+	}})
+	return a
+}
+
+// CA starts Pebble with real validation, and without the reuse of valid
+// authorizations, which it would otherwise do at random.
+func CA(tb testing.TB, resolver string) *pebble.Server {
+	tb.Helper()
+	return pebble.Start(tb, pebble.Options{DNSServer: resolver, Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"}})
+}
+
+// Validations counts, from what Pebble printed, the validations that it was
+// asked for, and those of them that went well and wrong.
+func Validations(ca *pebble.Server) (asked, valid, invalid int) {
+	out := ca.Output()
+	return strings.Count(out, "Pulled a task from the Tasks queue"),
+		strings.Count(out, "set VALID by completed challenge"),
+		strings.Count(out, "set INVALID by completed challenge")
+}
+
+// WantValidations fails the test if validations went otherwise. The CA tells
+// about one a moment after it is over.
+func WantValidations(tb testing.TB, ca *pebble.Server, valid, invalid int) {
+	tb.Helper()
+	Eventually(tb, 10*time.Second, func() error {
+		if a, v, i := Validations(ca); a != valid+invalid || v != valid || i != invalid {
+			return fmt.Errorf("the CA was asked for %d validations, of which %d went well and %d wrong; want %d and %d", a, v, i, valid, invalid)
+		}
+		return nil
+	})
+}
+
+// IssuerManifest is an Issuer for a CA with solvers, each in YAML's flow style.
+func IssuerManifest(name string, ca *pebble.Server, solvers ...string) string {
+	return fmt.Sprintf(`
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: %[1]s}
+spec:
+  acme:
+    server: %[2]s
+    caBundle: %[3]s
+    privateKeySecretRef: {name: %[1]s-account}
+    solvers: [%[4]s]
+`, name, ca.DirectoryURL, base64.StdEncoding.EncodeToString(ca.CABundle), strings.Join(solvers, ", "))
+}
+
+// CertificateManifest is a Certificate from an Issuer, with an ECDSA key and a
+// Secret that is named like itself with -tls appended.
+func CertificateManifest(name, issuer string, names ...string) string {
+	return fmt.Sprintf(`
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: %[1]s}
+spec:
+  secretName: %[1]s-tls
+  dnsNames: ["%[3]s"]
+  privateKey: {algorithm: ECDSA}
+  issuerRef: {name: %[2]s}
+`, name, issuer, strings.Join(names, `", "`))
+}
+
+// algorithms are BIND's names for those of the API.
+var algorithms = map[string]string{
+	"hmac-md5": "HMACMD5", "hmac-sha1": "HMACSHA1", "hmac-sha256": "HMACSHA256", "hmac-sha512": "HMACSHA512",
+}
+
+// RFC2136 is the rfc2136 stanza, in flow style, for a server (host:port) and a
+// key. The Secret is called like the key, and so is its entry.
+func RFC2136(server string, key named.Key) string {
+	return fmt.Sprintf(`rfc2136: {nameserver: "%s", tsigKeyName: %s, tsigAlgorithm: %s, tsigSecretSecretRef: {name: %s, key: %s}}`,
+		server, key.Name, algorithms[key.Algorithm], key.Name, key.Name)
+}
+
+// Key makes the Secret of a key as RFC2136 refers to it.
+func (c *Cluster) Key(tb testing.TB, namespace string, key named.Key) {
+	tb.Helper()
+	c.Secret(tb, namespace, key.Name, key.Name, key.Secret)
+}
+
+// Challenges lists the Challenges of a namespace that belong to a Certificate.
+func (c *Cluster) Challenges(tb testing.TB, namespace, certificate string) []acmev1.Challenge {
+	tb.Helper()
+	list := &acmev1.ChallengeList{}
+	if err := c.List(tb.Context(), list, client.InNamespace(namespace)); err != nil {
+		tb.Fatal(err)
+	}
+	var found []acmev1.Challenge
+	for _, ch := range list.Items {
+		if strings.HasPrefix(ch.Name, certificate+"-") {
+			found = append(found, ch)
+		}
+	}
+	return found
+}
+
+// WaitingFor waits until a Challenge of a Certificate has a reason that holds
+// all of texts, and returns that Challenge.
+func (c *Cluster) WaitingFor(tb testing.TB, namespace, certificate string, within time.Duration, texts ...string) *acmev1.Challenge {
+	tb.Helper()
+	var found *acmev1.Challenge
+	Eventually(tb, within, func() error {
+		challenges := c.Challenges(tb, namespace, certificate)
+		for i := range challenges {
+			if holdsAll(challenges[i].Status.Reason, texts) {
+				found = &challenges[i]
+				return nil
+			}
+		}
+		var reasons []string
+		for _, ch := range challenges {
+			reasons = append(reasons, fmt.Sprintf("%s: %q", ch.Spec.DNSName, ch.Status.Reason))
+		}
+		return fmt.Errorf("no Challenge of %s waits for %q; they wait for %s", certificate, texts, reasons)
+	})
+	return found
+}
+
+// IssuingHolds waits until the message of a Certificate's Issuing condition
+// holds all of texts.
+func (c *Cluster) IssuingHolds(tb testing.TB, namespace, certificate string, within time.Duration, texts ...string) {
+	tb.Helper()
+	Eventually(tb, within, func() error {
+		crt := &cmv1.Certificate{}
+		if err := c.Get(tb.Context(), client.ObjectKey{Namespace: namespace, Name: certificate}, crt); err != nil {
+			return err
+		}
+		message := ""
+		for _, condition := range crt.Status.Conditions {
+			if condition.Type == cmv1.CertificateConditionIssuing {
+				message = condition.Message
+			}
+		}
+		if !holdsAll(message, texts) {
+			return fmt.Errorf("the Issuing condition of %s says %q, without all of %q", certificate, message, texts)
+		}
+		return nil
+	})
+}
+
+func holdsAll(s string, texts []string) bool {
+	for _, text := range texts {
+		if !strings.Contains(s, text) {
+			return false
+		}
+	}
+	return true
+}
+
+// EventsOf lists the events about an object.
+func (c *Cluster) EventsOf(tb testing.TB, object client.Object) []corev1.Event {
+	tb.Helper()
+	list := &corev1.EventList{}
+	if err := c.List(tb.Context(), list, client.InNamespace(object.GetNamespace())); err != nil {
+		tb.Fatal(err)
+	}
+	var events []corev1.Event
+	for _, e := range list.Items {
+		if e.InvolvedObject.UID == object.GetUID() {
+			events = append(events, e)
+		}
+	}
+	return events
+}
