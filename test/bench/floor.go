@@ -38,7 +38,7 @@ func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 		return nil, err
 	}
 	// The controllers' user: approval, for one, is not for everybody.
-	config, err := p.ControllerConfig()
+	config, err := p.controllerConfig(ctx)
 	if err != nil {
 		return nil, err
 	}

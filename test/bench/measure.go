@@ -15,6 +15,7 @@ type result struct {
 	// single is the time from creation to Ready of one certificate alone.
 	single        time.Duration
 	writes, reads calls
+	reconciles    calls
 	cpu           usage
 	memory        int64
 }
@@ -32,6 +33,10 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 	}
 	say("%s: issuing %d certificates", p.name, n)
 	before, err := p.usage(c)
+	if err != nil {
+		return nil, err
+	}
+	looked, err := c.reconciles(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +63,10 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 	if r.writes, r.reads, err = p.count(b.began); err != nil {
 		return nil, err
 	}
+	if r.reconciles, err = c.reconciles(ctx); err != nil {
+		return nil, err
+	}
+	r.reconciles = r.reconciles.since(looked)
 	one, err := p.issue(ctx, "one", 1)
 	if err != nil {
 		return nil, c.explain(err)

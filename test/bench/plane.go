@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"path/filepath"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -28,6 +31,7 @@ type plane struct {
 	settings settings
 	name     string
 	audit    string
+	token    string
 }
 
 func startPlane(ctx context.Context, s settings, name string) (*plane, error) {
@@ -64,15 +68,39 @@ func newClient(config *rest.Config) (client.Client, error) {
 	return client.New(config, client.Options{Scheme: scheme})
 }
 
-// kubeconfig writes a file for the controllers, with their own user.
-func (p *plane) kubeconfig() (string, error) {
-	config, err := p.ControllerConfig()
+// controllerConfig is how the controllers authenticate: with a token of their
+// service account, as in a pod. An API server remembers that it has checked a
+// token; a client certificate it verifies with every request.
+func (p *plane) controllerConfig(ctx context.Context) (*rest.Config, error) {
+	if p.token == "" {
+		core, err := kubernetes.NewForConfig(p.RESTConfig())
+		if err != nil {
+			return nil, err
+		}
+		accounts := core.CoreV1().ServiceAccounts(local.Namespace)
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "cert-manager"}}
+		if _, err := accounts.Create(ctx, account, metav1.CreateOptions{}); err != nil {
+			return nil, err
+		}
+		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](6 * 3600)}}
+		if request, err = accounts.CreateToken(ctx, account.Name, request, metav1.CreateOptions{}); err != nil {
+			return nil, err
+		}
+		p.token = request.Status.Token
+	}
+	admin := p.RESTConfig()
+	return &rest.Config{Host: admin.Host, BearerToken: p.token, TLSClientConfig: rest.TLSClientConfig{CAData: admin.CAData}, QPS: -1}, nil
+}
+
+// kubeconfig writes a file for the controllers.
+func (p *plane) kubeconfig(ctx context.Context) (string, error) {
+	config, err := p.controllerConfig(ctx)
 	if err != nil {
 		return "", err
 	}
 	file := clientcmdapi.NewConfig()
 	file.Clusters["bench"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	file.AuthInfos["bench"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	file.AuthInfos["bench"] = &clientcmdapi.AuthInfo{Token: config.BearerToken}
 	file.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: "bench"}
 	file.CurrentContext = "bench"
 	path := filepath.Join(p.settings.dir, p.name+".kubeconfig")

@@ -22,20 +22,24 @@ type controllers struct {
 	cmd      *exec.Cmd
 	log      *os.File
 	done     chan error
+	metrics  string
 	profiler string
 }
 
 // startControllers runs the controllers against a control plane.
 func (p *plane) startControllers(ctx context.Context, flags ...string) (*controllers, error) {
-	kubeconfig, err := p.kubeconfig()
+	kubeconfig, err := p.kubeconfig(ctx)
 	if err != nil {
+		return nil, err
+	}
+	c := &controllers{done: make(chan error, 1)}
+	if c.metrics, err = freeAddress(); err != nil {
 		return nil, err
 	}
 	args := append([]string{
 		"controller", "--kubeconfig=" + kubeconfig, "--leader-elect=false", "--cluster-resource-namespace=" + local.Namespace,
-		"--metrics-listen-address=0", "--internal-healthz-listen-address=0",
+		"--metrics-listen-address=" + c.metrics, "--internal-healthz-listen-address=0",
 	}, flags...)
-	c := &controllers{done: make(chan error, 1)}
 	if p.settings.pprof != "" {
 		if c.profiler, err = freeAddress(); err != nil {
 			return nil, err

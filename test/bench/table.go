@@ -89,14 +89,14 @@ func printTable(out io.Writer, s settings, results []*result) {
 	}
 }
 
-// printCalls lists what the writes and reads are.
+// printCalls lists what the writes, reads and reconciles are.
 func printCalls(out io.Writer, results []*result) {
 	fmt.Fprintln(out)
 	for _, r := range results {
 		for _, c := range []struct {
 			title string
 			calls calls
-		}{{"writes", r.writes}, {"reads", r.reads}} {
+		}{{"writes", r.writes}, {"reads", r.reads}, {"reconciles", r.reconciles}} {
 			var parts []string
 			for _, what := range slices.Sorted(maps.Keys(c.calls)) {
 				parts = append(parts, fmt.Sprintf("%s %.2f", what, float64(c.calls[what])/float64(r.n)))

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// reconciles are how often each controller has looked at an object, as its
+// metrics tell.
+func (c *controllers) reconciles(ctx context.Context) (calls, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.metrics+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of the controllers: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is written
+	counts := calls{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		rest, ok := strings.CutPrefix(lines.Text(), `certmanager_controller_sync_call_count{controller="`)
+		if !ok {
+			continue
+		}
+		name, value, _ := strings.Cut(rest, `"} `)
+		count, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("metrics of the controllers: %w", err)
+		}
+		counts[name] = int(count)
+	}
+	return counts, lines.Err()
+}
+
+func (c calls) since(before calls) calls {
+	d := calls{}
+	for what, count := range c {
+		if count > before[what] {
+			d[what] = count - before[what]
+		}
+	}
+	return d
+}
