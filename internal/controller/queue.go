@@ -40,6 +40,8 @@ const shortWait = time.Minute
 type Wait struct {
 	clock     clock.PassiveClock
 	deadlines *schedule.Deadlines[types.NamespacedName]
+	// later holds what others want, which a reconcile does not take back.
+	later *schedule.Deadlines[types.NamespacedName]
 	mu        sync.Mutex
 	queue     Queue
 }
@@ -49,7 +51,7 @@ var _ source.Source = (*Wait)(nil)
 // NewWait returns a Wait.
 func NewWait(c clock.WithTicker) *Wait {
 	w := &Wait{clock: c}
-	w.deadlines = schedule.New(c, w.Wake)
+	w.deadlines, w.later = schedule.New(c, w.Wake), schedule.New(c, w.Wake)
 	return w
 }
 
@@ -59,6 +61,7 @@ func (w *Wait) Start(ctx context.Context, queue Queue) error {
 	w.queue = queue
 	w.mu.Unlock()
 	go func() { _ = w.deadlines.Start(ctx) }()
+	go func() { _ = w.later.Start(ctx) }()
 	return nil
 }
 
@@ -69,6 +72,16 @@ func (w *Wait) Wake(key types.NamespacedName) {
 	w.mu.Unlock()
 	if queue != nil {
 		enqueue(queue, priorityOngoing, key)
+	}
+}
+
+// WakeAt has an object reconciled at a time, whatever a reconcile of it decides
+// in the meantime. A time that has passed is now.
+func (w *Wait) WakeAt(key types.NamespacedName, at time.Time) {
+	if at.After(w.clock.Now()) {
+		w.later.Set(key, at)
+	} else {
+		w.Wake(key)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	goruntime "runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -145,14 +146,14 @@ func (s *system) addResolver() error {
 	return nil
 }
 
-// wakeIssuer has an issuer set up again.
-func (s *system) wakeIssuer(i cmv1.GenericIssuer) {
+// wakeIssuer has an issuer set up again, at a time.
+func (s *system) wakeIssuer(i cmv1.GenericIssuer, at time.Time) {
 	kind := cluster.Issuer
 	if i.GetNamespace() == "" {
 		kind = cluster.ClusterIssuer
 	}
 	if wait := s.waits[kind]; wait != nil {
-		wait.Wake(types.NamespacedName{Namespace: i.GetNamespace(), Name: i.GetName()})
+		wait.WakeAt(types.NamespacedName{Namespace: i.GetNamespace(), Name: i.GetName()}, at)
 	}
 }
 

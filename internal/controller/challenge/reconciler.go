@@ -41,7 +41,7 @@ type Reconciler struct {
 	Live        client.Reader
 	Issuers     *cluster.Issuers
 	Accounts    *issueracme.Accounts
-	WakeIssuer  func(cmv1.GenericIssuer)
+	WakeIssuer  func(cmv1.GenericIssuer, time.Time)
 	Providers   *Providers
 	Propagation *Propagation
 	Ledger      *dns.Ledger

@@ -36,6 +36,7 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop
 	case lifecycle.ChallengeRelease:
 		return true, time.Time{}, w.dropFinalizer(ctx, plan.Abandoned)
 	}
+	began := w.Clock.Now()
 	asking, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	err = w.ask(asking, plan.Step)
@@ -50,7 +51,7 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop
 	if ctx.Err() != nil {
 		return true, time.Time{}, ctx.Err()
 	}
-	return w.stepFailed(ctx, plan.Step, err)
+	return w.stepFailed(ctx, plan.Step, err, began)
 }
 
 // ask takes a step at a foreign server.
@@ -72,12 +73,13 @@ func (w *work) ask(ctx context.Context, step lifecycle.ChallengeStep) error {
 }
 
 // stepFailed tells in the status what went wrong, and when to try again.
-func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cause error) (bool, time.Time, error) {
+func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cause error, began time.Time) (bool, time.Time, error) {
 	logr.FromContextOrDiscard(ctx).V(2).Info("Step failed", "step", step, "dnsName", w.state.Object.Spec.DNSName, "error", cause.Error(), "cause", causeOf(step, cause))
 	plan := lifecycle.ChallengeStepFailed(w.state, step, cause, w.Clock.Now())
 	if acme.IsAccountProblem(cause) && w.issuer != nil {
-		w.Accounts.Suspect(w.issuer.GetUID())
-		w.WakeIssuer(w.issuer)
+		if again := w.Accounts.Suspect(w.issuer.GetUID(), began, w.Clock.Now()); !again.IsZero() {
+			w.WakeIssuer(w.issuer, again)
+		}
 	}
 	changed, err := w.storeStatus(ctx, plan)
 	if err != nil {

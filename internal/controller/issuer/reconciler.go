@@ -140,13 +140,12 @@ func (r *Reconciler) setUpACME(ctx context.Context, object cmv1.GenericIssuer, s
 	if status.ACME != nil {
 		before = *status.ACME
 	}
-	_, _, known := r.Accounts.Get(object.GetUID())
-	after, err := r.ACME.Run(ctx, issueracme.Issuer{
+	after, fresh, err := r.ACME.Run(ctx, issueracme.Issuer{
 		UID: object.GetUID(), Namespace: namespace, Spec: object.GetSpec().ACME.DeepCopy(),
 		Status: before, Ready: cluster.IssuerReady(object),
 	})
 	status.ACME = &after
-	if err == nil && !known {
+	if fresh {
 		r.Announce(ctx, object)
 	}
 	if err != nil && !errors.As(err, new(*fault.Error)) {

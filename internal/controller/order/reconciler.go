@@ -41,8 +41,8 @@ type Reconciler struct {
 	Live     client.Reader
 	Issuers  *cluster.Issuers
 	Accounts *issueracme.Accounts
-	// WakeIssuer has an issuer set up again.
-	WakeIssuer func(cmv1.GenericIssuer)
+	// WakeIssuer has an issuer set up again, at a time.
+	WakeIssuer func(cmv1.GenericIssuer, time.Time)
 	Write      *cluster.Writer
 	Events     *cluster.Events
 	Wait       *controller.Wait

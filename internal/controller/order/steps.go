@@ -35,6 +35,7 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.OrderPlan) (stop boo
 	case lifecycle.OrderDeleteChallenges:
 		return false, time.Time{}, w.deleteChallenges(ctx, plan.Delete)
 	}
+	began := w.Clock.Now()
 	asking, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err = w.ask(asking, plan.Step)
@@ -42,7 +43,7 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.OrderPlan) (stop boo
 	if !errors.As(err, &server) {
 		return false, time.Time{}, err
 	}
-	return w.stepFailed(ctx, plan.Step, server.err)
+	return w.stepFailed(ctx, plan.Step, server.err, began)
 }
 
 // serverError is an error of the ACME server, as opposed to one of the API
@@ -70,14 +71,17 @@ func (w *work) ask(ctx context.Context, step lifecycle.OrderStep) error {
 }
 
 // stepFailed tells in the status what went wrong, and decides how to go on.
-func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause error) (bool, time.Time, error) {
+func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause error, began time.Time) (bool, time.Time, error) {
 	plan, gate := lifecycle.OrderStepFailed(w.state, step, cause, w.Clock.Now())
 	if !gate.IsZero() {
 		w.Accounts.Gate(w.issuer.GetUID(), gate)
 	}
 	if acme.IsAccountProblem(cause) {
-		w.Accounts.Suspect(w.issuer.GetUID())
-		w.WakeIssuer(w.issuer)
+		if again := w.Accounts.Suspect(w.issuer.GetUID(), began, w.Clock.Now()); again.IsZero() {
+			plan.Until = w.Clock.Now().Add(time.Second)
+		} else {
+			w.WakeIssuer(w.issuer, again)
+		}
 	}
 	if plan.Step == lifecycle.OrderFetch {
 		return false, time.Time{}, w.fetchAfterRefusal(ctx)

@@ -11,6 +11,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle"
 )
 
@@ -25,8 +26,24 @@ type account struct {
 	client  *acme.Client
 	use     lifecycle.Account
 	keyHash string
+	// since is when it came into use.
+	since time.Time
+	// suspect takes it out of use, to be registered again at again. doubts
+	// counts how often that has been in vain.
 	suspect bool
+	again   time.Time
+	doubts  int
 }
+
+const (
+	// trusted is how long an account has worked when its past is forgotten.
+	trusted = time.Hour
+	// shortestDoubt and longestDoubt bound the wait before an account is
+	// registered once more that the server did not accept right after the last
+	// registration, doubled from one to the next.
+	shortestDoubt = time.Minute
+	longestDoubt  = fault.UserRetry
+)
 
 // Get returns an issuer's client and account, or false while the issuer is not
 // set up.
@@ -51,14 +68,32 @@ func (a *Accounts) Gate(issuer types.UID, until time.Time) {
 	}
 }
 
-// Suspect marks an account that the server did not accept: it is out of use
-// until the issuer has registered again.
-func (a *Accounts) Suspect(issuer types.UID) {
+// Suspect takes an account out of use that the server did not accept, in a
+// step that began at a time: it is to be registered again. The result is when.
+// That is at once, unless registering has not helped before: some servers find
+// an account that they then refuse orders from. It is zero if the account has
+// been registered since the step began.
+func (a *Accounts) Suspect(issuer types.UID, began, now time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if found := a.accounts[issuer]; found != nil {
-		found.suspect = true
+	found := a.accounts[issuer]
+	switch {
+	case found == nil:
+		return now
+	case found.suspect:
+		return found.again
+	case found.since.After(began):
+		return time.Time{}
 	}
+	if now.Sub(found.since) >= trusted {
+		found.doubts = 0
+	}
+	found.suspect, found.again = true, now
+	if found.doubts > 0 {
+		found.again = now.Add(min(shortestDoubt<<min(found.doubts-1, 20), longestDoubt))
+	}
+	found.doubts++
+	return found.again
 }
 
 // Remove forgets an issuer's account.
@@ -88,14 +123,27 @@ func (a *Accounts) reuse(issuer types.UID, spec *acmev1.ACMEIssuer, keyHash stri
 	return found.client
 }
 
-func (a *Accounts) add(issuer types.UID, added *account) {
+// add puts an account into use, and reports whether there was none in use.
+func (a *Accounts) add(issuer types.UID, added *account, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.accounts == nil {
 		a.accounts = map[types.UID]*account{}
 	}
-	if old := a.accounts[issuer]; old != nil {
+	old := a.accounts[issuer]
+	a.accounts[issuer] = added
+	added.since = now
+	if old == nil {
+		return true
+	}
+	if old.use.Issuer.Server == added.use.Issuer.Server {
 		added.use.Gate = old.use.Gate
 	}
-	a.accounts[issuer] = added
+	if old.client == added.client {
+		added.doubts = old.doubts
+		if !old.suspect {
+			added.since = old.since
+		}
+	}
+	return old.suspect
 }

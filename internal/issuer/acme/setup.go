@@ -68,45 +68,61 @@ var v1 = map[string]string{
 // Run makes the issuer's account ready for use and returns its status. The
 // server is asked only if something has changed since the last time. Errors
 // are fault.Errors with the reason and message of the Ready condition; the
-// status counts even then.
-func (s *Setup) Run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, error) {
+// status counts even then. The second result is whether the account has come
+// into use by that.
+func (s *Setup) Run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, bool, error) {
+	status, ready, err := s.run(ctx, i)
+	if err != nil {
+		return status, false, err
+	}
+	return status, s.Accounts.add(i.UID, ready, s.Clock.Now()), nil
+}
+
+func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *account, error) {
 	if now, ok := v1[strings.TrimSuffix(i.Spec.Server, "/")]; ok {
-		return i.Status, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
+		return i.Status, nil, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
 			"Your ACME server URL is set to a v1 endpoint (%s). You should update the spec.acme.server field to %q", i.Spec.Server, now)
 	}
 	key, made, err := s.key(ctx, i)
 	if err != nil {
 		s.Accounts.Remove(i.UID)
-		return i.Status, err
+		return i.Status, nil, err
 	}
 	if made {
 		i.Status.URI = ""
 	}
 	if err := s.checkSolvers(ctx, i); err != nil {
-		return i.Status, err
+		return i.Status, nil, err
 	}
 	hash, thumbprint, err := describe(key)
 	if err != nil {
-		return i.Status, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
+		return i.Status, nil, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
+	}
+	if !sameHost(i.Spec.Server, i.Status.URI) {
+		// The account of another server is no account here.
+		i.Status.URI = ""
 	}
 	client, err := s.client(i, key, hash)
 	if err != nil {
-		return i.Status, invalidTransport(err)
+		return i.Status, nil, invalidTransport(err)
 	}
 	email := strings.ToLower(i.Spec.Email)
-	current := i.Ready && i.Status.URI != "" && sameHost(i.Spec.Server, i.Status.URI) &&
+	current := i.Ready && i.Status.URI != "" &&
 		i.Status.LastRegisteredEmail == i.Spec.Email && i.Status.LastPrivateKeyHash == hash && !s.Accounts.suspected(i.UID)
 	if !current {
-		if i.Status.URI, err = s.register(ctx, i, client, email); err != nil {
-			return i.Status, err
+		url, err := s.register(ctx, i, client, email)
+		if url != "" {
+			i.Status.URI = url
+		}
+		if err != nil {
+			return i.Status, nil, err
 		}
 		i.Status.LastRegisteredEmail, i.Status.LastPrivateKeyHash = i.Spec.Email, hash
 	}
-	s.Accounts.add(i.UID, &account{
+	return i.Status, &account{
 		client: client, keyHash: hash,
 		use: lifecycle.Account{Issuer: i.Spec, Thumbprint: thumbprint},
-	})
-	return i.Status, nil
+	}, nil
 }
 
 // Message is that of an issuer that is ready.
