@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -36,7 +38,8 @@ func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerRe
 		issuer, key.Namespace = &cmv1.ClusterIssuer{}, ""
 	}
 	err := i.cache.Get(ctx, key, issuer.(client.Object))
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || errors.As(err, new(*cache.ErrResourceNotCached)) {
+		// With --namespace there are no ClusterIssuers for us.
 		return nil, nil
 	}
 	if err != nil {

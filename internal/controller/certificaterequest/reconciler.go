@@ -57,7 +57,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	object := &cmv1.CertificateRequest{}
 	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) {
+			r.Wait.Forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, err
 	}
 	w := &work{Reconciler: r, owner: owner, state: lifecycle.Request{Object: object}}
 	err := w.load(ctx)
@@ -110,9 +114,15 @@ func (w *work) load(ctx context.Context) error {
 		w.state.Orders = append(w.state.Orders, &orders.Items[i])
 	}
 	if w.Approves && !lifecycle.RequestDecided(object) {
-		w.state.MayApprove, err = w.Approval.May(ctx, object.Namespace, ref)
+		if w.state.MayApprove, err = w.Approval.May(ctx, object.Namespace, ref); err != nil {
+			return err
+		}
+		if !w.state.MayApprove {
+			// No event tells of a permission.
+			w.until = w.Clock.Now().Add(cluster.ApprovalRecheck)
+		}
 	}
-	return err
+	return nil
 }
 
 func (w *work) run(ctx context.Context) error {
@@ -186,17 +196,17 @@ func (w *work) storeStatus(ctx context.Context, plan lifecycle.RequestPlan) erro
 
 // createOrder creates the request's Order, after a live look that there is none.
 func (w *work) createOrder(ctx context.Context, plan lifecycle.RequestPlan) error {
-	if plan.Gone != nil {
-		if err := w.Write.Delete(ctx, w.owner, cluster.Order, plan.Gone); err != nil {
-			return err
-		}
-	}
 	live := &cmv1.CertificateRequest{}
 	if err := w.Live.Get(ctx, w.owner.NamespacedName, live); err != nil {
 		return err
 	}
 	if live.UID != w.state.Object.UID || !lifecycle.RequestApproved(live) {
 		return cluster.ErrStale
+	}
+	if plan.Gone != nil {
+		if err := w.Write.Delete(ctx, w.owner, cluster.Order, plan.Gone); err != nil {
+			return err
+		}
 	}
 	order := plan.Order.DeepCopy()
 	err := w.Write.Create(ctx, w.owner, cluster.Order, order, managerIssuer+string(lifecycle.IssuerACME))

@@ -5,11 +5,13 @@ package issuer
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -45,6 +47,10 @@ type Reconciler struct {
 	Clock    clock.PassiveClock
 	// Announce is told of ACME accounts that have become ready for use.
 	Announce func(context.Context, cmv1.GenericIssuer)
+
+	mu sync.Mutex
+	// seen is the UID by which an issuer's account is known.
+	seen map[types.NamespacedName]types.UID
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -59,14 +65,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.Cache.Get(ctx, req.NamespacedName, object.(client.Object)); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Wait.Forget(req.NamespacedName)
+			r.see(req.NamespacedName, "")
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, err
 	}
 	if object.GetDeletionTimestamp() != nil {
-		r.Accounts.Remove(object.GetUID())
+		r.see(req.NamespacedName, "")
 		return reconcile.Result{}, nil
 	}
+	r.see(req.NamespacedName, object.GetUID())
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	status, setupErr := r.setUp(ctx, object)
@@ -77,6 +85,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	return r.next(req, setupErr)
+}
+
+// see notes an issuer's UID, "" if it is gone, and drops the account of the one
+// that had its name before.
+func (r *Reconciler) see(key types.NamespacedName, uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = map[types.NamespacedName]types.UID{}
+	}
+	if old := r.seen[key]; old != "" && old != uid {
+		r.Accounts.Remove(old)
+	}
+	if uid == "" {
+		delete(r.seen, key)
+		return
+	}
+	r.seen[key] = uid
 }
 
 // next is when to look again after a setup.
