@@ -117,10 +117,10 @@ func (q *quickstart) showHowToLookAround() {
 
   export KUBECONFIG=%s
   cd %s
-  %[3]s get clusterissuers,certificates,certificaterequests,orders -o wide
+  %[3]s get clusterissuers,certificates,certificaterequests,orders
   %[3]s describe certificate %[4]s
   %[3]s get secret %[5]s -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text
-  %[3]s delete secret %[5]s        # and it is issued again
+  %[3]s delete secret %[5]s        # and it is issued again, within about 10 s
   curl -s http://%[6]s/metrics | grep ^certmanager_
   less %[7]s                                # what the controllers did
 
