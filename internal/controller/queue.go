@@ -42,8 +42,8 @@ type Wait struct {
 	deadlines *schedule.Deadlines[types.NamespacedName]
 	// later holds what others want, which a reconcile does not take back.
 	later *schedule.Deadlines[types.NamespacedName]
-	mu        sync.Mutex
-	queue     Queue
+	mu    sync.Mutex
+	queue Queue
 }
 
 var _ source.Source = (*Wait)(nil)

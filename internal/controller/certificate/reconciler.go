@@ -114,6 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	until, err := w.run(ctx)
+	r.drop(w.session)
 	switch {
 	case err == nil:
 		return r.Wait.Until(req.NamespacedName, until), nil
@@ -139,6 +140,15 @@ func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session
 		r.sessions[key] = s
 	}
 	return s
+}
+
+// drop forgets a session that holds nothing.
+func (r *Reconciler) drop(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.key == nil && s.keyName == "" && !s.generating && s.made == nil {
+		delete(r.sessions, s.name)
+	}
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
@@ -169,6 +179,12 @@ func (w *work) load(ctx context.Context, object *cmv1.Certificate) error {
 	}
 	if w.state.Secret, err = w.Secrets.Facts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
 		return err
+	}
+	if w.state.Secret == nil && object.Status.NotAfter != nil && object.Spec.SecretName != "" {
+		// It was there. One whose label changes is in neither cache for a moment.
+		if w.state.Secret, err = w.Secrets.LiveFacts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
+			return err
+		}
 	}
 	if w.state.Requests, err = w.requests(ctx, object); err != nil {
 		return err
@@ -222,12 +238,22 @@ func (w *work) shortCut(ctx context.Context, object *cmv1.Certificate) (bool, er
 	if err != nil || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
 		return false, err
 	}
-	return w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)
+	may, err := w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil {
+		logr.FromContextOrDiscard(ctx).V(4).Info("Storing the key, as it is unknown whether the request may be approved here", "error", err.Error())
+	}
+	return may && err == nil, nil
 }
 
-// remember tells the state of a key that is in memory only.
+// remember tells the state of a key that is in memory only. One that the spec
+// no longer wants is dropped.
 func (w *work) remember() {
 	w.state.Memory = nil
+	if w.session.key != nil {
+		if have, ok := pki.SpecOf(w.session.key.Public()); !ok || len(lifecycle.KeySpecOf(&w.state.Object.Spec).Mismatches(have)) > 0 {
+			w.session.key = nil
+		}
+	}
 	if len(w.state.Keys) == 0 && w.session.key != nil {
 		w.state.Memory = &lifecycle.MemoryKey{
 			Digest: pki.DigestOf(w.session.key.Public()), Born: w.session.born,
@@ -257,6 +283,7 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 		log.V(4).Info("Next step", "step", plan.Step)
 		done, err := w.carryOut(ctx, plan)
 		if err != nil {
+			w.tellRefusal(plan.Step, err)
 			return time.Time{}, err
 		}
 		if plan.Persist != lifecycle.Before {

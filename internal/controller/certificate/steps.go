@@ -3,9 +3,8 @@ package certificate
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
-	"maps"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,10 +88,16 @@ func (w *work) generateKey(ctx context.Context) (bool, error) {
 	if err := w.confirm(ctx); err != nil {
 		return false, err
 	}
+	if w.state.Object.Spec.SecretName == "" {
+		return true, w.cannotRequest(ctx, errors.New("spec.secretName is missing"))
+	}
+	spec := lifecycle.KeySpecOf(&w.state.Object.Spec)
+	if err := spec.Validate(); err != nil {
+		return true, w.cannotRequest(ctx, err)
+	}
 	if err := w.confirmSecret(ctx); err != nil {
 		return false, err
 	}
-	spec := lifecycle.KeySpecOf(&w.state.Object.Spec)
 	if spec.Algorithm == pki.RSA {
 		w.session.generating = true
 		go w.generateAside(context.WithoutCancel(ctx), w.session, spec)
@@ -135,6 +140,9 @@ func (w *work) hold(key crypto.Signer) {
 
 func (w *work) reuseKey(ctx context.Context) error {
 	if err := w.confirm(ctx); err != nil {
+		return err
+	}
+	if err := w.confirmSecret(ctx); err != nil {
 		return err
 	}
 	key, err := w.readKey(ctx, w.state.Object.Spec.SecretName)
@@ -217,91 +225,4 @@ func (w *work) deleteKeys(ctx context.Context, keys []*lifecycle.SecretFacts) er
 	w.state.Keys = left
 	w.remember()
 	return nil
-}
-
-func (w *work) deleteRequests(ctx context.Context, requests []*cmv1.CertificateRequest) error {
-	if err := w.confirm(ctx); err != nil {
-		return err
-	}
-	gone := map[string]bool{}
-	for _, request := range requests {
-		if err := w.Write.Delete(ctx, w.owner, cluster.CertificateRequest, request); err != nil {
-			return err
-		}
-		gone[request.Name] = true
-	}
-	var left []*cmv1.CertificateRequest
-	for _, request := range w.state.Requests {
-		if !gone[request.Name] {
-			left = append(left, request)
-		}
-	}
-	w.state.Requests = left
-	return nil
-}
-
-func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan) error {
-	if err := w.confirm(ctx); err != nil {
-		return err
-	}
-	crt := w.state.Object
-	key, keyName := w.session.key, w.nextKeyName()
-	if len(plan.Keys) == 1 {
-		keyName = plan.Keys[0].Name
-		if key == nil || pki.DigestOf(key.Public()) != plan.Keys[0].KeyDigest {
-			stored, err := w.readKey(ctx, keyName)
-			if err != nil {
-				return err
-			}
-			key = stored
-		}
-	}
-	csr, err := pki.BuildRequest(lifecycle.TemplateOf(&crt.Spec), key)
-	if err != nil {
-		return w.cannotRequest(ctx, err)
-	}
-	request := &cmv1.CertificateRequest{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       crt.Namespace,
-			Name:            lifecycle.RequestName(crt.Name, plan.Revision),
-			Labels:          maps.Clone(crt.Labels),
-			Annotations:     w.requestAnnotations(keyName, plan.Revision),
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(crt, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))},
-		},
-		Spec: cmv1.CertificateRequestSpec{
-			Duration: crt.Spec.Duration, IssuerRef: crt.Spec.IssuerRef, Request: csr,
-			IsCA: crt.Spec.IsCA, Usages: crt.Spec.Usages,
-		},
-	}
-	if err := w.Write.Create(ctx, w.owner, cluster.CertificateRequest, request, managerRequests); err != nil {
-		return err
-	}
-	w.state.Requests = append(w.state.Requests, request)
-	if len(plan.Keys) == 1 {
-		// The key is stored, so it need not be kept here.
-		w.session.key = nil
-	}
-	w.Events.Send(crt, lifecycle.Event{
-		Reason: "Requested", Component: managerRequests, Detail: true,
-		Message: fmt.Sprintf("Created new CertificateRequest resource %q", request.Name),
-	})
-	return nil
-}
-
-func (w *work) requestAnnotations(keyName string, revision int) map[string]string {
-	annotations := map[string]string{}
-	for k, v := range w.state.Object.Annotations {
-		if copied(w.Config.CopiedAnnotations, k) {
-			annotations[k] = v
-		}
-	}
-	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(revision)
-	annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = keyName
-	annotations[cmv1.CertificateNameKey] = w.state.Object.Name
-	return annotations
-}
-
-// cannotRequest ends an issuance whose spec no request can express.
-func (w *work) cannotRequest(ctx context.Context, cause error) error {
-	return w.storeStatus(ctx, lifecycle.CertificateUnrequestable(w.state, cause.Error(), w.Clock.Now()))
 }
