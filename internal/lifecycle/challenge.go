@@ -143,11 +143,21 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 		plan.Until = now.Add(forgedRecheck)
 		return plan
 	}
-	if c.Account == nil || !c.Slot {
+	if c.Account == nil {
+		return plan
+	}
+	if !plan.Status.Presented && c.TooManyFailures.After(now) {
+		// It waits without a slot, which others can use.
+		plan.Status.State = acmev1.Pending
+		plan.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", c.Object.Spec.DNSName)
+		plan.Until = c.TooManyFailures
+		return plan
+	}
+	if !c.Slot {
 		return plan
 	}
 	if !plan.Status.Presented {
-		return plan.present(c, now)
+		return plan.present(c)
 	}
 	if !c.Session.Presented && c.Session.Authorization == nil {
 		// Another process has presented it, and may have asked for validation.
@@ -206,16 +216,10 @@ func IsChallengeFinalizer(f string) bool {
 	return f == acmev1.ACMEFinalizer || f == acmev1.ACMELegacyFinalizer
 }
 
-func (p ChallengePlan) present(c Challenge, now time.Time) ChallengePlan {
-	switch {
-	case c.TooManyFailures.After(now):
-		p.Status.State = acmev1.Pending
-		p.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", c.Object.Spec.DNSName)
-		p.Until = c.TooManyFailures
-	case !HasChallengeFinalizer(c.Object):
+func (p ChallengePlan) present(c Challenge) ChallengePlan {
+	p.Step = ChallengePresent
+	if !HasChallengeFinalizer(c.Object) {
 		p.Step = ChallengeAddFinalizer
-	default:
-		p.Step = ChallengePresent
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,15 +78,13 @@ func (s *Slots) Acquire(key types.NamespacedName) bool {
 	if s.taken[key] {
 		return true
 	}
-	for i, k := range s.waiting {
-		if k == key {
-			if len(s.taken) < s.max && i < s.max-len(s.taken) {
-				s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
-				s.taken[key] = true
-				return true
-			}
+	if place := slices.Index(s.waiting, key); place >= 0 {
+		if place >= s.max-len(s.taken) {
 			return false
 		}
+		s.waiting = slices.Delete(s.waiting, place, place+1)
+		s.taken[key] = true
+		return true
 	}
 	if len(s.taken)+len(s.waiting) < s.max {
 		s.taken[key] = true
@@ -96,16 +95,18 @@ func (s *Slots) Acquire(key types.NamespacedName) bool {
 }
 
 // Release gives a Challenge's slot, or its place in the queue, back, and
-// returns those that may come next.
+// returns those that may come next. There are none if it had neither.
 func (s *Slots) Release(key types.NamespacedName) []types.NamespacedName {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.taken, key)
-	for i, k := range s.waiting {
-		if k == key {
-			s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
-			break
-		}
+	place := slices.Index(s.waiting, key)
+	switch {
+	case s.taken[key]:
+		delete(s.taken, key)
+	case place >= 0:
+		s.waiting = slices.Delete(s.waiting, place, place+1)
+	default:
+		return nil
 	}
 	free := min(s.max-len(s.taken), len(s.waiting))
 	return append([]types.NamespacedName(nil), s.waiting[:max(free, 0)]...)

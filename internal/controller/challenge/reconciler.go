@@ -151,13 +151,15 @@ func (r *Reconciler) release(key types.NamespacedName) {
 // Retry has Challenges tried again at once that wait after a failure, because
 // something that they depend on has changed.
 func (r *Reconciler) Retry(keys []types.NamespacedName) []types.NamespacedName {
+	named := make(map[types.NamespacedName]bool, len(keys))
+	for _, key := range keys {
+		named[key] = true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.sessions {
-		for _, key := range keys {
-			if s.name == key {
-				s.retry.Store(true)
-			}
+		if named[s.name] {
+			s.retry.Store(true)
 		}
 	}
 	return keys
@@ -190,24 +192,27 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 	if err := w.provenance(ctx, object); err != nil {
 		return err
 	}
-	if w.state.Account != nil && w.state.Forged == "" {
-		w.state.TooManyFailures = w.Failures.Until(w.ca(), object.Spec.DNSName, w.Clock.Now())
-		if w.state.Siblings, err = w.siblings(ctx, object); err != nil {
-			return err
-		}
-		w.state.Slot = w.slot(object)
-		w.restore(object)
+	if w.state.Account == nil || w.state.Forged != "" {
+		w.release(w.owner.NamespacedName)
+		return nil
 	}
+	w.state.TooManyFailures = w.Failures.Until(w.ca(), object.Spec.DNSName, w.Clock.Now())
+	if w.state.Siblings, err = w.siblings(ctx, object); err != nil {
+		return err
+	}
+	w.state.Slot = w.slot(object)
+	w.restore(object)
 	return nil
 }
 
-// slot takes one for a Challenge that is to be worked on. One that waits after
-// a failure has given its own back: hopeless ones are not in the others' way.
+// slot takes one for a Challenge that is to be worked on. One that is not, or
+// waits after a failure, gives its own back: it is not in the others' way.
 func (w *work) slot(object *acmev1.Challenge) bool {
-	if object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
-		return false
-	}
-	if w.session.RetryAt.After(w.Clock.Now()) && !w.session.retry.Load() {
+	now := w.Clock.Now()
+	if object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) ||
+		(w.session.RetryAt.After(now) && !w.session.retry.Load()) ||
+		(!object.Status.Presented && w.state.TooManyFailures.After(now)) {
+		w.release(w.owner.NamespacedName)
 		return false
 	}
 	return w.Slots.Acquire(w.owner.NamespacedName)
