@@ -51,11 +51,15 @@ type Reconciler struct {
 
 	mu       sync.Mutex
 	sessions map[types.NamespacedName]*session
+	// claims are the Orders whose orders are being made, by class, until the
+	// cache shows the URL.
+	claims map[string]types.UID
 }
 
 // session is what the server has told this process about an order.
 type session struct {
 	uid       types.UID
+	class     string
 	server    *acme.Order
 	fetchedAt time.Time
 	polls     int
@@ -85,6 +89,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	switch {
 	case err == nil:
+		if ended(w.state.Object) {
+			r.drop(req.NamespacedName)
+		}
 		return r.Wait.Until(req.NamespacedName, until), nil
 	case cluster.Terminating(err):
 		return reconcile.Result{}, nil
@@ -104,6 +111,9 @@ func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session
 	}
 	s := r.sessions[key]
 	if s == nil || s.uid != uid {
+		if s != nil {
+			r.unclaim(s)
+		}
 		s = &session{uid: uid}
 		r.sessions[key] = s
 	}
@@ -111,10 +121,59 @@ func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
+	r.drop(key)
+	r.Wait.Forget(key)
+}
+
+func (r *Reconciler) drop(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.sessions, key)
-	r.Wait.Forget(key)
+	if s := r.sessions[key]; s != nil {
+		r.unclaim(s)
+		delete(r.sessions, key)
+	}
+}
+
+// ended reports whether nothing is asked of the server any more.
+func ended(o *acmev1.Order) bool {
+	return o.DeletionTimestamp != nil || lifecycle.OrderFailed(o.Status.State) || len(o.Status.Certificate) > 0
+}
+
+// claim lets one Order of a class make its order at a time: a cache that does
+// not show the other yet cannot tell who is first.
+func (w *work) claim(o *acmev1.Order) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	class := lifecycle.OrderClass(o)
+	if holder := w.claims[class]; holder != "" && holder != o.UID {
+		return false
+	}
+	if w.claims == nil {
+		w.claims = map[string]types.UID{}
+	}
+	w.session.class = class
+	w.claims[class] = o.UID
+	return true
+}
+
+func (w *work) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unclaim(w.session)
+}
+
+// unclaim needs the lock.
+func (r *Reconciler) unclaim(s *session) {
+	if s.class != "" && r.claims[s.class] == s.uid {
+		delete(r.claims, s.class)
+	}
+	s.class = ""
+}
+
+func (w *work) holder(class string) types.UID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.claims[class]
 }
 
 // work is one reconcile of one Order.
@@ -151,6 +210,8 @@ func (w *work) load(ctx context.Context, object *acmev1.Order) error {
 	}
 	if object.Status.URL == "" {
 		w.state.First, err = w.first(ctx, object)
+	} else {
+		w.release()
 	}
 	return err
 }
@@ -185,13 +246,18 @@ func requestFrom(ctx context.Context, from client.Reader, object *acmev1.Order) 
 // first is an older, unfinished Order that the server may answer with the same
 // order. One that no approved request calls for never gets to the server.
 func (w *work) first(ctx context.Context, object *acmev1.Order) (string, error) {
+	class := lifecycle.OrderClass(object)
+	holder := w.holder(class)
+	if holder == object.UID {
+		return "", nil
+	}
 	list := &acmev1.OrderList{}
-	if err := w.Cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: lifecycle.OrderClass(object)}); err != nil {
+	if err := w.Cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: class}); err != nil {
 		return "", err
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
-		if !lifecycle.OrderPrecedes(other, object) {
+		if !lifecycle.OrderPrecedes(other, object) && (other.UID != holder || lifecycle.OrderDone(other)) {
 			continue
 		}
 		request, err := requestFrom(ctx, w.Cache, other)

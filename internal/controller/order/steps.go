@@ -112,10 +112,18 @@ func (w *work) create(ctx context.Context) error {
 	if err := w.Live.Get(ctx, w.owner.NamespacedName, live); err != nil {
 		return err
 	}
-	if live.UID != w.state.Object.UID || live.Status.URL != "" || live.DeletionTimestamp != nil {
+	if live.UID != w.state.Object.UID || live.Status.URL != "" || live.DeletionTimestamp != nil ||
+		lifecycle.OrderProvenance(live, w.state.Request) != "" {
 		return cluster.ErrStale
 	}
 	w.state.Object = live
+	if made := w.session.server; made != nil {
+		// The server has made it; the API server did not take its URL.
+		return w.storeURL(context.WithoutCancel(ctx), *made)
+	}
+	if !w.claim(live) {
+		return cluster.ErrStale
+	}
 	request := acme.OrderRequest{
 		Identifiers: lifecycle.Identifiers(live), Profile: live.Spec.Profile, Replaces: live.Spec.Replaces,
 	}
@@ -124,6 +132,7 @@ func (w *work) create(ctx context.Context) error {
 	}
 	made, err := w.client.NewOrder(ctx, request)
 	if err != nil {
+		w.release()
 		return &serverError{err}
 	}
 	w.heard(made)
