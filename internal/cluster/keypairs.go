@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,8 +57,13 @@ func (k *KeyPairs) KeyPair(ctx context.Context, namespace, name string) (ca.KeyP
 	read := versioned{version: secret.ResourceVersion}
 	read.pair, read.err = ca.ParseKeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey], k.limits)
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range k.pairs {
+		if ns, n, _ := strings.Cut(name, "/"); k.secrets.Version(ns, n) == "" {
+			delete(k.pairs, name)
+		}
+	}
 	k.pairs[key] = read
-	k.mu.Unlock()
 	return read.pair, read.err
 }
 

@@ -65,7 +65,7 @@ func FactsOf(s *corev1.Secret, limits pki.Limits) *SecretFacts {
 	f := &SecretFacts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion,
 		CreationTimestamp: s.CreationTimestamp.Time,
-		Type:              s.Type, Labels: s.Labels, Annotations: s.Annotations,
+		Type:              s.Type, Labels: s.Labels, Annotations: withoutData(s.Annotations),
 		OwnerReferences: s.OwnerReferences,
 		Digests:         make(map[string][sha256.Size]byte, len(s.Data)),
 		Managed:         managedBy(s.ManagedFields),
@@ -82,6 +82,17 @@ func FactsOf(s *corev1.Secret, limits pki.Limits) *SecretFacts {
 		f.issuedBy(issuers)
 	}
 	return f
+}
+
+// withoutData leaves out what kubectl apply keeps beside a Secret: all of its
+// data, the private key too.
+func withoutData(annotations map[string]string) map[string]string {
+	if _, ok := annotations[corev1.LastAppliedConfigAnnotation]; !ok {
+		return annotations
+	}
+	kept := maps.Clone(annotations)
+	delete(kept, corev1.LastAppliedConfigAnnotation)
+	return kept
 }
 
 func (f *SecretFacts) readKey(data []byte, limits pki.Limits) {
