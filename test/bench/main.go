@@ -45,6 +45,7 @@ type settings struct {
 	keep     bool
 	noFsync  bool
 	pprof    string
+	flags    []string
 	timeout  time.Duration
 
 	dir, binDir, everleaf string
@@ -100,9 +101,10 @@ func parse() (settings, error) {
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
 	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
 	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")
+	flags := flag.String("flags", "", "more flags of the controllers, separated by spaces, such as --concurrent-workers=2")
 	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute, "longest that one measurement may take")
 	flag.Parse()
-	s.only = strings.Split(*only, ",")
+	s.only, s.flags = strings.Split(*only, ","), strings.Fields(*flags)
 	for _, name := range s.only {
 		if !slices.Contains(all, name) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))

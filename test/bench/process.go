@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func (p *plane) startControllers(ctx context.Context, flags ...string) (*control
 	args := append([]string{
 		"controller", "--kubeconfig=" + kubeconfig, "--leader-elect=false", "--cluster-resource-namespace=" + local.Namespace,
 		"--metrics-listen-address=" + c.metrics, "--internal-healthz-listen-address=0",
-	}, flags...)
+	}, slices.Concat(flags, p.settings.flags)...)
 	if p.settings.pprof != "" {
 		if c.profiler, err = freeAddress(); err != nil {
 			return nil, err

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPercentile(t *testing.T) {
+	var hundred []time.Duration
+	for i := range 100 {
+		hundred = append(hundred, time.Duration(i+1))
+	}
+	for _, tc := range []struct {
+		values []time.Duration
+		p      int
+		want   time.Duration
+	}{
+		{nil, 50, 0},
+		{[]time.Duration{7}, 50, 7},
+		{[]time.Duration{7}, 99, 7},
+		{[]time.Duration{1, 2, 3}, 50, 2},
+		{hundred, 50, 50},
+		{hundred, 99, 99},
+		{hundred, 100, 100},
+	} {
+		if got := percentile(tc.values, tc.p); got != tc.want {
+			t.Errorf("percentile %d of %d values = %d, want %d", tc.p, len(tc.values), got, tc.want)
+		}
+	}
+}
+
+const auditLog = `
+{"stage":"ResponseComplete","verb":"create","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"events"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z"}
+{"stage":"ResponseComplete","verb":"create","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"events"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-01-01T00:00:01.000000Z"}
+{"stage":"ResponseComplete","verb":"update","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"certificates","subresource":"status"},"responseStatus":{"code":409},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"responseStatus":{"code":404},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"create","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"selfsubjectaccessreviews"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"watch","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"create","user":{"username":"everleaf-admin"},"objectRef":{"resource":"certificates"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"crea`
+
+func TestCount(t *testing.T) {
+	p := &plane{audit: filepath.Join(t.TempDir(), "audit.log")}
+	if err := os.WriteFile(p.audit, []byte(auditLog), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writes, reads, err := p.count(time.Date(2026, 1, 1, 0, 0, 0, 500, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(calls{"create events": 1, "update certificates/status (409)": 1}, writes); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(calls{"get secrets": 1}, reads); diff != "" {
+		t.Errorf("reads (-want +got):\n%s", diff)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	verdicts := map[string]bool{}
+	for _, target := range targets([]*result{
+		{name: nameCA, n: 1000, total: 14 * time.Second, writes: calls{"x": 6004}},
+		{name: nameFloor, n: 1000, total: 9 * time.Second},
+		{name: nameRecursive, n: 50, total: 8 * time.Second, single: 3 * time.Second, writes: calls{"x": 1201}},
+		{name: nameAuthoritative, skipped: "needs root"},
+	}) {
+		verdicts[target.title] = target.ok
+	}
+	want := map[string]bool{
+		"ca, per second":                   true,
+		"ca, API writes each":              true,
+		"ca, of the floor":                 false,
+		"acme-recursive, 100 certificates": false,
+		"acme-recursive, API writes each":  false,
+		"acme-recursive, one alone":        true,
+	}
+	if diff := cmp.Diff(want, verdicts); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+}
+
+func TestOwnProcess(t *testing.T) {
+	used, err := cpuTime(os.Getpid())
+	if err != nil || used < 0 {
+		t.Errorf("CPU time %v, %v", used, err)
+	}
+	peak, err := peakMemory(os.Getpid())
+	if err != nil || peak < 1<<20 {
+		t.Errorf("peak memory %d, %v", peak, err)
+	}
+}
