@@ -24,11 +24,14 @@ import (
 )
 
 // upstream's controllers have --concurrent-workers each. One of ours does the
-// work of six for Certificates and of six for CertificateRequests. Those that
-// ask foreign servers have more, because they wait for answers.
+// work of six for Certificates and of six for CertificateRequests, in far fewer
+// calls, so that half as many workers keep an API server busy; more would only
+// make each call slower, and need more streams than a connection to the API
+// server has (100). Those that ask foreign servers have more, because they wait
+// for answers.
 const (
-	certificateShare = 6
-	requestShare     = 6
+	certificateShare = 3
+	requestShare     = 3
 	serverShare      = 4
 )
 
