@@ -50,8 +50,8 @@ func (p *KeyPool) Generate(ctx context.Context, spec KeySpec) (crypto.Signer, er
 	}
 	done := make(chan result, 1)
 	go func() {
-		defer release()
 		key, err := p.generate(spec)
+		release()
 		done <- result{key, err}
 	}()
 	select {

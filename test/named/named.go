@@ -15,6 +15,8 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/test/child"
 )
 
 // Options describe a server.
@@ -112,6 +114,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.cmd = exec.CommandContext(ctx, path, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
+	child.DieWithParent(s.cmd)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.log, s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 5 * time.Second

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/everleaf/everleaf/test/child"
 )
 
 // BinDirEnv names the environment variable with the directory that the
@@ -207,7 +209,7 @@ func start(ctx context.Context, binary string, o Options) (_ *Server, err error)
 // the process does: on Linux, the child is killed when the thread that
 // started it ends.
 func (s *Server) run(cmd *exec.Cmd) error {
-	dieWithParent(cmd)
+	child.DieWithParent(cmd)
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
