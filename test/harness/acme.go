@@ -217,3 +217,9 @@ func (c *Cluster) EventsOf(tb testing.TB, object client.Object) []corev1.Event {
 	}
 	return events
 }
+
+// SetSecret makes a Secret have an entry.
+func (c *Cluster) SetSecret(tb testing.TB, namespace, name, key, value string) {
+	tb.Helper()
+	c.Apply(tb, namespace, fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: %s}, stringData: {%s: %q}}", name, key, value))
+}
