@@ -95,6 +95,25 @@ func TestStoredSecret(t *testing.T) {
 	}
 }
 
+// TestLeftOut has an issued certificate without all that the spec wants.
+func TestLeftOut(t *testing.T) {
+	for want, change := range map[string]func(*cmv1.CertificateSpec){
+		"spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore": func(s *cmv1.CertificateSpec) {
+			s.Keystores = &cmv1.CertificateKeystores{}
+		},
+		"spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only": func(s *cmv1.CertificateSpec) {
+			s.AdditionalOutputFormats = []cmv1.CertificateAdditionalOutputFormat{{Type: cmv1.CertificateOutputFormatDER}}
+		},
+	} {
+		c := issuedState(func(crt *cmv1.Certificate) { change(&crt.Spec) })
+		c.Object.Status.Revision = nil
+		samePlan(t, []Event{
+			{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"},
+			{Warning: true, Reason: "NotSupported", Message: want, Component: "cert-manager-certificates-issuing"},
+		}, NextCertificate(c, now).Events)
+	}
+}
+
 // TestStoredSecretUntold has the same after an issuance of which no status told,
 // because its key was in memory only.
 func TestStoredSecretUntold(t *testing.T) {
@@ -169,10 +188,14 @@ func TestRotationNever(t *testing.T) {
 
 // TestUnrequestable has specs that no request can express.
 func TestUnrequestable(t *testing.T) {
-	literal := func(crt *cmv1.Certificate) { crt.Spec.LiteralSubject = "CN=x" }
+	next := func(change func(*cmv1.CertificateSpec)) CertificatePlan {
+		return NextCertificate(Certificate{Object: certificate(func(crt *cmv1.Certificate) { change(&crt.Spec) }), Backoff: DefaultBackoff}, now)
+	}
 	for name, plan := range map[string]CertificatePlan{
-		"not supported": NextCertificate(Certificate{Object: certificate(literal), Backoff: DefaultBackoff}, now),
-		"refused":       CertificateUnrequestable(Certificate{Object: certificate(), Backoff: DefaultBackoff}, "bad name", now),
+		"literal subject":  next(func(s *cmv1.CertificateSpec) { s.LiteralSubject = "CN=x" }),
+		"other names":      next(func(s *cmv1.CertificateSpec) { s.OtherNames = make([]cmv1.OtherName, 1) }),
+		"name constraints": next(func(s *cmv1.CertificateSpec) { s.NameConstraints = &cmv1.NameConstraints{} }),
+		"refused":          CertificateUnrequestable(Certificate{Object: certificate(), Backoff: DefaultBackoff}, "bad name", now),
 	} {
 		issuing := findCondition(plan.Status.Conditions, cmv1.CertificateConditionIssuing)
 		if issuing == nil || issuing.Status != cmmeta.ConditionFalse || !strings.Contains(issuing.Message, "Failed to generate CSR: ") ||
@@ -211,6 +234,9 @@ func TestRest(t *testing.T) {
 		{"label lost", nil, edit(func(s *corev1.Secret) { s.Labels = nil }), CertificateApplySecret},
 		{"metadata of others", nil, edit(func(s *corev1.Secret) { s.Labels["theirs"], s.Annotations["theirs"] = "x", "x" }), CertificateWait},
 		{"nothing is ours", nil, edit(func(s *corev1.Secret) { s.ManagedFields = nil }), CertificateApplySecret},
+		{"annotations are not ours", nil, func(c *Certificate) { c.Secret.Managed.Annotations = nil }, CertificateApplySecret},
+		{"certificate is not ours", nil, func(c *Certificate) { c.Secret.Managed.Data = []string{"tls.key"} }, CertificateApplySecret},
+		{"key is not ours", nil, func(c *Certificate) { c.Secret.Managed.Data = []string{"tls.crt"} }, CertificateApplySecret},
 		{"owned by others' hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner} }), CertificateWait},
 		{"owned by our hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner}; manage(s) }), CertificateApplySecret},
 		{"to be owned", nil, func(c *Certificate) { c.OwnSecret = true }, CertificateApplySecret},

@@ -1,8 +1,6 @@
 package lifecycle
 
 import (
-	"time"
-
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -134,12 +132,4 @@ func (c Certificate) requestIsFor(r *cmv1.CertificateRequest, key pki.KeyDigest)
 
 func leafMismatches(c Certificate) []string {
 	return pki.LeafMismatches(TemplateOf(&c.Object.Spec), *c.Secret.Leaf)
-}
-
-// DurationOf is the lifetime that a spec asks for.
-func DurationOf(spec *cmv1.CertificateSpec) time.Duration {
-	if spec.Duration == nil {
-		return pki.DefaultDuration
-	}
-	return spec.Duration.Duration
 }
