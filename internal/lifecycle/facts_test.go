@@ -64,7 +64,8 @@ func TestSecretsOf(t *testing.T) {
 		},
 		Solvers: []acmev1.ACMEChallengeSolver{
 			solver("tsig", "a"), solver("tsig", "b"), solver("tsig", "a"), solver("", ""),
-			{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}}, {DNS01: &acmev1.ACMEChallengeSolverDNS01{}},
+			{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}},
+			{DNS01: &acmev1.ACMEChallengeSolverDNS01{}},
 		},
 	}
 	samePlan(t, []SecretRef{{"tsig", "a"}, {"tsig", "b"}}, SolverSecrets(acme))
