@@ -192,6 +192,7 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 	if err := w.provenance(ctx, object); err != nil {
 		return err
 	}
+	w.restore(object)
 	if w.state.Account == nil || w.state.Forged != "" {
 		w.release(w.owner.NamespacedName)
 		return nil
@@ -201,7 +202,6 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 		return err
 	}
 	w.state.Slot = w.slot(object)
-	w.restore(object)
 	return nil
 }
 
@@ -219,14 +219,16 @@ func (w *work) slot(object *acmev1.Challenge) bool {
 }
 
 // restore tells the ledger, after a restart, of a validation that only the
-// stored Challenge still tells of.
+// stored Challenge still tells of. It waits for no account: when the first one
+// is ready, the CA may be asked at once about other names.
 func (w *work) restore(object *acmev1.Challenge) {
 	at := object.Status.PresentedAt
-	if w.session.restored || !lifecycle.ChallengeFinal(object) || at == nil || w.session.Presented {
+	if w.session.restored || !lifecycle.ChallengeFinal(object) || at == nil || w.session.Presented ||
+		w.state.Forged != "" || w.issuer == nil || w.issuer.GetSpec().ACME == nil {
 		return
 	}
 	w.session.restored = true
-	w.Ledger.Restore(w.ca(), challengeFQDN(object), dns.Lookup{
+	w.Ledger.Restore(w.issuer.GetSpec().ACME.Server, challengeFQDN(object), dns.Lookup{
 		Started: at.Time, Ended: w.Clock.Now(), Failed: object.Status.State != acmev1.Valid,
 	})
 }
