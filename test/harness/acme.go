@@ -25,6 +25,9 @@ type ACME struct {
 	*Cluster
 	Namespace string
 	CA        *pebble.Server
+
+	how  Controllers
+	stop func()
 }
 
 // ACMEOptions describe an ACME.
@@ -46,15 +49,23 @@ func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
 	if a.Namespace == "" {
 		a.Namespace = c.Namespace(tb)
 	}
-	c.Run(tb, Controllers{Verbosity: 2, Options: func(options *operator.Options) {
+	a.how = Controllers{Verbosity: 2, Options: func(options *operator.Options) {
 		options.Namespace = a.Namespace
 		options.RecursiveNameservers = o.Resolvers
 		options.Registerer = prometheus.NewRegistry()
 		if o.Options != nil {
 			o.Options(options)
 		}
-	}})
+	}}
+	a.stop = c.Run(tb, a.how)
 	return a
+}
+
+// Restart stops the controllers and starts others, which know nothing.
+func (a *ACME) Restart(tb testing.TB) {
+	tb.Helper()
+	a.stop()
+	a.stop = a.Run(tb, a.how)
 }
 
 // CA starts Pebble with real validation, and without the reuse of valid

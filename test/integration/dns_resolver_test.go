@@ -32,9 +32,8 @@ type signedWorld struct {
 	key               named.Key
 }
 
-// newSignedWorld uses the addresses 127.53.net.1 to .3. extra are more records
-// of the zone signed.test.
-func newSignedWorld(t *testing.T, net int, extra ...string) *signedWorld {
+// newSignedWorld uses the addresses 127.53.net.1 to .3.
+func newSignedWorld(t *testing.T, net int) *signedWorld {
 	t.Helper()
 	addr := func(n int) string { return fmt.Sprintf("127.53.%d.%d", net, n) }
 	w := &signedWorld{primary: addr(1) + ":53", resolver: addr(3) + ":53"}
@@ -42,7 +41,7 @@ func newSignedWorld(t *testing.T, net int, extra ...string) *signedWorld {
 	w.key = harness.TSIGKey(t, fmt.Sprintf("signed-%d", net), "hmac-sha256")
 	server := harness.Named(t, named.Options{Listen: []string{w.primary}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name), Signed: true,
-		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, append(extra, "ns1 A "+addr(1), "a A 192.0.2.1", "zz A 192.0.2.2")...),
+		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, "ns1 A "+addr(1), "a A 192.0.2.1", "zz A 192.0.2.2"),
 	}}})
 	anchor, err := server.TrustAnchor("signed.test")
 	if err != nil {
@@ -115,17 +114,29 @@ func TestResolverTwoCertificatesOnOneName(t *testing.T) {
 // after it waits until this is forgotten, and succeeds.
 func TestResolverRetryAfterFailedValidation(t *testing.T) {
 	t.Parallel()
-	w := newSignedWorld(t, 33)
-	const elsewhere = "127.53.33.9:53"
+	retryAfterFailedValidation(t, 33, func(*signedWorld) {})
+}
+
+// The same with controllers that were not there when the validation failed.
+func TestResolverRetryAfterRestart(t *testing.T) {
+	t.Parallel()
+	retryAfterFailedValidation(t, 34, func(w *signedWorld) { w.Restart(t) })
+}
+
+func retryAfterFailedValidation(t *testing.T, net int, between func(*signedWorld)) {
+	t.Helper()
+	w := newSignedWorld(t, net)
+	elsewhere := fmt.Sprintf("127.53.%d.9:53", net)
 	harness.Named(t, named.Options{Listen: []string{elsewhere}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name),
-		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, "ns1 A 127.53.33.9"),
+		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, fmt.Sprintf("ns1 A 127.53.%d.9", net)),
 	}}})
 	w.Apply(t, w.Namespace, w.issuer("issuer", elsewhere, `, waitInsteadOfSelfCheck: 1s`))
 	w.apply(t, "retried", "www.signed.test")
 	w.issuanceFailed(t, "retried", `www.signed.test`, "urn:ietf:params:acme:error:unauthorized", "DNS lookup")
 	failed := time.Now()
 	harness.WantValidations(t, w.CA, 0, 1)
+	between(w)
 
 	w.Apply(t, w.Namespace, w.issuer("issuer", w.primary, ""))
 	w.retry(t, "retried")
