@@ -45,6 +45,7 @@ func TestCertificateDeletedDuringChallenge(t *testing.T) {
 	a.Apply(t, a.Namespace, harness.IssuerManifest("issuer", a.CA, fmt.Sprintf("{dns01: {%s}}", harness.RFC2136(primary, key))))
 	a.Apply(t, a.Namespace, harness.CertificateManifest("www", "issuer", "www.gone.test", "*.www.gone.test"))
 	harness.WantTXT(t, primary, name, 2, issuable)
+	a.WaitingFor(t, a.Namespace, "www", issuable, "ns2.gone.test.", "answers NXDOMAIN")
 
 	crt := &cmv1.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "www"}}
 	if err := a.Delete(t.Context(), crt); err != nil {
@@ -102,6 +103,7 @@ func TestNamespaceDeletedDuringChallenge(t *testing.T) {
 	a.Apply(t, ns.Name, harness.IssuerManifest("issuer", a.CA, fmt.Sprintf("{dns01: {%s}}", harness.RFC2136(primary, key))))
 	a.Apply(t, ns.Name, harness.CertificateManifest("www", "issuer", "www.gone.test", "*.www.gone.test"))
 	harness.WantTXT(t, primary, name, 2, issuable)
+	a.WaitingFor(t, ns.Name, "www", issuable, "ns2.gone.test.", "answers NXDOMAIN")
 
 	if err := a.Delete(t.Context(), ns); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,25 @@
 package integration
 
 import (
+	"flag"
 	"os"
 	"testing"
 
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
-func TestMain(m *testing.M) { os.Exit(controlplane.Main(m)) }
+// parallel is how many tests run at a time unless a flag tells: most of them
+// wait for a name server or a cache, and not for a core.
+const parallel = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		if err := flag.Set("test.parallel", parallel); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(controlplane.Main(m))
+}
