@@ -28,6 +28,7 @@ func TestManagedFields(t *testing.T) {
 		{"ours", []metav1.ManagedFieldsEntry{entry(SecretManager, apply, fields)}, ManagedFields{
 			Data: []string{"tls.crt", "tls.key"}, Labels: []string{"a", "b/c"}, Annotations: []string{"x"}, Owners: []types.UID{"u"},
 		}},
+		{"ours after others'", []metav1.ManagedFieldsEntry{entry("kubectl", apply, fields), entry(SecretManager, apply, `{"f:data":{"f:a":{}}}`)}, ManagedFields{Data: []string{"a"}}},
 		{"others'", []metav1.ManagedFieldsEntry{entry("kubectl", apply, fields)}, ManagedFields{}},
 		{"ours by update", []metav1.ManagedFieldsEntry{entry(SecretManager, metav1.ManagedFieldsOperationUpdate, fields)}, ManagedFields{}},
 		{"no fields", []metav1.ManagedFieldsEntry{{Manager: SecretManager, Operation: apply}}, ManagedFields{}},

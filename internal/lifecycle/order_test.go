@@ -167,6 +167,7 @@ func TestOrder(t *testing.T) {
 		{"invalid, no challenge tells why", []func(*Order){server(acme.StatusInvalid, func(o *Order) {
 			o.Server.Error = &acme.Problem{Type: acme.ErrorNamespace + acme.TypeCAA, Detail: "forbidden"}
 		})}, fail(acmev1.Invalid, "urn:ietf:params:acme:error:caa: forbidden")},
+		{"invalid, nothing tells why", []func(*Order){server(acme.StatusInvalid)}, fail(acmev1.Invalid, "")},
 		{"expired at the server", []func(*Order){server(acme.StatusExpired)}, fail(acmev1.Expired, "The order has expired at the ACME server")},
 		{"failed: what works on is removed", []func(*Order){state(acmev1.Invalid), are(acmev1.Invalid, acmev1.Pending)}, remove(1, 2)},
 		{"failed", []func(*Order){state(acmev1.Errored), are(acmev1.Errored)}, none},

@@ -68,6 +68,14 @@ func TestTriggers(t *testing.T) {
 			"IncorrectIssuer", `Issuing certificate as Secret was previously issued by "ClusterIssuer.cert-manager.io/ca"`, nil,
 		},
 		{
+			"another issuer, by its name alone", func(c *Certificate) {
+				c.Object.Spec.IssuerRef = cmmeta.IssuerReference{Name: "other"}
+				delete(c.Secret.Annotations, cmv1.IssuerKindAnnotationKey)
+				delete(c.Secret.Annotations, cmv1.IssuerGroupAnnotationKey)
+			},
+			"IncorrectIssuer", `Issuing certificate as Secret was previously issued by "Issuer.cert-manager.io/ca"`, nil,
+		},
+		{
 			"another Certificate", func(c *Certificate) {
 				c.Secret.Annotations[cmv1.CertificateNameKey] = "older"
 				c.Object.Spec.PrivateKey.Size = 384
