@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/logs"
@@ -21,6 +23,15 @@ type logging struct{ config *logsapi.LoggingConfiguration }
 func newLogging(cmd *cobra.Command) logging {
 	l := logging{config: logsapi.NewLoggingConfiguration()}
 	logsapi.AddFlags(l.config, cmd.Flags())
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		// Nothing here switches on the feature that these need.
+		if strings.HasPrefix(f.Usage, "[Alpha]") {
+			f.Hidden = true
+		}
+	})
+	if f := cmd.Flags().Lookup("logging-format"); f != nil {
+		f.Usage = `format of the log: "text" or "json"`
+	}
 	return l
 }
 

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/flags.md")
+
+const flagsPage = "../../docs/flags.md"
+
+// TestFlagsPage holds docs/flags.md against the commands. To write it anew:
+// go test ./internal/cli -run TestFlagsPage -update.
+func TestFlagsPage(t *testing.T) {
+	root := newRootCommand()
+	controller, local := command(t, root, "controller"), command(t, root, "local")
+	page, err := os.ReadFile(flagsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(page)
+	want := replaceTable(t, got, "controller", flagTable(controller, nil))
+	want = replaceTable(t, want, "local", flagTable(local, controller))
+	if *update {
+		if err := os.WriteFile(flagsPage, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("docs/flags.md differs from the code, -want +got:\n%s", diff)
+	}
+}
+
+func command(t *testing.T, root *cobra.Command, name string) *cobra.Command {
+	t.Helper()
+	cmd, _, err := root.Find([]string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// flagTable lists a command's flags, but for those that another command has
+// with the same default.
+func flagTable(cmd, but *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString("| Flag | Default | Meaning |\n|---|---|---|\n")
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		if but != nil {
+			if other := but.Flags().Lookup(f.Name); other != nil && other.DefValue == f.DefValue {
+				return
+			}
+		}
+		name := "`--" + f.Name + "`"
+		if f.Shorthand != "" {
+			name = "`-" + f.Shorthand + "`, " + name
+		}
+		value := f.DefValue
+		switch value {
+		case "", "[]":
+			value = ""
+		default:
+			value = "`" + strings.Trim(value, "[]") + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, strings.ReplaceAll(f.Usage, "|", `\|`))
+	})
+	return b.String()
+}
+
+// replaceTable puts a table between the page's marks for it.
+func replaceTable(t *testing.T, page, mark, table string) string {
+	t.Helper()
+	begin, end := "<!-- begin "+mark+" -->\n", "<!-- end "+mark+" -->"
+	before, rest, ok := strings.Cut(page, begin)
+	_, after, found := strings.Cut(rest, end)
+	if !ok || !found {
+		t.Fatalf("docs/flags.md lacks the marks of %q", mark)
+	}
+	return before + begin + table + end + after
+}
