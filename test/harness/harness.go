@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +60,8 @@ type Controllers struct {
 	Config func(*rest.Config)
 	// Verbosity of what is logged to the test.
 	Verbosity int
+	// Log, if set, takes the log in place of the test.
+	Log *logr.Logger
 }
 
 // Run runs the controllers until the test ends or stop is called.
@@ -81,6 +84,9 @@ func (c *Cluster) Run(tb testing.TB, how Controllers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	log := testr.NewWithInterface(quiet{tb}, testr.Options{Verbosity: how.Verbosity})
+	if how.Log != nil {
+		log = *how.Log
+	}
 	go func() { done <- operator.Run(ctx, config, options, log) }()
 	stopped := false
 	stop = func() {

@@ -1,0 +1,344 @@
+// Package faultproxy stands before Pebble and does what Pebble cannot: answer
+// any endpoint with any problem, drop connections, return one order twice, or
+// hand out another order's certificate. It counts the requests.
+//
+// Pebble builds its URLs from the Host header, which is passed on, so that a
+// client that begins with the proxy's directory stays behind the proxy.
+package faultproxy
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/everleaf/everleaf/test/pebble"
+)
+
+// Endpoint is a kind of ACME resource.
+type Endpoint string
+
+// The endpoints, by their paths at Pebble.
+const (
+	Directory     Endpoint = "/dir"
+	NewNonce      Endpoint = "/nonce-plz"
+	NewAccount    Endpoint = "/sign-me-up"
+	Account       Endpoint = "/my-account/"
+	NewOrder      Endpoint = "/order-plz"
+	Order         Endpoint = "/my-order/"
+	Authorization Endpoint = "/authZ/"
+	Challenge     Endpoint = "/chalZ/"
+	Finalize      Endpoint = "/finalize-order/"
+	Certificate   Endpoint = "/certZ/"
+)
+
+// Endpoints are all that an issuance needs, in the order in which it does.
+var Endpoints = []Endpoint{
+	Directory, NewNonce, NewAccount, NewOrder, Authorization, Challenge, Finalize, Order, Certificate,
+}
+
+// Fault is an answer in place of Pebble's.
+type Fault struct {
+	// Times is how many requests it answers; 0 is all.
+	Times int
+	// Skip lets that many requests pass first.
+	Skip int
+	// Status is the HTTP status.
+	Status int
+	// Type is the problem's, without "urn:ietf:params:acme:error:"; with
+	// neither Type nor Detail the answer is a page of HTML.
+	Type, Detail string
+	// RetryAfter is the header's value, in seconds.
+	RetryAfter int
+	// Rewrite, if not nil, changes Pebble's own answer, a JSON object, and
+	// Status, Type and the like do not count.
+	Rewrite func(map[string]any)
+	// Drop closes the connection.
+	Drop bool
+	// Late lets the request reach Pebble before the connection is dropped.
+	Late bool
+}
+
+// Proxy is a running proxy.
+type Proxy struct {
+	// DirectoryURL is the ACME directory behind the proxy, CABundle the PEM of
+	// its HTTPS certificate.
+	DirectoryURL string
+	CABundle     []byte
+
+	canary string
+	server *httptest.Server
+	proxy  *httputil.ReverseProxy
+
+	mu       sync.Mutex
+	faults   map[Endpoint]*Fault
+	requests map[Endpoint][]time.Time
+	order    *answer
+	repeats  int
+	chain    *answer
+	swaps    int
+}
+
+// answer is one of Pebble's that is given again.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// Start runs a proxy until the test ends. The canary goes into all answers,
+// where nobody should look: headers, unknown fields, HTML.
+func Start(tb testing.TB, ca *pebble.Server, canary string) *Proxy {
+	tb.Helper()
+	target, err := url.Parse(ca.DirectoryURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.CABundle)
+	p := &Proxy{canary: canary, faults: map[Endpoint]*Fault{}, requests: map[Endpoint][]time.Time{}}
+	quiet := log.New(io.Discard, "", 0)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 64}
+	p.proxy = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+			r.Out.Host = r.In.Host
+		},
+		Transport:      transport,
+		ModifyResponse: p.modify,
+		ErrorLog:       quiet,
+	}
+	p.server = httptest.NewUnstartedServer(p)
+	p.server.Config.ErrorLog = quiet
+	p.server.StartTLS()
+	p.DirectoryURL = p.server.URL + string(Directory)
+	p.CABundle = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
+	tb.Cleanup(func() {
+		p.server.CloseClientConnections()
+		p.server.Close()
+		transport.CloseIdleConnections()
+	})
+	return p
+}
+
+// Fail has an endpoint fail from now on.
+func (p *Proxy) Fail(e Endpoint, f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults[e] = &f
+}
+
+// Heal ends an endpoint's fault.
+func (p *Proxy) Heal(e Endpoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.faults, e)
+}
+
+// RepeatOrder answers so many newOrders after the first one with the order
+// that the first one made, as a CA does that reuses orders.
+func (p *Proxy) RepeatOrder(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.repeats = n
+}
+
+// SwapCertificate answers so many downloads after the first one with the first
+// one's chain.
+func (p *Proxy) SwapCertificate(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swaps = n
+}
+
+// Requests are the times at which requests to an endpoint came in.
+func (p *Proxy) Requests(e Endpoint) []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]time.Time(nil), p.requests[e]...)
+}
+
+func endpointOf(path string) Endpoint {
+	for _, e := range append([]Endpoint{Account}, Endpoints...) {
+		if path == string(e) || (strings.HasSuffix(string(e), "/") && strings.HasPrefix(path, string(e))) {
+			return e
+		}
+	}
+	return Endpoint(path)
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault, again := p.receive(endpointOf(r.URL.Path))
+	switch {
+	case again != nil:
+		// Its signature is not looked at, but its nonce is spent and a new one
+		// needed: Pebble gives one for anything.
+		p.replay(w, r, again)
+	case fault == nil:
+		p.proxy.ServeHTTP(w, r)
+	case fault.Late:
+		p.proxy.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	case fault.Drop:
+		panic(http.ErrAbortHandler)
+	default:
+		p.refuse(w, r, fault)
+	}
+}
+
+// receive counts a request and finds what is to be done instead of it.
+func (p *Proxy) receive(e Endpoint) (*Fault, *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests[e] = append(p.requests[e], time.Now())
+	f := p.faults[e]
+	if f != nil && f.Skip > 0 {
+		f.Skip--
+		f = nil
+	}
+	if f != nil && f.Rewrite == nil {
+		p.spend(e, f)
+		return f, nil
+	}
+	if e == NewOrder && p.order != nil && p.repeats > 0 {
+		p.repeats--
+		return nil, p.order
+	}
+	if e == Certificate && p.chain != nil && p.swaps > 0 {
+		p.swaps--
+		return nil, p.chain
+	}
+	return nil, nil
+}
+
+// spend counts down how often a fault strikes; the lock is held.
+func (p *Proxy) spend(e Endpoint, f *Fault) {
+	if f.Times == 1 {
+		delete(p.faults, e)
+	}
+	f.Times--
+}
+
+// nonce takes a fresh nonce from Pebble.
+func (p *Proxy) nonce(r *http.Request) string {
+	head := r.Clone(r.Context())
+	head.Method, head.Body, head.ContentLength = http.MethodHead, nil, 0
+	head.URL = &url.URL{Path: string(NewNonce)}
+	got := httptest.NewRecorder()
+	p.proxy.ServeHTTP(got, head)
+	return got.Header().Get("Replay-Nonce")
+}
+
+func (p *Proxy) replay(w http.ResponseWriter, r *http.Request, a *answer) {
+	for k, v := range a.header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Replay-Nonce", p.nonce(r))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, f *Fault) {
+	h := w.Header()
+	h.Set("Replay-Nonce", p.nonce(r))
+	p.mark(h)
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	if f.Type == "" && f.Detail == "" {
+		h.Set("Content-Type", "text/html")
+		w.WriteHeader(f.Status)
+		_, _ = io.WriteString(w, "<html><title>"+p.canary+"</title><h1>"+p.canary+"</h1></html>")
+		return
+	}
+	problem := map[string]any{"detail": f.Detail, "status": f.Status}
+	if f.Type != "" {
+		problem["type"] = "urn:ietf:params:acme:error:" + f.Type
+	}
+	p.addCanary(problem)
+	problem["instance"] = "https://ca.example.com/" + p.canary
+	problem["title"] = p.canary
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(f.Status)
+	_ = json.NewEncoder(w).Encode(problem)
+}
+
+func (p *Proxy) mark(h http.Header) {
+	if p.canary != "" {
+		h.Set("Server", p.canary)
+		h.Set("X-Request-Id", p.canary)
+		h.Set("Boulder-Requester", p.canary)
+	}
+}
+
+func (p *Proxy) addCanary(object map[string]any) {
+	if p.canary != "" {
+		object["requestId"] = p.canary
+		object["debug"] = map[string]any{"trace": []string{p.canary}}
+	}
+}
+
+// modify changes and keeps Pebble's own answers.
+func (p *Proxy) modify(r *http.Response) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	e := endpointOf(r.Request.URL.Path)
+	p.mark(r.Header)
+	if strings.Contains(r.Header.Get("Content-Type"), "json") && r.Request.Method != http.MethodHead {
+		body = p.rewrite(e, body)
+	}
+	p.keep(e, r, body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if r.Request.Method != http.MethodHead {
+		r.ContentLength = int64(len(body))
+		r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	return nil
+}
+
+func (p *Proxy) rewrite(e Endpoint, body []byte) []byte {
+	object := map[string]any{}
+	if json.Unmarshal(body, &object) != nil {
+		return body
+	}
+	p.mu.Lock()
+	if f := p.faults[e]; f != nil && f.Rewrite != nil && f.Skip <= 0 {
+		f.Rewrite(object)
+		p.spend(e, f)
+	}
+	p.mu.Unlock()
+	p.addCanary(object)
+	changed, err := json.Marshal(object)
+	if err != nil {
+		return body
+	}
+	return changed
+}
+
+// keep remembers the first order and the first certificate.
+func (p *Proxy) keep(e Endpoint, r *http.Response, body []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := &answer{status: r.StatusCode, header: r.Header.Clone(), body: body}
+	switch {
+	case e == NewOrder && r.StatusCode == http.StatusCreated && p.order == nil:
+		p.order = a
+	case e == Certificate && r.StatusCode == http.StatusOK && p.chain == nil:
+		p.chain = a
+	}
+}
