@@ -280,6 +280,10 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 		if controller.Stopping(ctx) {
 			return time.Time{}, nil
 		}
+		if plan.Step == lifecycle.CertificateGenerateKey && w.session.generating {
+			// It has been announced; the key wakes the Certificate.
+			return plan.Until, nil
+		}
 		log.V(4).Info("Next step", "step", plan.Step)
 		done, err := w.carryOut(ctx, plan)
 		if err != nil {

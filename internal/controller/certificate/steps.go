@@ -82,9 +82,6 @@ func (w *work) confirmSecret(ctx context.Context) error {
 // generateKey makes a key. RSA takes a core a tenth of a second or more, so it
 // is made beside the workers.
 func (w *work) generateKey(ctx context.Context) (bool, error) {
-	if w.session.generating {
-		return false, nil
-	}
 	if err := w.confirm(ctx); err != nil {
 		return false, err
 	}
