@@ -24,8 +24,12 @@ import (
 const (
 	// eventQueue bounds the events that wait to be sent. Events are worth less
 	// than the memory and the API calls of an endless backlog.
-	eventQueue   = 10_000
-	eventWorkers = 8
+	eventQueue = 10_000
+	// What is issued goes before what is told about it: two senders keep up but
+	// with a burst on a busy API server. More help if the backlog grows long.
+	eventWorkers = 2
+	eventHelpers = 6
+	eventBacklog = 2_000
 	eventTimeout = 10 * time.Second
 	// eventDrain bounds how long a stop waits for the events that are queued.
 	eventDrain = 3 * time.Second
@@ -117,28 +121,56 @@ func (e *Events) Start(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(eventDrain, cancel) })()
+	help := make(chan struct{})
 	var workers sync.WaitGroup
 	for range eventWorkers {
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
-			for {
-				select {
-				case ev := <-e.queue:
-					e.send(sending, ev)
-				case <-ctx.Done():
-					e.drain(sending)
-					return
-				}
-			}
-		}()
+		workers.Go(func() { e.work(ctx, sending, help) })
+	}
+	for range eventHelpers {
+		workers.Go(func() { e.help(ctx, sending, help) })
 	}
 	workers.Wait()
 	return nil
 }
 
-func (e *Events) drain(ctx context.Context) {
-	for ctx.Err() == nil {
+// work sends what is queued, and calls a helper when that is much.
+func (e *Events) work(ctx, sending context.Context, help chan<- struct{}) {
+	for {
+		select {
+		case ev := <-e.queue:
+			if len(e.queue) > eventBacklog {
+				select {
+				case help <- struct{}{}:
+				default:
+				}
+			}
+			e.send(sending, ev)
+		case <-ctx.Done():
+			e.drain(sending)
+			return
+		}
+	}
+}
+
+// help sends when it is called, as long as the backlog is long.
+func (e *Events) help(ctx, sending context.Context, help <-chan struct{}) {
+	for {
+		select {
+		case <-help:
+			e.shorten(sending, eventBacklog)
+		case <-ctx.Done():
+			e.drain(sending)
+			return
+		}
+	}
+}
+
+// drain sends all that is queued.
+func (e *Events) drain(ctx context.Context) { e.shorten(ctx, 0) }
+
+// shorten sends until no more than a number of events are queued.
+func (e *Events) shorten(ctx context.Context, left int) {
+	for ctx.Err() == nil && len(e.queue) > left {
 		select {
 		case ev := <-e.queue:
 			e.send(ctx, ev)
