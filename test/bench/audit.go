@@ -72,7 +72,7 @@ func (p *plane) entries(each func(entry)) error {
 // is when events and deletions that follow an issuance are over, or after half
 // a minute.
 func (p *plane) settle(ctx context.Context) error {
-	timer := time.NewTicker(250 * time.Millisecond)
+	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
 	began := time.Now()
 	for {
