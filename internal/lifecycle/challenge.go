@@ -67,6 +67,8 @@ type Session struct {
 	ProbedAt time.Time
 	// AcceptedAt is when the server was asked to validate.
 	AcceptedAt time.Time
+	// Unanswered says that it was asked and no answer came: it may be at it.
+	Unanswered bool
 	// Authorization is the server's, as of CheckedAt; Checks counts the looks.
 	Authorization *acme.Authorization
 	CheckedAt     time.Time
@@ -158,6 +160,10 @@ func NextChallenge(c Challenge, now time.Time) ChallengePlan {
 	}
 	if !plan.Status.Presented {
 		return plan.present(c)
+	}
+	if c.Session.Unanswered {
+		plan.Step = ChallengeCheck
+		return plan
 	}
 	if !c.Session.Presented && c.Session.Authorization == nil {
 		// Another process has presented it, and may have asked for validation.

@@ -117,6 +117,7 @@ func TestChallenge(t *testing.T) {
 
 		{"presented", nil, step(ChallengeProbe)},
 		{"presented by another process", []func(*Challenge){restarted}, step(ChallengeCheck)},
+		{"asked for validation, no answer", []func(*Challenge){probed(true, time.Hour, 9), func(c *Challenge) { c.Session.Unanswered = true }}, step(ChallengeCheck)},
 		{"the other did not ask for validation", []func(*Challenge){restarted, func(c *Challenge) {
 			c.Session.Authorization, c.Session.CheckedAt = &acme.Authorization{Status: acme.StatusPending}, now
 		}}, step(ChallengeProbe)},

@@ -16,6 +16,10 @@ import (
 
 const componentOrders = "cert-manager-orders"
 
+// notReadyPatience is how many times in a row an order may be called ready and
+// yet not be finalized before that is worth telling.
+const notReadyPatience = 2
+
 // orderRefresh is how often an Order that waits for its challenges is compared
 // with the server's: an order that has expired there must not wait for ever.
 const orderRefresh = time.Hour
@@ -55,6 +59,8 @@ type Order struct {
 	// began to be processed.
 	FetchedAt time.Time
 	Polls     int
+	// RetryAt is when the server wants to be asked again, zero for now.
+	RetryAt time.Time
 }
 
 // Account is an issuer's account at an ACME server.
@@ -109,6 +115,10 @@ func NextOrder(o Order, now time.Time) OrderPlan {
 		return plan.fail(acmev1.Errored, why, now)
 	}
 	if o.Account == nil {
+		return plan
+	}
+	if o.RetryAt.After(now) {
+		plan.Until = o.RetryAt
 		return plan
 	}
 	if status.URL == "" {
@@ -263,7 +273,11 @@ func readyToFinalize(o Order, plan OrderPlan, now time.Time) OrderPlan {
 // lets no authorization recover (RFC 8555 section 7.1.6).
 func challengeFailed(o Order, plan OrderPlan, failed *acmev1.Challenge, now time.Time) OrderPlan {
 	if failed.Status.State == acmev1.Expired {
-		return plan.fail(acmev1.Expired, "An authorization has expired at the ACME server", now)
+		reason := "An authorization has expired at the ACME server"
+		if why := failures(o.Challenges); why != "" {
+			reason += ": " + why
+		}
+		return plan.fail(acmev1.Expired, reason, now)
 	}
 	return plan.fail(failed.Status.State, invalidReason(o), now)
 }
@@ -373,6 +387,9 @@ func OrderStepFailed(o Order, step OrderStep, err error, now time.Time) (OrderPl
 	case acme.IsGone(err) && step != OrderCreate:
 		return plan.fail(acmev1.Expired, reason, now), time.Time{}
 	case step == OrderFinalize && acme.IsOrderNotReady(err):
+		if o.Polls > notReadyPatience {
+			plan.Status.Reason = reason
+		}
 		plan.Step = OrderFetch
 		return plan, time.Time{}
 	case acme.IsAccountProblem(err):

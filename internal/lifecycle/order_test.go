@@ -109,6 +109,9 @@ func TestOrder(t *testing.T) {
 	}{
 		{"new", []func(*Order){unmade}, step(OrderCreate)},
 		{"new, issuer not ready", []func(*Order){unmade, func(o *Order) { o.Account = nil }}, none},
+		{"new, put off by the server", []func(*Order){unmade, func(o *Order) { o.RetryAt = now.Add(hour) }}, until(hour)},
+		{"new, put off until now", []func(*Order){unmade, func(o *Order) { o.RetryAt = now }}, step(OrderCreate)},
+		{"made, put off by the server", []func(*Order){are(acmev1.Valid, acmev1.Valid), func(o *Order) { o.RetryAt = now.Add(hour) }}, until(hour)},
 		{"new, another goes first", []func(*Order){unmade, func(o *Order) { o.First = "older" }}, none},
 		{"new, rate limited", []func(*Order){unmade, func(o *Order) { o.Account = &Account{Gate: now.Add(hour)} }}, until(hour)},
 		{"new, limit over", []func(*Order){unmade, func(o *Order) { o.Account = &Account{Gate: now} }}, step(OrderCreate)},
@@ -146,7 +149,7 @@ func TestOrder(t *testing.T) {
 		}},
 		{"challenge failed", []func(*Order){are(acmev1.Valid, acmev1.Invalid)}, fail(acmev1.Invalid, "invalid because")},
 		{"challenge errored", []func(*Order){are(acmev1.Errored, "")}, fail(acmev1.Errored, "errored because")},
-		{"challenge expired", []func(*Order){are(acmev1.Expired, "")}, fail(acmev1.Expired, "An authorization has expired at the ACME server")},
+		{"challenge expired", []func(*Order){are(acmev1.Expired, "")}, fail(acmev1.Expired, "An authorization has expired at the ACME server: expired because")},
 		{"one expired, one failed", []func(*Order){are(acmev1.Invalid, acmev1.Expired)}, fail(acmev1.Invalid, "expired because; invalid because")},
 		{"all valid", []func(*Order){are(acmev1.Valid, acmev1.Valid)}, step(OrderFinalize)},
 		{"all valid, restarted", []func(*Order){restarted, are(acmev1.Valid, acmev1.Valid)}, step(OrderFetch)},
@@ -243,7 +246,13 @@ func TestOrderStepFailed(t *testing.T) {
 			}
 		})
 	}
-	plan, _ := OrderStepFailed(ordered(), OrderFetch, &acme.NetworkError{Host: "acme", Why: "refused"}, now)
+	again := ordered()
+	again.Polls = notReadyPatience + 1
+	plan, _ := OrderStepFailed(again, OrderFinalize, refusal{403, acme.TypeOrderNotReady, ""}.asked(t, orderRequests[OrderFinalize]), now)
+	if plan.Step != OrderFetch || plan.Status.Reason != "Failed to finalize Order: 403 "+problem+"orderNotReady: no" {
+		t.Errorf("not ready for long: %+v", plan)
+	}
+	plan, _ = OrderStepFailed(ordered(), OrderFetch, &acme.NetworkError{Host: "acme", Why: "refused"}, now)
 	if plan.Status.State != acmev1.Pending || plan.Status.Reason != "Failed to retrieve Order resource: cannot reach the ACME server acme: refused" {
 		t.Errorf("no network: %+v", plan)
 	}

@@ -199,6 +199,12 @@ func (w *work) accept(ctx context.Context) error {
 	w.Ledger.Accepted(w.ca(), fqdn, now)
 	challenge, err := w.client.Accept(ctx, w.state.Object.Spec.URL)
 	if err != nil {
+		problem := acme.ProblemOf(err)
+		w.session.Unanswered = problem == nil || problem.Status >= 500
+		if !w.session.Unanswered {
+			// Refused, so nothing is looked up.
+			w.Ledger.Concluded(w.ca(), fqdn, false, now)
+		}
 		return err
 	}
 	w.session.AcceptedAt = now
@@ -216,7 +222,7 @@ func (w *work) check(ctx context.Context) error {
 	if s.Authorization != nil && s.Authorization.Status == authorization.Status {
 		s.Checks++
 	}
-	s.Authorization, s.CheckedAt = &authorization, now
+	s.Authorization, s.CheckedAt, s.Unanswered = &authorization, now, false
 	fqdn := challengeFQDN(w.state.Object)
 	switch authorization.Status {
 	case acme.StatusPending:

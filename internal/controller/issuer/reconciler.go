@@ -51,6 +51,14 @@ type Reconciler struct {
 	mu sync.Mutex
 	// seen is the UID by which an issuer's account is known.
 	seen map[types.NamespacedName]types.UID
+	// rests are issuers whose server wants to be left alone.
+	rests map[types.UID]rest
+}
+
+// rest is until when a spec is not tried again.
+type rest struct {
+	generation int64
+	until      time.Time
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -75,9 +83,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	r.see(req.NamespacedName, object.GetUID())
+	if until := r.resting(object); !until.IsZero() {
+		return r.Wait.Until(req.NamespacedName, until), nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	status, setupErr := r.setUp(ctx, object)
+	r.restAfter(object, setupErr)
 	if err := r.store(ctx, owner, object, status); err != nil {
 		if cluster.Stale(err) {
 			return reconcile.Result{RequeueAfter: staleRetry}, nil
@@ -85,6 +97,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	return r.next(req, setupErr)
+}
+
+// restAfter notes a setup that the server put off: neither the event of the
+// status that tells it nor any other may bring it back sooner.
+func (r *Reconciler) restAfter(object cmv1.GenericIssuer, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rests == nil {
+		r.rests = map[types.UID]rest{}
+	}
+	delete(r.rests, object.GetUID())
+	if f := fault.Of(err); f != nil && f.Class == fault.Later {
+		r.rests[object.GetUID()] = rest{generation: object.GetGeneration(), until: f.At}
+	}
+}
+
+// resting is until when an issuer is left alone, zero if it is not. A new spec
+// may have another server.
+func (r *Reconciler) resting(object cmv1.GenericIssuer) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := r.rests[object.GetUID()]
+	if found.generation != object.GetGeneration() || !found.until.After(r.Clock.Now()) {
+		return time.Time{}
+	}
+	return found.until
 }
 
 // see notes an issuer's UID, "" if it is gone, and drops the account of the one
@@ -97,6 +135,7 @@ func (r *Reconciler) see(key types.NamespacedName, uid types.UID) {
 	}
 	if old := r.seen[key]; old != "" && old != uid {
 		r.Accounts.Remove(old)
+		delete(r.rests, old)
 	}
 	if uid == "" {
 		delete(r.seen, key)

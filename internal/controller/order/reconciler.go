@@ -63,6 +63,8 @@ type session struct {
 	server    *acme.Order
 	fetchedAt time.Time
 	polls     int
+	// retryAt is lifecycle.Order.RetryAt.
+	retryAt time.Time
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -276,6 +278,7 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
 	for range maxSteps {
 		w.state.Server, w.state.FetchedAt, w.state.Polls = w.session.server, w.session.fetchedAt, w.session.polls
+		w.state.RetryAt = w.session.retryAt
 		plan := lifecycle.NextOrder(w.state, w.Clock.Now())
 		if plan.Step == lifecycle.OrderWait || plan.Persist == lifecycle.Before {
 			if err := w.storeStatus(ctx, plan); err != nil {

@@ -83,11 +83,15 @@ func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause e
 			w.WakeIssuer(w.issuer, again)
 		}
 	}
-	if plan.Step == lifecycle.OrderFetch {
-		return false, time.Time{}, w.fetchAfterRefusal(ctx)
+	if f := acme.Classify(cause, w.Clock.Now()); f.Class == fault.Later {
+		// The event of the status below must not bring it back sooner.
+		w.session.retryAt = f.At
 	}
 	if err := w.storeStatus(ctx, plan); err != nil {
 		return true, time.Time{}, err
+	}
+	if plan.Step == lifecycle.OrderFetch {
+		return w.fetchAfterRefusal(ctx, began)
 	}
 	if plan.Until.IsZero() && !lifecycle.OrderFailed(plan.Status.State) {
 		return true, time.Time{}, fault.Of(acme.Classify(cause, w.Clock.Now()))
@@ -96,13 +100,13 @@ func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause e
 }
 
 // fetchAfterRefusal looks at an order that was not ready to be finalized.
-func (w *work) fetchAfterRefusal(ctx context.Context) error {
+func (w *work) fetchAfterRefusal(ctx context.Context, began time.Time) (bool, time.Time, error) {
 	err := w.fetch(ctx)
 	var server *serverError
 	if errors.As(err, &server) {
-		return fault.Of(acme.Classify(server.err, w.Clock.Now()))
+		return w.stepFailed(ctx, lifecycle.OrderFetch, server.err, began)
 	}
-	return err
+	return false, time.Time{}, err
 }
 
 // create has the server make the order, and stores its URL at once: an order
