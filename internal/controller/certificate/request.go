@@ -150,7 +150,8 @@ func (w *work) requestInTheWay(ctx context.Context, name string) error {
 // a missing permission, a quota, an admission policy. Of one that carries a key
 // it repeats nothing but the fields.
 func (w *work) tellRefusal(step lifecycle.CertificateStep, err error) {
-	if cluster.Terminating(err) || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+	refused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+	if !refused || cluster.Terminating(err) {
 		return
 	}
 	event := lifecycle.Event{Warning: true, Reason: "WriteFailed", Component: managerIssuing}
