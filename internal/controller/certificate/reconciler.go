@@ -77,6 +77,8 @@ type session struct {
 	key        crypto.Signer
 	born       time.Time
 	generating bool
+	// absent is when the API server said that there is no target Secret.
+	absent time.Time
 	// made is guarded by the Reconciler's lock; all else belongs to the one
 	// reconcile of the object that runs.
 	made *madeKey

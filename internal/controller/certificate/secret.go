@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,11 +41,28 @@ func (w *work) storeSecret(ctx context.Context, plan lifecycle.CertificatePlan) 
 	if len(request.Status.CA) > 0 {
 		data[cmmeta.TLSCAKey] = request.Status.CA
 	}
-	live, err := w.Secrets.Live(ctx, w.owner.Namespace, w.state.Object.Spec.SecretName)
+	live, err := w.target(ctx)
 	if err != nil {
 		return err
 	}
 	return w.apply(ctx, live, data, lifecycle.MetadataFor(w.state, pki.FactsOf(chain[0]), request.Spec.IssuerRef))
+}
+
+// absentFor is how long a Secret counts as missing that the API server has said
+// to be missing, as long as a key may be in memory only.
+const absentFor = 2 * time.Second
+
+// target is the target Secret, nil if there is none. An issuance that takes a
+// moment need not look twice: whatever somebody else puts there meanwhile, the
+// certificate and its key replace, and a Secret of another type is refused by
+// the API server.
+func (w *work) target(ctx context.Context) (*corev1.Secret, error) {
+	missing := w.session.absent
+	w.session.absent = time.Time{}
+	if w.state.Secret == nil && !missing.IsZero() && w.Clock.Since(missing) < absentFor {
+		return nil, nil
+	}
+	return w.Secrets.Live(ctx, w.owner.Namespace, w.state.Object.Spec.SecretName)
 }
 
 // applyMetadata brings labels, annotations and owner of the target Secret up to

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,6 +76,10 @@ func (w *work) confirmSecret(ctx context.Context) error {
 	}
 	if was != is {
 		return cluster.ErrStale
+	}
+	w.session.absent = time.Time{}
+	if live == nil {
+		w.session.absent = w.Clock.Now()
 	}
 	return nil
 }
