@@ -265,6 +265,24 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+func TestLedgerTakesRefusedBack(t *testing.T) {
+	const ca, fqdn = "https://ca.example/directory", "_acme-challenge.example.com."
+	var l Ledger
+	l.Refused(ca, fqdn, after(0))
+	l.Accepted(ca, fqdn, after(0))
+	l.Accepted(ca, fqdn, after(time.Second))
+	l.Refused(ca, "_ACME-challenge.example.com", after(time.Second))
+	want := []Lookup{{Started: after(0)}}
+	if diff := cmp.Diff(want, l.Observe(ca, report(has), after(2*time.Second)).Lookups); diff != "" {
+		t.Error(diff)
+	}
+	l.Concluded(ca, fqdn, false, after(3*time.Second))
+	l.Refused(ca, fqdn, after(0))
+	if got := l.Observe(ca, report(has), after(4*time.Second)).Lookups; len(got) != 1 {
+		t.Errorf("a lookup that has ended was taken back: %+v", got)
+	}
+}
+
 func TestLedgerSharesAliasesAndSignedZones(t *testing.T) {
 	const ca = "https://ca.example/directory"
 	at := func(name, final string, signed bool) Report {

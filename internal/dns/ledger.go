@@ -84,6 +84,22 @@ func (l *Ledger) Accepted(ca, fqdn string, now time.Time) {
 	l.Restore(ca, fqdn, Lookup{Started: now})
 }
 
+// Refused takes back what Accepted recorded at a time: the CA refused the
+// challenge and looked nothing up.
+func (l *Ledger) Refused(ca, fqdn string, accepted time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range l.keys(ca, fqdn) {
+		list := l.lookups[key]
+		for i, look := range list {
+			if look.Ended.IsZero() && look.Started.Equal(accepted) {
+				l.lookups[key] = append(list[:i:i], list[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
 // Concluded records that the result of a validation at fqdn was seen. It ends
 // the oldest open Lookup of that name.
 func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {

@@ -202,8 +202,7 @@ func (w *work) accept(ctx context.Context) error {
 		problem := acme.ProblemOf(err)
 		w.session.Unanswered = problem == nil || problem.Status >= 500
 		if !w.session.Unanswered {
-			// Refused, so nothing is looked up.
-			w.Ledger.Concluded(w.ca(), fqdn, false, now)
+			w.Ledger.Refused(w.ca(), fqdn, now)
 		}
 		return err
 	}
