@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -44,7 +45,7 @@ func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error)
 		return nil, err
 	}
 	watched := make(chan error, 1)
-	go func() { watched <- b.read(json.NewDecoder(body)) }()
+	go func() { watched <- p.follow(watching, b, body) }()
 	b.began = time.Now()
 	err = each(ctx, n, func(ctx context.Context, i int) error {
 		name := number(prefix, i)
@@ -61,7 +62,6 @@ func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error)
 	}
 	select {
 	case <-b.all:
-		body.Close() //nolint:errcheck // enough has been read
 		return b, nil
 	case err := <-watched:
 		return nil, fmt.Errorf("watch of the Certificates: %w", err)
@@ -121,6 +121,25 @@ type change struct {
 			} `json:"conditions"`
 		} `json:"status"`
 	} `json:"object"`
+}
+
+// follow reads events until ctx ends. The API server ends the watches of clients
+// that do not keep up, as on a machine that is busy; the next one begins with
+// the state as it is.
+func (p *plane) follow(ctx context.Context, b *batch, body io.ReadCloser) error {
+	for {
+		err := b.read(json.NewDecoder(body))
+		body.Close() //nolint:errcheck // enough has been read
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return err
+		}
+		if body, err = p.watch(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 func (b *batch) read(events *json.Decoder) error {
