@@ -13,6 +13,11 @@ import (
 	"time"
 )
 
+// collectLess has a child's garbage collector run half as often as by default:
+// an API server that is busy spends an eighth of its time in it. A GOGC in the
+// environment comes later and counts.
+const collectLess = "GOGC=200"
+
 // lastLines and lastBytes bound what of a child's log an error repeats.
 const (
 	lastLines = 12
@@ -43,6 +48,7 @@ func startProcess(binary, logDir string, lock *os.File, args ...string) (*proces
 		return nil, err
 	}
 	cmd := exec.Command(binary, args...)
+	cmd.Env = append([]string{collectLess}, os.Environ()...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{lock}
 	cmd.SysProcAttr = childAttributes()

@@ -70,7 +70,7 @@ func (w *work) confirmKeyless(ctx context.Context, requests []*cmv1.CertificateR
 }
 
 func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan) error {
-	if err := w.confirm(ctx); err != nil {
+	if err := w.confirmUnlessAbsent(ctx); err != nil {
 		return err
 	}
 	crt := w.state.Object
