@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ import (
 // added is a queue that notes what is put into it.
 type added struct {
 	Queue
+	mu  sync.Mutex
 	all []priorityItem
 }
 
@@ -32,6 +34,8 @@ type priorityItem struct {
 }
 
 func (q *added) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, i := range items {
 		q.all = append(q.all, priorityItem{i.Name, *o.Priority})
 	}
@@ -40,6 +44,8 @@ func (q *added) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 func (q *added) GetWithPriority() (reconcile.Request, int, bool) { panic("not used") }
 
 func (q *added) take() []priorityItem {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	all := q.all
 	q.all = nil
 	return all
