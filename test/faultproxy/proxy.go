@@ -205,12 +205,7 @@ func (p *Proxy) receive(e Endpoint) (*Fault, *answer) {
 	defer p.mu.Unlock()
 	p.requests[e] = append(p.requests[e], time.Now())
 	f := p.faults[e]
-	if f != nil && f.Skip > 0 {
-		f.Skip--
-		f = nil
-	}
-	if f != nil && f.Rewrite == nil {
-		p.spend(e, f)
+	if f != nil && f.Rewrite == nil && p.strikes(e, f) {
 		return f, nil
 	}
 	if e == NewOrder && p.order != nil && p.repeats > 0 {
@@ -224,12 +219,18 @@ func (p *Proxy) receive(e Endpoint) (*Fault, *answer) {
 	return nil, nil
 }
 
-// spend counts down how often a fault strikes; the lock is held.
-func (p *Proxy) spend(e Endpoint, f *Fault) {
+// strikes counts down how often a fault is to be skipped, then how often it
+// strikes; the lock is held.
+func (p *Proxy) strikes(e Endpoint, f *Fault) bool {
+	if f.Skip > 0 {
+		f.Skip--
+		return false
+	}
 	if f.Times == 1 {
 		delete(p.faults, e)
 	}
 	f.Times--
+	return true
 }
 
 // nonce takes a fresh nonce from Pebble.
@@ -317,9 +318,8 @@ func (p *Proxy) rewrite(e Endpoint, body []byte) []byte {
 		return body
 	}
 	p.mu.Lock()
-	if f := p.faults[e]; f != nil && f.Rewrite != nil && f.Skip <= 0 {
+	if f := p.faults[e]; f != nil && f.Rewrite != nil && p.strikes(e, f) {
 		f.Rewrite(object)
-		p.spend(e, f)
 	}
 	p.mu.Unlock()
 	p.addCanary(object)
