@@ -34,10 +34,6 @@ const (
 // maxSteps bounds the steps of one reconcile. An issuance has seven.
 const maxSteps = 16
 
-// staleRetry is when a reconcile that met something newer than its caches
-// comes back at the latest; the event that it waits for usually comes first.
-const staleRetry = 5 * time.Second
-
 // Config is how Certificates are treated.
 type Config struct {
 	Backoff lifecycle.Backoff
@@ -97,7 +93,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	owner := cluster.Owner{Kind: cluster.Certificate, NamespacedName: req.NamespacedName}
 	if kind := r.Write.Behind(owner); kind != "" {
 		logr.FromContextOrDiscard(ctx).V(5).Info("Waiting for a cache to show own writes", "kind", kind)
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
+		return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 	}
 	object := &cmv1.Certificate{}
 	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
@@ -117,17 +113,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	until, err := w.run(ctx)
 	r.drop(w.session)
-	switch {
-	case err == nil:
-		return r.Wait.Until(req.NamespacedName, until), nil
-	case cluster.Terminating(err):
-		return reconcile.Result{}, nil
-	case cluster.Stale(err):
-		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
-	default:
-		return reconcile.Result{}, err
-	}
+	return r.Wait.Finish(ctx, req.NamespacedName, until, err)
 }
 
 func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
@@ -28,8 +27,7 @@ const (
 	managerApprover = "cert-manager-certificaterequests-approver"
 	managerIssuer   = "cert-manager-certificaterequests-issuer-"
 
-	maxSteps   = 4
-	staleRetry = 5 * time.Second
+	maxSteps = 4
 )
 
 // Reconciler answers CertificateRequests.
@@ -53,7 +51,7 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	owner := cluster.Owner{Kind: cluster.CertificateRequest, NamespacedName: req.NamespacedName}
 	if r.Write.Behind(owner) != "" {
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
+		return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 	}
 	object := &cmv1.CertificateRequest{}
 	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
@@ -68,17 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err == nil {
 		err = w.run(ctx)
 	}
-	switch {
-	case err == nil:
-		return r.Wait.Until(req.NamespacedName, w.until), nil
-	case cluster.Terminating(err):
-		return reconcile.Result{}, nil
-	case cluster.Stale(err):
-		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
-	default:
-		return reconcile.Result{}, err
-	}
+	return r.Wait.Finish(ctx, req.NamespacedName, w.until, err)
 }
 
 // work is one reconcile of one request.

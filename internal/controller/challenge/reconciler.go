@@ -30,9 +30,8 @@ import (
 )
 
 const (
-	manager    = "cert-manager-challenges"
-	staleRetry = 5 * time.Second
-	maxSteps   = 10
+	manager  = "cert-manager-challenges"
+	maxSteps = 10
 )
 
 // Reconciler solves Challenges.
@@ -85,7 +84,7 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	owner := cluster.Owner{Kind: cluster.Challenge, NamespacedName: req.NamespacedName}
 	if r.Write.Behind(owner) != "" {
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
+		return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 	}
 	object := &acmev1.Challenge{}
 	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
@@ -101,17 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err == nil {
 		until, err = w.run(ctx)
 	}
-	switch {
-	case err == nil:
-		return r.Wait.Until(req.NamespacedName, until), nil
-	case cluster.Terminating(err):
-		return reconcile.Result{}, nil
-	case cluster.Stale(err):
-		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
-	default:
-		return reconcile.Result{}, err
-	}
+	return r.Wait.Finish(ctx, req.NamespacedName, until, err)
 }
 
 func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session {

@@ -27,10 +27,7 @@ import (
 	"github.com/everleaf/everleaf/internal/lifecycle"
 )
 
-const (
-	setupTimeout = 2 * time.Minute
-	staleRetry   = 5 * time.Second
-)
+const setupTimeout = 2 * time.Minute
 
 // Reconciler keeps the Ready condition of issuers of one kind.
 type Reconciler struct {
@@ -67,7 +64,7 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	owner := cluster.Owner{Kind: r.Kind, NamespacedName: req.NamespacedName}
 	if r.Write.Behind(owner) != "" {
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
+		return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 	}
 	object := r.empty()
 	if err := r.Cache.Get(ctx, req.NamespacedName, object.(client.Object)); err != nil {
@@ -92,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	r.restAfter(object, setupErr)
 	if err := r.store(ctx, owner, object, status); err != nil {
 		if cluster.Stale(err) {
-			return reconcile.Result{RequeueAfter: staleRetry}, nil
+			return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 		}
 		return reconcile.Result{}, err
 	}

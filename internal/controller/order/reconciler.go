@@ -28,8 +28,7 @@ import (
 )
 
 const (
-	manager    = "cert-manager-orders"
-	staleRetry = 5 * time.Second
+	manager = "cert-manager-orders"
 	// maxSteps bounds the steps of one reconcile. An order whose names are
 	// valid already has five.
 	maxSteps = 12
@@ -73,7 +72,7 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	owner := cluster.Owner{Kind: cluster.Order, NamespacedName: req.NamespacedName}
 	if r.Write.Behind(owner) != "" {
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
+		return reconcile.Result{RequeueAfter: controller.StaleRetry}, nil
 	}
 	object := &acmev1.Order{}
 	if err := r.Cache.Get(ctx, req.NamespacedName, object); err != nil {
@@ -89,20 +88,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err == nil {
 		until, err = w.run(ctx)
 	}
-	switch {
-	case err == nil:
-		if ended(w.state.Object) {
-			r.drop(req.NamespacedName)
-		}
-		return r.Wait.Until(req.NamespacedName, until), nil
-	case cluster.Terminating(err):
-		return reconcile.Result{}, nil
-	case cluster.Stale(err):
-		logr.FromContextOrDiscard(ctx).V(4).Info("Decided on something that has changed; deciding again", "error", err.Error())
-		return reconcile.Result{RequeueAfter: staleRetry}, nil
-	default:
-		return reconcile.Result{}, err
+	if err == nil && ended(w.state.Object) {
+		r.drop(req.NamespacedName)
 	}
+	return r.Wait.Finish(ctx, req.NamespacedName, until, err)
 }
 
 func (r *Reconciler) sessionOf(key types.NamespacedName, uid types.UID) *session {
