@@ -24,6 +24,13 @@ import (
 // Queue is a reconciler's work queue.
 type Queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
+// NewQueue makes a reconciler's queue: by priority, and silent. At verbosity 5
+// controller-runtime's own queue logs its items without holding its lock, which
+// races with what changes them.
+func NewQueue(name string, backoff workqueue.TypedRateLimiter[reconcile.Request]) Queue {
+	return priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = backoff })
+}
+
 // Priorities of work. What has begun is finished before something new begins:
 // otherwise, of a thousand new certificates, all would be half done for long.
 const (

@@ -40,6 +40,7 @@ func (s *system) add(kind cluster.Kind, name string, share int, slowest time.Dur
 	c, err := ctrlcontroller.New(name, s.manager, ctrlcontroller.Options{
 		Reconciler:              controller.Drain(s.metrics.Count(name, r)),
 		MaxConcurrentReconciles: share * s.options.ConcurrentWorkers,
+		NewQueue:                controller.NewQueue,
 		RateLimiter:             controller.Backoff(200*time.Millisecond, slowest),
 	})
 	if err != nil {
