@@ -24,23 +24,17 @@ import (
 // SameIssuer reports whether two references mean one issuer; an empty kind is
 // Issuer, an empty group cert-manager.io.
 func SameIssuer(a, b cmmeta.IssuerReference) bool {
-	return a.Name == b.Name && IssuerKind(a) == IssuerKind(b) && IssuerGroup(a) == IssuerGroup(b)
+	return a.Equal(b)
 }
 
 // IssuerKind is a reference's kind, with the default.
 func IssuerKind(r cmmeta.IssuerReference) string {
-	if r.Kind == "" {
-		return cmv1.IssuerKind
-	}
-	return r.Kind
+	return r.WithDefaults().Kind
 }
 
 // IssuerGroup is a reference's group, with the default.
 func IssuerGroup(r cmmeta.IssuerReference) string {
-	if r.Group == "" {
-		return cmv1.SchemeGroupVersion.Group
-	}
-	return r.Group
+	return r.WithDefaults().Group
 }
 
 // OwnIssuer reports whether a reference is to an issuer of ours.
