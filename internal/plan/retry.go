@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"time"
 
 	"github.com/everleaf/everleaf/internal/fault"
@@ -58,4 +59,15 @@ func Retry(err error, attempts int, transient Backoff, now time.Time) time.Time 
 	default:
 		return now.Add(transient.Delay(attempts + 1))
 	}
+}
+
+// Unclassified reports whether a failure is not a fault.Error: the API server
+// did not do what was asked. The plan keeps the status and tries again after
+// the back-off.
+func Unclassified[S any](f Failure, status S, now time.Time) (Plan[S], bool) {
+	var classified *fault.Error
+	if errors.As(f.Err, &classified) {
+		return Plan[S]{}, false
+	}
+	return Plan[S]{Status: status, Until: Retry(f.Err, f.Attempts, APIServer, now)}, true
 }

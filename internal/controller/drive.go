@@ -1,0 +1,365 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+const (
+	// maxSteps bounds the plans of one reconcile. An issuance has about ten.
+	maxSteps = 24
+	// maxConflicts bounds how often a status that must not be lost is decided
+	// again for an object that somebody else keeps changing.
+	maxConflicts = 5
+	// staleRetry is when a reconcile that met something newer than its caches
+	// comes back at the latest; the event that it waits for usually comes first.
+	staleRetry = 5 * time.Second
+)
+
+// Kind is one kind of object, with status S, as the driver needs it.
+type Kind[O client.Object, S any] interface {
+	// Get reads an object from the cache. NotFound means that it is gone, false
+	// that nothing is left to do for it.
+	Get(ctx context.Context, key types.NamespacedName) (O, bool, error)
+	// Load reads what decides about an object, from caches. It changes nothing.
+	Load(ctx context.Context, object O) (Work[O, S], error)
+	// Forget drops what is remembered of an object that is gone or finished.
+	Forget(key types.NamespacedName)
+}
+
+// Work is one object with all that decides about it, during one reconcile.
+type Work[O client.Object, S any] interface {
+	// Next decides what the object needs next. It is pure.
+	Next(now time.Time) plan.Plan[S]
+	// Failed decides what the failure of an action means. It is pure.
+	Failed(f plan.Failure, now time.Time) plan.Plan[S]
+	// Do carries an action out and brings what decides up to date.
+	Do(ctx context.Context, action plan.Action) error
+	// Object is the object that decides, not to be changed.
+	Object() O
+	// Replace puts what the API server has answered in the object's place.
+	Replace(object O)
+}
+
+// API is the API server, as the driver needs it.
+type API interface {
+	// Behind names a kind whose cache has not seen all own writes for an object
+	// yet, or is empty.
+	Behind(subject plan.Ref) string
+	// Live reads an object from the API server.
+	Live(ctx context.Context, key types.NamespacedName, into client.Object) error
+	// Confirm returns cluster.ErrStale if what is to be confirmed does not hold.
+	Confirm(ctx context.Context, c plan.Confirm) error
+	// UpdateStatus stores the status of an object, which is filled with the answer.
+	UpdateStatus(ctx context.Context, subject plan.Ref, object client.Object, manager string) error
+	// Send sends events about an object.
+	Send(object client.Object, events ...plan.Event)
+}
+
+// Settings are what a driver needs to know besides its Kind.
+type Settings[O client.Object, S any] struct {
+	// Kind is the API's name of the kind, Manager the field manager of its
+	// status, New makes an empty object, Status finds an object's status.
+	Kind, Manager string
+	New           func() O
+	Status        func(O) *S
+
+	API     API
+	Requeue *Requeuer
+	Clock   clock.PassiveClock
+	// Failed counts failures; it may be nil.
+	Failed func()
+}
+
+// Driver runs all objects of one kind: it gets an object, loads what decides,
+// and then decides, confirms, stores the status and acts until there is nothing
+// left to do but to wait.
+type Driver[O client.Object, S any] struct {
+	Settings[O, S]
+	kind Kind[O, S]
+
+	mu       sync.Mutex
+	attempts map[types.NamespacedName]*attempt
+}
+
+// attempt is what the driver remembers of an object that failed, or is held.
+type attempt struct {
+	uid      types.UID
+	failures int
+	// until holds the object back, as long as it has the generation and is, or
+	// is not, being deleted.
+	until      time.Time
+	generation int64
+	deleting   bool
+}
+
+// NewDriver returns a Driver of a kind.
+func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Driver[O, S] {
+	return &Driver[O, S]{Settings: s, kind: kind, attempts: map[types.NamespacedName]*attempt{}}
+}
+
+var _ reconcile.Reconciler = (*Driver[client.Object, any])(nil)
+
+// Reconcile implements reconcile.Reconciler. Failures are retried by the plan's
+// policy, never by the queue's, so the error is always nil.
+func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	log, key := logr.FromContextOrDiscard(ctx), request.NamespacedName
+	subject := plan.Ref{Kind: d.Kind, NamespacedName: key}
+	if kind := d.API.Behind(subject); kind != "" {
+		log.V(5).Info("Waiting for a cache to show own writes", "kind", kind)
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	object, open, err := d.kind.Get(ctx, key)
+	if apierrors.IsNotFound(err) || (err == nil && !open) {
+		d.forget(key)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return d.finish(ctx, key, nil, time.Time{}, err)
+	}
+	a := d.attempt(key, object)
+	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() {
+		return d.Requeue.Until(key, until), nil
+	}
+	work, err := d.kind.Load(ctx, object)
+	until := time.Time{}
+	if err == nil {
+		r := run[O, S]{Driver: d, Work: work, subject: subject, attempt: a}
+		until, err = r.drive(ctx)
+	}
+	return d.finish(ctx, key, a, until, err)
+}
+
+// finish is how a reconcile ends: it comes back at a time, soon if it decided on
+// something outdated, or after the back-off. Nothing is retried in a namespace
+// that is being deleted.
+func (d *Driver[O, S]) finish(ctx context.Context, key types.NamespacedName, a *attempt, until time.Time, err error) (reconcile.Result, error) {
+	log := logr.FromContextOrDiscard(ctx)
+	switch {
+	case err == nil:
+		d.drop(key, a)
+		return d.Requeue.Until(key, until), nil
+	case cluster.Terminating(err), ctx.Err() != nil:
+		return reconcile.Result{}, nil
+	case cluster.Stale(err):
+		log.V(4).Info("Decided on something outdated; deciding again", "error", err.Error())
+		return reconcile.Result{RequeueAfter: staleRetry}, nil
+	}
+	d.count()
+	failures := 0
+	if a != nil {
+		failures = a.failures
+		a.failures++
+	}
+	at := plan.Retry(err, failures, plan.APIServer, d.Clock.Now())
+	log.Error(err, "Reconcile failed and will be retried", "at", at)
+	return d.Requeue.Until(key, at), nil
+}
+
+func (d *Driver[O, S]) count() {
+	if d.Settings.Failed != nil {
+		d.Settings.Failed()
+	}
+}
+
+// Retry ends the waits of objects that are held back, because something that
+// they depend on has changed, and returns the keys.
+func (d *Driver[O, S]) Retry(keys []types.NamespacedName) []types.NamespacedName {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, key := range keys {
+		if a := d.attempts[key]; a != nil {
+			// The attempt may be in use by a reconcile: it is replaced, not changed.
+			d.attempts[key] = &attempt{uid: a.uid, failures: a.failures}
+		}
+	}
+	return keys
+}
+
+func (d *Driver[O, S]) attempt(key types.NamespacedName, object O) *attempt {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := d.attempts[key]
+	if a == nil || a.uid != object.GetUID() {
+		a = &attempt{uid: object.GetUID()}
+		d.attempts[key] = a
+	}
+	return a
+}
+
+// drop forgets an attempt that says nothing.
+func (d *Driver[O, S]) drop(key types.NamespacedName, a *attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.failures == 0 && a.until.IsZero() && d.attempts[key] == a {
+		delete(d.attempts, key)
+	}
+}
+
+func (d *Driver[O, S]) forget(key types.NamespacedName) {
+	d.mu.Lock()
+	delete(d.attempts, key)
+	d.mu.Unlock()
+	d.Requeue.Forget(key)
+	d.kind.Forget(key)
+}
+
+func (a *attempt) heldUntil(object client.Object, now time.Time) time.Time {
+	if a.generation != object.GetGeneration() || a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
+		return time.Time{}
+	}
+	return a.until
+}
+
+func (a *attempt) hold(object client.Object, until time.Time) {
+	a.until, a.generation, a.deleting = until, object.GetGeneration(), object.GetDeletionTimestamp() != nil
+}
+
+// run is one reconcile of one object.
+type run[O client.Object, S any] struct {
+	*Driver[O, S]
+	Work[O, S]
+	subject plan.Ref
+	attempt *attempt
+	// fresh is the resourceVersion at which the API server has the object.
+	fresh string
+}
+
+// drive takes plans until there is nothing left but to wait, and returns until when.
+func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
+	log := logr.FromContextOrDiscard(ctx)
+	p, failure := r.Next(r.Clock.Now()), false
+	for range maxSteps {
+		stored, err := r.prepare(ctx, &p)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if failure && !stored {
+			// The status says it already; the repeated event counts up.
+			r.API.Send(r.Object(), p.Events...)
+		}
+		if p.Do == nil {
+			if settled := !stored; (failure && !p.Until.IsZero()) || (!failure && settled) {
+				return r.wait(p), nil
+			}
+			p, failure = r.Next(r.Clock.Now()), false
+			continue
+		}
+		if Stopping(ctx) {
+			return time.Time{}, nil
+		}
+		log.V(4).Info("Next action", "action", p.Do.String())
+		began := r.Clock.Now()
+		err = r.Do(ctx, p.Do)
+		switch {
+		case err == nil:
+			r.attempt.failures, r.attempt.until = 0, time.Time{}
+			if !stored && !failure {
+				r.API.Send(r.Object(), p.Events...)
+			}
+			p, failure = r.Next(r.Clock.Now()), false
+		case cluster.Stale(err), cluster.Terminating(err), ctx.Err() != nil:
+			return time.Time{}, err
+		default:
+			log.V(2).Info("Action failed", "action", p.Do.String(), "error", err.Error())
+			r.count()
+			f := plan.Failure{Action: p.Do, Err: err, Attempts: r.attempt.failures, Began: began}
+			r.attempt.failures++
+			p, failure = r.Failed(f, r.Clock.Now()), true
+		}
+	}
+	return r.Clock.Now().Add(time.Second), nil
+}
+
+// wait returns until when to wait, and notes a hold.
+func (r *run[O, S]) wait(p plan.Plan[S]) time.Time {
+	r.attempt.until = time.Time{}
+	if p.Hold && !p.Until.IsZero() {
+		r.attempt.hold(r.Object(), p.Until)
+	}
+	return p.Until
+}
+
+// prepare confirms what the plan wants confirmed, and stores its status. It
+// reports whether it has written one.
+func (r *run[O, S]) prepare(ctx context.Context, p *plan.Plan[S]) (bool, error) {
+	store := r.storesNow(*p)
+	for _, c := range p.Confirm {
+		own := c.Ref == r.subject
+		if own && (store || c.Version == r.fresh) {
+			// The write carries the resourceVersion: it confirms by itself.
+			continue
+		}
+		if err := r.API.Confirm(ctx, c); err != nil {
+			return false, err
+		}
+		if own {
+			r.fresh = c.Version
+		}
+	}
+	if !store {
+		return false, nil
+	}
+	if p.Persist == plan.Regardless {
+		return true, r.storeRegardless(context.WithoutCancel(ctx), p)
+	}
+	return true, r.store(ctx, *p)
+}
+
+// storesNow reports whether the plan's status is to be written now.
+func (r *run[O, S]) storesNow(p plan.Plan[S]) bool {
+	due := p.Persist == plan.Before || p.Persist == plan.Regardless || (p.Persist == plan.AtEnd && p.Do == nil)
+	return due && !equality.Semantic.DeepEqual(*r.Status(r.Object()), p.Status)
+}
+
+// store writes the status, then sends the events that announce the change.
+func (r *run[O, S]) store(ctx context.Context, p plan.Plan[S]) error {
+	changed := r.Object().DeepCopyObject().(O)
+	*r.Status(changed) = p.Status
+	manager := p.Manager
+	if manager == "" {
+		manager = r.Manager
+	}
+	if err := r.API.UpdateStatus(ctx, r.subject, changed, manager); err != nil {
+		return err
+	}
+	r.Replace(changed)
+	r.fresh = changed.GetResourceVersion()
+	r.API.Send(changed, p.Events...)
+	return nil
+}
+
+// storeRegardless stores a status that must not be lost: on a conflict it is
+// decided again for the object as it is.
+func (r *run[O, S]) storeRegardless(ctx context.Context, p *plan.Plan[S]) error {
+	for range maxConflicts {
+		err := r.store(ctx, *p)
+		if err == nil || !apierrors.IsConflict(err) {
+			return err
+		}
+		live := r.New()
+		if err := r.API.Live(ctx, r.subject.NamespacedName, live); err != nil {
+			return err
+		}
+		if live.GetUID() != r.Object().GetUID() {
+			return cluster.ErrStale
+		}
+		r.Replace(live)
+		if *p = r.Next(r.Clock.Now()); p.Persist != plan.Regardless {
+			return cluster.ErrStale
+		}
+	}
+	return cluster.ErrStale
+}

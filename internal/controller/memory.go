@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Memory is what a process knows of each object of a kind and does not store.
+// What it returns belongs to the one reconcile of the object that runs; it is
+// lost with the process. The zero value is ready.
+type Memory[M any] struct {
+	mu    sync.Mutex
+	items map[types.NamespacedName]*remembered[M]
+}
+
+type remembered[M any] struct {
+	uid  types.UID
+	item M
+}
+
+// Of returns the memory of an object, empty if it is new. An object with
+// another UID is another object: before is called with the memory of the former
+// one, if there is any.
+func (m *Memory[M]) Of(key types.NamespacedName, uid types.UID, before func(*M)) *M {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := m.items[key]
+	if found != nil && found.uid == uid {
+		return &found.item
+	}
+	if found != nil && before != nil {
+		before(&found.item)
+	}
+	if m.items == nil {
+		m.items = map[types.NamespacedName]*remembered[M]{}
+	}
+	found = &remembered[M]{uid: uid}
+	m.items[key] = found
+	return &found.item
+}
+
+// Drop forgets an object and returns its memory, nil if there is none.
+func (m *Memory[M]) Drop(key types.NamespacedName) *M {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := m.items[key]
+	if found == nil {
+		return nil
+	}
+	delete(m.items, key)
+	return &found.item
+}
+
+// Len is the number of objects that are remembered.
+func (m *Memory[M]) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.items)
+}

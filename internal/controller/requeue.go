@@ -1,0 +1,4 @@
+package controller
+
+// Requeuer is how reconcilers come back.
+type Requeuer = Wait

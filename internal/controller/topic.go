@@ -1,0 +1,31 @@
+package controller
+
+import (
+	"context"
+	"sync"
+)
+
+// Topic passes news of one kind between controllers of one process, such as an
+// ACME account that has become ready. The zero value is ready.
+type Topic[T any] struct {
+	mu          sync.Mutex
+	subscribers []func(context.Context, T)
+}
+
+// Subscribe has f called with all that is published from now on. f must return
+// soon.
+func (t *Topic[T]) Subscribe(f func(context.Context, T)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.subscribers = append(t.subscribers, f)
+}
+
+// Publish calls the subscribers.
+func (t *Topic[T]) Publish(ctx context.Context, news T) {
+	t.mu.Lock()
+	subscribers := t.subscribers
+	t.mu.Unlock()
+	for _, f := range subscribers {
+		f(ctx, news)
+	}
+}
