@@ -107,7 +107,7 @@ func (c Certificate) parseRequest(r *cmv1.CertificateRequest) (parsedRequest, er
 		have.Duration = r.Spec.Duration.Duration
 	}
 	p := parsedRequest{key: pki.DigestOf(csr.PublicKey)}
-	p.mismatches = append(pki.RequestMismatches(want, csr), pki.RequestFieldMismatches(want, have)...)
+	p.mismatches = append(pki.RequestMismatches(want, pki.FactsOfRequest(csr)), pki.RequestFieldMismatches(want, have)...)
 	if !SameIssuer(c.Object.Spec.IssuerRef, r.Spec.IssuerRef) {
 		p.mismatches = append(p.mismatches, "spec.issuerRef")
 	}

@@ -55,7 +55,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		RequestMismatches(Template{CommonName: "a", DNSNames: []string{"a"}}, csr)
+		RequestMismatches(Template{CommonName: "a", DNSNames: []string{"a"}}, FactsOfRequest(csr))
 		_ = VerifyRequest(csr)
 		// Without a valid signature too, or the fuzzer would get no further.
 		template, err := CertificateFromRequest(csr, SignOptions{NotBefore: start, NotAfter: end})

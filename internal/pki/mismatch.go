@@ -2,7 +2,6 @@ package pki
 
 import (
 	"crypto"
-	"crypto/x509"
 	"maps"
 	"slices"
 	"strings"
@@ -21,24 +20,24 @@ type RequestFields struct {
 // RequestMismatches names the fields of a certificate's spec, such as
 // "spec.dnsNames", that a request made earlier does not have as wanted. Lists
 // are compared as sets, addresses by value. It is nil if all match.
-func RequestMismatches(want Template, csr *x509.CertificateRequest) []string {
+func RequestMismatches(want Template, have RequestFacts) []string {
 	var found mismatches
-	found.add("spec.commonName", want.CommonName != csr.Subject.CommonName)
-	found.add("spec.dnsNames", !sameSet(want.DNSNames, csr.DNSNames))
-	found.add("spec.ipAddresses", !sameIPs(want, csrIPs(csr)))
-	found.add("spec.uris", !sameSet(normalURIs(want.URIs), uriTexts(csr.URIs)))
-	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, csr.EmailAddresses))
-	have := subjectOf(csr.Subject)
-	found.add("spec.subject.serialNumber", want.Subject.SerialNumber != have.SerialNumber)
-	found.add("spec.subject.organizations", !sameSet(want.Subject.Organizations, have.Organizations))
-	found.add("spec.subject.countries", !sameSet(want.Subject.Countries, have.Countries))
-	found.add("spec.subject.localities", !sameSet(want.Subject.Localities, have.Localities))
-	found.add("spec.subject.organizationalUnits", !sameSet(want.Subject.OrganizationalUnits, have.OrganizationalUnits))
+	found.add("spec.commonName", want.CommonName != have.CommonName)
+	found.add("spec.dnsNames", !sameSet(want.DNSNames, have.DNSNames))
+	found.add("spec.ipAddresses", !sameIPs(want, have.IPAddresses))
+	found.add("spec.uris", !sameSet(normalURIs(want.URIs), have.URIs))
+	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, have.EmailAddresses))
+	subject := have.Subject
+	found.add("spec.subject.serialNumber", want.Subject.SerialNumber != subject.SerialNumber)
+	found.add("spec.subject.organizations", !sameSet(want.Subject.Organizations, subject.Organizations))
+	found.add("spec.subject.countries", !sameSet(want.Subject.Countries, subject.Countries))
+	found.add("spec.subject.localities", !sameSet(want.Subject.Localities, subject.Localities))
+	found.add("spec.subject.organizationalUnits", !sameSet(want.Subject.OrganizationalUnits, subject.OrganizationalUnits))
 	// The API's own name for this field differs from what is reported; what is
 	// reported is what tools match on.
-	found.add("spec.subject.postCodes", !sameSet(want.Subject.PostalCodes, have.PostalCodes))
-	found.add("spec.subject.provinces", !sameSet(want.Subject.Provinces, have.Provinces))
-	found.add("spec.subject.streetAddresses", !sameSet(want.Subject.StreetAddresses, have.StreetAddresses))
+	found.add("spec.subject.postCodes", !sameSet(want.Subject.PostalCodes, subject.PostalCodes))
+	found.add("spec.subject.provinces", !sameSet(want.Subject.Provinces, subject.Provinces))
+	found.add("spec.subject.streetAddresses", !sameSet(want.Subject.StreetAddresses, subject.StreetAddresses))
 	return found
 }
 

@@ -143,7 +143,7 @@ func TestBuildRequest(t *testing.T) {
 		if diff := cmp.Diff(tc.want, contentsOf(t, csr)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		if got := RequestMismatches(tc.in, csr); got != nil {
+		if got := RequestMismatches(tc.in, FactsOfRequest(csr)); got != nil {
 			t.Errorf("%s: does not match itself: %v", name, got)
 		}
 	}
@@ -304,7 +304,7 @@ func TestRequestMismatches(t *testing.T) {
 	} {
 		want := base
 		tc.change(&want)
-		if diff := cmp.Diff(tc.want, RequestMismatches(want, csr)); diff != "" {
+		if diff := cmp.Diff(tc.want, RequestMismatches(want, FactsOfRequest(csr))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -332,12 +332,12 @@ func TestRequestMismatchesAddressAsCommonName(t *testing.T) {
 	want := Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}}
 	for _, ips := range [][]net.IP{{net.IPv4(10, 0, 0, 2)}, {net.IPv4(10, 0, 0, 2), net.IPv4(10, 0, 0, 1)}} {
 		csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: ips, URIs: []*url.URL{}}
-		if got := RequestMismatches(want, csr); got != nil {
+		if got := RequestMismatches(want, FactsOfRequest(csr)); got != nil {
 			t.Errorf("%v: %v", ips, got)
 		}
 	}
 	csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
-	if diff := cmp.Diff([]string{"spec.ipAddresses"}, RequestMismatches(want, csr)); diff != "" {
+	if diff := cmp.Diff([]string{"spec.ipAddresses"}, RequestMismatches(want, FactsOfRequest(csr))); diff != "" {
 		t.Error(diff)
 	}
 }
