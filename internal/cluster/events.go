@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/tools/reference"
 	"k8s.io/utils/clock"
 
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -64,9 +64,9 @@ func NewEvents(core kubernetes.Interface, scheme *runtime.Scheme, c clock.Clock,
 }
 
 // Send queues the events of a plan about an object.
-func (e *Events) Send(object runtime.Object, events ...lifecycle.Event) {
+func (e *Events) Send(object runtime.Object, events ...plan.Event) {
 	for _, ev := range events {
-		if ev.Detail && !e.all && !ev.Warning {
+		if ev.Verbose && !e.all && !ev.Warning {
 			continue
 		}
 		ref, err := reference.GetReference(e.scheme, object)
@@ -82,7 +82,7 @@ func (e *Events) Send(object runtime.Object, events ...lifecycle.Event) {
 	}
 }
 
-func (e *Events) build(ref *corev1.ObjectReference, ev lifecycle.Event) *corev1.Event {
+func (e *Events) build(ref *corev1.ObjectReference, ev plan.Event) *corev1.Event {
 	now := e.clock.Now()
 	kind := corev1.EventTypeNormal
 	if ev.Warning {

@@ -20,14 +20,14 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 var (
-	issuing  = lifecycle.Event{Reason: "Issuing", Message: "begun", Component: "cert-manager-certificates-trigger"}
-	detail   = lifecycle.Event{Reason: "Generated", Message: "a key", Detail: true, Component: "cert-manager-certificates-key-manager"}
-	warning  = lifecycle.Event{Reason: "Failed", Message: "no", Warning: true, Component: "cert-manager-certificates-issuing"}
-	detailed = lifecycle.Event{Reason: "Odd", Message: "no", Warning: true, Detail: true, Component: "cert-manager-certificates-issuing"}
+	issuing  = plan.Event{Reason: "Issuing", Message: "begun", Component: "cert-manager-certificates-trigger"}
+	detail   = plan.Event{Reason: "Generated", Message: "a key", Verbose: true, Component: "cert-manager-certificates-key-manager"}
+	warning  = plan.Event{Reason: "Failed", Message: "no", Warning: true, Component: "cert-manager-certificates-issuing"}
+	detailed = plan.Event{Reason: "Odd", Message: "no", Warning: true, Verbose: true, Component: "cert-manager-certificates-issuing"}
 )
 
 func certificate(namespace, name string) *cmv1.Certificate {

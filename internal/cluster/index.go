@@ -11,7 +11,8 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 // The caches' indexes: a reconcile costs the same with a hundred and with a
@@ -36,7 +37,7 @@ const (
 
 // IssuerKey names an issuer for IndexIssuer.
 func IssuerKey(namespace string, ref cmmeta.IssuerReference) string {
-	if lifecycle.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
 		namespace = ""
 	}
 	return namespace + "/" + ref.Name
@@ -65,7 +66,7 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
 			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
 		})},
-		{Order, IndexOrderClass, one(lifecycle.OrderClass)},
+		{Order, IndexOrderClass, one(order.Class)},
 		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
 		{Issuer, IndexSecretRef, secretRefs(resources)},
 		{ClusterIssuer, IndexSecretRef, secretRefs(resources)},
@@ -98,7 +99,7 @@ func one[T client.Object](value func(T) string) client.IndexerFunc {
 func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.IndexerFunc {
 	return one(func(o T) string {
 		r := ref(o)
-		if !lifecycle.OwnIssuer(r) {
+		if !facts.OwnIssuer(r) {
 			return ""
 		}
 		return IssuerKey(o.GetNamespace(), r)
@@ -123,7 +124,7 @@ func secretRefs(resources string) client.IndexerFunc {
 			namespace = resources
 		}
 		var keys []string
-		for _, name := range lifecycle.SecretsOf(issuer.GetSpec()) {
+		for _, name := range facts.SecretsOf(issuer.GetSpec()) {
 			keys = append(keys, namespace+"/"+name)
 		}
 		return keys

@@ -11,7 +11,8 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // Issuers looks issuers up in the cache.
@@ -29,12 +30,12 @@ func NewIssuers(cache client.Reader, resources string) *Issuers {
 // Get returns the issuer that an object in a namespace refers to, nil if there
 // is none or it is not of our kinds. It is not to be changed.
 func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (cmv1.GenericIssuer, error) {
-	if !lifecycle.OwnIssuer(ref) {
+	if !facts.OwnIssuer(ref) {
 		return nil, nil
 	}
 	issuer := cmv1.GenericIssuer(&cmv1.Issuer{})
 	key := types.NamespacedName{Namespace: namespace, Name: ref.Name}
-	if lifecycle.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
 		issuer, key.Namespace = &cmv1.ClusterIssuer{}, ""
 	}
 	err := i.cache.Get(ctx, key, issuer.(client.Object))
@@ -56,24 +57,17 @@ func (i *Issuers) SecretNamespace(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace()
 }
 
-// IssuerReady reports whether an issuer's Ready condition is True, be it for an
+// IssuerReady reports whether an issuer's Ready condition is True, also for an
 // older spec: the condition of an issuer that was just changed counts until it
 // has been looked at again.
 func IssuerReady(issuer cmv1.GenericIssuer) bool {
-	for _, c := range issuer.GetStatus().Conditions {
-		if c.Type == cmv1.IssuerConditionReady {
-			return c.Status == cmmeta.ConditionTrue
-		}
-	}
-	return false
+	return condition.True(issuer.GetStatus().Conditions, cmv1.IssuerConditionReady)
 }
 
 // IssuerMessage is the message of an issuer's Ready condition, empty without one.
 func IssuerMessage(issuer cmv1.GenericIssuer) string {
-	for _, c := range issuer.GetStatus().Conditions {
-		if c.Type == cmv1.IssuerConditionReady {
-			return c.Message
-		}
+	if c := condition.Find(issuer.GetStatus().Conditions, cmv1.IssuerConditionReady); c != nil {
+		return c.Message
 	}
 	return ""
 }

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -30,7 +30,7 @@ const (
 // that client-go needs. It is never written back.
 type cachedSecret struct {
 	metav1.ObjectMeta
-	facts *lifecycle.SecretFacts
+	facts *facts.Secret
 }
 
 func (c *cachedSecret) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
@@ -93,7 +93,7 @@ func (s *Secrets) reduce(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	facts := lifecycle.FactsOf(secret, s.limits)
+	facts := facts.OfSecret(secret, s.limits)
 	return &cachedSecret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
@@ -140,7 +140,7 @@ func (s *Secrets) WaitForSync(ctx context.Context) bool {
 
 // Facts returns what is known of a Secret, or nil if there is none. A Secret
 // without our label is read live.
-func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*lifecycle.SecretFacts, error) {
+func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*facts.Secret, error) {
 	key := namespace + "/" + name
 	if item, ok, err := s.ours.GetIndexer().GetByKey(key); err == nil && ok {
 		return item.(*cachedSecret).facts, nil
@@ -152,12 +152,12 @@ func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*lifecycle
 }
 
 // LiveFacts asks the API server; nil if there is no such Secret.
-func (s *Secrets) LiveFacts(ctx context.Context, namespace, name string) (*lifecycle.SecretFacts, error) {
+func (s *Secrets) LiveFacts(ctx context.Context, namespace, name string) (*facts.Secret, error) {
 	secret, err := s.Live(ctx, namespace, name)
 	if secret == nil || err != nil {
 		return nil, err
 	}
-	return lifecycle.FactsOf(secret, s.limits), nil
+	return facts.OfSecret(secret, s.limits), nil
 }
 
 // Live reads a Secret from the API server; nil if there is none.
@@ -184,12 +184,12 @@ func (s *Secrets) Version(namespace, name string) string {
 }
 
 // OwnedBy returns the labelled Secrets that an object controls.
-func (s *Secrets) OwnedBy(uid types.UID) []*lifecycle.SecretFacts {
+func (s *Secrets) OwnedBy(uid types.UID) []*facts.Secret {
 	items, err := s.ours.GetIndexer().ByIndex(byOwner, string(uid))
 	if err != nil {
 		return nil
 	}
-	facts := make([]*lifecycle.SecretFacts, 0, len(items))
+	facts := make([]*facts.Secret, 0, len(items))
 	for _, item := range items {
 		facts = append(facts, item.(*cachedSecret).facts)
 	}
@@ -197,7 +197,7 @@ func (s *Secrets) OwnedBy(uid types.UID) []*lifecycle.SecretFacts {
 }
 
 // FactsIn returns the facts that an informer's event is about, or nil.
-func FactsIn(obj any) *lifecycle.SecretFacts {
+func FactsIn(obj any) *facts.Secret {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
 
 // Request is a CertificateRequest that may be signed now: approved, and for an
@@ -22,21 +23,8 @@ type Request struct {
 	Now time.Time
 }
 
-// Outcome is a signed certificate.
-type Outcome struct {
-	// Chain is PEM: the leaf first, then its issuers, without a self-signed root.
-	Chain []byte
-	// CA is the PEM of the topmost issuer that the type knows, or nil.
-	CA []byte
-	// Warning is a sentence for a Warning event and the end of the Ready
-	// message, or empty: the request was met, but not to the letter.
-	Warning string
-	// WarningReason is the event's reason.
-	WarningReason string
-}
-
 // Signer issues certificates in one call. Errors are fault.Errors: Permanent
 // fails the request, all others leave it pending.
 type Signer interface {
-	Sign(ctx context.Context, r Request) (Outcome, error)
+	Sign(ctx context.Context, r Request) (request.Outcome, error)
 }

@@ -6,6 +6,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 )
 
 var (
@@ -55,10 +56,8 @@ func (c certificates) Collect(ch chan<- prometheus.Metric) {
 }
 
 func readyOf(cert *cmv1.Certificate) cmmeta.ConditionStatus {
-	for _, c := range cert.Status.Conditions {
-		if c.Type == cmv1.CertificateConditionReady {
-			return c.Status
-		}
+	if c := condition.Find(cert.Status.Conditions, cmv1.CertificateConditionReady); c != nil {
+		return c.Status
 	}
 	return cmmeta.ConditionUnknown
 }

@@ -6,6 +6,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 )
 
 var (
@@ -55,10 +56,8 @@ func (c clusterIssuers) Collect(ch chan<- prometheus.Metric) {
 }
 
 func issuerReadyOf(status *cmv1.IssuerStatus) cmmeta.ConditionStatus {
-	for _, c := range status.Conditions {
-		if c.Type == cmv1.IssuerConditionReady {
-			return c.Status
-		}
+	if c := condition.Find(status.Conditions, cmv1.IssuerConditionReady); c != nil {
+		return c.Status
 	}
 	return cmmeta.ConditionUnknown
 }

@@ -10,7 +10,9 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
 
 // The functions here say whom an event concerns. They read caches only; one
@@ -55,7 +57,7 @@ func (s *system) requestsOf(ctx context.Context, issuer cmv1.GenericIssuer) []ty
 	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
 		return nil
 	}
-	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !lifecycle.RequestEnded(r) })
+	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !request.Ended(r) })
 }
 
 func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
@@ -63,7 +65,7 @@ func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []type
 	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
 		return nil
 	}
-	return keysOf(pointers(list.Items), func(o *acmev1.Order) bool { return !lifecycle.OrderDone(o) })
+	return keysOf(pointers(list.Items), func(o *acmev1.Order) bool { return !order.Done(o) })
 }
 
 func (s *system) challengesOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
@@ -71,7 +73,7 @@ func (s *system) challengesOf(ctx context.Context, issuer cmv1.GenericIssuer) []
 	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
 		return nil
 	}
-	return keysOf(pointers(list.Items), lifecycle.HasChallengeFinalizer)
+	return keysOf(pointers(list.Items), challenge.HasFinalizer)
 }
 
 func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types.NamespacedName {
@@ -121,7 +123,7 @@ func (s *system) requestsOfSecret(ctx context.Context, o client.Object) []types.
 	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{cluster.IndexKeySecret: o.GetName()}); err != nil {
 		return nil
 	}
-	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !lifecycle.RequestEnded(r) })
+	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !request.Ended(r) })
 }
 
 // issuersOfSecret are the issuers of a kind that use a Secret.

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/everleaf/everleaf/internal/dns"
-	"github.com/everleaf/everleaf/internal/lifecycle"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Options are what can be set about the controllers. The flags' names and
@@ -35,7 +35,7 @@ type Options struct {
 
 	EnableCertificateOwnerRef bool
 	CopiedAnnotationPrefixes  []string
-	Backoff                   lifecycle.Backoff
+	Backoff                   plan.Backoff
 	Limits                    pki.Limits
 
 	// RecursiveNameservers are host:port; none means the system's.
@@ -84,7 +84,7 @@ func Defaults() Options {
 		ConcurrentWorkers:        5,
 		MaxConcurrentChallenges:  60,
 		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
-		Backoff:                  lifecycle.DefaultBackoff,
+		Backoff:                  plan.DefaultIssuance,
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         dns.DefaultRetry,
 		MetricsListenAddress:     "0.0.0.0:9402",

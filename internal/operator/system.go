@@ -24,11 +24,11 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
-	"github.com/everleaf/everleaf/internal/lifecycle"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -49,7 +49,7 @@ type system struct {
 	accounts *issueracme.Accounts
 	acme     *issueracme.Setup
 	ca       *ca.Signer
-	signers  map[lifecycle.IssuerType]issuer.Signer
+	signers  map[facts.IssuerType]issuer.Signer
 	resolver *dns.Resolver
 	waits    map[cluster.Kind]*controller.Wait
 	solver   *challenge.Reconciler
@@ -122,9 +122,9 @@ func compact(rc *rest.Config) *rest.Config {
 func (s *system) addSigners() {
 	pairs := cluster.NewKeyPairs(s.secrets, s.options.Limits)
 	s.ca = ca.New(pairs, s.options.Limits)
-	s.signers = map[lifecycle.IssuerType]issuer.Signer{
-		lifecycle.IssuerCA:         s.ca,
-		lifecycle.IssuerSelfSigned: selfsigned.New(pairs, s.options.Limits),
+	s.signers = map[facts.IssuerType]issuer.Signer{
+		facts.IssuerCA:         s.ca,
+		facts.IssuerSelfSigned: selfsigned.New(pairs, s.options.Limits),
 	}
 	s.accounts = &issueracme.Accounts{}
 	s.acme = &issueracme.Setup{

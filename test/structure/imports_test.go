@@ -19,8 +19,10 @@ const module = "github.com/everleaf/everleaf/"
 // decides.
 var layers = [][]string{
 	{"api", "internal/fault"},
-	{"internal/admission", "internal/pki", "internal/dns", "internal/acme", "internal/validation", "internal/schedule", "internal/metrics"},
-	{"internal/lifecycle", "internal/issuer", "internal/solver", "internal/nameserver"},
+	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
+	{"internal/plan", "internal/facts", "internal/condition"},
+	{"internal/lifecycle", "internal/metrics"},
+	{"internal/issuer", "internal/solver", "internal/nameserver"},
 	{"internal/cluster"},
 	{"internal/controller", "internal/webhook"},
 	{"internal/operator", "internal/local"},
@@ -31,7 +33,7 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/lifecycle"}
+var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/lifecycle"}
 
 type pkg struct {
 	ImportPath   string

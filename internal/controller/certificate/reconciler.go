@@ -20,13 +20,15 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // The field managers of a Certificate's writes.
 const (
-	managerIssuing  = lifecycle.SecretManager
+	managerIssuing  = facts.SecretManager
 	managerKeys     = "cert-manager-certificates-key-manager"
 	managerRequests = "cert-manager-certificates-request-manager"
 )
@@ -36,7 +38,7 @@ const maxSteps = 16
 
 // Config is how Certificates are treated.
 type Config struct {
-	Backoff lifecycle.Backoff
+	Backoff plan.Backoff
 	// OwnSecrets makes Certificates the owners of their Secrets
 	// (--enable-certificate-owner-ref).
 	OwnSecrets bool
@@ -151,14 +153,14 @@ type work struct {
 	*Reconciler
 	owner   cluster.Owner
 	session *session
-	state   lifecycle.Certificate
+	state   core.State
 	// fresh says that state.Object came from the API server, not from a cache.
 	fresh bool
 }
 
 // load collects what decides.
 func (w *work) load(ctx context.Context, object *cmv1.Certificate) error {
-	w.state = lifecycle.Certificate{
+	w.state = core.State{
 		Object: object, Backoff: w.Config.Backoff, OwnSecret: w.Config.OwnSecrets, Limits: w.Config.Limits,
 	}
 	err := w.takeKey()
@@ -182,10 +184,10 @@ func (w *work) load(ctx context.Context, object *cmv1.Certificate) error {
 			w.state.Keys = append(w.state.Keys, s)
 		}
 	}
-	if w.state.Rival, err = w.rival(ctx, object); err != nil {
+	if w.state.SecretOwnedBy, err = w.rival(ctx, object); err != nil {
 		return err
 	}
-	if w.state.ShortCut, err = w.shortCut(ctx, object); err != nil {
+	if w.state.SignsInline, err = w.shortCut(ctx, object); err != nil {
 		return err
 	}
 	w.remember()
@@ -212,7 +214,7 @@ func (w *work) rival(ctx context.Context, object *cmv1.Certificate) (string, err
 	if err != nil || len(list.Items) < 2 {
 		return "", err
 	}
-	owner := lifecycle.SecretOwner(list.Items, w.state.Secret)
+	owner := core.SecretOwner(list.Items, w.state.Secret)
 	if owner == object.Name {
 		return "", nil
 	}
@@ -238,13 +240,13 @@ func (w *work) shortCut(ctx context.Context, object *cmv1.Certificate) (bool, er
 func (w *work) remember() {
 	w.state.Memory = nil
 	if w.session.key != nil {
-		if have, ok := pki.SpecOf(w.session.key.Public()); !ok || len(lifecycle.KeySpecOf(&w.state.Object.Spec).Mismatches(have)) > 0 {
+		if have, ok := pki.SpecOf(w.session.key.Public()); !ok || len(core.KeySpecOf(&w.state.Object.Spec).Mismatches(have)) > 0 {
 			w.session.key = nil
 		}
 	}
 	if len(w.state.Keys) == 0 && w.session.key != nil {
-		w.state.Memory = &lifecycle.MemoryKey{
-			Digest: pki.DigestOf(w.session.key.Public()), Born: w.session.born,
+		w.state.Memory = &core.MemoryKey{
+			Digest: pki.DigestOf(w.session.key.Public()), CreatedAt: w.session.born,
 		}
 	}
 }
@@ -253,36 +255,36 @@ func (w *work) remember() {
 func (w *work) run(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
 	for range maxSteps {
-		plan := lifecycle.NextCertificate(w.state, w.Clock.Now())
-		if !plan.Issuing {
+		p := core.Next(w.state, w.Clock.Now())
+		if !p.Issuing {
 			w.session.key, w.session.keyName = nil, ""
 		}
-		if plan.Persist == lifecycle.Before || (plan.Step == lifecycle.CertificateWait && plan.Persist == lifecycle.AtEnd) {
-			if err := w.storeStatus(ctx, plan); err != nil {
+		if p.Persist == plan.Before || (p.Step == core.Wait && p.Persist == plan.AtEnd) {
+			if err := w.storeStatus(ctx, p); err != nil {
 				return time.Time{}, err
 			}
 		}
-		if plan.Step == lifecycle.CertificateWait {
-			return plan.Until, nil
+		if p.Step == core.Wait {
+			return p.Until, nil
 		}
 		if controller.Stopping(ctx) {
 			return time.Time{}, nil
 		}
-		if plan.Step == lifecycle.CertificateGenerateKey && w.session.generating {
+		if p.Step == core.GenerateKey && w.session.generating {
 			// It has been announced; the key wakes the Certificate.
-			return plan.Until, nil
+			return p.Until, nil
 		}
-		log.V(4).Info("Next step", "step", plan.Step)
-		done, err := w.carryOut(ctx, plan)
+		log.V(4).Info("Next step", "step", p.Step)
+		done, err := w.carryOut(ctx, p)
 		if err != nil {
-			w.tellRefusal(plan.Step, err)
+			w.tellRefusal(p.Step, err)
 			return time.Time{}, err
 		}
-		if plan.Persist != lifecycle.Before {
-			w.Events.Send(w.state.Object, plan.Events...)
+		if p.Persist != plan.Before {
+			w.Events.Send(w.state.Object, p.Events...)
 		}
 		if !done {
-			return plan.Until, nil
+			return p.Until, nil
 		}
 	}
 	return w.Clock.Now().Add(time.Second), nil
@@ -290,7 +292,7 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 
 // storeStatus writes the status if it differs, and then sends the events that
 // tell of the change.
-func (w *work) storeStatus(ctx context.Context, plan lifecycle.CertificatePlan) error {
+func (w *work) storeStatus(ctx context.Context, plan core.Plan) error {
 	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
 		return nil
 	}

@@ -14,8 +14,10 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 func (w *work) deleteRequests(ctx context.Context, requests []*cmv1.CertificateRequest) error {
@@ -53,9 +55,9 @@ func (w *work) confirmKeyless(ctx context.Context, requests []*cmv1.CertificateR
 	if revision := w.state.Object.Status.Revision; revision != nil {
 		current = *revision
 	}
-	for _, request := range requests {
-		name := request.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
-		if name == "" || lifecycle.RequestRevision(request) <= current {
+	for _, r := range requests {
+		name := r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
+		if name == "" || request.Revision(r) <= current {
 			continue
 		}
 		live, err := w.Secrets.Live(ctx, w.owner.Namespace, name)
@@ -69,15 +71,15 @@ func (w *work) confirmKeyless(ctx context.Context, requests []*cmv1.CertificateR
 	return nil
 }
 
-func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan) error {
+func (w *work) createRequest(ctx context.Context, p core.Plan) error {
 	if err := w.confirmUnlessAbsent(ctx); err != nil {
 		return err
 	}
 	crt := w.state.Object
 	key, keyName := w.session.key, w.nextKeyName()
-	if len(plan.Keys) == 1 {
-		keyName = plan.Keys[0].Name
-		if key == nil || pki.DigestOf(key.Public()) != plan.Keys[0].KeyDigest {
+	if len(p.Keys) == 1 {
+		keyName = p.Keys[0].Name
+		if key == nil || pki.DigestOf(key.Public()) != p.Keys[0].KeyDigest {
 			stored, err := w.readKey(ctx, keyName)
 			if err != nil {
 				return err
@@ -85,16 +87,16 @@ func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan
 			key = stored
 		}
 	}
-	csr, err := pki.BuildRequest(lifecycle.TemplateOf(&crt.Spec), key)
+	csr, err := pki.BuildRequest(core.TemplateOf(&crt.Spec), key)
 	if err != nil {
 		return w.cannotRequest(ctx, err)
 	}
 	request := &cmv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       crt.Namespace,
-			Name:            lifecycle.RequestName(crt.Name, plan.Revision),
+			Name:            core.RequestName(crt.Name, p.Revision),
 			Labels:          maps.Clone(crt.Labels),
-			Annotations:     w.requestAnnotations(keyName, plan.Revision),
+			Annotations:     w.requestAnnotations(keyName, p.Revision),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(crt, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))},
 		},
 		Spec: cmv1.CertificateRequestSpec{
@@ -115,12 +117,12 @@ func (w *work) createRequest(ctx context.Context, plan lifecycle.CertificatePlan
 		return err
 	}
 	w.state.Requests = append(w.state.Requests, request)
-	if len(plan.Keys) == 1 {
+	if len(p.Keys) == 1 {
 		// The key is stored, so it need not be kept here.
 		w.session.key = nil
 	}
-	w.Events.Send(crt, lifecycle.Event{
-		Reason: "Requested", Component: managerRequests, Detail: true,
+	w.Events.Send(crt, plan.Event{
+		Reason: "Requested", Component: managerRequests, Verbose: true,
 		Message: fmt.Sprintf("Created new CertificateRequest resource %q", request.Name),
 	})
 	return nil
@@ -138,7 +140,7 @@ func (w *work) requestInTheWay(ctx context.Context, name string) error {
 		return cluster.ErrStale
 	}
 	if owner == nil || owner.Name != w.owner.Name {
-		w.Events.Send(w.state.Object, lifecycle.Event{
+		w.Events.Send(w.state.Object, plan.Event{
 			Warning: true, Reason: "RequestFailed", Component: managerRequests,
 			Message: fmt.Sprintf("Failed to create CertificateRequest: %q exists and is not this Certificate's", name),
 		})
@@ -149,13 +151,13 @@ func (w *work) requestInTheWay(ctx context.Context, name string) error {
 // tellRefusal tells the user of a write that the API server does not take: for
 // a missing permission, a quota, an admission policy. Of one that carries a key
 // it repeats nothing but the fields.
-func (w *work) tellRefusal(step lifecycle.CertificateStep, err error) {
+func (w *work) tellRefusal(step core.Step, err error) {
 	refused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 	if !refused || cluster.Terminating(err) {
 		return
 	}
-	event := lifecycle.Event{Warning: true, Reason: "WriteFailed", Component: managerIssuing}
-	if step == lifecycle.CertificateCreateRequest {
+	event := plan.Event{Warning: true, Reason: "WriteFailed", Component: managerIssuing}
+	if step == core.CreateRequest {
 		event.Reason, event.Component = "RequestFailed", managerRequests
 		event.Message = "Failed to create CertificateRequest: " + err.Error()
 	} else {
@@ -185,5 +187,5 @@ func (w *work) requestAnnotations(keyName string, revision int) map[string]strin
 
 // cannotRequest ends an issuance whose spec no request can express.
 func (w *work) cannotRequest(ctx context.Context, cause error) error {
-	return w.storeStatus(ctx, lifecycle.CertificateUnrequestable(w.state, cause.Error(), w.Clock.Now()))
+	return w.storeStatus(ctx, core.Unrequestable(w.state, cause.Error(), w.Clock.Now()))
 }

@@ -11,12 +11,13 @@ import (
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // storeSecret writes the issued certificate and its key into the target Secret.
-func (w *work) storeSecret(ctx context.Context, plan lifecycle.CertificatePlan) error {
+func (w *work) storeSecret(ctx context.Context, plan core.Plan) error {
 	request := plan.Requests[0]
 	key := w.session.key
 	if len(plan.Keys) == 1 {
@@ -26,7 +27,7 @@ func (w *work) storeSecret(ctx context.Context, plan lifecycle.CertificatePlan) 
 		}
 		key = stored
 	}
-	encoded, err := pki.EncodeKey(key, lifecycle.EncodingOf(&w.state.Object.Spec))
+	encoded, err := pki.EncodeKey(key, core.EncodingOf(&w.state.Object.Spec))
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (w *work) storeSecret(ctx context.Context, plan lifecycle.CertificatePlan) 
 	if err != nil {
 		return err
 	}
-	return w.apply(ctx, live, data, lifecycle.MetadataFor(w.state, pki.FactsOf(chain[0]), request.Spec.IssuerRef))
+	return w.apply(ctx, live, data, core.MetadataFor(w.state, pki.FactsOf(chain[0]), request.Spec.IssuerRef))
 }
 
 // absentFor is how long a Secret counts as missing that the API server has said
@@ -84,12 +85,12 @@ func (w *work) applyMetadata(ctx context.Context) error {
 			data[k] = v
 		}
 	}
-	return w.apply(ctx, live, data, lifecycle.PresentMetadata(w.state))
+	return w.apply(ctx, live, data, core.PresentMetadata(w.state))
 }
 
 // apply applies the target Secret. What others have put there stays; what this
 // manager wrote before and no longer wants goes.
-func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][]byte, meta lifecycle.SecretMetadata) error {
+func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][]byte, meta core.SecretMetadata) error {
 	name := w.state.Object.Spec.SecretName
 	want := secretApply{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -113,7 +114,7 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][
 	if err != nil {
 		return err
 	}
-	w.state.Secret = lifecycle.FactsOf(applied, w.Config.Limits)
+	w.state.Secret = facts.OfSecret(applied, w.Config.Limits)
 	return nil
 }
 

@@ -13,29 +13,30 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // carryOut takes the plan's step and brings the state up to date. The result is
 // whether to go on at once; if not, an event brings the reconcile back.
-func (w *work) carryOut(ctx context.Context, plan lifecycle.CertificatePlan) (bool, error) {
+func (w *work) carryOut(ctx context.Context, plan core.Plan) (bool, error) {
 	switch plan.Step {
-	case lifecycle.CertificateGenerateKey:
+	case core.GenerateKey:
 		return w.generateKey(ctx)
-	case lifecycle.CertificateReuseKey:
+	case core.ReuseKey:
 		return true, w.reuseKey(ctx)
-	case lifecycle.CertificateStoreKey:
+	case core.StoreKey:
 		return true, w.storeKey(ctx)
-	case lifecycle.CertificateDeleteKeys:
+	case core.DeleteKeys:
 		return true, w.deleteKeys(ctx, plan.Keys)
-	case lifecycle.CertificateDeleteRequests:
+	case core.DeleteRequests:
 		return true, w.deleteRequests(ctx, plan.Requests)
-	case lifecycle.CertificateCreateRequest:
+	case core.CreateRequest:
 		return true, w.createRequest(ctx, plan)
-	case lifecycle.CertificateStoreSecret:
+	case core.StoreSecret:
 		return true, w.storeSecret(ctx, plan)
-	case lifecycle.CertificateApplySecret:
+	case core.ApplySecret:
 		// Its own event goes on from here. If something else puts the metadata
 		// back, there is no event, and no fight.
 		return false, w.applyMetadata(ctx)
@@ -66,7 +67,7 @@ func (w *work) confirm(ctx context.Context) error {
 // Certificate that the cache has older than it is, the name of the request shows
 // it: it is taken.
 func (w *work) confirmUnlessAbsent(ctx context.Context) error {
-	if w.state.ShortCut && w.state.Secret == nil && len(w.state.Keys) == 0 {
+	if w.state.SignsInline && w.state.Secret == nil && len(w.state.Keys) == 0 {
 		return nil
 	}
 	return w.confirm(ctx)
@@ -104,7 +105,7 @@ func (w *work) generateKey(ctx context.Context) (bool, error) {
 	if w.state.Object.Spec.SecretName == "" {
 		return true, w.cannotRequest(ctx, errors.New("spec.secretName is missing"))
 	}
-	spec := lifecycle.KeySpecOf(&w.state.Object.Spec)
+	spec := core.KeySpecOf(&w.state.Object.Spec)
 	if err := spec.Validate(); err != nil {
 		return true, w.cannotRequest(ctx, err)
 	}
@@ -213,12 +214,12 @@ func (w *work) storeKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.state.Keys = []*lifecycle.SecretFacts{lifecycle.FactsOf(stored, w.Config.Limits)}
+	w.state.Keys = []*facts.Secret{facts.OfSecret(stored, w.Config.Limits)}
 	w.remember()
 	return nil
 }
 
-func (w *work) deleteKeys(ctx context.Context, keys []*lifecycle.SecretFacts) error {
+func (w *work) deleteKeys(ctx context.Context, keys []*facts.Secret) error {
 	if err := w.confirm(ctx); err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (w *work) deleteKeys(ctx context.Context, keys []*lifecycle.SecretFacts) er
 		}
 		gone[k.Name] = true
 	}
-	var left []*lifecycle.SecretFacts
+	var left []*facts.Secret
 	for _, k := range w.state.Keys {
 		if !gone[k.Name] {
 			left = append(left, k)

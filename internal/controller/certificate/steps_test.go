@@ -23,7 +23,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -46,17 +46,17 @@ func newWork(t *testing.T, object *cmv1.Certificate, live ...runtime.Object) (*w
 	if err := cmv1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	core, clock := kubefake.NewClientset(live...), clocktesting.NewFakeClock(now)
-	secrets, err := cluster.NewSecrets(core, metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), "", pki.Limits{})
+	clientset, clock := kubefake.NewClientset(live...), clocktesting.NewFakeClock(now)
+	secrets, err := cluster.NewSecrets(clientset, metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), "", pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Reconciler{Secrets: secrets, Clock: clock, Events: cluster.NewEvents(core, scheme, clock, logr.Discard(), true, t.FailNow)}
+	r := &Reconciler{Secrets: secrets, Clock: clock, Events: cluster.NewEvents(clientset, scheme, clock, logr.Discard(), true, t.FailNow)}
 	name := types.NamespacedName{Namespace: object.Namespace, Name: object.Name}
 	return &work{
 		Reconciler: r, owner: cluster.Owner{Kind: cluster.Certificate, NamespacedName: name},
-		session: r.sessionOf(name, object.UID), state: lifecycle.Certificate{Object: object},
-	}, core
+		session: r.sessionOf(name, object.UID), state: core.State{Object: object},
+	}, clientset
 }
 
 // TestKeyOfAnotherSpecIsDropped holds that a key that was made before the spec
@@ -140,17 +140,17 @@ func TestTellRefusal(t *testing.T) {
 	})
 	for _, test := range []struct {
 		name string
-		step lifecycle.CertificateStep
+		step core.Step
 		err  error
 		want []string
 	}{
-		{"quota", lifecycle.CertificateCreateRequest, apierrors.NewForbidden(requests, "one-1", errors.New("exceeded quota")), []string{
+		{"quota", core.CreateRequest, apierrors.NewForbidden(requests, "one-1", errors.New("exceeded quota")), []string{
 			`RequestFailed Failed to create CertificateRequest: certificaterequests.cert-manager.io "one-1" is forbidden: exceeded quota`,
 		}},
-		{"Secret refused", lifecycle.CertificateStoreSecret, invalid, []string{"WriteFailed Failed to store the certificate: Invalid data[tls.key]"}},
-		{"namespace goes away", lifecycle.CertificateCreateRequest, terminating, nil},
-		{"conflict", lifecycle.CertificateCreateRequest, apierrors.NewConflict(requests, "one-1", nil), nil},
-		{"no answer", lifecycle.CertificateCreateRequest, errors.New("no answer"), nil},
+		{"Secret refused", core.StoreSecret, invalid, []string{"WriteFailed Failed to store the certificate: Invalid data[tls.key]"}},
+		{"namespace goes away", core.CreateRequest, terminating, nil},
+		{"conflict", core.CreateRequest, apierrors.NewConflict(requests, "one-1", nil), nil},
+		{"no answer", core.CreateRequest, errors.New("no answer"), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, core := newWork(t, crt(nil))

@@ -17,10 +17,13 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -36,7 +39,7 @@ type Reconciler struct {
 	Live     client.Reader
 	Issuers  *cluster.Issuers
 	Approval *cluster.Approval
-	Signers  map[lifecycle.IssuerType]issuer.Signer
+	Signers  map[facts.IssuerType]issuer.Signer
 	Write    *cluster.Writer
 	Events   *cluster.Events
 	Wait     *controller.Wait
@@ -61,7 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		}
 		return reconcile.Result{}, err
 	}
-	w := &work{Reconciler: r, owner: owner, state: lifecycle.Request{Object: object}}
+	w := &work{Reconciler: r, owner: owner, state: core.State{Object: object}}
 	err := w.load(ctx)
 	if err == nil {
 		err = w.run(ctx)
@@ -73,7 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 type work struct {
 	*Reconciler
 	owner  cluster.Owner
-	state  lifecycle.Request
+	state  core.State
 	issuer cmv1.GenericIssuer
 	until  time.Time
 	// retry is an error for which the request stays pending; the queue's
@@ -90,7 +93,7 @@ func (w *work) load(ctx context.Context) error {
 	}
 	if found != nil {
 		w.issuer = found
-		w.state.Issuer = &lifecycle.Issuer{Spec: found.GetSpec(), Ready: cluster.IssuerReady(found), Message: cluster.IssuerMessage(found)}
+		w.state.Issuer = &facts.Issuer{Spec: found.GetSpec(), Ready: cluster.IssuerReady(found), Message: cluster.IssuerMessage(found)}
 	}
 	orders := &acmev1.OrderList{}
 	if found != nil && found.GetSpec().ACME != nil {
@@ -101,7 +104,7 @@ func (w *work) load(ctx context.Context) error {
 	for i := range orders.Items {
 		w.state.Orders = append(w.state.Orders, &orders.Items[i])
 	}
-	if w.Approves && !lifecycle.RequestDecided(object) {
+	if w.Approves && !core.Decided(object) {
 		if w.state.MayApprove, err = w.Approval.May(ctx, object.Namespace, ref); err != nil {
 			return err
 		}
@@ -119,18 +122,18 @@ func (w *work) run(ctx context.Context) error {
 			return nil
 		}
 		now := w.Clock.Now()
-		plan := lifecycle.NextRequest(w.state, now)
-		if plan.Step == lifecycle.RequestSign {
-			plan = w.sign(ctx, plan, now)
+		p := core.Next(w.state, now)
+		if p.Step == core.Sign {
+			p = w.sign(ctx, p, now)
 		}
-		if plan.Step == lifecycle.RequestWait || plan.Persist == lifecycle.Before {
-			if err := w.storeStatus(ctx, plan); err != nil {
+		if p.Step == core.Wait || p.Persist == plan.Before {
+			if err := w.storeStatus(ctx, p); err != nil {
 				return err
 			}
 		}
-		switch plan.Step {
-		case lifecycle.RequestCreateOrder, lifecycle.RequestReplaceOrder:
-			if err := w.createOrder(ctx, plan); err != nil {
+		switch p.Step {
+		case core.CreateOrder, core.ReplaceOrder:
+			if err := w.createOrder(ctx, p); err != nil {
 				return err
 			}
 		default:
@@ -141,12 +144,12 @@ func (w *work) run(ctx context.Context) error {
 }
 
 // sign asks the issuer's signer, and turns its answer into a plan.
-func (w *work) sign(ctx context.Context, plan lifecycle.RequestPlan, now time.Time) lifecycle.RequestPlan {
-	kind := lifecycle.TypeOf(w.issuer.GetSpec())
+func (w *work) sign(ctx context.Context, plan core.Plan, now time.Time) core.Plan {
+	kind := facts.TypeOf(w.issuer.GetSpec())
 	signer := w.Signers[kind]
 	if signer == nil {
 		err := fault.New(fault.User, "IssuerNotReady", "This version of everleaf cannot sign with issuers of type %s", kind)
-		return lifecycle.RequestSigned(plan, kind, issuer.Outcome{}, err, now)
+		return core.Signed(plan, kind, core.Outcome{}, err, now)
 	}
 	outcome, err := signer.Sign(ctx, issuer.Request{
 		Object: w.state.Object, Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
@@ -161,18 +164,18 @@ func (w *work) sign(ctx context.Context, plan lifecycle.RequestPlan, now time.Ti
 			w.until = now.Add(fault.UserRetry)
 		}
 	}
-	return lifecycle.RequestSigned(plan, kind, outcome, err, now)
+	return core.Signed(plan, kind, outcome, err, now)
 }
 
-func (w *work) storeStatus(ctx context.Context, plan lifecycle.RequestPlan) error {
+func (w *work) storeStatus(ctx context.Context, plan core.Plan) error {
 	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
 		return nil
 	}
 	changed := w.state.Object.DeepCopy()
 	changed.Status = plan.Status
 	manager := managerApprover
-	if w.issuer != nil && !lifecycle.OnlyApproves(w.state.Object, plan.Status) {
-		manager = managerIssuer + string(lifecycle.TypeOf(w.issuer.GetSpec()))
+	if w.issuer != nil && !core.OnlyApproves(w.state.Object, plan.Status) {
+		manager = managerIssuer + string(facts.TypeOf(w.issuer.GetSpec()))
 	}
 	if err := w.Write.UpdateStatus(ctx, w.owner, cluster.CertificateRequest, changed, manager); err != nil {
 		return err
@@ -183,12 +186,12 @@ func (w *work) storeStatus(ctx context.Context, plan lifecycle.RequestPlan) erro
 }
 
 // createOrder creates the request's Order, after a live look that there is none.
-func (w *work) createOrder(ctx context.Context, plan lifecycle.RequestPlan) error {
+func (w *work) createOrder(ctx context.Context, plan core.Plan) error {
 	live := &cmv1.CertificateRequest{}
 	if err := w.Live.Get(ctx, w.owner.NamespacedName, live); err != nil {
 		return err
 	}
-	if live.UID != w.state.Object.UID || !lifecycle.RequestApproved(live) {
+	if live.UID != w.state.Object.UID || !condition.Approved(live) {
 		return cluster.ErrStale
 	}
 	if plan.Gone != nil {
@@ -197,7 +200,7 @@ func (w *work) createOrder(ctx context.Context, plan lifecycle.RequestPlan) erro
 		}
 	}
 	order := plan.Order.DeepCopy()
-	err := w.Write.Create(ctx, w.owner, cluster.Order, order, managerIssuer+string(lifecycle.IssuerACME))
+	err := w.Write.Create(ctx, w.owner, cluster.Order, order, managerIssuer+string(facts.IssuerACME))
 	if apierrors.IsAlreadyExists(err) {
 		return w.adopt(ctx, order)
 	}

@@ -25,7 +25,9 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/dns"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -61,7 +63,7 @@ type Reconciler struct {
 // presented the record, it can be removed, even if the issuer and its Secret
 // are gone by then.
 type session struct {
-	lifecycle.Session
+	core.Memory
 	name     types.NamespacedName
 	provider dns01.Provider
 	record   dns01.Record
@@ -75,7 +77,7 @@ type session struct {
 	retry atomic.Bool
 	// shared is Session as other Challenges see it, guarded by the
 	// Reconciler's lock; all else belongs to the one reconcile that runs.
-	shared lifecycle.Session
+	shared core.Memory
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -159,7 +161,7 @@ type work struct {
 	*Reconciler
 	owner   cluster.Owner
 	session *session
-	state   lifecycle.Challenge
+	state   core.State
 	order   *acmev1.Order
 	issuer  cmv1.GenericIssuer
 	client  *acme.Client
@@ -167,7 +169,7 @@ type work struct {
 
 // load collects what decides.
 func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
-	w.state = lifecycle.Challenge{Object: object, Propagation: dns.Policy{Retry: w.Propagation.Retry, TTL: dns01.TTL}}
+	w.state = core.State{Object: object, Propagation: dns.Policy{Retry: w.Propagation.Retry, TTL: dns01.TTL}}
 	var err error
 	if w.issuer, err = w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
 		return err
@@ -177,12 +179,12 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 			w.client, w.state.Account = c, account
 		}
 	}
-	w.state.OwnSolver = w.issuer != nil && w.issuer.GetSpec().ACME != nil && lifecycle.HasSolver(w.issuer.GetSpec().ACME, &object.Spec.Solver)
+	w.state.OwnSolver = w.issuer != nil && w.issuer.GetSpec().ACME != nil && order.HasSolver(w.issuer.GetSpec().ACME, &object.Spec.Solver)
 	if err := w.provenance(ctx, object); err != nil {
 		return err
 	}
 	w.restore(object)
-	if w.state.Account == nil || w.state.Forged != "" {
+	if w.state.Account == nil || w.state.Untrusted != "" {
 		w.release(w.owner.NamespacedName)
 		return nil
 	}
@@ -198,7 +200,7 @@ func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
 // waits after a failure, gives its own back: it is not in the others' way.
 func (w *work) slot(object *acmev1.Challenge) bool {
 	now := w.Clock.Now()
-	if object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) ||
+	if object.DeletionTimestamp != nil || order.ChallengeFinal(object) ||
 		(w.session.RetryAt.After(now) && !w.session.retry.Load()) ||
 		(!object.Status.Presented && w.state.TooManyFailures.After(now)) {
 		w.release(w.owner.NamespacedName)
@@ -212,8 +214,8 @@ func (w *work) slot(object *acmev1.Challenge) bool {
 // is ready, the CA may be asked at once about other names.
 func (w *work) restore(object *acmev1.Challenge) {
 	at := object.Status.PresentedAt
-	if w.session.restored || !lifecycle.ChallengeFinal(object) || at == nil || w.session.Presented ||
-		w.state.Forged != "" || w.issuer == nil || w.issuer.GetSpec().ACME == nil {
+	if w.session.restored || !order.ChallengeFinal(object) || at == nil || w.session.Presented ||
+		w.state.Untrusted != "" || w.issuer == nil || w.issuer.GetSpec().ACME == nil {
 		return
 	}
 	w.session.restored = true
@@ -231,13 +233,13 @@ func (w *work) ca() string { return w.state.Account.Issuer.Server }
 // for exactly this Challenge. What the caches do not show is looked at live.
 func (w *work) provenance(ctx context.Context, object *acmev1.Challenge) error {
 	for _, from := range []client.Reader{w.Cache, w.Live} {
-		order, err := controlling(ctx, from, object, acmev1.OrderKind, &acmev1.Order{})
+		o, err := controlling(ctx, from, object, acmev1.OrderKind, &acmev1.Order{})
 		if err != nil {
 			return err
 		}
-		w.order, w.state.Orphan = order, order == nil
-		w.state.Forged, err = w.forged(ctx, from, object, order)
-		if err != nil || w.state.Forged == "" || object.DeletionTimestamp != nil || lifecycle.ChallengeFinal(object) {
+		w.order, w.state.Orphan = o, o == nil
+		w.state.Untrusted, err = w.forged(ctx, from, object, o)
+		if err != nil || w.state.Untrusted == "" || object.DeletionTimestamp != nil || order.ChallengeFinal(object) {
 			return err
 		}
 	}
@@ -245,18 +247,18 @@ func (w *work) provenance(ctx context.Context, object *acmev1.Challenge) error {
 }
 
 // forged says why a Challenge must not be worked on, or returns "".
-func (w *work) forged(ctx context.Context, from client.Reader, object *acmev1.Challenge, order *acmev1.Order) (string, error) {
-	if order == nil || w.state.Account == nil {
-		return lifecycle.ChallengeProvenance(object, order, w.state.Account), nil
+func (w *work) forged(ctx context.Context, from client.Reader, object *acmev1.Challenge, o *acmev1.Order) (string, error) {
+	if o == nil || w.state.Account == nil {
+		return order.ChallengeProvenance(object, o, w.state.Account), nil
 	}
-	request, err := controlling(ctx, from, order, cmv1.CertificateRequestKind, &cmv1.CertificateRequest{})
+	request, err := controlling(ctx, from, o, cmv1.CertificateRequestKind, &cmv1.CertificateRequest{})
 	if err != nil {
 		return "", err
 	}
-	if why := lifecycle.OrderProvenance(order, request); why != "" {
+	if why := order.Provenance(o, request); why != "" {
 		return why, nil
 	}
-	return lifecycle.ChallengeProvenance(object, order, w.state.Account), nil
+	return order.ChallengeProvenance(object, o, w.state.Account), nil
 }
 
 // controlling reads the object of a kind that controls another, nil if there is
@@ -278,24 +280,24 @@ func controlling[T client.Object](ctx context.Context, from client.Reader, o cli
 }
 
 // siblings are the sessions of other live Challenges for the same name.
-func (w *work) siblings(ctx context.Context, object *acmev1.Challenge) ([]lifecycle.Session, error) {
+func (w *work) siblings(ctx context.Context, object *acmev1.Challenge) ([]core.Memory, error) {
 	others, err := w.others(ctx, object)
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	sessions := make([]lifecycle.Session, 0, len(others))
+	sessions := make([]core.Memory, 0, len(others))
 	for _, c := range others {
-		shared := lifecycle.Session{}
+		shared := core.Memory{}
 		if s := w.sessions[c.UID]; s != nil {
 			shared = s.shared
 		}
 		sessions = append(sessions, shared)
 	}
 	// The Order may be about to create more for this name.
-	for range lifecycle.ChallengesToCome(w.order, w.state.Account, object, others) {
-		sessions = append(sessions, lifecycle.Session{})
+	for range order.ChallengesToCome(w.order, w.state.Account, object, others) {
+		sessions = append(sessions, core.Memory{})
 	}
 	return sessions, nil
 }
@@ -321,7 +323,7 @@ func (w *work) others(ctx context.Context, object *acmev1.Challenge) ([]*acmev1.
 	var found []*acmev1.Challenge
 	for i := range list.Items {
 		c := &list.Items[i]
-		if c.UID != object.UID && c.DeletionTimestamp == nil && !lifecycle.ChallengeFinal(c) && c.Spec.Type == object.Spec.Type {
+		if c.UID != object.UID && c.DeletionTimestamp == nil && !order.ChallengeFinal(c) && c.Spec.Type == object.Spec.Type {
 			found = append(found, c)
 		}
 	}
@@ -336,26 +338,26 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 	defer w.share()
 	log := logr.FromContextOrDiscard(ctx)
 	for range maxSteps {
-		w.state.Session = w.session.Session
-		plan := lifecycle.NextChallenge(w.state, w.Clock.Now())
+		w.state.Memory = w.session.Memory
+		p := core.Next(w.state, w.Clock.Now())
 		changed := false
-		if plan.Step == lifecycle.ChallengeWait || plan.Persist == lifecycle.Before {
+		if p.Step == core.Wait || p.Persist == plan.Before {
 			var err error
-			if changed, err = w.storeStatus(ctx, plan); err != nil {
+			if changed, err = w.storeStatus(ctx, p); err != nil {
 				return time.Time{}, err
 			}
 		}
-		if plan.Step == lifecycle.ChallengeWait {
+		if p.Step == core.Wait {
 			if !changed {
-				return plan.Until, nil
+				return p.Until, nil
 			}
 			continue
 		}
 		if controller.Stopping(ctx) {
 			return time.Time{}, nil
 		}
-		log.V(5).Info("Next step", "step", plan.Step, "dnsName", w.state.Object.Spec.DNSName)
-		stop, until, err := w.carryOut(ctx, plan)
+		log.V(5).Info("Next step", "step", p.Step, "dnsName", w.state.Object.Spec.DNSName)
+		stop, until, err := w.carryOut(ctx, p)
 		if stop || err != nil {
 			return until, err
 		}
@@ -367,11 +369,11 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 func (w *work) share() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.session.shared = w.session.Session
+	w.session.shared = w.session.Memory
 }
 
 // storeStatus writes the status if it differs, and reports whether it did.
-func (w *work) storeStatus(ctx context.Context, plan lifecycle.ChallengePlan) (bool, error) {
+func (w *work) storeStatus(ctx context.Context, plan core.Plan) (bool, error) {
 	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
 		return false, nil
 	}
@@ -382,8 +384,8 @@ func (w *work) storeStatus(ctx context.Context, plan lifecycle.ChallengePlan) (b
 	}
 	w.state.Object = changed
 	w.Events.Send(changed, plan.Events...)
-	if lifecycle.ChallengeFinal(changed) {
-		w.session.ValidAt = w.Clock.Now()
+	if order.ChallengeFinal(changed) {
+		w.session.EndedAt = w.Clock.Now()
 		w.release(w.owner.NamespacedName)
 	}
 	return true, nil

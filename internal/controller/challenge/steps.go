@@ -13,7 +13,8 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -29,11 +30,11 @@ const (
 
 // carryOut takes the plan's step. stop says that there is nothing more to do
 // until the time, or until an event.
-func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop bool, until time.Time, err error) {
+func (w *work) carryOut(ctx context.Context, plan core.Plan) (stop bool, until time.Time, err error) {
 	switch plan.Step {
-	case lifecycle.ChallengeAddFinalizer:
+	case core.AddFinalizer:
 		return false, time.Time{}, w.addFinalizer(ctx)
-	case lifecycle.ChallengeRelease:
+	case core.Release:
 		return true, time.Time{}, w.dropFinalizer(ctx, plan.Abandoned)
 	}
 	began := w.Clock.Now()
@@ -42,10 +43,10 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop
 	err = w.ask(asking, plan.Step)
 	if err == nil {
 		w.session.tries, w.session.RetryAt = 0, time.Time{}
-		if plan.Step != lifecycle.ChallengePresent {
+		if plan.Step != core.Present {
 			return false, time.Time{}, nil
 		}
-		_, err = w.storeStatus(ctx, lifecycle.ChallengePresented(w.state, w.Clock.Now()))
+		_, err = w.storeStatus(ctx, core.Presented(w.state, w.Clock.Now()))
 		return false, time.Time{}, err
 	}
 	if ctx.Err() != nil {
@@ -55,17 +56,17 @@ func (w *work) carryOut(ctx context.Context, plan lifecycle.ChallengePlan) (stop
 }
 
 // ask takes a step at a foreign server.
-func (w *work) ask(ctx context.Context, step lifecycle.ChallengeStep) error {
+func (w *work) ask(ctx context.Context, step core.Step) error {
 	switch step {
-	case lifecycle.ChallengePresent:
+	case core.Present:
 		return w.present(ctx)
-	case lifecycle.ChallengeProbe:
+	case core.Probe:
 		return w.probe(ctx)
-	case lifecycle.ChallengeAccept:
+	case core.Accept:
 		return w.accept(ctx)
-	case lifecycle.ChallengeCheck:
+	case core.Check:
 		return w.check(ctx)
-	case lifecycle.ChallengeCleanUp:
+	case core.CleanUp:
 		return w.cleanUp(ctx)
 	default:
 		return fmt.Errorf("unknown step %q", step)
@@ -73,9 +74,9 @@ func (w *work) ask(ctx context.Context, step lifecycle.ChallengeStep) error {
 }
 
 // stepFailed tells in the status what went wrong, and when to try again.
-func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cause error, began time.Time) (bool, time.Time, error) {
+func (w *work) stepFailed(ctx context.Context, step core.Step, cause error, began time.Time) (bool, time.Time, error) {
 	logr.FromContextOrDiscard(ctx).V(2).Info("Step failed", "step", step, "dnsName", w.state.Object.Spec.DNSName, "error", cause.Error(), "cause", causeOf(step, cause))
-	plan := lifecycle.ChallengeStepFailed(w.state, step, cause, w.Clock.Now())
+	plan := core.StepFailed(w.state, step, cause, w.Clock.Now())
 	if acme.IsAccountProblem(cause) && w.issuer != nil {
 		if again := w.Accounts.Suspect(w.issuer.GetUID(), began, w.Clock.Now()); !again.IsZero() {
 			w.WakeIssuer(w.issuer, again)
@@ -89,7 +90,7 @@ func (w *work) stepFailed(ctx context.Context, step lifecycle.ChallengeStep, cau
 		// The status says it already; the repeated event counts up.
 		w.Events.Send(w.state.Object, plan.Events...)
 	}
-	if lifecycle.ChallengeFinal(w.state.Object) && step != lifecycle.ChallengeCleanUp {
+	if order.ChallengeFinal(w.state.Object) && step != core.CleanUp {
 		return false, time.Time{}, nil
 	}
 	until := plan.Until
@@ -225,7 +226,7 @@ func (w *work) check(ctx context.Context) error {
 	fqdn := challengeFQDN(w.state.Object)
 	switch authorization.Status {
 	case acme.StatusPending:
-		if s.AcceptedAt.IsZero() && lifecycle.BeingValidated(&authorization, w.state.Object.Spec.URL) {
+		if s.AcceptedAt.IsZero() && core.BeingValidated(&authorization, w.state.Object.Spec.URL) {
 			s.AcceptedAt = now
 		}
 	case acme.StatusInvalid:
@@ -298,7 +299,7 @@ func (w *work) dropFinalizer(ctx context.Context, abandoned bool) error {
 		w.Abandoned()
 	}
 	changed := w.state.Object.DeepCopy()
-	changed.Finalizers = lifecycle.WithoutChallengeFinalizers(changed.Finalizers)
+	changed.Finalizers = core.WithoutFinalizers(changed.Finalizers)
 	if err := w.Write.PatchFinalizers(ctx, w.owner, cluster.Challenge, w.state.Object, changed, manager); err != nil {
 		return err
 	}
@@ -309,8 +310,8 @@ func (w *work) dropFinalizer(ctx context.Context, abandoned bool) error {
 
 // causeOf is what lies behind a classified error, for the log. Those of the ACME
 // server may quote what it sent, which is for no log.
-func causeOf(step lifecycle.ChallengeStep, err error) string {
-	if step == lifecycle.ChallengeAccept || step == lifecycle.ChallengeCheck {
+func causeOf(step core.Step, err error) string {
+	if step == core.Accept || step == core.Check {
 		return ""
 	}
 	if cause := errors.Unwrap(fault.Of(err)); cause != nil {

@@ -20,11 +20,13 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const setupTimeout = 2 * time.Minute
@@ -169,19 +171,19 @@ func (r *Reconciler) setUp(ctx context.Context, object cmv1.GenericIssuer) (*cmv
 	namespace := r.Issuers.SecretNamespace(object)
 	var reason, message string
 	var err error
-	switch kind := lifecycle.TypeOf(spec); kind {
-	case lifecycle.IssuerSelfSigned:
+	switch kind := facts.TypeOf(spec); kind {
+	case facts.IssuerSelfSigned:
 		reason = cmv1.IssuerReasonSelfSignedReady
-	case lifecycle.IssuerCA:
+	case facts.IssuerCA:
 		reason, message = cmv1.IssuerReasonKeyPairVerified, "Signing CA verified"
 		err = r.CA.Check(ctx, spec.CA, namespace)
-	case lifecycle.IssuerACME:
+	case facts.IssuerACME:
 		reason, message = cmv1.IssuerReasonACMEAccountRegistered, r.ACME.Message()
 		err = r.setUpACME(ctx, object, status, namespace)
 	default:
 		err = fault.New(fault.User, cmv1.IssuerReasonInvalidConfig, "This version of everleaf does not have issuers of type %q", kind)
 	}
-	if lifecycle.TypeOf(spec) != lifecycle.IssuerACME {
+	if facts.TypeOf(spec) != facts.IssuerACME {
 		status.ACME = nil
 		r.Accounts.Remove(object.GetUID())
 	}
@@ -220,20 +222,10 @@ func (r *Reconciler) setUpACME(ctx context.Context, object cmv1.GenericIssuer, s
 
 func (r *Reconciler) setReady(s *cmv1.IssuerStatus, generation int64, status cmmeta.ConditionStatus, reason, message string) {
 	at := metav1.NewTime(r.Clock.Now())
-	ready := cmv1.IssuerCondition{
+	s.Conditions = condition.Set(s.Conditions, cmv1.IssuerCondition{
 		Type: cmv1.IssuerConditionReady, Status: status, Reason: reason, Message: message,
 		LastTransitionTime: &at, ObservedGeneration: generation,
-	}
-	for i, c := range s.Conditions {
-		if c.Type == ready.Type {
-			if c.Status == status {
-				ready.LastTransitionTime = c.LastTransitionTime
-			}
-			s.Conditions[i] = ready
-			return
-		}
-	}
-	s.Conditions = append(s.Conditions, ready)
+	})
 }
 
 func (r *Reconciler) store(ctx context.Context, owner cluster.Owner, object cmv1.GenericIssuer, status *cmv1.IssuerStatus) error {
@@ -249,13 +241,11 @@ func (r *Reconciler) store(ctx context.Context, owner cluster.Owner, object cmv1
 	if err := r.Write.UpdateStatus(ctx, owner, r.Kind, changed.(client.Object), component); err != nil {
 		return err
 	}
-	for _, c := range status.Conditions {
-		if c.Type == cmv1.IssuerConditionReady {
-			r.Events.Send(changed, lifecycle.Event{
-				Warning: c.Status != cmmeta.ConditionTrue, Detail: true,
-				Reason: c.Reason, Message: c.Message, Component: component,
-			})
-		}
+	if c := condition.Find(status.Conditions, cmv1.IssuerConditionReady); c != nil {
+		r.Events.Send(changed, plan.Event{
+			Warning: c.Status != cmmeta.ConditionTrue, Verbose: true,
+			Reason: c.Reason, Message: c.Message, Component: component,
+		})
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/test/pebble"
 )
@@ -79,7 +79,7 @@ func TestURLThatCannotBeStored(t *testing.T) {
 	orders := 0
 	asked := account(t, server, &orders)
 	from := request(t, "a.example")
-	object, fault := lifecycle.BuildOrder(from, &acmev1.ACMEIssuer{})
+	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
 	if fault != nil {
 		t.Fatal(fault)
 	}
@@ -100,7 +100,7 @@ func TestURLThatCannotBeStored(t *testing.T) {
 	w := &work{
 		Reconciler: r, client: asked, session: r.sessionOf(client.ObjectKeyFromObject(object), object.UID),
 		owner: cluster.Owner{Kind: cluster.Order, NamespacedName: client.ObjectKeyFromObject(object)},
-		state: lifecycle.Order{Object: object, Request: from},
+		state: core.State{Object: object, Request: from},
 	}
 	for range 3 {
 		if err := w.create(t.Context()); err == nil {
@@ -123,7 +123,7 @@ func TestURLThatCannotBeStored(t *testing.T) {
 // TestChangedSpecIsNotOrdered holds that what is ordered is what was checked.
 func TestChangedSpecIsNotOrdered(t *testing.T) {
 	from := request(t, "a.example")
-	object, fault := lifecycle.BuildOrder(from, &acmev1.ACMEIssuer{})
+	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
 	if fault != nil {
 		t.Fatal(fault)
 	}
@@ -138,7 +138,7 @@ func TestChangedSpecIsNotOrdered(t *testing.T) {
 	w := &work{
 		Reconciler: r, session: r.sessionOf(client.ObjectKeyFromObject(object), object.UID),
 		owner: cluster.Owner{Kind: cluster.Order, NamespacedName: client.ObjectKeyFromObject(object)},
-		state: lifecycle.Order{Object: object, Request: from},
+		state: core.State{Object: object, Request: from},
 	}
 	if err := w.create(t.Context()); !errors.Is(err, cluster.ErrStale) {
 		t.Errorf("error %v, want %v", err, cluster.ErrStale)

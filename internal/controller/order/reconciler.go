@@ -23,8 +23,9 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -127,7 +128,7 @@ func (r *Reconciler) drop(key types.NamespacedName) {
 
 // ended reports whether nothing is asked of the server any more.
 func ended(o *acmev1.Order) bool {
-	return o.DeletionTimestamp != nil || lifecycle.OrderFailed(o.Status.State) || len(o.Status.Certificate) > 0
+	return o.DeletionTimestamp != nil || core.Failed(o.Status.State) || len(o.Status.Certificate) > 0
 }
 
 // claim lets one Order of a class make its order at a time: a cache that does
@@ -135,7 +136,7 @@ func ended(o *acmev1.Order) bool {
 func (w *work) claim(o *acmev1.Order) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	class := lifecycle.OrderClass(o)
+	class := core.Class(o)
 	if holder := w.claims[class]; holder != "" && holder != o.UID {
 		return false
 	}
@@ -172,14 +173,14 @@ type work struct {
 	*Reconciler
 	owner   cluster.Owner
 	session *session
-	state   lifecycle.Order
+	state   core.State
 	issuer  cmv1.GenericIssuer
 	client  *acme.Client
 }
 
 // load collects what decides.
 func (w *work) load(ctx context.Context, object *acmev1.Order) error {
-	w.state = lifecycle.Order{Object: object}
+	w.state = core.State{Object: object}
 	var err error
 	if w.state.Request, err = w.request(ctx, object); err != nil {
 		return err
@@ -200,7 +201,7 @@ func (w *work) load(ctx context.Context, object *acmev1.Order) error {
 		w.state.Challenges = append(w.state.Challenges, &challenges.Items[i])
 	}
 	if object.Status.URL == "" {
-		w.state.First, err = w.first(ctx, object)
+		w.state.BlockedBy, err = w.first(ctx, object)
 	} else {
 		w.release()
 	}
@@ -212,7 +213,7 @@ func (w *work) load(ctx context.Context, object *acmev1.Order) error {
 // the cache may be older than the Order, and what ends an Order must be sure.
 func (w *work) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
 	request, err := requestFrom(ctx, w.Cache, object)
-	if err != nil || lifecycle.OrderDone(object) || lifecycle.OrderProvenance(object, request) == "" {
+	if err != nil || core.Done(object) || core.Provenance(object, request) == "" {
 		return request, err
 	}
 	return requestFrom(ctx, w.Live, object)
@@ -237,7 +238,7 @@ func requestFrom(ctx context.Context, from client.Reader, object *acmev1.Order) 
 // first is an older, unfinished Order that the server may answer with the same
 // order. One that no approved request calls for never gets to the server.
 func (w *work) first(ctx context.Context, object *acmev1.Order) (string, error) {
-	class := lifecycle.OrderClass(object)
+	class := core.Class(object)
 	holder := w.holder(class)
 	if holder == object.UID {
 		return "", nil
@@ -248,14 +249,14 @@ func (w *work) first(ctx context.Context, object *acmev1.Order) (string, error) 
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
-		if !lifecycle.OrderPrecedes(other, object) && (other.UID != holder || lifecycle.OrderDone(other)) {
+		if !core.Precedes(other, object) && (other.UID != holder || core.Done(other)) {
 			continue
 		}
 		request, err := requestFrom(ctx, w.Cache, other)
 		if err != nil {
 			return "", err
 		}
-		if lifecycle.OrderProvenance(other, request) == "" {
+		if core.Provenance(other, request) == "" {
 			return other.Name, nil
 		}
 	}
@@ -268,20 +269,20 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 	for range maxSteps {
 		w.state.Server, w.state.FetchedAt, w.state.Polls = w.session.server, w.session.fetchedAt, w.session.polls
 		w.state.RetryAt = w.session.retryAt
-		plan := lifecycle.NextOrder(w.state, w.Clock.Now())
-		if plan.Step == lifecycle.OrderWait || plan.Persist == lifecycle.Before {
-			if err := w.storeStatus(ctx, plan); err != nil {
+		p := core.Next(w.state, w.Clock.Now())
+		if p.Step == core.Wait || p.Persist == plan.Before {
+			if err := w.storeStatus(ctx, p); err != nil {
 				return time.Time{}, err
 			}
 		}
-		if plan.Step == lifecycle.OrderWait {
-			return plan.Until, nil
+		if p.Step == core.Wait {
+			return p.Until, nil
 		}
 		if controller.Stopping(ctx) {
 			return time.Time{}, nil
 		}
-		log.V(4).Info("Next step", "step", plan.Step)
-		stop, until, err := w.carryOut(ctx, plan)
+		log.V(4).Info("Next step", "step", p.Step)
+		stop, until, err := w.carryOut(ctx, p)
 		if stop || err != nil {
 			return until, err
 		}
@@ -289,7 +290,7 @@ func (w *work) run(ctx context.Context) (time.Time, error) {
 	return w.Clock.Now().Add(time.Second), nil
 }
 
-func (w *work) storeStatus(ctx context.Context, plan lifecycle.OrderPlan) error {
+func (w *work) storeStatus(ctx context.Context, plan core.Plan) error {
 	if equality.Semantic.DeepEqual(w.state.Object.Status, plan.Status) {
 		return nil
 	}
@@ -311,7 +312,7 @@ func Class(cache client.Reader) func(context.Context, client.Object) []types.Nam
 			return nil
 		}
 		list := &acmev1.OrderList{}
-		if err := cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: lifecycle.OrderClass(order)}); err != nil {
+		if err := cache.List(ctx, list, client.MatchingFields{cluster.IndexOrderClass: core.Class(order)}); err != nil {
 			return nil
 		}
 		var keys []types.NamespacedName

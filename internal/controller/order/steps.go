@@ -16,8 +16,9 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // requestTimeout bounds a step at the server; many requests may be one step.
@@ -28,11 +29,11 @@ const parallel = 8
 
 // carryOut takes the plan's step. stop says that there is nothing more to do
 // until the time, or until an event.
-func (w *work) carryOut(ctx context.Context, plan lifecycle.OrderPlan) (stop bool, until time.Time, err error) {
+func (w *work) carryOut(ctx context.Context, plan core.Plan) (stop bool, until time.Time, err error) {
 	switch plan.Step {
-	case lifecycle.OrderCreateChallenges:
+	case core.CreateChallenges:
 		return false, time.Time{}, w.createChallenges(ctx, plan.Create)
-	case lifecycle.OrderDeleteChallenges:
+	case core.DeleteChallenges:
 		return false, time.Time{}, w.deleteChallenges(ctx, plan.Delete)
 	}
 	began := w.Clock.Now()
@@ -53,17 +54,17 @@ type serverError struct{ err error }
 func (e *serverError) Error() string { return e.err.Error() }
 
 // ask takes a step at the ACME server.
-func (w *work) ask(ctx context.Context, step lifecycle.OrderStep) error {
+func (w *work) ask(ctx context.Context, step core.Step) error {
 	switch step {
-	case lifecycle.OrderCreate:
+	case core.Create:
 		return w.create(ctx)
-	case lifecycle.OrderFetch:
+	case core.Fetch:
 		return w.fetch(ctx)
-	case lifecycle.OrderAuthorize:
+	case core.Authorize:
 		return w.authorize(ctx)
-	case lifecycle.OrderFinalize:
+	case core.Finalize:
 		return w.finalize(ctx)
-	case lifecycle.OrderDownload:
+	case core.Download:
 		return w.download(ctx)
 	default:
 		return fmt.Errorf("unknown step %q", step)
@@ -71,8 +72,8 @@ func (w *work) ask(ctx context.Context, step lifecycle.OrderStep) error {
 }
 
 // stepFailed tells in the status what went wrong, and decides how to go on.
-func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause error, began time.Time) (bool, time.Time, error) {
-	plan, gate := lifecycle.OrderStepFailed(w.state, step, cause, w.Clock.Now())
+func (w *work) stepFailed(ctx context.Context, step core.Step, cause error, began time.Time) (bool, time.Time, error) {
+	plan, gate := core.StepFailed(w.state, step, cause, w.Clock.Now())
 	if !gate.IsZero() {
 		w.Accounts.Gate(w.issuer.GetUID(), gate)
 	}
@@ -90,13 +91,13 @@ func (w *work) stepFailed(ctx context.Context, step lifecycle.OrderStep, cause e
 	if err := w.storeStatus(ctx, plan); err != nil {
 		return true, time.Time{}, err
 	}
-	if plan.Step == lifecycle.OrderFetch {
+	if plan.Step == core.Fetch {
 		return w.fetchAfterRefusal(ctx, began)
 	}
-	if plan.Until.IsZero() && !lifecycle.OrderFailed(plan.Status.State) {
+	if plan.Until.IsZero() && !core.Failed(plan.Status.State) {
 		return true, time.Time{}, fault.Of(acme.Classify(cause, w.Clock.Now()))
 	}
-	return !lifecycle.OrderFailed(plan.Status.State), plan.Until, nil
+	return !core.Failed(plan.Status.State), plan.Until, nil
 }
 
 // fetchAfterRefusal looks at an order that was not ready to be finalized.
@@ -104,7 +105,7 @@ func (w *work) fetchAfterRefusal(ctx context.Context, began time.Time) (bool, ti
 	err := w.fetch(ctx)
 	var server *serverError
 	if errors.As(err, &server) {
-		return w.stepFailed(ctx, lifecycle.OrderFetch, server.err, began)
+		return w.stepFailed(ctx, core.Fetch, server.err, began)
 	}
 	return false, time.Time{}, err
 }
@@ -117,7 +118,7 @@ func (w *work) create(ctx context.Context) error {
 		return err
 	}
 	if live.UID != w.state.Object.UID || live.Status.URL != "" || live.DeletionTimestamp != nil ||
-		lifecycle.OrderProvenance(live, w.state.Request) != "" {
+		core.Provenance(live, w.state.Request) != "" {
 		return cluster.ErrStale
 	}
 	w.state.Object = live
@@ -129,7 +130,7 @@ func (w *work) create(ctx context.Context) error {
 		return cluster.ErrStale
 	}
 	request := acme.OrderRequest{
-		Identifiers: lifecycle.Identifiers(live), Profile: live.Spec.Profile, Replaces: live.Spec.Replaces,
+		Identifiers: core.Identifiers(live), Profile: live.Spec.Profile, Replaces: live.Spec.Replaces,
 	}
 	if live.Spec.Duration != nil {
 		request.NotAfter = w.Clock.Now().Add(live.Spec.Duration.Duration)
@@ -149,7 +150,7 @@ func (w *work) storeURL(ctx context.Context, made acme.Order) error {
 	var err error
 	for range tries {
 		changed := w.state.Object.DeepCopy()
-		changed.Status = lifecycle.OrderCreated(changed.Status, made)
+		changed.Status = core.Created(changed.Status, made)
 		if err = w.Write.UpdateStatus(ctx, w.owner, cluster.Order, changed, manager); err == nil {
 			w.state.Object = changed
 			return nil
@@ -187,7 +188,7 @@ func (w *work) fetch(ctx context.Context) error {
 	w.heard(o)
 	if w.state.Object.Status.FinalizeURL == "" || len(w.state.Object.Status.Authorizations) == 0 {
 		changed := w.state.Object.DeepCopy()
-		changed.Status = lifecycle.OrderCreated(changed.Status, o)
+		changed.Status = core.Created(changed.Status, o)
 		changed.Status.URL = w.state.Object.Status.URL
 		w.state.Object = changed
 	}
@@ -216,7 +217,7 @@ func (w *work) authorize(ctx context.Context) error {
 			return &serverError{err}
 		}
 	}
-	return w.storeStatus(ctx, lifecycle.OrderPlan{Status: lifecycle.OrderAuthorized(*w.state.Object.Status.DeepCopy(), found)})
+	return w.storeStatus(ctx, core.Plan{Status: core.Authorized(*w.state.Object.Status.DeepCopy(), found)})
 }
 
 func (w *work) finalize(ctx context.Context) error {
@@ -253,7 +254,7 @@ func (w *work) download(ctx context.Context) error {
 		return &serverError{fault.New(fault.Permanent, "InvalidCertificate", "Invalid certificate retrieved from ACME server: %v", err)}
 	}
 	ours := pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey)
-	return w.storeStatus(ctx, lifecycle.OrderCompleted(w.state, chain.PEM, ours, w.Clock.Now()))
+	return w.storeStatus(ctx, core.Completed(w.state, chain.PEM, ours, w.Clock.Now()))
 }
 
 func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpec) error {
@@ -261,7 +262,7 @@ func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpe
 		challenge := &acmev1.Challenge{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: w.owner.Namespace,
-				Name:      lifecycle.ChallengeName(w.owner.Name, spec),
+				Name:      core.ChallengeName(w.owner.Name, spec),
 				// Set from the start, it needs no write of its own.
 				Finalizers:      []string{acmev1.ACMEFinalizer},
 				OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.state.Object, acmev1.SchemeGroupVersion.WithKind(acmev1.OrderKind))},
@@ -279,8 +280,8 @@ func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpe
 			return err
 		}
 		w.state.Challenges = append(w.state.Challenges, challenge)
-		w.Events.Send(w.state.Object, lifecycle.Event{
-			Reason: "Created", Component: manager, Detail: true,
+		w.Events.Send(w.state.Object, plan.Event{
+			Reason: "Created", Component: manager, Verbose: true,
 			Message: fmt.Sprintf("Created Challenge resource %q for domain %q", challenge.Name, spec.DNSName),
 		})
 	}
@@ -294,7 +295,7 @@ func (w *work) sameChallenge(ctx context.Context, wanted *acmev1.Challenge) erro
 	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(wanted), live); err != nil {
 		return err
 	}
-	if metav1.IsControlledBy(live, w.state.Object) && live.DeletionTimestamp == nil && lifecycle.SameChallenge(&live.Spec, &wanted.Spec) {
+	if metav1.IsControlledBy(live, w.state.Object) && live.DeletionTimestamp == nil && core.SameChallenge(&live.Spec, &wanted.Spec) {
 		w.state.Challenges = append(w.state.Challenges, live)
 		return nil
 	}

@@ -11,8 +11,8 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle"
 )
 
 // Accounts are the accounts that are ready for use, by the UID of their issuer.
@@ -24,7 +24,7 @@ type Accounts struct {
 
 type account struct {
 	client  *acme.Client
-	use     lifecycle.Account
+	use     facts.Account
 	keyHash string
 	// since is when it came into use.
 	since time.Time
@@ -47,7 +47,7 @@ const (
 
 // Get returns an issuer's client and account, or false while the issuer is not
 // set up.
-func (a *Accounts) Get(issuer types.UID) (*acme.Client, *lifecycle.Account, bool) {
+func (a *Accounts) Get(issuer types.UID) (*acme.Client, *facts.Account, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
@@ -63,8 +63,8 @@ func (a *Accounts) Get(issuer types.UID) (*acme.Client, *lifecycle.Account, bool
 func (a *Accounts) Gate(issuer types.UID, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if found := a.accounts[issuer]; found != nil && until.After(found.use.Gate) {
-		found.use.Gate = until
+	if found := a.accounts[issuer]; found != nil && until.After(found.use.NewOrderNotBefore) {
+		found.use.NewOrderNotBefore = until
 	}
 }
 
@@ -137,7 +137,7 @@ func (a *Accounts) add(issuer types.UID, added *account, now time.Time) bool {
 		return true
 	}
 	if old.use.Issuer.Server == added.use.Issuer.Server {
-		added.use.Gate = old.use.Gate
+		added.use.NewOrderNotBefore = old.use.NewOrderNotBefore
 	}
 	if old.client == added.client {
 		added.doubts = old.doubts

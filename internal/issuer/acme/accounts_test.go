@@ -6,7 +6,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
-	"github.com/everleaf/everleaf/internal/lifecycle"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 var begin = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
@@ -14,7 +14,7 @@ var begin = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 func at(d time.Duration) time.Time { return begin.Add(d) }
 
 func anAccount(server string, client *acme.Client) *account {
-	return &account{client: client, use: lifecycle.Account{Issuer: &acmev1.ACMEIssuer{Server: server}}}
+	return &account{client: client, use: facts.Account{Issuer: &acmev1.ACMEIssuer{Server: server}}}
 }
 
 // TestSuspectBacksOff holds that a server that finds the account and refuses its
@@ -83,7 +83,7 @@ func TestGate(t *testing.T) {
 	var a Accounts
 	gate := func() time.Time {
 		_, use, _ := a.Get("issuer")
-		return use.Gate
+		return use.NewOrderNotBefore
 	}
 	a.Gate("issuer", at(time.Hour)) // unknown: must not panic
 	a.add("issuer", anAccount("https://ca.example/", nil), at(0))

@@ -19,8 +19,8 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -121,7 +121,7 @@ func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *ac
 	}
 	return i.Status, &account{
 		client: client, keyHash: hash,
-		use: lifecycle.Account{Issuer: i.Spec, Thumbprint: thumbprint},
+		use: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint},
 	}, nil
 }
 
@@ -185,7 +185,7 @@ func (s *Setup) makeKey(ctx context.Context, namespace, name, entry string) (cry
 // checkSolvers holds an issuer back whose solvers lack credentials.
 func (s *Setup) checkSolvers(ctx context.Context, i Issuer) error {
 	var missing []string
-	for _, ref := range lifecycle.SolverSecrets(i.Spec) {
+	for _, ref := range facts.SolverSecrets(i.Spec) {
 		data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
 		switch {
 		case err != nil:

@@ -11,6 +11,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -53,14 +54,14 @@ func (s *Signer) Check(ctx context.Context, spec *cmv1.CAIssuer, namespace strin
 
 // Sign issues the certificate that r asks for. It is valid for as long as r
 // wants, even beyond the life of the CA; the outcome then has a warning.
-func (s *Signer) Sign(ctx context.Context, r issuer.Request) (issuer.Outcome, error) {
+func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	spec := r.Issuer.CA
 	if spec == nil {
-		return issuer.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a CA issuer")
+		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a CA issuer")
 	}
 	pair, p := load(ctx, s.pairs, r.Namespace, spec.SecretName)
 	if p != nil {
-		return issuer.Outcome{}, pending(p, r.Namespace+"/"+spec.SecretName)
+		return request.Outcome{}, pending(p, r.Namespace+"/"+spec.SecretName)
 	}
 	options := pki.SignOptions{
 		CRLDistributionPoints:  spec.CRLDistributionPoints,
@@ -69,7 +70,7 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (issuer.Outcome, er
 	}
 	if left, bounded := pathLeft(pair.Chain); bounded && r.Object.Spec.IsCA {
 		if left < 1 {
-			return issuer.Outcome{}, failed("Error generating certificate template",
+			return request.Outcome{}, failed("Error generating certificate template",
 				fmt.Errorf("the path length of the CA %q allows no further CA below it", pair.Chain[0].Subject))
 		}
 		below := left - 1
@@ -77,21 +78,21 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (issuer.Outcome, er
 	}
 	template, err := r.Template(s.limits, options)
 	if err != nil {
-		return issuer.Outcome{}, failed("Error generating certificate template", err)
+		return request.Outcome{}, failed("Error generating certificate template", err)
 	}
 	leaf, err := pki.Sign(template, pair.Chain[0], template.PublicKey, pair.Key)
 	if err != nil {
-		return issuer.Outcome{}, failed("Error signing certificate", err)
+		return request.Outcome{}, failed("Error signing certificate", err)
 	}
 	return outcome(leaf, pair), nil
 }
 
-func outcome(leaf *x509.Certificate, pair KeyPair) issuer.Outcome {
+func outcome(leaf *x509.Certificate, pair KeyPair) request.Outcome {
 	issuers, root := pair.issuers, pair.root
 	if root == nil {
 		issuers, root = encodeIssuers(pair.Chain)
 	}
-	o := issuer.Outcome{Chain: append(pki.EncodeChain(leaf), issuers...), CA: bytes.Clone(root)}
+	o := request.Outcome{Chain: append(pki.EncodeChain(leaf), issuers...), CA: bytes.Clone(root)}
 	if ca := pair.Chain[0]; leaf.NotAfter.After(ca.NotAfter) {
 		o.WarningReason = WarningOutlivesIssuer
 		o.Warning = fmt.Sprintf("The certificate is valid until %s, but its CA only until %s",

@@ -21,6 +21,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -52,7 +53,7 @@ func key(t testing.TB) crypto.Signer {
 func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair {
 	t.Helper()
 	own := key(t)
-	csr := request(t, pki.Template{CommonName: name}, own).Object.Spec.Request
+	csr := newRequest(t, pki.Template{CommonName: name}, own).Object.Spec.Request
 	parsed, err := pki.ParseRequest(csr, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair
 	return NewKeyPair(append([]*x509.Certificate{cert}, parent.Chain...), own)
 }
 
-func request(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request {
+func newRequest(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request {
 	t.Helper()
 	csr, err := pki.BuildRequest(in, key)
 	if err != nil {
@@ -92,7 +93,7 @@ func request(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request {
 	}
 }
 
-func sign(t testing.TB, pair KeyPair, r issuer.Request) (leaf *x509.Certificate, o issuer.Outcome) {
+func sign(t testing.TB, pair KeyPair, r issuer.Request) (leaf *x509.Certificate, o request.Outcome) {
 	t.Helper()
 	o, err := New(pairs{pair: pair}, pki.Limits{}).Sign(t.Context(), r)
 	if err != nil {
@@ -108,7 +109,7 @@ func sign(t testing.TB, pair KeyPair, r issuer.Request) (leaf *x509.Certificate,
 func TestSign(t *testing.T) {
 	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
 	own := key(t)
-	r := request(t, pki.Template{CommonName: "a.test", DNSNames: []string{"a.test"}, IPAddresses: []string{"10.0.0.1"}}, own)
+	r := newRequest(t, pki.Template{CommonName: "a.test", DNSNames: []string{"a.test"}, IPAddresses: []string{"10.0.0.1"}}, own)
 	r.Object.Spec.Usages = []cmv1.KeyUsage{cmv1.UsageDigitalSignature, cmv1.UsageServerAuth}
 	r.Object.Spec.Duration = &metav1.Duration{Duration: 2 * time.Hour}
 	r.Issuer.CA.CRLDistributionPoints = []string{"http://crl.test"}
@@ -152,7 +153,7 @@ func TestSignChains(t *testing.T) {
 		"made by hand":       {plain, lower.Chain[:2], root.Chain},
 		"without its issuer": {alone, lower.Chain[:1], lower.Chain[:1]},
 	} {
-		leaf, o := sign(t, tc.pair, request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
+		leaf, o := sign(t, tc.pair, newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
 		want := pki.EncodeChain(append([]*x509.Certificate{leaf}, tc.chain...)...)
 		if diff := cmp.Diff(string(want), string(o.Chain)); diff != "" {
 			t.Errorf("%s: chain: %s", name, diff)
@@ -164,7 +165,7 @@ func TestSignChains(t *testing.T) {
 	}
 }
 
-func verify(t *testing.T, name string, o issuer.Outcome) {
+func verify(t *testing.T, name string, o request.Outcome) {
 	t.Helper()
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(o.CA) {
@@ -203,7 +204,7 @@ func verify(t *testing.T, name string, o issuer.Outcome) {
 
 func TestSignOutlivesIssuer(t *testing.T) {
 	short := newCA(t, "short", KeyPair{}, pki.SignOptions{NotAfter: now.Add(24 * time.Hour)})
-	r := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
 	leaf, o := sign(t, short, r)
 	if want := now.Add(90 * 24 * time.Hour); !leaf.NotAfter.Equal(want) {
 		t.Errorf("valid until %v, not %v", leaf.NotAfter, want)
@@ -234,7 +235,7 @@ func TestSignCA(t *testing.T) {
 		"own bound is less": {newCA(t, "middle", root2, length(0)), 0, `Error generating certificate template: the path length of the CA "CN=middle" allows no further CA below it`},
 		"used up above":     {newCA(t, "lower", newCA(t, "middle", root2, pki.SignOptions{}), pki.SignOptions{}), 0, `Error generating certificate template: the path length of the CA "CN=lower" allows no further CA below it`},
 	} {
-		r := request(t, pki.Template{CommonName: "new", DNSNames: []string{"a.test"}}, key(t))
+		r := newRequest(t, pki.Template{CommonName: "new", DNSNames: []string{"a.test"}}, key(t))
 		r.Object.Spec.IsCA = true
 		if tc.err != "" {
 			_, err := New(pairs{pair: tc.pair}, pki.Limits{}).Sign(t.Context(), r)
@@ -250,7 +251,7 @@ func TestSignCA(t *testing.T) {
 			t.Errorf("%s: got a path length of %d, want %d", name, cert.MaxPathLen, tc.want)
 		}
 		verify(t, name, o)
-		leaf := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+		leaf := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
 		signer := newCA(t, "new", tc.pair, pki.SignOptions{})
 		_, o = sign(t, signer, leaf)
 		verify(t, name+", leaf", o)
@@ -280,7 +281,7 @@ func checkFault(t *testing.T, name string, err error, class fault.Class, reason,
 
 func TestSignFails(t *testing.T) {
 	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
-	good := func() issuer.Request { return request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)) }
+	good := func() issuer.Request { return newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)) }
 	for name, tc := range map[string]struct {
 		change func(*issuer.Request)
 		want   string
@@ -329,7 +330,7 @@ func TestSignFails(t *testing.T) {
 func TestNoKeyPair(t *testing.T) {
 	_, notPEM := ParseKeyPair(nil, nil, pki.Limits{})
 	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "ca")
-	leaf, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
+	leaf, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t)))
 	for name, tc := range map[string]struct {
 		pairs                  pairs
 		class                  fault.Class
@@ -374,7 +375,7 @@ func TestNoKeyPair(t *testing.T) {
 		},
 	} {
 		signer := New(tc.pairs, pki.Limits{})
-		r := request(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+		r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
 		_, err := signer.Sign(t.Context(), r)
 		checkFault(t, name, err, tc.class, tc.reason, tc.message)
 		checkFault(t, name, signer.Check(t.Context(), r.Issuer.CA, "ns"), tc.class, tc.issuerReason, tc.issuerIs)
@@ -421,7 +422,7 @@ func TestParseKeyPair(t *testing.T) {
 
 func BenchmarkSign(b *testing.B) {
 	signer := New(pairs{pair: newCA(b, "root", KeyPair{}, pki.SignOptions{})}, pki.Limits{})
-	r := request(b, pki.Template{DNSNames: []string{"a.test", "b.test"}, EncodeUsages: true}, key(b))
+	r := newRequest(b, pki.Template{DNSNames: []string{"a.test", "b.test"}, EncodeUsages: true}, key(b))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := signer.Sign(b.Context(), r); err != nil {

@@ -12,6 +12,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -42,26 +43,26 @@ const (
 
 // Sign issues the certificate that r asks for. The key is looked for in the
 // namespace of the request, whatever the kind of the issuer.
-func (s *Signer) Sign(ctx context.Context, r issuer.Request) (issuer.Outcome, error) {
+func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	if r.Issuer.SelfSigned == nil {
-		return issuer.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a self-signed issuer")
+		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a self-signed issuer")
 	}
 	key, err := s.key(ctx, r)
 	if err != nil {
-		return issuer.Outcome{}, err
+		return request.Outcome{}, err
 	}
 	template, err := r.Template(s.limits, pki.SignOptions{CRLDistributionPoints: r.Issuer.SelfSigned.CRLDistributionPoints})
 	if err != nil {
-		return issuer.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorGenerating, "%s: %s", templateError, err).Because(err)
+		return request.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorGenerating, "%s: %s", templateError, err).Because(err)
 	}
 	if !pki.PublicKeysEqual(key.Public(), template.PublicKey) {
-		return issuer.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorKeyMatch, "%s: CSR not signed by referenced private key", templateError)
+		return request.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorKeyMatch, "%s: CSR not signed by referenced private key", templateError)
 	}
 	cert, err := pki.Sign(template, template, template.PublicKey, key)
 	if err != nil {
-		return issuer.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorSigning, "Error signing certificate: %s", err).Because(err)
+		return request.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonErrorSigning, "Error signing certificate: %s", err).Because(err)
 	}
-	o := issuer.Outcome{Chain: pki.EncodeChain(cert), CA: pki.EncodeChain(cert)}
+	o := request.Outcome{Chain: pki.EncodeChain(cert), CA: pki.EncodeChain(cert)}
 	if len(cert.Issuer.Names) == 0 {
 		o.Warning, o.WarningReason = emptyIssuer, cmv1.EventReasonBadConfig
 	}

@@ -17,6 +17,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -44,7 +45,7 @@ func newKey(t *testing.T, spec pki.KeySpec) crypto.Signer {
 	return key
 }
 
-func request(t *testing.T, in pki.Template, key crypto.Signer) issuer.Request {
+func newRequest(t *testing.T, in pki.Template, key crypto.Signer) issuer.Request {
 	t.Helper()
 	csr, err := pki.BuildRequest(in, key)
 	if err != nil {
@@ -63,7 +64,7 @@ func request(t *testing.T, in pki.Template, key crypto.Signer) issuer.Request {
 	}
 }
 
-func sign(t *testing.T, r issuer.Request, key crypto.Signer) (*x509.Certificate, issuer.Outcome) {
+func sign(t *testing.T, r issuer.Request, key crypto.Signer) (*x509.Certificate, request.Outcome) {
 	t.Helper()
 	o, err := New(keys{key: key}, pki.Limits{}).Sign(t.Context(), r)
 	if err != nil {
@@ -87,7 +88,7 @@ func sign(t *testing.T, r issuer.Request, key crypto.Signer) (*x509.Certificate,
 func TestSignCA(t *testing.T) {
 	for _, spec := range []pki.KeySpec{{Algorithm: pki.Ed25519}, {Algorithm: pki.ECDSA, Size: 256}, {Algorithm: pki.RSA, Size: 2048}} {
 		key := newKey(t, spec)
-		r := request(t, pki.Template{
+		r := newRequest(t, pki.Template{
 			CommonName: "selfsigned-ready", Subject: pki.Subject{Organizations: []string{"bench"}}, IsCA: true, EncodeUsages: true,
 		}, key)
 		r.Object.Spec.IsCA = true
@@ -121,7 +122,7 @@ func TestSignCA(t *testing.T) {
 
 func TestSignEmptySubject(t *testing.T) {
 	key := newKey(t, pki.KeySpec{Algorithm: pki.ECDSA})
-	r := request(t, pki.Template{DNSNames: []string{"a.test"}}, key)
+	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key)
 	r.Object.Spec.Duration = &metav1.Duration{Duration: time.Hour}
 	cert, o := sign(t, r, key)
 	if !cert.NotAfter.Equal(now.Add(time.Hour)) || cert.IsCA {
@@ -185,7 +186,7 @@ func TestSignFails(t *testing.T) {
 			want:   fault.Error{Class: fault.User, Reason: "IssuerTypeMissing", Message: "Missing issuer type: not a self-signed issuer"},
 		},
 	} {
-		r := request(t, pki.Template{CommonName: "x"}, newKey(t, pki.KeySpec{Algorithm: pki.ECDSA}))
+		r := newRequest(t, pki.Template{CommonName: "x"}, newKey(t, pki.KeySpec{Algorithm: pki.ECDSA}))
 		if tc.change != nil {
 			tc.change(&r)
 		}

@@ -1,0 +1,115 @@
+package facts
+
+import (
+	"slices"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+)
+
+// SecretsOf names the Secrets that decide whether an issuer works, in its
+// Secret namespace: events of these are of interest to it.
+func SecretsOf(spec *cmv1.IssuerSpec) []string {
+	var refs []string
+	switch {
+	case spec.CA != nil:
+		refs = append(refs, spec.CA.SecretName)
+	case spec.ACME != nil:
+		refs = append(refs, spec.ACME.PrivateKey.Name)
+		if eab := spec.ACME.ExternalAccountBinding; eab != nil {
+			refs = append(refs, eab.Key.Name)
+		}
+		for _, ref := range SolverSecrets(spec.ACME) {
+			refs = append(refs, ref.Name)
+		}
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
+// SecretRef is a key of a Secret.
+type SecretRef struct{ Name, Key string }
+
+// SolverSecrets are the keys that an issuer's DNS-01 solvers take their
+// credentials from, each once, in order.
+func SolverSecrets(issuer *acmev1.ACMEIssuer) []SecretRef {
+	var refs []SecretRef
+	for _, s := range issuer.Solvers {
+		if s.DNS01 == nil || s.DNS01.RFC2136 == nil {
+			continue
+		}
+		if ref := s.DNS01.RFC2136.TSIGSecret; ref.Name != "" {
+			if r := (SecretRef{Name: ref.Name, Key: ref.Key}); !slices.Contains(refs, r) {
+				refs = append(refs, r)
+			}
+		}
+	}
+	return refs
+}
+
+// The specs of Orders and Challenges are inputs to check, never to trust: who
+// may write one must not thereby reach the credentials of an issuer
+// (GHSA-8rvj-mm4h-c258). An Order counts only if an approved request calls for
+// it, a Challenge only if such an Order and the issuer's solvers do.
+
+// SameIssuer reports whether two references mean one issuer; an empty kind is
+// Issuer, an empty group cert-manager.io.
+func SameIssuer(a, b cmmeta.IssuerReference) bool {
+	return a.Equal(b)
+}
+
+// IssuerKind is a reference's kind, with the default.
+func IssuerKind(r cmmeta.IssuerReference) string {
+	return r.WithDefaults().Kind
+}
+
+// IssuerGroup is a reference's group, with the default.
+func IssuerGroup(r cmmeta.IssuerReference) string {
+	return r.WithDefaults().Group
+}
+
+// OwnIssuer reports whether a reference is to an issuer of ours.
+func OwnIssuer(r cmmeta.IssuerReference) bool {
+	kind := IssuerKind(r)
+	return IssuerGroup(r) == cmv1.SchemeGroupVersion.Group && (kind == cmv1.IssuerKind || kind == cmv1.ClusterIssuerKind)
+}
+
+// IssuerType is what kind of issuer a spec configures.
+type IssuerType string
+
+// The issuer types of the API.
+const (
+	IssuerUnset      IssuerType = ""
+	IssuerACME       IssuerType = "acme"
+	IssuerCA         IssuerType = "ca"
+	IssuerSelfSigned IssuerType = "selfsigned"
+	IssuerVault      IssuerType = "vault"
+	IssuerVenafi     IssuerType = "venafi"
+)
+
+// TypeOf returns the one type that an issuer's spec configures.
+func TypeOf(spec *cmv1.IssuerSpec) IssuerType {
+	switch {
+	case spec.ACME != nil:
+		return IssuerACME
+	case spec.CA != nil:
+		return IssuerCA
+	case spec.SelfSigned != nil:
+		return IssuerSelfSigned
+	case spec.Vault != nil:
+		return IssuerVault
+	case spec.Venafi != nil:
+		return IssuerVenafi
+	default:
+		return IssuerUnset
+	}
+}
+
+// Issuer is what a request needs to know of the issuer that it names.
+type Issuer struct {
+	Spec  *cmv1.IssuerSpec
+	Ready bool
+	// Message is that of the Ready condition, empty if there is none yet.
+	Message string
+}

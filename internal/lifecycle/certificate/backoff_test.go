@@ -1,0 +1,102 @@
+package certificate
+
+import (
+	"testing"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// TestBackoff has a Certificate whose first issuance failed two times.
+func TestBackoff(t *testing.T) {
+	failed := now.Add(-time.Minute)
+	end := failed.Add(2 * hour)
+	other := newCertificate(func(crt *cmv1.Certificate) { crt.Spec.DNSNames = []string{"old.example.com"} })
+	tests := []struct {
+		name  string
+		state func(*State)
+		now   time.Time
+		until time.Time
+	}{
+		{"waits", func(*State) {}, now, end},
+		{"waits without its request", func(c *State) { c.Requests = nil }, now, end},
+		{"no count", func(c *State) { c.Object.Status.FailedIssuanceAttempts = nil }, now, failed.Add(hour)},
+		{"count below one", func(c *State) { c.Object.Status.FailedIssuanceAttempts = ptr(-1) }, now, failed.Add(hour)},
+		{"a moment before", func(*State) {}, end.Add(-1), end},
+		{"over", func(*State) {}, end, time.Time{}},
+		{"clock set back", func(*State) {}, failed.Add(-day), end},
+		{"other spec", func(c *State) { c.Requests = []*cmv1.CertificateRequest{newRequest(other, key(1), 1)} }, now, time.Time{}},
+		{"request of nonsense", func(c *State) { c.Requests[0].Spec.Request = nil }, now, time.Time{}},
+		{"no request, other spec", func(c *State) { c.Requests, c.Object.Generation = nil, 2 }, now, time.Time{}},
+		{"request, other generation", func(c *State) { c.Object.Generation = 2 }, now, end},
+		{"no request, generation not told", func(c *State) {
+			c.Requests, c.Object.Generation, c.Object.Status.Conditions[0].ObservedGeneration = nil, 2, 0
+		}, now, end},
+		{"switched off", func(c *State) { c.Backoff = plan.Backoff{} }, now, time.Time{}},
+		{"by hand", func(c *State) {
+			c.Object.Status.Conditions[0] = issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "now", now)
+		}, now, time.Time{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			crt := newCertificate()
+			crt.Status = cmv1.CertificateStatus{
+				Conditions:      []cmv1.CertificateCondition{issuingIs(cmmeta.ConditionFalse, "Failed", "no", failed)},
+				LastFailureTime: at(failed), FailedIssuanceAttempts: ptr(2),
+			}
+			c := State{Object: crt, Backoff: plan.DefaultIssuance}
+			c.Requests = []*cmv1.CertificateRequest{newRequest(crt, key(1), 1, failedAt(failed, "no"))}
+			test.state(&c)
+			trigger, until := c.trigger(test.now)
+			if (trigger != nil) != test.until.IsZero() || !until.Equal(test.until) {
+				t.Errorf("got trigger %v until %s, want until %s", trigger, until, test.until)
+			}
+		})
+	}
+}
+
+func TestRival(t *testing.T) {
+	c := issuedState()
+	c.SecretOwnedBy = "older"
+	c.Secret.Annotations[cmv1.CertificateNameKey] = "older"
+	want := Plan{Status: *c.Object.Status.DeepCopy(), Until: now.Add(3 * time.Minute)}
+	want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "IncorrectCertificate",
+		`Secret was issued for "older". If this message is not transient, you might have two conflicting Certificates pointing to the same secret.`, now)}
+	samePlan(t, want, Next(c, now))
+}
+
+func TestSecretOwner(t *testing.T) {
+	named := func(name string, age time.Duration) cmv1.Certificate {
+		return *newCertificate(func(c *cmv1.Certificate) {
+			c.Name, c.CreationTimestamp = name, *at(now.Add(-age))
+		})
+	}
+	leaving := named("0", day)
+	leaving.DeletionTimestamp = at(now)
+	of := func(name string) *facts.Secret {
+		return &facts.Secret{Annotations: map[string]string{cmv1.CertificateNameKey: name}}
+	}
+	tests := []struct {
+		name    string
+		sharing []cmv1.Certificate
+		secret  *facts.Secret
+		want    string
+	}{
+		{"the one it was issued for", []cmv1.Certificate{named("a", 2*hour), named("b", hour)}, of("b"), "b"},
+		{"issued for one that is gone", []cmv1.Certificate{named("a", hour), named("b", 2*hour)}, of("x"), "b"},
+		{"no Secret: the oldest", []cmv1.Certificate{named("a", hour), named("b", 2*hour)}, nil, "b"},
+		{"as old: by name", []cmv1.Certificate{named("b", hour), named("a", hour)}, &facts.Secret{}, "a"},
+		{"none that leaves", []cmv1.Certificate{leaving, named("a", hour)}, of("0"), "a"},
+		{"all leave", []cmv1.Certificate{leaving}, nil, "0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := SecretOwner(test.sharing, test.secret); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

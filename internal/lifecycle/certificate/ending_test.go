@@ -1,0 +1,269 @@
+package certificate
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// TestIssuanceEnds has a first issuance whose key is stored, and each answer to
+// its request.
+func TestIssuanceEnds(t *testing.T) {
+	const prefix = "The certificate request has failed to complete and will be retried: "
+	condition := func(kind cmv1.CertificateRequestConditionType, reason string) func(*cmv1.CertificateRequest) {
+		return requestIs(kind, cmmeta.ConditionTrue, reason, "not allowed", now)
+	}
+	issued := signed(now, now.Add(90*day))
+	tests := []struct {
+		name            string
+		answer          []func(*cmv1.CertificateRequest)
+		reason, message string
+	}{
+		{"failed", []func(*cmv1.CertificateRequest){failedAt(now, "no")}, "Failed", "no"},
+		{"denied", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy.example.com")}, "policy.example.com", "not allowed"},
+		{"denied without a reason", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "")}, "Denied", "not allowed"},
+		{"denied and issued", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy"), issued}, "policy", "not allowed"},
+		{"invalid", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionInvalidRequest, "OldKey")}, "OldKey", "not allowed"},
+		{"expired", []func(*cmv1.CertificateRequest){signed(born, now)}, "InvalidCertificate", "The issuer returned a certificate that has expired on Sun, 22 Nov 2026 06:00:00 UTC"},
+		{"nothing", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = nil }}, "InvalidCertificate", "The issuer returned a certificate that cannot be decoded: " + pki.ErrNoPEM.Error()},
+		{"another's", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = pki.EncodeChain(authority()) }}, "InvalidCertificate", "The issuer returned a certificate for another public key than the one requested"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := State{Object: newCertificate(), Backoff: plan.DefaultIssuance, Keys: []*facts.Secret{nextKey("web-k", key(1))}}
+			c.Object.Status = begun("web-k")
+			c.Object.Status.Conditions = append(c.Object.Status.Conditions, cmv1.CertificateCondition{Type: "example.com/Seen"})
+			c.Requests = []*cmv1.CertificateRequest{newRequest(c.Object, key(1), 1, test.answer...)}
+			want := Plan{Step: DeleteKeys, Keys: c.Keys, Persist: plan.Before, Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
+			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message, now)
+			want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts, want.Status.NextPrivateKeySecretName = at(now), ptr(1), nil
+			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message, Component: "cert-manager-certificates-issuing"}}
+			plan := Next(c, now)
+			samePlan(t, want, plan)
+
+			// It is counted once: what comes next is to wait.
+			c.Object.Status, c.Keys = plan.Status, nil
+			want = Plan{Status: plan.Status, Until: now.Add(hour)}
+			samePlan(t, want, Next(c, now))
+
+			// Then the failed request makes room, and the second failure doubles
+			// the wait.
+			later := now.Add(hour)
+			plan = Next(c, later)
+			if plan.Step != DeleteRequests || !plan.Issuing {
+				t.Errorf("after the back-off: %+v", plan)
+			}
+			c.Object.Status, c.Keys = plan.Status, []*facts.Secret{nextKey("web-k", key(2))}
+			c.Requests = []*cmv1.CertificateRequest{newRequest(c.Object, key(2), 1, failedAt(later, "no"))}
+			plan = Next(c, later)
+			if *plan.Status.FailedIssuanceAttempts != 2 || !plan.Until.Equal(later.Add(2*hour)) {
+				t.Errorf("second failure: %d attempts, until %s", *plan.Status.FailedIssuanceAttempts, plan.Until)
+			}
+		})
+	}
+}
+
+// TestStoredSecret has the certificate of a renewal in its Secret, and only the
+// status missing.
+func TestStoredSecret(t *testing.T) {
+	for _, keys := range [][]*facts.Secret{nil, {nextKey("web-k", key(2))}} {
+		c := issuedState()
+		c.Object.Status.Conditions = append(c.Object.Status.Conditions, issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", now),
+			cmv1.CertificateCondition{Type: "example.com/Seen"})
+		c.Object.Status.LastFailureTime, c.Object.Status.FailedIssuanceAttempts = at(born), ptr(3)
+		c.Object.Status.NextPrivateKeySecretName = ptr("web-k")
+		next := newRequest(c.Object, key(2), 2, signed(now, now.Add(90*day)))
+		c.Requests, c.Keys = append(c.Requests, next), keys
+		c.Secret = secretFor(c, next, key(2))
+		want := Plan{Persist: plan.Before, Keys: keys, Until: now.Add(60 * day), Status: cmv1.CertificateStatus{
+			Conditions: []cmv1.CertificateCondition{readyIs(cmmeta.ConditionTrue, "Ready", upToDate, born), {Type: "example.com/Seen"}},
+			NotBefore:  at(now), NotAfter: at(now.Add(90 * day)), RenewalTime: at(now.Add(60 * day)), Revision: ptr(2),
+		}}
+		want.Events = []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}}
+		if keys == nil {
+			want.Step, want.Requests = DeleteRequests, c.Requests[:1]
+		} else {
+			want.Step = DeleteKeys
+		}
+		samePlan(t, want, Next(c, now))
+	}
+}
+
+// TestLeftOut has an issued certificate without all that the spec wants.
+func TestLeftOut(t *testing.T) {
+	for want, change := range map[string]func(*cmv1.CertificateSpec){
+		"spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore": func(s *cmv1.CertificateSpec) {
+			s.Keystores = &cmv1.CertificateKeystores{}
+		},
+		"spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only": func(s *cmv1.CertificateSpec) {
+			s.AdditionalOutputFormats = []cmv1.CertificateAdditionalOutputFormat{{Type: cmv1.CertificateOutputFormatDER}}
+		},
+	} {
+		c := issuedState(func(crt *cmv1.Certificate) { change(&crt.Spec) })
+		c.Object.Status.Revision = nil
+		samePlan(t, []plan.Event{
+			{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"},
+			{Warning: true, Reason: "NotSupported", Message: want, Component: "cert-manager-certificates-issuing"},
+		}, Next(c, now).Events)
+	}
+}
+
+// TestStoredSecretUntold has the same after an issuance of which no status told,
+// because its key was in memory only.
+func TestStoredSecretUntold(t *testing.T) {
+	c := issuedState()
+	c.Object.Status = cmv1.CertificateStatus{}
+	want := issuedState().Object.Status
+	want.Conditions[0].LastTransitionTime = at(now)
+	samePlan(t, Plan{
+		Persist: plan.Before, Status: want, Until: born.Add(60 * day),
+		Events: []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}},
+	}, Next(c, now))
+}
+
+// TestManualIssuing has Issuing set by others, for reasons of their own.
+func TestManualIssuing(t *testing.T) {
+	c := issuedState()
+	by := issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "Certificate re-issuance manually triggered", now)
+	c.Object.Status.Conditions = append(c.Object.Status.Conditions, by)
+	want := Plan{Step: GenerateKey, Issuing: true, Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
+	samePlan(t, want, Next(c, now))
+
+	// A failure that is older belongs to an attempt before.
+	c.Keys = []*facts.Secret{nextKey("web-k", key(2))}
+	c.Requests = append(c.Requests, newRequest(c.Object, key(2), 2, failedAt(now.Add(-hour), "no")))
+	want.Step, want.Requests = DeleteRequests, c.Requests[1:]
+	samePlan(t, want, Next(c, now))
+}
+
+// TestRotationNever has keys that are to be kept.
+func TestRotationNever(t *testing.T) {
+	never := func(crt *cmv1.Certificate) { crt.Spec.PrivateKey.RotationPolicy = cmv1.RotationPolicyNever }
+	by := issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", now)
+	badKey := func(s *corev1.Secret) { s.Data["tls.key"] = []byte("x") }
+	const cannot = `User intervention required: existing private key in Secret "web-tls" does not match requirements on Certificate resource, mismatching fields: [spec.privateKey.size], but cert-manager cannot create new private key as the Certificate's .spec.privateKey.rotationPolicy is unset or set to Never. To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to 'Always' (this will result in the private key being regenerated every time a cert is renewed) `
+	tests := []struct {
+		name  string
+		state func(*State)
+		step  Step
+		event *plan.Event
+		cause string
+	}{
+		{"reused", func(*State) {}, ReuseKey, nil, ""},
+		{"no Secret", func(c *State) { c.Secret = nil }, GenerateKey, nil, ""},
+		{"no key", func(c *State) {
+			c.Secret = secretFor(*c, c.Requests[0], key(1), func(s *corev1.Secret) { delete(s.Data, "tls.key") })
+		}, GenerateKey, nil, ""},
+		{"unreadable key", func(c *State) { c.Secret = secretFor(*c, c.Requests[0], key(1), badKey) }, GenerateKey, &plan.Event{
+			Warning: true, Reason: "DecodeFailed", Component: "cert-manager-certificates-key-manager",
+			Message: `Failed to decode private key stored in Secret "web-tls" - generating new key`,
+		}, ""},
+		{"unfit key", func(c *State) { c.Object.Spec.PrivateKey.Size = 384 }, Wait, &plan.Event{
+			Warning: true, Reason: "CannotRegenerateKey", Component: "cert-manager-certificates-key-manager", Message: cannot,
+		}, `; waiting: the private key in Secret "web-tls" does not match the spec: [spec.privateKey.size], and spec.privateKey.rotationPolicy Never forbids a new one`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := issuedState(never)
+			c.Object.Status.Conditions = append(c.Object.Status.Conditions, by)
+			test.state(&c)
+			p := Next(c, now)
+			want := Plan{Step: test.step, Issuing: true, Status: p.Status, Until: p.Until}
+			if test.event != nil {
+				want.Events = []plan.Event{*test.event}
+			}
+			samePlan(t, want, p)
+			issuing := by
+			issuing.Message += test.cause
+			samePlan(t, &issuing, condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing))
+		})
+	}
+}
+
+// TestUnrequestable has specs that no request can express.
+func TestUnrequestable(t *testing.T) {
+	next := func(change func(*cmv1.CertificateSpec)) Plan {
+		return Next(State{Object: newCertificate(func(crt *cmv1.Certificate) { change(&crt.Spec) }), Backoff: plan.DefaultIssuance}, now)
+	}
+	for name, p := range map[string]Plan{
+		"literal subject":  next(func(s *cmv1.CertificateSpec) { s.LiteralSubject = "CN=x" }),
+		"other names":      next(func(s *cmv1.CertificateSpec) { s.OtherNames = make([]cmv1.OtherName, 1) }),
+		"name constraints": next(func(s *cmv1.CertificateSpec) { s.NameConstraints = &cmv1.NameConstraints{} }),
+		"refused":          Unrequestable(State{Object: newCertificate(), Backoff: plan.DefaultIssuance}, "bad name", now),
+	} {
+		issuing := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+		if issuing == nil || issuing.Status != cmmeta.ConditionFalse || !strings.Contains(issuing.Message, "Failed to generate CSR: ") ||
+			p.Step != Wait || p.Persist != plan.Before || *p.Status.FailedIssuanceAttempts != 1 || !p.Until.Equal(now.Add(hour)) {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+// TestLeaving has nothing done for a Certificate that is being deleted.
+func TestLeaving(t *testing.T) {
+	c := State{Object: newCertificate(func(crt *cmv1.Certificate) { crt.DeletionTimestamp = at(now) })}
+	samePlan(t, Plan{}, Next(c, now))
+}
+
+func TestRest(t *testing.T) {
+	template := func(crt *cmv1.Certificate) {
+		crt.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"x/y": "z"}}
+	}
+	owner := metav1.OwnerReference{APIVersion: "v1", Kind: "Certificate", Name: "web", UID: "web-uid"}
+	edit := func(change func(*corev1.Secret)) func(*State) {
+		return func(c *State) { c.Secret = secretFor(*c, c.Requests[0], key(1), change) }
+	}
+	tests := []struct {
+		name   string
+		change func(*cmv1.Certificate)
+		state  func(*State)
+		want   Step
+	}{
+		{"as it is", nil, func(*State) {}, Wait},
+		{"leftover key", nil, func(c *State) { c.Keys = []*facts.Secret{nextKey("web-k", key(2))} }, DeleteKeys},
+		{"new template", nil, func(c *State) { template(c.Object) }, ApplySecret},
+		{"template", template, func(*State) {}, Wait},
+		{"template dropped", template, func(c *State) { c.Object.Spec.SecretTemplate = nil }, ApplySecret},
+		{"annotation changed", nil, edit(func(s *corev1.Secret) { s.Annotations[cmv1.AltNamesAnnotationKey] = "x" }), ApplySecret},
+		{"label lost", nil, edit(func(s *corev1.Secret) { s.Labels = nil }), ApplySecret},
+		{"metadata of others", nil, edit(func(s *corev1.Secret) { s.Labels["theirs"], s.Annotations["theirs"] = "x", "x" }), Wait},
+		{"nothing is ours", nil, edit(func(s *corev1.Secret) { s.ManagedFields = nil }), ApplySecret},
+		{"annotations are not ours", nil, func(c *State) { c.Secret.Managed.Annotations = nil }, ApplySecret},
+		{"certificate is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.key"} }, ApplySecret},
+		{"key is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.crt"} }, ApplySecret},
+		{"owned by others' hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner} }), Wait},
+		{"owned by our hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner}; manage(s) }), ApplySecret},
+		{"to be owned", nil, func(c *State) { c.OwnSecret = true }, ApplySecret},
+		{"to be owned, by others' hand", nil, func(c *State) {
+			c.OwnSecret = true
+			c.Secret.OwnerReferences, c.Secret.Managed.Owners = []metav1.OwnerReference{owner}, nil
+		}, ApplySecret},
+		{"owned", nil, func(c *State) { c.OwnSecret = true; edit(func(*corev1.Secret) {})(c) }, Wait},
+		{"brought by a user", nil, edit(func(s *corev1.Secret) { s.Annotations, s.Labels, s.ManagedFields = nil, nil, nil }), Wait},
+		{"a rival's", nil, func(c *State) { template(c.Object); c.SecretOwnedBy = "x" }, Wait},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var change []func(*cmv1.Certificate)
+			if test.change != nil {
+				change = append(change, test.change)
+			}
+			c := issuedState(change...)
+			test.state(&c)
+			want := Plan{Step: test.want, Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
+			if test.want != Wait {
+				want.Persist, want.Keys = plan.Before, c.Keys
+			}
+			samePlan(t, want, Next(c, now))
+		})
+	}
+}

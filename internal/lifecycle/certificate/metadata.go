@@ -1,0 +1,82 @@
+package certificate
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// SecretMetadata is what a Certificate wants on its Secret besides the data.
+type SecretMetadata struct {
+	Labels, Annotations map[string]string
+	OwnerReferences     []metav1.OwnerReference
+}
+
+// MetadataFor is the metadata of a Secret with a leaf that an issuer has
+// issued. The issuer's reference is written as the request has it, with
+// nothing filled in.
+func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) SecretMetadata {
+	m := SecretMetadata{
+		Labels:      map[string]string{},
+		Annotations: map[string]string{},
+	}
+	if t := c.Object.Spec.SecretTemplate; t != nil {
+		maps.Copy(m.Labels, t.Labels)
+		maps.Copy(m.Annotations, t.Annotations)
+	}
+	m.Labels[cmv1.PartOfCertManagerControllerLabelKey] = "true"
+	maps.Copy(m.Annotations, pki.SecretAnnotations(leaf))
+	m.Annotations[cmv1.CertificateNameKey] = c.Object.Name
+	m.Annotations[cmv1.IssuerNameAnnotationKey] = issuer.Name
+	m.Annotations[cmv1.IssuerKindAnnotationKey] = issuer.Kind
+	m.Annotations[cmv1.IssuerGroupAnnotationKey] = issuer.Group
+	if c.OwnSecret {
+		m.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(c.Object, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))}
+	}
+	return m
+}
+
+// PresentMetadata is the metadata that the Certificate wants on its Secret as
+// it is, without another issuance.
+func PresentMetadata(c State) SecretMetadata {
+	a := c.Secret.Annotations
+	return MetadataFor(c, *c.Secret.Leaf, cmmeta.IssuerReference{
+		Name: a[cmv1.IssuerNameAnnotationKey], Kind: a[cmv1.IssuerKindAnnotationKey], Group: a[cmv1.IssuerGroupAnnotationKey],
+	})
+}
+
+// secretOutdated reports whether the Secret's metadata is not what the spec
+// wants, or not ours: what we do not own would stay when the spec drops it.
+func secretOutdated(c State) bool {
+	if _, ok := c.Secret.Annotations[cmv1.IssuerNameAnnotationKey]; !ok {
+		// Not issued by this API: somebody's own certificate, which is used
+		// as it is.
+		return false
+	}
+	want, s := PresentMetadata(c), c.Secret
+	return !contains(s.Labels, want.Labels) || !contains(s.Annotations, want.Annotations) ||
+		!slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) ||
+		!slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) ||
+		!slices.Contains(s.Managed.Data, corev1.TLSCertKey) || !slices.Contains(s.Managed.Data, corev1.TLSPrivateKeyKey) ||
+		(c.OwnSecret && !ownedBy(s.OwnerReferences, c.Object)) ||
+		slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret
+}
+
+func contains(have, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+func ownedBy(refs []metav1.OwnerReference, crt *cmv1.Certificate) bool {
+	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return r.UID == crt.UID })
+}

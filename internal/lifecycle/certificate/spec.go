@@ -1,0 +1,136 @@
+package certificate
+
+import (
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// TemplateOf is the certificate that a spec wants.
+func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
+	t := pki.Template{
+		CommonName:         spec.CommonName,
+		DNSNames:           spec.DNSNames,
+		IPAddresses:        spec.IPAddresses,
+		URIs:               spec.URIs,
+		EmailAddresses:     spec.EmailAddresses,
+		IsCA:               spec.IsCA,
+		EncodeUsages:       spec.EncodeUsagesInRequest == nil || *spec.EncodeUsagesInRequest,
+		SignatureAlgorithm: string(spec.SignatureAlgorithm),
+		Usages:             words(spec.Usages),
+	}
+	if spec.Duration != nil {
+		t.Duration = spec.Duration.Duration
+	}
+	if s := spec.Subject; s != nil {
+		t.Subject = pki.Subject{
+			Organizations: s.Organizations, Countries: s.Countries, OrganizationalUnits: s.OrganizationalUnits,
+			Localities: s.Localities, Provinces: s.Provinces, StreetAddresses: s.StreetAddresses,
+			PostalCodes: s.PostalCodes, SerialNumber: s.SerialNumber,
+		}
+	}
+	return t
+}
+
+func words(usages []cmv1.KeyUsage) []string {
+	if usages == nil {
+		return nil
+	}
+	w := make([]string, len(usages))
+	for i, u := range usages {
+		w[i] = string(u)
+	}
+	return w
+}
+
+func keySpec(crt *cmv1.Certificate) pki.KeySpec { return KeySpecOf(&crt.Spec) }
+
+// KeySpecOf is the private key that a spec wants.
+func KeySpecOf(spec *cmv1.CertificateSpec) pki.KeySpec {
+	if spec.PrivateKey == nil {
+		return pki.KeySpec{}.WithDefaults()
+	}
+	return pki.KeySpec{Algorithm: pki.Algorithm(spec.PrivateKey.Algorithm), Size: spec.PrivateKey.Size}.WithDefaults()
+}
+
+// EncodingOf is how a spec wants its private key encoded.
+func EncodingOf(spec *cmv1.CertificateSpec) pki.Encoding {
+	if spec.PrivateKey == nil || spec.PrivateKey.Encoding == "" {
+		return pki.PKCS1
+	}
+	return pki.Encoding(spec.PrivateKey.Encoding)
+}
+
+// unsupportedSpec names what a spec asks for that this version would leave out
+// of the certificate, or returns "". A certificate that is not what was asked
+// for must not be issued.
+func unsupportedSpec(crt *cmv1.Certificate) string {
+	const later = " is not supported by this version of everleaf"
+	switch {
+	case crt.Spec.LiteralSubject != "":
+		return "spec.literalSubject" + later
+	case len(crt.Spec.OtherNames) > 0:
+		return "spec.otherNames" + later
+	case crt.Spec.NameConstraints != nil:
+		return "spec.nameConstraints" + later
+	default:
+		return ""
+	}
+}
+
+// leftOut names what a spec wants in the Secret beside certificate and key and
+// this version does not write, or returns "".
+func leftOut(crt *cmv1.Certificate) string {
+	switch {
+	case crt.Spec.Keystores != nil:
+		return "spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore"
+	case len(crt.Spec.AdditionalOutputFormats) > 0:
+		return "spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only"
+	default:
+		return ""
+	}
+}
+
+// parsedRequest is what policies need of a signing request.
+type parsedRequest struct {
+	key        pki.KeyDigest
+	mismatches []string
+}
+
+func (c State) parseRequest(r *cmv1.CertificateRequest) (parsedRequest, error) {
+	csr, err := pki.ParseRequest(r.Spec.Request, c.Limits)
+	if err != nil {
+		return parsedRequest{}, err
+	}
+	want := TemplateOf(&c.Object.Spec)
+	have := pki.RequestFields{IsCA: r.Spec.IsCA, Usages: words(r.Spec.Usages)}
+	if r.Spec.Duration != nil {
+		have.Duration = r.Spec.Duration.Duration
+	}
+	p := parsedRequest{key: pki.DigestOf(csr.PublicKey)}
+	p.mismatches = append(pki.RequestMismatches(want, pki.FactsOfRequest(csr)), pki.RequestFieldMismatches(want, have)...)
+	if !facts.SameIssuer(c.Object.Spec.IssuerRef, r.Spec.IssuerRef) {
+		p.mismatches = append(p.mismatches, "spec.issuerRef")
+	}
+	return p, nil
+}
+
+// requestMismatches names the fields in which a request differs from the spec.
+// One that cannot be decoded counts as equal, as the policy chain has its own
+// word for it.
+func (c State) requestMismatches(r *cmv1.CertificateRequest) []string {
+	p, err := c.parseRequest(r)
+	if err != nil {
+		return nil
+	}
+	return p.mismatches
+}
+
+func (c State) requestIsFor(r *cmv1.CertificateRequest, key pki.KeyDigest) bool {
+	p, err := c.parseRequest(r)
+	return err == nil && p.key == key
+}
+
+func leafMismatches(c State) []string {
+	return pki.LeafMismatches(TemplateOf(&c.Object.Spec), *c.Secret.Leaf)
+}

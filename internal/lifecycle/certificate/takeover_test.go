@@ -1,0 +1,81 @@
+package certificate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// stateOf is what the reconciler would load for a Certificate.
+func stateOf(r lifecycletest.Recorded, crt *cmv1.Certificate) State {
+	c := State{Object: crt, Backoff: plan.DefaultIssuance}
+	var sharing []cmv1.Certificate
+	for i := range r.Certificates {
+		if other := &r.Certificates[i]; other.Namespace == crt.Namespace && other.Spec.SecretName == crt.Spec.SecretName {
+			sharing = append(sharing, *other)
+		}
+	}
+	for _, s := range r.Secrets {
+		switch {
+		case s.Namespace == crt.Namespace && s.Name == crt.Spec.SecretName:
+			c.Secret = facts.OfSecret(s, pki.Limits{})
+		case metav1.IsControlledBy(s, crt) && s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true":
+			c.Keys = append(c.Keys, facts.OfSecret(s, pki.Limits{}))
+		}
+	}
+	for _, q := range r.Requests {
+		if metav1.IsControlledBy(q, crt) {
+			c.Requests = append(c.Requests, q)
+		}
+	}
+	if owner := SecretOwner(sharing, c.Secret); owner != crt.Name {
+		c.SecretOwnedBy = owner
+	}
+	return c
+}
+
+// TestTakeOverCertificates holds that nothing is issued again, made or deleted
+// for any Certificate that cert-manager has left behind, and that the status
+// changes in nothing but what we say more.
+func TestTakeOverCertificates(t *testing.T) {
+	outlives := func(crt *cmv1.Certificate) string {
+		return fmt.Sprintf("%s, but it outlives its issuer: it is valid until %s and its issuer's certificate until 2027-02-20T05:07:58Z",
+			upToDate, crt.Status.NotAfter.UTC().Format(time.RFC3339))
+	}
+	const noIssuer = `; waiting: Referenced "Issuer" not found: issuer.cert-manager.io "does-not-exist" not found`
+	eachDump(t, func(t *testing.T, r lifecycletest.Recorded) {
+		for i := range r.Certificates {
+			crt := &r.Certificates[i]
+			t.Run(crt.Name, func(t *testing.T) {
+				want := Plan{Status: *crt.Status.DeepCopy()}
+				issuing := condition.Find(want.Status.Conditions, cmv1.CertificateConditionIssuing)
+				want.Issuing = issuing != nil && issuing.Status == cmmeta.ConditionTrue
+				if at := crt.Status.RenewalTime; at != nil {
+					want.Until = at.Time
+				}
+				if failed := crt.Status.LastFailureTime; failed != nil {
+					want.Until = failed.Add(time.Hour)
+				}
+				switch crt.Name {
+				case "ca-ready", "ca-renewed", "dup-a", "formats", "never-rotated", "rsa-default":
+					want.Status.Conditions[0].Message = outlives(crt)
+				case "no-issuer", "temporary":
+					issuing.Message += noIssuer
+				case "dup-b":
+					want.Until = r.Time.Add(ownerRecheck)
+				}
+				samePlan(t, want, Next(stateOf(r, crt), r.Time))
+			})
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package order
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
+)
+
+// Provenance returns why an Order must not be worked on, or "". A request
+// of nil means that none was found.
+func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest) string {
+	switch {
+	case request == nil || !metav1.IsControlledBy(o, request):
+		return "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it"
+	case !condition.Approved(request):
+		return "The CertificateRequest that controls the Order is not approved"
+	case !facts.SameIssuer(o.Spec.IssuerRef, request.Spec.IssuerRef):
+		return "The Order names another issuer than the CertificateRequest that controls it"
+	case !bytes.Equal(o.Spec.Request, request.Spec.Request):
+		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
+	}
+	names, err := orderNames(request)
+	if err != nil || !names.equal(namesOf(o)) {
+		return "The Order asks for other names than the CertificateRequest that controls it"
+	}
+	return ""
+}
+
+// ChallengeProvenance returns why a Challenge must not be worked on, or "":
+// the Order, whose own provenance has been checked, must call for exactly it.
+func ChallengeProvenance(c *acmev1.Challenge, o *acmev1.Order, account *facts.Account) string {
+	if o == nil || !metav1.IsControlledBy(c, o) {
+		return "The Challenge is not controlled by an Order; no credential is used for it"
+	}
+	if account == nil {
+		// Nothing is done for it before the issuer is ready.
+		return ""
+	}
+	wanted, _ := WantedChallenges(o, account)
+	for i := range wanted {
+		if SameChallenge(&c.Spec, &wanted[i]) {
+			return ""
+		}
+	}
+	return "The Challenge is not what its Order and the issuer's solvers call for; no credential is used for it"
+}
+
+// WantedChallenges derives the Challenges that an Order needs from its
+// authorizations and the issuer's solvers. The string says why a solver cannot
+// be chosen, or is empty.
+func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.ChallengeSpec, string) {
+	var wanted []acmev1.ChallengeSpec
+	for _, a := range o.Status.Authorizations {
+		if a.InitialState == acmev1.Valid {
+			continue
+		}
+		sel, ok := selectSolver(account.Issuer.Solvers, o.Labels, a)
+		if !ok {
+			return nil, noSolver(a)
+		}
+		if why := unsupported(sel, a.Identifier); why != "" {
+			return nil, why
+		}
+		key := acme.KeyAuthorization(sel.challenge.Token, account.Thumbprint)
+		if sel.kind == acmev1.ACMEChallengeTypeDNS01 {
+			key = acme.DNS01Value(key)
+		}
+		wanted = append(wanted, acmev1.ChallengeSpec{
+			URL:              sel.challenge.URL,
+			AuthorizationURL: a.URL,
+			DNSName:          a.Identifier,
+			Wildcard:         a.Wildcard != nil && *a.Wildcard,
+			Type:             sel.kind,
+			Token:            sel.challenge.Token,
+			Key:              key,
+			Solver:           *sel.solver.DeepCopy(),
+			IssuerRef:        o.Spec.IssuerRef,
+		})
+	}
+	return wanted, ""
+}
+
+// ChallengesToCome counts the Challenges that an Order calls for, for the name
+// of one of them, and that are not there yet.
+func ChallengesToCome(o *acmev1.Order, account *facts.Account, one *acmev1.Challenge, others []*acmev1.Challenge) int {
+	wanted, _ := WantedChallenges(o, account)
+	missing := 0
+	for i := range wanted {
+		if wanted[i].DNSName != one.Spec.DNSName || SameChallenge(&wanted[i], &one.Spec) {
+			continue
+		}
+		if !slices.ContainsFunc(others, func(c *acmev1.Challenge) bool { return SameChallenge(&wanted[i], &c.Spec) }) {
+			missing++
+		}
+	}
+	return missing
+}
+
+// HasSolver reports whether a solver is one of the issuer's. Only then may the
+// issuer's credentials be used for a Challenge of which nothing else is known.
+func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
+	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
+		return equality.Semantic.DeepEqual(&s, solver)
+	})
+}
+
+// SameChallenge compares two specs; a defaulted issuer reference equals one
+// that is spelt out.
+func SameChallenge(a, b *acmev1.ChallengeSpec) bool {
+	if !facts.SameIssuer(a.IssuerRef, b.IssuerRef) {
+		return false
+	}
+	aligned := *a
+	aligned.IssuerRef = b.IssuerRef
+	return equality.Semantic.DeepEqual(&aligned, b)
+}
+
+// ChallengeName is the name of the Challenge that an Order needs: stable for
+// equal specs, so that creating it twice is refused. The key is left out.
+func ChallengeName(order string, spec acmev1.ChallengeSpec) string {
+	spec.Key = ""
+	return hashedName(order, spec)
+}
+
+// Name is the name of the Order for a request, stable for equal specs.
+func Name(request string, spec acmev1.OrderSpec) string {
+	spec.Request = nil
+	return hashedName(request, spec)
+}
+
+// hashedName appends a 32-bit FNV-1 hash of the spec's JSON, as clusters that
+// cert-manager has worked in hold it. Names of the API end at 253 characters.
+func hashedName(prefix string, spec any) string {
+	encoded, err := json.Marshal(spec)
+	if err != nil {
+		// Specs are plain data; they always encode.
+		panic(err)
+	}
+	h := fnv.New32()
+	h.Write(encoded)
+	suffix := fmt.Sprintf("-%d", h.Sum32())
+	if len(prefix)+len(suffix) > 253 {
+		h.Write([]byte(prefix))
+		suffix = fmt.Sprintf("-%d", h.Sum32())
+		prefix = prefix[:253-len(suffix)]
+	}
+	return prefix + suffix
+}

@@ -1,0 +1,138 @@
+package order
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+)
+
+// offered maps the challenge types of RFC 8555 to the API's words.
+var offered = map[string]acmev1.ACMEChallengeType{
+	"http-01": acmev1.ACMEChallengeTypeHTTP01,
+	"dns-01":  acmev1.ACMEChallengeTypeDNS01,
+}
+
+// selection is a solver that was chosen for an authorization.
+type selection struct {
+	solver    *acmev1.ACMEChallengeSolver
+	challenge acmev1.ACMEChallenge
+	kind      acmev1.ACMEChallengeType
+}
+
+// selectSolver picks the solver for an authorization: among those whose type
+// the server offers, and whose selector matches, the one that names the domain
+// wins, then the one with the longest matching zone, then the one with most
+// labels, then the first.
+func selectSolver(solvers []acmev1.ACMEChallengeSolver, labels map[string]string, authz acmev1.ACMEAuthorization) (selection, bool) {
+	name := authz.Identifier
+	if authz.Wildcard != nil && *authz.Wildcard {
+		name = "*." + name
+	}
+	var best selection
+	bestRank := rank{}
+	for i := range solvers {
+		challenge, kind, ok := pickChallenge(&solvers[i], authz.Challenges)
+		if !ok {
+			continue
+		}
+		r, ok := match(solvers[i].Selector, labels, name)
+		if ok && (best.solver == nil || r.beats(bestRank)) {
+			best, bestRank = selection{solver: &solvers[i], challenge: challenge, kind: kind}, r
+		}
+	}
+	return best, best.solver != nil
+}
+
+// pickChallenge returns the first challenge offered that the solver's type can do.
+func pickChallenge(s *acmev1.ACMEChallengeSolver, challenges []acmev1.ACMEChallenge) (acmev1.ACMEChallenge, acmev1.ACMEChallengeType, bool) {
+	for _, c := range challenges {
+		kind := offered[c.Type]
+		if (kind == acmev1.ACMEChallengeTypeDNS01 && s.DNS01 != nil) ||
+			(kind == acmev1.ACMEChallengeTypeHTTP01 && s.HTTP01 != nil) {
+			return c, kind, true
+		}
+	}
+	return acmev1.ACMEChallenge{}, "", false
+}
+
+// rank orders matching solvers. A solver without a selector has the zero rank.
+type rank struct {
+	selected   bool
+	named      bool
+	zoneLabels int
+	labels     int
+}
+
+func (r rank) beats(o rank) bool {
+	switch {
+	case r.named != o.named:
+		return r.named
+	case r.zoneLabels != o.zoneLabels:
+		return r.zoneLabels > o.zoneLabels
+	case r.labels != o.labels:
+		return r.labels > o.labels
+	default:
+		return r.selected && !o.selected
+	}
+}
+
+// match reports whether a selector takes a domain, and how well: every part of
+// the selector that is set must match.
+func match(sel *acmev1.CertificateDNSNameSelector, labels map[string]string, name string) (rank, bool) {
+	if sel == nil {
+		return rank{}, true
+	}
+	r := rank{selected: true}
+	for k, v := range sel.MatchLabels {
+		if got, ok := labels[k]; !ok || got != v {
+			return rank{}, false
+		}
+		r.labels++
+	}
+	if len(sel.DNSNames) > 0 {
+		if !slices.ContainsFunc(sel.DNSNames, func(n string) bool { return strings.EqualFold(n, name) }) {
+			return rank{}, false
+		}
+		r.named = true
+	}
+	if len(sel.DNSZones) > 0 {
+		for _, zone := range sel.DNSZones {
+			if inZone(name, zone) {
+				r.zoneLabels = max(r.zoneLabels, strings.Count(strings.Trim(zone, "."), ".")+1)
+			}
+		}
+		if r.zoneLabels == 0 {
+			return rank{}, false
+		}
+	}
+	return r, true
+}
+
+func inZone(name, zone string) bool {
+	name, zone = strings.ToLower(strings.Trim(name, ".")), strings.ToLower(strings.Trim(zone, "."))
+	return zone != "" && (name == zone || strings.HasSuffix(name, "."+zone))
+}
+
+// unsupported returns a sentence about why this build cannot use a solver, or "".
+func unsupported(sel selection, domain string) string {
+	if sel.kind == acmev1.ACMEChallengeTypeHTTP01 {
+		return fmt.Sprintf("the solver selected for %q is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name", domain)
+	}
+	if sel.solver.DNS01.RFC2136 == nil {
+		return fmt.Sprintf("the solver selected for %q is a DNS-01 provider that this version of everleaf does not have yet; it has rfc2136", domain)
+	}
+	return ""
+}
+
+// noSolver explains that no solver matches, naming what the server offers.
+func noSolver(authz acmev1.ACMEAuthorization) string {
+	types := map[string]bool{}
+	for _, c := range authz.Challenges {
+		types[c.Type] = true
+	}
+	return fmt.Sprintf("no configured challenge solvers can be used for this challenge: none of the issuer's solvers matches %q and offers one of %s",
+		authz.Identifier, strings.Join(slices.Sorted(maps.Keys(types)), ", "))
+}

@@ -1,0 +1,97 @@
+package order
+
+import (
+	"testing"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+)
+
+func TestSelectSolver(t *testing.T) {
+	dns01 := func(name string, sel *acmev1.CertificateDNSNameSelector) acmev1.ACMEChallengeSolver {
+		s := rfc2136(name)
+		s.Selector = sel
+		return s
+	}
+	http01 := func(sel *acmev1.CertificateDNSNameSelector) acmev1.ACMEChallengeSolver {
+		return acmev1.ACMEChallengeSolver{Selector: sel, HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}}
+	}
+	names := func(n ...string) *acmev1.CertificateDNSNameSelector {
+		return &acmev1.CertificateDNSNameSelector{DNSNames: n}
+	}
+	zones := func(z ...string) *acmev1.CertificateDNSNameSelector {
+		return &acmev1.CertificateDNSNameSelector{DNSZones: z}
+	}
+	labels := func(kv ...string) *acmev1.CertificateDNSNameSelector {
+		m := map[string]string{}
+		for i := 0; i < len(kv); i += 2 {
+			m[kv[i]] = kv[i+1]
+		}
+		return &acmev1.CertificateDNSNameSelector{MatchLabels: m}
+	}
+	all := func(l, n, z *acmev1.CertificateDNSNameSelector) *acmev1.CertificateDNSNameSelector {
+		return &acmev1.CertificateDNSNameSelector{MatchLabels: l.MatchLabels, DNSNames: n.DNSNames, DNSZones: z.DNSZones}
+	}
+	const none = -1
+	empty := &acmev1.CertificateDNSNameSelector{}
+	tests := []struct {
+		name     string
+		domain   string
+		wildcard bool
+		solvers  []acmev1.ACMEChallengeSolver
+		want     int
+	}{
+		{"none at all", "www.example.com", false, nil, none},
+		{"no selector", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", nil)}, 0},
+		{"the first of two", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", nil), dns01("b", nil)}, 0},
+		{"any selector before none", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", nil), dns01("b", empty)}, 1},
+		{"more labels", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", labels("app", "web")), dns01("b", labels("app", "web", "tier", "1"))}, 1},
+		{"a label that differs", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", nil), dns01("b", labels("app", "web", "tier", "2"))}, 0},
+		{"zone before labels", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", labels("app", "web", "tier", "1")), dns01("b", zones("com"))}, 1},
+		{"longer zone", "www.a.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("example.com")), dns01("b", zones("net", "a.example.com"))}, 1},
+		{"equal zones, more labels", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("example.com")), dns01("b", all(labels("app", "web"), empty, zones("example.com")))}, 1},
+		{"name before zone", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("www.example.com")), dns01("b", names("www.example.com"))}, 1},
+		{"names alike, longer zone", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", names("www.example.com")), dns01("b", all(empty, names("www.example.com"), zones("com")))}, 1},
+		{"name in capitals", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", names("WWW.example.com"))}, 0},
+		{"zone with a dot", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("Example.com."))}, 0},
+		{"the zone itself", "example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("example.com"))}, 0},
+		{"no zone of whole labels", "badexample.com", false, []acmev1.ACMEChallengeSolver{dns01("a", zones("example.com"))}, none},
+		{"name, but not zone", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", all(empty, names("www.example.com"), zones("net")))}, none},
+		{"zone, but not name", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", all(empty, names("x.example.com"), zones("com")))}, none},
+		{"wildcard is not its apex", "example.com", true, []acmev1.ACMEChallengeSolver{dns01("a", names("example.com")), dns01("b", names("*.example.com"))}, 1},
+		{"wildcard in a zone", "example.com", true, []acmev1.ACMEChallengeSolver{dns01("a", zones("example.com"))}, 0},
+		{"wildcard offers no HTTP-01", "example.com", true, []acmev1.ACMEChallengeSolver{http01(names("*.example.com")), dns01("b", nil)}, 1},
+		{"HTTP-01 named", "www.example.com", false, []acmev1.ACMEChallengeSolver{dns01("a", nil), http01(names("www.example.com"))}, 1},
+		{"solver of no type", "www.example.com", false, []acmev1.ACMEChallengeSolver{{Selector: names("www.example.com")}}, none},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			authz := authorization(test.domain, test.wildcard)
+			if test.wildcard {
+				authz.Challenges = authz.Challenges[1:]
+			}
+			sel, ok := selectSolver(test.solvers, map[string]string{"app": "web", "tier": "1"}, authz)
+			got := none
+			for i := range test.solvers {
+				if ok && sel.solver == &test.solvers[i] {
+					got = i
+				}
+			}
+			if got != test.want {
+				t.Errorf("got solver %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestUnsupported(t *testing.T) {
+	dns := acmev1.ACMEChallengeSolver{DNS01: &acmev1.ACMEChallengeSolverDNS01{}}
+	sel := selection{solver: &dns, kind: acmev1.ACMEChallengeTypeDNS01}
+	if got, want := unsupported(sel, "a.example"), `the solver selected for "a.example" is a DNS-01 provider that this version of everleaf does not have yet; it has rfc2136`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ours := rfc2136("ns")
+	sel.solver = &ours
+	if got := unsupported(sel, "a.example"); got != "" {
+		t.Errorf("got %q", got)
+	}
+}

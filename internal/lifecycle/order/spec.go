@@ -1,0 +1,169 @@
+package order
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// names are the identifiers of an Order.
+type names struct {
+	commonName string
+	dns, ips   []string
+}
+
+func namesOf(o *acmev1.Order) names {
+	return names{commonName: o.Spec.CommonName, dns: sorted(o.Spec.DNSNames), ips: sorted(o.Spec.IPAddresses)}
+}
+
+func (n names) equal(o names) bool {
+	return n.commonName == o.commonName && slices.Equal(n.dns, o.dns) && slices.Equal(n.ips, o.ips)
+}
+
+func sorted(s []string) []string {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Sorted(slices.Values(s))
+}
+
+// orderNames are the identifiers that a request's signing request asks for.
+func orderNames(request *cmv1.CertificateRequest) (names, error) {
+	csr, err := pki.ParseRequest(request.Spec.Request, pki.Limits{})
+	if err != nil {
+		return names{}, err
+	}
+	n := names{commonName: csr.Subject.CommonName, dns: sorted(csr.DNSNames)}
+	for _, ip := range csr.IPAddresses {
+		n.ips = append(n.ips, ip.String())
+	}
+	n.ips = sorted(n.ips)
+	return n, nil
+}
+
+// Build makes the Order for an approved request, or says why the request
+// cannot be met by ACME.
+func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer) (*acmev1.Order, *fault.Error) {
+	csr, err := pki.ParseRequest(request.Spec.Request, pki.Limits{})
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "RequestParsingError", "Failed to decode CSR in spec.request: %v", err)
+	}
+	spec := acmev1.OrderSpec{
+		Request:    request.Spec.Request,
+		IssuerRef:  request.Spec.IssuerRef,
+		CommonName: csr.Subject.CommonName,
+		DNSNames:   csr.DNSNames,
+		Profile:    issuer.Profile,
+	}
+	for _, ip := range csr.IPAddresses {
+		spec.IPAddresses = append(spec.IPAddresses, ip.String())
+	}
+	if cn := spec.CommonName; cn != "" && !slices.Contains(spec.DNSNames, cn) && !slices.Contains(spec.IPAddresses, cn) {
+		return nil, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. "+
+			"If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: %q does not exist in %s or %s", cn, spec.DNSNames, spec.IPAddresses)
+	}
+	if issuer.EnableDurationFeature {
+		spec.Duration = request.Spec.Duration
+	}
+	return &acmev1.Order{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            Name(request.Name, spec),
+			Namespace:       request.Namespace,
+			Labels:          request.Labels,
+			Annotations:     maps.Clone(request.Annotations),
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(request, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateRequestKind))},
+		},
+		Spec: spec,
+	}, nil
+}
+
+// Replacement returns a copy of the Order that takes the place of one that
+// went away at the server.
+func Replacement(wanted, gone *acmev1.Order) *acmev1.Order {
+	next := wanted.DeepCopy()
+	if next.Annotations == nil {
+		next.Annotations = map[string]string{}
+	}
+	next.Annotations[ReplacesAnnotation] = strconv.Itoa(ReplacedBefore(gone) + 1)
+	return next
+}
+
+func ReplacedBefore(o *acmev1.Order) int {
+	n, err := strconv.Atoi(o.Annotations[ReplacesAnnotation])
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// Identifiers are what an Order asks the server for (RFC 8555 section 7.1.3):
+// DNS names, then addresses, each sorted and once. The common name counts if it
+// is a domain name or an address.
+func Identifiers(o *acmev1.Order) []acme.Identifier {
+	dns, ips := map[string]bool{}, map[string]bool{}
+	add := func(name string) {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			ips[addr.Unmap().String()] = true
+		} else {
+			dns[strings.ToLower(strings.TrimSuffix(name, "."))] = true
+		}
+	}
+	for _, name := range append(slices.Clone(o.Spec.DNSNames), o.Spec.IPAddresses...) {
+		add(name)
+	}
+	if strings.Contains(o.Spec.CommonName, ".") || strings.Contains(o.Spec.CommonName, ":") {
+		add(o.Spec.CommonName)
+	}
+	var ids []acme.Identifier
+	for _, name := range slices.Sorted(maps.Keys(dns)) {
+		ids = append(ids, acme.Identifier{Type: "dns", Value: name})
+	}
+	for _, ip := range slices.Sorted(maps.Keys(ips)) {
+		ids = append(ids, acme.Identifier{Type: "ip", Value: ip})
+	}
+	return ids
+}
+
+// Class is equal for Orders that a server may answer with one order.
+func Class(o *acmev1.Order) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s/%s/", facts.IssuerKind(o.Spec.IssuerRef), o.Spec.IssuerRef.Name)
+	if facts.IssuerKind(o.Spec.IssuerRef) == cmv1.IssuerKind {
+		b.WriteString(o.Namespace)
+	}
+	fmt.Fprintf(&b, "/%s", o.Spec.Profile)
+	for _, id := range Identifiers(o) {
+		fmt.Fprintf(&b, "/%s", id.Value)
+	}
+	return b.String()
+}
+
+// Precedes reports whether an Order of the same class comes before
+// another: it is unfinished and older.
+func Precedes(a, b *acmev1.Order) bool {
+	if a.UID == b.UID || a.DeletionTimestamp != nil || Failed(a.Status.State) || a.Status.State == acmev1.Valid {
+		return false
+	}
+	if a.Status.URL != "" {
+		return true
+	}
+	if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
+		return d < 0
+	}
+	return a.UID < b.UID
+}
+
+// ReplacesAnnotation counts, on an Order, the orders that it replaces.
+const ReplacesAnnotation = "everleaf.io/replaced-orders"
