@@ -10,10 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Kind names a kind of object that is cached.
-type Kind string
+type Kind = string
 
 // The kinds that are cached.
 const (
@@ -27,10 +29,7 @@ const (
 )
 
 // Owner is the object for whose sake something is written.
-type Owner struct {
-	Kind Kind
-	types.NamespacedName
-}
+type Owner = plan.Ref
 
 // Store is what the gate asks of a cache; client-go's Indexer is one.
 type Store interface {

@@ -29,8 +29,8 @@ func (s *fakeStore) set(key string, uid types.UID, deleting bool) {
 }
 
 func TestGate(t *testing.T) {
-	owner := Owner{Certificate, types.NamespacedName{Namespace: "ns", Name: "one"}}
-	other := Owner{Certificate, types.NamespacedName{Namespace: "ns", Name: "two"}}
+	owner := Owner{Kind: Certificate, NamespacedName: types.NamespacedName{Namespace: "ns", Name: "one"}}
+	other := Owner{Kind: Certificate, NamespacedName: types.NamespacedName{Namespace: "ns", Name: "two"}}
 	for _, test := range []struct {
 		name string
 		do   func(*Gate, *fakeStore)
@@ -85,7 +85,7 @@ func TestGate(t *testing.T) {
 
 // TestGateForgets holds that nothing stays in memory once it has been seen.
 func TestGateForgets(t *testing.T) {
-	owner := Owner{Order, types.NamespacedName{Namespace: "ns", Name: "one"}}
+	owner := Owner{Kind: Order, NamespacedName: types.NamespacedName{Namespace: "ns", Name: "one"}}
 	orders, secrets := &fakeStore{version: "10"}, &fakeStore{version: "10"}
 	g := NewGate(map[Kind]Store{Order: orders, Secret: secrets})
 	g.Wrote(owner, Order, "11")

@@ -43,6 +43,14 @@ func IssuerKey(namespace string, ref cmmeta.IssuerReference) string {
 	return namespace + "/" + ref.Name
 }
 
+// issuerKeyOf is IssuerKey for issuers of ours, empty for others.
+func issuerKeyOf(namespace string, ref cmmeta.IssuerReference) string {
+	if !facts.OwnIssuer(ref) {
+		return ""
+	}
+	return IssuerKey(namespace, ref)
+}
+
 // KeyOfIssuer is IssuerKey of an issuer itself.
 func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace() + "/" + issuer.GetName()
@@ -98,11 +106,7 @@ func one[T client.Object](value func(T) string) client.IndexerFunc {
 
 func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.IndexerFunc {
 	return one(func(o T) string {
-		r := ref(o)
-		if !facts.OwnIssuer(r) {
-			return ""
-		}
-		return IssuerKey(o.GetNamespace(), r)
+		return issuerKeyOf(o.GetNamespace(), ref(o))
 	})
 }
 

@@ -12,6 +12,6 @@ type Account struct {
 	Issuer *acmev1.ACMEIssuer
 	// Thumbprint of the account key (RFC 7638), base64url.
 	Thumbprint string
-	// Gate is when the server allows the next new order, zero for now.
+	// NewOrderNotBefore is when the server allows the next new order, zero for now.
 	NewOrderNotBefore time.Time
 }

@@ -139,17 +139,26 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[cluster.Kind]client.Object) (map[cluster.Kind]cluster.Store, error) {
 	found := map[cluster.Kind]cluster.Store{cluster.Secret: secrets.Store()}
 	for kind, object := range kinds {
-		informer, err := c.GetInformer(ctx, object)
+		informer, err := informerOf(ctx, c, object)
 		if err != nil {
-			return nil, fmt.Errorf("cache of %s: %w", kind, err)
+			return nil, err
 		}
-		shared, ok := informer.(toolscache.SharedIndexInformer)
-		if !ok {
-			return nil, fmt.Errorf("cache of %s: an informer of type %T has no store", kind, informer)
-		}
-		found[kind] = shared.GetIndexer()
+		found[kind] = informer.GetIndexer()
 	}
 	return found, nil
+}
+
+// informerOf is the informer behind the cache of a kind.
+func informerOf(ctx context.Context, c cache.Cache, object client.Object) (toolscache.SharedIndexInformer, error) {
+	informer, err := c.GetInformer(ctx, object)
+	if err != nil {
+		return nil, fmt.Errorf("cache of %T: %w", object, err)
+	}
+	shared, ok := informer.(toolscache.SharedIndexInformer)
+	if !ok {
+		return nil, fmt.Errorf("cache of %T: an informer of type %T has no store", object, informer)
+	}
+	return shared, nil
 }
 
 // maxSkew is how far the wall clock may run away from the monotonic one before

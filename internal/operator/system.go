@@ -44,6 +44,11 @@ type system struct {
 	approval *cluster.Approval
 	write    *cluster.Writer
 	events   *cluster.Events
+	server   *cluster.Server
+	requests *cluster.Requests
+	orders   *cluster.Orders
+	answers  *cluster.Answers
+	builder  *controller.Builder
 	keys     *pki.KeyPool
 	metrics  *metrics.Metrics
 	accounts *issueracme.Accounts
@@ -92,11 +97,16 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if err != nil {
 		return nil, err
 	}
+	if err := s.addCaches(ctx); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}
 	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(caches))
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
+	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())
+	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
@@ -108,6 +118,24 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		return nil, err
 	}
 	return s, nil
+}
+
+// addCaches makes the caches of which finished objects are kept as facts.
+func (s *system) addCaches(ctx context.Context) error {
+	s.answers = &cluster.Answers{}
+	requests, err := informerOf(ctx, s.manager.GetCache(), &cmv1.CertificateRequest{})
+	if err != nil {
+		return err
+	}
+	if s.requests, err = cluster.NewRequests(requests, s.options.Limits); err != nil {
+		return err
+	}
+	orders, err := informerOf(ctx, s.manager.GetCache(), &acmev1.Order{})
+	if err != nil {
+		return err
+	}
+	s.orders, err = cluster.NewOrders(orders, s.options.Limits)
+	return err
 }
 
 // compact has Secrets and events travel as protobuf, which costs both sides

@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Requests answers what CertificateRequests there are. Those that have ended
+// are kept as facts.
+type Requests struct {
+	store[*cmv1.CertificateRequest, facts.Request]
+}
+
+const (
+	byController = "controller"
+	byIssuer     = "issuer"
+	byKeySecret  = "keySecret"
+	byClass      = "class"
+)
+
+// ReduceRequest is the transform of the cache of CertificateRequests.
+func ReduceRequest(limits pki.Limits) cache.TransformFunc {
+	return func(obj any) (any, error) {
+		r, ok := obj.(*cmv1.CertificateRequest)
+		if !ok {
+			return obj, nil
+		}
+		return newEntry(r, facts.OfRequest(r, limits), !request.Ended(r)), nil
+	}
+}
+
+// NewRequests returns the Requests of an informer with ReduceRequest, not
+// started yet.
+func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Requests, error) {
+	type item = entry[*cmv1.CertificateRequest, facts.Request]
+	reduce := ReduceRequest(limits)
+	err := informer.AddIndexers(cache.Indexers{
+		byController: indexed(reduce, func(e *item) string { return string(e.facts.Owner) }),
+		// Requests that have ended wait for no issuer and no key.
+		byIssuer: indexed(reduce, func(e *item) string {
+			if !e.open {
+				return ""
+			}
+			return issuerKeyOf(e.Namespace, e.facts.IssuerRef)
+		}),
+		byKeySecret: indexed(reduce, func(e *item) string {
+			if !e.open || e.facts.KeySecret == "" {
+				return ""
+			}
+			return e.Namespace + "/" + e.facts.KeySecret
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource("certificaterequests"), reduce}}, nil
+}
+
+// Get returns a request and whether there is work on it; it is nil if not. The
+// error is NotFound if there is no such request.
+func (r *Requests) Get(key types.NamespacedName) (*cmv1.CertificateRequest, bool, error) {
+	return r.get(key)
+}
+
+// ControlledBy returns the facts of the requests that an object controls.
+func (r *Requests) ControlledBy(uid types.UID) []*facts.Request {
+	return r.facts(byController, string(uid))
+}
+
+// OpenOf returns the requests that wait for an issuer.
+func (r *Requests) OpenOf(issuer cmv1.GenericIssuer) []*cmv1.CertificateRequest {
+	return r.open(byIssuer, KeyOfIssuer(issuer))
+}
+
+// OpenWithKey returns the requests that wait and whose private key is in a Secret.
+func (r *Requests) OpenWithKey(namespace, secret string) []*cmv1.CertificateRequest {
+	return r.open(byKeySecret, namespace+"/"+secret)
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/everleaf/everleaf/internal/cluster"
+)
+
+// Registration is what a controller is: a reconciler of one kind, and what wakes
+// it. Events of the kind's own objects always do.
+type Registration struct {
+	// Name is the controller's in metrics and logs, such as "orders".
+	Name string
+	// Kind is the API's, such as "Order".
+	Kind string
+	// Reconciler reconciles objects of the kind; Requeue brings them back.
+	Reconciler reconcile.Reconciler
+	Requeue    *Requeuer
+	// Share is how many workers there are for each of --concurrent-workers.
+	Share int
+	// Indexes are those of the caches that the controller reads.
+	Indexes []Index
+	// Watches are the events of other objects that wake the controller.
+	Watches []Watch
+}
+
+// Index is an index of a cache.
+type Index struct {
+	Kind, Name string
+	Values     client.IndexerFunc
+}
+
+// Watch wakes objects by the events of a kind. A kind that is not cached, as
+// ClusterIssuers with --namespace, has no events.
+type Watch struct {
+	Kind string
+	Keys func(ctx context.Context, o client.Object) []types.NamespacedName
+}
+
+// Builder is what controllers register themselves with.
+type Builder struct {
+	manager ctrl.Manager
+	kinds   map[string]client.Object
+	secrets *cluster.Secrets
+	workers int
+	count   func(name string, r reconcile.Reconciler) reconcile.Reconciler
+	indexed map[string]bool
+}
+
+// NewBuilder returns a Builder. kinds are the kinds that the manager's cache
+// holds, workers is --concurrent-workers, and count wraps reconcilers to count
+// their calls.
+func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, workers int,
+	count func(string, reconcile.Reconciler) reconcile.Reconciler,
+) *Builder {
+	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, count: count, indexed: map[string]bool{}}
+}
+
+// Register makes the controller. An index that another controller has
+// registered is shared.
+func (b *Builder) Register(ctx context.Context, r Registration) error {
+	if err := Complete(r, "Indexes", "Watches"); err != nil {
+		return err
+	}
+	for _, index := range r.Indexes {
+		if err := b.index(ctx, index); err != nil {
+			return fmt.Errorf("controller %s: index %s of %s: %w", r.Name, index.Name, index.Kind, err)
+		}
+	}
+	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
+		Reconciler:              Drain(b.count(r.Name, r.Reconciler)),
+		MaxConcurrentReconciles: r.Share * b.workers,
+		NewQueue:                NewQueue,
+		// The driver has its own policy; this one is for panics.
+		RateLimiter: Backoff(time.Second, 5*time.Minute),
+	})
+	if err != nil {
+		return err
+	}
+	sources := append(b.events(r.Kind, Own()), r.Requeue)
+	for _, w := range r.Watches {
+		sources = append(sources, b.events(w.Kind, Related(w.Keys))...)
+	}
+	for _, s := range sources {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("controller %s: %w", r.Name, err)
+		}
+	}
+	return nil
+}
+
+func (b *Builder) index(ctx context.Context, i Index) error {
+	object, cached := b.kinds[i.Kind]
+	key := i.Kind + "/" + i.Name
+	if !cached || b.indexed[key] {
+		return nil
+	}
+	b.indexed[key] = true
+	return b.manager.GetFieldIndexer().IndexField(ctx, object, i.Name, i.Values)
+}
+
+// events are the sources of a kind's events.
+func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
+	if kind == "Secret" {
+		var sources []source.Source
+		for _, informer := range b.secrets.Informers() {
+			sources = append(sources, Informer(informer, h))
+		}
+		return sources
+	}
+	object, cached := b.kinds[kind]
+	if !cached {
+		return nil
+	}
+	return []source.Source{source.Kind(b.manager.GetCache(), object, h)}
+}
+
+// Complete returns an error that names the fields of a struct that are nil,
+// empty or zero, except some.
+func Complete(s any, except ...string) error {
+	v := reflect.ValueOf(s)
+	var errs []error
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if v.Field(i).IsZero() && !slices.Contains(except, name) {
+			errs = append(errs, fmt.Errorf("%s: %s is missing", v.Type(), name))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,158 @@
+package facts
+
+import (
+	"crypto/sha256"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Request is what decisions need to know of a CertificateRequest. Its signing
+// request and its certificate are parsed once per version of the object.
+type Request struct {
+	Namespace, Name string
+	UID             types.UID
+	CreatedAt       time.Time
+	Deleting        bool
+	// Owner is the UID of the controlling object, empty without one.
+	Owner types.UID
+	// Revision of the Certificate that it was made for, 0 if there is none that
+	// is valid.
+	Revision int
+	// KeySecret names the Secret of the private key, empty without one.
+	KeySecret string
+	IssuerRef cmmeta.IssuerReference
+	// Fields stand beside the signing request, CSR is what is in it, and CSRError
+	// why it cannot be read.
+	Fields   pki.RequestFields
+	CSR      pki.RequestFacts
+	CSRError string
+	// Failure is how the request ended without a certificate, or nil.
+	Failure *Failure
+	// Issued reports that it ended with a certificate.
+	Issued bool
+	// Waiting is the message of a Ready condition that is pending.
+	Waiting string
+	// Answer describes the certificate, if there is one.
+	Answer Answer
+}
+
+// Failure is how a request ended without a certificate.
+type Failure struct {
+	Reason, Message string
+	At              time.Time
+}
+
+// Answer describes the certificate that an issuer has returned.
+type Answer struct {
+	// Digest is SHA-256 over the PEM, zero without a certificate.
+	Digest [sha256.Size]byte
+	// Key identifies the leaf's public key, NotAfter is the leaf's.
+	Key      pki.KeyDigest
+	NotAfter time.Time
+	// Error is why the chain cannot be read.
+	Error string
+}
+
+// AnswerOf describes a chain in PEM, the leaf first.
+func AnswerOf(chain []byte, limits pki.Limits) Answer {
+	if len(chain) == 0 {
+		return Answer{}
+	}
+	a := Answer{Digest: sha256.Sum256(chain)}
+	parsed, err := pki.ParseChain(chain, limits)
+	if err != nil {
+		a.Error = err.Error()
+		return a
+	}
+	a.Key, a.NotAfter = pki.DigestOf(parsed[0].PublicKey), parsed[0].NotAfter
+	return a
+}
+
+// OfRequest derives the facts of a CertificateRequest.
+func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
+	f := &Request{
+		Namespace: r.Namespace, Name: r.Name, UID: r.UID,
+		CreatedAt: r.CreationTimestamp.Time, Deleting: r.DeletionTimestamp != nil,
+		KeySecret: r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey],
+		IssuerRef: r.Spec.IssuerRef,
+		Fields:    pki.RequestFields{IsCA: r.Spec.IsCA, Usages: Words(r.Spec.Usages)},
+		Failure:   failureOf(r),
+		Answer:    AnswerOf(r.Status.Certificate, limits),
+	}
+	if owner := metav1.GetControllerOfNoCopy(r); owner != nil {
+		f.Owner = owner.UID
+	}
+	if n, err := strconv.Atoi(r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey]); err == nil && n > 0 {
+		f.Revision = n
+	}
+	if r.Spec.Duration != nil {
+		f.Fields.Duration = r.Spec.Duration.Duration
+	}
+	if csr, err := pki.ParseRequest(r.Spec.Request, limits); err != nil {
+		f.CSRError = err.Error()
+	} else {
+		f.CSR = pki.FactsOfRequest(csr)
+	}
+	ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
+	f.Issued = f.Failure == nil && ready != nil && ready.Status == cmmeta.ConditionTrue
+	if ready != nil && ready.Reason == cmv1.CertificateRequestReasonPending {
+		f.Waiting = ready.Message
+	}
+	return f
+}
+
+// Ended reports whether the request will not be signed any more.
+func (r *Request) Ended() bool { return r.Issued || r.Failure != nil }
+
+// failureOf is how a request ended without a certificate, or nil. Denied wins:
+// some issuers sign denied requests anyway.
+func failureOf(r *cmv1.CertificateRequest) *Failure {
+	var found *cmv1.CertificateRequestCondition
+	for _, kind := range []cmv1.CertificateRequestConditionType{
+		cmv1.CertificateRequestConditionDenied, cmv1.CertificateRequestConditionInvalidRequest,
+	} {
+		if c := condition.Find(r.Status.Conditions, kind); c != nil && c.Status == cmmeta.ConditionTrue {
+			found = c
+			break
+		}
+	}
+	if ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady); found == nil && ready != nil &&
+		ready.Status == cmmeta.ConditionFalse &&
+		(ready.Reason == cmv1.CertificateRequestReasonFailed || ready.Reason == cmv1.CertificateRequestReasonDenied) {
+		found = ready
+	}
+	if found == nil {
+		return nil
+	}
+	f := &Failure{Reason: found.Reason, Message: found.Message, At: r.CreationTimestamp.Time}
+	if f.Reason == "" {
+		f.Reason = string(found.Type)
+	}
+	switch {
+	case r.Status.FailureTime != nil:
+		f.At = r.Status.FailureTime.Time
+	case found.LastTransitionTime != nil:
+		f.At = found.LastTransitionTime.Time
+	}
+	return f
+}
+
+// Words are usages in the API's words.
+func Words(usages []cmv1.KeyUsage) []string {
+	if usages == nil {
+		return nil
+	}
+	w := make([]string, len(usages))
+	for i, u := range usages {
+		w[i] = string(u)
+	}
+	return w
+}
