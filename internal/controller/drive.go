@@ -246,11 +246,11 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		if failure && !stored {
-			// The status says it already; the repeated event counts up.
-			r.API.Send(r.Object(), p.Events...)
-		}
 		if p.Do == nil {
+			if stored || failure {
+				// A failure that the status says already counts its event up.
+				r.API.Send(r.Object(), p.Events...)
+			}
 			if settled := !stored; (failure && !p.Until.IsZero()) || (!failure && settled) {
 				return r.wait(p), nil
 			}
@@ -266,9 +266,7 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		switch {
 		case err == nil:
 			r.attempt.failures, r.attempt.until = 0, time.Time{}
-			if !stored && !failure {
-				r.API.Send(r.Object(), p.Events...)
-			}
+			r.API.Send(r.Object(), p.Events...)
 			p, failure = r.Next(r.Clock.Now()), false
 		case cluster.Stale(err), cluster.Terminating(err), ctx.Err() != nil:
 			return time.Time{}, err
@@ -324,7 +322,7 @@ func (r *run[O, S]) storesNow(p plan.Plan[S]) bool {
 	return due && !equality.Semantic.DeepEqual(*r.Status(r.Object()), p.Status)
 }
 
-// store writes the status, then sends the events that announce the change.
+// store writes the status.
 func (r *run[O, S]) store(ctx context.Context, p plan.Plan[S]) error {
 	changed := r.Object().DeepCopyObject().(O)
 	*r.Status(changed) = p.Status
@@ -337,7 +335,6 @@ func (r *run[O, S]) store(ctx context.Context, p plan.Plan[S]) error {
 	}
 	r.Replace(changed)
 	r.fresh = changed.GetResourceVersion()
-	r.API.Send(changed, p.Events...)
 	return nil
 }
 

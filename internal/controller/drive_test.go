@@ -152,9 +152,9 @@ func TestDrive(t *testing.T) {
 			theatre: theatre{next: []plan.Plan[status]{{Status: because("x"), Persist: plan.Held, Until: soon}}},
 			after:   30 * time.Second,
 		},
-		"stores before the action, events with the write": {
+		"stores before the action, events after it": {
 			theatre: theatre{next: []plan.Plan[status]{{Do: act("a"), Status: because("x"), Persist: plan.Before, Events: says("E")}, {Status: because("x")}}},
-			want:    []string{"store x as m", "event E", "a"},
+			want:    []string{"store x as m", "a", "event E"},
 		},
 		"sends events after an action that needs no write": {
 			theatre: theatre{next: []plan.Plan[status]{{Do: act("a"), Persist: plan.Before, Events: says("E")}, {}}},

@@ -26,9 +26,9 @@ type Plan[S any] struct {
 	// Manager is the field manager of the status write, empty for the kind's
 	// usual one.
 	Manager string
-	// Events are sent once: after the status is stored if that changes it, else
-	// after the action. A plan that waits and changes nothing sends none, unless
-	// it answers a failure.
+	// Events are sent once: after the action, or, without one, after the status
+	// is stored. A plan that waits and changes nothing sends none, unless it
+	// answers a failure.
 	Events []Event
 	// Until is when to decide again if nothing happens before, zero for never.
 	Until time.Time

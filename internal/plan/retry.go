@@ -33,7 +33,7 @@ var DefaultIssuance = Backoff{Min: time.Hour, Max: 32 * time.Hour}
 // The waits after transient failures, by what failed.
 var (
 	// APIServer is for reads and writes that the API server did not answer.
-	APIServer = Backoff{Min: 200 * time.Millisecond, Max: 5 * time.Minute}
+	APIServer = Backoff{Min: 200 * time.Millisecond, Max: 30 * time.Second}
 	// Signer is for issuers that did not answer.
 	Signer = Backoff{Min: 200 * time.Millisecond, Max: 5 * time.Minute}
 	// Server is for ACME servers and DNS providers.
