@@ -1,5 +1,5 @@
 // Package certificate reconciles Certificates: it loads what decides, asks
-// package lifecycle what is needed, and carries that out.
+// package lifecycle/certificate what is needed, and carries that out.
 package certificate
 
 import (

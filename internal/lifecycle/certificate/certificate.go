@@ -71,9 +71,9 @@ type State struct {
 	Keys []*facts.Secret
 	// Memory is the next private key if it is not stored yet.
 	Memory *MemoryKey
-	// Rival is the name of another Certificate that owns spec.secretName.
+	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.
 	SecretOwnedBy string
-	// ShortCut says that the issuer answers within a request's creation and
+	// SignsInline says that the issuer answers within a request's creation and
 	// approval, both ours: the key may wait in memory.
 	SignsInline bool
 	Backoff     plan.Backoff

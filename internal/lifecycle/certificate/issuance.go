@@ -251,7 +251,8 @@ func (p Plan) finish(c State) Plan {
 	return p
 }
 
-// failed ends an issuance in vain, to be repeated after the back-off.
+// failed ends an issuance without a certificate. It is retried after the
+// back-off.
 func (p Plan) failed(c State, reason, message, component string, now time.Time) Plan {
 	attempts := 1
 	if n := p.Status.FailedIssuanceAttempts; n != nil {

@@ -79,7 +79,7 @@ type Memory struct {
 	Checks        int
 	// RetryAt holds back the next try after a failed step.
 	RetryAt time.Time
-	// ValidAt is when this process saw the challenge become valid.
+	// EndedAt is when this process saw the challenge become valid.
 	EndedAt time.Time
 }
 
@@ -87,9 +87,9 @@ type Memory struct {
 type State struct {
 	// Object is the Challenge; it is not to be changed.
 	Object *acmev1.Challenge
-	// Forged says why the Challenge must not be worked on, or is empty.
+	// Untrusted says why the Challenge must not be worked on, or is empty.
 	Untrusted string
-	// Orphan says that no Order controls the Challenge; Forged is set too.
+	// Orphan says that no Order controls the Challenge; Untrusted is set too.
 	Orphan bool
 	// OwnSolver says that the solver is one of the issuer's.
 	OwnSolver bool
@@ -97,7 +97,7 @@ type State struct {
 	Account *facts.Account
 	// Memory is this process's memory of the Challenge.
 	Memory Memory
-	// Siblings are the sessions of other live Challenges for the same name.
+	// Siblings are the memories of other live Challenges for the same name.
 	Siblings []Memory
 	// Slot says that the Challenge may be in flight: there are not too many.
 	Slot bool
@@ -421,7 +421,7 @@ func BeingValidated(a *acme.Authorization, url string) bool {
 	return false
 }
 
-// WithoutFinalizers returns finalizers but for ours.
+// WithoutFinalizers returns finalizers except ours.
 func WithoutFinalizers(finalizers []string) []string {
 	return slices.DeleteFunc(slices.Clone(finalizers), IsFinalizer)
 }

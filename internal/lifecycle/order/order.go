@@ -21,6 +21,8 @@ import (
 // ChallengeFinal reports whether a Challenge has ended, well or not.
 func ChallengeFinal(c *acmev1.Challenge) bool { return Final(c.Status.State) }
 
+// Final reports whether an Order or a Challenge in a state has ended, well or
+// not.
 func Final(s acmev1.State) bool { return s == acmev1.Valid || Failed(s) }
 
 const componentOrders = "cert-manager-orders"
@@ -58,7 +60,7 @@ type State struct {
 	Account *facts.Account
 	// Challenges are those that the Order controls.
 	Challenges []*acmev1.Challenge
-	// First is the name of an older, unfinished Order of the same account for
+	// BlockedBy is the name of an older, unfinished Order of the same account for
 	// the same identifiers and profile. Servers such as Boulder answer both
 	// with one order, so they run one at a time.
 	BlockedBy string
@@ -358,7 +360,7 @@ func (p Plan) withDelete(challenges []*acmev1.Challenge) Plan {
 	return p
 }
 
-// fail ends the order. Certificate requests in vain are told why.
+// fail ends the order. The reason also reaches the CertificateRequest.
 func (p Plan) fail(state acmev1.State, reason string, now time.Time) Plan {
 	p.Step, p.Until = Wait, time.Time{}
 	p.Status.State, p.Status.Reason = state, reason

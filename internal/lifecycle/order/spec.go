@@ -100,6 +100,8 @@ func Replacement(wanted, gone *acmev1.Order) *acmev1.Order {
 	return next
 }
 
+// ReplacedBefore is how many orders an Order has replaced, by its annotation; 0
+// if that is not a valid number.
 func ReplacedBefore(o *acmev1.Order) int {
 	n, err := strconv.Atoi(o.Annotations[ReplacesAnnotation])
 	if err != nil || n < 0 {

@@ -34,7 +34,7 @@ func FailedAt(r *cmv1.CertificateRequest) time.Time {
 	}
 }
 
-// failure is the condition with which a request has ended in vain, or nil. A
+// Failure is the condition with which a request has failed, or nil. A
 // denial counts before all else, for issuers that sign all the same.
 func Failure(r *cmv1.CertificateRequest) *cmv1.CertificateRequestCondition {
 	for _, kind := range []cmv1.CertificateRequestConditionType{
@@ -52,6 +52,7 @@ func Failure(r *cmv1.CertificateRequest) *cmv1.CertificateRequestCondition {
 	return nil
 }
 
+// Issued reports whether a request has its certificate.
 func Issued(r *cmv1.CertificateRequest) bool {
 	return Failure(r) == nil && condition.Status(r.Status.Conditions, cmv1.CertificateRequestConditionReady) == cmmeta.ConditionTrue
 }
