@@ -20,8 +20,6 @@ import (
 const (
 	// IndexController holds the UID of the controlling owner.
 	IndexController = "controller"
-	// IndexSecretName holds a Certificate's spec.secretName.
-	IndexSecretName = "secretName"
 	// IndexIssuer holds IssuerKey of the issuer that is referred to.
 	IndexIssuer = "issuer"
 	// IndexOrderClass holds lifecycle.OrderClass.
@@ -67,7 +65,6 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		{CertificateRequest, IndexController, controllerUID},
 		{Order, IndexController, controllerUID},
 		{Challenge, IndexController, controllerUID},
-		{Certificate, IndexSecretName, one(func(o *cmv1.Certificate) string { return o.Spec.SecretName })},
 		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},

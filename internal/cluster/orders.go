@@ -58,7 +58,9 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 func (o *Orders) Get(key types.NamespacedName) (*acmev1.Order, bool, error) { return o.get(key) }
 
 // ControlledBy returns the facts of the Orders that an object controls.
-func (o *Orders) ControlledBy(uid types.UID) []*facts.Order { return o.facts(byController, string(uid)) }
+func (o *Orders) ControlledBy(uid types.UID) []*facts.Order {
+	return o.facts(byController, string(uid))
+}
 
 // OpenOf returns the unfinished Orders of an issuer.
 func (o *Orders) OpenOf(issuer cmv1.GenericIssuer) []*acmev1.Order {

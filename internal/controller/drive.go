@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,7 +66,7 @@ type API interface {
 	// UpdateStatus stores the status of an object, which is filled with the answer.
 	UpdateStatus(ctx context.Context, subject plan.Ref, object client.Object, manager string) error
 	// Send sends events about an object.
-	Send(object client.Object, events ...plan.Event)
+	Send(object runtime.Object, events ...plan.Event)
 }
 
 // Settings are what a driver needs to know besides its Kind.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -70,7 +71,7 @@ func (a *theatre) UpdateStatus(_ context.Context, _ plan.Ref, o client.Object, m
 	return nil
 }
 
-func (a *theatre) Send(_ client.Object, events ...plan.Event) {
+func (a *theatre) Send(_ runtime.Object, events ...plan.Event) {
 	for _, e := range events {
 		a.log = append(a.log, "event "+e.Reason)
 	}

@@ -40,6 +40,16 @@ func (m *Memory[M]) Of(key types.NamespacedName, uid types.UID, before func(*M))
 	return &found.item
 }
 
+// Find returns the memory of an object, nil if there is none.
+func (m *Memory[M]) Find(key types.NamespacedName, uid types.UID) *M {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if found := m.items[key]; found != nil && found.uid == uid {
+		return &found.item
+	}
+	return nil
+}
+
 // Drop forgets an object and returns its memory, nil if there is none.
 func (m *Memory[M]) Drop(key types.NamespacedName) *M {
 	m.mu.Lock()

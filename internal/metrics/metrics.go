@@ -109,6 +109,11 @@ func (m *Metrics) Count(controller string, r reconcile.Reconciler) reconcile.Rec
 	})
 }
 
+// Failed returns a function that counts a failure of a controller.
+func (m *Metrics) Failed(controller string) func() {
+	return m.syncErrors.WithLabelValues(controller).Inc
+}
+
 // EventDropped counts a Kubernetes event that was not sent.
 func (m *Metrics) EventDropped() { m.eventsDropped.Inc() }
 

@@ -30,9 +30,8 @@ import (
 // server has (100). Those that ask foreign servers have more, because they wait
 // for answers.
 const (
-	certificateShare = 3
-	requestShare     = 3
-	serverShare      = 4
+	requestShare = 3
+	serverShare  = 4
 )
 
 // add makes one controller.
@@ -73,7 +72,10 @@ func (s *system) secretEvents(keys func(context.Context, client.Object) []types.
 }
 
 func (s *system) addControllers(ctx context.Context) error {
-	for _, add := range []func() error{s.addIssuers, s.addCertificates, s.addRequests, s.addOrders, s.addChallenges} {
+	if err := s.addCertificates(ctx); err != nil {
+		return err
+	}
+	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, s.addChallenges} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -81,22 +83,18 @@ func (s *system) addControllers(ctx context.Context) error {
 	return nil
 }
 
-func (s *system) addCertificates() error {
-	cache := s.manager.GetCache()
-	r := &certificate.Reconciler{
-		Config: certificate.Config{
-			Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
-			CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
-		},
-		Cache: cache, Live: s.manager.GetAPIReader(), Secrets: s.secrets, Issuers: s.issuers, Approval: s.approval,
-		Write: s.write, Events: s.events, Keys: s.keys, Wait: s.waits[cluster.Certificate], Clock: s.clock,
+func (s *system) addCertificates(ctx context.Context) error {
+	c, err := certificate.New(certificate.Deps{
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: s.answers, Issuers: s.issuers,
+		Approval: s.approval, Server: s.server, Keys: s.keys, Clock: s.clock,
+	}, certificate.Config{
+		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
+		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
+	}, s.metrics.Failed("certificates"))
+	if err != nil {
+		return err
 	}
-	sources := append(s.secretEvents(s.certificatesOfSecret),
-		s.related(&cmv1.CertificateRequest{}, func(_ context.Context, o client.Object) []types.NamespacedName {
-			return cluster.ControllerOf(o, cmv1.CertificateKind)
-		}),
-		s.related(&cmv1.Certificate{}, s.rivals))
-	return s.add(cluster.Certificate, "certificates", certificateShare, 30*time.Second, r, sources...)
+	return s.builder.Register(ctx, c.Registration())
 }
 
 func (s *system) addRequests() error {

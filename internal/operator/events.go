@@ -84,39 +84,6 @@ func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types
 	return keysOf(pointers(list.Items), func(*acmev1.Challenge) bool { return true })
 }
 
-// rivals are the other Certificates with the Secret name of one.
-func (s *system) rivals(ctx context.Context, o client.Object) []types.NamespacedName {
-	crt, ok := o.(*cmv1.Certificate)
-	if !ok {
-		return nil
-	}
-	return s.certificatesWith(ctx, crt.Namespace, crt.Spec.SecretName, crt.Name)
-}
-
-func (s *system) certificatesWith(ctx context.Context, namespace, secret, but string) []types.NamespacedName {
-	list := &cmv1.CertificateList{}
-	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(namespace), client.MatchingFields{cluster.IndexSecretName: secret}); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), func(c *cmv1.Certificate) bool { return c.Name != but })
-}
-
-// certificatesOfSecret are the Certificates that a Secret belongs to: by its
-// name, or as a next private key.
-func (s *system) certificatesOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	keys := s.certificatesWith(ctx, o.GetNamespace(), o.GetName(), "")
-	facts := cluster.FactsIn(o)
-	if facts == nil || facts.Labels[cmv1.IsNextPrivateKeySecretLabelKey] != "true" {
-		return keys
-	}
-	for _, owner := range facts.OwnerReferences {
-		if owner.Kind == cmv1.CertificateKind {
-			keys = append(keys, types.NamespacedName{Namespace: facts.Namespace, Name: owner.Name})
-		}
-	}
-	return keys
-}
-
 // requestsOfSecret are the requests whose key is in a Secret.
 func (s *system) requestsOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	list := &cmv1.CertificateRequestList{}

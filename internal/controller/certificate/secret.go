@@ -2,13 +2,16 @@ package certificate
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
@@ -17,85 +20,95 @@ import (
 )
 
 // storeSecret writes the issued certificate and its key into the target Secret.
-func (w *work) storeSecret(ctx context.Context, plan core.Plan) error {
-	request := plan.Requests[0]
-	key := w.session.key
-	if len(plan.Keys) == 1 {
-		stored, err := w.readKey(ctx, plan.Keys[0].Name)
+func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
+	key, _, _ := w.memory.held()
+	if a.Key != nil {
+		stored, err := w.readKey(ctx, a.Key.Name)
 		if err != nil {
 			return err
 		}
 		key = stored
 	}
-	encoded, err := pki.EncodeKey(key, core.EncodingOf(&w.state.Object.Spec))
+	encoded, err := pki.EncodeKey(key, core.EncodingOf(&w.State.Object.Spec))
 	if err != nil {
 		return err
 	}
-	chain, err := pki.ParseChain(request.Status.Certificate, w.Config.Limits)
+	answer, err := w.answer(ctx, a.Request)
+	if err != nil {
+		return err
+	}
+	chain, err := pki.ParseChain(answer.Chain, w.config.Limits)
 	if err != nil {
 		return err
 	}
 	data := map[string][]byte{
-		corev1.TLSCertKey:       request.Status.Certificate,
+		corev1.TLSCertKey:       answer.Chain,
 		corev1.TLSPrivateKeyKey: encoded,
 	}
-	if len(request.Status.CA) > 0 {
-		data[cmmeta.TLSCAKey] = request.Status.CA
+	if len(answer.CA) > 0 {
+		data[cmmeta.TLSCAKey] = answer.CA
 	}
-	live, err := w.target(ctx)
-	if err != nil {
+	var live *corev1.Secret
+	if !a.Absent {
+		if live, err = w.Secrets.Live(ctx, w.subject.Namespace, w.State.Object.Spec.SecretName); err != nil {
+			return err
+		}
+	}
+	if w.memory != nil {
+		w.memory.absentAt = time.Time{}
+	}
+	if err := w.apply(ctx, live, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef)); err != nil {
 		return err
 	}
-	return w.apply(ctx, live, data, core.MetadataFor(w.state, pki.FactsOf(chain[0]), request.Spec.IssuerRef))
+	w.recall()
+	return nil
 }
 
-// absentFor is how long a Secret counts as missing that the API server has said
-// to be missing, as long as a key may be in memory only.
-const absentFor = 2 * time.Second
-
-// target is the target Secret, nil if there is none. An issuance that takes a
-// moment need not look twice: whatever somebody else puts there meanwhile, the
-// certificate and its key replace, and a Secret of another type is refused by
-// the API server.
-func (w *work) target(ctx context.Context) (*corev1.Secret, error) {
-	missing := w.session.absent
-	w.session.absent = time.Time{}
-	if w.state.Secret == nil && !missing.IsZero() && w.Clock.Since(missing) < absentFor {
-		return nil, nil
+// answer is the certificate of a request, from the controller that has stored it
+// or from the API server.
+func (w *work) answer(ctx context.Context, r *facts.Request) (cluster.Answer, error) {
+	answer, ok := w.Answers.Take(r.UID)
+	if !ok {
+		live := &cmv1.CertificateRequest{}
+		if err := w.Server.Live(ctx, types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, live); err != nil {
+			return answer, err
+		}
+		answer = cluster.Answer{Chain: live.Status.Certificate, CA: live.Status.CA}
 	}
-	return w.Secrets.Live(ctx, w.owner.Namespace, w.state.Object.Spec.SecretName)
+	if sha256.Sum256(answer.Chain) != r.Answer.Digest {
+		return answer, cluster.ErrStale
+	}
+	return answer, nil
 }
 
 // applyMetadata brings labels, annotations and owner of the target Secret up to
 // date; its data stay as they are.
 func (w *work) applyMetadata(ctx context.Context) error {
-	if err := w.confirm(ctx); err != nil {
-		return err
-	}
-	live, err := w.Secrets.Live(ctx, w.owner.Namespace, w.state.Object.Spec.SecretName)
+	w.Applied = true
+	live, err := w.Secrets.Live(ctx, w.subject.Namespace, w.State.Object.Spec.SecretName)
 	if err != nil {
 		return err
 	}
-	if live == nil || live.ResourceVersion != w.state.Secret.ResourceVersion {
+	if live == nil || live.ResourceVersion != w.State.Secret.ResourceVersion {
 		return cluster.ErrStale
 	}
 	data := map[string][]byte{}
-	for _, k := range append([]string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}, w.state.Secret.Managed.Data...) {
+	for _, k := range append([]string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}, w.State.Secret.Managed.Data...) {
 		if v, ok := live.Data[k]; ok {
 			data[k] = v
 		}
 	}
-	return w.apply(ctx, live, data, core.PresentMetadata(w.state))
+	return w.apply(ctx, live, data, core.PresentMetadata(w.State))
 }
 
 // apply applies the target Secret. What others have put there stays; what this
 // manager wrote before and no longer wants goes.
 func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][]byte, meta core.SecretMetadata) error {
-	name := w.state.Object.Spec.SecretName
+	name := w.State.Object.Spec.SecretName
 	want := secretApply{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		Metadata: metadataApply{
-			Name: name, Namespace: w.owner.Namespace,
+			Name: name, Namespace: w.subject.Namespace,
 			Labels: meta.Labels, Annotations: meta.Annotations, OwnerReferences: meta.OwnerReferences,
 		},
 		Type: corev1.SecretTypeTLS,
@@ -108,13 +121,13 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][
 	}
 	encoded, err := json.Marshal(want)
 	if err != nil {
-		return fmt.Errorf("encode Secret %s/%s: %w", w.owner.Namespace, name, err)
+		return fmt.Errorf("encode Secret %s/%s: %w", w.subject.Namespace, name, err)
 	}
-	applied, err := w.Write.ApplySecret(ctx, w.owner, w.owner.Namespace, name, encoded, managerIssuing)
+	applied, err := w.Server.ApplySecret(ctx, w.subject, w.subject.Namespace, name, encoded, core.ManagerIssuing)
 	if err != nil {
 		return err
 	}
-	w.state.Secret = facts.OfSecret(applied, w.Config.Limits)
+	w.State.Secret = facts.OfSecret(applied, w.config.Limits)
 	return nil
 }
 

@@ -14,20 +14,24 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// The sources of a Certificate's events: upstream's controllers, by which
-// users filter.
+// The field managers of a Certificate's writes, and the sources of its events:
+// upstream's controllers, by which users filter.
 const (
-	componentTrigger    = "cert-manager-certificates-trigger"
-	componentKeys       = "cert-manager-certificates-key-manager"
-	componentRequests   = "cert-manager-certificates-request-manager"
-	componentIssuing    = "cert-manager-certificates-issuing"
-	messageIssuedSecret = "The certificate has been successfully issued"
+	ManagerIssuing  = facts.SecretManager
+	ManagerKeys     = "cert-manager-certificates-key-manager"
+	ManagerRequests = "cert-manager-certificates-request-manager"
+
+	componentTrigger  = "cert-manager-certificates-trigger"
+	componentKeys     = ManagerKeys
+	componentRequests = ManagerRequests
+	componentIssuing  = ManagerIssuing
 )
+
+const messageIssuedSecret = "The certificate has been successfully issued"
 
 const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
@@ -35,22 +39,6 @@ const (
 	ownerRecheck = 3 * time.Minute
 	// keyInMemory is how long a new private key may be nowhere but in memory.
 	keyInMemory = 2 * time.Second
-)
-
-// Step is what a Certificate needs next.
-type Step string
-
-// The steps of a Certificate.
-const (
-	Wait           Step = ""
-	GenerateKey    Step = "generate a private key"
-	ReuseKey       Step = "reuse the private key"
-	StoreKey       Step = "store the next private key"
-	DeleteKeys     Step = "delete next private keys"
-	CreateRequest  Step = "create the CertificateRequest"
-	DeleteRequests Step = "delete CertificateRequests"
-	StoreSecret    Step = "store the certificate"
-	ApplySecret    Step = "apply the Secret's metadata"
 )
 
 // MemoryKey is a new private key that is not stored yet.
@@ -66,64 +54,88 @@ type State struct {
 	// Secret is spec.secretName's, nil if there is none.
 	Secret *facts.Secret
 	// Requests are those that the Certificate controls.
-	Requests []*cmv1.CertificateRequest
+	Requests []*facts.Request
 	// Keys are the Secrets with a next private key that it controls.
 	Keys []*facts.Secret
-	// Memory is the next private key if it is not stored yet.
-	Memory *MemoryKey
+	// Memory is what this process knows of the issuance and does not store.
+	Memory Memory
 	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.
 	SecretOwnedBy string
-	// SignsInline says that the issuer answers within a request's creation and
-	// approval, both ours: the key may wait in memory.
+	// SignsInline reports that the issuer answers within a request's creation
+	// and approval, and that both are ours: the key may wait in memory.
 	SignsInline bool
 	Backoff     plan.Backoff
-	// OwnSecret says that the Secret is to be deleted with the Certificate.
+	// Applied reports that this reconcile has applied the Secret's metadata: what
+	// differs still is somebody else's doing, and no reason for a fight.
+	Applied bool
+	// OwnSecret reports that the Secret is to be deleted with the Certificate.
 	OwnSecret bool
-	// Limits bound the PEM that is decoded.
-	Limits pki.Limits
+
+	// mismatches are the fields in which requests differ from the spec.
+	mismatches map[*facts.Request][]string
+}
+
+// Memory is what a process knows of an issuance and does not store.
+type Memory struct {
+	// Key is the next private key if it is not stored yet.
+	Key *MemoryKey
+	// Generating reports that a key is being made; it wakes the Certificate.
+	Generating bool
+	// AbsentAt is when the API server said that there is no target Secret.
+	AbsentAt time.Time
+	// BegunAt is when this process began an issuance that is not announced yet.
+	BegunAt time.Time
 }
 
 // Plan is what a Certificate needs next.
-type Plan struct {
-	Step    Step
-	Status  cmv1.CertificateStatus
-	Persist plan.Persist
-	// Requests are those to delete, or the one whose certificate is to be stored.
-	Requests []*cmv1.CertificateRequest
-	// Keys are those to delete, or the one that belongs to the request.
-	Keys []*facts.Secret
-	// Revision of the request to create.
-	Revision int
-	// Issuing says that an issuance goes on: a key in memory is still needed.
-	Issuing bool
-	Events  []plan.Event
-	// Until is when to look again if nothing happens before, zero for never.
-	Until time.Time
-}
+type Plan = plan.Plan[cmv1.CertificateStatus]
 
-// Next decides what a Certificate needs next.
-func Next(c State, now time.Time) Plan {
+// Next decides what the Certificate needs next.
+func (c State) Next(now time.Time) Plan {
 	p := Plan{Status: *c.Object.Status.DeepCopy()}
 	if c.Object.DeletionTimestamp != nil {
 		return p
 	}
+	c.compare()
 	trigger, at := c.trigger(now)
 	switch {
 	case c.stored():
-		// Nothing in the status need tell of it: with a key in memory, Issuing
-		// may never have been written.
-		p, at = p.finish(c), time.Time{}
+		at = time.Time{}
+		// The status need not mention it: with a key in memory, Issuing may never
+		// have been written.
+		p = c.finish(p)
 	case trigger != nil:
-		p = p.issue(c, *trigger, now)
+		p = c.issue(p, *trigger, now)
 	default:
-		p = p.rest(c)
+		p = c.idle(p)
 	}
-	p.readiness(c, now)
+	c.readiness(&p, now)
 	p.Until = plan.Earliest(p.Until, plan.Earliest(at, wakeUps(p.Status, now)))
-	if p.Step == Wait && !p.Issuing {
-		p = p.trim(c)
+	if p.Do == nil && !c.issuing(p) {
+		p = c.tidy(p)
 	}
 	return p
+}
+
+// issuing reports whether an issuance goes on after a plan.
+func (State) issuing(p Plan) bool {
+	return condition.True(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+}
+
+// compare compares the requests that decide with the spec, once.
+func (c *State) compare() {
+	want := TemplateOf(&c.Object.Spec)
+	c.mismatches = make(map[*facts.Request][]string, len(c.Requests))
+	for _, r := range c.Requests {
+		if r.CSRError != "" {
+			continue
+		}
+		m := append(pki.RequestMismatches(want, r.CSR), pki.RequestFieldMismatches(want, r.Fields)...)
+		if !facts.SameIssuer(c.Object.Spec.IssuerRef, r.IssuerRef) {
+			m = append(m, "spec.issuerRef")
+		}
+		c.mismatches[r] = m
+	}
 }
 
 // trigger says whether and why a certificate is to be issued now; the time is
@@ -155,12 +167,12 @@ func (c State) backoffEnd() time.Time {
 	}
 	next := c.requestsOf(c.nextRevision())
 	for _, r := range next {
-		if p, err := c.parseRequest(r); err != nil || len(p.mismatches) > 0 {
+		if r.CSRError != "" || len(c.mismatches[r]) > 0 {
 			return time.Time{}
 		}
 	}
-	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if len(next) == 0 && told != nil && told.ObservedGeneration > 0 && told.ObservedGeneration < c.Object.Generation {
+	last := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if len(next) == 0 && last != nil && last.ObservedGeneration > 0 && last.ObservedGeneration < c.Object.Generation {
 		return time.Time{}
 	}
 	attempts := 1
@@ -177,10 +189,10 @@ func (c State) nextRevision() int {
 	return *c.Object.Status.Revision + 1
 }
 
-func (c State) requestsOf(revision int) []*cmv1.CertificateRequest {
-	var found []*cmv1.CertificateRequest
+func (c State) requestsOf(revision int) []*facts.Request {
+	var found []*facts.Request
 	for _, r := range c.Requests {
-		if r.DeletionTimestamp == nil && request.Revision(r) == revision {
+		if !r.Deleting && r.Revision == revision {
 			found = append(found, r)
 		}
 	}
@@ -190,53 +202,59 @@ func (c State) requestsOf(revision int) []*cmv1.CertificateRequest {
 // stored reports whether the Secret holds the certificate of the next revision:
 // then only the status is missing.
 func (c State) stored() bool {
-	return slices.ContainsFunc(c.requestsOf(c.nextRevision()), func(r *cmv1.CertificateRequest) bool {
-		return request.Issued(r) && holds(c.Secret, r.Status.Certificate)
+	return slices.ContainsFunc(c.requestsOf(c.nextRevision()), func(r *facts.Request) bool {
+		return r.Issued && holds(c.Secret, r.Answer)
 	})
 }
 
-// rest is what a Certificate needs that is not being issued: no leftovers, and
+// idle is what a Certificate needs that is not being issued: no leftovers, and
 // a Secret whose metadata follows the spec.
-func (p Plan) rest(c State) Plan {
+func (c State) idle(p Plan) Plan {
 	p.Status.NextPrivateKeySecretName = nil
 	if len(c.Keys) > 0 {
-		p.Step, p.Keys, p.Persist = DeleteKeys, c.Keys, plan.Before
+		p = c.deleteKeys(p, c.Keys)
+		p.Persist = plan.Before
 		return p
 	}
-	if c.SecretOwnedBy == "" && c.Secret != nil && c.Secret.Leaf != nil && !c.Secret.KeyDigest.IsZero() && secretOutdated(c) {
-		p.Step, p.Persist = ApplySecret, plan.Before
+	if c.SecretOwnedBy == "" && !c.Applied && c.Secret != nil && c.Secret.Leaf != nil && !c.Secret.KeyDigest.IsZero() && secretOutdated(c) {
+		p.Do, p.Confirm, p.Persist = ApplyMetadata{}, []plan.Confirm{c.self()}, plan.Before
 	}
 	return p
 }
 
-// trim deletes the oldest requests once the certificate is ready. One of the
-// next revision is no history yet: it must not displace the current one, by
-// which changes of the spec are found.
-func (p Plan) trim(c State) Plan {
-	ready := condition.Find(p.Status.Conditions, cmv1.CertificateConditionReady)
-	if ready == nil || ready.Status != cmmeta.ConditionTrue || p.Status.Revision == nil {
+// tidy drops what an ended issuance leaves in memory, and deletes the oldest
+// requests once the certificate is ready. One of the next revision is no
+// history yet: it must not displace the current one, by which changes of the
+// spec are found.
+func (c State) tidy(p Plan) Plan {
+	if c.Memory != (Memory{}) && !c.Memory.Generating {
+		p.Do, p.Persist = Forget{}, plan.Before
+		return p
+	}
+	if !condition.True(p.Status.Conditions, cmv1.CertificateConditionReady) || p.Status.Revision == nil {
 		return p
 	}
 	limit := 1
 	if c.Object.Spec.RevisionHistoryLimit != nil {
 		limit = int(*c.Object.Spec.RevisionHistoryLimit)
 	}
-	var kept []*cmv1.CertificateRequest
+	var kept []*facts.Request
 	for _, r := range c.Requests {
-		if n := request.Revision(r); r.DeletionTimestamp == nil && n > 0 && n <= *p.Status.Revision {
+		if !r.Deleting && r.Revision > 0 && r.Revision <= *p.Status.Revision {
 			kept = append(kept, r)
 		}
 	}
 	if len(kept) <= limit {
 		return p
 	}
-	slices.SortFunc(kept, func(a, b *cmv1.CertificateRequest) int { return request.Revision(a) - request.Revision(b) })
-	p.Step, p.Requests, p.Persist = DeleteRequests, kept[:len(kept)-limit], plan.Before
+	slices.SortFunc(kept, func(a, b *facts.Request) int { return a.Revision - b.Revision })
+	p = c.deleteRequests(p, kept[:len(kept)-limit])
+	p.Persist = plan.Before
 	return p
 }
 
-// readiness sets the Ready condition and what the status tells of the leaf.
-func (p *Plan) readiness(c State, now time.Time) {
+// readiness sets the Ready condition and what the status says about the leaf.
+func (c State) readiness(p *Plan, now time.Time) {
 	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
 	if s := c.Secret; s != nil && s.Leaf != nil {
 		notBefore, notAfter := metav1.NewTime(s.Leaf.NotBefore), metav1.NewTime(s.Leaf.NotAfter)
@@ -247,7 +265,7 @@ func (p *Plan) readiness(c State, now time.Time) {
 		}
 	}
 	if v := c.violation(p.Status.Revision, true, now); v != nil {
-		p.set(c.Object, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
+		c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
 		return
 	}
 	message := "Certificate is up to date and has not expired"
@@ -255,7 +273,7 @@ func (p *Plan) readiness(c State, now time.Time) {
 		message += fmt.Sprintf(", but it outlives its issuer: it is valid until %s and its issuer's certificate until %s",
 			c.Secret.Leaf.NotAfter.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
 	}
-	p.set(c.Object, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, "Ready", message, now)
+	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, "Ready", message, now)
 }
 
 // wakeUps is when the clock alone changes what the status says or needs.
@@ -291,36 +309,28 @@ func renewalTime(crt *cmv1.Certificate, s *facts.Secret) time.Time {
 	return at
 }
 
-// set sets a condition; its transition time changes only with its status.
-func (p *Plan) set(crt *cmv1.Certificate, kind cmv1.CertificateConditionType, status cmmeta.ConditionStatus, reason, message string, now time.Time) {
+// set sets a condition.
+func (c State) set(p *Plan, kind cmv1.CertificateConditionType, status cmmeta.ConditionStatus, reason, message string, now time.Time) {
 	at := metav1.NewTime(now)
 	p.Status.Conditions = condition.Set(p.Status.Conditions, cmv1.CertificateCondition{
 		Type: kind, Status: status, Reason: reason, Message: message,
-		LastTransitionTime: &at, ObservedGeneration: crt.Generation,
+		LastTransitionTime: &at, ObservedGeneration: c.Object.Generation,
 	})
 }
 
-func (p *Plan) unset(kind cmv1.CertificateConditionType) {
-	p.Status.Conditions = condition.Remove(p.Status.Conditions, kind)
-}
-
 // holds reports whether a Secret has exactly this certificate.
-func holds(s *facts.Secret, chain []byte) bool {
-	return s != nil && len(chain) > 0 && s.Digests["tls.crt"] == sha256.Sum256(chain)
+func holds(s *facts.Secret, a facts.Answer) bool {
+	return s != nil && a != (facts.Answer{}) && s.Digests["tls.crt"] == a.Digest
 }
 
 // rootCause is what a pending request waits for, if that is more than the
 // usual course of things.
-func rootCause(r *cmv1.CertificateRequest) string {
-	ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
-	if ready == nil || ready.Reason != cmv1.CertificateRequestReasonPending {
-		return ""
-	}
-	if rest, ok := strings.CutPrefix(ready.Message, "Waiting on certificate issuance from order "); ok {
+func rootCause(r *facts.Request) string {
+	if rest, ok := strings.CutPrefix(r.Waiting, "Waiting on certificate issuance from order "); ok {
 		_, cause, _ := strings.Cut(rest, "\": ")
 		return cause
 	}
-	return ready.Message
+	return r.Waiting
 }
 
 // SecretOwner is the name of the Certificate, of several that share a

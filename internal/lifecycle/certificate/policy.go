@@ -19,7 +19,7 @@ func violation(reason, format string, args ...any) *Violation {
 }
 
 // policy is one thing that must hold of an issued certificate.
-type policy func(c State, current *cmv1.CertificateRequest, now time.Time) *Violation
+type policy func(c State, current *facts.Request, now time.Time) *Violation
 
 // issued are the policies that decide both whether to issue and whether the
 // certificate is ready, in the order in which they are reported.
@@ -45,7 +45,7 @@ func (c State) needsIssuing(now time.Time) *Violation {
 // violation returns the first violated policy, or nil. With expiry, a
 // certificate that has run out is one too.
 func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
-	var current *cmv1.CertificateRequest
+	var current *facts.Request
 	if revision != nil {
 		if found := c.requestsOf(*revision); len(found) > 0 {
 			current = found[0]
@@ -62,14 +62,14 @@ func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 	return nil
 }
 
-func secretExists(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func secretExists(c State, _ *facts.Request, _ time.Time) *Violation {
 	if c.Secret == nil {
 		return violation("DoesNotExist", "Issuing certificate as Secret does not exist")
 	}
 	return nil
 }
 
-func secretHasData(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func secretHasData(c State, _ *facts.Request, _ time.Time) *Violation {
 	switch {
 	case len(c.Secret.Digests) == 0:
 		return violation("MissingData", "Issuing certificate as Secret does not contain any data")
@@ -82,7 +82,7 @@ func secretHasData(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation 
 	}
 }
 
-func secretKeysMatch(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func secretKeysMatch(c State, _ *facts.Request, _ time.Time) *Violation {
 	switch s := c.Secret; {
 	case s.KeyError != "":
 		return violation("InvalidKeyPair", "Issuing certificate as Secret contains invalid private key data: %s", s.KeyError)
@@ -95,7 +95,7 @@ func secretKeysMatch(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violatio
 	}
 }
 
-func issuerMatches(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func issuerMatches(c State, _ *facts.Request, _ time.Time) *Violation {
 	name, hasName := c.Secret.Annotations[cmv1.IssuerNameAnnotationKey]
 	kind, hasKind := c.Secret.Annotations[cmv1.IssuerKindAnnotationKey]
 	group, hasGroup := c.Secret.Annotations[cmv1.IssuerGroupAnnotationKey]
@@ -110,7 +110,7 @@ func issuerMatches(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation 
 		fmt.Sprintf("%s.%s/%s", facts.IssuerKind(was), facts.IssuerGroup(was), name))
 }
 
-func certificateNameMatches(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func certificateNameMatches(c State, _ *facts.Request, _ time.Time) *Violation {
 	name, ok := c.Secret.Annotations[cmv1.CertificateNameKey]
 	if !ok || name == c.Object.Name {
 		return nil
@@ -118,31 +118,30 @@ func certificateNameMatches(c State, _ *cmv1.CertificateRequest, _ time.Time) *V
 	return violation("IncorrectCertificate", "Secret was issued for %q. If this message is not transient, you might have two conflicting Certificates pointing to the same secret.", name)
 }
 
-func keyFollowsSpec(c State, _ *cmv1.CertificateRequest, _ time.Time) *Violation {
+func keyFollowsSpec(c State, _ *facts.Request, _ time.Time) *Violation {
 	if m := keySpec(c.Object).Mismatches(c.Secret.Key); len(m) > 0 {
 		return violation("SecretMismatch", "Existing private key is not up to date for spec: %s", fieldList(m))
 	}
 	return nil
 }
 
-func keyIsCurrentRequests(c State, current *cmv1.CertificateRequest, _ time.Time) *Violation {
+func keyIsCurrentRequests(c State, current *facts.Request, _ time.Time) *Violation {
 	if current == nil {
 		return nil
 	}
-	csr, err := c.parseRequest(current)
 	switch {
-	case err != nil:
-		return violation("InvalidCertificateRequest", "Failed to decode current CertificateRequest: %v", err)
-	case csr.key != c.Secret.KeyDigest:
+	case current.CSRError != "":
+		return violation("InvalidCertificateRequest", "Failed to decode current CertificateRequest: %s", current.CSRError)
+	case current.CSR.KeyDigest != c.Secret.KeyDigest:
 		return violation("SecretMismatch", "Secret contains a private key that does not match the current CertificateRequest")
 	default:
 		return nil
 	}
 }
 
-func currentRequestFollowsSpec(c State, current *cmv1.CertificateRequest, _ time.Time) *Violation {
+func currentRequestFollowsSpec(c State, current *facts.Request, _ time.Time) *Violation {
 	if current != nil {
-		if m := c.requestMismatches(current); len(m) > 0 {
+		if m := c.mismatches[current]; len(m) > 0 {
 			return violation("RequestChanged", "Fields on existing CertificateRequest resource not up to date: %s", fieldList(m))
 		}
 		return nil

@@ -17,7 +17,7 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 		IsCA:               spec.IsCA,
 		EncodeUsages:       spec.EncodeUsagesInRequest == nil || *spec.EncodeUsagesInRequest,
 		SignatureAlgorithm: string(spec.SignatureAlgorithm),
-		Usages:             words(spec.Usages),
+		Usages:             facts.Words(spec.Usages),
 	}
 	if spec.Duration != nil {
 		t.Duration = spec.Duration.Duration
@@ -30,17 +30,6 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 		}
 	}
 	return t
-}
-
-func words(usages []cmv1.KeyUsage) []string {
-	if usages == nil {
-		return nil
-	}
-	w := make([]string, len(usages))
-	for i, u := range usages {
-		w[i] = string(u)
-	}
-	return w
 }
 
 func keySpec(crt *cmv1.Certificate) pki.KeySpec { return KeySpecOf(&crt.Spec) }
@@ -89,46 +78,6 @@ func leftOut(crt *cmv1.Certificate) string {
 	default:
 		return ""
 	}
-}
-
-// parsedRequest is what policies need of a signing request.
-type parsedRequest struct {
-	key        pki.KeyDigest
-	mismatches []string
-}
-
-func (c State) parseRequest(r *cmv1.CertificateRequest) (parsedRequest, error) {
-	csr, err := pki.ParseRequest(r.Spec.Request, c.Limits)
-	if err != nil {
-		return parsedRequest{}, err
-	}
-	want := TemplateOf(&c.Object.Spec)
-	have := pki.RequestFields{IsCA: r.Spec.IsCA, Usages: words(r.Spec.Usages)}
-	if r.Spec.Duration != nil {
-		have.Duration = r.Spec.Duration.Duration
-	}
-	p := parsedRequest{key: pki.DigestOf(csr.PublicKey)}
-	p.mismatches = append(pki.RequestMismatches(want, pki.FactsOfRequest(csr)), pki.RequestFieldMismatches(want, have)...)
-	if !facts.SameIssuer(c.Object.Spec.IssuerRef, r.Spec.IssuerRef) {
-		p.mismatches = append(p.mismatches, "spec.issuerRef")
-	}
-	return p, nil
-}
-
-// requestMismatches names the fields in which a request differs from the spec.
-// One that cannot be decoded counts as equal, as the policy chain has its own
-// word for it.
-func (c State) requestMismatches(r *cmv1.CertificateRequest) []string {
-	p, err := c.parseRequest(r)
-	if err != nil {
-		return nil
-	}
-	return p.mismatches
-}
-
-func (c State) requestIsFor(r *cmv1.CertificateRequest, key pki.KeyDigest) bool {
-	p, err := c.parseRequest(r)
-	return err == nil && p.key == key
 }
 
 func leafMismatches(c State) []string {

@@ -1,0 +1,90 @@
+package certificate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	switch a := action.(type) {
+	case core.GenerateKey:
+		return w.generateKey(ctx, a)
+	case core.ReuseKey:
+		return w.reuseKey(ctx, a)
+	case core.StoreKey:
+		return w.storeKey(ctx)
+	case core.DeleteKeys:
+		return w.deleteKeys(ctx, a.Keys)
+	case core.CreateRequest:
+		return w.createRequest(ctx, a)
+	case core.DeleteRequests:
+		return w.deleteRequests(ctx, a.Requests)
+	case core.StoreSecret:
+		return w.storeSecret(ctx, a)
+	case core.ApplyMetadata:
+		return w.applyMetadata(ctx)
+	case core.Announce:
+		w.note().begunAt = time.Time{}
+	case core.Forget:
+		w.Controller.memory.Drop(w.subject.NamespacedName)
+		w.memory = nil
+	default:
+		return fmt.Errorf("a Certificate has no action %T", action)
+	}
+	w.recall()
+	return nil
+}
+
+// generateKey makes a key. An RSA key takes a core a tenth of a second or more,
+// so it is made beside the workers.
+func (w *work) generateKey(ctx context.Context, a core.GenerateKey) error {
+	w.begun(a.Begins)
+	if w.State.Secret == nil {
+		// The plan had it confirmed.
+		w.note().absentAt = w.Clock.Now()
+	}
+	if a.Spec.Algorithm == pki.RSA {
+		w.note().mu.Lock()
+		w.note().generating = true
+		w.note().mu.Unlock()
+		go w.generateAside(context.WithoutCancel(ctx), w.note(), a.Spec)
+		w.recall()
+		return nil
+	}
+	key, err := w.Controller.Keys.Generate(ctx, a.Spec)
+	if err != nil {
+		return err
+	}
+	w.note().hold(key, w.Clock.Now())
+	w.recall()
+	return nil
+}
+
+// generateAside makes a key and wakes the Certificate.
+func (w *work) generateAside(ctx context.Context, m *memory, spec pki.KeySpec) {
+	key, err := w.Controller.Keys.Generate(ctx, spec)
+	if err != nil {
+		logr.FromContextOrDiscard(ctx).Error(err, "The private key cannot be generated")
+	}
+	m.hold(key, w.Clock.Now())
+	if err != nil {
+		w.requeue.WakeAt(w.subject.NamespacedName, w.Clock.Now().Add(plan.APIServer.Max))
+		return
+	}
+	w.requeue.Wake(w.subject.NamespacedName)
+}
+
+// begun notes that this process has begun an issuance.
+func (w *work) begun(begins bool) {
+	if begins && w.note().begunAt.IsZero() {
+		w.note().begunAt = w.Clock.Now()
+	}
+}

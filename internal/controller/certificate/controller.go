@@ -1,0 +1,220 @@
+// Package certificate reconciles Certificates: it loads what decides, has
+// package lifecycle/certificate decide, and carries the actions out.
+package certificate
+
+import (
+	"context"
+	"crypto"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Config is how Certificates are treated.
+type Config struct {
+	Backoff plan.Backoff
+	// OwnSecrets makes Certificates the owners of their Secrets
+	// (--enable-certificate-owner-ref).
+	OwnSecrets bool
+	// CopiedAnnotations are the prefixes of --copied-annotation-prefixes.
+	CopiedAnnotations []string
+	Limits            pki.Limits
+}
+
+// Deps is what the controller needs.
+type Deps struct {
+	// Cache reads Certificates.
+	Cache    client.Reader
+	Secrets  *cluster.Secrets
+	Requests *cluster.Requests
+	Answers  *cluster.Answers
+	Issuers  *cluster.Issuers
+	Approval *cluster.Approval
+	Server   *cluster.Server
+	Keys     *pki.KeyPool
+	Clock    clock.WithTicker
+}
+
+// Controller keeps Certificates issued.
+type Controller struct {
+	Deps
+	config  Config
+	requeue *controller.Requeuer
+	driver  *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
+	memory  controller.Memory[memory]
+}
+
+// New returns a Controller. All of d is needed.
+func New(d Deps, config Config, failed func()) (*Controller, error) {
+	if err := controller.Complete(d); err != nil {
+		return nil, err
+	}
+	c := &Controller{Deps: d, config: config, requeue: controller.NewWait(d.Clock)}
+	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.Certificate, cmv1.CertificateStatus]{
+		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
+		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
+		Status: func(o *cmv1.Certificate) *cmv1.CertificateStatus { return &o.Status },
+		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+	})
+	return c, nil
+}
+
+// memory is what this process knows of an issuance and does not store: a private
+// key on its way into a Secret.
+type memory struct {
+	// keyName is the name of the Secret that the key has, or will get.
+	keyName           string
+	absentAt, begunAt time.Time
+
+	// mu guards what follows, which key generation writes; all else belongs to
+	// the one reconcile of the object that runs.
+	mu         sync.Mutex
+	key        crypto.Signer
+	createdAt  time.Time
+	generating bool
+}
+
+// held returns the private key in memory and when it was made.
+func (m *memory) held() (key crypto.Signer, createdAt time.Time, generating bool) {
+	if m == nil {
+		return nil, time.Time{}, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.key, m.createdAt, m.generating
+}
+
+func (m *memory) hold(key crypto.Signer, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.key, m.createdAt, m.generating = key, now, false
+}
+
+// Get implements controller.Kind.
+func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*cmv1.Certificate, bool, error) {
+	object := &cmv1.Certificate{}
+	if err := c.Cache.Get(ctx, key, object); err != nil {
+		return nil, false, err
+	}
+	return object, object.DeletionTimestamp == nil, nil
+}
+
+// Forget implements controller.Kind.
+func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key) }
+
+// work is one reconcile of one Certificate.
+type work struct {
+	*Controller
+	core.State
+	subject plan.Ref
+	// memory is nil until there is something to remember.
+	memory *memory
+}
+
+var _ controller.Work[*cmv1.Certificate, cmv1.CertificateStatus] = (*work)(nil)
+
+// Object implements controller.Work.
+func (w *work) Object() *cmv1.Certificate { return w.State.Object }
+
+// Replace implements controller.Work.
+func (w *work) Replace(object *cmv1.Certificate) { w.State.Object = object }
+
+// Load implements controller.Kind.
+func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (controller.Work[*cmv1.Certificate, cmv1.CertificateStatus], error) {
+	name := client.ObjectKeyFromObject(object)
+	w := &work{
+		Controller: c,
+		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets},
+		subject:    plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: name},
+		memory:     c.memory.Find(name, object.UID),
+	}
+	var err error
+	if w.Secret, err = c.Secrets.Facts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
+		return nil, err
+	}
+	if w.Secret == nil && object.Status.NotAfter != nil && object.Spec.SecretName != "" {
+		// It was there. A Secret whose label changes is in neither cache for a moment.
+		if w.Secret, err = c.Secrets.LiveFacts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
+			return nil, err
+		}
+	}
+	w.State.Requests = c.Requests.ControlledBy(object.UID)
+	for _, s := range c.Secrets.OwnedBy(object.UID) {
+		if s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true" {
+			w.State.Keys = append(w.State.Keys, s)
+		}
+	}
+	if w.SecretOwnedBy, err = w.secretOwner(ctx, object); err != nil {
+		return nil, err
+	}
+	if w.SignsInline, err = w.signsInline(ctx, object); err != nil {
+		return nil, err
+	}
+	w.recall()
+	return w, nil
+}
+
+// secretOwner is the name of another Certificate that has a better right to
+// spec.secretName, empty without one.
+func (w *work) secretOwner(ctx context.Context, object *cmv1.Certificate) (string, error) {
+	list := &cmv1.CertificateList{}
+	err := w.Cache.List(ctx, list, client.InNamespace(object.Namespace),
+		client.MatchingFields{indexSecretName: object.Spec.SecretName})
+	if err != nil || len(list.Items) < 2 {
+		return "", err
+	}
+	owner := core.SecretOwner(list.Items, w.Secret)
+	if owner == object.Name {
+		return "", nil
+	}
+	return owner, nil
+}
+
+// signsInline reports whether the issuer signs in this process and needs no
+// stored key, and whether its requests are ours to approve.
+func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool, error) {
+	issuer, err := w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
+		return false, err
+	}
+	may, err := w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil {
+		logr.FromContextOrDiscard(ctx).V(4).Info("Storing the key, as it is unknown whether the request may be approved here", "error", err.Error())
+	}
+	return may && err == nil, nil
+}
+
+// note returns the memory, made if there is none.
+func (w *work) note() *memory {
+	if w.memory == nil {
+		w.memory = w.Controller.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
+	}
+	return w.memory
+}
+
+// recall brings the state's view of the memory up to date. A key that the spec
+// no longer wants counts as none.
+func (w *work) recall() {
+	key, createdAt, generating := w.memory.held()
+	w.State.Memory = core.Memory{Generating: generating}
+	if w.memory != nil {
+		w.State.Memory.AbsentAt, w.State.Memory.BegunAt = w.memory.absentAt, w.memory.begunAt
+	}
+	if key == nil || len(w.State.Keys) > 0 {
+		return
+	}
+	if have, ok := pki.SpecOf(key.Public()); ok && len(core.KeySpecOf(&w.State.Object.Spec).Mismatches(have)) == 0 {
+		w.State.Memory.Key = &core.MemoryKey{Digest: pki.DigestOf(key.Public()), CreatedAt: createdAt}
+	}
+}

@@ -1,0 +1,143 @@
+package certificate
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// The actions of a Certificate.
+type (
+	// GenerateKey makes a private key in memory. Begins marks the first action of
+	// an issuance that nobody has announced.
+	GenerateKey struct {
+		Spec   pki.KeySpec
+		Begins bool
+	}
+	// ReuseKey takes the private key of the target Secret.
+	ReuseKey struct{ Begins bool }
+	// StoreKey stores the private key from memory in a Secret of its own.
+	StoreKey struct{}
+	// DeleteKeys deletes Secrets with next private keys.
+	DeleteKeys struct{ Keys []*facts.Secret }
+	// CreateRequest creates the CertificateRequest of a revision for the key in
+	// a Secret, or for the one in memory if Key is nil.
+	CreateRequest struct {
+		Revision int
+		Key      *facts.Secret
+	}
+	// DeleteRequests deletes CertificateRequests.
+	DeleteRequests struct{ Requests []*facts.Request }
+	// StoreSecret stores the certificate of a request with its key, taken from a
+	// Secret, or from memory if Key is nil. Absent reports that there is no
+	// target Secret.
+	StoreSecret struct {
+		Request *facts.Request
+		Key     *facts.Secret
+		Absent  bool
+	}
+	// ApplyMetadata applies labels, annotations and owner to the target Secret.
+	ApplyMetadata struct{}
+	// Announce reports by its event that an issuance has begun.
+	Announce struct{}
+	// Forget drops the memory of an issuance that has ended.
+	Forget struct{}
+)
+
+// String implements plan.Action.
+func (GenerateKey) String() string { return "generate a private key" }
+
+// String implements plan.Action.
+func (ReuseKey) String() string { return "reuse the private key" }
+
+// String implements plan.Action.
+func (StoreKey) String() string { return "store the next private key" }
+
+// String implements plan.Action.
+func (DeleteKeys) String() string { return "delete next private keys" }
+
+// String implements plan.Action.
+func (CreateRequest) String() string { return "create the CertificateRequest" }
+
+// String implements plan.Action.
+func (DeleteRequests) String() string { return "delete CertificateRequests" }
+
+// String implements plan.Action.
+func (StoreSecret) String() string { return "store the certificate" }
+
+// String implements plan.Action.
+func (ApplyMetadata) String() string { return "apply the Secret's metadata" }
+
+// String implements plan.Action.
+func (Announce) String() string { return "announce the issuance" }
+
+// String implements plan.Action.
+func (Forget) String() string { return "forget the issuance" }
+
+// self confirms that the Certificate is the one that was decided on.
+func (c State) self() plan.Confirm {
+	return plan.Confirm{
+		Ref:     plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: types.NamespacedName{Namespace: c.Object.Namespace, Name: c.Object.Name}},
+		Version: c.Object.ResourceVersion,
+	}
+}
+
+// selfUnlessAbsent is self, except where a missing Secret is the cause and the
+// issuer signs inline. The look at the Secret is enough then, because the name
+// of the request reveals a stale Certificate: it is already taken.
+func (c State) selfUnlessAbsent() []plan.Confirm {
+	if c.SignsInline && c.Secret == nil && len(c.Keys) == 0 {
+		return nil
+	}
+	return []plan.Confirm{c.self()}
+}
+
+// target confirms the target Secret, or that there is none.
+func (c State) target() plan.Confirm {
+	confirm := plan.Confirm{Ref: c.secretRef(c.Object.Spec.SecretName)}
+	if c.Secret != nil {
+		confirm.Version = c.Secret.ResourceVersion
+	}
+	return confirm
+}
+
+func (c State) secretRef(name string) plan.Ref {
+	return plan.Ref{Kind: "Secret", NamespacedName: types.NamespacedName{Namespace: c.Object.Namespace, Name: name}}
+}
+
+// deleteRequests plans to delete requests. If they are to go because their keys
+// are nowhere, that is confirmed: to a new process the caches may show a request
+// before they show its key.
+func (c State) deleteRequests(p Plan, requests []*facts.Request) Plan {
+	p.Do, p.Confirm = DeleteRequests{requests}, []plan.Confirm{c.self()}
+	if len(c.Keys) > 0 || c.Memory.Key != nil {
+		return p
+	}
+	current := c.nextRevision() - 1
+	for _, r := range requests {
+		if r.KeySecret != "" && r.Revision > current {
+			p.Confirm = append(p.Confirm, plan.Confirm{Ref: c.secretRef(r.KeySecret), Owner: c.Object.UID})
+		}
+	}
+	return p
+}
+
+// deleteKeys plans to delete stored keys.
+func (c State) deleteKeys(p Plan, keys []*facts.Secret) Plan {
+	p.Do, p.Confirm = DeleteKeys{keys}, []plan.Confirm{c.self()}
+	return p
+}
+
+// absentFor is how long a Secret counts as missing that the API server has said
+// to be missing. Whatever somebody else puts there in that time, the certificate
+// and its key replace, and a Secret of another type is refused.
+const absentFor = 2 * time.Second
+
+func (c State) knownAbsent(now time.Time) bool {
+	return c.Secret == nil && !c.Memory.AbsentAt.IsZero() && now.Sub(c.Memory.AbsentAt) < absentFor
+}
