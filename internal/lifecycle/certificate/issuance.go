@@ -18,9 +18,20 @@ import (
 // begun from what it waits for.
 const causeMark = "; waiting: "
 
-// announceAfter is how long an issuance may take before an event says that it
-// has begun: an event is a write, and most issuances end sooner.
+// announceAfter is how long a first issuance or a renewal may take before an
+// event says that it has begun: an event is a write, and most issuances end
+// sooner. One that somebody's change has caused is announced at once, because
+// nothing else says why afterwards.
 const announceAfter = 2 * time.Second
+
+// announceAt is when the issuance is announced, zero if it need not be.
+func (c State) announceAt(trigger Violation) time.Time {
+	begun := c.Memory.BegunAt
+	if begun.IsZero() || (c.Object.Status.Revision != nil && trigger.Reason != reasonRenewing) {
+		return begun
+	}
+	return begun.Add(announceAfter)
+}
 
 // issue decides the next step of an issuance.
 func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
@@ -36,7 +47,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	if why := c.impossible(); why != "" {
 		return c.unrequestable(p, why, now)
 	}
-	if due := c.Memory.BegunAt.Add(announceAfter); !c.Memory.BegunAt.IsZero() {
+	if due := c.announceAt(trigger); !due.IsZero() {
 		if !due.After(now) {
 			p.Do = Announce{}
 			p.Events = append(p.Events, plan.Event{Reason: "Issuing", Message: trigger.message(), Component: componentTrigger})

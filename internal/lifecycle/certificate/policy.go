@@ -152,12 +152,15 @@ func currentRequestFollowsSpec(c State, current *facts.Request, _ time.Time) *Vi
 	return nil
 }
 
+// reasonRenewing is the reason of an issuance that is due.
+const reasonRenewing = "Renewing"
+
 func renewalDue(c State, now time.Time) *Violation {
 	due := renewalTime(c.Object, c.Secret)
 	if due.IsZero() || now.Before(due) {
 		return nil
 	}
-	return violation("Renewing", "Renewing certificate as renewal was scheduled at %s", stringOf(c.Object.Status.RenewalTime))
+	return violation(reasonRenewing, "Renewing certificate as renewal was scheduled at %s", stringOf(c.Object.Status.RenewalTime))
 }
 
 func stringOf(t *metav1.Time) string {
