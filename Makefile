@@ -21,7 +21,7 @@ help:
 # The quickstart builds the servers it needs itself, after it has looked for BIND.
 quickstart:
 	@echo "building everleaf from source (the first time takes about 3 minutes; cached later)"
-	@go build -trimpath -o bin/ ./cmd/everleaf ./test/quickstart
+	@go build -trimpath -o bin/ ./cmd/everleaf ./examples/quickstart
 	@bin/quickstart -dns=$(DNS)
 
 build:

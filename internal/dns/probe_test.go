@@ -15,7 +15,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/nameserver"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 const challenge = "_acme-challenge.example.test."

@@ -1,38 +1,34 @@
 package local
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
-// Binaries are the programs that a control plane consists of, by file name.
+// Binaries are the programs of a control plane, by file name.
 var Binaries = []string{"etcd", "kube-apiserver", "kube-controller-manager"}
 
-// module is the line by which a checkout of everleaf is recognised.
-const module = "module github.com/everleaf/everleaf"
-
-// MissingError says that programs are not in the directory where they were
-// looked for.
+// MissingError reports programs of a control plane that are not in BinDir.
 type MissingError struct {
-	Dir   string
+	// Dir is the directory that was searched.
+	Dir string
+	// Names are the missing programs, in the order of Binaries.
 	Names []string
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s not found in %s: run `make tools` in a checkout of everleaf to build what is missing from source, or say with --bin-dir or EVERLEAF_BIN_DIR where it is",
-		strings.Join(e.Names, ", "), e.Dir)
+	build := "tools/build " + strings.Join(e.Names, " ")
+	if dir, err := DefaultBinDir(); err != nil || dir != e.Dir {
+		build = "EVERLEAF_BIN_DIR=" + e.Dir + " " + build
+	}
+	return fmt.Sprintf("%s not found in %s: build from source with `%s` in a checkout of everleaf, or set --bin-dir or EVERLEAF_BIN_DIR to the directory that has %s",
+		strings.Join(e.Names, ", "), e.Dir, build, strings.Join(Binaries, ", "))
 }
 
-// FindBinaries returns nil if every program of a control plane is in a
-// directory, else a *MissingError.
+// FindBinaries looks for the programs of a control plane in dir. The error is
+// a *MissingError that lists every program that is missing or not executable.
 func FindBinaries(dir string) error {
 	var missing []string
 	for _, name := range Binaries {
@@ -46,8 +42,8 @@ func FindBinaries(dir string) error {
 	return nil
 }
 
-// Kubectl returns what to type for kubectl: the name, if it is on PATH, else the
-// path of the one that tools/build made, else "".
+// Kubectl returns the command to type for kubectl: "kubectl" if it is on PATH,
+// else the path of kubectl in binDir, else "" if there is none.
 func Kubectl(binDir string) string {
 	if _, err := exec.LookPath("kubectl"); err == nil {
 		return "kubectl"
@@ -56,51 +52,4 @@ func Kubectl(binDir string) string {
 		return path
 	}
 	return ""
-}
-
-// Build runs the checkout's tools/build for the named programs, or, if none is
-// named, for those of a control plane and for kubectl unless that is on PATH. It
-// copies the progress to w. What is up to date is not built again. Outside of a
-// checkout, or without Go, it does nothing: FindBinaries tells what is missing.
-func Build(ctx context.Context, binDir string, w io.Writer, names ...string) error {
-	script, err := buildScript()
-	if err != nil {
-		return nil
-	}
-	if _, err := exec.LookPath("go"); err != nil {
-		return nil
-	}
-	if len(names) == 0 {
-		names = Binaries
-		if _, err := exec.LookPath("kubectl"); err != nil {
-			names = append(slices.Clone(Binaries), "kubectl")
-		}
-	}
-	cmd := exec.CommandContext(ctx, script, names...)
-	cmd.Env = append(os.Environ(), "EVERLEAF_BIN_DIR="+binDir)
-	cmd.Stdout, cmd.Stderr = w, w
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s with %s: %w", strings.Join(names, ", "), script, err)
-	}
-	return nil
-}
-
-// buildScript finds tools/build in the checkout around the working directory.
-func buildScript() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && bytes.HasPrefix(text, []byte(module+"\n")) {
-			return filepath.Join(dir, "tools", "build"), nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("not in a checkout of everleaf")
-		}
-		dir = parent
-	}
 }

@@ -153,8 +153,9 @@ func TestMissingBinary(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if !strings.Contains(err.Error(), "make tools") {
-		t.Errorf("%q does not say what to do", err)
+	text := fmt.Sprintf("kube-apiserver, kube-controller-manager not found in %s: build from source with `EVERLEAF_BIN_DIR=%[1]s tools/build kube-apiserver kube-controller-manager` in a checkout of everleaf, or set --bin-dir or EVERLEAF_BIN_DIR to the directory that has etcd, kube-apiserver, kube-controller-manager", bin)
+	if err.Error() != text {
+		t.Errorf("got error  %v\nwant       %s", err, text)
 	}
 }
 

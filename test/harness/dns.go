@@ -12,8 +12,8 @@ import (
 
 	mdns "github.com/miekg/dns"
 
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 	"github.com/everleaf/everleaf/test/unbound"
 )
 

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/nameserver"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 

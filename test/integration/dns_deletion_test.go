@@ -15,9 +15,9 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 // heldBack is a zone that one of its servers never serves as it is: a

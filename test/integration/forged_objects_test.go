@@ -19,9 +19,9 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/local"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 // forgedLab has a ClusterIssuer with credentials, and a name server of somebody

@@ -22,13 +22,14 @@ var layers = [][]string{
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
 	{"internal/lifecycle", "internal/metrics"},
-	{"internal/issuer", "internal/solver", "internal/nameserver"},
+	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller", "internal/webhook"},
 	{"internal/operator", "internal/local"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},
+	{"examples"},
 }
 
 // free are the packages that decide and compute, and therefore know no API

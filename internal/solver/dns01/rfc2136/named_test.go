@@ -17,9 +17,9 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 const (

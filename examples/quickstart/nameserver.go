@@ -14,8 +14,8 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
-	"github.com/everleaf/everleaf/internal/nameserver"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 // Names as in the RFC 2136 guide.

@@ -11,8 +11,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
-	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ func main() {
 	o := options{out: os.Stdout}
 	flag.StringVar(&o.dns, "dns", "builtin", "name server: builtin, or bind for BIND's named")
 	flag.StringVar(&o.everleaf, "everleaf", "bin/everleaf", "the everleaf binary")
+	flag.StringVar(&o.build, "build", "tools/build", "the script that builds the servers from source")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait for the certificate")
 	flag.BoolVar(&o.keep, "keep", isTerminal(os.Stdin), "go on until Ctrl-C when the certificate is there (default: if the input is a terminal)")
 	flag.Parse()
@@ -66,20 +68,25 @@ func complete(o *options, args []string) error {
 	return err
 }
 
-// build makes the servers that are missing, which takes minutes, after a look
-// for what it cannot make.
+// build runs tools/build for the servers. It looks for BIND first, because
+// building can take minutes and cannot provide BIND. tools/build skips what is
+// up to date.
 func build(ctx context.Context, o options) error {
 	if o.dns == dnsBIND {
 		if _, err := bindVersion(ctx); err != nil {
 			return err
 		}
 	}
-	names := append(slices.Clone(local.Binaries), "pebble")
+	names := append([]string{"pebble"}, local.Binaries...)
 	if local.Kubectl(o.binDir) == "" {
 		names = append(names, "kubectl")
 	}
-	if err := local.Build(ctx, o.binDir, o.out, names...); err != nil {
-		return cmp.Or(ctx.Err(), err)
+	cmd := exec.CommandContext(ctx, o.build, names...)
+	cmd.Env = append(os.Environ(), "EVERLEAF_BIN_DIR="+o.binDir)
+	cmd.Stdout, cmd.Stderr = o.out, o.out
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Run(); err != nil {
+		return cmp.Or(ctx.Err(), fmt.Errorf("%s %s: %w", o.build, strings.Join(names, " "), err))
 	}
 	return nil
 }

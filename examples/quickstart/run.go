@@ -25,9 +25,11 @@ type options struct {
 	dns      string
 	keep     bool
 	everleaf string
-	binDir   string
-	timeout  time.Duration
-	out      io.Writer
+	// build is the path of tools/build.
+	build   string
+	binDir  string
+	timeout time.Duration
+	out     io.Writer
 	// secret is put into the Secret in place of the name server's key, for
 	// tests.
 	secret string
