@@ -23,31 +23,35 @@ const (
 type AccountRequest struct {
 	// Contact are URLs such as "mailto:admin@example.com".
 	Contact []string
-	// TermsAgreed says that the user agrees to the terms of service.
+	// TermsAgreed reports whether the user agrees to the terms of service.
 	TermsAgreed bool
-	// EAB binds the account to one that the user has with the CA otherwise.
+	// EAB binds the account to an account that the user has with the CA outside
+	// of ACME; nil for none.
 	EAB *ExternalAccount
-	// OnlyExisting makes no account: if the key has none, the error is
-	// accountDoesNotExist.
+	// OnlyExisting creates no account: if none exists for the key, the server
+	// answers accountDoesNotExist.
 	OnlyExisting bool
 }
 
 // ExternalAccount is a MAC key from a CA (RFC 8555 section 7.3.4).
 type ExternalAccount struct {
 	KeyID string
-	// Key are the bytes themselves, not their base64.
+	// Key is the MAC key itself, not its base64.
 	Key []byte
 }
 
 // Account is an ACME account (RFC 8555 section 7.1.2).
 type Account struct {
-	// URL is the account's name.
+	// URL identifies the account in each request (the "kid" of RFC 8555 section
+	// 6.2).
 	URL string
 	// Status is valid, deactivated or revoked.
 	Status string
-	// Contact is as the server tells it. Some never do.
+	// Contact is the contact that the server returns. Some servers never return
+	// it.
 	Contact []string
-	// Created says that Register made the account; it did not exist before.
+	// Created reports whether Register created the account (201) rather than
+	// found it (200).
 	Created bool
 }
 
@@ -56,9 +60,9 @@ type accountJSON struct {
 	Contact []string `json:"contact"`
 }
 
-// Register makes an account for the key, or finds the one that the key has
-// (RFC 8555 section 7.3), and signs with it from then on. What an existing
-// account has as its contact stays.
+// Register creates an account for the key, or finds the existing one (RFC 8555
+// section 7.3). The client signs later requests with it. The contact of an
+// existing account does not change.
 func (c *Client) Register(ctx context.Context, r AccountRequest) (Account, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
@@ -100,7 +104,8 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 	return c.postAccount(ctx, actionAccount, nil)
 }
 
-// UpdateContact replaces the account's contact; an empty one removes it.
+// UpdateContact replaces the account's contact (RFC 8555 section 7.3.2). An
+// empty list removes it.
 func (c *Client) UpdateContact(ctx context.Context, contact []string) (Account, error) {
 	if contact == nil {
 		contact = []string{} // null would mean no change

@@ -11,40 +11,48 @@ const (
 	ChallengeHTTP01 = "http-01"
 )
 
-// Authorization says whether the account may have certificates for an
-// identifier (RFC 8555 section 7.1.4).
+// Authorization represents the server's permission for the account to obtain
+// certificates for one identifier (RFC 8555 section 7.1.4).
 type Authorization struct {
 	URL string
-	// Status is pending, valid, invalid, deactivated, expired or revoked.
+	// Status is pending, valid, invalid, deactivated, expired or revoked. One
+	// valid challenge makes it valid; one failed challenge makes it invalid
+	// (section 7.1.6).
 	Status string
-	// Identifier is without "*." for a wildcard.
+	// Identifier is the name or address that the account is authorized for. For
+	// a wildcard it lacks the "*." prefix.
 	Identifier Identifier
-	// Wildcard says that the order asked for "*." and the identifier.
+	// Wildcard reports whether the order's identifier had the "*." prefix.
 	Wildcard bool
-	// Expires is when the authorization ends; zero if the server does not say.
+	// Expires is when the server considers the authorization invalid. Required
+	// for valid authorizations; zero if the server sends none.
 	Expires    time.Time
 	Challenges []Challenge
-	// RetryAfter is when the server wants to be asked again, on the client's
-	// clock; zero if it did not say.
+	// RetryAfter is when the server asks the client to poll again (Retry-After,
+	// section 7.5.1), on the client's clock; zero if it sends none.
 	RetryAfter time.Time
 }
 
 // Challenge is one way to prove control of an identifier (RFC 8555 section
-// 7.1.5).
+// 7.1.5). The fields are those of section 8, and of sections 8.3 and 8.4 for
+// http-01 and dns-01.
 type Challenge struct {
 	Type string
 	URL  string
-	// Status is pending, processing, valid or invalid.
+	// Status is pending, processing, valid or invalid. Accept moves it from
+	// pending to processing.
 	Status string
-	// Token has at least 128 bits and only characters of base64url. One with
-	// others could do harm in a path and is left out.
+	// Token is random, with at least 128 bits of entropy, in the base64url
+	// alphabet (sections 8.3 and 8.4). A token with other characters is left
+	// out: it could be harmful in a path.
 	Token string
-	// Validated is when the server saw the proof, or zero.
+	// Validated is when the server validated the challenge; required if Status
+	// is valid, else zero.
 	Validated time.Time
-	// Error is what the server found instead.
+	// Error is why the server's validation failed, if it has failed.
 	Error *Problem
-	// RetryAfter is when the server wants to be asked again, on the client's
-	// clock; zero if it did not say.
+	// RetryAfter is when the server asks the client to poll again (Retry-After,
+	// section 7.5.1), on the client's clock; zero if it sends none.
 	RetryAfter time.Time
 }
 
@@ -70,8 +78,8 @@ func (c *Client) Authorization(ctx context.Context, url string) (Authorization, 
 	return c.postAuthorization(ctx, request{action: actionAuthorization, url: url})
 }
 
-// Deactivate gives an authorization up (RFC 8555 section 7.5.2). A pending one
-// no longer counts against the account's limit then.
+// Deactivate relinquishes an authorization (RFC 8555 section 7.5.2). A pending
+// one then no longer counts towards the account's limit.
 func (c *Client) Deactivate(ctx context.Context, authorizationURL string) (Authorization, error) {
 	return c.postAuthorization(ctx, request{
 		action: actionUnnamed,
@@ -113,8 +121,9 @@ func (c *Client) Challenge(ctx context.Context, url string) (Challenge, error) {
 	return c.postChallenge(ctx, request{action: actionChallenge, url: url})
 }
 
-// Accept tells the server that the proof is in place (RFC 8555 section 7.5.1).
-// The server looks at it later: the answer is most often pending or processing.
+// Accept asks the server to validate the challenge, once the response is in
+// place (RFC 8555 section 7.5.1). Validation takes place later: the returned
+// challenge is usually pending or processing.
 func (c *Client) Accept(ctx context.Context, challengeURL string) (Challenge, error) {
 	return c.postChallenge(ctx, request{action: actionAccept, url: challengeURL, payload: struct{}{}})
 }

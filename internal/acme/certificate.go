@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxChain is more certificates than any CA sends.
+	// maxChain exceeds the length of any real chain.
 	maxChain = 10
 	// maxChainPEM leaves room for a leaf with many names and for keys and
 	// signatures of post-quantum size.
@@ -19,9 +19,9 @@ const (
 
 // Chain is an issued certificate.
 type Chain struct {
-	// Certificates start with the leaf.
+	// Certificates begin with the leaf.
 	Certificates []*x509.Certificate
-	// PEM holds the same certificates and nothing else.
+	// PEM is the same certificates, without any other text.
 	PEM []byte
 	// Alternates are the URLs of other chains for the same leaf.
 	Alternates []string
@@ -33,15 +33,15 @@ func (c *Client) Certificate(ctx context.Context, url string) (Chain, error) {
 	return c.fetchChain(ctx, actionCertificate, url)
 }
 
-// FetchAlternate reads one of a Chain's alternates.
+// FetchAlternate reads one of the chain's alternates.
 func (c *Client) FetchAlternate(ctx context.Context, url string) (Chain, error) {
 	return c.fetchChain(ctx, actionAlternate, url)
 }
 
-// PreferredChain reads the certificate and, as long as none fits, its
-// alternates, one request each. A chain fits if the issuer of its topmost
-// certificate has the preferred common name. If none does, or none is
-// preferred, it is the server's default chain.
+// PreferredChain reads the certificate. If its chain does not match, it reads
+// the alternates, one request each, until one matches. A chain matches if the
+// issuer of its topmost certificate has the preferred common name. If none
+// matches, or preferred is empty, it returns the server's default chain.
 func (c *Client) PreferredChain(ctx context.Context, url, preferred string) (Chain, error) {
 	first, err := c.Certificate(ctx, url)
 	if err != nil || preferred == "" || first.toppedBy(preferred) {
@@ -77,8 +77,8 @@ func (c *Client) fetchChain(ctx context.Context, action, url string) (Chain, err
 	return chain, nil
 }
 
-// parseChain reads PEM that holds certificates only (RFC 8555 section 9.1). If
-// it cannot, it says what the server did wrong.
+// parseChain reads PEM that consists of certificates only (RFC 8555 section
+// 9.1). If it fails, wrong is what the server did wrong.
 func parseChain(data []byte) (chain Chain, wrong string) {
 	if len(data) > maxChainPEM {
 		return Chain{}, "sent a certificate chain of more than " + strconv.Itoa(maxChainPEM>>10) + " KiB"
@@ -95,7 +95,7 @@ func parseChain(data []byte) (chain Chain, wrong string) {
 			return Chain{}, "sent something else than a PEM certificate chain"
 		}
 		block, rest := pem.Decode(data)
-		// Decode skips what it cannot read and returns what follows.
+		// Decode skips unreadable text before a block.
 		if block == nil || bytes.Count(data[:len(data)-len(rest)], []byte("-----BEGIN")) != 1 {
 			return Chain{}, "sent something else than a PEM certificate chain"
 		}

@@ -10,24 +10,25 @@ import (
 )
 
 const (
-	// rateLimitRest is how long a rate limit rests if the server does not say.
-	rateLimitRest = 10 * time.Minute
-	// minRest keeps a server that says "at once" from being asked in a loop.
-	minRest = 5 * time.Second
+	// rateLimitWait is how long to wait after a rate limit without Retry-After.
+	rateLimitWait = 10 * time.Minute
+	// minWait is the shortest wait after a Retry-After, also one in the past:
+	// it prevents a loop without delay.
+	minWait = 5 * time.Second
 )
 
-// verdicts has what to do about each error type. Unless a type is in it, a
-// status says so.
+// verdicts are the class and the reason of each error type. The HTTP status
+// decides for all other types.
 var verdicts = map[string]struct {
 	class  fault.Class
 	reason string
 }{
-	// The server, and time heals it.
+	// The server is at fault and recovers without a change.
 	TypeServerInternal: {fault.Transient, "ServerInternal"},
 	TypeBadNonce:       {fault.Transient, "BadNonce"},
 	TypeOrderNotReady:  {fault.Transient, "OrderNotReady"},
 
-	// The account: the Issuer is to be mended, Orders wait for it.
+	// The account is at fault: a user must fix the Issuer, and Orders wait.
 	TypeAccountDoesNotExist:     {fault.User, reasonNoAccount},
 	TypeUserActionRequired:      {fault.User, "UserActionRequired"},
 	TypeExternalAccountRequired: {fault.User, "ExternalAccountRequired"},
@@ -36,8 +37,8 @@ var verdicts = map[string]struct {
 	TypeBadPublicKey:            {fault.User, "BadPublicKey"},
 	TypeBadSignatureAlgorithm:   {fault.User, "BadSignatureAlgorithm"},
 
-	// A person can let the same request succeed: a CAA record, the CA's policy
-	// or its portal.
+	// A user can make the same request succeed: a change of the CAA record, of
+	// the CA's policy or in its portal.
 	TypeCAA:                {fault.User, "CAA"},
 	TypeRejectedIdentifier: {fault.User, "RejectedIdentifier"},
 	TypePaused:             {fault.User, "Paused"},
@@ -53,18 +54,20 @@ var verdicts = map[string]struct {
 
 const reasonNoAccount = "AccountDoesNotExist"
 
-// validationTypes are what a CA finds when it looks for the proof (RFC 8555
-// section 8.2).
+// validationTypes are the results of a failed validation (RFC 8555 section
+// 8.2).
 var validationTypes = []string{TypeConnection, TypeDNS, TypeIncorrectResponse, TypeTLS, TypeUnauthorized}
 
-// Classify says what to do about an error of this package. It is nil for nil.
+// Classify returns the class and the text of an error of this package, and nil
+// for nil:
 //
-// Later, until the time that the server names: rate limits (without a time, 10
-// minutes), and any transient error with a Retry-After. Transient: no answer,
-// an answer that is no ACME, 5xx, a 4xx that has no problem document and so
-// comes from something before the CA. User: the account, CAA records, the CA's
-// policy. Permanent: what the CA will refuse each time, and a failed
-// validation or a resource that is gone (see IsGone), which end their order.
+//   - Later, until the time that the server sets: rate limits (10 minutes if
+//     it sets none) and any transient error with Retry-After.
+//   - Transient: no response, a response that is not ACME, 5xx, and a 4xx
+//     without a problem document, which comes from a proxy and not from the CA.
+//   - User: errors of the account, of CAA records and of the CA's policy.
+//   - Permanent: requests that the CA rejects each time. Also failed
+//     validations and missing resources (see IsGone); both end their order.
 func Classify(err error, now time.Time) *fault.Error {
 	if err == nil {
 		return nil
@@ -94,18 +97,18 @@ func classifyProblem(p *Problem, now time.Time) *fault.Error {
 	class, reason := p.verdict()
 	switch {
 	case class == fault.Later, class == fault.Transient && p.RetryAfter.After(now):
-		return fault.Until(p.restUntil(now), reason, "%s", p)
+		return fault.Until(p.retryAt(now), reason, "%s", p)
 	default:
 		return fault.New(class, reason, "%s", p)
 	}
 }
 
-// restUntil is when the server wants to see the request again.
-func (p *Problem) restUntil(now time.Time) time.Time {
+// retryAt is when the request may be repeated.
+func (p *Problem) retryAt(now time.Time) time.Time {
 	if p.RetryAfter.IsZero() {
-		return now.Add(rateLimitRest)
+		return now.Add(rateLimitWait)
 	}
-	if earliest := now.Add(minRest); p.RetryAfter.Before(earliest) {
+	if earliest := now.Add(minWait); p.RetryAfter.Before(earliest) {
 		return earliest
 	}
 	return p.RetryAfter
@@ -140,8 +143,8 @@ func (p *Problem) verdict() (fault.Class, string) {
 	}
 }
 
-// worstSubproblem is what keeps the request as a whole from succeeding the
-// longest. The classes are in that order.
+// worstSubproblem is the subproblem that prevents success for the longest time.
+// The order of the classes is the order of that time.
 func (p *Problem) worstSubproblem() (class fault.Class, reason string) {
 	reason = "ServerError"
 	for i := range p.Subproblems {
@@ -167,8 +170,8 @@ func (p *Problem) ofValidation() bool {
 	return false
 }
 
-// ofAccount reports whether the request was one that a valid account in good
-// standing is always allowed to make.
+// ofAccount reports whether the failed request is one that every valid account
+// may make, so that the account must be at fault.
 func (p *Problem) ofAccount() bool {
 	switch p.action {
 	case actionRegister, actionAccount, actionUpdateAccount, actionNewOrder:
@@ -180,7 +183,7 @@ func (p *Problem) ofAccount() bool {
 func (p *Problem) gone() bool {
 	switch p.action {
 	case actionOrder, actionAuthorization, actionChallenge, actionCertificate, actionAlternate:
-		// What another account owns is gone for us.
+		// A resource of another account is as good as missing.
 		if p.Has(TypeUnauthorized) && p.Status == http.StatusForbidden {
 			return true
 		}
@@ -191,31 +194,24 @@ func (p *Problem) gone() bool {
 	return p.Status == http.StatusNotFound || p.Status == http.StatusGone
 }
 
-// IsGone reports whether the order, authorization, challenge or certificate
-// that was asked for does not exist, no longer exists, or is another
-// account's: a new order is needed. That the order or the authorization itself
-// says expired, deactivated or revoked is no error but its Status.
+// IsGone reports whether the requested order, authorization, challenge or
+// certificate does not exist, no longer exists, or belongs to another account.
+// A new order is needed. An order or authorization with the status expired,
+// deactivated or revoked is not an error: see its Status.
 func IsGone(err error) bool {
 	p := ProblemOf(err)
 	return p != nil && p.gone()
 }
 
 // IsOrderNotReady reports whether an order was finalized in a state other than
-// ready: look at the order and act on its state.
+// ready. The caller reads the order and acts on its state.
 func IsOrderNotReady(err error) bool {
 	p := ProblemOf(err)
 	return p != nil && p.Has(TypeOrderNotReady)
 }
 
-// IsAccountMissing reports whether the server does not know the account, or
-// none has been registered.
-func IsAccountMissing(err error) bool {
-	p := ProblemOf(err)
-	return p != nil && p.Has(TypeAccountDoesNotExist) || errors.Is(err, ErrNoAccount)
-}
-
-// IsAccountProblem reports whether the account is at fault and not the
-// request: nothing that it signs will succeed before the Issuer is mended.
+// IsAccountProblem reports whether the account is at fault, not the request: no
+// request of this account succeeds before a user fixes the Issuer.
 func IsAccountProblem(err error) bool {
 	p := ProblemOf(err)
 	if p == nil {
@@ -225,14 +221,16 @@ func IsAccountProblem(err error) bool {
 		p.Has(TypeUnauthorized) && p.ofAccount() && !AlreadyReplaced(err)
 }
 
-// IsRateLimited reports whether the server wants fewer requests.
+// IsRateLimited reports whether the server rejected the request because of a
+// rate limit.
 func IsRateLimited(err error) bool {
 	p := ProblemOf(err)
 	return p != nil && p.rateLimited()
 }
 
-// AlreadyReplaced reports whether the server refused an order for what it says
-// to replace (RFC 9773 section 5): repeat it once without.
+// AlreadyReplaced reports whether the server rejected the order because of its
+// field "replaces" (RFC 9773 section 5). The caller repeats the order once
+// without that field.
 func AlreadyReplaced(err error) bool {
 	p := ProblemOf(err)
 	if p == nil || p.action != actionNewOrder {
@@ -241,8 +239,9 @@ func AlreadyReplaced(err error) bool {
 	if p.Has(TypeAlreadyReplaced) {
 		return true
 	}
-	// There is no type for a certificate that the server does not know, or not
-	// as this account's; Boulder and Pebble say it in these words.
+	// RFC 9773 defines no type for a certificate that the server does not know,
+	// or does not know as this account's. Boulder and Pebble answer with these
+	// words.
 	detail := strings.ToLower(p.Detail)
 	for _, words := range []string{"replace", "certid", "order for the given certificate"} {
 		if !p.rateLimited() && strings.Contains(detail, words) {

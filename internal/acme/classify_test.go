@@ -24,7 +24,7 @@ func TestClassify(t *testing.T) {
 		}
 		return p
 	}
-	type predicates struct{ gone, notReady, noAccount, account, limited, replaced bool }
+	type predicates struct{ gone, notReady, account, limited, replaced bool }
 	for name, test := range map[string]struct {
 		err    error
 		class  fault.Class
@@ -34,7 +34,7 @@ func TestClassify(t *testing.T) {
 		"network":        {&NetworkError{Host: "ca", Why: "x"}, fault.Transient, "NetworkError", predicates{}},
 		"not ACME":       {&ServerError{Host: "ca", What: "x"}, fault.Transient, "ServerError", predicates{}},
 		"unknown error":  {context.Canceled, fault.Transient, "", predicates{}},
-		"no account yet": {ErrNoAccount, fault.User, "AccountDoesNotExist", predicates{noAccount: true, account: true}},
+		"no account yet": {ErrNoAccount, fault.User, "AccountDoesNotExist", predicates{account: true}},
 		"classified":     {fault.New(fault.User, "R", "m"), fault.User, "R", predicates{}},
 
 		"serverInternal":          {problem(500, TypeServerInternal, actionOrder), fault.Transient, "ServerInternal", predicates{}},
@@ -46,7 +46,7 @@ func TestClassify(t *testing.T) {
 		"500, unknown type":       {problem(500, "fancy", actionNewOrder), fault.Transient, "ServerError", predicates{}},
 		"rateLimited":             {problem(429, TypeRateLimited, actionNewOrder), fault.Later, "RateLimited", predicates{limited: true}},
 		"429, no document":        {problem(429, "", actionOrder), fault.Later, "RateLimited", predicates{limited: true}},
-		"accountDoesNotExist":     {problem(400, TypeAccountDoesNotExist, actionOrder), fault.User, "AccountDoesNotExist", predicates{noAccount: true, account: true}},
+		"accountDoesNotExist":     {problem(400, TypeAccountDoesNotExist, actionOrder), fault.User, "AccountDoesNotExist", predicates{account: true}},
 		"userActionRequired":      {problem(403, TypeUserActionRequired, actionNewOrder), fault.User, "UserActionRequired", predicates{account: true}},
 		"externalAccountRequired": {problem(403, TypeExternalAccountRequired, actionRegister), fault.User, "ExternalAccountRequired", predicates{account: true}},
 		"account unauthorized":    {problem(403, TypeUnauthorized, actionRegister), fault.User, "AccountUnauthorized", predicates{account: true}},
@@ -89,7 +89,7 @@ func TestClassify(t *testing.T) {
 				t.Error("the cause is lost")
 			}
 			is := predicates{
-				IsGone(err), IsOrderNotReady(err), IsAccountMissing(err), IsAccountProblem(err), IsRateLimited(err), AlreadyReplaced(err),
+				IsGone(err), IsOrderNotReady(err), IsAccountProblem(err), IsRateLimited(err), AlreadyReplaced(err),
 			}
 			if is != test.is {
 				t.Errorf("%+v, want %+v", is, test.is)

@@ -17,8 +17,8 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// Actions name the requests in metrics. Their values are those of
-// cert-manager's label "action".
+// Actions are the names of requests in metrics, the values of cert-manager's
+// label "action".
 const (
 	actionDiscover      = "discover"
 	actionRegister      = "register_account"
@@ -38,37 +38,37 @@ const (
 // maxNonceRetries is how often a request is repeated for a bad nonce.
 const maxNonceRetries = 5
 
-// ErrNoAccount is returned by requests that an account must sign before one is
+// ErrNoAccount is returned by a request that needs an account if none is
 // registered.
 var ErrNoAccount = errors.New("the ACME account is not registered")
 
-// Config is what makes a Client.
+// Config configures a Client.
 type Config struct {
-	// DirectoryURL is the server's directory. If it is https, everything
-	// else must be, too.
+	// DirectoryURL is the URL of the server's directory. If its scheme is
+	// https, the client uses no other scheme.
 	DirectoryURL string
 	// Key is the account key: RSA, or ECDSA on P-256, P-384 or P-521.
 	Key crypto.Signer
-	// AccountURL identifies the account in requests. It may be empty until
-	// Register has been called.
+	// AccountURL identifies the account in requests. It may be empty before
+	// Register.
 	AccountURL string
-	// HTTPClient sends the requests; nil is http.DefaultClient. Its
-	// CheckRedirect and Jar are not used.
+	// HTTPClient sends the requests; nil means http.DefaultClient. Its
+	// CheckRedirect and Jar are ignored.
 	HTTPClient *http.Client
-	// UserAgent is sent with each request (RFC 8555 section 6.1); empty means
-	// "everleaf".
+	// UserAgent is the header of each request (RFC 8555 section 6.1); empty
+	// means "everleaf".
 	UserAgent string
-	// Clock tells the age of nonces and the directory, and it is the clock that
-	// Problem.RetryAfter and the like are read against. Nil is the real one.
+	// Clock measures the age of nonces and of the directory. Problem.RetryAfter
+	// and the like are times on this clock. Nil means the system's clock.
 	Clock clock.PassiveClock
-	// Observe, if set, is told of each request after its answer's header has
-	// arrived; status is 0 if none did. The action is one of cert-manager's
-	// names, such as "authorize_order".
+	// Observe, if set, is called after each request, when the response's header
+	// has arrived. If no response arrived, status is 0. action is one of
+	// cert-manager's names, such as "authorize_order".
 	Observe func(action, method, host, scheme string, status int, d time.Duration)
 }
 
-// Client speaks for one account key to one server. It is safe for concurrent
-// use.
+// Client sends the requests of one account key to one server. It is safe for
+// concurrent use.
 type Client struct {
 	directoryURL string
 	key          crypto.Signer
@@ -84,8 +84,8 @@ type Client struct {
 	accountURL string
 }
 
-// New returns a client; it sends nothing. A mistake in the configuration is
-// the error of each request.
+// New returns a client. It sends nothing. If c is invalid, each request returns
+// the error.
 func New(c Config) *Client {
 	base := c.HTTPClient
 	if base == nil {
@@ -113,7 +113,7 @@ func New(c Config) *Client {
 	return client
 }
 
-// AccountURL is the account that signs, empty before Register.
+// AccountURL returns the URL of the account, empty before Register.
 func (c *Client) AccountURL() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,8 +126,8 @@ func (c *Client) setAccountURL(u string) {
 	c.accountURL = u
 }
 
-// KeyAuthorization is the key authorization for a challenge's token with this
-// client's account key.
+// KeyAuthorization returns the key authorization of a challenge's token with
+// this client's account key (RFC 8555 section 8.1).
 func (c *Client) KeyAuthorization(token string) (string, error) {
 	if c.key == nil {
 		return "", badKey()
@@ -143,15 +143,16 @@ func (c *Client) KeyAuthorization(token string) (string, error) {
 type request struct {
 	action string
 	url    string
-	// payload is marshalled to JSON; nil makes a POST-as-GET.
+	// payload is encoded as JSON; nil makes a POST-as-GET.
 	payload any
-	// accept is the media type that is wanted; empty means JSON.
+	// accept is the requested media type; empty means JSON.
 	accept string
-	// newAccount embeds the public key, as there is no account to name.
+	// newAccount embeds the public key, because no account exists yet.
 	newAccount bool
 }
 
-// post signs and sends a request, again if the server refuses the nonce.
+// post signs and sends a request. It repeats the request if the server rejects
+// the nonce.
 func (c *Client) post(ctx context.Context, r request) (*response, error) {
 	u, err := c.parseURL(r.url)
 	if err != nil {
@@ -192,7 +193,8 @@ func (c *Client) post(ctx context.Context, r request) (*response, error) {
 	}
 }
 
-// nonce takes a nonce from the pool or, if that is empty, from the server.
+// nonce takes a nonce from the pool, or requests one from the server if the
+// pool is empty.
 func (c *Client) nonce(ctx context.Context, action string) (pooledNonce, error) {
 	if n, ok := c.nonces.take(c.clock.Now()); ok {
 		return n, nil
@@ -216,9 +218,9 @@ func (c *Client) nonce(ctx context.Context, action string) (pooledNonce, error) 
 	return pooledNonce{value: fresh, since: c.clock.Now()}, nil
 }
 
-// exchange sends one HTTP request and reads the answer to its end, within
-// bounds. An answer that is no success is an error. The nonce that the answer
-// brought comes back in any case.
+// exchange sends one HTTP request and reads the whole response, up to its
+// limit. A response without a success status is an error. The returned nonce is
+// valid even with an error.
 func (c *Client) exchange(ctx context.Context, action, method string, u *url.URL, body []byte, accept string) (*response, string, error) {
 	var reader io.Reader
 	if body != nil {
@@ -268,8 +270,8 @@ func (c *Client) receive(action string, resp *http.Response) (*response, error) 
 	return &response{url: u, status: resp.StatusCode, header: resp.Header, body: data, retryAfter: again}, nil
 }
 
-// parseURL checks a URL that the server, or a stored resource, gave us. Its
-// scheme may not be weaker than the directory's.
+// parseURL checks a URL from the server or from a stored resource. Its scheme
+// must not be weaker than the directory's.
 func (c *Client) parseURL(raw string) (*url.URL, error) {
 	directory, err := c.parseDirectoryURL()
 	if err != nil {

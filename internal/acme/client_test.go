@@ -292,7 +292,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-func TestWaitForDirectoryCanBeGivenUp(t *testing.T) {
+func TestWaitForDirectoryEndsWithContext(t *testing.T) {
 	s := newServer(t)
 	entered, release := make(chan struct{}), make(chan struct{})
 	s.handle("/dir", func(w http.ResponseWriter, _ *http.Request) {

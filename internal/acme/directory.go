@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// directoryAge is how long a directory is believed.
+// directoryAge is how long a directory is cached.
 const directoryAge = time.Hour
 
-// Directory is where a server's resources are (RFC 8555 section 7.1.1).
+// Directory lists the URLs of the server's resources (RFC 8555 section 7.1.1).
 type Directory struct {
 	NewNonce    string `json:"newNonce"`
 	NewAccount  string `json:"newAccount"`
@@ -22,29 +22,30 @@ type Directory struct {
 	Meta        Meta   `json:"meta"`
 }
 
-// Meta is what a server says about itself.
+// Meta is the server's metadata (RFC 8555 section 7.1.1 and the ACME profiles
+// draft).
 type Meta struct {
 	TermsOfService          string   `json:"termsOfService"`
 	Website                 string   `json:"website"`
 	CAAIdentities           []string `json:"caaIdentities"`
 	ExternalAccountRequired bool     `json:"externalAccountRequired"`
-	// Profiles are the names that an order may ask for, with a description.
+	// Profiles maps the names of the server's profiles to descriptions.
 	Profiles map[string]string `json:"profiles"`
 }
 
-// directoryCache holds the last directory. Its lock is a channel, so that who
-// waits for another's request may give up.
+// directoryCache holds the last directory. Its lock is a channel, so that a
+// waiter can give up when its context ends.
 type directoryCache struct {
 	lock    chan struct{}
 	value   Directory
-	fetched time.Time // zero: none, or no longer believed
+	fetched time.Time // zero if there is no valid directory
 }
 
 func newDirectoryCache() directoryCache {
 	return directoryCache{lock: make(chan struct{}, 1)}
 }
 
-// Directory returns the directory, at most an hour old.
+// Directory returns the server's directory, cached for at most an hour.
 func (c *Client) Directory(ctx context.Context) (Directory, error) {
 	return c.directoryNotOlder(ctx, directoryAge)
 }
@@ -97,8 +98,8 @@ func (c *Client) fetchDirectory(ctx context.Context) (Directory, error) {
 	return d, nil
 }
 
-// suspectDirectory makes the next request read the directory again if an error
-// could come from an endpoint that has moved.
+// suspectDirectory drops the cached directory if the cause of an error could be
+// an endpoint that has moved.
 func (c *Client) suspectDirectory(err error) {
 	var network *NetworkError
 	var server *ServerError

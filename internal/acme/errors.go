@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// ServerError is an answer that RFC 8555 does not allow. Its text is fixed
-// words about the answer and holds nothing of the answer itself.
+// ServerError is a response that RFC 8555 does not allow. Its text consists of
+// fixed words and contains nothing of the response.
 type ServerError struct {
 	// Host is the server as in the URL, with its port if the URL has one.
 	Host string
@@ -27,14 +27,14 @@ func (e *ServerError) Error() string {
 	return fmt.Sprintf("the ACME server %s %s", e.Host, e.What)
 }
 
-// NetworkError says that a request got no answer.
+// NetworkError means that a request got no response.
 type NetworkError struct {
 	// Host is the server as in the URL, with its port if the URL has one.
 	Host string
 	// Why is a short stable phrase such as "connection refused".
 	Why string
-	// Err is the innermost cause, nil when its text could hold what a foreign
-	// server has sent.
+	// Err is the innermost cause. It is nil if its text could contain data from
+	// a foreign server.
 	Err error
 }
 
@@ -45,11 +45,11 @@ func (e *NetworkError) Error() string {
 // Unwrap returns the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }
 
-// errRedirect is why a redirect was not followed.
+// errRedirect is the cause if a redirect was not followed.
 var errRedirect = errors.New("redirect refused")
 
-// networkError reduces what net/http returns to a phrase without ephemeral
-// ports, URLs and bytes from the wire, all of which its own texts have.
+// networkError converts an error of net/http to a stable phrase: the original
+// text contains ephemeral ports, URLs and received bytes.
 func networkError(u *url.URL, err error) error {
 	if errors.Is(err, errRedirect) {
 		return &ServerError{Host: u.Host, What: "redirects to a place that must not be followed"}
@@ -90,7 +90,7 @@ func networkCause(err error) (why string, cause error) {
 		}
 		return "its certificate is not valid", nil
 	case errors.As(err, &op) && op.Op == "remote error":
-		// An alert. Its text is crypto/tls's own, by number.
+		// A TLS alert: crypto/tls chooses the text by the alert's number.
 		return "TLS handshake: " + strings.TrimPrefix(op.Err.Error(), "tls: "), op.Err
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS on this port", nil

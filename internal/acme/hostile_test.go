@@ -13,7 +13,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// TestEndlessBody has a server that never stops to answer.
+// TestEndlessBody has a server whose response never ends.
 func TestEndlessBody(t *testing.T) {
 	s := newServer(t)
 	sent := make(chan int, 1)
@@ -41,8 +41,8 @@ func TestEndlessBody(t *testing.T) {
 	}
 }
 
-// TestHostileAnswers has what a server, or something in front of it, may send
-// instead of ACME. No text of the errors may hold any of it.
+// TestHostileAnswers covers what a server or a proxy may send instead of ACME. No
+// error text may contain any of it.
 func TestHostileAnswers(t *testing.T) {
 	const orderPath = "/order/" + canary
 	for name, test := range map[string]struct {

@@ -29,13 +29,14 @@ func Thumbprint(key crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(digest), nil
 }
 
-// KeyAuthorization is what proves control of an identifier (RFC 8555 section
-// 8.1): the challenge's token and the account key's thumbprint.
+// KeyAuthorization returns the key authorization that proves control of an
+// identifier (RFC 8555 section 8.1): the challenge's token and the thumbprint
+// of the account key.
 func KeyAuthorization(token, thumbprint string) string {
 	return token + "." + thumbprint
 }
 
-// DNS01Value is the content of the TXT record for a key authorization (RFC
+// DNS01Value returns the content of the TXT record for a key authorization (RFC
 // 8555 section 8.4).
 func DNS01Value(keyAuthorization string) string {
 	digest := sha256.Sum256([]byte(keyAuthorization))
@@ -47,7 +48,7 @@ func badKey() *fault.Error {
 		"the ACME account key must be an RSA key or an ECDSA key on P-256, P-384 or P-521")
 }
 
-// algorithm is the JWS algorithm for an account key.
+// algorithm returns the JWS algorithm for an account key.
 func algorithm(key crypto.PublicKey) (jose.SignatureAlgorithm, error) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -99,8 +100,8 @@ func serialize(key jose.SigningKey, opts *jose.SignerOptions, payload []byte) ([
 	return []byte(jws.FullSerialize()), nil
 }
 
-// macSigner computes HS256 with a key of any length. jose insists on 32 bytes,
-// but the length of this key is the CA's choice, and some hand out less.
+// macSigner computes HS256 with a key of any length. go-jose requires 32 bytes,
+// but the CA chooses this key, and some CAs issue shorter ones.
 type macSigner []byte
 
 func (m macSigner) Public() *jose.JSONWebKey { return nil }
@@ -115,8 +116,8 @@ func (m macSigner) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byt
 	return mac.Sum(nil), nil
 }
 
-// bind signs the account key with the key that the CA gave its customer (RFC
-// 8555 section 7.3.4), with HS256.
+// bind signs the account key with the MAC key of the external account (RFC 8555
+// section 7.3.4), with HS256.
 func (e *ExternalAccount) bind(key crypto.PublicKey, newAccount string) (json.RawMessage, error) {
 	if e.KeyID == "" || len(e.Key) == 0 {
 		return nil, fault.New(fault.User, "InvalidExternalAccountBinding",

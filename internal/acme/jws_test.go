@@ -79,7 +79,7 @@ func TestUnusableKeys(t *testing.T) {
 func TestExternalAccountBinding(t *testing.T) {
 	s := newServer(t)
 	c := s.client()
-	key := []byte("short") // jose would refuse it
+	key := []byte("short") // go-jose would reject it
 	_, _ = c.Register(t.Context(), AccountRequest{EAB: &ExternalAccount{KeyID: "kid-1", Key: key}})
 	var payload struct {
 		EAB struct{ Protected, Payload, Signature string } `json:"externalAccountBinding"`

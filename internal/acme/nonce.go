@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxNonces is more than the requests that one account has in flight.
+	// maxNonces exceeds the number of requests that one account has in flight.
 	maxNonces = 64
-	// maxNonceAge is when a nonce is no longer worth a try. Servers forget
-	// them, none says when.
+	// maxNonceAge is when a nonce is discarded. Servers expire nonces, and none
+	// announces when.
 	maxNonceAge = 5 * time.Minute
 	maxWord     = 512 // of a nonce or a token
 )
 
-// noncePool keeps unused anti-replay nonces (RFC 8555 section 6.5). The newest
-// is used first: a server that restarts refuses all older ones.
+// noncePool holds unused anti-replay nonces (RFC 8555 section 6.5). The newest
+// is used first, because a restarted server rejects all older ones.
 type noncePool struct {
 	mu     sync.Mutex
 	nonces []pooledNonce
@@ -28,7 +28,7 @@ type pooledNonce struct {
 	since time.Time
 }
 
-// put keeps a nonce that an answer brought. What is no nonce is dropped.
+// put adds the nonce of a response. It drops malformed values.
 func (p *noncePool) put(value string, now time.Time) {
 	if !isBase64URL(value) {
 		return
@@ -41,7 +41,7 @@ func (p *noncePool) put(value string, now time.Time) {
 	p.nonces = append(p.nonces, pooledNonce{value: value, since: now})
 }
 
-// take returns the newest nonce, if there is one.
+// take returns the newest nonce and whether there was one.
 func (p *noncePool) take(now time.Time) (pooledNonce, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,16 +58,16 @@ func (p *noncePool) take(now time.Time) (pooledNonce, bool) {
 	return newest, true
 }
 
-// drop forgets all nonces that were there when a nonce was refused: they are
-// as old as that one or older.
+// drop removes all nonces received before a nonce was rejected: they are as old
+// as that nonce or older.
 func (p *noncePool) drop(refusedSince time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.nonces = slices.DeleteFunc(p.nonces, func(n pooledNonce) bool { return !n.since.After(refusedSince) })
 }
 
-// isBase64URL checks the alphabet of nonces and tokens (RFC 8555 sections 6.5.1
-// and 8.3).
+// isBase64URL reports whether s uses only the alphabet of nonces and tokens
+// (RFC 8555 sections 6.5.1 and 8.3).
 func isBase64URL(s string) bool {
 	return s != "" && len(s) <= maxWord &&
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""

@@ -10,41 +10,49 @@ import (
 
 const maxStatus = 32
 
-// OrderRequest asks for a certificate.
+// OrderRequest is the payload of a new order (RFC 8555 section 7.4).
 type OrderRequest struct {
 	Identifiers []Identifier
-	// NotAfter is when the certificate shall end; zero leaves it to the CA.
+	// NotAfter is the requested end of the certificate's validity; zero leaves
+	// it to the CA.
 	NotAfter time.Time
-	// Profile is one of the directory's profiles, or empty.
+	// Profile is the name of one of the directory's profiles, or empty.
 	Profile string
-	// Replaces is the identifier of the certificate that the new one follows
-	// (RFC 9773 section 4.1), or empty.
+	// Replaces identifies the certificate that the new one replaces (RFC 9773
+	// section 4.1), or is empty.
 	Replaces string
 }
 
-// Order is an order (RFC 8555 section 7.1.3).
+// Order is a request for a certificate, from its creation until the certificate
+// is issued (RFC 8555 section 7.1.3). Its states are those of section 7.1.6:
+// pending until every authorization is valid, then ready; processing after
+// Finalize; then valid. An order that fails becomes invalid.
 type Order struct {
-	// URL is the order's name. The answer to Finalize may lack it.
+	// URL identifies the order. The server sends it in Location, with the
+	// response to NewOrder; its response to Finalize may lack it.
 	URL string
 	// Status is pending, ready, processing, valid or invalid.
 	Status string
-	// Expires is when the server forgets the order; zero if it does not say.
+	// Expires is when the server considers the order invalid. Required for
+	// pending and valid orders; zero if the server sends none.
 	Expires time.Time
-	// NotAfter is the end that was asked for, or zero.
+	// NotAfter is the requested end of the certificate's validity, or zero.
 	NotAfter    time.Time
 	Identifiers []Identifier
-	// Authorizations are URLs.
+	// Authorizations are URLs. For a pending order they are those that the
+	// client has to complete; for a final order, those that were completed.
 	Authorizations []string
-	// Finalize is the URL that takes the CSR.
+	// Finalize is the URL to which Finalize posts the CSR, once all
+	// authorizations are valid.
 	Finalize string
-	// Certificate is the URL of the chain, once Status is valid.
+	// Certificate is the URL of the issued chain. It is set if Status is valid.
 	Certificate string
-	// Error is why an order is invalid, if the server says.
+	// Error is why processing the order failed, if the server sends a reason.
 	Error    *Problem
 	Profile  string
 	Replaces string
-	// RetryAfter is when the server wants to be asked again, on the client's
-	// clock; zero if it did not say.
+	// RetryAfter is when the server asks the client to poll again (Retry-After,
+	// section 7.5.1), on the client's clock; zero if it sends none.
 	RetryAfter time.Time
 }
 
@@ -61,8 +69,8 @@ type orderJSON struct {
 	Replaces       string       `json:"replaces"`
 }
 
-// NewOrder makes an order (RFC 8555 section 7.4). A profile that the server
-// does not advertise is a Permanent error, and nothing is sent.
+// NewOrder creates an order (RFC 8555 section 7.4). If the server does not
+// advertise the profile, NewOrder sends nothing and returns a Permanent error.
 func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
@@ -97,8 +105,9 @@ func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 	return order, nil
 }
 
-// checkProfile looks a profile up, in a fresh directory before it gives up: a
-// profile that a CA has just announced is what people try first.
+// checkProfile reports an error if the server does not advertise a profile. It
+// reads a fresh directory first: users try a profile as soon as their CA
+// announces it.
 func (c *Client) checkProfile(ctx context.Context, d Directory, profile string) error {
 	if _, ok := d.Meta.Profiles[profile]; ok {
 		return nil
@@ -121,7 +130,7 @@ func (c *Client) Order(ctx context.Context, url string) (Order, error) {
 	return c.postOrder(ctx, request{action: actionOrder, url: url}, url)
 }
 
-// Finalize hands in the CSR of an order that is ready (RFC 8555 section 7.4).
+// Finalize sends the CSR of a ready order (RFC 8555 section 7.4).
 func (c *Client) Finalize(ctx context.Context, finalizeURL string, csrDER []byte) (Order, error) {
 	return c.postOrder(ctx, request{
 		action: actionFinalize,
@@ -173,8 +182,8 @@ func (r *response) order() (Order, error) {
 	}, nil
 }
 
-// parseTime reads RFC 3339. A time that is not is unknown, and no reason to
-// refuse the resource that it is in.
+// parseTime reads an RFC 3339 time. A malformed time is returned as zero: the
+// rest of the resource is still usable.
 func parseTime(s string) time.Time {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
-// These tests run the client against a real Pebble that refuses half of all
+// These tests run the client against a real Pebble that rejects half of all
 // nonces.
 
 func startPebble(t *testing.T, o pebble.Options) *pebble.Server {
@@ -50,8 +50,8 @@ func ecdsaKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	return key
 }
 
-// persist repeats what fails transiently, as a controller does. Six refused
-// nonces in a row happen to one request in 64.
+// persist retries transient failures, as a controller does. One request in 64
+// has six rejected nonces in a row.
 func persist[T any](t *testing.T, call func(context.Context) (T, error)) T {
 	t.Helper()
 	var v T
@@ -98,7 +98,7 @@ func csr(t *testing.T, ids []acme.Identifier) []byte {
 	return der
 }
 
-// eventually reads a resource until it is as wanted.
+// eventually reads a resource until it has the wanted state.
 func eventually[T any](t *testing.T, read func(context.Context) (T, error), done func(T) bool) T {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -113,7 +113,7 @@ func eventually[T any](t *testing.T, read func(context.Context) (T, error), done
 	panic("unreachable")
 }
 
-// issue takes an order from its making to the certificate's URL.
+// issue takes an order from its creation to the certificate's URL.
 func issue(t *testing.T, c *acme.Client, r acme.OrderRequest) acme.Order {
 	t.Helper()
 	order := persist(t, func(ctx context.Context) (acme.Order, error) { return c.NewOrder(ctx, r) })
@@ -145,7 +145,7 @@ func authorize(t *testing.T, c *acme.Client, url string) {
 	read := func(ctx context.Context) (acme.Authorization, error) { return c.Authorization(ctx, url) }
 	a := persist(t, read)
 	if a.Status == acme.StatusValid {
-		return // Pebble uses authorizations again
+		return // Pebble reuses authorizations
 	}
 	at := slices.IndexFunc(a.Challenges, func(ch acme.Challenge) bool {
 		return ch.Type == acme.ChallengeDNS01 || a.Identifier.Type == acme.IdentifierIP && ch.Type == acme.ChallengeHTTP01

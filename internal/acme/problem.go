@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrorNamespace precedes the ACME error types (RFC 8555 section 6.7).
+// ErrorNamespace is the prefix of the ACME error types (RFC 8555 section 6.7).
 const ErrorNamespace = "urn:ietf:params:acme:error:"
 
 // Error types of RFC 8555 section 6.7, RFC 9773 section 7.4, the profiles
@@ -52,14 +52,15 @@ const (
 	maxSubproblemsShown = 10
 )
 
-// Identifier is what a certificate is to be issued for: Type is "dns" (Value
-// in ASCII, perhaps with a leading "*." in orders) or "ip" (RFC 8738).
+// Identifier is the subject of an authorization: Type is "dns" (Value in ASCII,
+// in orders with "*." for a wildcard; RFC 8555 section 9.7.7) or "ip" (RFC
+// 8738).
 type Identifier struct {
 	Type  string `json:"type"`
 	Value string `json:"value"`
 }
 
-// safe is the identifier as a server sent it, without what is none.
+// safe returns a server's identifier, without malformed parts.
 func (i Identifier) safe() Identifier {
 	return Identifier{Type: safeWord(i.Type, maxStatus), Value: safeWord(i.Value, maxIdentifier)}
 }
@@ -70,27 +71,29 @@ const (
 	IdentifierIP  = "ip"
 )
 
-// Problem is a problem document (RFC 9457) as ACME uses it, or an error status
-// that came without one: then Type and Detail are empty. All texts have been
-// made safe to print: one line, printable, of bounded length.
+// Problem is a problem document (RFC 9457) as ACME uses it (RFC 8555 section
+// 6.7), or an error status without a document; then Type and Detail are empty.
+// All texts are safe to print: one line, printable, of bounded length.
 type Problem struct {
-	// Type is a URI, most often ErrorNamespace and one of the Type constants.
+	// Type is a URI, usually ErrorNamespace and one of the Type constants.
 	Type string
-	// Detail is the server's sentence, its ids and times replaced by "<id>"
-	// and "<time>".
+	// Detail is the server's explanation, with ids replaced by "<id>" and times
+	// by "<time>".
 	Detail string
-	// Instance is a URL about this occurrence. Error does not print it.
+	// Instance is a URL that identifies this occurrence. Error does not print
+	// it.
 	Instance string
-	// Status is the status of the response, or within an order or a challenge
-	// the status that the document names, 0 if none.
+	// Status is the HTTP status of the response. Within an order or a challenge
+	// it is the document's field "status", 0 if absent.
 	Status int
-	// Identifier is what a subproblem is about.
+	// Identifier is the identifier that a subproblem concerns (RFC 8555 section
+	// 6.7.1).
 	Identifier *Identifier
-	// Subproblems has one entry per identifier that has something wrong. They
-	// have no subproblems of their own.
+	// Subproblems has one entry for each identifier with a problem. They have
+	// no subproblems of their own.
 	Subproblems []Problem
-	// RetryAfter is when the server wants to see the request again, on the
-	// client's clock; zero if it did not say.
+	// RetryAfter is when the request may be repeated, on the client's clock;
+	// zero if the server sent no Retry-After.
 	RetryAfter time.Time
 
 	// action is the request that failed, empty for a problem within a resource.
@@ -102,8 +105,9 @@ func (p *Problem) Has(acmeType string) bool {
 	return p.Type == ErrorNamespace+acmeType
 }
 
-// Error returns the status, the type, the detail and then the subproblems,
-// sorted by identifier. It says the same each time the same thing fails.
+// Error returns the status, the type, the detail, and then the subproblems,
+// sorted by identifier. The text is stable: the same failure gives the same
+// text.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	if p.Status != 0 {
@@ -164,7 +168,7 @@ type problemJSON struct {
 	Subproblems []problemJSON   `json:"subproblems"`
 }
 
-// UnmarshalJSON reads a problem document and makes its texts safe.
+// UnmarshalJSON implements json.Unmarshaler. It makes all texts safe to print.
 func (p *Problem) UnmarshalJSON(data []byte) error {
 	var wire problemJSON
 	if err := json.Unmarshal(data, &wire); err != nil {
@@ -189,7 +193,7 @@ func (w *problemJSON) problem() Problem {
 	if p.Type == "about:blank" {
 		p.Type = ""
 	}
-	// The member is only advisory; a server that writes a string means no harm.
+	// The field is advisory; some servers send a string.
 	if n, err := strconv.Atoi(strings.Trim(string(w.Status), `"`)); err == nil && n >= 100 && n <= 599 {
 		p.Status = n
 	}
@@ -200,7 +204,7 @@ func (w *problemJSON) problem() Problem {
 	return p
 }
 
-// ProblemOf finds the Problem in err's chain, or nil.
+// ProblemOf returns the Problem in err's chain, or nil.
 func ProblemOf(err error) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {

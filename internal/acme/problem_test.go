@@ -70,7 +70,7 @@ func TestProblem(t *testing.T) {
 
 func TestSafeDetail(t *testing.T) {
 	for in, want := range map[string]string{
-		// What Boulder, Pebble and others say.
+		// Texts of Boulder, Pebble and others.
 		`too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after 2026-03-02 04:05:06 UTC: see https://letsencrypt.org/docs/rate-limits/#new-certificates-per-exact-set-of-identifiers`: `too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after <time>: see https://letsencrypt.org/docs/rate-limits/#new-certificates-per-exact-set-of-identifiers`,
 		`JWS has an invalid anti-replay nonce: vXv1Yk1nT0aBcDeFgHiJ2w`:                                                           `JWS has an invalid anti-replay nonce: <id>`,
 		`No order "cXkgQCcLjAubzumevj_tlEodW1ArJpRCGrpUZ" found for account ID "3f8a61c20b9d4e7f"`:                               `No order "<id>" found for account ID "<id>"`,

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// MaxRetryAfter is the longest wait that a server may ask for; more is cut
-	// to it.
+	// MaxRetryAfter is the longest wait that a server may request; longer waits
+	// are cut to it.
 	MaxRetryAfter = 7 * 24 * time.Hour
 
 	maxBody    = 1 << 20 // of the largest order and the longest chain, many times
@@ -22,7 +22,7 @@ const (
 	maxURL     = 2048
 )
 
-// response is an answer with a success status, read to its end.
+// response is a complete response with a success status.
 type response struct {
 	url        *url.URL
 	status     int
@@ -31,7 +31,7 @@ type response struct {
 	retryAfter time.Time
 }
 
-// readBody returns at most limit bytes; more is an error.
+// readBody reads body. A body of more than limit bytes is an error.
 func readBody(u *url.URL, body io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err != nil {
@@ -43,8 +43,8 @@ func readBody(u *url.URL, body io.Reader, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// readProblem turns an answer with an error status into a Problem. Only a
-// problem document may speak; of any other body nothing is kept.
+// readProblem returns the Problem of a response with an error status. It reads
+// problem documents only and ignores any other body.
 func readProblem(u *url.URL, r *http.Response) *Problem {
 	p := &Problem{}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -65,7 +65,7 @@ func (r *response) decode(v any, what string) error {
 	return nil
 }
 
-// location is the URL of the resource that the answer is about, or empty.
+// location returns the URL in the response's Location header, or "".
 func (r *response) location() string {
 	loc := r.header.Get("Location")
 	if loc == "" || len(loc) > maxURL {
@@ -78,11 +78,11 @@ func (r *response) location() string {
 	return u.String()
 }
 
-// retryAfter reads Retry-After (RFC 9110 section 10.2.3), seconds or a date,
-// as a time on the clock that shows now. A date counts from the answer's own
-// Date, so that neither side's clock needs to be right. It is never before now
-// nor after now plus MaxRetryAfter; without the header, or with one that makes
-// no sense, it is zero.
+// retryAfter returns the time of Retry-After (seconds or a date; RFC 9110
+// section 10.2.3) on the client's clock. A date counts relative to the
+// response's Date, so that neither clock has to be right. The result is between
+// now and now plus MaxRetryAfter. It is zero if the header is missing or
+// malformed.
 func retryAfter(h http.Header, now time.Time) time.Time {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
@@ -114,8 +114,8 @@ func isDigits(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// links returns the targets of the Link header fields (RFC 8288) with a
-// relation, absolute, in the server's order, at most maxLinks.
+// links returns the targets of the Link header fields (RFC 8288) with the given
+// relation: absolute URLs in the server's order, at most maxLinks.
 func (r *response) links(relation string) []string {
 	var found []string
 	for _, field := range r.header.Values("Link") {
@@ -134,7 +134,7 @@ func (r *response) links(relation string) []string {
 	return found
 }
 
-// nextLink takes the first link-value off a Link field.
+// nextLink splits the first link-value from a Link field.
 func nextLink(field, relation string) (target string, match bool, rest string) {
 	_, field, ok := strings.Cut(field, "<")
 	if !ok {
@@ -155,13 +155,13 @@ func nextLink(field, relation string) (target string, match bool, rest string) {
 				return target, true, rest
 			}
 		}
-		break // RFC 8288: only the first rel counts
+		break // RFC 8288 section 3.3: later rel parameters are ignored
 	}
 	return target, false, rest
 }
 
 // cutParams splits the parameters of one link-value, up to the comma that ends
-// it; commas and semicolons within quotes do not count.
+// it. Commas and semicolons within quotes are part of a parameter.
 func cutParams(s string) (params []string, rest string) {
 	start, quoted := 0, false
 	for i := 0; i < len(s); i++ {

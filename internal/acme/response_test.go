@@ -67,9 +67,9 @@ func TestRateLimit(t *testing.T) {
 		"skewed date": {map[string]string{
 			"Retry-After": "Tue, 01 Jan 2030 00:30:00 GMT", "Date": "Tue, 01 Jan 2030 00:00:00 GMT",
 		}, 429, `{}`, epoch.Add(30 * time.Minute)},
-		"nothing":         {nil, 429, `{}`, epoch.Add(rateLimitRest)},
-		"at once":         {map[string]string{"Retry-After": "0"}, 429, `{}`, epoch.Add(minRest)},
-		"by type":         {nil, 403, `{"type":"urn:ietf:params:acme:error:rateLimited"}`, epoch.Add(rateLimitRest)},
+		"nothing":         {nil, 429, `{}`, epoch.Add(rateLimitWait)},
+		"at once":         {map[string]string{"Retry-After": "0"}, 429, `{}`, epoch.Add(minWait)},
+		"by type":         {nil, 403, `{"type":"urn:ietf:params:acme:error:rateLimited"}`, epoch.Add(rateLimitWait)},
 		"busy":            {map[string]string{"Retry-After": "30"}, 503, `{}`, epoch.Add(30 * time.Second)},
 		"busy, no hint":   {nil, 503, `{}`, time.Time{}},
 		"internal, hint":  {map[string]string{"Retry-After": "30"}, 500, `{"type":"urn:ietf:params:acme:error:serverInternal"}`, epoch.Add(30 * time.Second)},

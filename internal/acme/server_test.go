@@ -20,7 +20,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// canary is in every body that no error may tell.
+// canary is in every body. No error text may contain it.
 const canary = "CANARY-5f0e"
 
 var (
@@ -36,14 +36,14 @@ func mustKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// signed is a request as the server has verified it.
+// signed is a request whose signature the server has verified.
 type signed struct {
 	Path, Payload, Nonce, KeyID string
 	Embedded                    bool
 }
 
-// server is an ACME server that checks each signature, uses each nonce once
-// and answers as the test says.
+// server is an ACME server that checks each signature, accepts each nonce once
+// and answers as the test configures.
 type server struct {
 	*httptest.Server
 	t     testing.TB
@@ -72,14 +72,14 @@ func newServer(t testing.TB) *server {
 	return s
 }
 
-// client has the account /acct/1.
+// client returns a client with the account /acct/1.
 func (s *server) client() *Client {
 	return New(Config{
 		DirectoryURL: s.URL + "/dir", Key: testKey, AccountURL: s.URL + "/acct/1", HTTPClient: s.Client(), Clock: s.clock,
 	})
 }
 
-// handle answers the requests to a path.
+// handle sets the handler of a path.
 func (s *server) handle(path string, h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +134,7 @@ func (s *server) nonce() string {
 	return n
 }
 
-// verify returns the type of what is wrong with a request.
+// verify returns the error type of an invalid request, or "".
 func (s *server) verify(r *http.Request) string {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || r.Header.Get("Content-Type") != "application/jose+json" || r.UserAgent() == "" {

@@ -12,18 +12,18 @@ const (
 	maxIdentifier = 256
 )
 
-// A server's texts end up in a status that people compare and that controllers
-// watch, so what differs each time the same thing fails is taken out.
+// A server's texts are copied to statuses, which users compare and controllers
+// watch. What differs between equal failures is therefore removed.
 var (
 	timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}:?\d{2}))?( [A-Z]{3,4})?( m=[+-][\d.]+)?`)
 	uuid      = regexp.MustCompile(`\b[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b`)
 	token     = regexp.MustCompile(`[0-9A-Za-z_-]{16,}`)
 )
 
-// safeDetail makes a foreign sentence fit for a status: one line of printable
+// safeDetail makes a foreign text fit for a status: one line of printable
 // characters, ids and times masked, at most maxDetail bytes.
 func safeDetail(s string) string {
-	// Masks may shorten the text, so more than maxDetail is looked at.
+	// Masks can shorten the text, so the limit here exceeds maxDetail.
 	s = oneLine(s, 4*maxDetail)
 	s = timestamp.ReplaceAllString(s, "<time>")
 	s = uuid.ReplaceAllString(s, "<id>")
@@ -31,8 +31,7 @@ func safeDetail(s string) string {
 	return truncate(s, maxDetail)
 }
 
-// safeWord is a foreign string without spaces, or empty if it has any or is
-// longer than limit bytes.
+// safeWord returns s, or "" if s contains spaces or exceeds limit bytes.
 func safeWord(s string, limit int) string {
 	if len(s) > limit || !utf8.ValidString(s) {
 		return ""
@@ -51,7 +50,7 @@ func maskTokens(s string) string {
 	for _, at := range token.FindAllStringIndex(s, -1) {
 		dotted := at[0] > 0 && s[at[0]-1] == '.' || at[1] < len(s)-1 && s[at[1]] == '.' && s[at[1]+1] != ' '
 		if dotted || !looksRandom(s[at[0]:at[1]]) {
-			continue // a label of a domain name, however odd, is what the text is about
+			continue // a label of a domain name is evidence, even if it looks random
 		}
 		b.WriteString(s[end:at[0]])
 		b.WriteString("<id>")
@@ -61,10 +60,9 @@ func maskTokens(s string) string {
 	return b.String()
 }
 
-// looksRandom reports whether a word of at least 16 characters is an
-// identifier that a machine made up: hexadecimal with a digit, or mixed case
-// with digits. The value of a DNS-01 TXT record is none: it is evidence, and
-// the same each time.
+// looksRandom reports whether a word of at least 16 characters is a generated
+// identifier: hexadecimal with a digit, or mixed case with digits. The value of
+// a DNS-01 TXT record is not masked: it is evidence, and stable.
 func looksRandom(word string) bool {
 	if len(word) == base64SHA256 {
 		return false
@@ -91,8 +89,8 @@ func looksRandom(word string) bool {
 // base64SHA256 is the length of a SHA-256 digest in unpadded base64.
 const base64SHA256 = 43
 
-// oneLine turns every run of spaces, control characters and bytes that are not
-// UTF-8 into one space.
+// oneLine replaces every run of spaces, control characters and invalid UTF-8 by
+// one space.
 func oneLine(s string, limit int) string {
 	var b strings.Builder
 	space := false

@@ -15,13 +15,14 @@ type TransportOptions struct {
 	// CABundle is PEM. If it is not empty, its certificates replace the
 	// system's roots.
 	CABundle []byte
-	// SkipTLSVerify turns the check of the server's certificate off.
+	// SkipTLSVerify disables verification of the server's certificate.
 	SkipTLSVerify bool
 }
 
-// HTTPClient returns a client for ACME servers: proxies from the environment,
-// 30 s to connect, 10 s for the TLS handshake, 90 s for a request as a whole.
-// A CABundle in which no certificate is found is a User error.
+// HTTPClient returns an HTTP client for ACME servers. It uses the proxies from
+// the environment and these timeouts: 30 s to connect, 10 s for the TLS
+// handshake, 90 s for a whole request. A CABundle without certificates is a
+// User error.
 func HTTPClient(opts TransportOptions) (*http.Client, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -49,9 +50,9 @@ func HTTPClient(opts TransportOptions) (*http.Client, error) {
 	}, nil
 }
 
-// checkRedirect follows a redirect of a GET or HEAD to the same scheme or to
-// https. A signed request is never sent to another place: its signature names
-// the URL, so no honest server could accept it there.
+// checkRedirect allows redirects of GET and HEAD to the same scheme or to
+// https. It never allows them for signed requests: the signature covers the
+// URL, so that no honest server could accept the request elsewhere.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	if via[0].Method == http.MethodPost {
 		return http.ErrUseLastResponse
@@ -62,8 +63,8 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// schemeAllowed reports whether a server that was given by a URL of one scheme
-// may send us to another: never from https to anything less.
+// schemeAllowed reports whether a server given by a URL of one scheme may refer
+// to a URL of another: never from https to http.
 func schemeAllowed(given, other string) bool {
 	return other == "https" || given == "http" && other == "http"
 }
