@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	// noAnswer is cert-manager's status label for a request without an answer.
+	// noAnswer is cert-manager's label status for a request without a response.
 	noAnswer = 999
-	// maxACMESeries bounds the label values that servers, and whoever may make
-	// an Issuer, have a say in: host and status. A quantile costs some 25 kB.
+	// maxACMESeries bounds the combinations of labels, because servers and
+	// authors of Issuers influence host and status. A summary takes about 25
+	// kB.
 	maxACMESeries = 512
-	// otherACME stands for host and status of what is beyond the bound.
+	// otherACME replaces host and status above the bound.
 	otherACME = "other"
 )
 
@@ -66,7 +67,7 @@ func (r acmeRequests) observe(action, method, host, scheme string, status int, d
 	r.duration.WithLabelValues(l.scheme, l.host, l.action, l.method, l.status).Observe(d.Seconds())
 }
 
-// bounded returns l if it has a series or may still get one, else l with
+// bounded returns l if it has a series or can still get one, else l with
 // "other" as host and status.
 func (s *acmeSeries) bounded(l acmeLabels) acmeLabels {
 	s.mu.Lock()

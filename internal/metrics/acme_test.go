@@ -41,8 +41,8 @@ certmanager_http_acme_client_request_duration_seconds_count{action="get_order",h
 `)
 }
 
-// TestACMESeriesAreBounded holds that a server which names ever new hosts, or
-// invents statuses, fills no memory.
+// TestACMESeriesAreBounded checks that a server cannot fill the memory with new
+// hosts or invented statuses.
 func TestACMESeriesAreBounded(t *testing.T) {
 	m, reg := setUp(t)
 	for i := range 2000 {

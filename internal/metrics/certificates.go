@@ -5,7 +5,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 )
 
@@ -28,12 +27,12 @@ var (
 // certificates collects the metrics of Certificates.
 type certificates struct{ reader }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (c certificates) Describe(ch chan<- *prometheus.Desc) {
 	describe(ch, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
 }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c certificates) Collect(ch chan<- prometheus.Metric) {
 	var list cmv1.CertificateList
 	if !c.list(&list) {
@@ -46,18 +45,11 @@ func (c certificates) Collect(ch chan<- prometheus.Metric) {
 			label("issuer_group", issuer.Group), label("issuer_kind", issuer.Kind), label("issuer_name", issuer.Name),
 			label("name", cert.Name), label("namespace", cert.Namespace),
 		}
-		sendCondition(ch, certificateReady, labels, readyOf(cert))
+		sendCondition(ch, certificateReady, labels, condition.Status(cert.Status.Conditions, cmv1.CertificateConditionReady))
 		ch <- gauge{certificateNotBefore, labels, timestamp(cert.Status.NotBefore)}
 		notAfter := timestamp(cert.Status.NotAfter)
 		ch <- gauge{certificateNotAfter, labels, notAfter}
 		ch <- gauge{certificateExpiration, labels, notAfter}
 		ch <- gauge{certificateRenewal, labels, timestamp(cert.Status.RenewalTime)}
 	}
-}
-
-func readyOf(cert *cmv1.Certificate) cmmeta.ConditionStatus {
-	if c := condition.Find(cert.Status.Conditions, cmv1.CertificateConditionReady); c != nil {
-		return c.Status
-	}
-	return cmmeta.ConditionUnknown
 }

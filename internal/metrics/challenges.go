@@ -24,10 +24,10 @@ var challengeStatuses = []*dto.LabelPair{
 // challenges collects the metrics of Challenges.
 type challenges struct{ reader }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (c challenges) Describe(ch chan<- *prometheus.Desc) { describe(ch, challengeStatus) }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c challenges) Collect(ch chan<- prometheus.Metric) {
 	var list acmev1.ChallengeList
 	if !c.list(&list) {

@@ -19,7 +19,7 @@ import (
 	"github.com/everleaf/everleaf/internal/metrics"
 )
 
-// recording is a registry that remembers what is registered.
+// recording is a registry that records what is registered.
 type recording struct {
 	*prometheus.Registry
 	descs []*prometheus.Desc
@@ -39,7 +39,7 @@ func (r *recording) Register(c prometheus.Collector) error {
 
 var described = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", .*, variableLabels: \{([^}]*)\}\}$`)
 
-// metric is a metric as the code, or the page, describes it.
+// metric is a metric as described by the code or by the page.
 type metric struct {
 	Type   string
 	Labels []string

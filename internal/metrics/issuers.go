@@ -5,7 +5,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 )
 
@@ -21,10 +20,10 @@ var (
 // issuers collects the metrics of Issuers.
 type issuers struct{ reader }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (c issuers) Describe(ch chan<- *prometheus.Desc) { describe(ch, issuerReady) }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c issuers) Collect(ch chan<- prometheus.Metric) {
 	var list cmv1.IssuerList
 	if !c.list(&list) {
@@ -33,17 +32,17 @@ func (c issuers) Collect(ch chan<- prometheus.Metric) {
 	for i := range list.Items {
 		issuer := &list.Items[i]
 		labels := []*dto.LabelPair{label("name", issuer.Name), label("namespace", issuer.Namespace)}
-		sendCondition(ch, issuerReady, labels, issuerReadyOf(&issuer.Status))
+		sendCondition(ch, issuerReady, labels, condition.Status(issuer.Status.Conditions, cmv1.IssuerConditionReady))
 	}
 }
 
 // clusterIssuers collects the metrics of ClusterIssuers.
 type clusterIssuers struct{ reader }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (c clusterIssuers) Describe(ch chan<- *prometheus.Desc) { describe(ch, clusterIssuerReady) }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c clusterIssuers) Collect(ch chan<- prometheus.Metric) {
 	var list cmv1.ClusterIssuerList
 	if !c.list(&list) {
@@ -51,13 +50,6 @@ func (c clusterIssuers) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range list.Items {
 		issuer := &list.Items[i]
-		sendCondition(ch, clusterIssuerReady, []*dto.LabelPair{label("name", issuer.Name)}, issuerReadyOf(&issuer.Status))
+		sendCondition(ch, clusterIssuerReady, []*dto.LabelPair{label("name", issuer.Name)}, condition.Status(issuer.Status.Conditions, cmv1.IssuerConditionReady))
 	}
-}
-
-func issuerReadyOf(status *cmv1.IssuerStatus) cmmeta.ConditionStatus {
-	if c := condition.Find(status.Conditions, cmv1.IssuerConditionReady); c != nil {
-		return c.Status
-	}
-	return cmmeta.ConditionUnknown
 }

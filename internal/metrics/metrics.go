@@ -1,6 +1,6 @@
-// Package metrics holds the controller's Prometheus metrics. Those that begin
-// with certmanager_ have cert-manager's names, labels and values, so that
-// dashboards and alerts written for it work; docs/metrics.md lists all of them.
+// Package metrics has the controller's Prometheus metrics. Metrics with the
+// prefix certmanager_ have cert-manager's names, labels and values, so that
+// dashboards and alerts written for it work. docs/metrics.md lists all metrics.
 package metrics
 
 import (
@@ -24,14 +24,13 @@ type Metrics struct {
 	recordsAbandoned prometheus.Counter
 }
 
-// New registers all metrics with reg: the counters of the Metrics that it
-// returns, the clock's, and collectors that read Certificates, Challenges,
-// Issuers and ClusterIssuers from cache at each scrape and keep nothing of
-// them. If one cannot be registered, none remains so.
+// New registers all metrics with reg: the counters of the returned Metrics, the
+// clock's metrics, and collectors that read Certificates, Challenges, Issuers
+// and ClusterIssuers from cache at each scrape and retain nothing. If one
+// registration fails, New undoes the others.
 //
-// The cache should be that of controller-runtime. A kind that it cannot list at
-// a scrape, because it has not started or has no informer for it, is left out
-// of that scrape.
+// cache should be controller-runtime's. A scrape leaves out a kind that the
+// cache cannot list because it has not started or has no informer for the kind.
 func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c clock.PassiveClock) (*Metrics, error) {
 	m := &Metrics{
 		acme: newACMERequests(),
@@ -87,16 +86,16 @@ func seconds(c clock.PassiveClock) func() float64 {
 	return func() float64 { return float64(c.Now().Unix()) }
 }
 
-// ObserveACME counts a request to an ACME server. It fits acme.Config.Observe:
-// a status of 0 means that no answer came.
+// ObserveACME counts a request to an ACME server. It has the signature of
+// acme.Config.Observe: a status of 0 means that no response arrived.
 func (m *Metrics) ObserveACME(action, method, host, scheme string, status int, d time.Duration) {
 	m.acme.observe(action, method, host, scheme, status, d)
 }
 
-// Count returns a reconciler that does what r does and counts it under a
+// Count returns a reconciler that calls r and counts the calls under a
 // controller's name, such as "certificates" or "orders".
 func (m *Metrics) Count(controller string, r reconcile.Reconciler) reconcile.Reconciler {
-	// Both are there, with 0, before anything happens: a rate can be told from
+	// Both series exist with 0 from the start, so that a rate is visible from
 	// the first error on.
 	calls, failures := m.syncs.WithLabelValues(controller), m.syncErrors.WithLabelValues(controller)
 	return reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {

@@ -39,8 +39,8 @@ func reader(t testing.TB, objects ...client.Object) client.Reader {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 }
 
-// setUp returns a Metrics over objects, and its registry, which checks what it
-// gathers more strictly than others do.
+// setUp returns a Metrics over objects, and its registry. The registry checks
+// what it gathers more strictly than the default one.
 func setUp(t testing.TB, objects ...client.Object) (*metrics.Metrics, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
@@ -51,7 +51,7 @@ func setUp(t testing.TB, objects ...client.Object) (*metrics.Metrics, *prometheu
 	return m, reg
 }
 
-// expect compares all metrics, or those named, with their text.
+// expect compares all metrics, or the named ones, with their text.
 func expect(t *testing.T, reg prometheus.Gatherer, want string, names ...string) {
 	t.Helper()
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), names...); err != nil {
@@ -134,7 +134,7 @@ func TestSecondRegistration(t *testing.T) {
 	if _, err := metrics.New(reg, reader(t), logr.Discard(), clocktesting.NewFakePassiveClock(now)); err == nil {
 		t.Fatal("a name that is taken has been registered")
 	}
-	// Nothing of the failed attempt remains in the way of the next.
+	// The failed attempt leaves nothing registered.
 	reg.Unregister(clash)
 	if _, err := metrics.New(reg, reader(t), logr.Discard(), clocktesting.NewFakePassiveClock(now)); err != nil {
 		t.Error(err)

@@ -146,8 +146,8 @@ certmanager_issuer_ready_status{condition="Unknown",name="ca",namespace="shop"} 
 `)
 }
 
-// uncopied is a cache that gives its own objects away, as that of
-// controller-runtime does if asked to.
+// uncopied is a cache that returns its own objects if asked, as
+// controller-runtime's does.
 type uncopied struct {
 	failing
 	certificates []cmv1.Certificate
@@ -176,8 +176,8 @@ func (u uncopied) register(t testing.TB, reg prometheus.Registerer) {
 	}
 }
 
-// TestTextThatIsNotUTF8 holds that no object takes the metrics of all others
-// away.
+// TestTextThatIsNotUTF8 checks that one object with invalid text does not fail
+// the whole scrape.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	uncopied{
@@ -194,7 +194,7 @@ certmanager_certificate_renewal_timestamp_seconds{issuer_group="",issuer_kind=""
 	}
 }
 
-// BenchmarkScrape tells what a scrape of 10,000 Certificates takes.
+// BenchmarkScrape measures a scrape of 10,000 Certificates.
 func BenchmarkScrape(b *testing.B) {
 	var cache uncopied
 	for i := range 10_000 {
