@@ -1,8 +1,8 @@
-// Package fault is the one kind of error that crosses a package boundary. An
-// Error says what is to be done about it, decided once, where the failure is
-// understood; callers act on the class and never on the text.
+// Package fault has the one error type that crosses package boundaries. An
+// Error carries what to do about a failure, decided once, where the failure is
+// understood. Callers act on the class and never on the text.
 //
-// It does not log, count or retry anything.
+// The package does not log, count or retry.
 package fault
 
 import (
@@ -11,28 +11,27 @@ import (
 	"time"
 )
 
-// Class says what to do about a failure.
+// Class is what to do about a failure.
 type Class int
 
 const (
-	// Transient failures go away by themselves: repeat with back-off, seconds
-	// to minutes. It is the zero value: an error that nobody classified is
-	// worth another try.
+	// Transient failures end without a change: retry with back-off, after
+	// seconds to minutes. It is the zero value, so an unclassified error is
+	// retried.
 	Transient Class = iota
-	// Later failures end at a known time, Error.At, and must not be repeated
-	// before it (a Retry-After, a spent rate limit).
+	// Later failures end at a known time, Error.At, such as the time of a
+	// Retry-After. They must not be retried before it.
 	Later
-	// User failures last until a person changes something that the object
-	// depends on. They are not repeated before such a change, or at the latest
-	// after UserRetry.
+	// User failures last until a user changes something that the object depends
+	// on. They are retried on such a change, or after UserRetry at the latest.
 	User
-	// Permanent failures can never succeed for this request; only a new
-	// request can.
+	// Permanent failures cannot succeed for this request. Only a new request
+	// can succeed.
 	Permanent
 )
 
-// UserRetry is the longest that a User failure rests before it is looked at
-// again, for dependencies that send no event.
+// UserRetry is the longest time until a User failure is retried. It covers
+// dependencies that send no event.
 const UserRetry = 6 * time.Hour
 
 func (c Class) String() string {
@@ -52,18 +51,18 @@ func (c Class) String() string {
 
 // Error is a classified failure.
 type Error struct {
-	// Class says what to do.
+	// Class is what to do.
 	Class Class
-	// Reason is a stable CamelCase word, fit for a condition's reason.
+	// Reason is a stable CamelCase word that can be a condition's reason.
 	Reason string
-	// Message is what a user reads in a status or an event. It is the same
-	// text each time the same thing fails: no request ids, no times, no
-	// response bodies of foreign servers, no secrets.
+	// Message is the text for a status or an event. Equal failures have equal
+	// messages: no request ids, times, response bodies of foreign servers, or
+	// secrets.
 	Message string
-	// At is when to try again. Only for Later.
+	// At is when to retry. Only for Later.
 	At time.Time
-	// Err is the cause, for logs and errors.Is; its text is not part of
-	// Error's.
+	// Err is the cause, for logs and errors.Is. Error does not include its
+	// text.
 	Err error
 }
 
@@ -72,7 +71,7 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// New returns an Error of a class.
+// New returns an Error of the given class.
 func New(class Class, reason, format string, args ...any) *Error {
 	return &Error{Class: class, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
@@ -90,9 +89,8 @@ func Until(at time.Time, reason, format string, args ...any) *Error {
 	return e
 }
 
-// Of finds the Error in err's chain. An error that nobody classified comes
-// back as Transient with its own text as the message and an empty reason.
-// Of(nil) is nil.
+// Of returns the Error in err's chain. An unclassified error becomes Transient,
+// with its own text as the message and an empty reason. Of(nil) is nil.
 func Of(err error) *Error {
 	if err == nil {
 		return nil
@@ -104,5 +102,5 @@ func Of(err error) *Error {
 	return &Error{Message: err.Error(), Err: err}
 }
 
-// ClassOf is Of(err).Class; err must not be nil.
+// ClassOf returns the class of err, which must not be nil.
 func ClassOf(err error) Class { return Of(err).Class }

@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// maxChainCertificates bounds the signatures that ordering a chain checks.
-// Real chains have two to four certificates.
+// maxChainCertificates bounds the number of signatures that OrderChain
+// verifies. Real chains have two to four certificates.
 const maxChainCertificates = 16
 
-// ErrBrokenChain says that certificates do not form one chain.
+// ErrBrokenChain means that certificates do not form one chain.
 var ErrBrokenChain = errors.New("certificate chain is malformed or broken: the certificates do not lead from one leaf to one root")
 
-// ParseCertificate reads one certificate from PEM, the first. The error is a
+// ParseCertificate parses the first certificate of PEM. The error is a
 // *DataError.
 func ParseCertificate(data []byte, limits Limits) (*x509.Certificate, error) {
 	block, err := firstBlock(data, limits.certificate(), nil)
@@ -28,13 +28,14 @@ func ParseCertificate(data []byte, limits Limits) (*x509.Certificate, error) {
 	return parseDER(block.Bytes)
 }
 
-// ParseChain reads all certificates of PEM as they come; there is at least
+// ParseChain parses all certificates of PEM in their order; there is at least
 // one. The error is a *DataError.
 func ParseChain(data []byte, limits Limits) ([]*x509.Certificate, error) {
 	return parseAll(data, limits.chain())
 }
 
-// ParseBundle is ParseChain for a bundle of trusted roots, which may be larger.
+// ParseBundle is ParseChain for a bundle of trusted roots, with its larger
+// limit.
 func ParseBundle(data []byte, limits Limits) ([]*x509.Certificate, error) {
 	return parseAll(data, limits.bundle())
 }
@@ -67,48 +68,19 @@ func parseDER(der []byte) (*x509.Certificate, error) {
 func EncodeChain(certs ...*x509.Certificate) []byte {
 	var out bytes.Buffer
 	for _, cert := range certs {
-		// A bytes.Buffer takes every write.
+		// Writes to a bytes.Buffer do not fail.
 		_ = pem.Encode(&out, &pem.Block{Type: blockCertificate, Bytes: cert.Raw})
 	}
 	return out.Bytes()
 }
 
-// Bundle is an issued chain as it is stored: tls.crt and ca.crt.
-type Bundle struct {
-	// Chain is the leaf and its issuers upwards, without a self-signed root,
-	// unless that is all there is.
-	Chain []*x509.Certificate
-	// CA is the self-signed root, or else the topmost certificate.
-	CA *x509.Certificate
-}
-
-// NewBundle puts certificates into order and splits them. The error is that
-// of OrderChain.
-func NewBundle(certs []*x509.Certificate) (Bundle, error) {
-	ordered, err := OrderChain(certs)
-	if err != nil {
-		return Bundle{}, err
-	}
-	return SplitRoot(ordered), nil
-}
-
-// SplitRoot makes a Bundle of a chain that is in order and not empty.
-func SplitRoot(ordered []*x509.Certificate) Bundle {
-	last := len(ordered) - 1
-	b := Bundle{Chain: ordered, CA: ordered[last]}
-	if last > 0 && SelfSigned(ordered[last]) {
-		b.Chain = ordered[:last:last]
-	}
-	return b
-}
-
-// SelfSigned says whether a certificate is signed by its own key.
+// SelfSigned reports whether a certificate is signed by its own key.
 func SelfSigned(cert *x509.Certificate) bool { return issued(cert, cert) }
 
 // OrderChain sorts the certificates of one chain from the leaf upwards and
-// drops repeated ones. Of two certificates for one issuer (a cross-signed
-// root) it follows the one that came first and drops the other. The error is
-// a *DataError: ErrBrokenChain, or too many or no certificates.
+// drops duplicates. If two certificates are issuers of the same one (a
+// cross-signed root), it follows the first and drops the other. The error is a
+// *DataError: ErrBrokenChain, or too many or no certificates.
 func OrderChain(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	certs = slices.Clone(certs)
 	for i := 0; i < len(certs); i++ {
@@ -134,8 +106,8 @@ func OrderChain(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	return ordered, nil
 }
 
-// issuersOf lists, for each certificate, which of them have issued it, itself
-// included if it is self-signed.
+// issuersOf returns, for each certificate, the indexes of its issuers,
+// including itself if it is self-signed.
 func issuersOf(certs []*x509.Certificate) [][]int {
 	parents := make([][]int, len(certs))
 	for child := range certs {
@@ -148,9 +120,9 @@ func issuersOf(certs []*x509.Certificate) [][]int {
 	return parents
 }
 
-// climb walks from the first certificate that has issued no other to its
-// issuer, again and again, until one is self-signed or has no issuer here. If
-// every certificate has issued another, there is no path.
+// climb starts at the first certificate that issued no other and follows
+// issuers until one is self-signed or has no issuer here. Without a start, if
+// every certificate issued another, it returns nil.
 func climb(parents [][]int) []int {
 	isIssuer := make([]bool, len(parents))
 	for child, issuers := range parents {
@@ -174,15 +146,14 @@ func climb(parents [][]int) []int {
 	return path
 }
 
-// alternative says whether i has issued a certificate of the path and only
-// lost against another issuer of the same.
+// alternative reports whether i is another issuer of a certificate on the path.
 func alternative(i int, path []int, parents [][]int) bool {
 	return slices.ContainsFunc(path, func(p int) bool { return slices.Contains(parents[p], i) })
 }
 
-// issued says whether child names parent as its issuer and bears its
-// signature. It orders certificates, it does not trust them: a signature with
-// a hash that is no longer accepted still tells who made it.
+// issued reports whether child names parent as its issuer and carries its
+// signature. It serves to order certificates, not to trust them: a signature
+// with an outdated hash still identifies its signer.
 func issued(parent, child *x509.Certificate) bool {
 	if !bytes.Equal(parent.RawSubject, child.RawIssuer) {
 		return false

@@ -23,7 +23,7 @@ func labels(names map[*x509.Certificate]string, certs []*x509.Certificate) strin
 	return strings.Join(out, " ")
 }
 
-func TestNewBundle(t *testing.T) {
+func TestOrderChain(t *testing.T) {
 	spec := KeySpec{Algorithm: ECDSA}
 	root := newAuthority(t, "root", nil, spec)
 	rekeyed := newAuthority(t, "root", nil, spec)
@@ -40,39 +40,39 @@ func TestNewBundle(t *testing.T) {
 		crossed: "crossed", leaf: "leaf", deep: "deep", alone: "alone",
 	}
 	for name, tc := range map[string]struct {
-		in        []*x509.Certificate
-		chain, ca string
-		err       error
+		in    []*x509.Certificate
+		chain string
+		err   error
 	}{
-		"leaf and root":      {[]*x509.Certificate{leaf, root.cert}, "leaf", "root", nil},
-		"shuffled":           {[]*x509.Certificate{root.cert, lower.cert, deep, between.cert}, "deep lower between", "root", nil},
-		"repeated":           {[]*x509.Certificate{deep, lower.cert, deep, between.cert, lower.cert}, "deep lower between", "between", nil},
-		"without a root":     {[]*x509.Certificate{deep, lower.cert}, "deep lower", "lower", nil},
-		"leaf alone":         {[]*x509.Certificate{leaf}, "leaf", "leaf", nil},
-		"self-signed alone":  {[]*x509.Certificate{alone}, "alone", "alone", nil},
-		"root alone":         {[]*x509.Certificate{root.cert}, "root", "root", nil},
-		"cross first":        {[]*x509.Certificate{leaf, crossed, root.cert}, "leaf crossed", "crossed", nil},
-		"root before cross":  {[]*x509.Certificate{leaf, root.cert, crossed}, "leaf", "root", nil},
-		"cross to its root":  {[]*x509.Certificate{leaf, crossed, other.cert}, "leaf crossed", "other", nil},
-		"gap":                {[]*x509.Certificate{deep, between.cert}, "", "", ErrBrokenChain},
-		"two leaves":         {[]*x509.Certificate{leaf, leafOf(root), root.cert}, "", "", ErrBrokenChain},
-		"unrelated root":     {[]*x509.Certificate{leaf, root.cert, other.cert}, "", "", ErrBrokenChain},
-		"same name, new key": {[]*x509.Certificate{leaf, rekeyed.cert}, "", "", ErrBrokenChain},
+		"leaf and root":      {[]*x509.Certificate{leaf, root.cert}, "leaf root", nil},
+		"shuffled":           {[]*x509.Certificate{root.cert, lower.cert, deep, between.cert}, "deep lower between root", nil},
+		"repeated":           {[]*x509.Certificate{deep, lower.cert, deep, between.cert, lower.cert}, "deep lower between", nil},
+		"without a root":     {[]*x509.Certificate{deep, lower.cert}, "deep lower", nil},
+		"leaf alone":         {[]*x509.Certificate{leaf}, "leaf", nil},
+		"self-signed alone":  {[]*x509.Certificate{alone}, "alone", nil},
+		"root alone":         {[]*x509.Certificate{root.cert}, "root", nil},
+		"cross first":        {[]*x509.Certificate{leaf, crossed, root.cert}, "leaf crossed", nil},
+		"root before cross":  {[]*x509.Certificate{leaf, root.cert, crossed}, "leaf root", nil},
+		"cross to its root":  {[]*x509.Certificate{leaf, crossed, other.cert}, "leaf crossed other", nil},
+		"gap":                {[]*x509.Certificate{deep, between.cert}, "", ErrBrokenChain},
+		"two leaves":         {[]*x509.Certificate{leaf, leafOf(root), root.cert}, "", ErrBrokenChain},
+		"unrelated root":     {[]*x509.Certificate{leaf, root.cert, other.cert}, "", ErrBrokenChain},
+		"same name, new key": {[]*x509.Certificate{leaf, rekeyed.cert}, "", ErrBrokenChain},
 	} {
-		got, err := NewBundle(tc.in)
+		got, err := OrderChain(tc.in)
 		if !errors.Is(err, tc.err) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err != nil {
 			continue
 		}
-		if chain, ca := labels(names, got.Chain), labels(names, []*x509.Certificate{got.CA}); chain != tc.chain || ca != tc.ca {
-			t.Errorf("%s: got %q, %q, want %q, %q", name, chain, ca, tc.chain, tc.ca)
+		if chain := labels(names, got); chain != tc.chain {
+			t.Errorf("%s: got %q, want %q", name, chain, tc.chain)
 		}
 	}
 }
 
-func TestOrderChainRefuses(t *testing.T) {
+func TestOrderChainRejects(t *testing.T) {
 	if _, err := OrderChain(nil); text(err) != "certificate chain is empty" {
 		t.Error(err)
 	}
@@ -90,7 +90,7 @@ func TestOrderChainRefuses(t *testing.T) {
 	}
 }
 
-// Two CAs that certify each other have no lowest one.
+// Two CAs that certify each other have no leaf to start from.
 func TestOrderChainCycle(t *testing.T) {
 	spec := KeySpec{Algorithm: ECDSA}
 	a, b := newAuthority(t, "a", nil, spec), newAuthority(t, "b", nil, spec)
@@ -102,7 +102,7 @@ func TestOrderChainCycle(t *testing.T) {
 	}
 }
 
-// A root signed with SHA-1, as companies still have them, made by openssl.
+// A root signed with SHA-1, as companies still use, made by openssl.
 const sha1Root = `-----BEGIN CERTIFICATE-----
 MIIBejCCASKgAwIBAgIUO4eaq2VhIBQqKd4/iVYqcHdJMQcwCQYHKoZIzj0EATAT
 MREwDwYDVQQDDAhvbGQgcm9vdDAgFw0yNjExMjMwMjMyNDBaGA8yMTI2MTAzMDAy

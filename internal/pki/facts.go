@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// LeafFacts is what is remembered of a certificate: enough for every decision
-// about it, and a fraction of its size in memory.
+// LeafFacts are the properties of a certificate that decisions need, in a
+// fraction of its memory.
 type LeafFacts struct {
 	CommonName string
 	Subject    Subject
@@ -21,13 +21,13 @@ type LeafFacts struct {
 	EmailAddresses      []string
 	NotBefore, NotAfter time.Time
 	IsCA                bool
-	// Usages are words of the API, see UsageWords.
+	// Usages are the API's words, see UsageWords.
 	Usages []string
-	// Serial is the serial number in hexadecimal, as its DER content octets: a
-	// leading 00 is kept where the encoding has it (RFC 9773, section 4.1).
+	// Serial is the serial number in hexadecimal, as its DER content octets,
+	// including a leading 00 if the encoding has one (RFC 9773, section 4.1).
 	Serial string
-	// Key describes the public key; it is zero for a kind that the API does
-	// not have.
+	// Key is the spec of the public key, zero for an algorithm that the API
+	// does not have.
 	Key KeySpec
 	// KeyDigest identifies the public key.
 	KeyDigest        KeyDigest
@@ -39,7 +39,7 @@ type LeafFacts struct {
 	Digest [sha256.Size]byte
 }
 
-// FactsOf extracts the facts of a certificate.
+// FactsOf returns the facts of a certificate.
 func FactsOf(cert *x509.Certificate) LeafFacts {
 	spec, _ := SpecOf(cert.PublicKey)
 	f := LeafFacts{

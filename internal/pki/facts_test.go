@@ -81,8 +81,8 @@ func TestSecretAnnotations(t *testing.T) {
 	}
 }
 
-// Annotations of Secrets that cert-manager 1.21 wrote, for the certificates
-// that they held.
+// The annotations of Secrets that cert-manager 1.21 wrote, for the certificates
+// in them.
 func TestSecretAnnotationsRecorded(t *testing.T) {
 	leaf := LeafFacts{
 		CommonName: "ca-ready.bench.test", DNSNames: []string{"ca-ready.bench.test", "www.ca-ready.bench.test"},
@@ -143,7 +143,7 @@ func TestRenewalTime(t *testing.T) {
 		lifetime time.Duration
 		before   *time.Duration
 		percent  *int32
-		// left is what remains of the lifetime at renewal.
+		// left is the remaining time at renewal.
 		left time.Duration
 	}{
 		"a third":                   {90 * 24 * time.Hour, nil, nil, 30 * 24 * time.Hour},

@@ -17,17 +17,17 @@ import (
 	"strings"
 )
 
-// Algorithm names a kind of key in the API's words.
+// Algorithm is a key algorithm, in the API's words.
 type Algorithm string
 
-// The algorithms that keys are generated for.
+// The algorithms for which keys can be generated.
 const (
 	RSA     Algorithm = "RSA"
 	ECDSA   Algorithm = "ECDSA"
 	Ed25519 Algorithm = "Ed25519"
 )
 
-// Encoding names a PEM format of private keys in the API's words.
+// Encoding is a PEM format of private keys, in the API's words.
 type Encoding string
 
 const (
@@ -51,23 +51,22 @@ const (
 	maxRSABits     = 8192
 	defaultECBits  = 256
 	defaultRSABits = 2048
-	// maxVerifyBits bounds the work that a foreign RSA key can cause: the time
-	// of a verification grows with the square of the size.
+	// maxVerifyBits bounds the work that a foreign RSA key can cause:
+	// verification time grows with the square of the size.
 	maxVerifyBits = 16384
 )
 
-// KeySpec says what kind of key a certificate needs. The zero value is RSA of
-// 2048 bits.
+// KeySpec is the kind of a key. The zero value is RSA with 2048 bits.
 type KeySpec struct {
-	// Algorithm may be empty for RSA.
+	// Algorithm may be empty, which means RSA.
 	Algorithm Algorithm
 	// Size is in bits; 0 means 2048 for RSA and 256 for ECDSA. Ed25519 ignores
 	// it.
 	Size int
 }
 
-// WithDefaults returns s with both fields set; an algorithm without sizes has
-// size 0. Unknown algorithms come back as they are.
+// WithDefaults returns s with both fields set. An algorithm without sizes has
+// size 0. Unknown algorithms are returned unchanged.
 func (s KeySpec) WithDefaults() KeySpec {
 	switch s.Algorithm {
 	case "", RSA:
@@ -81,7 +80,7 @@ func (s KeySpec) WithDefaults() KeySpec {
 	}
 }
 
-// Validate says why no key can be made for s, or returns nil.
+// Validate returns why no key can be generated for s, or nil.
 func (s KeySpec) Validate() error {
 	s = s.WithDefaults()
 	switch s.Algorithm {
@@ -102,8 +101,8 @@ func (s KeySpec) Validate() error {
 	}
 }
 
-// SpecOf describes a public key; ok is false for a kind that the API does not
-// have.
+// SpecOf returns the spec of a public key. ok is false for an algorithm that
+// the API does not have.
 func SpecOf(key crypto.PublicKey) (spec KeySpec, ok bool) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -130,9 +129,9 @@ func curveOf(bits int) elliptic.Curve {
 	}
 }
 
-// GenerateKey makes a private key. An RSA key takes from 0.1 s of a core (2048
-// bits) to half a minute (8192): callers that share a machine go through a
-// KeyPool.
+// GenerateKey generates a private key. An RSA key takes from 0.1 s of CPU time
+// (2048 bits) to half a minute (8192 bits), so callers that share a machine use
+// a KeyPool.
 func GenerateKey(spec KeySpec) (crypto.Signer, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -149,8 +148,8 @@ func GenerateKey(spec KeySpec) (crypto.Signer, error) {
 	}
 }
 
-// EncodeKey returns the PEM of a private key. An empty encoding means PKCS1;
-// Ed25519 keys have no other format than PKCS8 and always get it.
+// EncodeKey returns the PEM of a private key. An empty encoding means PKCS1.
+// Ed25519 keys are always encoded as PKCS8, their only format.
 func EncodeKey(key crypto.Signer, encoding Encoding) ([]byte, error) {
 	if encoding != "" && encoding != PKCS1 && encoding != PKCS8 {
 		return nil, fmt.Errorf("private key encoding %q is not supported: it must be PKCS1 or PKCS8", encoding)
@@ -178,9 +177,9 @@ func EncodeKey(key crypto.Signer, encoding Encoding) ([]byte, error) {
 	return pem.EncodeToMemory(block), nil
 }
 
-// ParseKey reads an unencrypted private key from PEM: PKCS #1, SEC 1 (with or
-// without the EC PARAMETERS block that openssl puts first) or PKCS #8. The
-// error is a *DataError.
+// ParseKey parses an unencrypted private key from PEM: PKCS #1, SEC 1 (also
+// after the EC PARAMETERS block of openssl) or PKCS #8. The error is a
+// *DataError.
 func ParseKey(data []byte, limits Limits) (crypto.Signer, error) {
 	block, err := firstBlock(data, limits.privateKey(), func(b *pem.Block) bool { return b.Type == blockECParams })
 	if err != nil {
@@ -210,20 +209,20 @@ func ParseKey(data []byte, limits Limits) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// PublicKeysEqual says whether both are the same key. Keys of unknown types
-// equal nothing.
+// PublicKeysEqual reports whether a and b are the same key. A key of an unknown
+// type equals no key.
 func PublicKeysEqual(a, b crypto.PublicKey) bool {
 	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && comparable.Equal(b)
 }
 
-// KeyDigest identifies a public key: SHA-256 over its SubjectPublicKeyInfo.
-// The zero value stands for no key.
+// KeyDigest identifies a public key: SHA-256 over its SubjectPublicKeyInfo (RFC
+// 5280, section 4.1). The zero value means no key.
 type KeyDigest [sha256.Size]byte
 
 func (d KeyDigest) String() string { return hex.EncodeToString(d[:]) }
 
-// IsZero says whether d stands for no key.
+// IsZero reports whether d means no key.
 func (d KeyDigest) IsZero() bool { return bytes.Equal(d[:], make([]byte, len(d))) }
 
 // DigestOf returns the digest of a public key, or the zero value for a type
@@ -236,7 +235,7 @@ func DigestOf(key crypto.PublicKey) KeyDigest {
 	return sha256.Sum256(der)
 }
 
-// verifiable says whether a signature of this key can be checked in bounded
+// verifiable reports whether a signature of this key can be verified in bounded
 // time.
 func verifiable(key crypto.PublicKey) bool {
 	if k, ok := key.(*rsa.PublicKey); ok {

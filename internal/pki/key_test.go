@@ -183,9 +183,8 @@ func TestKeyPool(t *testing.T) {
 	}
 }
 
-// A pool that is full of large keys still makes small ones, and one that is
-// full of all makes those that take no time; who gives up waiting holds
-// nothing.
+// A pool full of large keys still generates small ones. A full pool still
+// generates keys other than RSA. A caller that gives up holds no slot.
 func TestKeyPoolWhenFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewKeyPool(2)
@@ -220,7 +219,8 @@ func TestKeyPoolWhenFull(t *testing.T) {
 		}
 		releaseLarge()
 
-		// A large key that gives up while small ones have all the slots.
+		// A caller gives up waiting for a large key while small keys hold all
+		// slots.
 		otherSmall := acquire(false)
 		ctx, cancel = context.WithCancel(t.Context())
 		var fourth error
@@ -265,7 +265,7 @@ func TestKeyPoolGivesUpWhileWorking(t *testing.T) {
 	})
 }
 
-// newKey returns a fresh key of P-256.
+// newKey returns a new P-256 key.
 func newKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	return mustKey(t, KeySpec{Algorithm: ECDSA, Size: elliptic.P256().Params().BitSize})

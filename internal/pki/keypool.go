@@ -5,21 +5,21 @@ import (
 	"crypto"
 )
 
-// largeRSABits is where one key begins to take seconds of a core.
+// largeRSABits is the size from which one key takes seconds of CPU time.
 const largeRSABits = 4096
 
-// KeyPool generates keys on a bounded number of cores, so that a burst of RSA
-// keys does not starve everything else. Requests are served in the order of
-// their arrival; large keys may use half of the slots at most, and keys that
-// take no time do not wait at all.
+// KeyPool generates keys on a bounded number of cores, so that many RSA keys at
+// once do not starve other work. It serves requests in the order of arrival.
+// Large keys may use half of the slots at most. Keys other than RSA take almost
+// no time and do not wait.
 type KeyPool struct {
 	slots    chan struct{}
 	large    chan struct{}
 	generate func(KeySpec) (crypto.Signer, error)
 }
 
-// NewKeyPool returns a pool that works on at most n keys at a time; n below 1
-// counts as 1.
+// NewKeyPool returns a pool that generates at most n keys at a time, and one if
+// n is below 1.
 func NewKeyPool(n int) *KeyPool {
 	n = max(n, 1)
 	return &KeyPool{
@@ -30,8 +30,8 @@ func NewKeyPool(n int) *KeyPool {
 }
 
 // Generate is GenerateKey within the pool. It returns ctx's error as soon as
-// ctx ends; a key that is being made then keeps its slot until it is ready,
-// because the work itself cannot be interrupted.
+// ctx ends. A key in progress then keeps its slot until it is ready, because
+// crypto/rsa cannot be interrupted.
 func (p *KeyPool) Generate(ctx context.Context, spec KeySpec) (crypto.Signer, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (p *KeyPool) Generate(ctx context.Context, spec KeySpec) (crypto.Signer, er
 }
 
 func (p *KeyPool) acquire(ctx context.Context, large bool) (release func(), err error) {
-	// A context that has ended must not win a race against a free slot.
+	// An ended context must not win a race against a free slot.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// The GeneralName choices of RFC 5280, section 4.2.1.6.
+// Tags of the GeneralName choices (RFC 5280, section 4.2.1.6).
 const (
 	tagEmail = 1
 	tagDNS   = 2
@@ -17,8 +17,8 @@ const (
 	tagIP    = 7
 )
 
-// names are subject alternative names in normal form, each once, in the
-// order given.
+// names are subject alternative names in normal form, without duplicates, in
+// their original order.
 type names struct {
 	dns, emails []string
 	ips         []netip.Addr
@@ -49,8 +49,8 @@ func (t Template) names() (names, error) {
 	return n, nil
 }
 
-// extension encodes n, or returns nothing if there are no names. The extension
-// is critical if it alone names the subject.
+// extension encodes n, or returns nothing without names. critical is true if
+// the certificate has no other subject.
 func (n names) extension(critical bool) ([]pkix.Extension, error) {
 	var general []asn1.RawValue
 	add := func(kind string, tag int, values []string) error {
@@ -84,8 +84,8 @@ func (n names) extension(critical bool) ([]pkix.Extension, error) {
 	return []pkix.Extension{{Id: oidSubjectAltName, Critical: critical, Value: value}}, nil
 }
 
-// parseIP reads an address without a zone; IPv4 in IPv6 counts as IPv4, as it
-// does in a certificate.
+// parseIP parses an address without a zone. An IPv4-mapped IPv6 address counts
+// as IPv4, as it does in a certificate.
 func parseIP(text string) (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(text)
 	if err != nil || ip.Zone() != "" {
@@ -110,7 +110,7 @@ func uriTexts(uris []*url.URL) []string {
 	return texts
 }
 
-// unique drops repeated values and keeps the order.
+// unique drops duplicates and keeps the order.
 func unique[T comparable](values []T) []T {
 	kept := make([]T, 0, len(values))
 	seen := make(map[T]bool, len(values))

@@ -1,9 +1,9 @@
-// Package pki makes and reads keys, certificate signing requests,
+// Package pki creates and parses keys, certificate signing requests,
 // certificates and chains (RFC 5280, RFC 2986, RFC 5958, RFC 7468) from plain
-// values. It knows neither the Kubernetes API nor the time.
+// values. It depends on neither the Kubernetes API nor the time.
 //
-// Everything that it parses may come from a stranger: sizes are checked before
-// anything is decoded, and errors carry no key material.
+// All parsed data may come from an attacker: the size is checked before
+// anything is decoded, and errors contain no key material.
 package pki
 
 import (
@@ -19,11 +19,11 @@ const (
 	blockOldRequest  = "NEW CERTIFICATE REQUEST"
 )
 
-// ErrNoPEM says that the input has no PEM block at all.
+// ErrNoPEM means that the input contains no PEM block.
 var ErrNoPEM = errors.New("no PEM data was found in given input")
 
-// DataError says that given bytes are not what they are meant to be. The same
-// bytes fail again with the same text.
+// DataError means that the input is malformed. The same input always fails with
+// the same text.
 type DataError struct{ Err error }
 
 func (e *DataError) Error() string { return e.Err.Error() }
@@ -35,19 +35,19 @@ func dataErrorf(format string, args ...any) *DataError {
 	return &DataError{Err: fmt.Errorf(format, args...)}
 }
 
-// Limits are the largest PEM inputs that are decoded, in bytes. A field that is
-// zero means its default of DefaultLimits.
+// Limits are the largest accepted PEM inputs, in bytes. Zero means the default
+// in DefaultLimits.
 type Limits struct {
-	// MaxCertificateSize holds for one certificate or one request.
+	// MaxCertificateSize applies to one certificate or one request.
 	MaxCertificateSize int
 	MaxPrivateKeySize  int
-	// MaxChainLength holds for a chain, in bytes in spite of its name.
+	// MaxChainLength applies to a chain. Despite its name it is in bytes.
 	MaxChainLength int
-	// MaxBundleSize holds for a bundle of trusted roots.
+	// MaxBundleSize applies to a bundle of trusted roots.
 	MaxBundleSize int
 }
 
-// DefaultLimits are what the API documents.
+// DefaultLimits are the limits that the API documents.
 var DefaultLimits = Limits{
 	MaxCertificateSize: 36500,
 	MaxPrivateKeySize:  13000,
@@ -78,7 +78,7 @@ func orDefault(n, fallback int) int {
 	return n
 }
 
-// firstBlock returns the first PEM block that skip does not reject.
+// firstBlock returns the first PEM block for which skip is not true.
 func firstBlock(data []byte, limit int, skip func(*pem.Block) bool) (*pem.Block, error) {
 	if len(data) > limit {
 		return nil, dataErrorf("provided PEM data was larger than the maximum %dB", limit)
@@ -95,7 +95,8 @@ func firstBlock(data []byte, limit int, skip func(*pem.Block) bool) (*pem.Block,
 	}
 }
 
-// allBlocks returns the contents of every PEM block; each must be of the type.
+// allBlocks returns the contents of every PEM block. All must have the given
+// type.
 func allBlocks(data []byte, limit int, blockType string) ([][]byte, error) {
 	if len(data) > limit {
 		return nil, dataErrorf("provided PEM data was larger than the maximum %dB", limit)
@@ -119,7 +120,7 @@ func allBlocks(data []byte, limit int, blockType string) ([][]byte, error) {
 }
 
 func wrongBlock(block *pem.Block, want string) error {
-	// The type is text of the sender's: a long one would flood a status.
+	// The type is foreign text: a long one would fill a status.
 	const longest = 40
 	got := block.Type
 	if len(got) > longest {

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// DefaultDuration is how long a certificate is valid that asks for nothing.
+// DefaultDuration is the lifetime of a certificate that requests none.
 const DefaultDuration = 90 * 24 * time.Hour
 
 // Subject is a distinguished name without its common name.
@@ -32,9 +32,9 @@ type Subject struct {
 	SerialNumber        string
 }
 
-// Template is what a certificate is to be, in the API's words.
+// Template is the wanted certificate, in the API's words.
 type Template struct {
-	// CommonName may be an IP address; the request then has it as an IP
+	// CommonName may be an IP address. The request then contains it as an IP
 	// address too.
 	CommonName string
 	Subject    Subject
@@ -44,15 +44,15 @@ type Template struct {
 	URIs           []string
 	EmailAddresses []string
 	IsCA           bool
-	// Usages are words of the API; none means DefaultUsages.
+	// Usages are the API's words; none means DefaultUsages.
 	Usages []string
-	// EncodeUsages puts the usages into the request as extensions.
+	// EncodeUsages adds the usages to the request as extensions.
 	EncodeUsages bool
-	// SignatureAlgorithm is a word of the API such as "ECDSAWithSHA256"; empty
-	// chooses by the key.
+	// SignatureAlgorithm is one of the API's words, such as "ECDSAWithSHA256".
+	// Empty means that the key determines it.
 	SignatureAlgorithm string
-	// Duration is the wanted lifetime; 0 means DefaultDuration. A request does
-	// not carry it.
+	// Duration is the requested lifetime; 0 means DefaultDuration. It is not
+	// part of a CSR.
 	Duration time.Duration
 }
 
@@ -72,8 +72,9 @@ var signatureAlgorithms = map[string]x509.SignatureAlgorithm{
 	"PureEd25519":     x509.PureEd25519,
 }
 
-// BuildRequest returns the PEM of a PKCS #10 request for t, signed by key. An
-// error means that t cannot be expressed, which does not change by itself.
+// BuildRequest returns the PEM of a PKCS #10 request (RFC 2986) for t, signed
+// by key. An error means that t cannot be encoded; the same template always
+// fails.
 func BuildRequest(t Template, key crypto.Signer) ([]byte, error) {
 	names, err := t.names()
 	if err != nil {
@@ -104,7 +105,7 @@ func BuildRequest(t Template, key crypto.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create certificate request: %w", err)
 	}
-	// What no signer could read back must not leave this package.
+	// A request that no signer can parse must not leave this package.
 	if _, err := x509.ParseCertificateRequest(der); err != nil {
 		return nil, fmt.Errorf("create certificate request: %w", err)
 	}
@@ -136,8 +137,8 @@ func (t Template) signatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgori
 	return algorithm, nil
 }
 
-// SignatureAlgorithm chooses how a key signs: with a hash of about its own
-// strength.
+// SignatureAlgorithm returns the signature algorithm for a key, with a hash of
+// about the key's strength.
 func SignatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -165,8 +166,8 @@ func SignatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
 	}
 }
 
-// usageExtensions encodes key usage (critical; left out if no bit is set) and
-// extended key usage, RFC 5280, sections 4.2.1.3 and 4.2.1.12.
+// usageExtensions encodes key usage (critical; omitted if no bit is set) and
+// extended key usage (RFC 5280, sections 4.2.1.3 and 4.2.1.12).
 func usageExtensions(words []string, isCA bool) ([]pkix.Extension, error) {
 	keyUsage, _, err := ParseUsages(words, isCA)
 	if err != nil {
@@ -200,8 +201,8 @@ func usageExtensions(words []string, isCA bool) ([]pkix.Extension, error) {
 	return extensions, nil
 }
 
-// keyUsageBits is the DER form of a named bit list: the first bit is the
-// highest, and trailing zeros are not encoded.
+// keyUsageBits returns the DER form of a named bit list: the first bit is the
+// highest, and trailing zeros are omitted.
 func keyUsageBits(usage x509.KeyUsage) asn1.BitString {
 	length := bits.Len16(uint16(usage))
 	reversed := bits.Reverse16(uint16(usage))
@@ -209,7 +210,7 @@ func keyUsageBits(usage x509.KeyUsage) asn1.BitString {
 	return asn1.BitString{Bytes: encoded[:(length+7)/8], BitLength: length}
 }
 
-// ParseRequest reads one PKCS #10 request from PEM. It does not check the
+// ParseRequest parses one PKCS #10 request from PEM. It does not verify the
 // signature: see VerifyRequest. The error is a *DataError.
 func ParseRequest(data []byte, limits Limits) (*x509.CertificateRequest, error) {
 	block, err := firstBlock(data, limits.certificate(), nil)
@@ -226,8 +227,8 @@ func ParseRequest(data []byte, limits Limits) (*x509.CertificateRequest, error) 
 	return csr, nil
 }
 
-// VerifyRequest says whether the sender of a request holds its key. The error
-// is a *DataError.
+// VerifyRequest verifies that a request is signed by its own key. The error is
+// a *DataError.
 func VerifyRequest(csr *x509.CertificateRequest) error {
 	if csr.PublicKey == nil {
 		return &DataError{Err: errors.New("certificate request has a public key of an unknown type")}

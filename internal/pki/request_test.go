@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// contents is what a request says, without its key and raw bytes.
+// contents is the content of a request, without its key and raw bytes.
 type contents struct {
 	Subject    string
 	DNS, Email []string
@@ -326,8 +326,8 @@ var allMismatches = []string{
 	"spec.subject.organizationalUnits", "spec.subject.postCodes", "spec.subject.provinces", "spec.subject.streetAddresses",
 }
 
-// Requests of clients that do not repeat an address from the common name
-// must not be made again.
+// A client that does not repeat an address from the common name must not cause
+// a new request.
 func TestRequestMismatchesAddressAsCommonName(t *testing.T) {
 	want := Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}}
 	for _, ips := range [][]net.IP{{net.IPv4(10, 0, 0, 2)}, {net.IPv4(10, 0, 0, 2), net.IPv4(10, 0, 0, 1)}} {

@@ -12,34 +12,35 @@ import (
 	"time"
 )
 
-// SignOptions is what a signer decides about a certificate, beside its
-// request.
+// SignOptions are the properties of a certificate that the signer decides, not
+// the request.
 type SignOptions struct {
-	// NotBefore and NotAfter bound the validity, both included; fractions of a
+	// NotBefore and NotAfter bound the validity, both inclusive. Fractions of a
 	// second are dropped.
 	NotBefore, NotAfter time.Time
 	IsCA                bool
-	// PathLen is how many CAs may stand below this one; nil sets no bound. Only
-	// with IsCA.
+	// PathLen is the number of CAs allowed below this one (RFC 5280, section
+	// 4.2.1.9); nil sets no limit. Only with IsCA.
 	PathLen *int
-	// Usages are words of the API; none means DefaultUsages.
+	// Usages are the API's words; none means DefaultUsages.
 	Usages []string
-	// URLs that the certificate carries for those who verify it.
+	// URLs for those who verify the certificate (RFC 5280, sections 4.2.1.13
+	// and 4.2.2.1).
 	CRLDistributionPoints  []string
 	OCSPServers            []string
 	IssuingCertificateURLs []string
 }
 
-// CertificateFromRequest returns the template of a certificate for csr. The
-// subject and the subject alternative names are copied byte for byte; usages
-// and the role as a CA come from the options alone, whatever the request asks
-// for. It checks no signature: see VerifyRequest.
+// CertificateFromRequest returns the template of a certificate for csr. It
+// copies the subject and the subject alternative names byte for byte. Usages
+// and IsCA come from the options only, whatever the request contains. It
+// verifies no signature: see VerifyRequest.
 func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.Certificate, error) {
 	if !o.NotBefore.Before(o.NotAfter) {
 		return nil, errors.New("the certificate would end before it begins")
 	}
 	for _, url := range slices.Concat(o.CRLDistributionPoints, o.OCSPServers, o.IssuingCertificateURLs) {
-		// crypto/x509 would write an IA5String that is none.
+		// crypto/x509 would encode an invalid IA5String.
 		if url == "" || !isASCII(url) {
 			return nil, fmt.Errorf("the issuer's URL %q cannot be encoded: it must be plain ASCII and not empty", url)
 		}
@@ -75,8 +76,8 @@ func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.
 	return template, nil
 }
 
-// subjectAltNames copies the extension from a request. RFC 5280, section
-// 4.1.2.6, wants it critical if the subject is empty.
+// subjectAltNames copies the extension from a request. It is critical if the
+// subject is empty (RFC 5280, section 4.1.2.6).
 func subjectAltNames(csr *x509.CertificateRequest) []pkix.Extension {
 	for _, extension := range csr.Extensions {
 		if extension.Id.Equal(oidSubjectAltName) {
@@ -95,15 +96,15 @@ func newSerial() (*big.Int, error) {
 	if _, err := rand.Read(raw); err != nil {
 		return nil, fmt.Errorf("make serial number: %w", err)
 	}
-	// Zero is no serial number (RFC 5280, section 4.1.2.2).
+	// A serial number must not be zero (RFC 5280, section 4.1.2.2).
 	raw[len(raw)-1] |= 1
 	return new(big.Int).SetBytes(raw), nil
 }
 
-// Sign issues template for the public key pub, in the name of issuer and with
-// its key. To sign a certificate with its own key, issuer is the template
-// itself. The hash follows the key. What comes back has been parsed again, so
-// that nothing is issued that cannot be read.
+// Sign issues template for the public key pub, signed by issuer's key. For a
+// self-signed certificate, issuer is the template itself. The key determines
+// the hash. Sign parses the result again, so that it never issues an unreadable
+// certificate.
 func Sign(template, issuer *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
 	algorithm, err := SignatureAlgorithm(key.Public())
 	if err != nil {
@@ -114,8 +115,8 @@ func Sign(template, issuer *x509.Certificate, pub crypto.PublicKey, key crypto.S
 	if issuer == template {
 		issuer = &signed
 	} else {
-		// The library leaves this out where subject and issuer have one name,
-		// and the certificate would then look as if it had signed itself.
+		// crypto/x509 omits this extension if subject and issuer have the same
+		// name, and the certificate would then look self-signed.
 		signed.AuthorityKeyId = issuer.SubjectKeyId
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &signed, issuer, pub, key)

@@ -21,13 +21,13 @@ var (
 	end   = start.Add(DefaultDuration)
 )
 
-// authority is a certificate with its key.
+// authority is a certificate and its key.
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// newAuthority makes a CA, of its own or below another.
+// newAuthority creates a CA: self-signed, or below another.
 func newAuthority(t testing.TB, name string, parent *authority, spec KeySpec) *authority {
 	t.Helper()
 	key := mustKey(t, spec)
@@ -84,7 +84,7 @@ func TestSign(t *testing.T) {
 	cert := issue(t, Template{
 		CommonName: "a.test", Subject: Subject{Organizations: []string{"o"}}, DNSNames: []string{"a.test"},
 		URIs: []string{"spiffe://a.test/x"}, EmailAddresses: []string{"x@a.test"},
-		// What the request says of its role counts for nothing.
+		// The request does not decide the role of the certificate.
 		IsCA: true, Usages: []string{"cert sign"}, EncodeUsages: true,
 	}, mustKey(t, KeySpec{}), root, SignOptions{
 		NotBefore: start, NotAfter: end, Usages: []string{"digital signature", "server auth"},
@@ -148,8 +148,7 @@ func TestSignPathLength(t *testing.T) {
 	}
 }
 
-// A CA that issues a certificate with its own name must still be found as its
-// issuer.
+// A certificate with the name of its issuer must not look self-signed.
 func TestSignSameNameAsIssuer(t *testing.T) {
 	root := newAuthority(t, "same", nil, KeySpec{Algorithm: ECDSA})
 	leaf := issue(t, Template{CommonName: "same"}, newKey(t), root, SignOptions{NotBefore: start, NotAfter: end})
@@ -199,7 +198,8 @@ func verify(t *testing.T, root, leaf *x509.Certificate, intermediates ...*x509.C
 	}
 }
 
-// Another implementation must accept what is issued here, extensions and all.
+// Another implementation must accept the issued certificates with all their
+// extensions.
 func TestOpenSSLVerifies(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {

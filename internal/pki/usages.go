@@ -7,18 +7,19 @@ import (
 	"slices"
 )
 
-// usage is one word of the API: a key usage bit or an extended key usage.
+// usage is one of the API's words: a key usage bit or an extended key usage.
 type usage struct {
 	word string
-	// alias is set for a word that means the same as an earlier one.
+	// alias reports whether the word has the same meaning as an earlier one.
 	alias bool
 	bit   x509.KeyUsage
 	ext   x509.ExtKeyUsage
 	oid   asn1.ObjectIdentifier
 }
 
-// usages are the API's 23 words, in the order of its documentation. OIDs are
-// from RFC 5280, section 4.2.1.12, RFC 4945 and the vendors' registrations.
+// usages are the API's 23 words, in the order of its documentation. The OIDs
+// come from RFC 5280, section 4.2.1.12, RFC 4945 and the registrations of
+// vendors.
 var usages = []usage{
 	{word: "digital signature", bit: x509.KeyUsageDigitalSignature},
 	{word: "signing", bit: x509.KeyUsageDigitalSignature, alias: true},
@@ -45,11 +46,11 @@ var usages = []usage{
 	{word: "netscape sgc", ext: x509.ExtKeyUsageNetscapeServerGatedCrypto, oid: asn1.ObjectIdentifier{2, 16, 840, 1, 113730, 4, 1}},
 }
 
-// DefaultUsages returns what an empty list of usages means.
+// DefaultUsages returns the usages that replace an empty list.
 func DefaultUsages() []string { return []string{"digital signature", "key encipherment"} }
 
-// ParseUsages turns the API's words into X.509 terms, extended usages in the
-// given order and each once. An empty list means DefaultUsages; isCA adds
+// ParseUsages converts the API's words to X.509 values. Extended usages keep
+// their order and lose duplicates. An empty list means DefaultUsages. isCA adds
 // "cert sign".
 func ParseUsages(words []string, isCA bool) (x509.KeyUsage, []x509.ExtKeyUsage, error) {
 	found, err := lookUpUsages(words)
@@ -86,9 +87,9 @@ func lookUpUsages(words []string) ([]usage, error) {
 	return found, nil
 }
 
-// UsageWords turns X.509 terms into the API's words, in the order of its
-// documentation; of words with one meaning it takes "digital signature" and
-// "email protection". Usages that the API has no word for are left out.
+// UsageWords converts X.509 values to the API's words, in the order of its
+// documentation. It uses "digital signature" and "email protection" for those
+// with an alias, and leaves out usages without a word.
 func UsageWords(bits x509.KeyUsage, exts []x509.ExtKeyUsage) []string {
 	var words []string
 	for _, u := range usages {
@@ -102,8 +103,8 @@ func UsageWords(bits x509.KeyUsage, exts []x509.ExtKeyUsage) []string {
 	return words
 }
 
-// canonicalUsages maps aliases to one word, so that lists can be compared as
-// sets. Unknown words stay.
+// canonicalUsages replaces aliases, so that lists can be compared as sets. It
+// keeps unknown words.
 func canonicalUsages(words []string) []string {
 	if len(words) == 0 {
 		words = DefaultUsages()

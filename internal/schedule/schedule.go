@@ -1,9 +1,9 @@
-// Package schedule keeps deadlines on wall-clock time. Timers count the time
-// that a process runs: on a machine that was suspended, or whose clock was
-// set, they ring late by as much. Deadlines that are minutes to months away
-// are compared with the clock on the wall instead, every Interval.
+// Package schedule keeps deadlines by the wall clock. Timers count the time
+// that a process runs, so they are late on a machine that was suspended or
+// whose clock was set. Deadlines minutes to months away are therefore compared
+// with the wall clock every Interval.
 //
-// It is not for short waits, which timers do well.
+// Short waits use timers.
 package schedule
 
 import (
@@ -15,11 +15,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Interval is how often deadlines are compared with the clock.
+// Interval is the time between two comparisons of the deadlines with the clock.
 const Interval = 30 * time.Second
 
-// Deadlines calls a function for each key when its time has come. It is safe
-// for concurrent use.
+// Deadlines calls a function for each key at the key's deadline, at most
+// Interval late. It is safe for concurrent use.
 type Deadlines[K comparable] struct {
 	clock clock.WithTicker
 	due   func(K)
@@ -34,13 +34,13 @@ type item[K comparable] struct {
 	index int
 }
 
-// New returns Deadlines that call due, which must not block.
+// New returns Deadlines that call due. due must not block.
 func New[K comparable](c clock.WithTicker, due func(K)) *Deadlines[K] {
 	return &Deadlines[K]{clock: c, due: due, items: map[K]*item[K]{}}
 }
 
-// Set sets the one deadline of a key, in place of the one that it had. The zero
-// time removes it.
+// Set sets the deadline of a key and replaces the previous one. The zero time
+// removes it.
 func (d *Deadlines[K]) Set(key K, at time.Time) {
 	// Without its monotonic reading, a time is compared by the wall clock.
 	at = at.Round(0)
@@ -62,7 +62,7 @@ func (d *Deadlines[K]) Set(key K, at time.Time) {
 	}
 }
 
-// Len is the number of deadlines.
+// Len returns the number of deadlines.
 func (d *Deadlines[K]) Len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 
 var start = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 
-// wallClock shows what the test sets; its ticker ticks when the test says so,
-// as a real one does whatever happens to the wall clock.
+// wallClock shows the time that the test sets. Its ticker ticks on the test's
+// request, as a real one ticks whatever happens to the wall clock.
 type wallClock struct {
 	*clocktesting.FakeClock
 	ticker ticker
@@ -27,7 +27,7 @@ func newWallClock() wallClock {
 
 func (c wallClock) NewTicker(time.Duration) clock.Ticker { return c.ticker }
 
-// tick ticks once, and returns when that has been dealt with.
+// tick ticks once and returns when the tick has been processed.
 func (c wallClock) tick() {
 	<-c.ticker.waited
 	c.ticker.ticks <- c.Now()
@@ -35,7 +35,7 @@ func (c wallClock) tick() {
 	c.ticker.waited <- struct{}{}
 }
 
-// ticker notes each time that somebody begins to wait for it.
+// ticker signals each wait for it.
 type ticker struct {
 	ticks  chan time.Time
 	waited chan struct{}
@@ -48,7 +48,7 @@ func (t ticker) C() <-chan time.Time {
 
 func (ticker) Stop() {}
 
-// running is Deadlines at work on a clock that the test moves.
+// running is a started Deadlines and its clock.
 type running struct {
 	*Deadlines[string]
 	clock wallClock
@@ -70,7 +70,7 @@ func run(t *testing.T) *running {
 	return r
 }
 
-// tick returns the keys that come due at a tick.
+// tick returns the keys that become due at a tick.
 func (r *running) tick() []string {
 	r.keys = nil
 	r.clock.tick()
@@ -111,8 +111,8 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestClockIsSet has the wall clock jump, as after a suspension or by a time
-// server: what counts is what it shows.
+// TestClockIsSet sets the wall clock forward and back, as a suspension or a
+// time server does. The wall clock alone decides.
 func TestClockIsSet(t *testing.T) {
 	r := run(t)
 	r.Set("a", start.Add(time.Hour))
@@ -135,8 +135,8 @@ func TestClockIsSet(t *testing.T) {
 	}
 }
 
-// TestNoMonotonicReading holds that deadlines are instants on the wall clock:
-// one taken from a running clock must not keep its monotonic reading.
+// TestNoMonotonicReading checks that deadlines are wall-clock times: the
+// monotonic reading of a time is dropped.
 func TestNoMonotonicReading(t *testing.T) {
 	d := New(clocktesting.NewFakeClock(start), func(string) {})
 	at := time.Now().Add(time.Hour)
@@ -150,7 +150,7 @@ func TestNoMonotonicReading(t *testing.T) {
 	}
 }
 
-// TestSetWhileDue has the function that is called set the next deadline.
+// TestSetWhileDue sets the next deadline from within the called function.
 func TestSetWhileDue(t *testing.T) {
 	c := newWallClock()
 	var d *Deadlines[int]
@@ -172,7 +172,7 @@ func TestSetWhileDue(t *testing.T) {
 	}
 }
 
-// TestOrder compares the queue with a plain map, through many random changes.
+// TestOrder compares the queue with a plain map over many random changes.
 func TestOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	d := New(clocktesting.NewFakeClock(start), func(int) {})
