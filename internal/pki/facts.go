@@ -46,6 +46,7 @@ func FactsOf(cert *x509.Certificate) LeafFacts {
 		CommonName:       cert.Subject.CommonName,
 		Subject:          subjectOf(cert.Subject),
 		DNSNames:         cert.DNSNames,
+		URIs:             uriTexts(cert.URIs),
 		EmailAddresses:   cert.EmailAddresses,
 		NotBefore:        cert.NotBefore,
 		NotAfter:         cert.NotAfter,
@@ -63,9 +64,6 @@ func FactsOf(cert *x509.Certificate) LeafFacts {
 		if addr, ok := netip.AddrFromSlice(ip); ok {
 			f.IPAddresses = append(f.IPAddresses, addr.Unmap().String())
 		}
-	}
-	if len(cert.URIs) > 0 {
-		f.URIs = uriTexts(cert.URIs)
 	}
 	return f
 }

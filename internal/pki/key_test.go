@@ -141,7 +141,7 @@ func TestPublicKeysEqual(t *testing.T) {
 	}
 }
 
-func TestKeyMismatches(t *testing.T) {
+func TestKeySpecMismatches(t *testing.T) {
 	ec, ed := newKey(t), mustKey(t, KeySpec{Algorithm: Ed25519})
 	for _, tc := range []struct {
 		want KeySpec
@@ -155,7 +155,8 @@ func TestKeyMismatches(t *testing.T) {
 		{KeySpec{Algorithm: Ed25519, Size: 4096}, ed.Public(), nil},
 		{KeySpec{Algorithm: Ed25519}, nil, []string{"spec.privateKey.algorithm"}},
 	} {
-		if diff := cmp.Diff(tc.out, KeyMismatches(tc.want, tc.key)); diff != "" {
+		have, _ := SpecOf(tc.key)
+		if diff := cmp.Diff(tc.out, tc.want.Mismatches(have)); diff != "" {
 			t.Errorf("%+v: %s", tc.want, diff)
 		}
 	}

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"crypto"
 	"maps"
 	"slices"
 	"strings"
@@ -75,14 +74,8 @@ func LeafMismatches(want Template, leaf LeafFacts) []string {
 	return found
 }
 
-// KeyMismatches names what a key does not have as wanted:
-// "spec.privateKey.algorithm", or else "spec.privateKey.size".
-func KeyMismatches(want KeySpec, key crypto.PublicKey) []string {
-	have, _ := SpecOf(key)
-	return want.Mismatches(have)
-}
-
-// Mismatches is KeyMismatches for a key that SpecOf or LeafFacts described.
+// Mismatches names the fields in which a key, described by SpecOf or LeafFacts,
+// differs from s: "spec.privateKey.algorithm", or else "spec.privateKey.size".
 func (s KeySpec) Mismatches(have KeySpec) []string {
 	s = s.WithDefaults()
 	var found mismatches

@@ -95,7 +95,7 @@ func parseIP(text string) (netip.Addr, bool) {
 }
 
 func csrIPs(csr *x509.CertificateRequest) []string {
-	texts := make([]string, 0, len(csr.IPAddresses))
+	var texts []string // nil if there are none
 	for _, ip := range csr.IPAddresses {
 		texts = append(texts, ip.String())
 	}
@@ -103,7 +103,7 @@ func csrIPs(csr *x509.CertificateRequest) []string {
 }
 
 func uriTexts(uris []*url.URL) []string {
-	texts := make([]string, 0, len(uris))
+	var texts []string // nil if there are none
 	for _, uri := range uris {
 		texts = append(texts, uri.String())
 	}

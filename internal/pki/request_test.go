@@ -310,6 +310,33 @@ func TestRequestMismatches(t *testing.T) {
 	}
 }
 
+func TestFactsOfRequest(t *testing.T) {
+	key := newKey(t)
+	digest := DigestOf(key.Public())
+	for name, tc := range map[string]struct {
+		in   Template
+		want RequestFacts
+	}{
+		"nothing": {Template{CommonName: "a"}, RequestFacts{CommonName: "a", KeyDigest: digest}},
+		"everything": {allFields, RequestFacts{
+			CommonName: "z", Subject: allFields.Subject, DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"},
+			URIs: []string{"urn:z"}, EmailAddresses: []string{"z@z"}, KeyDigest: digest,
+		}},
+		"address as common name": {
+			Template{CommonName: "2001:DB8:0::1", IPAddresses: []string{"::ffff:10.0.0.1"}},
+			RequestFacts{CommonName: "2001:DB8:0::1", IPAddresses: []string{"10.0.0.1", "2001:db8::1"}, KeyDigest: digest},
+		},
+	} {
+		csr, err := ParseRequest(mustRequest(t, tc.in, key), Limits{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(tc.want, FactsOfRequest(csr)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 var allFields = Template{
 	CommonName: "z", DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"}, URIs: []string{"urn:z"},
 	EmailAddresses: []string{"z@z"},

@@ -2,8 +2,9 @@ package pki
 
 import "crypto/x509"
 
-// RequestFacts is what is remembered of a PKCS #10 request: enough to compare
-// it with a spec, and a fraction of its size in memory.
+// RequestFacts are the properties of a PKCS #10 request (RFC 2986) that are
+// compared with a spec, in a fraction of the request's memory. Empty lists are
+// nil.
 type RequestFacts struct {
 	CommonName string
 	Subject    Subject
@@ -16,18 +17,15 @@ type RequestFacts struct {
 	KeyDigest KeyDigest
 }
 
-// FactsOfRequest extracts the facts of a request.
+// FactsOfRequest returns the facts of a request.
 func FactsOfRequest(csr *x509.CertificateRequest) RequestFacts {
-	f := RequestFacts{
+	return RequestFacts{
 		CommonName:     csr.Subject.CommonName,
 		Subject:        subjectOf(csr.Subject),
 		DNSNames:       csr.DNSNames,
 		IPAddresses:    csrIPs(csr),
+		URIs:           uriTexts(csr.URIs),
 		EmailAddresses: csr.EmailAddresses,
 		KeyDigest:      DigestOf(csr.PublicKey),
 	}
-	if len(csr.URIs) > 0 {
-		f.URIs = uriTexts(csr.URIs)
-	}
-	return f
 }
