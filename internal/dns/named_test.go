@@ -2,9 +2,7 @@ package dns_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -23,51 +21,6 @@ const (
 	host  = "_acme-challenge.www.example.test."
 	value = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
 )
-
-// port53 skips a test where port 53 of loopback addresses cannot be had.
-func port53(t *testing.T, addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Skipf("needs port 53 of loopback addresses, which takes root: %v", err)
-	}
-	l.Close()
-}
-
-func runNamed(t *testing.T, o named.Options) *named.Server {
-	t.Helper()
-	s, err := named.Run(context.Background(), o)
-	if errors.Is(err, named.ErrMissing) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(s.Log())
-		}
-		s.Stop()
-	})
-	return s
-}
-
-func runUnbound(t *testing.T, o unbound.Options) {
-	t.Helper()
-	s, err := unbound.Run(context.Background(), o)
-	if errors.Is(err, unbound.ErrMissing) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(s.Log())
-		}
-		s.Stop()
-	})
-}
 
 func dig(t *testing.T, addr, name string, qtype uint16) []string {
 	t.Helper()
@@ -100,9 +53,8 @@ func summary(r dns.Report) []string {
 // NSEC records: the CA's as well as ours.
 func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	const primary, secondary, parent, resolver = "127.53.0.1:53", "127.53.0.2:53", "127.53.0.3:53", "127.53.0.4:53"
-	port53(t, primary)
 	ctx := context.Background()
-	p := runNamed(t, named.Options{Listen: []string{primary}, Zones: []named.Zone{{
+	p := named.Start(t, named.Options{Listen: []string{primary}, Zones: []named.Zone{{
 		Name: "example.test", AllowUpdate: "any;", Signed: true,
 		Text: named.ZoneText("example.test", 60, []string{"ns1", "ns2"}, "ns1 A 127.53.0.1", "ns2 A 127.53.0.2", "a A 192.0.2.1", "zz A 192.0.2.2"),
 	}}})
@@ -110,10 +62,10 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runNamed(t, named.Options{Listen: []string{secondary}, Zones: []named.Zone{{Name: "example.test", Primaries: []string{primary}}}})
-	runNamed(t, named.Options{Listen: []string{parent}, Zones: []named.Zone{{Name: "test", Text: named.ZoneText("test", 60, []string{"ns"},
+	named.Start(t, named.Options{Listen: []string{secondary}, Zones: []named.Zone{{Name: "example.test", Primaries: []string{primary}}}})
+	named.Start(t, named.Options{Listen: []string{parent}, Zones: []named.Zone{{Name: "test", Text: named.ZoneText("test", 60, []string{"ns"},
 		"ns A 127.53.0.3", "example NS ns1.example", "example NS ns2.example", "ns1.example A 127.53.0.1", "ns2.example A 127.53.0.2")}}})
-	runUnbound(t, unbound.Options{
+	unbound.Start(t, unbound.Options{
 		Listen: resolver, Stubs: map[string][]string{"test": {parent}}, CacheMinTTL: 60, AggressiveNSEC: true, TrustAnchors: []string{anchor},
 	})
 
@@ -210,13 +162,12 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 // servers.
 func TestInterceptedPort53(t *testing.T) {
 	const primary, resolver = "127.53.0.11:53", "127.53.0.12:53"
-	port53(t, primary)
 	ctx := context.Background()
 	// The zone's only NS is the resolver.
-	runNamed(t, named.Options{Listen: []string{primary}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{primary}, Zones: []named.Zone{{
 		Name: "example.test", AllowUpdate: "any;", Text: named.ZoneText("example.test", 60, []string{"ns1"}, "ns1 A 127.53.0.12"),
 	}}})
-	runUnbound(t, unbound.Options{Listen: resolver, Stubs: map[string][]string{"example.test": {primary}}})
+	unbound.Start(t, unbound.Options{Listen: resolver, Stubs: map[string][]string{"example.test": {primary}}})
 	r, err := dns.NewResolver(dns.Config{Servers: []string{resolver}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-// Package child starts the servers that tests need.
+// Package child runs the servers of tests as child processes.
 package child
 
 import (
@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// DieWithParent has the kernel kill the child when its parent is gone, however
-// it went.
+// DieWithParent makes the kernel kill the child when its parent ends, for
+// whatever reason.
 func DieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -1,9 +1,9 @@
 //go:build !linux
 
-// Package child starts the servers that tests need.
+// Package child runs the servers of tests as child processes.
 package child
 
 import "os/exec"
 
-// DieWithParent does nothing here.
+// DieWithParent does nothing on this system.
 func DieWithParent(*exec.Cmd) {}

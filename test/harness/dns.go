@@ -2,9 +2,7 @@ package harness
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -12,57 +10,14 @@ import (
 
 	mdns "github.com/miekg/dns"
 
-	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/nameserver"
-	"github.com/everleaf/everleaf/test/unbound"
 )
-
-// Named runs BIND's named until the test ends. The test is skipped where it is
-// not installed, or where its addresses cannot be had.
-func Named(tb testing.TB, o named.Options) *named.Server {
-	tb.Helper()
-	bindable(tb, o.Listen...)
-	s, err := named.Run(context.Background(), o)
-	if errors.Is(err, named.ErrMissing) {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if tb.Failed() {
-			tb.Logf("named on %s printed:\n%s", o.Listen, s.Log())
-		}
-		s.Stop()
-	})
-	return s
-}
-
-// Unbound runs a recursive resolver until the test ends. The test is skipped
-// where it is not installed.
-func Unbound(tb testing.TB, o unbound.Options) *unbound.Server {
-	tb.Helper()
-	bindable(tb, o.Listen)
-	s, err := unbound.Run(context.Background(), o)
-	if errors.Is(err, unbound.ErrMissing) {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if tb.Failed() {
-			tb.Logf("unbound on %s printed:\n%s", o.Listen, s.Log())
-		}
-		s.Stop()
-	})
-	return s
-}
 
 // Nameserver runs the built-in name server until the test ends.
 func Nameserver(tb testing.TB, o nameserver.Options) *nameserver.Server {
 	tb.Helper()
-	bindable(tb, o.Listen...)
+	child.Listenable(tb, o.Listen...)
 	s, err := nameserver.New(o)
 	if err != nil {
 		tb.Fatal(err)
@@ -72,32 +27,6 @@ func Nameserver(tb testing.TB, o nameserver.Options) *nameserver.Server {
 	}
 	tb.Cleanup(s.Stop)
 	return s
-}
-
-// bindable skips a test that may not listen where it has to: port 53 takes
-// root.
-func bindable(tb testing.TB, addrs ...string) {
-	tb.Helper()
-	for _, addr := range addrs {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			tb.Skipf("needs to listen on %s: %v", addr, err)
-		}
-		l.Close()
-	}
-}
-
-// TSIGKey makes a key with BIND's tsig-keygen.
-func TSIGKey(tb testing.TB, name, algorithm string) named.Key {
-	tb.Helper()
-	key, err := named.NewKey(context.Background(), name, algorithm)
-	if errors.Is(err, named.ErrMissing) {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return key
 }
 
 // TXT asks one server (host:port) for the TXT values at a name, sorted.

@@ -25,7 +25,7 @@ import (
 func heldBack(t *testing.T, zone, primary, stale string, key named.Key) {
 	t.Helper()
 	records := []string{"ns1 A " + strings.TrimSuffix(primary, ":53"), "ns2 A " + strings.TrimSuffix(stale, ":53")}
-	harness.Named(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
 		Name: zone, AllowUpdate: fmt.Sprintf("key %q;", key.Name),
 		Text: named.ZoneText(zone, 60, []string{"ns1", "ns2"}, records...),
 	}}})
@@ -38,7 +38,7 @@ func TestCertificateDeletedDuringChallenge(t *testing.T) {
 	t.Parallel()
 	const primary, stale = "127.53.51.1:53", "127.53.51.2:53"
 	const name = "_acme-challenge.www.gone.test"
-	key := harness.TSIGKey(t, "gone-key", "hmac-sha256")
+	key := named.TSIGKey(t, "gone-key", "hmac-sha256")
 	heldBack(t, "gone.test", primary, stale, key)
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: primary, Resolvers: []string{primary}})
 	a.Key(t, a.Namespace, key)
@@ -92,7 +92,7 @@ func TestNamespaceDeletedDuringChallenge(t *testing.T) {
 	const primary, stale = "127.53.52.1:53", "127.53.52.2:53"
 	const name = "_acme-challenge.www.gone.test"
 	cluster := harness.Shared(t)
-	key := harness.TSIGKey(t, "gone-key", "hmac-sha256")
+	key := named.TSIGKey(t, "gone-key", "hmac-sha256")
 	heldBack(t, "gone.test", primary, stale, key)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-gone-"}}
 	if err := cluster.Create(t.Context(), ns); err != nil {

@@ -58,16 +58,16 @@ const (
 // when it is mended, all go on from where they were.
 func TestBrokenUpdates(t *testing.T) {
 	t.Parallel()
-	good := harness.TSIGKey(t, "good", "hmac-sha256")
-	other := harness.TSIGKey(t, "other", "hmac-sha256")
+	good := named.TSIGKey(t, "good", "hmac-sha256")
+	other := named.TSIGKey(t, "other", "hmac-sha256")
 	zone := func(name, addr string) named.Zone {
 		return named.Zone{
 			Name: name, AllowUpdate: `key "good";`,
 			Text: named.ZoneText(name, 60, []string{"ns1"}, "ns1 A "+strings.TrimSuffix(addr, ":53")),
 		}
 	}
-	server := harness.Named(t, named.Options{Listen: []string{brokenServer}, Keys: []named.Key{good, other}, Zones: []named.Zone{zone("broken.test", brokenServer)}})
-	silent := harness.Named(t, named.Options{Listen: []string{silentServer}, Keys: []named.Key{good}, Zones: []named.Zone{zone("silent.test", silentServer)}})
+	server := named.Start(t, named.Options{Listen: []string{brokenServer}, Keys: []named.Key{good, other}, Zones: []named.Zone{zone("broken.test", brokenServer)}})
+	silent := named.Start(t, named.Options{Listen: []string{silentServer}, Keys: []named.Key{good}, Zones: []named.Zone{zone("silent.test", silentServer)}})
 	skew := &skewedClock{}
 	skew.ahead.Store(int64(time.Hour))
 	secret, err := base64.StdEncoding.DecodeString(good.Secret)
@@ -79,7 +79,7 @@ func TestBrokenUpdates(t *testing.T) {
 		Keys:  []tsig.Key{{Name: "good.", Algorithm: tsig.SHA256, Secret: secret}},
 		Zones: []nameserver.Zone{{Name: "skewed.test", Records: []string{"ns1 A 127.53.41.2"}, Update: []string{"good."}}},
 	})
-	harness.Unbound(t, unbound.Options{Listen: brokenCA, Stubs: map[string][]string{
+	unbound.Start(t, unbound.Options{Listen: brokenCA, Stubs: map[string][]string{
 		"broken.test": {brokenServer}, "skewed.test": {skewedServer}, "down.test": {downServer}, "silent.test": {silentServer},
 	}})
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: brokenCA, Resolvers: []string{brokenCA}})
@@ -123,7 +123,7 @@ func TestBrokenUpdates(t *testing.T) {
 		{
 			name: "down", zone: "down.test", server: downServer, key: good, secret: good.Secret,
 			mend: func() {
-				harness.Named(t, named.Options{Listen: []string{downServer}, Keys: []named.Key{good}, Zones: []named.Zone{zone("down.test", downServer)}})
+				named.Start(t, named.Options{Listen: []string{downServer}, Keys: []named.Key{good}, Zones: []named.Zone{zone("down.test", downServer)}})
 			},
 			says: []string{downServer, "refuses connections", "check its address and port, and that it runs"},
 		},

@@ -18,12 +18,12 @@ func TestLaggingSecondary(t *testing.T) {
 	t.Parallel()
 	const primary, secondary = "127.53.21.1:53", "127.53.21.2:53"
 	cluster := harness.Shared(t)
-	key := harness.TSIGKey(t, "lag-key", "hmac-sha256")
-	harness.Named(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
+	key := named.TSIGKey(t, "lag-key", "hmac-sha256")
+	named.Start(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
 		Name: "lag.test", AllowUpdate: `key "lag-key";`,
 		Text: named.ZoneText("lag.test", 60, []string{"ns1", "ns2"}, "ns1 A 127.53.21.1", "ns2 A 127.53.21.2"),
 	}}})
-	harness.Named(t, named.Options{Listen: []string{secondary}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{secondary}, Zones: []named.Zone{{
 		Name: "lag.test", Primaries: []string{primary}, Config: "min-refresh-time 86400; max-refresh-time 86400;",
 	}}})
 	// The CA and the controllers ask the one that lags.

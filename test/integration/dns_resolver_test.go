@@ -38,8 +38,8 @@ func newSignedWorld(t *testing.T, net int) *signedWorld {
 	addr := func(n int) string { return fmt.Sprintf("127.53.%d.%d", net, n) }
 	w := &signedWorld{primary: addr(1) + ":53", resolver: addr(3) + ":53"}
 	cluster := harness.Shared(t)
-	w.key = harness.TSIGKey(t, fmt.Sprintf("signed-%d", net), "hmac-sha256")
-	server := harness.Named(t, named.Options{Listen: []string{w.primary}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
+	w.key = named.TSIGKey(t, fmt.Sprintf("signed-%d", net), "hmac-sha256")
+	server := named.Start(t, named.Options{Listen: []string{w.primary}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name), Signed: true,
 		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, "ns1 A "+addr(1), "a A 192.0.2.1", "zz A 192.0.2.2"),
 	}}})
@@ -47,10 +47,10 @@ func newSignedWorld(t *testing.T, net int) *signedWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.Named(t, named.Options{Listen: []string{addr(2) + ":53"}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{addr(2) + ":53"}, Zones: []named.Zone{{
 		Name: "test", Text: named.ZoneText("test", 60, []string{"ns"}, "ns A "+addr(2), "signed NS ns1.signed", "ns1.signed A "+addr(1)),
 	}}})
-	harness.Unbound(t, unbound.Options{
+	unbound.Start(t, unbound.Options{
 		Listen: w.resolver, Stubs: map[string][]string{"test": {addr(2) + ":53"}},
 		CacheMinTTL: int(remembered / time.Second), AggressiveNSEC: true, TrustAnchors: []string{anchor},
 	})
@@ -127,7 +127,7 @@ func retryAfterFailedValidation(t *testing.T, net int, between func(*signedWorld
 	t.Helper()
 	w := newSignedWorld(t, net)
 	elsewhere := fmt.Sprintf("127.53.%d.9:53", net)
-	harness.Named(t, named.Options{Listen: []string{elsewhere}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{elsewhere}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name),
 		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, fmt.Sprintf("ns1 A 127.53.%d.9", net)),
 	}}})

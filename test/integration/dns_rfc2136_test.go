@@ -54,8 +54,8 @@ func guided(kind, nameserver string, ca *pebble.Server) string {
 func TestRFC2136Guide(t *testing.T) {
 	const server = "127.53.20.1:53"
 	cluster := harness.Shared(t)
-	key := harness.TSIGKey(t, "example-com-secret", "hmac-sha512")
-	harness.Named(t, named.Options{Listen: []string{server}, Keys: []named.Key{key}, Zones: []named.Zone{{
+	key := named.TSIGKey(t, "example-com-secret", "hmac-sha512")
+	named.Start(t, named.Options{Listen: []string{server}, Keys: []named.Key{key}, Zones: []named.Zone{{
 		Name: "example.com", AllowUpdate: `key "example-com-secret";`,
 		Text: named.ZoneText("example.com", 60, []string{"ns1"}, "ns1 A 127.53.20.1"),
 	}}})
@@ -117,11 +117,11 @@ func TestTSIGAlgorithms(t *testing.T) {
 		bundle strings.Builder
 	)
 	for _, algorithm := range []string{"hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512"} {
-		key := harness.TSIGKey(t, algorithm, algorithm)
+		key := named.TSIGKey(t, algorithm, algorithm)
 		keys = append(keys, key)
 		fmt.Fprintf(&allow, "key %q; ", key.Name)
 	}
-	harness.Named(t, named.Options{Listen: []string{server}, Keys: keys, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{server}, Keys: keys, Zones: []named.Zone{{
 		Name: "tsig.test", AllowUpdate: allow.String(),
 		Text: named.ZoneText("tsig.test", 60, []string{"ns1"}, "ns1 A 127.53.20.11"),
 	}}})

@@ -14,7 +14,7 @@ import (
 // server's address.
 func updatable(t *testing.T, name, server string, key named.Key, records ...string) {
 	t.Helper()
-	harness.Named(t, named.Options{Listen: []string{server}, Keys: []named.Key{key}, Zones: []named.Zone{{
+	named.Start(t, named.Options{Listen: []string{server}, Keys: []named.Key{key}, Zones: []named.Zone{{
 		Name: name, AllowUpdate: fmt.Sprintf("key %q;", key.Name),
 		Text: named.ZoneText(name, 60, []string{"ns1"}, append(records, "ns1 A "+strings.TrimSuffix(server, ":53"))...),
 	}}})
@@ -24,13 +24,13 @@ func updatable(t *testing.T, name, server string, key named.Key, records ...stri
 func TestCNAMEDelegation(t *testing.T) {
 	t.Parallel()
 	const fixed, delegated, resolver = "127.53.61.1:53", "127.53.61.2:53", "127.53.61.9:53"
-	key := harness.TSIGKey(t, "delegated-key", "hmac-sha256")
-	harness.Named(t, named.Options{Listen: []string{fixed}, Zones: []named.Zone{{Name: "fixed.test", Text: named.ZoneText(
+	key := named.TSIGKey(t, "delegated-key", "hmac-sha256")
+	named.Start(t, named.Options{Listen: []string{fixed}, Zones: []named.Zone{{Name: "fixed.test", Text: named.ZoneText(
 		"fixed.test", 60, []string{"ns1"}, "ns1 A 127.53.61.1", "_acme-challenge CNAME fixed.delegated.test.",
 		"_acme-challenge.www CNAME hop", "hop CNAME www.delegated.test.",
 	)}}})
 	updatable(t, "delegated.test", delegated, key)
-	harness.Unbound(t, unbound.Options{Listen: resolver, CacheMinTTL: 60, Stubs: map[string][]string{"fixed.test": {fixed}, "delegated.test": {delegated}}})
+	unbound.Start(t, unbound.Options{Listen: resolver, CacheMinTTL: 60, Stubs: map[string][]string{"fixed.test": {fixed}, "delegated.test": {delegated}}})
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: resolver, Resolvers: []string{resolver}})
 	a.Key(t, a.Namespace, key)
 	a.Apply(t, a.Namespace, harness.IssuerManifest("issuer", a.CA, fmt.Sprintf("{dns01: {cnameStrategy: Follow, %s}}", harness.RFC2136(delegated, key))))
@@ -46,10 +46,10 @@ func TestCNAMEDelegation(t *testing.T) {
 func TestSolverByZone(t *testing.T) {
 	t.Parallel()
 	const one, two, resolver = "127.53.62.1:53", "127.53.62.2:53", "127.53.62.9:53"
-	first, second := harness.TSIGKey(t, "first-key", "hmac-sha256"), harness.TSIGKey(t, "second-key", "hmac-sha512")
+	first, second := named.TSIGKey(t, "first-key", "hmac-sha256"), named.TSIGKey(t, "second-key", "hmac-sha512")
 	updatable(t, "one.test", one, first, "sub NS ns1.sub", "ns1.sub A 127.53.62.2")
 	updatable(t, "sub.one.test", two, second)
-	harness.Unbound(t, unbound.Options{Listen: resolver, Stubs: map[string][]string{"one.test": {one}, "sub.one.test": {two}}})
+	unbound.Start(t, unbound.Options{Listen: resolver, Stubs: map[string][]string{"one.test": {one}, "sub.one.test": {two}}})
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: resolver, Resolvers: []string{resolver}})
 	a.Key(t, a.Namespace, first)
 	a.Key(t, a.Namespace, second)
@@ -70,12 +70,12 @@ func TestSolverByZone(t *testing.T) {
 func TestSolverNameservers(t *testing.T) {
 	t.Parallel()
 	const primary, resolver, local = "127.53.63.1:53", "127.53.63.9:53", "127.53.63.10:53"
-	key := harness.TSIGKey(t, "hidden-key", "hmac-sha256")
-	harness.Named(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
+	key := named.TSIGKey(t, "hidden-key", "hmac-sha256")
+	named.Start(t, named.Options{Listen: []string{primary}, Keys: []named.Key{key}, Zones: []named.Zone{{
 		Name: "hidden.test", AllowUpdate: `key "hidden-key";`, Text: named.ZoneText("hidden.test", 5, []string{"ns1"}, "ns1 A 127.53.63.99"),
 	}}})
 	for _, addr := range []string{resolver, local} {
-		harness.Unbound(t, unbound.Options{Listen: addr, Stubs: map[string][]string{"hidden.test": {primary}}})
+		unbound.Start(t, unbound.Options{Listen: addr, Stubs: map[string][]string{"hidden.test": {primary}}})
 	}
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: primary, Resolvers: []string{local}})
 	a.Key(t, a.Namespace, key)
@@ -94,15 +94,15 @@ func TestSolverNameservers(t *testing.T) {
 func TestViewsByKey(t *testing.T) {
 	t.Parallel()
 	const server, resolver = "127.53.64.1:53", "127.53.64.9:53"
-	inner, outer := harness.TSIGKey(t, "inner-key", "hmac-sha256"), harness.TSIGKey(t, "outer-key", "hmac-sha256")
+	inner, outer := named.TSIGKey(t, "inner-key", "hmac-sha256"), named.TSIGKey(t, "outer-key", "hmac-sha256")
 	zone := func(name, key string) named.Zone {
 		return named.Zone{Name: name, AllowUpdate: fmt.Sprintf("key %q;", key), Text: named.ZoneText(name, 5, []string{"ns1"}, "ns1 A 127.53.64.1")}
 	}
-	harness.Named(t, named.Options{Listen: []string{server}, Keys: []named.Key{inner, outer}, Views: []named.View{
+	named.Start(t, named.Options{Listen: []string{server}, Keys: []named.Key{inner, outer}, Views: []named.View{
 		{Name: "outer", MatchClients: "key outer-key; !key inner-key; 127.53.64.9;", Zones: []named.Zone{zone("views.test", "outer-key")}},
 		{Name: "inner", Zones: []named.Zone{zone("views.test", "inner-key"), zone("sub.views.test", "inner-key")}},
 	}})
-	harness.Unbound(t, unbound.Options{Listen: resolver, Config: "\toutgoing-interface: 127.53.64.9", Stubs: map[string][]string{"views.test": {server}}})
+	unbound.Start(t, unbound.Options{Listen: resolver, Config: "\toutgoing-interface: 127.53.64.9", Stubs: map[string][]string{"views.test": {server}}})
 	a := harness.Shared(t).ACME(t, harness.ACMEOptions{CAResolver: resolver, Resolvers: []string{resolver}})
 	issuer := func(key named.Key) string {
 		return harness.IssuerManifest("issuer", a.CA, fmt.Sprintf(`{dns01: {nameservers: ["%s"], %s}}`, resolver, harness.RFC2136(server, key)))

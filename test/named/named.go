@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -83,13 +84,27 @@ type Server struct {
 	Dir string
 
 	added []string
-	cmd   *exec.Cmd
-	done  chan struct{}
-	log   *os.File
+	*child.Process
 }
 
-// Run starts a server and returns when it answers. Stop ends it, and so does
-// the end of ctx.
+// Start runs a server until the test ends. It skips the test if BIND is not
+// installed or the test cannot listen on the addresses.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	child.Listenable(tb, o.Listen...)
+	s, err := Run(context.Background(), o)
+	if errors.Is(err, ErrMissing) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	child.StopAtEnd(tb, "named on "+strings.Join(o.Listen, ", "), s)
+	return s
+}
+
+// Run starts a server and returns when it answers. The caller stops it with
+// Stop. If ctx ends before the server answers, Run stops it.
 func Run(ctx context.Context, o Options) (*Server, error) {
 	path, err := find("named")
 	if err != nil {
@@ -99,33 +114,11 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Dir: dir, done: make(chan struct{})}
-	if err := s.write(o); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	if s.added, err = addAddresses(ctx, o.Listen); err != nil {
+	s := &Server{Dir: dir}
+	if err := s.start(ctx, path, o); err != nil {
 		s.clean()
 		return nil, err
 	}
-	s.log, err = os.Create(filepath.Join(dir, "named.log"))
-	if err != nil {
-		s.clean()
-		return nil, err
-	}
-	s.cmd = exec.CommandContext(ctx, path, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
-	child.DieWithParent(s.cmd)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.log, s.log
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
-		s.clean()
-		return nil, err
-	}
-	go func() {
-		_ = s.cmd.Wait()
-		close(s.done)
-	}()
 	err = s.ready(ctx, o)
 	if err == nil && strings.Contains(s.Log(), "not loaded due to errors") {
 		err = errors.New("named could not load a zone")
@@ -138,41 +131,34 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the server and removes its folder and addresses.
-func (s *Server) Stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-	case <-time.After(5 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.done
+func (s *Server) start(ctx context.Context, path string, o Options) (err error) {
+	if err := s.write(o); err != nil {
+		return err
 	}
+	if s.added, err = addAddresses(ctx, o.Listen); err != nil {
+		return err
+	}
+	s.Process, err = child.Start(s.Dir, path, "-g", "-n", "1", "-c", filepath.Join(s.Dir, "named.conf"))
+	return err
+}
+
+// Stop ends the server and removes its directory and addresses.
+func (s *Server) Stop() {
+	s.Process.Stop()
 	s.clean()
 }
 
 func (s *Server) clean() {
-	if s.log != nil {
-		s.log.Close()
-	}
 	removeAddresses(s.added)
 	os.RemoveAll(s.Dir)
 }
 
-// Pause stops the process (SIGSTOP) so that the server is silent; Continue
-// lets it go on.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause suspends the process (SIGSTOP), so that the server is silent until
+// Continue.
+func (s *Server) Pause() error { return s.Signal(syscall.SIGSTOP) }
 
-// Continue ends Pause.
-func (s *Server) Continue() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
-
-// Log is what the server has printed.
-func (s *Server) Log() string {
-	out, err := os.ReadFile(filepath.Join(s.Dir, "named.log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(out)
-}
+// Continue resumes the process after Pause.
+func (s *Server) Continue() error { return s.Signal(syscall.SIGCONT) }
 
 // TrustAnchor returns the DNSKEY record of a signed zone, in the form of a zone
 // file, for a validating resolver.
@@ -241,15 +227,28 @@ func (s *Server) poll(ctx context.Context, addr string, q *mdns.Msg, good func(*
 		}
 		select {
 		case <-tick.C:
-		case <-s.done:
-			return errors.New("named ended at its start")
+		case <-s.Done():
+			return errors.New("named ended during its start")
 		case <-ctx.Done():
-			return errors.New("there is no answer as it should be")
+			return errors.New("no expected answer in time")
 		}
 	}
 }
 
-// NewKey makes a key with BIND's own tsig-keygen.
+// TSIGKey is NewKey for a test. It skips the test if BIND is not installed.
+func TSIGKey(tb testing.TB, name, algorithm string) Key {
+	tb.Helper()
+	key, err := NewKey(tb.Context(), name, algorithm)
+	if errors.Is(err, ErrMissing) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+// NewKey generates a key with BIND's tsig-keygen.
 func NewKey(ctx context.Context, name, algorithm string) (Key, error) {
 	path, err := find("tsig-keygen")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"testing"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -48,14 +48,28 @@ type Server struct {
 	// Addr is where it listens.
 	Addr string
 
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *os.File
+	dir string
+	*child.Process
 }
 
-// Run starts a resolver and returns when it answers. Stop ends it, and so does
-// the end of ctx.
+// Start runs a resolver until the test ends. It skips the test if unbound is not
+// installed or the test cannot listen on the address.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	child.Listenable(tb, o.Listen)
+	s, err := Run(context.Background(), o)
+	if errors.Is(err, ErrMissing) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	child.StopAtEnd(tb, "unbound on "+o.Listen, s)
+	return s
+}
+
+// Run starts a resolver and returns when it answers. The caller stops it with
+// Stop. If ctx ends before the resolver answers, Run stops it.
 func Run(ctx context.Context, o Options) (*Server, error) {
 	path := "/usr/sbin/unbound"
 	if _, err := os.Stat(path); err != nil {
@@ -67,32 +81,19 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: o.Listen, dir: dir, done: make(chan struct{})}
-	conf, err := o.text(dir)
+	s := &Server{Addr: o.Listen, dir: dir}
+	conf := filepath.Join(dir, "unbound.conf")
+	text, err := o.text(dir)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "unbound.conf"), []byte(conf), 0o600)
+		err = os.WriteFile(conf, []byte(text), 0o600)
 	}
 	if err == nil {
-		s.log, err = os.Create(filepath.Join(dir, "unbound.log"))
+		s.Process, err = child.Start(dir, path, "-d", "-p", "-c", conf)
 	}
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, path, "-d", "-p", "-c", filepath.Join(dir, "unbound.conf"))
-	child.DieWithParent(s.cmd)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.log, s.log
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
-		s.log.Close()
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	go func() {
-		_ = s.cmd.Wait()
-		close(s.done)
-	}()
 	if err := s.ready(ctx); err != nil {
 		err = fmt.Errorf("%w\n%s", err, s.Log())
 		s.Stop()
@@ -144,26 +145,10 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// Stop ends the resolver and removes its folder.
+// Stop ends the resolver and removes its directory.
 func (s *Server) Stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-	case <-time.After(5 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.done
-	}
-	s.log.Close()
+	s.Process.Stop()
 	os.RemoveAll(s.dir)
-}
-
-// Log is what the resolver has printed.
-func (s *Server) Log() string {
-	out, err := os.ReadFile(filepath.Join(s.dir, "unbound.log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(out)
 }
 
 func (s *Server) ready(ctx context.Context) error {
@@ -180,8 +165,8 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
-		case <-s.done:
-			return errors.New("unbound ended at its start")
+		case <-s.Done():
+			return errors.New("unbound ended during its start")
 		case <-ctx.Done():
 			return fmt.Errorf("unbound does not answer on %s", s.Addr)
 		}

@@ -3,7 +3,6 @@ package rfc2136
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -44,32 +43,7 @@ func run(t *testing.T, o named.Options) (*named.Server, string) {
 	if len(o.Listen) == 0 {
 		o.Listen = []string{freePort(t, "127.0.0.1")}
 	}
-	s, err := named.Run(context.Background(), o)
-	if errors.Is(err, named.ErrMissing) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(s.Log())
-		}
-		s.Stop()
-	})
-	return s, o.Listen[0]
-}
-
-func key(t *testing.T, name, algorithm string) named.Key {
-	t.Helper()
-	k, err := named.NewKey(context.Background(), name, algorithm)
-	if errors.Is(err, named.ErrMissing) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return named.Start(t, o), o.Listen[0]
 }
 
 func zone(name, update string) named.Zone {
@@ -115,7 +89,7 @@ func TestNamedAlgorithms(t *testing.T) {
 	keys := map[string]named.Key{}
 	var allow strings.Builder
 	for api, bind := range algorithms {
-		k := key(t, fmt.Sprintf("key-%d.%s", len(keys), bind), bind)
+		k := named.TSIGKey(t, fmt.Sprintf("key-%d.%s", len(keys), bind), bind)
 		keys[api] = k
 		o.Keys = append(o.Keys, k)
 		fmt.Fprintf(&allow, "key %q; ", k.Name)
@@ -151,7 +125,7 @@ func TestNamedAlgorithms(t *testing.T) {
 }
 
 func TestNamedTwoValues(t *testing.T) {
-	k := key(t, "k", "hmac-sha256")
+	k := named.TSIGKey(t, "k", "hmac-sha256")
 	_, addr := run(t, named.Options{Keys: []named.Key{k}, Zones: []named.Zone{zone("example.com", `key "k";`)}})
 	p := provider(t, Config{Nameserver: addr, TSIGKeyName: "k", TSIGAlgorithm: "HMACSHA256", TSIGSecret: k.Secret})
 	ctx := context.Background()
@@ -200,7 +174,7 @@ func failureOf(err error) failure {
 }
 
 func TestNamedRefusals(t *testing.T) {
-	right, other, md5 := key(t, "right", "hmac-sha256"), key(t, "other", "hmac-sha256"), key(t, "md5", "hmac-md5")
+	right, other, md5 := named.TSIGKey(t, "right", "hmac-sha256"), named.TSIGKey(t, "other", "hmac-sha256"), named.TSIGKey(t, "md5", "hmac-md5")
 	_, addr := run(t, named.Options{
 		Keys:  []named.Key{right, other, md5},
 		Zones: []named.Zone{zone("example.com", `key "right";`)},
@@ -289,7 +263,7 @@ func TestNamedRefusals(t *testing.T) {
 }
 
 func TestNamedSilentAndDown(t *testing.T) {
-	k := key(t, "k", "hmac-sha256")
+	k := named.TSIGKey(t, "k", "hmac-sha256")
 	s, addr := run(t, named.Options{Keys: []named.Key{k}, Zones: []named.Zone{zone("example.com", `key "k";`)}})
 	c := Config{Nameserver: addr, TSIGKeyName: "k", TSIGAlgorithm: "HMACSHA256", TSIGSecret: k.Secret, Timeout: 50 * time.Millisecond}
 	if err := s.Pause(); err != nil {
@@ -313,7 +287,7 @@ func TestNamedSilentAndDown(t *testing.T) {
 }
 
 func TestNamedViewsByKey(t *testing.T) {
-	in, out := key(t, "in", "hmac-sha512"), key(t, "out", "hmac-sha512")
+	in, out := named.TSIGKey(t, "in", "hmac-sha512"), named.TSIGKey(t, "out", "hmac-sha512")
 	_, addr := run(t, named.Options{
 		Keys: []named.Key{in, out},
 		Views: []named.View{
@@ -336,7 +310,7 @@ func TestNamedViewsByKey(t *testing.T) {
 }
 
 func TestNamedTruncation(t *testing.T) {
-	k := key(t, "k", "hmac-sha256")
+	k := named.TSIGKey(t, "k", "hmac-sha256")
 	// A rate limit with slip 1 is BIND's way to send
 	// truncated answers over UDP.
 	s, addr := run(t, named.Options{

@@ -1,0 +1,82 @@
+package child
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// grace is how long Stop waits before it kills the process.
+const grace = 5 * time.Second
+
+// Process is a server in a child process. It has a directory of its own for its
+// configuration and its log.
+type Process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+// Start runs a program in dir, with its output in dir/NAME.log. The caller stops
+// it with Stop.
+func Start(dir, program string, args ...string) (*Process, error) {
+	p := &Process{
+		cmd:  exec.Command(program, args...),
+		log:  filepath.Join(dir, filepath.Base(program)+".log"),
+		done: make(chan struct{}),
+	}
+	out, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
+	DieWithParent(p.cmd)
+	started := make(chan error)
+	go func() {
+		// On Linux the child dies with the thread that started it, so that
+		// thread waits for the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer out.Close()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait()
+		}
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Stop ends the process with SIGTERM, and with SIGKILL if it does not end in
+// time.
+func (p *Process) Stop() {
+	_ = p.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(grace):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// Log returns what the process has printed.
+func (p *Process) Log() string {
+	out, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(out)
+}
