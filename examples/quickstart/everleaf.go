@@ -23,8 +23,8 @@ const (
 	logFile     = "everleaf.log"
 )
 
-// child is a running `everleaf local`.
-type child struct {
+// controlPlane is a running `everleaf local`.
+type controlPlane struct {
 	cmd *exec.Cmd
 	// ready is closed when it has said everything; done when it has ended.
 	ready, done chan struct{}
@@ -33,7 +33,7 @@ type child struct {
 
 // startEverleaf runs `everleaf local` as a user would, and copies what it
 // prints. The controllers' log goes to a file in dir.
-func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ...string) (*child, error) {
+func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ...string) (*controlPlane, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ..
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(path, append([]string{"local"}, args...)...), ready: make(chan struct{}), done: make(chan struct{})}
+	c := &controlPlane{cmd: exec.Command(path, append([]string{"local"}, args...)...), ready: make(chan struct{}), done: make(chan struct{})}
 	fmt.Fprintf(out, "  $ %s\n", commandLine(c.cmd.Args))
 	c.cmd.Stderr = log
 	c.cmd.SysProcAttr = ownGroup()
@@ -71,7 +71,7 @@ func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ..
 	return c, nil
 }
 
-func (c *child) copy(stdout io.Reader, out io.Writer) {
+func (c *controlPlane) copy(stdout io.Reader, out io.Writer) {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		fmt.Fprintln(out, strings.TrimRight("    "+lines.Text(), " "))
@@ -100,7 +100,7 @@ func died(ctx context.Context) error {
 	return nil
 }
 
-func (c *child) stop() {
+func (c *controlPlane) stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-c.done:

@@ -14,6 +14,7 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/named"
 	"github.com/everleaf/everleaf/test/nameserver"
 )
@@ -81,7 +82,7 @@ func startBIND(ctx context.Context) (*nameServer, error) {
 	// The port was free for TCP; if it is not for UDP, named cannot start.
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		addr, err := freeAddress()
+		addr, err := child.FreeAddress()
 		if err != nil {
 			return nil, err
 		}

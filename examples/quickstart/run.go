@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/everleaf/everleaf/internal/local"
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
@@ -148,23 +148,23 @@ func (q *quickstart) startServers(ctx context.Context) error {
 
 func (q *quickstart) startEverleaf(ctx context.Context, cancel context.CancelCauseFunc) error {
 	var err error
-	if q.metrics, err = freeAddress(); err != nil {
+	if q.metrics, err = child.FreeAddress(); err != nil {
 		return err
 	}
-	child, err := startEverleaf(ctx, q.everleaf, q.dir, q.out,
+	plane, err := startEverleaf(ctx, q.everleaf, q.dir, q.out,
 		"--data-dir="+q.dataDir(), "--bin-dir="+q.binDir, "--port=0",
 		"--dns01-recursive-nameservers="+q.names.addr, "--dns01-recursive-nameservers-only",
 		"--metrics-listen-address="+q.metrics, "--internal-healthz-listen-address=0", "--v=5")
 	if err != nil {
 		return err
 	}
-	q.stops = append(q.stops, child.stop)
+	q.stops = append(q.stops, plane.stop)
 	go func() {
-		<-child.done
-		cancel(&diedError{child.err})
+		<-plane.done
+		cancel(&diedError{plane.err})
 	}()
 	select {
-	case <-child.ready:
+	case <-plane.ready:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -193,13 +193,4 @@ func (q *quickstart) watch(ctx context.Context) error {
 	// Before the API server goes, or the watches would complain.
 	q.stops = append(q.stops, stop)
 	return nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

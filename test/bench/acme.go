@@ -11,6 +11,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/named"
 	"github.com/everleaf/everleaf/test/pebble"
 )
@@ -26,7 +27,7 @@ func measureRecursive(ctx context.Context, s settings) ([]*result, error) {
 	if !s.wants(nameRecursive) {
 		return nil, nil
 	}
-	address, err := freeAddress()
+	address, err := child.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/everleaf/everleaf/internal/local"
+	"github.com/everleaf/everleaf/test/child"
 )
 
 // controllers are the program that is measured, as a process.
@@ -34,7 +34,7 @@ func (p *plane) startControllers(ctx context.Context, flags ...string) (*control
 		return nil, err
 	}
 	c := &controllers{done: make(chan error, 1)}
-	if c.metrics, err = freeAddress(); err != nil {
+	if c.metrics, err = child.FreeAddress(); err != nil {
 		return nil, err
 	}
 	args := append([]string{
@@ -42,7 +42,7 @@ func (p *plane) startControllers(ctx context.Context, flags ...string) (*control
 		"--metrics-listen-address=" + c.metrics, "--internal-healthz-listen-address=0",
 	}, slices.Concat(flags, p.settings.flags)...)
 	if p.settings.pprof != "" {
-		if c.profiler, err = freeAddress(); err != nil {
+		if c.profiler, err = child.FreeAddress(); err != nil {
 			return nil, err
 		}
 		args = append(args, "--enable-profiling", "--profiler-address="+c.profiler)
@@ -80,15 +80,6 @@ func (c *controllers) explain(err error) error {
 	text, _ := os.ReadFile(c.log.Name())
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return fmt.Errorf("%w\nthe controllers' last words:\n%s", err, bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close() //nolint:errcheck // only its address is wanted
-	return l.Addr().String(), nil
 }
 
 // tick is the unit of CPU time in /proc; Linux has used it on every machine

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,4 +80,15 @@ func (p *Process) Log() string {
 		return err.Error()
 	}
 	return string(out)
+}
+
+// FreeAddress returns an address of the loopback interface (ip:port) with a port
+// that is free now. Another process may take the port before the caller does.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
 }
