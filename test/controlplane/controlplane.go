@@ -1,6 +1,6 @@
-// Package controlplane gives tests a real API server, etcd and
-// kube-controller-manager. Tests are skipped where the binaries are not built;
-// `make test` builds them.
+// Package controlplane runs a real API server, etcd and kube-controller-manager
+// for tests. It skips tests if the binaries are not built; `make test` builds
+// them.
 package controlplane
 
 import (
@@ -25,11 +25,11 @@ var shared struct {
 	err  error
 }
 
-// Main runs a package's tests and stops the shared control plane after them:
+// Main runs a package's tests and then stops the shared control plane:
 //
 //	func TestMain(m *testing.M) { os.Exit(controlplane.Main(m)) }
 //
-// A package that uses Shared needs it.
+// Packages that use Shared need it.
 func Main(m *testing.M) int {
 	defer func() {
 		if shared.cp != nil {
@@ -44,8 +44,8 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// Shared returns the one control plane of this test process, started on first
-// use. Tests keep apart by namespaces; see Namespace.
+// Shared returns the one control plane of this test process. The first call
+// starts it. Tests are isolated by namespaces; see Namespace.
 func Shared(tb testing.TB) *local.ControlPlane {
 	tb.Helper()
 	BinDir(tb)
@@ -83,8 +83,8 @@ func Start(tb testing.TB, options local.Options) *local.ControlPlane {
 	return cp
 }
 
-// BinDir returns the directory with the control plane's binaries, or skips the
-// test if they are not there.
+// BinDir returns the directory of the control plane's binaries. It skips the
+// test if one is missing.
 func BinDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := local.DefaultBinDir()
@@ -97,8 +97,8 @@ func BinDir(tb testing.TB) string {
 	return dir
 }
 
-// Namespace creates a namespace for one test and returns its name. It is
-// deleted when the test ends, without waiting until it is gone.
+// Namespace creates a namespace for one test and returns its name. The end of
+// the test deletes it, without waiting.
 func Namespace(tb testing.TB, cp *local.ControlPlane, labels map[string]string) string {
 	tb.Helper()
 	client, err := kubernetes.NewForConfig(cp.RESTConfig())

@@ -37,8 +37,8 @@ func manifests(t *testing.T) map[string]*unstructured.Unstructured {
 	return all
 }
 
-// TestManifests has the API server check all manifests, strictly: no field that
-// does not exist, none twice.
+// TestManifests applies all manifests by dry run with strict validation: no
+// unknown fields, no duplicates.
 func TestManifests(t *testing.T) {
 	all := manifests(t)
 	if len(all) < 10 {

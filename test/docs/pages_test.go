@@ -1,6 +1,5 @@
-// Package docs holds the documentation against the product: its links lead
-// somewhere, its manifests are accepted, and what it says that the product
-// says is what the product says.
+// Package docs checks the documentation against the product: links are valid,
+// manifests are accepted, and quoted texts are the product's.
 package docs
 
 import (
@@ -42,7 +41,7 @@ var (
 	dropped  = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
-// anchors are those that GitHub makes of a page's headings.
+// anchors returns the anchors that GitHub generates for a page's headings.
 func anchors(page string) map[string]bool {
 	all := map[string]bool{}
 	for _, h := range headings.FindAllStringSubmatch(page, -1) {

@@ -15,8 +15,8 @@ var (
 	spaces = regexp.MustCompile(`\s+`)
 )
 
-// sentences returns the fixed parts, of four words or more, of the texts in a
-// Go file.
+// sentences returns the constant parts, of four words or more, of the texts in
+// a Go file.
 func sentences(t *testing.T, file string) []string {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -43,7 +43,8 @@ func sentences(t *testing.T, file string) []string {
 	return found
 }
 
-// TestSentences holds that pages with what a user may read have all of it.
+// TestSentences checks that the pages that list user-visible texts list all of
+// them.
 func TestSentences(t *testing.T) {
 	all := pages(t)
 	for file, name := range map[string]string{

@@ -1,9 +1,10 @@
-// Package faultproxy stands before Pebble and does what Pebble cannot: answer
-// any endpoint with any problem, drop connections, return one order twice, or
-// hand out another order's certificate. It counts the requests.
+// Package faultproxy is a proxy in front of Pebble that does what Pebble
+// cannot: answer any endpoint with any problem, drop connections, return the
+// same order twice, or return another order's certificate. It counts the
+// requests.
 //
-// Pebble builds its URLs from the Host header, which is passed on, so that a
-// client that begins with the proxy's directory stays behind the proxy.
+// Pebble builds its URLs from the Host header, which the proxy passes on, so a
+// client that starts at the proxy's directory keeps using the proxy.
 package faultproxy
 
 import (
@@ -30,7 +31,7 @@ import (
 // Endpoint is a kind of ACME resource.
 type Endpoint string
 
-// The endpoints, by their paths at Pebble.
+// The endpoints, by their paths in Pebble.
 const (
 	Directory     Endpoint = "/dir"
 	NewNonce      Endpoint = "/nonce-plz"
@@ -44,37 +45,37 @@ const (
 	Certificate   Endpoint = "/certZ/"
 )
 
-// Endpoints are all that an issuance needs, in the order in which it does.
+// Endpoints are the endpoints of an issuance, in order.
 var Endpoints = []Endpoint{
 	Directory, NewNonce, NewAccount, NewOrder, Authorization, Challenge, Finalize, Order, Certificate,
 }
 
-// Fault is an answer in place of Pebble's.
+// Fault is an answer that replaces Pebble's.
 type Fault struct {
-	// Times is how many requests it answers; 0 is all.
+	// Times is the number of requests to answer; 0 means all.
 	Times int
-	// Skip lets that many requests pass first.
+	// Skip is the number of requests to pass first.
 	Skip int
 	// Status is the HTTP status.
 	Status int
-	// Type is the problem's, without "urn:ietf:params:acme:error:"; with
-	// neither Type nor Detail the answer is a page of HTML.
+	// Type is the problem's type, without "urn:ietf:params:acme:error:". With
+	// neither Type nor Detail, the answer is a page of HTML.
 	Type, Detail string
-	// RetryAfter is the header's value, in seconds.
+	// RetryAfter is the value of the header, in seconds.
 	RetryAfter int
-	// Rewrite, if not nil, changes Pebble's own answer, a JSON object, and
-	// Status, Type and the like do not count.
+	// Rewrite, if set, changes Pebble's own answer, a JSON object. Status, Type
+	// and the like are then ignored.
 	Rewrite func(map[string]any)
 	// Drop closes the connection.
 	Drop bool
-	// Late lets the request reach Pebble before the connection is dropped.
+	// Late drops the connection only after the request has reached Pebble.
 	Late bool
 }
 
 // Proxy is a running proxy.
 type Proxy struct {
-	// DirectoryURL is the ACME directory behind the proxy, CABundle the PEM of
-	// its HTTPS certificate.
+	// DirectoryURL is the ACME directory of the proxy, CABundle the PEM of its
+	// HTTPS certificate.
 	DirectoryURL string
 	CABundle     []byte
 
@@ -91,15 +92,15 @@ type Proxy struct {
 	swaps    int
 }
 
-// answer is one of Pebble's that is given again.
+// answer is one of Pebble's answers, to be repeated.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// Start runs a proxy until the test ends. The canary goes into all answers,
-// where nobody should look: headers, unknown fields, HTML.
+// Start runs a proxy until the test ends. The canary is part of all answers
+// where no client should look: in headers, unknown fields and HTML.
 func Start(tb testing.TB, ca *pebble.Server, canary string) *Proxy {
 	tb.Helper()
 	target, err := url.Parse(ca.DirectoryURL)
@@ -133,7 +134,7 @@ func Start(tb testing.TB, ca *pebble.Server, canary string) *Proxy {
 	return p
 }
 
-// Fail has an endpoint fail from now on.
+// Fail sets an endpoint's fault.
 func (p *Proxy) Fail(e Endpoint, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,23 +148,23 @@ func (p *Proxy) Heal(e Endpoint) {
 	delete(p.faults, e)
 }
 
-// RepeatOrder answers so many newOrders after the first one with the order
-// that the first one made, as a CA does that reuses orders.
+// RepeatOrder answers the given number of newOrder requests, after the first,
+// with the first order, as a CA does that reuses orders.
 func (p *Proxy) RepeatOrder(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.repeats = n
 }
 
-// SwapCertificate answers so many downloads after the first one with the first
-// one's chain.
+// SwapCertificate answers the given number of downloads, after the first, with
+// the first chain.
 func (p *Proxy) SwapCertificate(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.swaps = n
 }
 
-// Requests are the times at which requests to an endpoint came in.
+// Requests returns the times of the requests to an endpoint.
 func (p *Proxy) Requests(e Endpoint) []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,8 +185,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault, again := p.receive(endpointOf(r.URL.Path))
 	switch {
 	case again != nil:
-		// Its signature is not looked at, but its nonce is spent and a new one
-		// needed: Pebble gives one for anything.
+		// Pebble does not see the request, but its nonce is used up, and the
+		// client needs a new one: Pebble returns one with any answer.
 		p.replay(w, r, again)
 	case fault == nil:
 		p.proxy.ServeHTTP(w, r)
@@ -199,7 +200,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive counts a request and finds what is to be done instead of it.
+// receive counts a request and returns its fault, if any.
 func (p *Proxy) receive(e Endpoint) (*Fault, *answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,8 +220,8 @@ func (p *Proxy) receive(e Endpoint) (*Fault, *answer) {
 	return nil, nil
 }
 
-// strikes counts down how often a fault is to be skipped, then how often it
-// strikes; the lock is held.
+// strikes reports whether a fault applies to this request, and counts down Skip
+// and Times. The caller holds the lock.
 func (p *Proxy) strikes(e Endpoint, f *Fault) bool {
 	if f.Skip > 0 {
 		f.Skip--
@@ -233,7 +234,7 @@ func (p *Proxy) strikes(e Endpoint, f *Fault) bool {
 	return true
 }
 
-// nonce takes a fresh nonce from Pebble.
+// nonce returns a new nonce from Pebble.
 func (p *Proxy) nonce(r *http.Request) string {
 	head := r.Clone(r.Context())
 	head.Method, head.Body, head.ContentLength = http.MethodHead, nil, 0
@@ -292,7 +293,7 @@ func (p *Proxy) addCanary(object map[string]any) {
 	}
 }
 
-// modify changes and keeps Pebble's own answers.
+// modify changes and records Pebble's own answers.
 func (p *Proxy) modify(r *http.Response) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -330,7 +331,7 @@ func (p *Proxy) rewrite(e Endpoint, body []byte) []byte {
 	return changed
 }
 
-// keep remembers the first order and the first certificate.
+// keep records the first order and the first certificate.
 func (p *Proxy) keep(e Endpoint, r *http.Response, body []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// addAddresses gives the loopback interface the IPv4 addresses of 127.0.0.0/8
-// that it lacks: the kernel accepts all of them, but named asks for a list. It
-// returns those that it added, after an error too.
+// addAddresses adds the missing IPv4 addresses of 127.0.0.0/8 to the loopback
+// interface: the kernel accepts all of them, but named lists addresses. It
+// returns the addresses that it added, also with an error.
 func addAddresses(ctx context.Context, listen []string) ([]string, error) {
 	have, err := net.InterfaceAddrs()
 	if err != nil {
@@ -35,7 +35,7 @@ func addAddresses(ctx context.Context, listen []string) ([]string, error) {
 		}
 		out, err := exec.CommandContext(ctx, "ip", "address", "add", host+"/32", "dev", "lo").CombinedOutput()
 		if err != nil {
-			return added, fmt.Errorf("give the loopback interface %s, which takes root and iproute2: %w: %s", host, err, strings.TrimSpace(string(out)))
+			return added, fmt.Errorf("add %s to the loopback interface (needs root and iproute2): %w: %s", host, err, strings.TrimSpace(string(out)))
 		}
 		known[host] = true
 		added = append(added, host)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// write puts the configuration and the zone files into the folder.
+// write writes the configuration and the zone files.
 func (s *Server) write(o Options) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "controls { };\noptions {\n\tdirectory %q;\n\tpid-file none;\n\tsession-keyfile none;\n", s.Dir)
@@ -54,7 +54,8 @@ func listen(b *strings.Builder, addrs []string) error {
 			fmt.Fprintf(b, "\tlisten-on port %s { %s; };\n", port, host)
 		}
 		if len(addrs) == 1 && host != "::1" {
-			// A secondary asks from the address on which it listens.
+			// A secondary sends its queries from the address on which it
+			// listens.
 			if strings.Contains(host, ":") {
 				fmt.Fprintf(b, "\ttransfer-source-v6 %s;\n", host)
 			} else {
@@ -101,7 +102,7 @@ func (s *Server) zones(b *strings.Builder, prefix string, zones []Zone) error {
 	return nil
 }
 
-// addressList writes ip or ip:port as BIND does.
+// addressList formats ip or ip:port as BIND does.
 func addressList(addrs []string) string {
 	var b strings.Builder
 	for _, addr := range addrs {
@@ -115,9 +116,9 @@ func addressList(addrs []string) string {
 	return b.String()
 }
 
-// ZoneText makes a zone file: an SOA record with serial 1, a refresh of one
-// second and the negative TTL in seconds, the NS records ns (names, absolute or
-// relative to the zone), and more lines of records.
+// ZoneText returns a zone file: an SOA record with serial 1, a refresh of one
+// second and the given negative TTL in seconds, the NS records ns (names,
+// absolute or relative to the zone), and more records, one a line.
 func ZoneText(zone string, negativeTTL int, ns []string, records ...string) string {
 	zone = strings.TrimSuffix(zone, ".") + "."
 	var b strings.Builder

@@ -1,5 +1,5 @@
-// Package named runs BIND's name server for tests: a process of its own with a
-// configuration in a temporary folder.
+// Package named runs BIND's name server for tests: a child process with its
+// configuration in a temporary directory.
 package named
 
 import (
@@ -20,36 +20,36 @@ import (
 	"github.com/everleaf/everleaf/test/child"
 )
 
-// Options describe a server.
+// Options configure a server.
 type Options struct {
-	// Listen are the addresses, ip:port. Addresses such as 127.53.0.1 need
-	// root and iproute2: named listens only on addresses that an interface has.
-	// No two servers may have one of them at the same time.
+	// Listen are the addresses, ip:port. Addresses such as 127.53.0.1 need root
+	// and iproute2, because named listens only on addresses that an interface
+	// has. No two servers may use one of them at the same time.
 	Listen []string
 	// Keys are TSIG keys.
 	Keys []Key
-	// Zones are served to everyone. With Views they must be empty.
+	// Zones are served to all clients. With Views there must be none.
 	Zones []Zone
-	// Views are tried in their order.
+	// Views are tried in order.
 	Views []View
-	// Config are more statements for the options block.
+	// Config is added to the options block.
 	Config string
 }
 
-// Key is a TSIG key: NewKey, or by hand.
+// Key is a TSIG key, from NewKey or made by the test.
 type Key struct {
 	Name string
-	// Algorithm as BIND writes it, such as hmac-sha256.
+	// Algorithm is BIND's name, such as hmac-sha256.
 	Algorithm string
-	// Secret is base64 text.
+	// Secret is in base64.
 	Secret string
 }
 
-// View is what some clients see.
+// View is a set of zones that some clients see.
 type View struct {
 	Name string
-	// MatchClients is an address match list such as `key "internal";` or
-	// "127.0.0.2;"; empty is "any;".
+	// MatchClients is an address match list, such as `key "internal";` or
+	// "127.0.0.2;". Empty means "any;".
 	MatchClients string
 	Zones        []Zone
 }
@@ -58,29 +58,30 @@ type View struct {
 type Zone struct {
 	// Name without or with the final dot.
 	Name string
-	// Text is the zone file; ZoneText makes one. Empty for a secondary.
+	// Text is the zone file, for example from ZoneText. Empty for a secondary.
 	Text string
-	// Primaries make it a secondary: addresses, ip or ip:port.
+	// Primaries are the addresses (ip or ip:port) of the primaries; they make
+	// the server a secondary.
 	Primaries []string
-	// Notify are secondaries, ip or ip:port, that hear of a change at once.
-	// Without any nobody is notified: secondaries lag until they refresh.
+	// Notify are the secondaries (ip or ip:port) to notify of changes. Without
+	// any, secondaries lag until they refresh.
 	Notify []string
-	// AllowUpdate is an address match list for dynamic updates, such as
-	// `key "k";` or "any;". UpdatePolicy is a list of rules in its place.
+	// AllowUpdate is an address match list for dynamic updates, such as `key
+	// "k";` or "any;". UpdatePolicy is a list of rules that replaces it.
 	AllowUpdate  string
 	UpdatePolicy string
 	// Signed signs the zone with BIND's default policy (ECDSA P-256, NSEC).
 	Signed bool
-	// Config are more statements for the zone block.
+	// Config is added to the zone block.
 	Config string
 }
 
-// ErrMissing says that BIND is not installed.
+// ErrMissing means that BIND is not installed.
 var ErrMissing = errors.New("named is not installed (Debian: apt-get install bind9 bind9-utils)")
 
 // Server is a running named.
 type Server struct {
-	// Dir holds the configuration, zones, keys and the log.
+	// Dir contains the configuration, zones, keys and the log.
 	Dir string
 
 	added []string
@@ -160,8 +161,8 @@ func (s *Server) Pause() error { return s.Signal(syscall.SIGSTOP) }
 // Continue resumes the process after Pause.
 func (s *Server) Continue() error { return s.Signal(syscall.SIGCONT) }
 
-// TrustAnchor returns the DNSKEY record of a signed zone, in the form of a zone
-// file, for a validating resolver.
+// TrustAnchor returns the DNSKEY record of a signed zone, in the format of a
+// zone file, for a validating resolver.
 func (s *Server) TrustAnchor(zone string) (string, error) {
 	zone = strings.ToLower(strings.TrimSuffix(zone, "."))
 	files, err := filepath.Glob(filepath.Join(s.Dir, "K"+zone+".+*.key"))
@@ -180,8 +181,8 @@ func (s *Server) TrustAnchor(zone string) (string, error) {
 	return "", fmt.Errorf("no DNSKEY record in %s", files[0])
 }
 
-// ready waits until every address answers a query with anything, and signed
-// zones with signatures.
+// ready waits until every address answers a query and every signed zone has
+// signatures.
 func (s *Server) ready(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -216,7 +217,7 @@ func isSigned(m *mdns.Msg) bool {
 	return false
 }
 
-// poll asks until an answer is good.
+// poll repeats a query until good accepts the answer.
 func (s *Server) poll(ctx context.Context, addr string, q *mdns.Msg, good func(*mdns.Msg) bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -269,7 +270,8 @@ func NewKey(ctx context.Context, name, algorithm string) (Key, error) {
 	return Key{Name: name, Algorithm: algorithm, Secret: secret}, nil
 }
 
-// find looks in the system's folders too, which a user's PATH often lacks.
+// find searches the system's directories first, which a user's PATH often
+// lacks.
 func find(name string) (string, error) {
 	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/usr/local/sbin"} {
 		path := filepath.Join(dir, name)

@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// maxUDP is what answers over UDP may have at most, plainUDP without EDNS0.
+	// maxUDP is the largest answer over UDP, plainUDP the largest without
+	// EDNS0.
 	maxUDP   = 1232
 	plainUDP = 512
-	// signatureSize is kept free for a TSIG record: two names, and 64 bytes of
+	// signatureSize is reserved for a TSIG record: two names, and 64 bytes of
 	// HMAC-SHA512.
 	signatureSize = 360
 )
 
-// request is a message with what was found out about it.
+// request is a message with its properties.
 type request struct {
 	msg  *mdns.Msg
 	from netip.AddrPort
 	tcp  bool
-	// key is what it is signed with, if anything.
+	// key is the key of the signature, nil if unsigned.
 	key *tsig.Key
 	mac []byte
 }
 
-// respond answers one packed message; nil is no answer. It trusts nothing in
-// raw.
+// respond answers one packed message; nil means no answer. raw is untrusted.
 func (s *Server) respond(e *endpoint, raw []byte, from netip.AddrPort, tcp bool) []byte {
 	b := e.behaviour.Load()
 	r := request{msg: new(mdns.Msg), from: from, tcp: tcp}
@@ -72,7 +72,7 @@ func reply(m *mdns.Msg, rcode int) *mdns.Msg {
 	return out
 }
 
-// query answers a question.
+// query answers a query.
 func (s *Server) query(e *endpoint, b *Behaviour, r request) *mdns.Msg {
 	m := reply(r.msg, b.Rcode)
 	if b.Rcode != mdns.RcodeSuccess {
@@ -107,7 +107,7 @@ func (s *Server) query(e *endpoint, b *Behaviour, r request) *mdns.Msg {
 	return m
 }
 
-// inventAddress answers an address question that found nothing.
+// inventAddress answers an address query that found nothing.
 func (s *Server) inventAddress(m *mdns.Msg, q mdns.Question) {
 	if len(s.addresses) == 0 || len(m.Answer) > 0 || q.Qtype != mdns.TypeA && q.Qtype != mdns.TypeAAAA {
 		return
@@ -127,7 +127,7 @@ func (s *Server) inventAddress(m *mdns.Msg, q mdns.Question) {
 	}
 }
 
-// update carries out a DNS UPDATE, or refuses it.
+// update applies a DNS UPDATE, or rejects it.
 func (s *Server) update(e *endpoint, b *Behaviour, r request) *mdns.Msg {
 	q := r.msg.Question[0]
 	if b.RefuseUpdates || e.secondary {
@@ -154,7 +154,7 @@ func (s *Server) update(e *endpoint, b *Behaviour, r request) *mdns.Msg {
 	return reply(r.msg, rcode)
 }
 
-// zonesFor picks the client's view.
+// zonesFor returns the zones of the client's view.
 func (s *Server) zonesFor(r request) map[string]*zone {
 	for _, v := range s.views {
 		if r.key != nil && slices.Contains(v.keys, r.key.Name) {
@@ -169,7 +169,7 @@ func (s *Server) zonesFor(r request) map[string]*zone {
 	return s.zones
 }
 
-// enclosing finds the deepest zone that holds a name.
+// enclosing returns the deepest zone that contains a name.
 func enclosing(zones map[string]*zone, name string) *zone {
 	for off, end := 0, false; !end; off, end = mdns.NextLabel(name, off) {
 		if z := zones[name[off:]]; z != nil {
@@ -179,7 +179,7 @@ func enclosing(zones map[string]*zone, name string) *zone {
 	return zones["."]
 }
 
-// verify checks a signature if there is one.
+// verify verifies the signature, if there is one.
 func (s *Server) verify(raw []byte) (*mdns.TSIG, *tsig.Key, error) {
 	_, record, err := tsig.Split(raw)
 	if errors.Is(err, tsig.ErrUnsigned) {
@@ -196,7 +196,8 @@ func (s *Server) verify(raw []byte) (*mdns.TSIG, *tsig.Key, error) {
 	return record, &key, err
 }
 
-// unauthentic answers a message whose signature is wrong (RFC 8945 section 5.2).
+// unauthentic answers a message with an invalid signature (RFC 8945 section
+// 5.2).
 func (s *Server) unauthentic(r request, record *mdns.TSIG, key *tsig.Key, err error) []byte {
 	m := reply(r.msg, mdns.RcodeNotAuth)
 	if record == nil {
@@ -223,8 +224,8 @@ func (s *Server) unauthentic(r request, record *mdns.TSIG, key *tsig.Key, err er
 	return signed
 }
 
-// pack brings an answer to its wire form: cut to what the client can take, and
-// signed if the request was.
+// pack encodes an answer: cut to the client's maximum size, and signed if the
+// request was.
 func (s *Server) pack(b *Behaviour, r request, m *mdns.Msg) []byte {
 	size := mdns.MaxMsgSize
 	if opt := r.msg.IsEdns0(); opt != nil {
@@ -255,8 +256,8 @@ func (s *Server) pack(b *Behaviour, r request, m *mdns.Msg) []byte {
 	return signed
 }
 
-// packed is nil for a message that cannot be packed, as one that repeats a
-// name of the request that is none.
+// packed encodes m. It returns nil for a message that cannot be encoded, for
+// example because it repeats an invalid name of the request.
 func packed(m *mdns.Msg) []byte {
 	raw, err := m.Pack()
 	if err != nil {

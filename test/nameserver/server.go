@@ -23,16 +23,15 @@ import (
 )
 
 const (
-	// tcpIdle is how long a TCP connection may say nothing.
+	// tcpIdle is the idle timeout of a TCP connection.
 	tcpIdle = 10 * time.Second
 	// maxConns bounds the TCP connections of one address.
 	maxConns = 256
-	// portTries is how often a free port is looked for that is free for both
-	// UDP and TCP.
+	// portTries bounds the search for a port that is free for both UDP and TCP.
 	portTries = 20
 )
 
-// Server is a name server. Make it with New, then Start.
+// Server is a name server. New creates it and Start starts it.
 type Server struct {
 	endpoints []*endpoint
 	keys      map[string]tsig.Key
@@ -65,7 +64,7 @@ type endpoint struct {
 	conns     chan struct{}
 }
 
-// New checks the options. It opens no socket.
+// New validates the options. It opens no socket.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		keys: map[string]tsig.Key{}, addresses: o.Addresses, onMessage: o.OnMessage, clock: o.Clock, log: o.Log,
@@ -125,8 +124,8 @@ func (s *Server) load(zones []Zone, keep time.Duration) (map[string]*zone, error
 	return out, nil
 }
 
-// Start opens the sockets and serves until ctx ends or Stop is called. When it
-// returns the server answers.
+// Start opens the sockets and serves until ctx ends or Stop is called. The
+// server answers as soon as Start returns.
 func (s *Server) Start(ctx context.Context) error {
 	for _, e := range s.endpoints {
 		if err := e.open(ctx); err != nil {
@@ -146,7 +145,7 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop closes the sockets and waits for what is under way.
+// Stop closes the sockets and waits for requests in progress.
 func (s *Server) Stop() {
 	if s.stop != nil {
 		s.stop()
@@ -192,8 +191,8 @@ func (e *endpoint) open(ctx context.Context) error {
 	return err
 }
 
-// Addrs are the addresses, those of Listen first, then the secondaries, with
-// the ports that were taken.
+// Addrs returns the addresses with their actual ports: those of Listen, then
+// the secondaries.
 func (s *Server) Addrs() []string {
 	out := make([]string, 0, len(s.endpoints))
 	for _, e := range s.endpoints {
@@ -202,14 +201,14 @@ func (s *Server) Addrs() []string {
 	return out
 }
 
-// Addr is the first address.
+// Addr returns the first address.
 func (s *Server) Addr() string { return s.endpoints[0].addr }
 
 // Behave sets how the i-th of Addrs misbehaves.
 func (s *Server) Behave(i int, b Behaviour) { s.endpoints[i].behaviour.Store(&b) }
 
-// Records are the TXT values at a name in the newest version of its zone,
-// sorted; with views, of all of them.
+// Records returns the TXT values at a name in the newest version of its zone,
+// sorted; with views, in all of them.
 func (s *Server) Records(fqdn string) []string {
 	name := mdns.CanonicalName(fqdn)
 	sets := []map[string]*zone{s.zones}
@@ -232,7 +231,7 @@ func (s *Server) Records(fqdn string) []string {
 	return out
 }
 
-// Counters tells what has happened so far.
+// Counters returns the counts so far.
 func (s *Server) Counters() Counters {
 	c := &s.counters
 	return Counters{

@@ -38,7 +38,7 @@ func start(t *testing.T, o Options) *Server {
 	return s
 }
 
-// say is what a server answers, without the noise.
+// say summarises an answer.
 type say struct {
 	Rcode      string
 	AA, TC     bool
@@ -250,7 +250,7 @@ func TestBehaviour(t *testing.T) {
 		}
 	}
 	want := Counters{Queries: 4, Updates: 1, Refused: 1, Truncated: 1, Dropped: 2}
-	// nsupdate asks for the zone first.
+	// nsupdate first queries the zone.
 	if diff := cmp.Diff(want, s.Counters()); diff != "" {
 		t.Error(diff)
 	}

@@ -13,11 +13,11 @@ const (
 	maxValues = 256
 )
 
-// allows tells whether a key, or no key (""), may change the zone.
+// allows reports whether a key, or no key (""), may change the zone.
 func (z *zone) allows(key string) bool { return slices.Contains(z.update, key) }
 
-// apply carries out an UPDATE (RFC 2136 section 3). Only TXT records can be
-// changed; anything else is refused as a whole.
+// apply applies an UPDATE (RFC 2136 section 3). It can change TXT records only;
+// it rejects any other update as a whole.
 func (z *zone) apply(m *mdns.Msg, now time.Time) (changed bool, rcode int) {
 	return z.change(now, func(records map[string][]mdns.RR) (bool, int) {
 		for _, rr := range m.Answer {
@@ -37,7 +37,7 @@ func (z *zone) apply(m *mdns.Msg, now time.Time) (changed bool, rcode int) {
 	})
 }
 
-// edit carries out one record of the update section (RFC 2136 section 2.5).
+// edit applies one record of the update section (RFC 2136 section 2.5).
 func (z *zone) edit(records map[string][]mdns.RR, rr mdns.RR) (bool, int) {
 	h := rr.Header()
 	owner := mdns.CanonicalName(h.Name)
@@ -71,8 +71,8 @@ func (z *zone) edit(records map[string][]mdns.RR, rr mdns.RR) (bool, int) {
 	return len(kept) != len(old), mdns.RcodeSuccess
 }
 
-// add puts a value beside the others. All records of a set have one TTL (RFC
-// 2181 section 5.2): the newest.
+// add adds a value to a record set. All records of a set have one TTL (RFC 2181
+// section 5.2), the newest.
 func (z *zone) add(records map[string][]mdns.RR, owner string, txt *mdns.TXT) (bool, int) {
 	old := records[owner]
 	if len(old) == 0 && len(records) >= maxOwners || len(old) >= maxValues {
@@ -101,7 +101,7 @@ func sameText(rr mdns.RR, txt *mdns.TXT) bool {
 	return ok && slices.Equal(other.Txt, txt.Txt)
 }
 
-// without copies a list and leaves records out.
+// without returns a copy of a list without the records for which out is true.
 func without(rrs []mdns.RR, out func(mdns.RR) bool) []mdns.RR {
 	return slices.DeleteFunc(slices.Clone(rrs), out)
 }
@@ -115,7 +115,7 @@ func set(records map[string][]mdns.RR, owner string, rrs []mdns.RR) {
 }
 
 // prerequisite checks one record of the prerequisite section (RFC 2136 section
-// 3.2). Sets by value (section 3.2.3) are checked record by record.
+// 3.2). It checks sets by value (section 3.2.3) record by record.
 func (z *zone) prerequisite(records map[string][]mdns.RR, rr mdns.RR) int {
 	h := rr.Header()
 	owner := mdns.CanonicalName(h.Name)

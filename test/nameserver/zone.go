@@ -11,11 +11,11 @@ import (
 	mdns "github.com/miekg/dns"
 )
 
-// maxChase bounds the aliases that are followed within one answer.
+// maxChase bounds the aliases followed within one answer.
 const maxChase = 8
 
-// zone is a zone with its recent past, for secondaries. Versions are never
-// changed, only replaced.
+// zone is a zone with its recent versions, for secondaries. Versions are
+// replaced, never changed.
 type zone struct {
 	name   string
 	ttl    uint32
@@ -42,7 +42,7 @@ func newZone(o Zone, keep time.Duration, now time.Time) (*zone, error) {
 	if len(ns) == 0 {
 		ns = []string{"ns1"}
 	}
-	// With the directive a record's own TTL is not passed on to the next one.
+	// With the directive, a record's own TTL does not apply to the next record.
 	lines := []string{fmt.Sprintf("$TTL %d", z.ttl), fmt.Sprintf("@ IN SOA %s hostmaster 1 3600 600 86400 %d", ns[0], wholeSeconds(o.NegativeTTL))}
 	for _, name := range ns {
 		lines = append(lines, "@ IN NS "+name)
@@ -82,7 +82,7 @@ func canonicalNames(names []string) []string {
 	return out
 }
 
-// at is the newest version that is at least delay old.
+// at returns the newest version that is at least delay old.
 func (z *zone) at(now time.Time, delay time.Duration) version {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
@@ -94,8 +94,8 @@ func (z *zone) at(now time.Time, delay time.Duration) version {
 	return z.versions[0]
 }
 
-// change replaces the newest version by what edit makes of a copy of its
-// records, if it changes anything.
+// change applies edit to a copy of the newest version's records and stores the
+// result as a new version, if edit changed it.
 func (z *zone) change(now time.Time, edit func(map[string][]mdns.RR) (changed bool, rcode int)) (bool, int) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -106,7 +106,7 @@ func (z *zone) change(now time.Time, edit func(map[string][]mdns.RR) (changed bo
 		return false, rcode
 	}
 	z.versions = append(z.versions, version{since: now, serial: last.serial + 1, records: records})
-	// The version that the slowest secondary serves, and all after it.
+	// Keep the version that the slowest secondary serves, and all later ones.
 	first := 0
 	for i, v := range z.versions {
 		if !v.since.After(now.Add(-z.keep)) {
@@ -117,8 +117,8 @@ func (z *zone) change(now time.Time, edit func(map[string][]mdns.RR) (changed bo
 	return true, mdns.RcodeSuccess
 }
 
-// soa is the zone's SOA record in a version, with a TTL for negative answers
-// if negative is set (RFC 2308 section 3).
+// soa returns the SOA record of a version. If negative is true, its TTL is that
+// for negative answers (RFC 2308 section 3).
 func (z *zone) soa(v version, negative bool) *mdns.SOA {
 	for _, rr := range v.records[z.name] {
 		if soa, ok := rr.(*mdns.SOA); ok {
@@ -133,9 +133,9 @@ func (z *zone) soa(v version, negative bool) *mdns.SOA {
 	return nil
 }
 
-// lookup answers a question from one version (RFC 1034 section 4.3.2, without
-// wildcards). It returns the target of an alias at which the answer stopped
-// because it leads out of the zone.
+// lookup answers a query from one version (RFC 1034 section 4.3.2, without
+// wildcards). If the answer ends at an alias that points out of the zone, it
+// returns the alias's target.
 func (z *zone) lookup(v version, m *mdns.Msg, name string, qtype uint16) (onward string) {
 	for range maxChase {
 		if z.refer(v, m, name, qtype) {
@@ -168,7 +168,7 @@ func (z *zone) lookup(v version, m *mdns.Msg, name string, qtype uint16) (onward
 
 func isAlias(rr mdns.RR) bool { return rr.Header().Rrtype == mdns.TypeCNAME }
 
-// pick returns the records of a type, or the target of the alias in their place.
+// pick returns the records of a type, or else the target of an alias.
 func pick(rrs []mdns.RR, qtype uint16) (found []mdns.RR, alias string) {
 	for _, rr := range rrs {
 		if qtype == mdns.TypeANY || rr.Header().Rrtype == qtype {
@@ -181,7 +181,7 @@ func pick(rrs []mdns.RR, qtype uint16) (found []mdns.RR, alias string) {
 	return found, alias
 }
 
-// hasBelow tells whether a name is an empty non-terminal (RFC 8020).
+// hasBelow reports whether a name is an empty non-terminal (RFC 8020).
 func (v version) hasBelow(name string) bool {
 	for owner := range v.records {
 		if owner != name && mdns.IsSubDomain(name, owner) {
@@ -191,7 +191,7 @@ func (v version) hasBelow(name string) bool {
 	return false
 }
 
-// refer answers with a delegation if a zone cut lies between zone and name.
+// refer answers with a delegation if there is a zone cut between zone and name.
 func (z *zone) refer(v version, m *mdns.Msg, name string, qtype uint16) bool {
 	labels := mdns.SplitDomainName(name)
 	depth := mdns.CountLabel(z.name)

@@ -88,7 +88,7 @@ func writeFiles(dir string, o Options) ([]byte, error) {
 	return writeServerCertificate(dir, o.Listen, o.Management)
 }
 
-// writeServerCertificate makes a root and a certificate under it for the
+// writeServerCertificate creates a root and a certificate below it for the
 // names of loopback and the hosts of the addresses.
 func writeServerCertificate(dir string, addresses ...string) (root []byte, err error) {
 	ca, caKey, err := issue(&x509.Certificate{
@@ -137,7 +137,8 @@ func writeServerCertificate(dir string, addresses ...string) (root []byte, err e
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}), nil
 }
 
-// issue signs a template with a new key; without a parent it signs itself.
+// issue signs a template with a new key. Without a parent the result is
+// self-signed.
 func issue(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

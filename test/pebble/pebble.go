@@ -23,11 +23,11 @@ import (
 	"github.com/everleaf/everleaf/test/child"
 )
 
-// BinDirEnv names the environment variable with the directory that the
-// development tools have been built into.
+// BinDirEnv is the environment variable with the directory of the development
+// tools.
 const BinDirEnv = "EVERLEAF_BIN_DIR"
 
-// ErrNoBinary is returned by Run if there is no Pebble to run.
+// ErrNoBinary is returned by Run if Pebble has not been built.
 var ErrNoBinary = errors.New("no pebble binary: build it from tools/pebble and set " + BinDirEnv + " to its directory")
 
 const (
@@ -36,49 +36,51 @@ const (
 	maxOutput    = 1 << 20
 )
 
-// Profile is a certificate profile that an order may ask for.
+// Profile is a certificate profile that an order can request.
 type Profile struct {
 	Description string
-	// Validity is how long its certificates last; zero is Pebble's default.
+	// Validity is the lifetime of its certificates; zero means Pebble's
+	// default.
 	Validity time.Duration
 }
 
-// Options are how Pebble shall behave. The zero value is a server that
-// validates with the system's resolver.
+// Options configure Pebble. The zero value validates with the system's
+// resolver.
 type Options struct {
-	// Binary is the executable; empty looks for "pebble" in $EVERLEAF_BIN_DIR.
+	// Binary is the executable; empty means "pebble" in $EVERLEAF_BIN_DIR.
 	Binary string
-	// Dir takes the configuration and the server's certificate. Empty is a
-	// temporary directory that Stop removes.
+	// Dir is the directory for the configuration and the server's certificate.
+	// Empty means a temporary directory that Stop removes.
 	Dir string
-	// Listen is the address of the ACME server and Management that of the
-	// management interface; empty is a free port of 127.0.0.1.
+	// Listen is the address of the ACME server, Management that of the
+	// management interface. Empty means a free port on 127.0.0.1.
 	Listen, Management string
-	// DNSServer is the host:port of the resolver for validations. Pebble asks
-	// it over TCP.
+	// DNSServer is the resolver (host:port) for validations. Pebble queries it
+	// over TCP.
 	DNSServer string
-	// Strict makes Pebble refuse what its authors intend to refuse some day.
+	// Strict makes Pebble reject what its authors plan to reject in future
+	// versions.
 	Strict bool
-	// Env is added to the environment, such as "PEBBLE_VA_NOSLEEP=1". Nothing
-	// else that begins with PEBBLE_ reaches the server.
+	// Env is added to the environment, such as "PEBBLE_VA_NOSLEEP=1". Other
+	// variables with the prefix PEBBLE_ are removed.
 	Env []string
-	// EABKeys are the MAC keys, by key ID, of external accounts. If there are
+	// EABKeys are the MAC keys of external accounts, by key ID. If there are
 	// any, newAccount requires one.
 	EABKeys map[string][]byte
-	// Profiles that the directory advertises; none leaves Pebble's own
+	// Profiles are advertised by the directory; none means Pebble's own
 	// "default".
 	Profiles map[string]Profile
 	// Blocklist are domains that Pebble rejects.
 	Blocklist []string
-	// KeyAlgorithm of the CA is "rsa" or "ecdsa"; empty is "ecdsa".
+	// KeyAlgorithm is the CA's: "rsa", or "ecdsa" (the default).
 	KeyAlgorithm string
-	// HTTPPort and TLSPort are where validations of those types connect to; zero
-	// is 5002 and 5001.
+	// HTTPPort and TLSPort are the ports for validations of those types; zero
+	// means 5002 and 5001.
 	HTTPPort, TLSPort int
-	// OrderRetryAfter and AuthzRetryAfter are the Retry-After of what is being
-	// processed, whole seconds; zero sends none.
+	// OrderRetryAfter and AuthzRetryAfter are the Retry-After of resources in
+	// processing, in whole seconds; zero sends none.
 	OrderRetryAfter, AuthzRetryAfter time.Duration
-	// Output receives what Pebble prints, beside what Server.Output keeps.
+	// Output receives what Pebble prints, in addition to Server.Output.
 	Output io.Writer
 }
 
@@ -86,12 +88,11 @@ type Options struct {
 type Server struct {
 	// DirectoryURL is the ACME directory.
 	DirectoryURL string
-	// ManagementURL is the base of the management interface, without a final
-	// slash. Below it are /roots/N, /intermediates/N and more.
+	// ManagementURL is the base URL of the management interface, without a
+	// trailing slash. It serves /roots/N, /intermediates/N and more.
 	ManagementURL string
-	// CABundle is the PEM of the root that signed the server's own HTTPS
-	// certificate. It has nothing to do with the certificates that Pebble
-	// issues.
+	// CABundle is the PEM of the root of the server's own HTTPS certificate.
+	// Pebble does not issue certificates with it.
 	CABundle []byte
 
 	client  *http.Client
@@ -103,7 +104,8 @@ type Server struct {
 	stop    sync.Once
 }
 
-// Start runs Pebble until the test ends. Without a binary the test is skipped.
+// Start runs Pebble until the test ends. It skips the test if Pebble has not
+// been built.
 func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s, err := Run(context.Background(), o)
@@ -129,7 +131,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A port that was free may be taken before Pebble listens.
+	// A free port can be taken before Pebble listens.
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		s, err := start(ctx, binary, o)
@@ -204,9 +206,8 @@ func start(ctx context.Context, binary string, o Options) (_ *Server, err error)
 	return s, s.wait(ctx)
 }
 
-// run starts the process and watches it from one thread that lives as long as
-// the process does: on Linux, the child is killed when the thread that
-// started it ends.
+// run starts the process from a thread that lives as long as the process: on
+// Linux, the child dies with the thread that started it.
 func (s *Server) run(cmd *exec.Cmd) error {
 	child.DieWithParent(cmd)
 	started := make(chan error)
@@ -248,8 +249,8 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 }
 
-// Root returns the PEM of a root that Pebble issues under, 0 for that of the
-// default chain. A restart makes new ones.
+// Root returns the PEM of a root certificate of Pebble's, 0 for that of the
+// default chain. Each start creates new ones.
 func (s *Server) Root(ctx context.Context, n int) ([]byte, error) {
 	return s.get(ctx, fmt.Sprintf("%s/roots/%d", s.ManagementURL, n))
 }
@@ -273,7 +274,7 @@ func (s *Server) get(ctx context.Context, url string) ([]byte, error) {
 // Done is closed when the process has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Output is the end of what Pebble has printed.
+// Output returns the end of what Pebble has printed.
 func (s *Server) Output() string { return s.output.String() }
 
 // Stop ends the process and removes the temporary directory. It may be called
@@ -298,7 +299,7 @@ func (s *Server) Stop() {
 	})
 }
 
-// address returns a, or a free address of the loopback interface.
+// address returns a, or a free address if a is empty.
 func address(a string) (string, error) {
 	if a != "" {
 		return a, nil

@@ -1,5 +1,5 @@
-// Package unbound runs NLnet Labs' recursive resolver for tests: a process of
-// its own that knows only the zones that it is given.
+// Package unbound runs NLnet Labs' recursive resolver for tests: a child
+// process that knows only the configured zones.
 package unbound
 
 import (
@@ -19,33 +19,33 @@ import (
 	"github.com/everleaf/everleaf/test/child"
 )
 
-// Options describe a resolver.
+// Options configure a resolver.
 type Options struct {
 	// Listen is ip:port.
 	Listen string
-	// Stubs are zones and the authoritative servers (ip:port) that are asked
-	// for them; delegations below are followed to port 53. Names elsewhere are
-	// refused at once.
+	// Stubs maps zones to their authoritative servers (ip:port). The resolver
+	// follows delegations below them to port 53. It refuses names in other
+	// zones.
 	Stubs map[string][]string
 	// CacheMinTTL raises lower TTLs, in seconds.
 	CacheMinTTL int
 	// AggressiveNSEC answers from cached NSEC records (RFC 8198).
 	AggressiveNSEC bool
-	// TrustAnchors are DNSKEY or DS records of signed zones. Without any
-	// nothing is validated.
+	// TrustAnchors are DNSKEY or DS records of signed zones. Without any the
+	// resolver validates nothing.
 	TrustAnchors []string
-	// Insecure are zones below them that are not signed.
+	// Insecure are unsigned zones below them.
 	Insecure []string
-	// Config are more lines of the server clause.
+	// Config is added to the server clause.
 	Config string
 }
 
-// ErrMissing says that unbound is not installed.
+// ErrMissing means that unbound is not installed.
 var ErrMissing = errors.New("unbound is not installed (Debian: apt-get install unbound)")
 
 // Server is a running unbound.
 type Server struct {
-	// Addr is where it listens.
+	// Addr is the address on which it listens.
 	Addr string
 
 	dir string
@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// text is the configuration file.
+// text returns the configuration file.
 func (o Options) text(dir string) (string, error) {
 	host, port, err := net.SplitHostPort(o.Listen)
 	if err != nil {
