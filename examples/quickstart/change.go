@@ -19,10 +19,10 @@ const (
 	created = "created"
 )
 
-// change is what a line says about an object.
+// change is the content of one line about an object.
 type change struct {
 	kind, name string
-	// about is more about the object, in brackets.
+	// about is more about the object, in parentheses.
 	about string
 	text  string
 	ready bool
@@ -65,7 +65,7 @@ func readiness(status cmmeta.ConditionStatus, reason, message string) (bool, str
 	return false, "not Ready (" + reason + "): " + message
 }
 
-// describeCertificate prefers what is going on to what is there.
+// describeCertificate prefers the Issuing condition to Ready.
 func describeCertificate(o *cmv1.Certificate) change {
 	c := change{kind: kindCertificate, name: o.Name, text: created}
 	for _, cond := range o.Status.Conditions {

@@ -20,22 +20,22 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
-// changeLog prints a line for every change that a person would notice, with
-// the time since the ClusterIssuer or the Certificate was created.
+// changeLog prints a line for each visible change, with the time since the
+// creation of the ClusterIssuer or the Certificate.
 type changeLog struct {
 	out io.Writer
-	// changed gets a value after changes.
+	// changed receives a value after changes.
 	changed chan struct{}
 
 	mu      sync.Mutex
 	began   time.Time
 	held    bool
 	pending []string
-	// last is what was printed about an object, by kind and name.
+	// last is the last printed text of each object.
 	last map[object]string
 
 	issuerReady bool
-	// took is the time from the creation of the Certificate to Ready.
+	// took is the time from the Certificate's creation to Ready.
 	took       time.Duration
 	challenges int
 }
@@ -46,9 +46,9 @@ func newChangeLog(out io.Writer) *changeLog {
 	return &changeLog{out: out, changed: make(chan struct{}, 1), last: map[object]string{}}
 }
 
-// watch follows the objects until stop is called.
+// watch prints changes until stop is called.
 func (l *changeLog) watch(ctx context.Context, config *rest.Config) (stop func(), err error) {
-	// That a watch ends with the API server is not worth a line.
+	// The end of a watch, when the API server stops, is no news.
 	klog.SetLogger(logr.Discard())
 	ctrllog.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
@@ -92,7 +92,7 @@ func (l *changeLog) watch(ctx context.Context, config *rest.Config) (stop func()
 	return stop, nil
 }
 
-// note hears of a change from several goroutines.
+// note records a change. Several goroutines call it.
 func (l *changeLog) note(o any, deleted bool) {
 	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
@@ -146,7 +146,7 @@ func (l *changeLog) print(line string) {
 	fmt.Fprintln(l.out, line)
 }
 
-// hold keeps lines back until release, while somebody else prints.
+// hold delays lines until release, while other output is printed.
 func (l *changeLog) hold() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +163,7 @@ func (l *changeLog) release() {
 	l.pending = nil
 }
 
-// wait returns when done, which is called with the lock held, says so.
+// wait returns when done reports true. done is called with the lock held.
 func (l *changeLog) wait(ctx context.Context, done func() bool) error {
 	for {
 		l.mu.Lock()
@@ -180,8 +180,8 @@ func (l *changeLog) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
-// progress is how long the Certificate took, 0 if it is not Ready; how many
-// Challenges there are; and what was last said about an object.
+// progress returns how long the Certificate took (0 if it is not Ready), the
+// number of Challenges, and the last printed text of an object.
 func (l *changeLog) progress(o object) (took time.Duration, challenges int, last string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// lastLine is the last line that `everleaf local` prints once it is up.
+	// lastLine is the last line that `everleaf local` prints when it is ready.
 	lastLine = "Ctrl-C stops everything."
-	// stopTimeout bounds how long it may take to stop.
+	// stopTimeout is how long to wait before a kill.
 	stopTimeout = 30 * time.Second
 	logFile     = "everleaf.log"
 )
@@ -26,13 +26,13 @@ const (
 // controlPlane is a running `everleaf local`.
 type controlPlane struct {
 	cmd *exec.Cmd
-	// ready is closed when it has said everything; done when it has ended.
+	// ready is closed after lastLine, done when the process has ended.
 	ready, done chan struct{}
-	err         error // once done is closed
+	err         error // valid after done is closed
 }
 
-// startEverleaf runs `everleaf local` as a user would, and copies what it
-// prints. The controllers' log goes to a file in dir.
+// startEverleaf runs `everleaf local` as a user would, and copies its output.
+// The controllers' log goes to a file in dir.
 func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ...string) (*controlPlane, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ..
 	started := make(chan error, 1)
 	go func() {
 		defer log.Close()
-		// Where the kernel ends the child with its parent (see ownGroup), it
-		// means the thread that started it.
+		// The kernel ends the child with the thread that started it (see
+		// ownGroup).
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := c.cmd.Start()
@@ -81,7 +81,7 @@ func (c *controlPlane) copy(stdout io.Reader, out io.Writer) {
 	}
 }
 
-// diedError says that `everleaf local` has ended by itself.
+// diedError means that `everleaf local` ended although nobody stopped it.
 type diedError struct{ status error }
 
 func (e *diedError) Error() string {
@@ -91,7 +91,7 @@ func (e *diedError) Error() string {
 	return fmt.Sprintf("`everleaf local` has ended by itself (%v)", e.status)
 }
 
-// died returns a *diedError if ctx ended for one, else nil.
+// died returns the *diedError that ended ctx, or nil.
 func died(ctx context.Context) error {
 	var e *diedError
 	if errors.As(context.Cause(ctx), &e) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// lineWidth is where a printed command continues on another line.
+// lineWidth is the longest printed command on one line.
 const lineWidth = 100
 
 // kubectl runs commands as a user would type them, and prints them.
@@ -28,7 +28,7 @@ func (k kubectl) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// output is what a command prints, errors too.
+// output returns a command's output and error output.
 func (k kubectl) output(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, k.path, args...)
 	cmd.Dir = k.dir
@@ -38,8 +38,7 @@ func (k kubectl) output(ctx context.Context, args ...string) (string, error) {
 	return string(output), err
 }
 
-// commandLine is a command as a shell takes it, over several lines if it is
-// long.
+// commandLine quotes a command for a shell. A long command takes several lines.
 func commandLine(args []string) string {
 	quoted := make([]string, 0, len(args))
 	for _, arg := range args {

@@ -1,7 +1,10 @@
-// Command quickstart issues a certificate on this machine as a cluster would
-// get one from a public CA: `everleaf local`, a name server that takes signed
-// updates (RFC 2136), and Pebble, an ACME server (RFC 8555) that looks the
-// records up before it signs. `make quickstart` runs it.
+// Command quickstart issues a certificate on this machine in the same way as a
+// cluster gets one from a public CA. It runs `everleaf local`, a name server
+// that accepts signed updates (RFC 2136), and Pebble, an ACME server (RFC 8555)
+// that looks the records up before it signs. `make quickstart` runs it.
+//
+// It is an example and not part of the product, because it starts the servers
+// of the tests.
 package main
 
 import (
@@ -20,7 +23,7 @@ import (
 	"github.com/everleaf/everleaf/internal/local"
 )
 
-// interrupted is the exit status after Ctrl-C before there is a certificate.
+// interrupted is the exit status after Ctrl-C before the certificate is issued.
 const interrupted = 130
 
 func main() {
@@ -28,8 +31,8 @@ func main() {
 	flag.StringVar(&o.dns, "dns", "builtin", "name server: builtin, or bind for BIND's named")
 	flag.StringVar(&o.everleaf, "everleaf", "bin/everleaf", "the everleaf binary")
 	flag.StringVar(&o.build, "build", "tools/build", "the script that builds the servers from source")
-	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait for the certificate")
-	flag.BoolVar(&o.keep, "keep", isTerminal(os.Stdin), "go on until Ctrl-C when the certificate is there (default: if the input is a terminal)")
+	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "longest wait for the certificate")
+	flag.BoolVar(&o.keep, "keep", isTerminal(os.Stdin), "keep running until Ctrl-C after the certificate is issued (default: if the input is a terminal)")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -91,7 +94,7 @@ func build(ctx context.Context, o options) error {
 	return nil
 }
 
-// isTerminal tells whether a person may be there to press Ctrl-C.
+// isTerminal reports whether a user may be there to press Ctrl-C.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {

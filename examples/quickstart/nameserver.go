@@ -19,7 +19,7 @@ import (
 	"github.com/everleaf/everleaf/test/nameserver"
 )
 
-// Names as in the RFC 2136 guide.
+// The names in the RFC 2136 guide.
 const (
 	zoneName = "example.com"
 	keyName  = "example-com-secret"
@@ -28,15 +28,16 @@ const (
 	dnsBIND    = "bind"
 )
 
-// nameServer is a running one that is the primary of zoneName.
+// nameServer is a running name server, the primary of zoneName.
 type nameServer struct {
 	about string
 	addr  string
-	// keyCommand is how the key was made, empty if by this program.
+	// keyCommand is the command that generated the key, empty if this program
+	// did.
 	keyCommand string
 	secret     string // base64
 	stop       func()
-	// changes is how many updates of records it has carried out.
+	// changes returns the number of updates that changed records.
 	changes func() int
 }
 
@@ -60,7 +61,7 @@ func startBuiltin(ctx context.Context) (*nameServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It is stopped last, not when ctx ends: records are removed then.
+	// stop ends it last, even after ctx ends: records are removed until then.
 	if err := s.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,8 @@ func startBIND(ctx context.Context) (*nameServer, error) {
 	if err != nil {
 		return nil, missingBIND(err)
 	}
-	// The port was free for TCP; if it is not for UDP, named cannot start.
+	// The port was free for TCP; if it is not free for UDP, named fails to
+	// start.
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		addr, err := child.FreeAddress()
@@ -107,7 +109,7 @@ func startBIND(ctx context.Context) (*nameServer, error) {
 	}
 }
 
-// bindVersion is the first words of named -V, such as "BIND 9.18.28".
+// bindVersion returns the first words of named -V, such as "BIND 9.18.28".
 func bindVersion(ctx context.Context) (string, error) {
 	for _, path := range []string{"named", "/usr/sbin/named", "/usr/local/sbin/named"} {
 		out, err := exec.CommandContext(ctx, path, "-V").Output()
@@ -132,7 +134,7 @@ func missingBIND(err error) error {
 Without them, plain make quickstart uses everleaf's own name server`)
 }
 
-// confined explains what AppArmor does to a named that is not the system's.
+// confined adds an explanation if AppArmor may have denied named its files.
 func confined(err error) error {
 	enabled, readErr := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	if readErr != nil || !strings.HasPrefix(string(enabled), "Y") || !strings.Contains(err.Error(), "permission denied") {
@@ -141,7 +143,7 @@ func confined(err error) error {
 	return fmt.Errorf("%w\nAppArmor's profile of named allows it only the files of the system's own name server; `sudo aa-complain named` lifts that", err)
 }
 
-// txt asks the server for the TXT values at a name.
+// txt returns the TXT values at a name.
 func (n *nameServer) txt(ctx context.Context, name string) ([]string, error) {
 	q := new(mdns.Msg)
 	q.SetQuestion(mdns.Fqdn(name), mdns.TypeTXT)

@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// testOptions are those of a run that keeps all its files in a folder of the
-// test, by which its processes are recognised too.
+// testOptions returns the options of a run that keeps all its files in a
+// directory of the test, which also identifies its processes.
 func testOptions(t *testing.T, out io.Writer) options {
 	t.Helper()
 	binDir := controlplane.BinDir(t)
@@ -58,8 +58,8 @@ func testOptions(t *testing.T, out io.Writer) options {
 	}
 }
 
-// checkNothingLeft looks for processes and, unless there are logs to keep,
-// files of the run.
+// checkNothingLeft fails the test if processes of the run, or files other than
+// logs, are left.
 func checkNothingLeft(t *testing.T, keepsLogs bool) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -81,7 +81,7 @@ func checkNothingLeft(t *testing.T, keepsLogs bool) {
 	}
 }
 
-// trigger keeps what is written, and calls a function when a text appears.
+// trigger records what is written, and calls a function when a text appears.
 type trigger struct {
 	text string
 	call func()
@@ -112,7 +112,7 @@ func TestQuickstart(t *testing.T) {
 		t.Run(dns, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// As a person at a terminal, who presses Ctrl-C at the end.
+			// Like a user at a terminal who presses Ctrl-C at the end.
 			out := &trigger{text: "until you press Ctrl-C", call: cancel}
 			o := testOptions(t, out)
 			o.dns, o.keep = dns, true

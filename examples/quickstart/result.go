@@ -17,7 +17,7 @@ import (
 
 const namespace = "default"
 
-// showResult prints what is in the Secret, after checking that it is good.
+// showResult verifies the Secret and prints its content.
 func (q *quickstart) showResult(ctx context.Context) error {
 	q.say("4. The certificate\n")
 	secret, err := q.kubeClient.CoreV1().Secrets(namespace).Get(ctx, secretName, metav1.GetOptions{})
@@ -61,8 +61,7 @@ func text(s string) string {
 	return s
 }
 
-// verify checks the Secret as a TLS client would check the server's
-// certificate.
+// verify checks the Secret as a TLS client checks a server's certificate.
 func (q *quickstart) verify(ctx context.Context, secret *corev1.Secret) ([]*x509.Certificate, error) {
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
@@ -95,7 +94,7 @@ func (q *quickstart) verify(ctx context.Context, secret *corev1.Secret) ([]*x509
 	return chain, nil
 }
 
-// showRecords tells that nothing is left at the name server.
+// showRecords verifies that no record is left at the name server.
 func (q *quickstart) showRecords(ctx context.Context) error {
 	var left []string
 	for _, name := range dnsNames {
@@ -113,17 +112,17 @@ func (q *quickstart) showRecords(ctx context.Context) error {
 }
 
 func (q *quickstart) showHowToLookAround() {
-	q.say(`Everything goes on until you press Ctrl-C. To look around, in another terminal:
+	q.say(`Everything keeps running until you press Ctrl-C. To look around, in another terminal:
 
   export KUBECONFIG=%s
   cd %s
   %[3]s get clusterissuers,certificates,certificaterequests,orders
   %[3]s describe certificate %[4]s
   %[3]s get secret %[5]s -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text
-  %[3]s delete secret %[5]s        # and it is issued again, within about 10 s
+  %[3]s delete secret %[5]s        # it is issued again within about 10 s
   curl -s http://%[6]s/metrics | grep ^certmanager_
-  less %[7]s                                # what the controllers did
+  less %[7]s                                # the controllers' log
 
-What is issued from now on appears here too.
+Later changes are printed here too.
 `, q.kubectl.kubeconfig, q.dir, q.kubectl.path, certName, secretName, q.metrics, logFile)
 }

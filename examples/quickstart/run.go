@@ -18,7 +18,7 @@ import (
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
-// issuerTimeout is how long an ACME account may take.
+// issuerTimeout bounds the registration of the ACME account.
 const issuerTimeout = time.Minute
 
 type options struct {
@@ -30,8 +30,7 @@ type options struct {
 	binDir  string
 	timeout time.Duration
 	out     io.Writer
-	// secret is put into the Secret in place of the name server's key, for
-	// tests.
+	// secret, if set, replaces the name server's key in the Secret, for tests.
 	secret string
 }
 
@@ -45,12 +44,12 @@ type quickstart struct {
 	metrics    string
 	log        *changeLog
 	kubeClient kubernetes.Interface
-	// stops are called last first.
+	// stops are called in reverse order.
 	stops []func()
 }
 
-// run does everything, and has stopped all of it when it returns. It returns
-// ctx's error if ctx ended before there was a certificate.
+// run performs all steps, and has stopped everything when it returns. If ctx
+// ends before the certificate is issued, it returns ctx's error.
 func run(ctx context.Context, o options) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -88,10 +87,10 @@ func run(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// finish stops everything and chooses the error that tells most.
+// finish stops everything and returns the most specific error.
 func (q *quickstart) finish(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		// Whatever was under way failed because of this.
+		// The end of ctx is the cause of whatever failed.
 		err = cmp.Or(died(ctx), ctx.Err())
 	}
 	failed := err != nil && !errors.Is(err, context.Canceled)
@@ -105,7 +104,7 @@ func (q *quickstart) finish(ctx context.Context, err error) error {
 		q.stops[i]()
 	}
 	if failed {
-		// The logs stay for whoever looks for the cause.
+		// The logs stay for troubleshooting.
 		return errors.Join(err, os.RemoveAll(q.dataDir("etcd")), fmt.Errorf("logs are kept in %s", q.dir))
 	}
 	err = errors.Join(err, os.RemoveAll(q.dir))
@@ -121,7 +120,8 @@ func (q *quickstart) dataDir(path ...string) string {
 	return filepath.Join(append([]string{q.dir, "data"}, path...)...)
 }
 
-// startServers starts what would be somewhere on the network.
+// startServers starts the servers that are elsewhere on the network in
+// production.
 func (q *quickstart) startServers(ctx context.Context) error {
 	var err error
 	if q.names, err = startNameServer(ctx, q.dns); err != nil {
@@ -176,7 +176,7 @@ func (q *quickstart) startEverleaf(ctx context.Context, cancel context.CancelCau
 	return nil
 }
 
-// watch begins to record what changes.
+// watch starts to print changes.
 func (q *quickstart) watch(ctx context.Context) error {
 	config, err := clientcmd.BuildConfigFromFlags("", q.kubectl.kubeconfig)
 	if err != nil {
@@ -190,7 +190,7 @@ func (q *quickstart) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch the API server: %w", err)
 	}
-	// Before the API server goes, or the watches would complain.
+	// Stop the watches before the API server: they would log errors.
 	q.stops = append(q.stops, stop)
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 	secretName  = "quickstart-tls"
 	issuerFile  = "clusterissuer.yaml"
 	certFile    = "certificate.yaml"
-	shownBundle = 24 // of the characters of a caBundle
+	shownBundle = 24 // characters of the caBundle
 )
 
 // dnsNames are two names and a wildcard; two of them share one TXT name.
@@ -58,7 +58,7 @@ spec:
   dnsNames:
 %s`
 
-// createIssuer does what the guide does: the key, its Secret, the issuer.
+// createIssuer follows the guide: the key, its Secret, the issuer.
 func (q *quickstart) createIssuer(ctx context.Context) error {
 	q.say("2. Create the Secret with the TSIG key, and a ClusterIssuer that uses it\n")
 	if q.names.keyCommand != "" {
@@ -91,8 +91,8 @@ func (q *quickstart) createIssuer(ctx context.Context) error {
 	return err
 }
 
-// createCertificate returns when the certificate is there and the challenges
-// are gone.
+// createCertificate returns when the certificate is issued and the challenges
+// are deleted.
 func (q *quickstart) createCertificate(ctx context.Context) error {
 	q.say("3. Request a certificate, and watch\n")
 	var names strings.Builder
@@ -113,7 +113,7 @@ func (q *quickstart) createCertificate(ctx context.Context) error {
 	return err
 }
 
-// stuck prints what tells why there is no certificate.
+// stuck prints the objects that show why no certificate was issued.
 func (q *quickstart) stuck() error {
 	took, challenges, last := q.log.progress(object{kindCertificate, certName})
 	if challenges > 0 {
@@ -127,8 +127,8 @@ func (q *quickstart) stuck() error {
 	return fmt.Errorf("the Certificate is not Ready after %s; %s", q.timeout, last)
 }
 
-// apply writes a manifest to a file, shows it and applies it. What changes is
-// printed after kubectl has had its say.
+// apply writes a manifest to a file, shows it and applies it. Changes are
+// printed after kubectl's output.
 func (q *quickstart) apply(ctx context.Context, file, manifest, shown string) error {
 	if err := os.WriteFile(filepath.Join(q.dir, file), []byte(manifest), 0o600); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (q *quickstart) apply(ctx context.Context, file, manifest, shown string) er
 	return q.kubectl.run(ctx, "apply", "-f", file)
 }
 
-// describe prints what kubectl describe tells about objects that are stuck.
+// describe prints the output of kubectl describe.
 func (q *quickstart) describe(kinds ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

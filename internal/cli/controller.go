@@ -17,14 +17,14 @@ import (
 	"github.com/everleaf/everleaf/internal/operator"
 )
 
-// logging are the flags -v, --vmodule, --logging-format and the like.
+// logging has the flags -v, --vmodule, --logging-format and the like.
 type logging struct{ config *logsapi.LoggingConfiguration }
 
 func newLogging(cmd *cobra.Command) logging {
 	l := logging{config: logsapi.NewLoggingConfiguration()}
 	logsapi.AddFlags(l.config, cmd.Flags())
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		// Nothing here switches on the feature that these need.
+		// No flag here enables the feature gate that these flags need.
 		if strings.HasPrefix(f.Usage, "[Alpha]") {
 			f.Hidden = true
 		}
@@ -35,7 +35,7 @@ func newLogging(cmd *cobra.Command) logging {
 	return l
 }
 
-// start makes the flags count.
+// start applies the flags.
 func (l logging) start() error {
 	logs.InitLogs()
 	return logsapi.ValidateAndApply(l.config, nil)
@@ -77,8 +77,9 @@ func restConfig(master, kubeconfig string) (*rest.Config, error) {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 }
 
-// localControllers are the controllers within `everleaf local`: alone on the
-// machine, so without leader election, and heard on loopback only.
+// localControllers returns the controllers of `everleaf local`. They are alone
+// on the machine, so they run without leader election and listen on loopback
+// only.
 func localControllers(cmd *cobra.Command) func(context.Context, *rest.Config) error {
 	options := operator.Defaults()
 	options.ClusterResourceNamespace = "cert-manager"

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the tables of docs/flags.md")
 
 const flagsPage = "../../docs/flags.md"
 
-// TestFlagsPage holds docs/flags.md against the commands. To write it anew:
+// TestFlagsPage checks docs/flags.md against the commands. To update the page:
 // go test ./internal/cli -run TestFlagsPage -update.
 func TestFlagsPage(t *testing.T) {
 	root := newRootCommand()
@@ -48,17 +48,17 @@ func command(t *testing.T, root *cobra.Command, name string) *cobra.Command {
 	return cmd
 }
 
-// flagTable lists a command's flags, but for those that another command has
-// with the same default.
-func flagTable(cmd, but *cobra.Command) string {
+// flagTable lists a command's flags, except those that another command has with
+// the same default.
+func flagTable(cmd, except *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("| Flag | Default | Meaning |\n|---|---|---|\n")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Hidden || f.Name == "help" {
 			return
 		}
-		if but != nil {
-			if other := but.Flags().Lookup(f.Name); other != nil && other.DefValue == f.DefValue {
+		if except != nil {
+			if other := except.Flags().Lookup(f.Name); other != nil && other.DefValue == f.DefValue {
 				return
 			}
 		}
@@ -78,7 +78,7 @@ func flagTable(cmd, but *cobra.Command) string {
 	return b.String()
 }
 
-// replaceTable puts a table between the page's marks for it.
+// replaceTable replaces the table between its marks in the page.
 func replaceTable(t *testing.T, page, mark, table string) string {
 	t.Helper()
 	begin, end := "<!-- begin "+mark+" -->\n", "<!-- end "+mark+" -->"

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Main runs the command line args (without the program's name) until it ends or
-// ctx does, and returns the exit status.
+// Main runs a command line (args without the program's name) until it ends or
+// ctx ends, and returns the exit status.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)

@@ -11,8 +11,8 @@ import (
 )
 
 // controllers are the parts of kube-controller-manager that everleaf's users
-// notice: deletion of namespaces and of dependents, service accounts with their
-// tokens, and aggregated roles. The rest serves nodes and pods.
+// need: deletion of namespaces and dependents, service accounts with their
+// tokens, and aggregated roles. The other parts serve nodes and pods.
 var controllers = []string{
 	"clusterrole-aggregation-controller",
 	"garbage-collector-controller",
@@ -21,7 +21,7 @@ var controllers = []string{
 	"serviceaccount-token-controller",
 }
 
-// auditPolicy logs who did what, once per request, without bodies.
+// auditPolicy logs each request once, without bodies.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -38,8 +38,8 @@ type files struct {
 	serviceAccountKey                 string
 }
 
-// writeFiles issues what the children need. The authorities and the key of the
-// service accounts persist; everything else is new at every start.
+// writeFiles issues the certificates of the children. The authorities and the
+// key of the service accounts persist. Every start replaces the rest.
 func (c *ControlPlane) writeFiles(now time.Time) error {
 	dir := filepath.Join(c.options.DataDir, "pki")
 	var err error
@@ -67,8 +67,8 @@ func (c *ControlPlane) writeFiles(now time.Time) error {
 	return err
 }
 
-// serviceRange is where ClusterIPs would come from, and serviceIP its first
-// address, that of the Service "kubernetes". Nothing routes them.
+// serviceRange is the range of ClusterIPs, and serviceIP its first address,
+// that of the Service "kubernetes". Neither is routed.
 const (
 	serviceRange = "10.96.0.0/16"
 	serviceIP    = "10.96.0.1"
@@ -85,7 +85,7 @@ func (c *ControlPlane) etcdArguments() []string {
 		"--trusted-ca-file=" + c.files.etcdCA,
 		"--cert-file=" + c.files.etcdServer.certFile,
 		"--key-file=" + c.files.etcdServer.keyFile,
-		// A single member has no peers, but etcd listens for them anyway.
+		// A single member has no peers, but etcd still listens for them.
 		"--listen-peer-urls=https://127.0.0.1:0",
 		"--peer-client-cert-auth",
 		"--peer-trusted-ca-file=" + c.files.etcdCA,
@@ -125,7 +125,7 @@ func (c *ControlPlane) apiServerArguments() []string {
 		args = append(args,
 			"--audit-policy-file="+c.auditPolicyPath(),
 			"--audit-log-path="+c.options.AuditLog,
-			// Not rotated, so that it can be counted.
+			// No rotation, so that entries can be counted.
 			"--audit-log-maxsize=1000000",
 		)
 	}
@@ -144,7 +144,7 @@ func (c *ControlPlane) controllerManagerArguments(kubeconfig string) []string {
 		"--service-account-private-key-file=" + c.files.serviceAccountKey,
 		"--root-ca-file=" + c.files.ca,
 		"--leader-elect=false",
-		// No port: nobody scrapes it, and one less that can be taken.
+		// No port: nothing scrapes it, and no port can be in use.
 		"--secure-port=0",
 		"--profiling=false",
 	}

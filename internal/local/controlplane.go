@@ -22,12 +22,11 @@ const (
 	etcdGrace              = 10 * time.Second
 )
 
-// readyTimeout is the longest that a start may take until the API server is
-// ready; on an idle machine it takes five seconds.
+// readyTimeout bounds a start until the API server is ready. On an idle machine
+// a start takes five seconds.
 const readyTimeout = 2 * time.Minute
 
-// ControlPlane is a running control plane. Its methods may be called from any
-// goroutine.
+// ControlPlane is a running control plane. It is safe for concurrent use.
 type ControlPlane struct {
 	options        Options
 	port, etcdPort int
@@ -36,7 +35,8 @@ type ControlPlane struct {
 	files          files
 	admin          *rest.Config
 
-	// children in the order of their start; they are stopped in reverse.
+	// children are in the order of their start. They are stopped in reverse
+	// order.
 	children []child
 	stop     sync.Once
 	stopping chan struct{}
@@ -49,11 +49,12 @@ type child struct {
 	grace time.Duration
 }
 
-// Start starts a control plane and returns when it is ready: CRDs established,
-// admission policies in force, roles and the namespace cert-manager there. If
-// ctx ends before that, everything is stopped again; later ctx has no meaning.
+// Start starts a control plane and returns when it is ready: the CRDs are
+// established, the admission policies are in force, and the roles and the
+// namespace cert-manager exist. If ctx ends before that, Start stops
+// everything. Later, ctx has no effect.
 //
-// Errors are for people: they name the port, the file or the program, and what
+// Errors are for users: they name the port, the file or the program, and what
 // to do.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	options, err := options.complete()
@@ -135,8 +136,8 @@ func (c *ControlPlane) run(name string, grace time.Duration, args []string) erro
 	return nil
 }
 
-// supervise waits for a request to stop or for the first child that ends by
-// itself, and then ends the others.
+// supervise waits for Stop or for the first child that ends unexpectedly, and
+// then stops the others.
 func (c *ControlPlane) supervise() {
 	ended := make(chan *process, len(c.children))
 	for _, child := range c.children {
@@ -159,8 +160,8 @@ func (c *ControlPlane) supervise() {
 	close(c.done)
 }
 
-// stopChildren ends the children, the last started first: an API server whose
-// etcd is gone would hang.
+// stopChildren stops the children in reverse order: an API server without etcd
+// would hang.
 func (c *ControlPlane) stopChildren() {
 	for i := len(c.children) - 1; i >= 0; i-- {
 		child := c.children[i]
@@ -170,7 +171,7 @@ func (c *ControlPlane) stopChildren() {
 }
 
 // orChildFailure returns the failure of a child that has ended instead of an
-// error that is only its consequence.
+// error that follows from it.
 func (c *ControlPlane) orChildFailure(err error) error {
 	if err == nil {
 		return nil
@@ -185,9 +186,8 @@ func (c *ControlPlane) orChildFailure(err error) error {
 	return err
 }
 
-// Stop ends kube-controller-manager, kube-apiserver and etcd, in this order,
-// and returns when they are gone. It may be called more than once. It returns
-// Err().
+// Stop stops kube-controller-manager, kube-apiserver and etcd, in this order,
+// and returns Err() when all have ended. It may be called more than once.
 func (c *ControlPlane) Stop() error {
 	c.stop.Do(func() { close(c.stopping) })
 	<-c.done
@@ -195,11 +195,11 @@ func (c *ControlPlane) Stop() error {
 }
 
 // Done is closed when all children have ended, because of Stop or because one
-// of them ended by itself.
+// of them ended unexpectedly.
 func (c *ControlPlane) Done() <-chan struct{} { return c.done }
 
-// Err tells, once Done is closed, which child ended by itself and what it last
-// logged; nil after Stop.
+// Err returns, after Done is closed, which child ended unexpectedly and the end
+// of its log; nil after Stop.
 func (c *ControlPlane) Err() error {
 	select {
 	case <-c.done:
@@ -209,8 +209,8 @@ func (c *ControlPlane) Err() error {
 	}
 }
 
-// Wait returns when ctx ends, after stopping everything, or when a child ended
-// by itself, with an error that names it.
+// Wait stops everything when ctx ends. If a child ends unexpectedly before
+// that, it returns an error that names the child.
 func (c *ControlPlane) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -220,18 +220,18 @@ func (c *ControlPlane) Wait(ctx context.Context) error {
 	}
 }
 
-// Server is the API server's URL.
+// Server returns the API server's URL.
 func (c *ControlPlane) Server() string { return "https://" + c.address() }
 
 func (c *ControlPlane) address() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port))
 }
 
-// RESTConfig returns an administrator's client configuration, without any
+// RESTConfig returns an administrator's client configuration, without a
 // client-side rate limit.
 func (c *ControlPlane) RESTConfig() *rest.Config { return rest.CopyConfig(c.admin) }
 
-// KubeconfigPath is the file with an administrator's kubeconfig.
+// KubeconfigPath returns the file with an administrator's kubeconfig.
 func (c *ControlPlane) KubeconfigPath() string {
 	return filepath.Join(c.options.DataDir, "kubeconfig")
 }
@@ -245,8 +245,8 @@ func (c *ControlPlane) PIDs() map[string]int {
 	return pids
 }
 
-// choosePorts settles the ports of the API server and of etcd. A port that was
-// asked for must be free; without one the port of the last start is preferred.
+// choosePorts chooses the ports of the API server and of etcd. A requested port
+// must be free. Without one, the port of the last start is preferred.
 func (c *ControlPlane) choosePorts() error {
 	remembered := filepath.Join(c.options.DataDir, "port")
 	c.port = c.options.Port
@@ -267,7 +267,7 @@ func (c *ControlPlane) choosePorts() error {
 	defer listener.Close()
 	c.port = listener.Addr().(*net.TCPAddr).Port
 
-	// Both are open at the same time, so that they differ.
+	// Both listeners are open at the same time, so that the ports differ.
 	etcd, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -9,25 +9,24 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// ControllerUser is the user name of the controllers that Run starts: the
-// service account that they have in a cluster, so that roles, and the requester
-// shown by CertificateRequests, are the same.
+// ControllerUser is the user name of the controllers that Run starts. It is the
+// service account that they have in a cluster, so that the roles, and the
+// requester in CertificateRequests, are the same.
 const ControllerUser = "system:serviceaccount:" + Namespace + ":cert-manager"
 
-// mastersGroup may do anything, whatever the roles say.
+// mastersGroup has all permissions, whatever the roles contain.
 const mastersGroup = "system:masters"
 
-// contextName names cluster, user and context in kubeconfig files.
+// contextName is the name of cluster, user and context in kubeconfig files.
 const contextName = "everleaf-local"
 
-// issuedIdentity is a client certificate for a user with groups.
+// issuedIdentity issues a client certificate for a user with groups.
 func (c *ControlPlane) issuedIdentity(user string, groups []string) (pair, error) {
 	return c.ca.issue(pkix.Name{CommonName: user, Organization: groups}, time.Now())
 }
 
 // ConfigFor returns a client configuration that authenticates as a user with
-// groups, without any client-side rate limit. What the user may do is up to
-// RBAC.
+// groups, without a client-side rate limit. RBAC decides what the user may do.
 func (c *ControlPlane) ConfigFor(user string, groups ...string) (*rest.Config, error) {
 	identity, err := c.issuedIdentity(user, groups)
 	if err != nil {

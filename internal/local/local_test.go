@@ -84,7 +84,7 @@ func TestStartingAgainFindsEverythingAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Stop() //nolint:errcheck // checked below
-	// A client of the first run goes on: same port, same authority.
+	// A client of the first run still works: same port, same authority.
 	got, err := before.CoreV1().ConfigMaps("cert-manager").Get(t.Context(), "kept", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestPortInUse(t *testing.T) {
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
 	dir := t.TempDir()
-	for range 2 { // the second time shows that the first gave the lock back
+	for range 2 { // the second start needs the lock that the first released
 		_, err = local.Start(t.Context(), local.Options{DataDir: dir, Port: port})
 		want := fmt.Sprintf("port %d on 127.0.0.1 cannot be used for the API server (bind: address already in use): choose another one with --port", port)
 		if err == nil || err.Error() != want {
@@ -208,8 +208,8 @@ func TestChildThatDiesEndsEverything(t *testing.T) {
 	}
 }
 
-// runProcess starts this test binary as `everleaf local` and returns it with
-// the ids of its children once it says that it is ready.
+// runProcess starts this test binary as `everleaf local`. It returns the
+// process and its children's ids when the control plane is ready.
 func runProcess(t *testing.T, dir string) (*exec.Cmd, []int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -255,7 +255,7 @@ func childrenOf(t *testing.T, parent int) []int {
 		if err != nil {
 			continue // it ended meanwhile
 		}
-		// pid (name) state ppid ...; the name may hold anything.
+		// pid (name) state ppid ...; the name may contain any character.
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 		if fields[1] == strconv.Itoa(parent) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
@@ -274,7 +274,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 		t.Skip("only Linux ends children with their parent")
 	}
 	dir := t.TempDir()
-	// Each run finds the data that the one before left, whatever ended it.
+	// Each run finds the data of the previous one, however that ended.
 	for _, end := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT} {
 		cmd, children := runProcess(t, dir)
 		if err := cmd.Process.Signal(end); err != nil {

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// orphanGrace is how long a start waits for the children of a supervisor that
-// was killed.
+// orphanGrace is how long a start waits for the children of a killed supervisor
+// to end.
 const orphanGrace = 10 * time.Second
 
-// lockDataDir takes the lock on a data directory and writes our process id
-// into it. The kernel drops the lock when the last process that holds the file
-// is gone. The children inherit it: as long as an orphan of a killed supervisor
-// still writes to the data, nobody else can.
+// lockDataDir locks a data directory and writes the process id into the lock
+// file. The children inherit the lock, and the kernel releases it when the last
+// process with the open file ends. While an orphan of a killed supervisor still
+// writes to the data, nobody else can lock it.
 func lockDataDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

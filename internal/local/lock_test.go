@@ -10,7 +10,7 @@ import (
 )
 
 func TestLockOfLivingAndDeadSupervisors(t *testing.T) {
-	// A process that has ended and was waited for: its id is nobody's.
+	// A process that has ended and was reaped: its id is unused.
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)

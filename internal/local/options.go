@@ -12,46 +12,44 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// DefaultPort is where the API server listens when `everleaf local` gets no
-// --port. It is not 6443, so that a cluster on the same machine is not in the
-// way.
+// DefaultPort is the API server's port if `everleaf local` gets no --port. It
+// differs from 6443, the usual port of a cluster on the same machine.
 const DefaultPort = 6444
 
-// Options say where a control plane keeps its data and how it runs. The zero
-// value of every field but DataDir is usable.
+// Options configure a control plane. The zero value of every field except
+// DataDir is usable.
 type Options struct {
-	// DataDir holds all state: etcd's data, keys, logs, the kubeconfig. It is
-	// created with mode 0700. Required.
+	// DataDir contains all state: etcd's data, keys, logs, the kubeconfig. It
+	// is created with mode 0700. Required.
 	DataDir string
-	// BinDir holds etcd, kube-apiserver and kube-controller-manager. Empty
+	// BinDir contains etcd, kube-apiserver and kube-controller-manager. Empty
 	// means DefaultBinDir().
 	BinDir string
-	// Port is the API server's port on 127.0.0.1. With 0 a free port is
-	// chosen, and the same one is taken again, while it is free, by the next
-	// start on the same data.
+	// Port is the API server's port on 127.0.0.1. 0 means a free port; the next
+	// start with the same data reuses it if it is still free.
 	Port int
-	// AuditLog is the file to which the API server appends one JSON line per
-	// request (level Metadata). Empty means no audit log.
+	// AuditLog is the file to which the API server appends one JSON line for
+	// each request (level Metadata). Empty means no audit log.
 	AuditLog string
-	// UnsafeNoFsync lets etcd answer before data is on the disk. Faster; a
-	// power cut may lose data. For tests only.
+	// UnsafeNoFsync makes etcd answer before data is on the disk. It is faster,
+	// but a power failure may lose data. For tests only.
 	UnsafeNoFsync bool
-	// Log receives what the supervisor does. The zero value discards it; the
-	// children write to files in DataDir/logs.
+	// Log receives the supervisor's log. The zero value discards it. The
+	// children log to files in DataDir/logs.
 	Log logr.Logger
-	// Stdout receives the few lines that a person reads. nil discards them.
+	// Stdout receives the output for the user. Nil discards it.
 	Stdout io.Writer
-	// Run is the controllers, called by the package's function Run once the
-	// control plane is ready, as the user that the roles in
-	// manifests/roles.yaml are bound to. It returns when ctx is done. nil runs
-	// the control plane alone.
+	// Run runs the controllers. The function Run of this package calls it when
+	// the control plane is ready, as the user of the roles in
+	// manifests/roles.yaml. It returns when ctx ends. Nil runs the control
+	// plane alone.
 	Run func(ctx context.Context, config *rest.Config) error
 }
 
-// complete returns o with every default filled in and DataDir made absolute.
+// complete returns o with defaults for empty fields and an absolute DataDir.
 func (o Options) complete() (Options, error) {
 	if o.DataDir == "" {
-		return o, errors.New("a data directory is needed")
+		return o, errors.New("no data directory is set")
 	}
 	abs, err := filepath.Abs(o.DataDir)
 	if err != nil {
@@ -85,8 +83,8 @@ func DefaultDataDir() (string, error) {
 	return userDir("XDG_DATA_HOME", ".local/share", "everleaf")
 }
 
-// DefaultBinDir is where tools/build puts binaries: $EVERLEAF_BIN_DIR,
-// $XDG_CACHE_HOME/everleaf/bin, or ~/.cache/everleaf/bin.
+// DefaultBinDir is the directory into which tools/build installs binaries:
+// $EVERLEAF_BIN_DIR, $XDG_CACHE_HOME/everleaf/bin, or ~/.cache/everleaf/bin.
 func DefaultBinDir() (string, error) {
 	if dir := os.Getenv("EVERLEAF_BIN_DIR"); dir != "" {
 		return filepath.Abs(dir)

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// collectLess has a child's garbage collector run half as often as by default:
-// an API server that is busy spends an eighth of its time in it. A GOGC in the
-// environment comes later and counts.
+// collectLess halves the frequency of a child's garbage collection: a busy API
+// server spends an eighth of its time in it by default. A GOGC in the
+// environment takes precedence.
 const collectLess = "GOGC=200"
 
-// lastLines and lastBytes bound what of a child's log an error repeats.
+// lastLines and lastBytes bound the part of a child's log in an error.
 const (
 	lastLines = 12
 	lastBytes = 16 << 10
@@ -30,13 +30,13 @@ type process struct {
 	pid  int
 	log  string
 	cmd  *exec.Cmd
-	// done is closed when the child has ended; err is its result then.
+	// done is closed when the child has ended. err is then its result.
 	done chan struct{}
 	err  error
 }
 
-// startProcess runs a binary with its output in logs/NAME.log; the log of the
-// run before is kept as NAME.log.old. The lock is inherited as descriptor 3.
+// startProcess runs a binary with its output in logs/NAME.log. It renames the
+// previous log to NAME.log.old. The child inherits the lock as descriptor 3.
 func startProcess(binary, logDir string, lock *os.File, args ...string) (*process, error) {
 	name := filepath.Base(binary)
 	path := filepath.Join(logDir, name+".log")
@@ -57,8 +57,8 @@ func startProcess(binary, logDir string, lock *os.File, args ...string) (*proces
 	started := make(chan error, 1)
 	go func() {
 		defer out.Close()
-		// Linux delivers the parent-death signal when the thread that started
-		// the child ends, so that thread waits for the child.
+		// Linux sends the parent-death signal when the thread that started the
+		// child ends, so that thread waits for the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -76,7 +76,7 @@ func startProcess(binary, logDir string, lock *os.File, args ...string) (*proces
 	return p, nil
 }
 
-// stop asks the child to end and kills it after the grace period.
+// stop ends the child with SIGTERM, and with SIGKILL after the grace period.
 func (p *process) stop(grace time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -88,8 +88,8 @@ func (p *process) stop(grace time.Duration) {
 	<-p.done
 }
 
-// failure describes a child that ended by itself, with the end of its log. To
-// be called after done is closed.
+// failure describes a child that ended without stop, with the end of its log.
+// It must be called after done is closed.
 func (p *process) failure() error {
 	reason := "exit status 0"
 	if p.err != nil {

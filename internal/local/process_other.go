@@ -4,8 +4,8 @@ package local
 
 import "syscall"
 
-// childAttributes put a child into a process group of its own, so that Ctrl-C
-// in a terminal reaches only the supervisor, which stops the children in order.
+// childAttributes puts a child into its own process group, so that Ctrl-C in a
+// terminal reaches only the supervisor, which stops the children in order.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -15,10 +15,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// pollEvery is how often a starting program is asked whether it is ready.
+// pollEvery is the interval of readiness checks.
 const pollEvery = 50 * time.Millisecond
 
-// waitEtcd waits until etcd serves reads, which includes recovery of its data.
+// waitEtcd waits until etcd serves reads, after the recovery of its data.
 func (c *ControlPlane) waitEtcd(ctx context.Context) error {
 	ca, err := os.ReadFile(c.files.etcdCA)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *ControlPlane) waitEtcd(ctx context.Context) error {
 }
 
 // waitAPIServer waits until every start-up hook of the API server has run,
-// among them the one that makes the roles of RBAC.
+// including the one that creates the RBAC roles.
 func (c *ControlPlane) waitAPIServer(ctx context.Context) error {
 	client, err := rest.HTTPClientFor(c.admin)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *ControlPlane) waitAPIServer(ctx context.Context) error {
 }
 
 // waitReady polls url until it answers 200, the last started child ends, or ctx
-// does.
+// ends.
 func (c *ControlPlane) waitReady(ctx context.Context, name string, client *http.Client, url string) error {
 	p := c.children[len(c.children)-1]
 	ticker := time.NewTicker(pollEvery)
@@ -69,7 +69,7 @@ func (c *ControlPlane) waitReady(ctx context.Context, name string, client *http.
 	}
 }
 
-// probe returns "" if url answers 200, else why not.
+// probe returns "" if url answers 200, else the reason.
 func probe(ctx context.Context, client *http.Client, url string) string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -89,7 +89,7 @@ func probe(ctx context.Context, client *http.Client, url string) string {
 	return response.Status + ": " + strings.Join(failedChecks(string(body)), ", ")
 }
 
-// failedChecks picks the failing lines of a verbose /readyz answer.
+// failedChecks returns the failing checks of a verbose /readyz answer.
 func failedChecks(body string) []string {
 	var failed []string
 	for line := range strings.Lines(body) {

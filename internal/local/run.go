@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Run is `everleaf local`: it starts a control plane, tells the user what is
-// there, runs the controllers, and returns after ctx has ended and everything
-// is stopped: the controllers first, as they have leases to release and
-// records to remove, then the control plane.
+// Run is `everleaf local`: it starts a control plane, prints how to use it, and
+// runs the controllers until ctx ends. It returns when everything is stopped:
+// first the controllers, which have leases to release and records to remove,
+// then the control plane.
 func Run(ctx context.Context, options Options) error {
 	options, err := options.complete()
 	if err != nil {
@@ -37,14 +37,14 @@ func Run(ctx context.Context, options Options) error {
 	return err
 }
 
-// describe says what there is and what to type next.
+// describe prints the addresses and what to type next.
 func (c *ControlPlane) describe(out io.Writer) {
 	kubectl := Kubectl(c.options.BinDir)
 	if kubectl == "" {
 		kubectl = "kubectl"
 	}
 	fmt.Fprintf(out, `  API server  %s
-  Data        %s (kept; remove it to start afresh)
+  Data        %s (kept; remove it to start anew)
   Logs        %s
 
 In another terminal:
@@ -56,8 +56,9 @@ Ctrl-C stops everything.
 `, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), kubectl)
 }
 
-// runControllers returns when ctx ends, a child ended by itself, or the
-// controllers returned; the controllers are gone then.
+// runControllers runs the controllers until ctx ends, a child ends
+// unexpectedly, or the controllers return. The controllers have stopped when it
+// returns.
 func (c *ControlPlane) runControllers(ctx context.Context) error {
 	if c.options.Run == nil {
 		select {
@@ -77,7 +78,8 @@ func (c *ControlPlane) runControllers(ctx context.Context) error {
 	select {
 	case err = <-result:
 	case <-c.done:
-		// What the controllers say about an API server that is gone is noise.
+		// After the loss of the API server, errors of the controllers are
+		// noise.
 		cancel()
 		<-result
 		return nil

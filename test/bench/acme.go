@@ -16,11 +16,11 @@ import (
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
-// zone is what the certificates' names are in.
+// zone is the zone of the certificates' names.
 const zone = "bench.example"
 
-// authoritative is where the name server listens whose zone's NS records are
-// followed: those lead to port 53.
+// authoritative is the name server's address if the zone's NS records are
+// followed: they lead to port 53.
 const authoritative = "127.53.211.1:53"
 
 func measureRecursive(ctx context.Context, s settings) ([]*result, error) {

@@ -11,11 +11,11 @@ import (
 	"github.com/everleaf/everleaf/internal/local"
 )
 
-// calls are requests to the API server by "verb resource", as its audit log
-// tells them.
+// calls counts requests to the API server by "verb resource", from its audit
+// log.
 type calls map[string]int
 
-// entry is what is read of an audit event.
+// entry is the part of an audit event that is read.
 type entry struct {
 	Verb string `json:"verb"`
 	User struct {
@@ -46,8 +46,8 @@ func (e entry) String() string {
 	return what
 }
 
-// entries calls each for every request of the controllers that has ended,
-// watches left out.
+// entries calls each for every completed request of the controllers, except
+// watches.
 func (p *plane) entries(each func(entry)) error {
 	file, err := os.Open(p.audit)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *plane) entries(each func(entry)) error {
 	for lines.Scan() {
 		var e entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			continue // a line that is still being written
+			continue // an incomplete line
 		}
 		if e.User.Username == local.ControllerUser && e.Stage == "ResponseComplete" && e.Verb != "watch" {
 			each(e)
@@ -69,8 +69,8 @@ func (p *plane) entries(each func(entry)) error {
 }
 
 // settle returns when the controllers have written nothing for a second, which
-// is when events and deletions that follow an issuance are over, or after half
-// a minute.
+// is after the events and deletions that follow an issuance, or after half a
+// minute.
 func (p *plane) settle(ctx context.Context) error {
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
@@ -96,13 +96,13 @@ func (p *plane) settle(ctx context.Context) error {
 	}
 }
 
-// count counts the calls from a time on.
+// count counts the calls since a time.
 func (p *plane) count(since time.Time) (writes, reads calls, err error) {
 	writes, reads = calls{}, calls{}
 	err = p.entries(func(e entry) {
 		switch {
 		case e.Received.Before(since), e.ObjectRef.Resource == "selfsubjectaccessreviews":
-			// Permissions are asked for once a minute and issuer.
+			// Permissions are checked once a minute and issuer.
 		case e.read():
 			reads[e.String()]++
 		default:

@@ -17,8 +17,8 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
-// batch is a number of Certificates that are created, and watched until they
-// are ready.
+// batch is a number of Certificates that are created and watched until they are
+// Ready.
 type batch struct {
 	prefix       string
 	began, ended time.Time
@@ -30,7 +30,7 @@ type batch struct {
 	all          chan struct{}
 }
 
-// issue creates n Certificates and returns when all are ready.
+// issue creates n Certificates and returns when all are Ready.
 func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.timeout)
 	defer cancel()
@@ -101,13 +101,13 @@ func (p *plane) watch(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Stream waits while the API server still fills its cache.
+	// Stream waits until the API server has filled its cache.
 	return core.RESTClient().Get().AbsPath("apis", cmv1.SchemeGroupVersion.String(), "namespaces", namespace, "certificates").
 		Param("watch", "1").Param("timeoutSeconds", "3600").Stream(ctx)
 }
 
-// change is what is read of an event: little, because reading takes the cores
-// that are measured.
+// change is the part of an event that is read. It is small, because decoding
+// uses the measured cores.
 type change struct {
 	Object struct {
 		Metadata struct {
@@ -123,9 +123,8 @@ type change struct {
 	} `json:"object"`
 }
 
-// follow reads events until ctx ends. The API server ends the watches of clients
-// that do not keep up, as on a machine that is busy; the next one begins with
-// the state as it is.
+// follow reads events until ctx ends. On a busy machine the API server ends the
+// watches of slow clients; the next watch begins with the current state.
 func (p *plane) follow(ctx context.Context, b *batch, body io.ReadCloser) error {
 	for {
 		err := b.read(json.NewDecoder(body))
@@ -172,7 +171,8 @@ func (b *batch) note(c change, now time.Time) {
 	}
 }
 
-// stuck names a Certificate that is not ready, and what it says.
+// stuck returns an error with a Certificate that is not Ready and its
+// condition.
 func (b *batch) stuck(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,7 +186,7 @@ func (b *batch) stuck(err error) error {
 
 func (b *batch) total() time.Duration { return b.ended.Sub(b.began) }
 
-// waits are the times from creation to Ready, sorted.
+// waits returns the times from creation to Ready, sorted.
 func (b *batch) waits() []time.Duration {
 	var waits []time.Duration
 	for name, at := range b.ready {
@@ -196,7 +196,8 @@ func (b *batch) waits() []time.Duration {
 	return waits
 }
 
-// percentile of sorted values: the least that p percent of them do not exceed.
+// percentile returns the smallest of sorted values that at least p percent of
+// them do not exceed.
 func percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0

@@ -41,7 +41,7 @@ func measureCA(ctx context.Context, s settings) ([]*result, error) {
 	}
 	n := s.ca
 	if !s.wants(nameCA) {
-		n = 1 // the floor writes what an issued certificate looks like
+		n = 1 // the model of the floor's objects
 	}
 	r, err := p.measure(ctx, c, n)
 	c.stop()
@@ -62,7 +62,7 @@ func measureCA(ctx context.Context, s settings) ([]*result, error) {
 	return results, nil
 }
 
-// authority makes a self-signed CA, PEM.
+// authority returns a self-signed CA as PEM.
 func authority() (cert, key string, err error) {
 	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

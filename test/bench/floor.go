@@ -12,8 +12,8 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
-// issued is a certificate that the controllers have issued, as a model of what
-// the floor writes: objects of the same size.
+// issued is a certificate that the controllers have issued. It is the model for
+// the floor, which writes objects of the same size.
 type issued struct {
 	crt     *cmv1.Certificate
 	request *cmv1.CertificateRequest
@@ -30,14 +30,14 @@ func (p *plane) model(ctx context.Context, name string) (issued, error) {
 	return m, nil
 }
 
-// floor makes the least set of writes for n certificates, with no controllers
-// running: what the API server can do at most.
+// floor makes the smallest possible set of writes for n certificates, without
+// controllers: the most that the API server can do.
 func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 	m, err := p.model(ctx, number("crt", 0))
 	if err != nil {
 		return nil, err
 	}
-	// The controllers' user: approval, for one, is not for everybody.
+	// The controllers' user, because for example approval needs a permission.
 	config, err := p.controllerConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 	return r, err
 }
 
-// write writes one certificate's objects, like the model.
+// write writes the objects of one certificate, like the model.
 func (m issued) write(ctx context.Context, c client.Client, name string) error {
 	crt := &cmv1.Certificate{ObjectMeta: meta(name, m.crt), Spec: m.crt.Spec}
 	if err := c.Create(ctx, crt, client.FieldOwner("bench")); err != nil {

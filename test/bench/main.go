@@ -1,6 +1,6 @@
 // Command bench measures how fast everleaf issues certificates, what that costs
-// the API server, and how near it comes to the least that any program could do.
-// It prints one table from one run:
+// the API server, and how close it is to the fastest possible program. It
+// prints one table from one run:
 //
 //	go run ./test/bench [-ca 1000] [-acme 100] [-only ca,floor] [-pprof dir] [-keep]
 package main
@@ -25,7 +25,7 @@ import (
 	"github.com/everleaf/everleaf/internal/local"
 )
 
-// workers create objects at the same time.
+// workers is the number of goroutines that create objects.
 const workers = 16
 
 // The measurements, in the order of the table.
@@ -38,7 +38,7 @@ const (
 
 var all = []string{nameCA, nameFloor, nameRecursive, nameAuthoritative}
 
-// settings are what the flags say.
+// settings are the values of the flags.
 type settings struct {
 	ca, acme int
 	only     []string
@@ -125,7 +125,7 @@ func parse() (settings, error) {
 	return s, local.FindBinaries(s.binDir)
 }
 
-// build compiles the program that is measured.
+// build compiles the measured program.
 func (s *settings) build(ctx context.Context) error {
 	s.everleaf = filepath.Join(s.dir, "everleaf")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.everleaf, "github.com/everleaf/everleaf/cmd/everleaf")
@@ -135,5 +135,5 @@ func (s *settings) build(ctx context.Context) error {
 	return nil
 }
 
-// say tells what is being done.
+// say prints progress.
 func say(format string, args ...any) { fmt.Printf("# "+format+"\n", args...) }

@@ -12,7 +12,7 @@ type result struct {
 	n        int
 	total    time.Duration
 	p50, p99 time.Duration
-	// single is the time from creation to Ready of one certificate alone.
+	// single is the time from creation to Ready of a single certificate.
 	single        time.Duration
 	writes, reads calls
 	reconciles    calls
@@ -22,8 +22,8 @@ type result struct {
 
 func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }
 
-// measure issues n certificates, after a few that fill caches and open
-// connections, and then one alone.
+// measure issues a few certificates to fill caches and open connections, then n
+// certificates, and then a single one.
 func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, error) {
 	if _, err := p.issue(ctx, "warm", workers); err != nil {
 		return nil, c.explain(err)

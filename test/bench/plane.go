@@ -21,10 +21,10 @@ import (
 	"github.com/everleaf/everleaf/internal/operator"
 )
 
-// namespace is where the certificates are.
+// namespace is the namespace of the certificates.
 const namespace = "bench"
 
-// plane is a control plane of its own for one measurement.
+// plane is the control plane of one measurement.
 type plane struct {
 	*local.ControlPlane
 	client.Client
@@ -68,9 +68,9 @@ func newClient(config *rest.Config) (client.Client, error) {
 	return client.New(config, client.Options{Scheme: scheme})
 }
 
-// controllerConfig is how the controllers authenticate: with a token of their
-// service account, as in a pod. An API server remembers that it has checked a
-// token; a client certificate it verifies with every request.
+// controllerConfig authenticates the controllers with a token of their service
+// account, as in a pod. The API server caches the verification of a token, but
+// verifies a client certificate with every request.
 func (p *plane) controllerConfig(ctx context.Context) (*rest.Config, error) {
 	if p.token == "" {
 		core, err := kubernetes.NewForConfig(p.RESTConfig())
@@ -92,7 +92,7 @@ func (p *plane) controllerConfig(ctx context.Context) (*rest.Config, error) {
 	return &rest.Config{Host: admin.Host, BearerToken: p.token, TLSClientConfig: rest.TLSClientConfig{CAData: admin.CAData}, QPS: -1}, nil
 }
 
-// kubeconfig writes a file for the controllers.
+// kubeconfig writes a kubeconfig for the controllers.
 func (p *plane) kubeconfig(ctx context.Context) (string, error) {
 	config, err := p.controllerConfig(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (p *plane) kubeconfig(ctx context.Context) (string, error) {
 	return path, clientcmd.WriteToFile(*file, path)
 }
 
-// clusterSecret makes a Secret where ClusterIssuers look for theirs.
+// clusterSecret creates a Secret for ClusterIssuers.
 func (p *plane) clusterSecret(ctx context.Context, name string, data map[string]string) error {
 	return p.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: local.Namespace, Name: name}, StringData: data})
 }
@@ -116,7 +116,7 @@ func (p *plane) issuer(ctx context.Context, config cmv1.IssuerConfig) error {
 	return p.Create(ctx, &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: cmv1.IssuerSpec{IssuerConfig: config}})
 }
 
-// certificate is one of those that are issued.
+// certificate returns one of the measured Certificates.
 func certificate(name string) *cmv1.Certificate {
 	return &cmv1.Certificate{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -129,5 +129,5 @@ func certificate(name string) *cmv1.Certificate {
 	}
 }
 
-// number names the certificates of a batch.
+// number returns the name of a certificate in a batch.
 func number(prefix string, i int) string { return fmt.Sprintf("%s-%04d", prefix, i) }

@@ -18,7 +18,7 @@ import (
 	"github.com/everleaf/everleaf/test/child"
 )
 
-// controllers are the program that is measured, as a process.
+// controllers are the measured program, as a process.
 type controllers struct {
 	cmd      *exec.Cmd
 	log      *os.File
@@ -79,25 +79,24 @@ func (c *controllers) explain(err error) error {
 	}
 	text, _ := os.ReadFile(c.log.Name())
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return fmt.Errorf("%w\nthe controllers' last words:\n%s", err, bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+	return fmt.Errorf("%w\nthe end of the controllers' log:\n%s", err, bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
 }
 
-// tick is the unit of CPU time in /proc; Linux has used it on every machine
-// for two decades.
+// tick is the unit of CPU time in /proc. Linux has used it on every
+// architecture for two decades.
 const tick = 10 * time.Millisecond
 
-// cpuTime is the time that a process has had on a core, its own and the
-// kernel's on its behalf.
+// cpuTime returns the CPU time of a process, in user and kernel mode.
 func cpuTime(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// The second field is a name that may hold spaces, in parentheses.
+	// The second field is the name in parentheses, which may contain spaces.
 	_, rest, ok := strings.Cut(string(text), ") ")
 	fields := strings.Fields(rest)
 	if !ok || len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is not as it should be", pid)
+		return 0, fmt.Errorf("/proc/%d/stat has an unexpected format", pid)
 	}
 	user, err := strconv.Atoi(fields[11])
 	if err != nil {
@@ -107,7 +106,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
-// peakMemory is the most that a process has had in memory, in bytes.
+// peakMemory returns a process's peak resident memory, in bytes.
 func peakMemory(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -119,10 +118,10 @@ func peakMemory(pid int) (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status says no VmHWM", pid)
+	return 0, fmt.Errorf("/proc/%d/status has no VmHWM", pid)
 }
 
-// usage is what everybody has had of the cores so far.
+// usage is the CPU time of each process so far.
 type usage map[string]time.Duration
 
 func (p *plane) usage(c *controllers) (usage, error) {

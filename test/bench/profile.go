@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// profile takes CPU profiles of the controllers, one after the other, until the
-// function that it returns is called; go tool pprof merges them.
+// profile records consecutive CPU profiles of the controllers until the
+// returned function is called. go tool pprof merges them.
 func (c *controllers) profile(ctx context.Context, dir, name string) func() {
 	if dir == "" {
 		return func() {}

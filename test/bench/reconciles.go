@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// reconciles are how often each controller has looked at an object, as its
-// metrics tell.
+// reconciles returns the number of reconciliations of each controller, from its
+// metrics.
 func (c *controllers) reconciles(ctx context.Context) (calls, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.metrics+"/metrics", nil)
 	if err != nil {

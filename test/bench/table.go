@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// row is a line of the table: what it is, and its value in a column.
+// row is a line of the table: a title, and its value in a column.
 type row struct {
 	title string
 	value func(*result) string
@@ -51,7 +51,7 @@ func mebibytes(n int64) string {
 	return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
 }
 
-// rounded is a number as it is printed.
+// rounded rounds to two decimals.
 func rounded(x float64) float64 { return math.Round(x*100) / 100 }
 
 func perEach(c calls, n int) string {
@@ -94,7 +94,7 @@ func printTable(out io.Writer, s settings, results []*result) {
 	}
 }
 
-// printCalls lists what the writes, reads and reconciles are.
+// printCalls lists the writes, reads and reconciliations.
 func printCalls(out io.Writer, results []*result) {
 	fmt.Fprintln(out)
 	for _, r := range results {
@@ -113,7 +113,7 @@ func printCalls(out io.Writer, results []*result) {
 	}
 }
 
-// target is what a number should be.
+// target is the required value of a number.
 type target struct {
 	title  string
 	is     string

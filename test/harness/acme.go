@@ -18,9 +18,9 @@ import (
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
-// ACME is a namespace with controllers and an ACME server of its own, so that
-// tests that use it may run in parallel. As the controllers see no other
-// namespace, they see no ClusterIssuers.
+// ACME is a namespace with its own controllers and ACME server, so that its
+// tests can run in parallel. Its controllers watch no other namespace, and
+// therefore no ClusterIssuers.
 type ACME struct {
 	*Cluster
 	Namespace string
@@ -30,15 +30,15 @@ type ACME struct {
 	stop func()
 }
 
-// ACMEOptions describe an ACME.
+// ACMEOptions configure an ACME.
 type ACMEOptions struct {
-	// CAResolver is the name server (host:port) that the CA asks.
+	// CAResolver is the CA's name server (host:port).
 	CAResolver string
-	// Resolvers are those that the controllers ask.
+	// Resolvers are the controllers' resolvers.
 	Resolvers []string
 	// Options changes the controllers' options.
 	Options func(*operator.Options)
-	// Namespace is the name of an existing one; empty makes one.
+	// Namespace is an existing namespace; empty means a new one.
 	Namespace string
 }
 
@@ -61,22 +61,22 @@ func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
 	return a
 }
 
-// Restart stops the controllers and starts others, which know nothing.
+// Restart replaces the controllers by new ones, with empty memory.
 func (a *ACME) Restart(tb testing.TB) {
 	tb.Helper()
 	a.stop()
 	a.stop = a.Run(tb, a.how)
 }
 
-// CA starts Pebble with real validation, and without the reuse of valid
-// authorizations, which it would otherwise do at random.
+// CA starts Pebble with real validation. It disables the reuse of valid
+// authorizations, which Pebble does at random.
 func CA(tb testing.TB, resolver string) *pebble.Server {
 	tb.Helper()
 	return pebble.Start(tb, pebble.Options{DNSServer: resolver, Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"}})
 }
 
-// Validations counts, from what Pebble printed, the validations that it was
-// asked for, and those of them that went well and wrong.
+// Validations returns the number of validations that Pebble's log shows:
+// requested, successful and failed.
 func Validations(ca *pebble.Server) (asked, valid, invalid int) {
 	out := ca.Output()
 	return strings.Count(out, "Pulled a task from the Tasks queue"),
@@ -84,8 +84,8 @@ func Validations(ca *pebble.Server) (asked, valid, invalid int) {
 		strings.Count(out, "set INVALID by completed challenge")
 }
 
-// WantValidations fails the test if validations went otherwise. The CA tells
-// about one a moment after it is over.
+// WantValidations fails the test if the validations differ. The CA logs a
+// validation shortly after its end.
 func WantValidations(tb testing.TB, ca *pebble.Server, valid, invalid int) {
 	tb.Helper()
 	Eventually(tb, 10*time.Second, func() error {
@@ -96,7 +96,8 @@ func WantValidations(tb testing.TB, ca *pebble.Server, valid, invalid int) {
 	})
 }
 
-// IssuerManifest is an Issuer for a CA with solvers, each in YAML's flow style.
+// IssuerManifest returns an Issuer for a CA with solvers, each in YAML's flow
+// style.
 func IssuerManifest(name string, ca *pebble.Server, solvers ...string) string {
 	return fmt.Sprintf(`
 apiVersion: cert-manager.io/v1
@@ -111,8 +112,8 @@ spec:
 `, name, ca.DirectoryURL, base64.StdEncoding.EncodeToString(ca.CABundle), strings.Join(solvers, ", "))
 }
 
-// CertificateManifest is a Certificate from an Issuer, with an ECDSA key and a
-// Secret that is named like itself with -tls appended.
+// CertificateManifest returns a Certificate from an Issuer, with an ECDSA key.
+// Its Secret has the same name with the suffix -tls.
 func CertificateManifest(name, issuer string, names ...string) string {
 	return fmt.Sprintf(`
 apiVersion: cert-manager.io/v1
@@ -126,25 +127,25 @@ spec:
 `, name, issuer, strings.Join(names, `", "`))
 }
 
-// algorithms are BIND's names for those of the API.
+// algorithms maps BIND's names to those of the API.
 var algorithms = map[string]string{
 	"hmac-md5": "HMACMD5", "hmac-sha1": "HMACSHA1", "hmac-sha256": "HMACSHA256", "hmac-sha512": "HMACSHA512",
 }
 
-// RFC2136 is the rfc2136 stanza, in flow style, for a server (host:port) and a
-// key. The Secret is called like the key, and so is its entry.
+// RFC2136 returns the rfc2136 stanza, in flow style, for a server (host:port)
+// and a key. The Secret and its entry have the name of the key.
 func RFC2136(server string, key named.Key) string {
 	return fmt.Sprintf(`rfc2136: {nameserver: "%s", tsigKeyName: %s, tsigAlgorithm: %s, tsigSecretSecretRef: {name: %s, key: %s}}`,
 		server, key.Name, algorithms[key.Algorithm], key.Name, key.Name)
 }
 
-// Key makes the Secret of a key as RFC2136 refers to it.
+// Key creates the Secret of a key for RFC2136.
 func (c *Cluster) Key(tb testing.TB, namespace string, key named.Key) {
 	tb.Helper()
 	c.Secret(tb, namespace, key.Name, key.Name, key.Secret)
 }
 
-// Challenges lists the Challenges of a namespace that belong to a Certificate.
+// Challenges returns the Challenges of a Certificate.
 func (c *Cluster) Challenges(tb testing.TB, namespace, certificate string) []acmev1.Challenge {
 	tb.Helper()
 	list := &acmev1.ChallengeList{}
@@ -160,8 +161,8 @@ func (c *Cluster) Challenges(tb testing.TB, namespace, certificate string) []acm
 	return found
 }
 
-// WaitingFor waits until a Challenge of a Certificate has a reason that holds
-// all of texts, and returns that Challenge.
+// WaitingFor waits until a Challenge of a Certificate has a reason that
+// contains all of texts, and returns that Challenge.
 func (c *Cluster) WaitingFor(tb testing.TB, namespace, certificate string, within time.Duration, texts ...string) *acmev1.Challenge {
 	tb.Helper()
 	var found *acmev1.Challenge
@@ -183,7 +184,7 @@ func (c *Cluster) WaitingFor(tb testing.TB, namespace, certificate string, withi
 }
 
 // IssuingHolds waits until the message of a Certificate's Issuing condition
-// holds all of texts.
+// contains all of texts.
 func (c *Cluster) IssuingHolds(tb testing.TB, namespace, certificate string, within time.Duration, texts ...string) {
 	tb.Helper()
 	Eventually(tb, within, func() error {
@@ -213,7 +214,7 @@ func holdsAll(s string, texts []string) bool {
 	return true
 }
 
-// EventsOf lists the events about an object.
+// EventsOf returns the events about an object.
 func (c *Cluster) EventsOf(tb testing.TB, object client.Object) []corev1.Event {
 	tb.Helper()
 	list := &corev1.EventList{}
@@ -229,7 +230,7 @@ func (c *Cluster) EventsOf(tb testing.TB, object client.Object) []corev1.Event {
 	return events
 }
 
-// SetSecret makes a Secret have an entry.
+// SetSecret sets an entry of a Secret.
 func (c *Cluster) SetSecret(tb testing.TB, namespace, name, key, value string) {
 	tb.Helper()
 	c.Apply(tb, namespace, fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: %s}, stringData: {%s: %q}}", name, key, value))

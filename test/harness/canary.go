@@ -15,13 +15,13 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
-// Lines collects what is logged.
+// Lines records a log.
 type Lines struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-// Logger logs to the lines, up to a verbosity.
+// Logger returns a logger that writes to the lines, up to a verbosity.
 func (l *Lines) Logger(verbosity int) *logr.Logger {
 	log := funcr.New(func(prefix, args string) {
 		l.mu.Lock()
@@ -31,7 +31,7 @@ func (l *Lines) Logger(verbosity int) *logr.Logger {
 	return &log
 }
 
-// With are the lines that hold a text.
+// With returns the lines that contain a text.
 func (l *Lines) With(text string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,15 +44,15 @@ func (l *Lines) With(text string) []string {
 	return found
 }
 
-// N is the number of lines.
+// N returns the number of lines.
 func (l *Lines) N() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.lines)
 }
 
-// WantNowhere fails the test if any object of a namespace holds a text: events,
-// Secrets, and all kinds of this API.
+// WantNowhere fails the test if any object of a namespace contains a text:
+// events, Secrets, and all kinds of this API.
 func (c *Cluster) WantNowhere(tb testing.TB, namespace, text string) {
 	tb.Helper()
 	for _, list := range []client.ObjectList{

@@ -14,7 +14,7 @@ import (
 	"github.com/everleaf/everleaf/test/nameserver"
 )
 
-// Nameserver runs the built-in name server until the test ends.
+// Nameserver runs the test name server until the test ends.
 func Nameserver(tb testing.TB, o nameserver.Options) *nameserver.Server {
 	tb.Helper()
 	child.Listenable(tb, o.Listen...)
@@ -29,7 +29,8 @@ func Nameserver(tb testing.TB, o nameserver.Options) *nameserver.Server {
 	return s
 }
 
-// TXT asks one server (host:port) for the TXT values at a name, sorted.
+// TXT returns the TXT values at a name, sorted, as answered by one server
+// (host:port).
 func TXT(server, name string) ([]string, error) {
 	q := new(mdns.Msg)
 	q.SetQuestion(mdns.Fqdn(name), mdns.TypeTXT)
@@ -63,7 +64,7 @@ func WantTXT(tb testing.TB, server, name string, n int, within time.Duration) {
 	})
 }
 
-// Notify tells a secondary that its zone has changed (RFC 1996).
+// Notify notifies a secondary of a change of its zone (RFC 1996).
 func Notify(tb testing.TB, secondary, zone string) {
 	tb.Helper()
 	m := new(mdns.Msg)

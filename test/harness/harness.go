@@ -1,6 +1,5 @@
-// Package harness puts the pieces of an integration test together: a real API
-// server, the controllers in this process, a real ACME server and real name
-// servers.
+// Package harness assembles integration tests: a real API server, the
+// controllers in this process, a real ACME server and real name servers.
 package harness
 
 import (
@@ -27,16 +26,16 @@ import (
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
-// Cluster is a control plane as an administrator sees it.
+// Cluster is a control plane with an administrator's clients.
 type Cluster struct {
 	*local.ControlPlane
 	client.Client
 }
 
-// Shared returns the test process's control plane.
+// Shared returns the control plane of the test process.
 func Shared(tb testing.TB) *Cluster { return Of(tb, controlplane.Shared(tb)) }
 
-// Of returns a control plane's Cluster.
+// Of returns the Cluster of a control plane.
 func Of(tb testing.TB, cp *local.ControlPlane) *Cluster {
 	tb.Helper()
 	scheme, err := operator.Scheme()
@@ -52,15 +51,15 @@ func Of(tb testing.TB, cp *local.ControlPlane) *Cluster {
 	return &Cluster{ControlPlane: cp, Client: c}
 }
 
-// Controllers say how to run the controllers.
+// Controllers configure the controllers.
 type Controllers struct {
-	// Options changes the options; the listeners are off already.
+	// Options changes the options. The listeners are disabled already.
 	Options func(*operator.Options)
 	// Config changes the connection to the API server.
 	Config func(*rest.Config)
-	// Verbosity of what is logged to the test.
+	// Verbosity is the verbosity of the test's log.
 	Verbosity int
-	// Log, if set, takes the log in place of the test.
+	// Log, if set, receives the log instead of the test.
 	Log *logr.Logger
 }
 
@@ -103,7 +102,7 @@ func (c *Cluster) Run(tb testing.TB, how Controllers) (stop func()) {
 	return stop
 }
 
-// quiet logs to a test for as long as it runs.
+// quiet logs to a test while it runs.
 type quiet struct{ testing.TB }
 
 // Log implements testr.TestingT.
@@ -113,8 +112,8 @@ func (q quiet) Log(args ...any) {
 	}
 }
 
-// Apply applies manifests, as kubectl apply --server-side would. Empty
-// namespaces become namespace.
+// Apply applies manifests, like kubectl apply --server-side. It sets namespace
+// where a manifest has none.
 func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Object {
 	tb.Helper()
 	var applied []client.Object
@@ -142,8 +141,8 @@ func namespaced(kind string) bool {
 	return kind != cmv1.ClusterIssuerKind && kind != "Namespace"
 }
 
-// Eventually polls until check returns nil, and fails the test with its last
-// error when the time is over.
+// Eventually polls until check returns nil, and fails the test with check's
+// last error after the given time.
 func Eventually(tb testing.TB, within time.Duration, check func() error) {
 	tb.Helper()
 	deadline := time.Now().Add(within)
@@ -157,7 +156,7 @@ func Eventually(tb testing.TB, within time.Duration, check func() error) {
 	tb.Fatalf("not within %s: %v", within, err)
 }
 
-// Ready waits until a Certificate is ready, and returns it.
+// Ready waits until a Certificate is Ready, and returns it.
 func (c *Cluster) Ready(tb testing.TB, namespace, name string, within time.Duration) *cmv1.Certificate {
 	tb.Helper()
 	crt := &cmv1.Certificate{}
@@ -181,12 +180,12 @@ func ready(crt *cmv1.Certificate) error {
 	return fmt.Errorf("Certificate %s is not ready: %s", crt.Name, strings.Join(conditions, "; "))
 }
 
-// Namespace makes a namespace for the test.
+// Namespace creates a namespace for the test.
 func (c *Cluster) Namespace(tb testing.TB) string {
 	return controlplane.Namespace(tb, c.ControlPlane, nil)
 }
 
-// Secret makes a Secret with one entry.
+// Secret creates a Secret with one entry.
 func (c *Cluster) Secret(tb testing.TB, namespace, name, key, value string) {
 	tb.Helper()
 	err := c.Create(tb.Context(), &corev1.Secret{

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Lag delays what watches bring, each by a time of its own between nothing and
-// most, as if each cache had a connection of its own that is slow.
+// Lag delays the events of watches, each watch by its own time between zero and
+// most, as if each cache had its own slow connection.
 func Lag(tb testing.TB, config *rest.Config, most time.Duration) {
 	var mu sync.Mutex
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
@@ -30,7 +30,7 @@ func Lag(tb testing.TB, config *rest.Config, most time.Duration) {
 	})
 }
 
-// laggard is a stream that is read at once and handed on later.
+// laggard is a stream that is read at once and delivered later.
 type laggard struct {
 	source io.ReadCloser
 	lag    time.Duration

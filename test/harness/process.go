@@ -14,12 +14,12 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// BinaryEnv names the environment variable with the path of an everleaf that
-// is built already.
+// BinaryEnv is the environment variable with the path of an existing everleaf
+// binary.
 const BinaryEnv = "EVERLEAF_BINARY"
 
-// Build builds the program for a test and returns its path, unless
-// $EVERLEAF_BINARY says where one is.
+// Build builds the program for a test and returns its path. If $EVERLEAF_BINARY
+// is set, Build returns that.
 func Build(tb testing.TB) string {
 	tb.Helper()
 	if path := os.Getenv(BinaryEnv); path != "" {
@@ -28,7 +28,8 @@ func Build(tb testing.TB) string {
 	path := filepath.Join(tb.TempDir(), "everleaf")
 	args := []string{"build", "-o", path}
 	if _, file, _, _ := runtime.Caller(0); !filepath.IsAbs(file) {
-		// The tests were built so; then everything is in the build cache.
+		// The tests were built with -trimpath, so the packages are in the build
+		// cache.
 		args = append(args, "-trimpath")
 	}
 	out, err := exec.Command("go", append(args, "github.com/everleaf/everleaf/cmd/everleaf")...).CombinedOutput()
@@ -38,15 +39,15 @@ func Build(tb testing.TB) string {
 	return path
 }
 
-// Process is the controllers as a process of their own.
+// Process is a process with the controllers.
 type Process struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 	output *bytes.Buffer
 }
 
-// Process starts the controllers from a program, with more arguments. It ends
-// with the test, or when it is killed.
+// Process starts the controllers from a program, with more arguments. The
+// process ends with the test.
 func (c *Cluster) Process(tb testing.TB, program string, args ...string) *Process {
 	tb.Helper()
 	config, err := c.ControllerConfig()
@@ -75,8 +76,7 @@ func (c *Cluster) Process(tb testing.TB, program string, args ...string) *Proces
 	return p
 }
 
-// Kill ends the process with SIGKILL, if it runs still, and waits until it has
-// ended.
+// Kill ends the process with SIGKILL, if it still runs, and waits for its end.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
@@ -85,7 +85,7 @@ func (p *Process) Kill() {
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.done }
 
-// Output is what the process has printed, once it has ended.
+// Output returns what the process has printed. It is complete after Ended.
 func (p *Process) Output() string { return p.output.String() }
 
 func writeKubeconfig(path string, config *rest.Config) error {

@@ -14,11 +14,11 @@ import (
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
-// Quick is an ACME server and a name server that do what they have to at once.
+// Quick is an ACME server and a name server without delays.
 type Quick struct {
 	DNS *nameserver.Server
 	CA  *pebble.Server
-	// Orders counts the orders that the server has made.
+	// Orders counts the orders that the server has created.
 	Orders *Count
 	// Key may update the zone example.com.
 	Key named.Key
@@ -26,7 +26,7 @@ type Quick struct {
 
 // QuickOptions describe a Quick.
 type QuickOptions struct {
-	// OnMessage hears of every DNS message.
+	// OnMessage is called for every DNS message.
 	OnMessage func(nameserver.Message)
 	// Pebble changes the ACME server's options.
 	Pebble func(*pebble.Options)
@@ -35,7 +35,7 @@ type QuickOptions struct {
 const quickSecret = "0123456789abcdef0123456789abcdef"
 
 // QuickACME starts the servers for one test. Validations are real, nonces are
-// never refused and authorizations never used twice.
+// never rejected, and authorizations are not reused.
 func QuickACME(tb testing.TB, o QuickOptions) *Quick {
 	tb.Helper()
 	q := &Quick{
@@ -69,22 +69,22 @@ func QuickACME(tb testing.TB, o QuickOptions) *Quick {
 	return q
 }
 
-// Solver is the solver for the name server.
+// Solver returns the solver for the name server.
 func (q *Quick) Solver() string { return "{dns01: {" + RFC2136(q.DNS.Addr(), q.Key) + "}}" }
 
-// Issuer applies an Issuer of a name for the servers, with its Secret.
+// Issuer applies an Issuer for the servers, and its Secret.
 func (q *Quick) Issuer(tb testing.TB, c *Cluster, namespace, name string) {
 	tb.Helper()
 	c.Key(tb, namespace, q.Key)
 	c.Apply(tb, namespace, IssuerManifest(name, q.CA, q.Solver()))
 }
 
-// Resolve has controllers ask the name server about everything.
+// Resolve makes the controllers query the name server only.
 func (q *Quick) Resolve(o *operator.Options) {
 	o.RecursiveNameservers, o.RecursiveNameserversOnly = []string{q.DNS.Addr()}, true
 }
 
-// Count counts the lines with a text that are written to it.
+// Count is a writer that counts the lines with a text.
 type Count struct {
 	Text []byte
 
@@ -110,7 +110,7 @@ func (c *Count) Write(p []byte) (int, error) {
 	}
 }
 
-// N is the number of lines so far.
+// N returns the number of lines so far.
 func (c *Count) N() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,18 +21,18 @@ type Call struct {
 	At              time.Time
 }
 
-// Write reports whether a call is none of get, list and watch.
+// Write reports whether a call is not get, list or watch.
 func (c Call) Write() bool { return c.Verb != "get" && c.Verb != "list" && c.Verb != "watch" }
 
 func (c Call) String() string { return c.Verb + " " + c.Resource + " " + c.Name }
 
-// Traffic records the calls of a connection to the API server.
+// Traffic records the calls to the API server.
 type Traffic struct {
 	mu    sync.Mutex
 	calls []Call
 }
 
-// Record has the calls of a configuration's clients recorded.
+// Record records the calls of a configuration's clients.
 func (r *Traffic) Record(config *rest.Config) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -45,7 +45,7 @@ func (r *Traffic) Record(config *rest.Config) {
 	})
 }
 
-// Calls are those that match, in the order in which they were made.
+// Calls returns the matching calls, in order.
 func (r *Traffic) Calls(match func(Call) bool) []Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,13 +58,13 @@ func (r *Traffic) Calls(match func(Call) bool) []Call {
 	return found
 }
 
-// Writes are the calls in a namespace that are none of get, list and watch.
+// Writes returns the calls in a namespace except get, list and watch.
 func (r *Traffic) Writes(namespace string) []Call {
 	return r.Calls(func(c Call) bool { return c.Write() && c.Namespace == namespace })
 }
 
-// Settle waits until nothing has been written in a namespace for as long as
-// quiet, and fails the test if that does not come to pass.
+// Settle waits until nothing has been written in a namespace for the duration
+// quiet. It fails the test if that does not happen.
 func (r *Traffic) Settle(tb testing.TB, namespace string, quiet, within time.Duration) []Call {
 	tb.Helper()
 	began := time.Now()
@@ -86,8 +86,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// callOf reads a request to the API server: /api/v1 or /apis/GROUP/VERSION,
-// then namespaces/NAMESPACE, RESOURCE, NAME and SUBRESOURCE, some of them.
+// callOf parses a request to the API server: /api/v1 or /apis/GROUP/VERSION,
+// then some of namespaces/NAMESPACE, RESOURCE, NAME and SUBRESOURCE.
 func callOf(req *http.Request) Call {
 	c := Call{At: time.Now()}
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
