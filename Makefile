@@ -1,24 +1,25 @@
-# The binaries that tests and the quickstart need are built from source by
-# tools/build, once, into EVERLEAF_BIN_DIR.
+# tools/build builds the binaries for tests and the quickstart from source, once,
+# into EVERLEAF_BIN_DIR.
 DNS ?= builtin
 export EVERLEAF_BIN_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everleaf/bin
 SERVERS = etcd kube-apiserver kube-controller-manager pebble
-# Flags of the caller's Go set-up do not change what is built or tested.
+# The caller's Go flags do not change what is built or tested.
 export GOFLAGS =
 
 .PHONY: help quickstart build tools test bench lint generate clean
 
 help:
 	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
-	@echo "make test                           run all tests (as root on Debian: installs what they need)"
-	@echo "make bench                          measure, and print a table"
-	@echo "make lint                           linters, generated files, tidy modules"
-	@echo "make generate                       write deepcopy methods and CRDs anew"
+	@echo "make test                           run all tests (as root on Debian: install what they need)"
+	@echo "make bench                          run the measurements and print a table"
+	@echo "make lint                           run linters; check generated files and tidy modules"
+	@echo "make generate                       regenerate deepcopy methods and CRDs"
 	@echo "make build                          bin/everleaf"
-	@echo "make tools                          build etcd, kube-apiserver, kubectl and the like from source"
-	@echo "make clean                          remove bin/ (tools stay in $(EVERLEAF_BIN_DIR))"
+	@echo "make tools                          build etcd, kube-apiserver, kubectl and others from source"
+	@echo "make clean                          remove bin/ (but not the tools in $(EVERLEAF_BIN_DIR))"
 
-# The quickstart builds the servers it needs itself, after it has looked for BIND.
+# The quickstart itself runs tools/build for its servers, after it has checked for
+# BIND.
 quickstart:
 	@echo "building everleaf from source (the first time takes about 3 minutes; cached later)"
 	@go build -trimpath -o bin/ ./cmd/everleaf ./examples/quickstart
