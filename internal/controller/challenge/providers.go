@@ -14,6 +14,7 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
 )
@@ -72,7 +73,7 @@ func (p *Providers) entry(ctx context.Context, namespace string, ref cmmeta.Secr
 // Propagation is how the spread of a record is checked.
 type Propagation struct {
 	Resolver *dns.Resolver
-	Mode     dns.Mode
+	Mode     propagation.Mode
 	// Retry is --dns01-check-retry-period.
 	Retry time.Duration
 	Clock clock.PassiveClock
@@ -83,7 +84,7 @@ type Propagation struct {
 
 // For returns whom to ask for a solver's records: a solver with name servers of
 // its own asks those, and only those.
-func (p *Propagation) For(solver *acmev1.ACMEChallengeSolverDNS01) (*dns.Resolver, dns.Mode, error) {
+func (p *Propagation) For(solver *acmev1.ACMEChallengeSolverDNS01) (*dns.Resolver, propagation.Mode, error) {
 	if solver == nil || len(solver.Nameservers) == 0 {
 		return p.Resolver, p.Mode, nil
 	}
@@ -91,7 +92,7 @@ func (p *Propagation) For(solver *acmev1.ACMEChallengeSolverDNS01) (*dns.Resolve
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r := p.other[key]; r != nil {
-		return r, dns.RecursiveOnly, nil
+		return r, propagation.RecursiveOnly, nil
 	}
 	r, err := dns.NewResolver(dns.Config{Servers: solver.Nameservers, Clock: p.Clock})
 	if err != nil {
@@ -101,5 +102,5 @@ func (p *Propagation) For(solver *acmev1.ACMEChallengeSolverDNS01) (*dns.Resolve
 		p.other = map[string]*dns.Resolver{}
 	}
 	p.other[key] = r
-	return r, dns.RecursiveOnly, nil
+	return r, propagation.RecursiveOnly, nil
 }
