@@ -9,7 +9,7 @@ import (
 	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// FuzzAnswers feeds messages to all that reads them.
+// FuzzAnswers feeds messages to all functions that read them.
 func FuzzAnswers(f *testing.F) {
 	question := mdns.Question{Name: challenge, Qtype: mdns.TypeTXT, Qclass: mdns.ClassINET}
 	for _, records := range [][]string{

@@ -205,7 +205,7 @@ func (p *prober) askLame(ctx context.Context, answers []asked) {
 	}
 }
 
-// ask is a question to one address. Its Answer says whom to ask for what.
+// ask is a question to one address; its Answer holds the server and the name.
 type ask struct {
 	propagation.Answer
 	recurse bool

@@ -36,7 +36,7 @@ type world struct {
 }
 
 // newWorld starts the resolver. hosts maps server names to the N of their
-// address; delegated are the zones that it can tell the servers of.
+// address.
 func newWorld(t *testing.T, zones ...nameserver.Zone) *world {
 	t.Helper()
 	w := &world{t: t, clock: clocktesting.NewFakePassiveClock(t0)}
@@ -334,7 +334,7 @@ func TestFindZoneAndFollowCNAME(t *testing.T) {
 	if want := `Found recursive CNAME record to "a.example.test." when looking up "a.example.test."`; err == nil || err.Error() != want {
 		t.Errorf("FollowCNAME: %v", err)
 	}
-	// What is cached is forgotten with its TTL.
+	// Cached answers expire with their TTL.
 	w.resolver.Behave(0, nameserver.Behaviour{Rcode: mdns.RcodeServerFailure})
 	if _, err := r.FindZone(ctx, "example.test."); err != nil {
 		t.Errorf("cached: %v", err)

@@ -10,15 +10,16 @@
 // How the types fit:
 //
 //   - dns-01 (package dns01). Present reads the provider's credentials and adds
-//     a TXT record, Check asks the name servers, CleanUp removes the record. Its
-//     Sessions are Observers, because resolvers of the CA cache answers. The
-//     Solver is a Grouper, because they cache all values of a name together.
+//     a TXT record, Check asks the name servers, CleanUp removes the record.
+//     Resolvers of the CA cache answers, so its Sessions are Observers and the
+//     Solver is a Restorer. They cache all values of a name together, so the
+//     Solver is a Grouper.
 //   - http-01. Present creates the Service, EndpointSlice and route, in the
 //     Challenge's namespace and owned by it; Check fetches the URL and compares
 //     the body with Key, with a Verdict that depends on the time if the check
-//     only advises; CleanUp deletes the objects. It needs no Secret, caches
-//     nothing at the CA, and each Challenge has a path of its own: its Sessions
-//     and its Solver implement no optional interface.
+//     only advises; CleanUp deletes the objects. It needs no Secret, a CA caches
+//     nothing of it, and each Challenge has a path of its own: it implements no
+//     optional interface.
 package solver
 
 import (
@@ -69,10 +70,10 @@ type Solver interface {
 	// Begin returns a Session for a Challenge. It asks nobody and reads no
 	// Secret.
 	//
-	// The Session uses the Challenge as it is now, whatever becomes of the
-	// object later. So the caller must have checked that the issuer has this
-	// solver, and that an Order calls for this Challenge, unless all that it
-	// does is to clean up.
+	// The Session uses the Challenge as it is now, even if the object changes
+	// later. So the caller must check first that the issuer has this solver, and,
+	// if the Session is to do more than to clean up, that an Order calls for the
+	// Challenge.
 	Begin(Challenge) Session
 }
 
@@ -83,15 +84,15 @@ type Session interface {
 	// Present makes the challenge visible. It reads credentials at each call.
 	// Repeating it is safe.
 	Present(ctx context.Context) error
-	// Check looks for the challenge where the CA will. It fails only if it
-	// cannot find out where to look; not to find the challenge is Evidence.
+	// Check looks for the challenge where the CA will look. It fails only if it
+	// cannot find out where that is; a challenge that is not there is Evidence.
 	Check(ctx context.Context) (propagation.Evidence, error)
 	// CleanUp removes what Present made, and nothing else. It uses what Present
 	// used; if Present was not called in this process, or if an earlier CleanUp
 	// failed, it reads credentials again. Repeating it is safe.
 	CleanUp(ctx context.Context) error
-	// Presented reports whether Present got so far that there may be something
-	// to remove, even if it failed then.
+	// Presented reports whether Present, in this process, got so far that there
+	// may be something to remove, even if it failed then.
 	Presented() bool
 	// String says where the challenge is presented, for logs.
 	String() string
@@ -99,17 +100,16 @@ type Session interface {
 
 // Observer is implemented by Sessions that learn from what the CA does.
 type Observer interface {
-	// Accepted records that the CA is asked to validate at a time. It is called
+	// Accepted records that the CA is asked to validate. It must be called
 	// before the request, because the CA may look before it answers.
 	Accepted(at time.Time)
-	// Refused takes back Accepted of that time: the CA did not look.
+	// Refused removes what Accepted recorded for the time accepted: the CA did
+	// not look.
 	Refused(accepted time.Time)
 	// Concluded records that the result of a validation was seen.
 	Concluded(failed bool, at time.Time)
-	// Restored records a validation of an earlier process.
-	Restored(accepted, ended time.Time, failed bool)
-	// Forget drops what Checks of this Challenge have collected, once it is
-	// gone. What the CA has done is still remembered.
+	// Forget drops what the Checks of this Challenge have collected, when the
+	// Challenge is gone. It keeps what the CA has done.
 	Forget()
 }
 
@@ -123,14 +123,22 @@ func ObserverOf(s Session) Observer {
 
 type indifferent struct{}
 
-func (indifferent) Accepted(time.Time)              {}
-func (indifferent) Refused(time.Time)               {}
-func (indifferent) Concluded(bool, time.Time)       {}
-func (indifferent) Restored(_, _ time.Time, _ bool) {}
-func (indifferent) Forget()                         {}
+func (indifferent) Accepted(time.Time)        {}
+func (indifferent) Refused(time.Time)         {}
+func (indifferent) Concluded(bool, time.Time) {}
+func (indifferent) Forget()                   {}
 
-// Grouper is implemented by Solvers whose Challenges can be seen by the CA
-// together: all of a group are presented and visible before one is accepted.
+// Restorer is implemented by Solvers whose Sessions are Observers. It takes the
+// Challenge as the object has it, without a Session: nothing has been checked of
+// the Challenge, and a Session must not be kept for it.
+type Restorer interface {
+	// Restore records a validation of an earlier process, accepted and ended at
+	// these times.
+	Restore(c Challenge, accepted, ended time.Time, failed bool)
+}
+
+// Grouper is implemented by Solvers for which the CA sees several Challenges
+// together: all of a group must be presented and visible before one is accepted.
 type Grouper interface {
 	// Grouped reports whether a and b are of one group.
 	Grouped(a, b Challenge) bool

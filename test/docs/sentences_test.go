@@ -51,6 +51,7 @@ func TestSentences(t *testing.T) {
 		"internal/solver/dns01/rfc2136/faults.go":   "dns01/rfc2136.md",
 		"internal/solver/dns01/rfc2136/exchange.go": "dns01/rfc2136.md",
 		"internal/propagation/message.go":           "dns01/propagation.md",
+		"internal/solver/dns01/session.go":          "dns01/propagation.md",
 		"internal/dns/zone.go":                      "dns01/propagation.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")

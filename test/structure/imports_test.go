@@ -132,6 +132,21 @@ func TestPureCodeKnowsNoAPIServer(t *testing.T) {
 	}
 }
 
+// TestDecisionsKnowNoDNSLibrary holds that decisions are made from evidence.
+func TestDecisionsKnowNoDNSLibrary(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !within(path, "internal/lifecycle") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if within(dep, "github.com/miekg/dns") || dep == module+"internal/dns" {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}
+
 func TestOfflineCodeReachesNoNetwork(t *testing.T) {
 	for _, p := range packages(t) {
 		path := strings.TrimPrefix(p.ImportPath, module)

@@ -23,7 +23,7 @@ type Record struct {
 // return soon: they do not wait for propagation, and do not poll for long.
 // Their errors are fault.Errors, with texts that fit a status.
 //
-// Package dns01test tests what is said here.
+// Package dns01test tests that a Provider keeps these rules.
 type Provider interface {
 	// Zone returns the zone, absolute and in lower case, in which the provider
 	// writes records at fqdn.

@@ -16,19 +16,19 @@ import (
 // Spec is the dns01 part of a solver. A provider reads its own field of it.
 type Spec = acmev1.ACMEChallengeSolverDNS01
 
-// Factory is what this build knows of a provider.
+// Factory makes Providers of one kind from the API's fields, and answers
+// questions about these fields.
 type Factory struct {
 	// Name is the provider's field of a Spec, such as "rfc2136".
 	Name string
 	// Selected reports whether a Spec, which is not nil, selects the provider.
 	// The other functions are called only for such a Spec.
 	Selected func(*Spec) bool
-	// Secrets returns the entries of Secrets that New reads. Those without a
-	// name are ignored. It may be nil.
+	// Secrets returns the entries of Secrets that New reads. Entries without a
+	// Secret name are ignored. Secrets may be nil.
 	Secrets func(*Spec) []cmmeta.SecretKeySelector
-	// Check returns what is wrong with the provider's field, as far as it shows
-	// without a look at a Secret or a server. The path is that of the Spec. It
-	// may be nil.
+	// Check returns the errors in the provider's field that can be found without
+	// a Secret or a server. The path is that of the Spec. Check may be nil.
 	Check func(*field.Path, *Spec) field.ErrorList
 	// New makes the Provider, with the credentials as they are now. Its errors
 	// are fault.Errors.
@@ -41,13 +41,13 @@ type Secrets interface {
 	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
 }
 
-// Deps is what a Factory makes a Provider with, besides the Spec.
+// Deps holds what a Factory needs besides the Spec.
 type Deps struct {
 	// Namespace is the namespace of the issuer's Secrets.
 	Namespace string
 	Secrets   Secrets
-	// Zone finds the zone of a challenge name by recursive resolvers, without a
-	// question about the name itself.
+	// Zone finds the zone of a challenge name with recursive resolvers, without
+	// a question for the name itself.
 	Zone  func(ctx context.Context, fqdn string) (string, error)
 	Clock clock.PassiveClock
 }
@@ -121,8 +121,8 @@ func (r Registry) Secrets(issuer *acmev1.ACMEIssuer) []cmmeta.SecretKeySelector 
 	return refs
 }
 
-// Check returns what is wrong with the provider of a Spec at a path. A provider
-// that the Registry does not have is no error of the Spec.
+// Check returns the errors in the provider's field of a Spec at a path. A
+// provider that the Registry does not have is not an error.
 func (r Registry) Check(path *field.Path, spec *Spec) field.ErrorList {
 	f := r.find(spec)
 	if f == nil || f.Check == nil {

@@ -22,16 +22,17 @@ type session struct {
 	// provider is the one that has presented the record, with its credentials:
 	// it can remove the record even if the issuer's Secret is gone.
 	provider Provider
-	// outdated says that a clean-up has failed: the credentials may have
-	// changed.
+	// outdated reports whether a clean-up has failed since: the credentials may
+	// have changed.
 	outdated bool
-	// record is what is written; its name is empty until it is located.
+	// record is the record to write. Its name is empty until locateRecord has
+	// found it.
 	record Record
-	// zone holds the record, if it is known: a probe that knows it need not ask
-	// resolvers about names below it.
+	// zone is the zone of the record, if it is known: with it, a probe need not
+	// ask resolvers about names below the zone.
 	zone string
-	// attempted says that the provider was asked to present the record,
-	// presented when it has.
+	// attempted reports whether the provider was asked to present the record;
+	// presented is when it succeeded last.
 	attempted bool
 	presented time.Time
 }
@@ -50,7 +51,7 @@ func (s *session) Present(ctx context.Context) error {
 	if err := s.locateRecord(ctx); err != nil {
 		return err
 	}
-	// From here on the record may be there, whatever the answer.
+	// From here on the record can exist, even if Present fails.
 	s.provider, s.outdated, s.attempted = provider, false, true
 	if err := provider.Present(ctx, s.record); err != nil {
 		return err
@@ -107,8 +108,8 @@ func logReport(ctx context.Context, r propagation.Report) {
 	}
 }
 
-// settling returns Evidence while the provider's name servers take the record
-// up, else nil. What an earlier process has presented counts as settled.
+// settling returns Evidence while the provider's name servers do not have the
+// record yet, or nil. A record of an earlier process counts as settled.
 func (s *session) settling(ctx context.Context) (propagation.Evidence, error) {
 	settler, ok := s.provider.(Settler)
 	if !ok || s.presented.IsZero() {
@@ -121,7 +122,7 @@ func (s *session) settling(ctx context.Context) (propagation.Evidence, error) {
 	return unsettled{name: s.challenge.DNSName, until: again}, nil
 }
 
-// unsettled is the Evidence that the provider's name servers do not have a
+// unsettled is the Evidence that the provider's name servers do not have the
 // record yet.
 type unsettled struct {
 	name  string
@@ -179,11 +180,6 @@ func (s *session) Refused(accepted time.Time) {
 // Concluded implements solver.Observer.
 func (s *session) Concluded(failed bool, at time.Time) {
 	s.config.Ledger.Concluded(s.challenge.CA, s.fqdn, failed, at)
-}
-
-// Restored implements solver.Observer.
-func (s *session) Restored(accepted, ended time.Time, failed bool) {
-	s.config.Ledger.Restore(s.challenge.CA, s.fqdn, propagation.Lookup{Started: accepted, Ended: ended, Failed: failed})
 }
 
 // Forget implements solver.Observer.

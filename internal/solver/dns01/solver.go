@@ -25,13 +25,12 @@ type Resolver interface {
 	FollowCNAME(ctx context.Context, fqdn string) (string, error)
 }
 
-// Config configures a Solver. Everything but NewResolver is required, except as
-// said.
+// Config configures a Solver. All fields without a default are required.
 type Config struct {
 	Providers Registry
 	Secrets   Secrets
-	// Resolver asks for all solvers without nameservers of their own, Mode says
-	// whom.
+	// Resolver and Mode say which servers are asked for the records of solvers
+	// without nameservers of their own.
 	Resolver Resolver
 	Mode     propagation.Mode
 	// Retry is --dns01-check-retry-period; 0 is propagation.DefaultRetry.
@@ -49,13 +48,14 @@ type Solver struct {
 
 	mu sync.Mutex
 	// other holds the Resolvers of solvers with nameservers of their own, by
-	// these.
+	// these nameservers.
 	other map[string]Resolver
 }
 
 var (
-	_ solver.Solver  = (*Solver)(nil)
-	_ solver.Grouper = (*Solver)(nil)
+	_ solver.Solver   = (*Solver)(nil)
+	_ solver.Restorer = (*Solver)(nil)
+	_ solver.Grouper  = (*Solver)(nil)
 )
 
 // New returns a Solver, or an error if something that it needs is missing.
@@ -74,6 +74,11 @@ func New(c Config) (*Solver, error) {
 // Begin implements solver.Solver.
 func (s *Solver) Begin(c solver.Challenge) solver.Session {
 	return &session{Solver: s, challenge: c, fqdn: dnsname.Challenge(c.DNSName)}
+}
+
+// Restore implements solver.Restorer.
+func (s *Solver) Restore(c solver.Challenge, accepted, ended time.Time, failed bool) {
+	s.config.Ledger.Restore(c.CA, dnsname.Challenge(c.DNSName), propagation.Lookup{Started: accepted, Ended: ended, Failed: failed})
 }
 
 // Grouped implements solver.Grouper: a resolver caches all values of one name
@@ -99,8 +104,8 @@ func (s *Solver) zone(ctx context.Context, fqdn string) (string, error) {
 	return s.config.Resolver.FindZone(ctx, fqdn)
 }
 
-// resolver returns whom to ask for the records of a solver: one with
-// nameservers of its own asks those, and only those.
+// resolver returns the Resolver for the records of a solver. For a solver with
+// nameservers of its own, it asks those and no others.
 func (s *Solver) resolver(spec *Spec) (Resolver, propagation.Mode, error) {
 	if spec == nil || len(spec.Nameservers) == 0 {
 		return s.config.Resolver, s.config.Mode, nil

@@ -375,7 +375,7 @@ func TestObserver(t *testing.T) {
 	}
 	w = newWorld(t)
 	w.records[challenge+" "+value] = true
-	solver.ObserverOf(w.begin(nil)).Restored(t0.Add(-time.Minute), t0.Add(-time.Second), true)
+	w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-time.Minute), t0.Add(-time.Second), true)
 	if got := w.verdict(w.begin(nil)); got.State != propagation.Wait {
 		t.Errorf("restored: %+v", got)
 	}
