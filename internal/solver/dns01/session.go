@@ -44,7 +44,7 @@ var (
 
 // Present implements solver.Session.
 func (s *session) Present(ctx context.Context) error {
-	provider, err := s.Solver.provider(ctx, s.challenge)
+	provider, err := s.newProvider(ctx, s.challenge)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (u unsettled) Verdict(time.Time) propagation.Verdict {
 // CleanUp implements solver.Session.
 func (s *session) CleanUp(ctx context.Context) error {
 	if s.provider == nil || s.outdated {
-		provider, err := s.Solver.provider(ctx, s.challenge)
+		provider, err := s.newProvider(ctx, s.challenge)
 		switch {
 		case err == nil:
 			s.provider, s.outdated = provider, false

@@ -87,17 +87,17 @@ func (*Solver) Grouped(a, b solver.Challenge) bool {
 	return a.Type == b.Type && strings.EqualFold(a.DNSName, b.DNSName)
 }
 
-// provider makes the Provider of a Challenge with the credentials as they are
+// newProvider makes the Provider of a Challenge with the credentials as they are
 // now.
-func (s *Solver) provider(ctx context.Context, c solver.Challenge) (Provider, error) {
+func (s *Solver) newProvider(ctx context.Context, c solver.Challenge) (Provider, error) {
 	return s.config.Providers.New(ctx, Deps{
-		Namespace: c.SecretNamespace, Secrets: s.config.Secrets, Zone: s.zone, Clock: s.config.Clock,
+		Namespace: c.SecretNamespace, Secrets: s.config.Secrets, Zone: s.zoneAbove, Clock: s.config.Clock,
 	}, c.Solver.DNS01)
 }
 
-// zone finds the zone of a challenge name by the name above it: a resolver that
-// is asked for the name itself caches that it does not exist.
-func (s *Solver) zone(ctx context.Context, fqdn string) (string, error) {
+// zoneAbove finds the zone of a challenge name by the name above it: a resolver
+// that is asked for the name itself caches that it does not exist.
+func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (string, error) {
 	if above := dnsname.Parent(fqdn); above != "." {
 		fqdn = above
 	}
