@@ -56,7 +56,7 @@ func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 
 // AddIndexes registers the indexes of the kinds that are cached; resources is
 // the cluster resource namespace.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string, cached map[Kind]client.Object) error {
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector, cached map[Kind]client.Object) error {
 	for _, i := range []struct {
 		kind   Kind
 		name   string
@@ -73,8 +73,8 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		})},
 		{Order, IndexOrderClass, one(order.Class)},
 		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
-		{Issuer, IndexSecretRef, secretRefs(resources)},
-		{ClusterIssuer, IndexSecretRef, secretRefs(resources)},
+		{Issuer, IndexSecretRef, secretRefs(resources, solvers)},
+		{ClusterIssuer, IndexSecretRef, secretRefs(resources, solvers)},
 	} {
 		object, ok := cached[i.kind]
 		if !ok {
@@ -114,7 +114,7 @@ func controllerUID(o client.Object) []string {
 	return nil
 }
 
-func secretRefs(resources string) client.IndexerFunc {
+func secretRefs(resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) client.IndexerFunc {
 	return func(o client.Object) []string {
 		issuer, ok := o.(cmv1.GenericIssuer)
 		if !ok {
@@ -125,7 +125,7 @@ func secretRefs(resources string) client.IndexerFunc {
 			namespace = resources
 		}
 		var keys []string
-		for _, name := range facts.SecretsOf(issuer.GetSpec()) {
+		for _, name := range facts.SecretsOf(issuer.GetSpec(), solvers) {
 			keys = append(keys, namespace+"/"+name)
 		}
 		return keys

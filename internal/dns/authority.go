@@ -9,14 +9,17 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// Bounds of a zone's server set, against answers made to be expensive.
+// Bounds of a zone's server set: hostile answers must not make a probe expensive.
 const (
 	maxServers  = 32
 	maxPerName  = 16
 	maxApexAsks = 4
-	// apexGrace is how long the other servers are waited for when one has
+	// apexGrace is how long askNS waits for the other servers once one has
 	// named the zone's servers.
 	apexGrace = 250 * time.Millisecond
 )
@@ -26,17 +29,17 @@ type nameServer struct {
 	name          string
 	parent, child bool
 	addrs         []netip.Addr
-	failure       Failure // why there are no addrs
+	failure       propagation.Failure // why there are no addrs
 }
 
-func (s nameServer) role() Role {
+func (s nameServer) role() propagation.Role {
 	switch {
 	case s.parent && s.child:
-		return RoleBoth
+		return propagation.RoleBoth
 	case s.parent:
-		return RoleParent
+		return propagation.RoleParent
 	default:
-		return RoleChild
+		return propagation.RoleChild
 	}
 }
 
@@ -47,7 +50,7 @@ type serverSet struct {
 	signed  bool
 }
 
-// nsSet is one source's NS records of a zone.
+// nsSet holds a zone's NS records from one source.
 type nsSet struct {
 	zone   string
 	names  []string
@@ -56,10 +59,9 @@ type nsSet struct {
 	signed bool
 }
 
-// serversOf returns the servers of a zone. Its delegation is looked for at the
-// parent zone's servers unless a referral has told it already. A parent that
-// cannot be asked is no error: the zone's own records are then the only
-// source.
+// serversOf returns the servers of a zone. The delegation comes from the
+// referral, or, if that is nil, from the parent zone's servers. A parent that
+// cannot be asked is no error: the zone's own records are then the only source.
 func (r *Resolver) serversOf(ctx context.Context, zone string, referral *nsSet) (serverSet, error) {
 	if set, ok := r.sets.get(zone); ok {
 		return set, nil
@@ -88,14 +90,14 @@ func (r *Resolver) searchServers(ctx context.Context, zone string, referral *nsS
 	if len(known) == 0 {
 		return serverSet{}, noServers(zone, err)
 	}
-	book := r.resolveAll(ctx, known, delegated.glue)
-	own := r.apexNS(ctx, zone, book)
-	if more := missing(own.names, book); len(more) > 0 {
+	servers := r.resolveAll(ctx, known, delegated.glue)
+	own := r.apexNS(ctx, zone, servers)
+	if more := missing(own.names, servers); len(more) > 0 {
 		for name, s := range r.resolveAll(ctx, more, delegated.glue) {
-			book[name] = s
+			servers[name] = s
 		}
 	}
-	set := merge(zone, book, seen, delegated, own)
+	set := merge(zone, servers, seen, delegated, own)
 	if err := ctx.Err(); err != nil {
 		return serverSet{}, noServers(zone, err)
 	}
@@ -103,11 +105,11 @@ func (r *Resolver) searchServers(ctx context.Context, zone string, referral *nsS
 	return set, nil
 }
 
-// merge gives each server its role. A server that only the recursive resolver
-// names, and that the zone itself does not, comes from a delegation.
-func merge(zone string, book map[string]nameServer, seen, delegated, own nsSet) serverSet {
+// merge sets where each server is named. A server that only the recursive
+// resolver names, and not the zone itself, comes from a delegation.
+func merge(zone string, servers map[string]nameServer, seen, delegated, own nsSet) serverSet {
 	set := serverSet{zone: zone, signed: own.signed}
-	for name, s := range book {
+	for name, s := range servers {
 		s.child = slices.Contains(own.names, name) || len(own.names) == 0 && slices.Contains(seen.names, name)
 		s.parent = slices.Contains(delegated.names, name)
 		if !s.child && !s.parent {
@@ -148,7 +150,7 @@ func (r *Resolver) delegation(ctx context.Context, zone string) nsSet {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.parent)
 	defer cancel()
-	above, err := r.findCut(ctx, parentOf(zone))
+	above, err := r.findCut(ctx, dnsname.Parent(zone))
 	if err != nil {
 		return nsSet{}
 	}
@@ -156,8 +158,8 @@ func (r *Resolver) delegation(ctx context.Context, zone string) nsSet {
 	if err != nil {
 		return nsSet{}
 	}
-	book := r.resolveAll(ctx, seen.names[:min(len(seen.names), maxApexAsks)], seen.glue)
-	return r.askNS(ctx, book, zone, func(m *mdns.Msg) nsSet {
+	servers := r.resolveAll(ctx, seen.names[:min(len(seen.names), maxApexAsks)], seen.glue)
+	return r.askNS(ctx, servers, zone, func(m *mdns.Msg) nsSet {
 		ref := referralIn(m, above.zone, zone)
 		if ref == nil || ref.zone != zone {
 			return nsSet{}
@@ -167,8 +169,8 @@ func (r *Resolver) delegation(ctx context.Context, zone string) nsSet {
 }
 
 // apexNS asks a zone's servers for the NS records that the zone has itself.
-func (r *Resolver) apexNS(ctx context.Context, zone string, book map[string]nameServer) nsSet {
-	return r.askNS(ctx, book, zone, func(m *mdns.Msg) nsSet {
+func (r *Resolver) apexNS(ctx context.Context, zone string, servers map[string]nameServer) nsSet {
+	return r.askNS(ctx, servers, zone, func(m *mdns.Msg) nsSet {
 		if !m.Authoritative || m.Rcode != mdns.RcodeSuccess {
 			return nsSet{}
 		}
@@ -176,13 +178,13 @@ func (r *Resolver) apexNS(ctx context.Context, zone string, book map[string]name
 	})
 }
 
-// askNS asks a few of the servers for a zone's NS records at once and unites
-// what they say, in case they do not agree. Once one has said something the
-// others have a little time left.
-func (r *Resolver) askNS(ctx context.Context, book map[string]nameServer, zone string, read func(*mdns.Msg) nsSet) nsSet {
+// askNS asks a few of the servers for a zone's NS records in parallel and
+// returns the union of their answers, because they may not agree. Once one has
+// answered, the others have apexGrace left.
+func (r *Resolver) askNS(ctx context.Context, servers map[string]nameServer, zone string, read func(*mdns.Msg) nsSet) nsSet {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	targets := r.someAddresses(book)
+	targets := r.someAddresses(servers)
 	results := make(chan nsSet, len(targets))
 	for _, addr := range targets {
 		go func() {
@@ -213,16 +215,16 @@ func (r *Resolver) askNS(ctx context.Context, book map[string]nameServer, zone s
 }
 
 // someAddresses picks maxApexAsks addresses, of different servers first.
-func (r *Resolver) someAddresses(book map[string]nameServer) []netip.AddrPort {
-	names := make([]string, 0, len(book))
-	for name := range book {
+func (r *Resolver) someAddresses(servers map[string]nameServer) []netip.AddrPort {
+	names := make([]string, 0, len(servers))
+	for name := range servers {
 		names = append(names, name)
 	}
 	sort.Strings(names)
 	var out []netip.AddrPort
 	for i := range maxPerName {
 		for _, name := range names {
-			addrs := book[name].addrs
+			addrs := servers[name].addrs
 			if i < len(addrs) && len(out) < maxApexAsks {
 				out = append(out, netip.AddrPortFrom(addrs[i], uint16(r.port)))
 			}
@@ -234,7 +236,7 @@ func (r *Resolver) someAddresses(book map[string]nameServer) []netip.AddrPort {
 // resolveAll looks up the addresses of servers, adding the glue that came with
 // a referral: resolvers use both.
 func (r *Resolver) resolveAll(ctx context.Context, names []string, glue map[string][]netip.Addr) map[string]nameServer {
-	book := make(map[string]nameServer, len(names))
+	servers := make(map[string]nameServer, len(names))
 	var (
 		mu    sync.Mutex
 		group sync.WaitGroup
@@ -250,17 +252,17 @@ func (r *Resolver) resolveAll(ctx context.Context, names []string, glue map[stri
 			switch {
 			case len(s.addrs) > 0:
 			case err != nil:
-				s.failure = Unresolved
+				s.failure = propagation.Unresolved
 			default:
-				s.failure = NoAddress
+				s.failure = propagation.NoAddress
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			book[name] = s
+			servers[name] = s
 		})
 	}
 	group.Wait()
-	return book
+	return servers
 }
 
 // nsIn collects a zone's NS records of a section, and the addresses that extra
@@ -270,7 +272,7 @@ func nsIn(section, extra []mdns.RR, zone string) nsSet {
 	for _, rr := range section {
 		switch rr := rr.(type) {
 		case *mdns.NS:
-			name := Canonical(rr.Ns)
+			name := dnsname.Canonical(rr.Ns)
 			if sameName(rr.Hdr.Name, zone) && validName(rr.Ns) && len(set.names) < maxServers && !slices.Contains(set.names, name) {
 				set.names = append(set.names, name)
 				set.ttl = min(set.ttl, seconds(rr.Hdr.Ttl))
@@ -281,7 +283,7 @@ func nsIn(section, extra []mdns.RR, zone string) nsSet {
 	}
 	for _, rr := range extra {
 		addr, ok := addrOf(rr)
-		name := Canonical(rr.Header().Name)
+		name := dnsname.Canonical(rr.Header().Name)
 		if ok && slices.Contains(set.names, name) && len(set.glue[name]) < maxPerName {
 			set.glue[name] = append(set.glue[name], addr)
 		}
@@ -302,7 +304,7 @@ func referralIn(m *mdns.Msg, zone, name string) *nsSet {
 		if !ok {
 			continue
 		}
-		below := Canonical(ns.Hdr.Name)
+		below := dnsname.Canonical(ns.Hdr.Name)
 		if below == zone || !mdns.IsSubDomain(zone, below) || !mdns.IsSubDomain(below, name) {
 			continue
 		}
@@ -322,10 +324,10 @@ func union(a, b []string) []string {
 	return out[:min(len(out), maxServers)]
 }
 
-func missing(names []string, book map[string]nameServer) []string {
+func missing(names []string, servers map[string]nameServer) []string {
 	var out []string
 	for _, name := range names {
-		if _, ok := book[name]; !ok && len(book)+len(out) < maxServers {
+		if _, ok := servers[name]; !ok && len(servers)+len(out) < maxServers {
 			out = append(out, name)
 		}
 	}

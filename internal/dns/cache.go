@@ -7,8 +7,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// cache keeps values for a time. It is bounded: when full, expired entries go,
-// and then any.
+// cache keeps values for a time. When it is full, it drops expired entries, and
+// then any.
 type cache[V any] struct {
 	clock clock.PassiveClock
 	limit int
@@ -36,7 +36,8 @@ func (c *cache[V]) get(key string) (V, bool) {
 	return item.value, true
 }
 
-// put keeps a value for ttl, at most maxCacheTTL; not at all for 0.
+// put keeps a value for ttl, but at most for maxCacheTTL. It does nothing if ttl
+// is 0.
 func (c *cache[V]) put(key string, value V, ttl time.Duration) {
 	if ttl <= 0 {
 		return

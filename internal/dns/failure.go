@@ -7,49 +7,27 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// Failure says why a server gave no answer.
-type Failure string
-
-// Failures of a question.
-const (
-	// NoFailure: the server answered.
-	NoFailure Failure = ""
-	// NoRoute: this machine cannot send to that address at all, as to IPv6
-	// from a network without it.
-	NoRoute Failure = "NoRoute"
-	// Timeout: no answer over UDP nor TCP.
-	Timeout Failure = "Timeout"
-	// ConnectionRefused: nothing listens there.
-	ConnectionRefused Failure = "ConnectionRefused"
-	// Malformed: what arrived is not an answer to the question.
-	Malformed Failure = "Malformed"
-	// NoAddress: the server's name has no address.
-	NoAddress Failure = "NoAddress"
-	// Unresolved: the server's address could not be looked up.
-	Unresolved Failure = "Unresolved"
-	// OtherFailure is any other.
-	OtherFailure Failure = "Other"
-)
-
-// FailureOf classifies an error of Transport.
-func FailureOf(err error) Failure {
+// FailureOf classifies an error of Transport: the Failure of nil is NoFailure.
+func FailureOf(err error) propagation.Failure {
 	switch {
 	case err == nil:
-		return NoFailure
+		return propagation.NoFailure
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH),
 		errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT),
 		errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return NoRoute
+		return propagation.NoRoute
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return ConnectionRefused
+		return propagation.ConnectionRefused
 	case isTimeout(err):
-		return Timeout
+		return propagation.Timeout
 	case errors.Is(err, errMalformed), errors.Is(err, errStray), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Malformed
+		return propagation.Malformed
 	default:
-		return OtherFailure
+		return propagation.OtherFailure
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// flight lets callers that look for the same thing at the same time share one
-// search: a hundred challenges in a zone need its servers once.
+// flight lets callers that search for the same key at the same time share one
+// search: a hundred challenges in a zone need the zone's servers once.
 type flight[V any] struct {
 	mu    sync.Mutex
 	calls map[string]*call[V]
@@ -16,12 +16,12 @@ type call[V any] struct {
 	done  chan struct{}
 	value V
 	err   error
-	// abandoned tells that the search ended because its caller gave up.
+	// abandoned reports whether the search ended because its caller gave up.
 	abandoned bool
 }
 
-// do runs search, or waits for the caller who is at it already and takes that
-// one's result. If that caller gave up, search runs after all.
+// do runs search, or waits for a search already in flight and shares its result.
+// If the caller of that search gave up, do runs search after all.
 func (f *flight[V]) do(ctx context.Context, key string, search func() (V, error)) (V, error) {
 	for {
 		f.mu.Lock()

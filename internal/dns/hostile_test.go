@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// FuzzAnswers feeds messages to all that reads them.
+// FuzzAnswers feeds messages to all functions that read them.
 func FuzzAnswers(f *testing.F) {
 	question := mdns.Question{Name: challenge, Qtype: mdns.TypeTXT, Qclass: mdns.ClassINET}
 	for _, records := range [][]string{
@@ -44,8 +46,8 @@ func FuzzAnswers(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, role := range []Role{RoleBoth, RoleRecursive} {
-			got := classify(m, Answer{Name: challenge, Zone: "test.", Role: role}, "ab")
+		for _, role := range []propagation.Role{propagation.RoleBoth, propagation.RoleRecursive} {
+			got := classify(m, propagation.Answer{Name: challenge, Zone: "test.", Role: role}, "ab")
 			if got.Has && got.Values == 0 {
 				t.Fatal("the value is there, but no values are")
 			}
@@ -65,14 +67,4 @@ func FuzzAnswers(f *testing.F) {
 		}
 		addrsIn(slices.Concat(m.Answer, m.Ns, m.Extra))
 	})
-}
-
-func TestParentOf(t *testing.T) {
-	for name, want := range map[string]string{
-		"a.b.": "b.", "b.": ".", ".": ".", "": ".", `x\.y.z.`: "z.",
-	} {
-		if got := parentOf(name); got != want {
-			t.Errorf("parentOf(%q) = %q, want %q", name, got, want)
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
 	"github.com/everleaf/everleaf/test/named"
@@ -40,7 +41,7 @@ func dig(t *testing.T, addr, name string, qtype uint16) []string {
 	return out
 }
 
-func summary(r dns.Report) []string {
+func summary(r propagation.Report) []string {
 	var out []string
 	for _, a := range r.Answers {
 		out = append(out, fmt.Sprintf("%s %s %s%s has=%t", a.Server, a.Role, a.Rcode, a.Failure, a.Has))
@@ -77,24 +78,24 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	probe := func(name, v string) dns.Report {
+	probe := func(name, v string) propagation.Report {
 		t.Helper()
-		report, err := r.Probe(ctx, name, v, dns.Authoritative, dns.Hints{Zone: "example.test."})
+		report, err := r.Probe(ctx, name, v, propagation.Authoritative, dns.Hints{Zone: "example.test."})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return report
 	}
 	// until probes again and again, as Judge says, until it accepts.
-	var ledger dns.Ledger
-	until := func(name, v string) dns.Verdict {
+	var ledger propagation.Ledger
+	until := func(name, v string) propagation.Verdict {
 		t.Helper()
 		deadline := time.Now().Add(30 * time.Second)
 		for {
 			report := probe(name, v)
 			now := time.Now()
-			verdict := dns.Judge(report, ledger.Observe("ca", report, now), dns.Policy{TTL: dns01.TTL, Retry: time.Second}, now)
-			if verdict.State == dns.Accept || verdict.Until.Sub(now) > 10*time.Second {
+			verdict := propagation.Judge(report, ledger.Observe("ca", report, now), propagation.Policy{TTL: dns01.TTL, Retry: time.Second}, now)
+			if verdict.State == propagation.Accept || verdict.Until.Sub(now) > 10*time.Second {
 				return verdict
 			}
 			if now.After(deadline) {
@@ -115,7 +116,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	if err := provider.Present(ctx, dns01.Record{FQDN: host, Value: value}); err != nil {
 		t.Fatal(err)
 	}
-	if v := until(host, value); v.State != dns.Accept {
+	if v := until(host, value); v.State != propagation.Accept {
 		t.Fatalf("%+v", v)
 	}
 	ledger.Accepted("ca", host, time.Now())
@@ -129,7 +130,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := until(host, "second")
-	if v.State != dns.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
+	if v.State != propagation.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
 		t.Errorf("second value: %+v", v)
 	}
 	if got := dig(t, resolver, host, mdns.TypeTXT); len(got) != 2 {
@@ -150,7 +151,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 		t.Fatal(err)
 	}
 	v = until(c, value)
-	if v.State != dns.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
+	if v.State != propagation.Wait || time.Until(v.Until) < 50*time.Second || time.Until(v.Until) > 62*time.Second {
 		t.Errorf("another name of the signed zone: %+v", v)
 	}
 	if diff := cmp.Diff([]string{"NXDOMAIN"}, dig(t, resolver, c, mdns.TypeTXT)); diff != "" {
@@ -179,7 +180,7 @@ func TestInterceptedPort53(t *testing.T) {
 	if err := provider.Present(ctx, dns01.Record{FQDN: host, Value: value}); err != nil {
 		t.Fatal(err)
 	}
-	report, err := r.Probe(ctx, host, value, dns.Authoritative)
+	report, err := r.Probe(ctx, host, value, propagation.Authoritative)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,37 +1,25 @@
 package dns
 
 import (
-	"strings"
+	"strconv"
 
 	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 )
 
-// challengeLabel is the label of RFC 8555 section 8.4.
-const challengeLabel = "_acme-challenge."
+func sameName(a, b string) bool { return dnsname.Canonical(a) == dnsname.Canonical(b) }
 
-// Canonical returns a name absolute and in lower case.
-func Canonical(name string) string { return mdns.CanonicalName(name) }
-
-func sameName(a, b string) bool { return Canonical(a) == Canonical(b) }
-
-// parentOf cuts the first label off; the parent of the root is the root.
-func parentOf(name string) string {
-	next, end := mdns.NextLabel(name, 0)
-	if end || next >= len(name) {
-		return "."
-	}
-	return name[next:]
-}
-
-// displayName turns the name of a challenge into the name that it is about, as
-// users wrote it: no challenge label, no final dot.
-func displayName(fqdn string) string {
-	name := strings.TrimSuffix(Canonical(fqdn), ".")
-	return strings.TrimPrefix(name, challengeLabel)
-}
-
-// validName tells whether a name can be asked for.
+// validName reports whether a name can be put into a question.
 func validName(name string) bool {
 	_, ok := mdns.IsDomainName(name)
 	return ok && name != "" && len(name) < 256
+}
+
+// RcodeText names an RCODE as dig does.
+func RcodeText(rcode int) string {
+	if s, ok := mdns.RcodeToString[rcode]; ok {
+		return s
+	}
+	return "RCODE " + strconv.Itoa(rcode)
 }

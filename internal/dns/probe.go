@@ -9,54 +9,56 @@ import (
 
 	mdns "github.com/miekg/dns"
 
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 const (
 	// maxReferrals bounds the zone cuts that are followed below the first zone.
 	maxReferrals = 8
-	// maxTargets bounds different CNAME targets that servers of one zone give.
+	// maxTargets bounds the different CNAME targets that servers of one zone
+	// return.
 	maxTargets = 4
 )
 
 // Hints help a Probe. The zero value is no help.
 type Hints struct {
-	// Zone is where the provider wrote the record. If resolvers agree that it
-	// is a zone above the name, no other name is looked up to find it.
+	// Zone is the zone in which the provider wrote the record. If resolvers
+	// agree that it is a zone above the name, no other name is looked up to
+	// find the zone.
 	Zone string
-	// Extra servers are asked for the value at the challenge name too.
-	Extra []Extra
 }
 
-// Probe asks who has value as a TXT record at fqdn, and returns what each
-// server answered. Aliases are followed. It fails only if it cannot find out
-// whom to ask; servers that give no answer are part of the Report. Its
-// questions take at most a few timeouts; it never waits in between.
-func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode Mode, hints ...Hints) (Report, error) {
+// Probe asks the name servers for the TXT records at fqdn, and returns which of
+// them have value. It follows CNAMEs. It fails, with a fault.Error, only if it
+// cannot find out which servers to ask; servers that give no answer are part of
+// the Report. Its questions take at most a few timeouts; it never waits in
+// between.
+func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, hints ...Hints) (propagation.Report, error) {
 	if !validName(fqdn) {
-		return Report{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
+		return propagation.Report{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
 	}
 	p := prober{Resolver: r, value: value}
-	p.report = Report{Name: Canonical(fqdn), Final: Canonical(fqdn), Value: value, Mode: mode}
+	p.report = propagation.Report{Name: dnsname.Canonical(fqdn), Final: dnsname.Canonical(fqdn), Value: value, Mode: mode}
 	var hint Hints
 	if len(hints) > 0 {
 		hint = hints[0]
 	}
-	if mode == RecursiveOnly {
+	if mode == propagation.RecursiveOnly {
 		p.recursive(ctx)
 	} else if err := p.authoritative(ctx, hint.Zone); err != nil {
-		return Report{}, err
+		return propagation.Report{}, err
 	}
-	p.extra(ctx, hint.Extra)
 	slices.SortFunc(p.report.Answers, compareAnswers)
 	return p.report, nil
 }
 
-// prober carries one Probe's findings.
+// prober holds the findings of one Probe.
 type prober struct {
 	*Resolver
 	value  string
-	report Report
+	report propagation.Report
 }
 
 // recursive asks every configured resolver.
@@ -64,7 +66,7 @@ func (p *prober) recursive(ctx context.Context) {
 	asks := make([]ask, 0, len(p.servers))
 	for _, s := range p.servers {
 		addr, _ := netip.ParseAddrPort(s)
-		asks = append(asks, ask{Answer: Answer{Server: s, Addr: addr, Role: RoleRecursive, Name: p.report.Name}, recurse: true})
+		asks = append(asks, ask{Answer: propagation.Answer{Server: s, Addr: addr, Role: propagation.RoleRecursive, Name: p.report.Name}, recurse: true})
 	}
 	for _, got := range p.askAll(ctx, asks) {
 		p.report.NegativeTTL = max(p.report.NegativeTTL, got.NegativeTTL)
@@ -72,19 +74,8 @@ func (p *prober) recursive(ctx context.Context) {
 	}
 }
 
-func (p *prober) extra(ctx context.Context, extra []Extra) {
-	var asks []ask
-	for _, e := range extra {
-		addr, _ := netip.ParseAddrPort(e.Address)
-		asks = append(asks, ask{Answer: Answer{Server: e.Address, Addr: addr, Role: e.Role, Name: p.report.Final, Zone: p.report.Zone}})
-	}
-	for _, got := range p.askAll(ctx, asks) {
-		p.report.Answers = append(p.report.Answers, got.Answer)
-	}
-}
-
-// authoritative asks the servers of the challenge name's zone, and of those of
-// the aliases there.
+// authoritative asks the servers of the challenge name's zone, and those of the
+// zones that its CNAMEs lead to.
 func (p *prober) authoritative(ctx context.Context, hint string) error {
 	names := []string{p.report.Name}
 	seen := map[string]bool{p.report.Name: true}
@@ -108,7 +99,7 @@ func (p *prober) authoritative(ctx context.Context, hint string) error {
 	return nil
 }
 
-// hop asks all servers of one name and returns the aliases that they have.
+// hop asks all servers of one name and returns the CNAME targets that they have.
 func (p *prober) hop(ctx context.Context, name, hint string) ([]string, error) {
 	where, err := p.enclosing(ctx, name, hint)
 	if err != nil {
@@ -148,26 +139,27 @@ func (p *prober) hop(ctx context.Context, name, hint string) ([]string, error) {
 	return targets, nil
 }
 
-// enclosing finds the zone above a name without a question about the name.
+// enclosing finds the zone above a name without a question about the name
+// itself.
 func (p *prober) enclosing(ctx context.Context, name, hint string) (cut, error) {
-	if hint != "" && validName(hint) && mdns.IsSubDomain(Canonical(hint), name) && !sameName(hint, name) {
+	if hint != "" && validName(hint) && mdns.IsSubDomain(dnsname.Canonical(hint), name) && !sameName(hint, name) {
 		c, err := p.findCut(ctx, hint)
-		if err == nil && c.zone == Canonical(hint) {
+		if err == nil && c.zone == dnsname.Canonical(hint) {
 			return c, nil
 		}
 	}
-	return p.findCut(ctx, parentOf(name))
+	return p.findCut(ctx, dnsname.Parent(name))
 }
 
 // askZone asks all servers of a zone. If any of them refers to a zone further
-// down, that referral is returned, and the answers do not matter.
+// down, askZone returns that referral instead of the answers.
 func (p *prober) askZone(ctx context.Context, set serverSet, name string) ([]asked, *nsSet) {
 	var (
 		asks []ask
 		out  []asked
 	)
 	for _, s := range set.servers {
-		base := Answer{Server: s.name, Role: s.role(), Zone: set.zone, Name: name, Failure: s.failure}
+		base := propagation.Answer{Server: s.name, Role: s.role(), Zone: set.zone, Name: name, Failure: s.failure}
 		if len(s.addrs) == 0 {
 			out = append(out, asked{Answer: base})
 		}
@@ -185,10 +177,10 @@ func (p *prober) askZone(ctx context.Context, set serverSet, name string) ([]ask
 	return out, nil
 }
 
-// askLame asks once more, as resolvers, the servers that answer without
-// authority: where port 53 is intercepted on its way out of a cluster, a
-// resolver answers in the place of every name server. It waits until the
-// authoritative ones have the value, so that no resolver is asked too soon.
+// askLame asks the servers that answer without authority once more, as
+// resolvers: where a network intercepts port 53, a resolver answers in the place
+// of every name server. It asks none of them while an authoritative server does
+// not have the value, so that no resolver is asked too soon.
 func (p *prober) askLame(ctx context.Context, answers []asked) {
 	var (
 		asks  []ask
@@ -196,8 +188,8 @@ func (p *prober) askLame(ctx context.Context, answers []asked) {
 	)
 	for i, got := range answers {
 		switch {
-		case got.Failure != NoFailure || got.Has || got.Target != "":
-		case got.Authoritative && got.lame():
+		case got.Failure != propagation.NoFailure || got.Has || got.Target != "":
+		case got.Authoritative && got.Lame():
 		case got.Authoritative:
 			return
 		default:
@@ -213,18 +205,19 @@ func (p *prober) askLame(ctx context.Context, answers []asked) {
 	}
 }
 
-// ask is a question to one address, asked what came of it.
+// ask is a question to one address; its Answer holds the server and the name.
 type ask struct {
-	Answer
+	propagation.Answer
 	recurse bool
 }
 
+// asked is the result of an ask.
 type asked struct {
-	Answer
+	propagation.Answer
 	referral *nsSet
 }
 
-// askAll asks in parallel and keeps the order.
+// askAll asks in parallel; its results are in the order of asks.
 func (p *prober) askAll(ctx context.Context, asks []ask) []asked {
 	out := make([]asked, len(asks))
 	var group sync.WaitGroup
@@ -258,17 +251,17 @@ func (p *prober) askOne(ctx context.Context, a ask) asked {
 	return got
 }
 
-// classify reads what a server says about a.Name.
-func classify(m *mdns.Msg, a Answer, value string) asked {
-	a.Rcode, a.Authoritative = rcodeText(m.Rcode), m.Authoritative
+// classify reads a server's answer about a.Name.
+func classify(m *mdns.Msg, a propagation.Answer, value string) asked {
+	a.Rcode, a.Authoritative = RcodeText(m.Rcode), m.Authoritative
 	if soa := soaOf(m.Ns); soa != nil {
 		a.NegativeTTL, a.Serial = negativeTTL(soa), soa.Serial
 	}
 	end := a.Name
 	if target, ok := aliasOf(m, end); ok {
-		// A resolver follows aliases itself; the servers of a zone are asked
-		// only about their own names.
-		if a.Role != RoleRecursive && a.Role != RolePrimary {
+		// A resolver follows CNAMEs itself; the servers of a zone are asked only
+		// about their own names.
+		if a.Role != propagation.RoleRecursive {
 			a.Target = target
 			return asked{Answer: a}
 		}
@@ -300,7 +293,7 @@ func lastAlias(m *mdns.Msg, name string) string {
 	return name
 }
 
-func compareAnswers(a, b Answer) int {
+func compareAnswers(a, b propagation.Answer) int {
 	if c := strings.Compare(a.Name, b.Name); c != 0 {
 		return c
 	}
@@ -310,17 +303,18 @@ func compareAnswers(a, b Answer) int {
 	return a.Addr.Compare(b.Addr)
 }
 
-// Locate returns the name at the end of fqdn's aliases, or fqdn itself unless
-// follow is set, and the zone that holds it, as the authoritative servers tell.
-// Unlike FindZone and FollowCNAME it asks no recursive resolver for a name that
-// may not exist yet; it needs a way to the authoritative servers.
+// Locate returns the name at the end of fqdn's CNAME chain, or fqdn itself if
+// follow is false, and the zone that holds that name, as the authoritative
+// servers have it. Unlike FindZone and FollowCNAME it asks no recursive resolver
+// for a name that may not exist yet, but it must be able to reach the
+// authoritative servers.
 func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error) {
 	if !validName(fqdn) {
 		return "", "", fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
 	}
-	name = Canonical(fqdn)
+	name = dnsname.Canonical(fqdn)
 	seen := map[string]bool{name: true}
-	p := prober{Resolver: r, report: Report{Name: name}}
+	p := prober{Resolver: r, report: propagation.Report{Name: name}}
 	for range maxAliases {
 		targets, err := p.hop(ctx, name, "")
 		if err != nil {

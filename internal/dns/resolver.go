@@ -16,10 +16,11 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// Config says whom a Resolver asks. Only Servers is required.
+// Config configures a Resolver. Only Servers is required.
 type Config struct {
-	// Servers are recursive resolvers, each host:port; SystemServers gives the
-	// machine's own. They are asked in this order, the next one on an error.
+	// Servers are recursive resolvers, each host:port; SystemServers returns the
+	// machine's own. They are asked in this order, each only if those before it
+	// failed.
 	Servers []string
 	// Timeout bounds each attempt of each query; 0 is DefaultTimeout.
 	Timeout time.Duration
@@ -28,16 +29,16 @@ type Config struct {
 	// Parallel is how many servers a Probe asks at once; 0 is 16.
 	Parallel int
 	// ParentBudget bounds the search for a zone's delegation at its parent,
-	// which is only a second source for the set of servers; 0 is 2 s.
+	// which is only the second source of the set of servers; 0 is 2 s.
 	ParentBudget time.Duration
-	// Clock dates cached answers; nil is the system's.
+	// Clock gives the age of cached answers; nil is the system's.
 	Clock clock.PassiveClock
 	// Dial replaces the system's dialler, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Resolver asks recursive resolvers and authoritative servers. It is safe for
-// concurrent use and remembers zone cuts and server sets for up to a minute.
+// concurrent use, and caches zone cuts and server sets for up to a minute.
 type Resolver struct {
 	servers   []string
 	transport Transport
@@ -111,8 +112,8 @@ func checkServer(server string) error {
 func (r *Resolver) Servers() []string { return append([]string(nil), r.servers...) }
 
 // recurse asks the recursive resolvers in turn until one answers with NOERROR
-// or NXDOMAIN, and says which one it was. If none does, the last answer with
-// another RCODE is returned, or the last error.
+// or NXDOMAIN, and returns the answer and the resolver. If none does, it returns
+// the last answer with another RCODE, or the errors.
 func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdns.Msg, string, error) {
 	var (
 		other  *mdns.Msg
@@ -144,8 +145,8 @@ func unanswered(servers []string, err error) error {
 	return fault.New(fault.Transient, "NoAnswer", "no answer from the recursive name servers %v", servers).Because(err)
 }
 
-// addresses looks a server's name up: all of A and AAAA. It fails only if
-// neither could be looked up; a name without addresses gives none.
+// addresses looks up the A and AAAA records of a server's name. It fails if it
+// finds no address and at least one of the two lookups failed.
 func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
 	type result struct {
 		addrs []netip.Addr
@@ -157,7 +158,7 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 			return result{err: err}
 		}
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
-			return result{err: fmt.Errorf("%s for the address of %s", rcodeText(m.Rcode), name)}
+			return result{err: fmt.Errorf("%s for the address of %s", RcodeText(m.Rcode), name)}
 		}
 		return result{addrs: addrsIn(m.Answer)}
 	}
@@ -171,12 +172,13 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 	if found := append(a.addrs, b.addrs...); len(found) > 0 {
 		return found, nil
 	}
-	// Half an answer is no proof that there is no address.
+	// One failed lookup is enough: half an answer is no proof that there is no
+	// address.
 	return nil, errors.Join(a.err, b.err)
 }
 
-// addrsIn collects the addresses among records, whatever their owner: in an
-// answer to an address question they stand at the end of its CNAME chain.
+// addrsIn collects the addresses among records of any owner: in the answer to
+// an address question they are at the end of its CNAME chain.
 func addrsIn(rrs []mdns.RR) []netip.Addr {
 	var out []netip.Addr
 	for _, rr := range rrs {
@@ -197,12 +199,4 @@ func addrOf(rr mdns.RR) (netip.Addr, bool) {
 	}
 	addr, ok := netip.AddrFromSlice(ip)
 	return addr.Unmap(), ok
-}
-
-// rcodeText names an RCODE as dig does.
-func rcodeText(rcode int) string {
-	if s, ok := mdns.RcodeToString[rcode]; ok {
-		return s
-	}
-	return "RCODE " + strconv.Itoa(rcode)
 }

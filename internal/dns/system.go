@@ -6,8 +6,8 @@ import (
 	mdns "github.com/miekg/dns"
 )
 
-// fallbackServers are asked by a machine that has no resolver configured, as
-// cert-manager does.
+// fallbackServers are asked if the machine has no resolver configured, as in
+// cert-manager.
 var fallbackServers = []string{"8.8.8.8:53", "8.8.4.4:53"}
 
 // SystemServers returns the machine's recursive resolvers as host:port, from

@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	// ednsSize is the UDP payload that we offer (DNS flag day 2020): it fits
-	// into one packet on any path that carries IPv6.
+	// ednsSize is the UDP payload size that queries offer (DNS flag day 2020): it
+	// fits into one packet on any path that carries IPv6.
 	ednsSize = 1232
 	// maxMessage is the largest DNS message there is (RFC 1035 section 4.2.2).
 	maxMessage = 65535
 	// strayReplies bounds how many datagrams that do not belong to a query are
-	// read before it counts as failed.
+	// read before the query fails.
 	strayReplies = 64
 )
 
-// DefaultTimeout bounds one attempt of one query: UDP and TCP each have it.
+// DefaultTimeout bounds one attempt of one query, over UDP and TCP each.
 const DefaultTimeout = 2 * time.Second
 
-// ErrTruncated says that an answer did not fit into a datagram.
+// ErrTruncated is the error for an answer that did not fit into a datagram.
 var ErrTruncated = errors.New("truncated answer")
 
-// errStray says that only foreign datagrams arrived.
+// errStray is the error for a query that only foreign datagrams answered.
 var errStray = errors.New("no answer among the datagrams that arrived")
 
-// Transport carries packed DNS messages. The zero value works.
+// Transport exchanges packed DNS messages. The zero value is ready.
 type Transport struct {
 	// Timeout bounds one attempt; 0 is DefaultTimeout.
 	Timeout time.Duration
@@ -42,9 +42,8 @@ type Transport struct {
 }
 
 // RoundTrip sends a packed query to address (host:port) over network ("udp" or
-// "tcp") and returns the packed answer that carries the query's ID and has the
-// QR bit set. Nothing else about the answer has been checked. ErrTruncated
-// comes with the answer.
+// "tcp") and returns the packed answer that has the query's ID and the QR bit
+// set. It checks nothing else. With ErrTruncated it returns the answer too.
 func (t Transport) RoundTrip(ctx context.Context, network, address string, query []byte) ([]byte, error) {
 	if len(query) < headerSize || len(query) > maxMessage {
 		return nil, fmt.Errorf("query of %d bytes", len(query))
@@ -78,9 +77,9 @@ func (t Transport) RoundTrip(ctx context.Context, network, address string, query
 	return roundTripUDP(conn, query)
 }
 
-// Exchange is RoundTrip over UDP, and over TCP if the answer is truncated or
-// does not arrive in time. Other errors of UDP (no route, port unreachable)
-// come back as they are.
+// Exchange is RoundTrip over UDP, and then over TCP if the answer is truncated
+// or does not arrive in time. It returns other errors of UDP (no route, port
+// unreachable) unchanged.
 func (t Transport) Exchange(ctx context.Context, address string, query []byte) ([]byte, error) {
 	answer, err := t.RoundTrip(ctx, "udp", address, query)
 	if err == nil || ctx.Err() != nil {
@@ -134,13 +133,14 @@ func roundTripTCP(conn net.Conn, query []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// answers tells whether a message has the form of a reply to the query.
+// answers reports whether a message has the form of a reply to the query.
 func answers(msg, query []byte) bool {
 	return len(msg) >= headerSize && msg[0] == query[0] && msg[1] == query[1] && msg[2]&0x80 != 0
 }
 
-// ask sends a question and returns the answer if it repeats the question. A
-// server that does not understand EDNS0 is asked without (RFC 6891 section 7).
+// ask sends a question and returns the answer if it repeats the question. It
+// asks a server that does not understand EDNS0 again without EDNS0 (RFC 6891
+// section 7).
 func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
 	m, err := t.askOnce(ctx, address, q)
 	if err != nil || m.Rcode != mdns.RcodeFormatError && m.Rcode != mdns.RcodeNotImplemented || m.IsEdns0() != nil {
@@ -165,13 +165,13 @@ func (t Transport) askOnce(ctx context.Context, address string, q *mdns.Msg) (*m
 
 var errMalformed = errors.New("malformed answer")
 
-// parse unpacks an answer and checks that it is one to this question.
+// parse unpacks an answer and checks that it answers this question.
 func parse(raw []byte, question mdns.Question) (*mdns.Msg, error) {
 	m := new(mdns.Msg)
 	if err := m.Unpack(raw); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	// Some servers repeat no question in an error, which is all that they say.
+	// Some servers do not repeat the question in an error.
 	if len(m.Question) == 0 && m.Rcode != mdns.RcodeSuccess && len(m.Answer) == 0 {
 		return m, nil
 	}

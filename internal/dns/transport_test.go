@@ -13,23 +13,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mdns "github.com/miekg/dns"
+
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 func TestFailureOf(t *testing.T) {
 	op := func(errno syscall.Errno) error {
 		return &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errno)}
 	}
-	for err, want := range map[error]Failure{
-		nil:                       NoFailure,
-		op(syscall.ENETUNREACH):   NoRoute,
-		op(syscall.EHOSTUNREACH):  NoRoute,
-		op(syscall.EADDRNOTAVAIL): NoRoute,
-		op(syscall.ECONNREFUSED):  ConnectionRefused,
-		os.ErrDeadlineExceeded:    Timeout,
-		context.DeadlineExceeded:  Timeout,
-		io.EOF:                    Malformed,
-		errStray:                  Malformed,
-		errors.New("x"):           OtherFailure,
+	for err, want := range map[error]propagation.Failure{
+		nil:                       propagation.NoFailure,
+		op(syscall.ENETUNREACH):   propagation.NoRoute,
+		op(syscall.EHOSTUNREACH):  propagation.NoRoute,
+		op(syscall.EADDRNOTAVAIL): propagation.NoRoute,
+		op(syscall.ECONNREFUSED):  propagation.ConnectionRefused,
+		os.ErrDeadlineExceeded:    propagation.Timeout,
+		context.DeadlineExceeded:  propagation.Timeout,
+		io.EOF:                    propagation.Malformed,
+		errStray:                  propagation.Malformed,
+		errors.New("x"):           propagation.OtherFailure,
 	} {
 		if got := FailureOf(err); got != want {
 			t.Errorf("FailureOf(%v) = %q, want %q", err, got, want)
@@ -49,7 +51,7 @@ func TestProbeWithoutRoute(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}
 	})
-	got, err := r.Probe(context.Background(), challenge, "v", Authoritative)
+	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +62,8 @@ func TestProbeWithoutRoute(t *testing.T) {
 	if diff := cmp.Diff(want, lines(got)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	wantVerdict := Verdict{State: Accept, Message: fmt.Sprintf("left out: ns1.example.test. ([2001:db8::1]:%s) cannot be reached from here (no route)", w.port)}
-	if diff := cmp.Diff(wantVerdict, Judge(got, LedgerEntry{VisibleSince: t0}, Policy{}, t0)); diff != "" {
+	wantVerdict := propagation.Verdict{State: propagation.Accept, Message: fmt.Sprintf("left out: ns1.example.test. ([2001:db8::1]:%s) cannot be reached from here (no route)", w.port)}
+	if diff := cmp.Diff(wantVerdict, propagation.Judge(got, propagation.LedgerEntry{VisibleSince: t0}, propagation.Policy{}, t0)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -7,18 +7,19 @@ import (
 
 	mdns "github.com/miekg/dns"
 
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// maxAliases bounds a chain of CNAMEs; loops are found sooner, by name.
+// maxAliases bounds a CNAME chain; loops are found earlier, by name.
 const maxAliases = 16
 
-// cut is a zone as its SOA record tells.
+// cut is a zone, from its SOA record.
 type cut struct {
 	zone string
-	// negativeTTL is how long resolvers remember that a name in the zone does
-	// not exist: the lesser of SOA MINIMUM and the SOA's own TTL (RFC 2308
-	// section 5).
+	// negativeTTL is how long resolvers cache that a name in the zone does not
+	// exist: the lesser of SOA MINIMUM and the SOA's own TTL (RFC 2308 section
+	// 5).
 	negativeTTL time.Duration
 }
 
@@ -26,8 +27,8 @@ type cut struct {
 // first owner of an SOA record among the name and the names above it, as the
 // recursive resolvers see it.
 //
-// It asks recursive resolvers for the name itself. For a challenge name that
-// does not exist yet see the package's documentation.
+// FindZone asks recursive resolvers for the name itself. For a challenge name
+// that does not exist yet, see the package's documentation.
 func (r *Resolver) FindZone(ctx context.Context, fqdn string) (string, error) {
 	c, err := r.findCut(ctx, fqdn)
 	return c.zone, err
@@ -37,7 +38,7 @@ func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
 	if !validName(fqdn) {
 		return cut{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
 	}
-	fqdn = Canonical(fqdn)
+	fqdn = dnsname.Canonical(fqdn)
 	if c, ok := r.cuts.get(fqdn); ok {
 		return c, nil
 	}
@@ -63,7 +64,7 @@ func (r *Resolver) searchCut(ctx context.Context, fqdn string) (cut, error) {
 
 // climb looks for an SOA record at fqdn and at each name above it.
 func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Duration, error) {
-	for name := fqdn; ; name = parentOf(name) {
+	for name := fqdn; ; name = dnsname.Parent(name) {
 		m, err := r.transport.ask(ctx, server, query(name, mdns.TypeSOA, true, false))
 		if err != nil {
 			return cut{}, 0, unanswered([]string{server}, err)
@@ -71,7 +72,7 @@ func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Du
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
 			return cut{}, 0, fault.New(fault.Transient, "ZoneNotFound",
 				"When querying the SOA record for the domain '%s' using nameservers %v, rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got '%s'",
-				fqdn, r.servers, rcodeText(m.Rcode))
+				fqdn, r.servers, RcodeText(m.Rcode))
 		}
 		if c, ttl, ok := soaAnswer(m, name); ok {
 			return c, ttl, nil
@@ -84,7 +85,7 @@ func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Du
 }
 
 // soaAnswer finds the SOA record that an answer gives for a name. An alias has
-// no SOA of its own; the one at the end of its chain belongs elsewhere.
+// no SOA record of its own; one at the end of its chain belongs to another name.
 func soaAnswer(m *mdns.Msg, name string) (cut, time.Duration, bool) {
 	if m.Rcode != mdns.RcodeSuccess {
 		return cut{}, 0, false
@@ -92,7 +93,7 @@ func soaAnswer(m *mdns.Msg, name string) (cut, time.Duration, bool) {
 	for _, rr := range m.Answer {
 		soa, ok := rr.(*mdns.SOA)
 		if ok && sameName(soa.Hdr.Name, name) {
-			return cut{zone: Canonical(name), negativeTTL: negativeTTL(soa)}, seconds(soa.Hdr.Ttl), true
+			return cut{zone: dnsname.Canonical(name), negativeTTL: negativeTTL(soa)}, seconds(soa.Hdr.Ttl), true
 		}
 	}
 	return cut{}, 0, false
@@ -114,7 +115,7 @@ func soaOf(section []mdns.RR) *mdns.SOA {
 // fqdn, absolute and in lower case, as the recursive resolvers see it; fqdn
 // itself if it is no alias, or if its chain cannot be looked up further.
 func (r *Resolver) FollowCNAME(ctx context.Context, fqdn string) (string, error) {
-	name := Canonical(fqdn)
+	name := dnsname.Canonical(fqdn)
 	seen := map[string]bool{name: true}
 	for range maxAliases {
 		m, _, err := r.recurse(ctx, name, mdns.TypeCNAME)
@@ -139,17 +140,17 @@ func aliasOf(m *mdns.Msg, name string) (string, bool) {
 	for _, rr := range m.Answer {
 		c, ok := rr.(*mdns.CNAME)
 		if ok && sameName(c.Hdr.Name, name) && validName(c.Target) {
-			return Canonical(c.Target), true
+			return dnsname.Canonical(c.Target), true
 		}
 	}
 	return "", false
 }
 
 func aliasLoop(target, fqdn string) error {
-	return fault.New(fault.User, "CNAMELoop", "Found recursive CNAME record to %q when looking up %q", target, Canonical(fqdn))
+	return fault.New(fault.User, "CNAMELoop", "Found recursive CNAME record to %q when looking up %q", target, dnsname.Canonical(fqdn))
 }
 
-// fault for a zone whose servers cannot be found.
+// noServers is the fault for a zone whose servers cannot be found.
 func noServers(zone string, err error) error {
 	return fault.New(fault.Transient, "NoNameservers", "Could not determine authoritative nameservers for %q", zone).
 		Because(fmt.Errorf("name servers of %s: %w", zone, err))

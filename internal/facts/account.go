@@ -12,6 +12,10 @@ type Account struct {
 	Issuer *acmev1.ACMEIssuer
 	// Thumbprint of the account key (RFC 7638), base64url.
 	Thumbprint string
+	// Unsupported says for each of Issuer.Solvers why this build cannot use it,
+	// as the end of a sentence that begins with the solver, or "" if it can. A
+	// solver that has no entry can be used.
+	Unsupported []string
 	// NewOrderNotBefore is when the server allows the next new order, zero for now.
 	NewOrderNotBefore time.Time
 }

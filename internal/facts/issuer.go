@@ -9,8 +9,9 @@ import (
 )
 
 // SecretsOf names the Secrets that decide whether an issuer works, in its
-// Secret namespace: events of these are of interest to it.
-func SecretsOf(spec *cmv1.IssuerSpec) []string {
+// Secret namespace: their events concern the issuer. solvers returns the
+// entries that ACME solvers read; the registry of providers knows them.
+func SecretsOf(spec *cmv1.IssuerSpec, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) []string {
 	var refs []string
 	switch {
 	case spec.CA != nil:
@@ -20,32 +21,12 @@ func SecretsOf(spec *cmv1.IssuerSpec) []string {
 		if eab := spec.ACME.ExternalAccountBinding; eab != nil {
 			refs = append(refs, eab.Key.Name)
 		}
-		for _, ref := range SolverSecrets(spec.ACME) {
+		for _, ref := range solvers(spec.ACME) {
 			refs = append(refs, ref.Name)
 		}
 	}
 	slices.Sort(refs)
 	return slices.Compact(refs)
-}
-
-// SecretRef is a key of a Secret.
-type SecretRef struct{ Name, Key string }
-
-// SolverSecrets are the keys that an issuer's DNS-01 solvers take their
-// credentials from, each once, in order.
-func SolverSecrets(issuer *acmev1.ACMEIssuer) []SecretRef {
-	var refs []SecretRef
-	for _, s := range issuer.Solvers {
-		if s.DNS01 == nil || s.DNS01.RFC2136 == nil {
-			continue
-		}
-		if ref := s.DNS01.RFC2136.TSIGSecret; ref.Name != "" {
-			if r := (SecretRef{Name: ref.Name, Key: ref.Key}); !slices.Contains(refs, r) {
-				refs = append(refs, r)
-			}
-		}
-	}
-	return refs
 }
 
 // The specs of Orders and Challenges are inputs to check, never to trust: who

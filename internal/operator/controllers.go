@@ -20,7 +20,8 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	issuercontroller "github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
-	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
 // upstream's controllers have --concurrent-workers each. One of ours does the
@@ -147,15 +148,18 @@ func (s *system) addOrders() error {
 }
 
 func (s *system) addChallenges() error {
-	mode := dns.Authoritative
+	mode := propagation.Authoritative
 	if s.options.RecursiveNameserversOnly {
-		mode = dns.RecursiveOnly
+		mode = propagation.RecursiveOnly
 	}
 	s.solver = &challenge.Reconciler{
 		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
-		Providers:   &challenge.Providers{Secrets: s.secrets, Resolver: s.resolver, Clock: s.clock},
+		Providers: &challenge.Providers{
+			Registry: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+			Resolver: s.resolver, Clock: s.clock,
+		},
 		Propagation: &challenge.Propagation{Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Clock: s.clock},
-		Ledger:      &dns.Ledger{}, Failures: &challenge.Failures{}, Slots: challenge.NewSlots(s.options.MaxConcurrentChallenges),
+		Ledger:      &propagation.Ledger{}, Failures: &challenge.Failures{}, Slots: challenge.NewSlots(s.options.MaxConcurrentChallenges),
 		Write: s.write, Events: s.events, Wait: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
 	}
 	sources := append(s.issuerEvents(func(ctx context.Context, i cmv1.GenericIssuer) []types.NamespacedName {

@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 // Options are what can be set about the controllers. The flags' names and
@@ -86,7 +86,7 @@ func Defaults() Options {
 		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
 		Backoff:                  plan.DefaultIssuance,
 		Limits:                   pki.DefaultLimits,
-		CheckRetryPeriod:         dns.DefaultRetry,
+		CheckRetryPeriod:         propagation.DefaultRetry,
 		MetricsListenAddress:     "0.0.0.0:9402",
 		HealthzListenAddress:     "0.0.0.0:9403",
 		ProfilerAddress:          "localhost:6060",

@@ -31,6 +31,7 @@ import (
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
 // system is what the controllers share.
@@ -90,7 +91,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
 	}
-	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), o.ClusterResourceNamespace, s.kinds()); err != nil {
+	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), o.ClusterResourceNamespace, providers.All().Secrets, s.kinds()); err != nil {
 		return nil, fmt.Errorf("index the caches: %w", err)
 	}
 	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
@@ -156,7 +157,7 @@ func (s *system) addSigners() {
 	}
 	s.accounts = &issueracme.Accounts{}
 	s.acme = &issueracme.Setup{
-		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core}, Solvers: providers.All(),
 		UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
 	}
 }

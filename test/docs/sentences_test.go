@@ -51,7 +51,8 @@ func TestSentences(t *testing.T) {
 		"internal/solver/dns01/rfc2136/config.go":   "dns01/rfc2136.md",
 		"internal/solver/dns01/rfc2136/faults.go":   "dns01/rfc2136.md",
 		"internal/solver/dns01/rfc2136/exchange.go": "dns01/rfc2136.md",
-		"internal/dns/message.go":                   "dns01/propagation.md",
+		"internal/propagation/message.go":           "dns01/propagation.md",
+		"internal/solver/dns01/session.go":          "dns01/propagation.md",
 		"internal/dns/zone.go":                      "dns01/propagation.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")

@@ -18,7 +18,10 @@ const module = "github.com/everleaf/everleaf/"
 // package may import its own layer and those before it. The longest match
 // decides.
 var layers = [][]string{
-	{"api", "internal/fault"},
+	// dns imports propagation, which judges the evidence that dns collects. So
+	// propagation is below dns, not beside lifecycle as in the design. Like
+	// dnsname it is pure and imports nothing of the layers above.
+	{"api", "internal/fault", "internal/propagation", "internal/dns/dnsname"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
 	{"internal/lifecycle", "internal/metrics"},
@@ -34,7 +37,11 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/lifecycle"}
+var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle"}
+
+// offline are packages that cannot reach a network: no network package is among
+// their dependencies.
+var offline = []string{"internal/propagation", "internal/dns/dnsname"}
 
 type pkg struct {
 	ImportPath   string
@@ -121,6 +128,35 @@ func TestPureCodeKnowsNoAPIServer(t *testing.T) {
 			if within(dep, "k8s.io/client-go") || within(dep, "sigs.k8s.io/controller-runtime") {
 				t.Errorf("%s depends on %s", path, dep)
 				break
+			}
+		}
+	}
+}
+
+// TestDecisionsKnowNoDNSLibrary holds that decisions are made from evidence.
+func TestDecisionsKnowNoDNSLibrary(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !within(path, "internal/lifecycle") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if within(dep, "github.com/miekg/dns") || dep == module+"internal/dns" {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}
+
+func TestOfflineCodeReachesNoNetwork(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !slices.ContainsFunc(offline, func(dir string) bool { return within(path, dir) }) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if dep == "net" || dep == "net/http" || dep == "crypto/tls" || within(dep, "github.com/miekg/dns") {
+				t.Errorf("%s depends on %s", path, dep)
 			}
 		}
 	}

@@ -23,11 +23,12 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -45,7 +46,7 @@ type Reconciler struct {
 	WakeIssuer  func(cmv1.GenericIssuer, time.Time)
 	Providers   *Providers
 	Propagation *Propagation
-	Ledger      *dns.Ledger
+	Ledger      *propagation.Ledger
 	Failures    *Failures
 	Slots       *Slots
 	Write       *cluster.Writer
@@ -169,7 +170,7 @@ type work struct {
 
 // load collects what decides.
 func (w *work) load(ctx context.Context, object *acmev1.Challenge) error {
-	w.state = core.State{Object: object, Propagation: dns.Policy{Retry: w.Propagation.Retry, TTL: dns01.TTL}}
+	w.state = core.State{Object: object, Propagation: propagation.Policy{Retry: w.Propagation.Retry, TTL: dns01.TTL}}
 	var err error
 	if w.issuer, err = w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
 		return err
@@ -219,13 +220,12 @@ func (w *work) restore(object *acmev1.Challenge) {
 		return
 	}
 	w.session.restored = true
-	w.Ledger.Restore(w.issuer.GetSpec().ACME.Server, challengeFQDN(object), dns.Lookup{
+	w.Ledger.Restore(w.issuer.GetSpec().ACME.Server, challengeFQDN(object), propagation.Lookup{
 		Started: at.Time, Ended: w.Clock.Now(), Failed: object.Status.State != acmev1.Valid,
 	})
 }
 
-// challengeFQDN is where RFC 8555 section 8.4 has the record looked up.
-func challengeFQDN(c *acmev1.Challenge) string { return "_acme-challenge." + c.Spec.DNSName + "." }
+func challengeFQDN(c *acmev1.Challenge) string { return dnsname.Challenge(c.Spec.DNSName) }
 
 func (w *work) ca() string { return w.state.Account.Issuer.Server }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -139,7 +140,7 @@ func (w *work) locate(ctx context.Context, solver *acmev1.ACMEChallengeSolverDNS
 		if err != nil {
 			return err
 		}
-		if mode == dns.RecursiveOnly {
+		if mode == propagation.RecursiveOnly {
 			fqdn, err = resolver.FollowCNAME(ctx, fqdn)
 		} else {
 			fqdn, _, err = resolver.Locate(ctx, fqdn, true)

@@ -14,9 +14,9 @@ var (
 	errPosition = errors.New("the TSIG record is not the last one")
 )
 
-// Split takes the TSIG record off a packed message: the message as it was
-// before it was signed (but for the ID, which a forwarder may have changed),
-// and the record. A message without one gives ErrUnsigned.
+// Split removes the TSIG record from a packed message. It returns the message
+// as it was before it was signed, except for the ID, which a forwarder may have
+// changed, and the record. For a message without one it returns ErrUnsigned.
 func Split(raw []byte) ([]byte, *mdns.TSIG, error) {
 	if len(raw) < headerSize {
 		return nil, nil, errShort

@@ -1,6 +1,6 @@
 // Package tsig signs DNS messages and checks their signatures with a shared
 // secret (RFC 8945). It exists because miekg/dns no longer computes HMAC-MD5,
-// which the API defaults to, and checks times against the system's clock only.
+// the API's default, and checks times against the system's clock only.
 package tsig
 
 import (
@@ -33,7 +33,8 @@ const (
 // Fudge is how far the clocks of both sides may differ (RFC 8945 section 10).
 const Fudge = 300 * time.Second
 
-// Errors of Verify. A message that is no DNS message gives another one.
+// Errors of Verify. For bytes that are not a DNS message, Verify returns another
+// error.
 var (
 	// ErrUnsigned: the message has no TSIG record.
 	ErrUnsigned = errors.New("the message is not signed")
@@ -41,7 +42,7 @@ var (
 	ErrKey = errors.New("the message is signed with another key")
 	// ErrSignature: the signature is not that of the key.
 	ErrSignature = errors.New("the signature does not match")
-	// ErrTime: the signature is right but from another time.
+	// ErrTime: the signature is right, but its time differs too much.
 	ErrTime = errors.New("the signature is too old or too new")
 )
 
@@ -68,7 +69,7 @@ func (a Algorithm) hash() (func() hash.Hash, bool) {
 	}
 }
 
-// Supported tells whether the algorithm can be computed.
+// Supported reports whether this package computes the algorithm.
 func (a Algorithm) Supported() bool {
 	_, ok := a.hash()
 	return ok
@@ -76,7 +77,7 @@ func (a Algorithm) Supported() bool {
 
 // Stamp is what a signature covers besides the message.
 type Stamp struct {
-	// Time is when the message is signed; whole seconds count.
+	// Time is when the message is signed, in whole seconds.
 	Time time.Time
 	// RequestMAC is the signature of the request if the message answers one.
 	RequestMAC []byte
@@ -89,7 +90,7 @@ type Stamp struct {
 
 // Sign appends a TSIG record to a packed message without one. It returns the
 // signed message and the signature. With Error BADSIG or BADKEY the record
-// carries no signature (RFC 8945 section 5.3.2).
+// has no signature (RFC 8945 section 5.3.2).
 func Sign(msg []byte, k Key, s Stamp) (signed, mac []byte, err error) {
 	if len(msg) < headerSize {
 		return nil, nil, errShort
@@ -123,8 +124,9 @@ func Sign(msg []byte, k Key, s Stamp) (signed, mac []byte, err error) {
 }
 
 // Verify checks the signature of a packed message against a key at a time.
-// requestMAC is that of the request if the message answers one. The record is
-// returned whenever there is one, with ErrKey, ErrSignature and ErrTime too.
+// requestMAC is the signature of the request if the message answers one. Verify
+// returns the record whenever there is one, with ErrKey, ErrSignature and
+// ErrTime too.
 func Verify(raw []byte, k Key, requestMAC []byte, now time.Time) (*mdns.TSIG, error) {
 	msg, rr, err := Split(raw)
 	if err != nil {
@@ -141,14 +143,14 @@ func Verify(raw []byte, k Key, requestMAC []byte, now time.Time) (*mdns.TSIG, er
 	if err != nil || !hmac.Equal(got, want) {
 		return rr, ErrSignature
 	}
-	// The time counts only once the signature is known to be right.
+	// The time proves nothing until the signature has been checked.
 	if d := Skew(rr, now); d.Abs() > time.Duration(rr.Fudge)*time.Second {
 		return rr, ErrTime
 	}
 	return rr, nil
 }
 
-// Skew is by how much now is ahead of the time in a record.
+// Skew returns how far now is ahead of the time in a record.
 func Skew(rr *mdns.TSIG, now time.Time) time.Duration {
 	return now.Sub(time.Unix(int64(rr.TimeSigned), 0)).Truncate(time.Second)
 }

@@ -18,6 +18,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -32,10 +33,21 @@ type Secrets interface {
 	CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) error
 }
 
+// Solvers knows the solvers of this build. dns01.Registry is one.
+type Solvers interface {
+	// Secrets returns the entries of Secrets that an issuer's solvers read,
+	// each once.
+	Secrets(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector
+	// Unsupported says why this build cannot use a solver, as the end of a
+	// sentence that begins with the solver, or returns "".
+	Unsupported(*acmev1.ACMEChallengeSolver) string
+}
+
 // Setup registers issuers' accounts.
 type Setup struct {
 	Accounts  *Accounts
 	Secrets   Secrets
+	Solvers   Solvers
 	UserAgent string
 	Clock     clock.PassiveClock
 	Limits    pki.Limits
@@ -121,7 +133,7 @@ func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *ac
 	}
 	return i.Status, &account{
 		client: client, keyHash: hash,
-		use: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint},
+		use: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint, Unsupported: s.unsupported(i.Spec)},
 	}, nil
 }
 
@@ -182,10 +194,19 @@ func (s *Setup) makeKey(ctx context.Context, namespace, name, entry string) (cry
 	return key, nil
 }
 
+// unsupported is facts.Account.Unsupported.
+func (s *Setup) unsupported(spec *acmev1.ACMEIssuer) []string {
+	reasons := make([]string, len(spec.Solvers))
+	for i := range spec.Solvers {
+		reasons[i] = s.Solvers.Unsupported(&spec.Solvers[i])
+	}
+	return reasons
+}
+
 // checkSolvers holds an issuer back whose solvers lack credentials.
 func (s *Setup) checkSolvers(ctx context.Context, i Issuer) error {
 	var missing []string
-	for _, ref := range facts.SolverSecrets(i.Spec) {
+	for _, ref := range s.Solvers.Secrets(i.Spec) {
 		data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
 		switch {
 		case err != nil:

@@ -22,6 +22,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
@@ -56,7 +57,7 @@ type setup struct {
 func newSetup() *setup {
 	s := &setup{secrets: &secrets{data: map[string]map[string][]byte{}}}
 	s.Setup = &Setup{
-		Accounts: &Accounts{}, Secrets: s.secrets, Clock: clocktesting.NewFakePassiveClock(begin), Limits: pki.DefaultLimits,
+		Accounts: &Accounts{}, Secrets: s.secrets, Solvers: providers.All(), Clock: clocktesting.NewFakePassiveClock(begin), Limits: pki.DefaultLimits,
 		Observe: func(action, _, _, _ string, _ int, _ time.Duration) { s.actions = append(s.actions, action) },
 	}
 	return s

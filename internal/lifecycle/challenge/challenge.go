@@ -10,11 +10,11 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 const componentChallenges = "cert-manager-challenges"
@@ -66,8 +66,8 @@ type Memory struct {
 	Presented, CleanedUp bool
 	// Report is the last probe's evidence, made at ProbedAt, and Entry what the
 	// ledger had to add to it then.
-	Report   *dns.Report
-	Entry    dns.LedgerEntry
+	Report   *propagation.Report
+	Entry    propagation.LedgerEntry
 	ProbedAt time.Time
 	// AcceptedAt is when the server was asked to validate.
 	AcceptedAt time.Time
@@ -102,7 +102,7 @@ type State struct {
 	// Slot says that the Challenge may be in flight: there are not too many.
 	Slot bool
 	// Propagation is how the evidence of probes is judged.
-	Propagation dns.Policy
+	Propagation propagation.Policy
 	// TooManyFailures is when the account may try this name again after failed
 	// validations, zero for now.
 	TooManyFailures time.Time
@@ -252,8 +252,8 @@ func (p Plan) awaitPropagation(c State, now time.Time) Plan {
 		p.Step = Probe
 		return p
 	}
-	verdict := dns.Judge(*s.Report, s.Entry, c.Propagation, s.ProbedAt)
-	if verdict.State == dns.Accept {
+	verdict := propagation.Judge(*s.Report, s.Entry, c.Propagation, s.ProbedAt)
+	if verdict.State == propagation.Accept {
 		return p.accept(c, now)
 	}
 	if !verdict.Until.After(now) {

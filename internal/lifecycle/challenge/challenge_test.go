@@ -9,10 +9,10 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 // presented is a Challenge whose record this process has presented a minute ago.
@@ -22,20 +22,20 @@ func presented() State {
 	c.Status.Presented, c.Status.Processing, c.Status.PresentedAt = true, true, at(now.Add(-time.Minute))
 	return State{
 		Object: c, Account: account, OwnSolver: true, Slot: true, Memory: Memory{Presented: true},
-		Propagation: dns.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
+		Propagation: propagation.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
 	}
 }
 
 // probed puts a probe's evidence into a session: the answers of the zone's one
 // server, a time ago.
-func probed(has bool, ago time.Duration, probes int, change ...func(*dns.LedgerEntry)) func(*State) {
+func probed(has bool, ago time.Duration, probes int, change ...func(*propagation.LedgerEntry)) func(*State) {
 	return func(c *State) {
 		seen := now.Add(-ago)
-		c.Memory.Report = &dns.Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Answers: []dns.Answer{{
-			Server: "ns1.example.com.", Role: dns.RoleBoth, Authoritative: true, Rcode: "NOERROR", Has: has,
+		c.Memory.Report = &propagation.Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Answers: []propagation.Answer{{
+			Server: "ns1.example.com.", Role: propagation.RoleBoth, Authoritative: true, Rcode: "NOERROR", Has: has,
 		}}}
 		c.Memory.ProbedAt = seen
-		c.Memory.Entry = dns.LedgerEntry{FirstProbe: seen, Probes: probes}
+		c.Memory.Entry = propagation.LedgerEntry{FirstProbe: seen, Probes: probes}
 		if has {
 			c.Memory.Entry.VisibleSince = seen
 		}
@@ -89,7 +89,7 @@ func TestChallenge(t *testing.T) {
 	missing := func() string {
 		c := presented()
 		probed(false, 0, 2)(&c)
-		return dns.Judge(*c.Memory.Report, c.Memory.Entry, c.Propagation, now).Message
+		return propagation.Judge(*c.Memory.Report, c.Memory.Entry, c.Propagation, now).Message
 	}()
 	if missing == "" {
 		t.Fatal("the judge has nothing to say")
@@ -132,18 +132,18 @@ func TestChallenge(t *testing.T) {
 		{"not there for long", []func(*State){probed(false, 0, 9)}, waiting(10*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
 		{"time to look again", []func(*State){probed(false, time.Second, 1)}, step(Probe)},
 		{"there", []func(*State){probed(true, 0, 1)}, step(Accept)},
-		{"there, may be cached", []func(*State){probed(true, 0, 1, func(e *dns.LedgerEntry) {
-			e.Lookups = []dns.Lookup{{Started: now.Add(-30 * time.Second), Ended: now.Add(-20 * time.Second)}}
+		{"there, may be cached", []func(*State){probed(true, 0, 1, func(e *propagation.LedgerEntry) {
+			e.Lookups = []propagation.Lookup{{Started: now.Add(-30 * time.Second), Ended: now.Add(-20 * time.Second)}}
 		})}, func(p *Plan) {
 			p.Until = now.Add(-20*time.Second + 61*time.Second)
 			c := presented()
 			probed(true, 0, 1)(&c)
-			c.Memory.Entry.Lookups = []dns.Lookup{{Started: now.Add(-30 * time.Second), Ended: now.Add(-20 * time.Second)}}
-			p.Status.Reason = "Waiting for DNS-01 challenge propagation: " + dns.Judge(*c.Memory.Report, c.Memory.Entry, c.Propagation, now).Message
+			c.Memory.Entry.Lookups = []propagation.Lookup{{Started: now.Add(-30 * time.Second), Ended: now.Add(-20 * time.Second)}}
+			p.Status.Reason = "Waiting for DNS-01 challenge propagation: " + propagation.Judge(*c.Memory.Report, c.Memory.Entry, c.Propagation, now).Message
 		}},
 		{"there, another value is coming", []func(*State){probed(true, 4*time.Second, 1), sibling(Memory{})}, until(6 * time.Second)},
 		{"there, another value did not come", []func(*State){probed(true, 10*time.Second, 1), sibling(Memory{})}, step(Accept)},
-		{"there, so is another", []func(*State){probed(true, 0, 1), sibling(Memory{Entry: dns.LedgerEntry{VisibleSince: now}})}, step(Accept)},
+		{"there, so is another", []func(*State){probed(true, 0, 1), sibling(Memory{Entry: propagation.LedgerEntry{VisibleSince: now}})}, step(Accept)},
 		{"there, another is being validated", []func(*State){probed(true, 0, 1), sibling(Memory{AcceptedAt: now})}, step(Accept)},
 		{"waits instead of looking", []func(*State){instead(90 * time.Second)}, waiting(30*time.Second, "Waiting 1m30s before accepting DNS-01 challenge without self-check")},
 		{"has waited instead of looking", []func(*State){instead(time.Minute)}, step(Accept)},

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 // TestTakeOverChallenges holds that what was presented is not presented again:
@@ -27,7 +27,7 @@ func TestTakeOverChallenges(t *testing.T) {
 				}
 				state := State{
 					Object: c, Account: r.Account(t, c.Namespace, c.Spec.IssuerRef), OwnSolver: true, Slot: true,
-					Propagation: dns.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
+					Propagation: propagation.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
 				}
 				samePlan(t, want, Next(state, r.Time))
 			})

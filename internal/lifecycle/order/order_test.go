@@ -73,6 +73,9 @@ func challenges(o State, states ...acmev1.State) []*acmev1.Challenge {
 func TestOrder(t *testing.T) {
 	const noSolver = `Failed to determine a valid solver configuration for the set of domains on the Order: no configured challenge solvers can be used for this challenge: none of the issuer's solvers matches "example.com" and offers one of dns-01, http-01`
 	const http01 = `Failed to determine a valid solver configuration for the set of domains on the Order: the solver selected for "example.com" is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name`
+	noHTTP01 := func(s *State) {
+		s.Account.Unsupported = []string{"is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name"}
+	}
 	server := func(status string, change ...func(*State)) func(*State) {
 		return func(o *State) {
 			o.Server.Status = status
@@ -127,7 +130,7 @@ func TestOrder(t *testing.T) {
 		{"server tells no authorizations", []func(*State){polls(2), func(o *State) { o.Object.Status.Authorizations = nil }}, until(time.Second)},
 		{"authorizations unknown", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "" }}, step(Authorize)},
 		{"no solver", []func(*State){solvers()}, fail(acmev1.Errored, noSolver, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: noSolver})},
-		{"solver to come", []func(*State){solvers(acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}})}, fail(acmev1.Errored, http01, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: http01})},
+		{"solver to come", []func(*State){solvers(acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}}), noHTTP01}, fail(acmev1.Errored, http01, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: http01})},
 		{"no challenges yet", nil, func(o *State, p *Plan) {
 			p.Step = CreateChallenges
 			p.Create, _ = WantedChallenges(o.Object, o.Account)

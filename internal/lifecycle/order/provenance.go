@@ -69,7 +69,7 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 		if !ok {
 			return nil, noSolver(a)
 		}
-		if why := unsupported(sel, a.Identifier); why != "" {
+		if why := unsupported(account, sel, a.Identifier); why != "" {
 			return nil, why
 		}
 		key := acme.KeyAuthorization(sel.challenge.Token, account.Thumbprint)

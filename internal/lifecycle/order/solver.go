@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // offered maps the challenge types of RFC 8555 to the API's words.
@@ -17,6 +18,8 @@ var offered = map[string]acmev1.ACMEChallengeType{
 
 // selection is a solver that was chosen for an authorization.
 type selection struct {
+	// index is that of the solver in the issuer's list.
+	index     int
 	solver    *acmev1.ACMEChallengeSolver
 	challenge acmev1.ACMEChallenge
 	kind      acmev1.ACMEChallengeType
@@ -40,7 +43,7 @@ func selectSolver(solvers []acmev1.ACMEChallengeSolver, labels map[string]string
 		}
 		r, ok := match(solvers[i].Selector, labels, name)
 		if ok && (best.solver == nil || r.beats(bestRank)) {
-			best, bestRank = selection{solver: &solvers[i], challenge: challenge, kind: kind}, r
+			best, bestRank = selection{index: i, solver: &solvers[i], challenge: challenge, kind: kind}, r
 		}
 	}
 	return best, best.solver != nil
@@ -117,14 +120,11 @@ func inZone(name, zone string) bool {
 }
 
 // unsupported returns a sentence about why this build cannot use a solver, or "".
-func unsupported(sel selection, domain string) string {
-	if sel.kind == acmev1.ACMEChallengeTypeHTTP01 {
-		return fmt.Sprintf("the solver selected for %q is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name", domain)
+func unsupported(account *facts.Account, sel selection, domain string) string {
+	if sel.index >= len(account.Unsupported) || account.Unsupported[sel.index] == "" {
+		return ""
 	}
-	if sel.solver.DNS01.RFC2136 == nil {
-		return fmt.Sprintf("the solver selected for %q is a DNS-01 provider that this version of everleaf does not have yet; it has rfc2136", domain)
-	}
-	return ""
+	return fmt.Sprintf("the solver selected for %q %s", domain, account.Unsupported[sel.index])
 }
 
 // noSolver explains that no solver matches, naming what the server offers.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 func TestSelectSolver(t *testing.T) {
@@ -84,14 +85,10 @@ func TestSelectSolver(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	dns := acmev1.ACMEChallengeSolver{DNS01: &acmev1.ACMEChallengeSolverDNS01{}}
-	sel := selection{solver: &dns, kind: acmev1.ACMEChallengeTypeDNS01}
-	if got, want := unsupported(sel, "a.example"), `the solver selected for "a.example" is a DNS-01 provider that this version of everleaf does not have yet; it has rfc2136`; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	ours := rfc2136("ns")
-	sel.solver = &ours
-	if got := unsupported(sel, "a.example"); got != "" {
-		t.Errorf("got %q", got)
+	account := &facts.Account{Unsupported: []string{"", "is of no use"}}
+	for index, want := range []string{"", `the solver selected for "a.example" is of no use`, ""} {
+		if got := unsupported(account, selection{index: index}, "a.example"); got != want {
+			t.Errorf("solver %d: got %q, want %q", index, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
-// Package dns01 says what a DNS provider does for a dns-01 challenge (RFC 8555
-// section 8.4). Each provider is a package of its own beneath this one, all of
-// one shape: a Config, a New that checks it, and the three methods of Provider.
+// Package dns01 solves dns-01 challenges (RFC 8555 section 8.4) with DNS
+// providers. Each provider is a package below this one, all of one shape: a
+// Config, a New that checks it, the methods of Provider, and a Factory that
+// makes the Provider from the API's fields. Package providers lists them.
 package dns01
 
 import (
@@ -8,36 +9,51 @@ import (
 	"time"
 )
 
-// Record is one TXT value at one name. Several Records may share a name; each
-// is added and removed without touching the others.
+// Record is one TXT value at one name. Several Records can have the same name;
+// each is added and removed without a change to the others.
 type Record struct {
 	// FQDN is the owner name, absolute, with the final dot. CNAMEs have been
-	// followed already where the solver asks for it.
+	// followed already if the solver asks for it.
 	FQDN string
 	// Value is the text: base64url(SHA-256(key authorization)), 43 characters.
 	Value string
 }
 
-// Provider writes TXT records. Its methods are safe for concurrent use, return
-// soon (they neither wait for propagation nor poll for long) and classify
-// their errors as fault.Error, with texts that fit a status.
+// Provider writes TXT records. Its methods are safe for concurrent use and
+// return soon: they do not wait for propagation, and do not poll for long.
+// Their errors are fault.Errors, with texts that fit a status.
+//
+// Package dns01test tests that a Provider keeps these rules.
 type Provider interface {
-	// Zone returns the zone, absolute, in which the provider would write fqdn.
+	// Zone returns the zone, absolute and in lower case, in which the provider
+	// writes records at fqdn.
 	Zone(ctx context.Context, fqdn string) (string, error)
-	// Present adds the record. Adding a value that is there already succeeds.
+	// Present adds the record. It succeeds if the record exists already.
 	Present(ctx context.Context, r Record) error
-	// CleanUp removes this value and no other. Removing a value that is not
-	// there succeeds.
+	// CleanUp removes this value and no other. It succeeds if the record does
+	// not exist.
 	CleanUp(ctx context.Context, r Record) error
 }
 
-// Settler is implemented by providers whose servers agree on a new record only
-// some time after Present has returned.
+// Settler is implemented by Providers whose name servers have a record only
+// some time after Present has returned, so that a probe from one place proves
+// nothing about the others.
 type Settler interface {
-	// Settle is how long to wait after Present before the record is probed.
-	Settle() time.Duration
+	// Settled returns the zero time if all of the vendor's name servers have
+	// the record, as far as the vendor says, or else when to ask again.
+	// presented is when Present returned.
+	Settled(ctx context.Context, r Record, presented time.Time) (time.Time, error)
 }
 
-// TTL is the time to live that providers write where they may choose: short,
+// Delay is a Settler for vendors that do not report their progress: the record
+// is settled this long after Present. Providers embed it.
+type Delay time.Duration
+
+// Settled implements Settler.
+func (d Delay) Settled(_ context.Context, _ Record, presented time.Time) (time.Time, error) {
+	return presented.Add(time.Duration(d)), nil
+}
+
+// TTL is the time to live that providers write where they can choose it: short,
 // because a resolver that has cached an older set of values keeps it this long.
 const TTL = 10 * time.Second

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -25,8 +26,8 @@ import (
 type Config struct {
 	// Nameserver is host, host:port or [v6]:port; the port defaults to 53.
 	Nameserver string
-	// Protocol is "UDP" or "TCP"; empty is UDP. UDP turns to TCP when an
-	// answer is truncated or does not come.
+	// Protocol is "UDP" or "TCP"; empty is UDP. With UDP, an answer that is
+	// truncated or does not arrive is asked for again over TCP.
 	Protocol string
 	// TSIGKeyName is the key's name as the server knows it. Updates are not
 	// signed without it, or without a secret.
@@ -35,24 +36,24 @@ type Config struct {
 	// case; empty is HMACMD5.
 	TSIGAlgorithm string
 	// TSIGSecret is the Secret's value: the base64 text that tsig-keygen and
-	// dnssec-keygen print. White space does not matter.
+	// dnssec-keygen print. White space in it is ignored.
 	TSIGSecret string
 	// SecretName names the Secret in messages, as namespace/name; may be empty.
 	SecretName string
 
-	// Clock is what updates are signed with; nil is the system's.
+	// Clock gives the time of signatures; nil is the system's.
 	Clock clock.PassiveClock
 	// Timeout bounds one attempt over UDP or TCP; 0 is dns.DefaultTimeout.
 	Timeout time.Duration
-	// Walk finds a name's zone without this server's help, for servers that do
-	// not answer SOA queries; nil for none. (*dns.Resolver).Locate does it
-	// without filling resolvers' caches, FindZone by way of them.
+	// Walk finds a name's zone without this server, for servers that do not
+	// answer SOA queries; nil for none. (*dns.Resolver).Locate does it without
+	// filling the caches of resolvers, FindZone asks those.
 	Walk func(ctx context.Context, fqdn string) (string, error)
 	// Dial replaces the system's dialler, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// algorithms maps the API's names.
+// algorithms maps the API's names of algorithms.
 var algorithms = map[string]tsig.Algorithm{
 	"HMACMD5":    tsig.MD5,
 	"HMACSHA1":   tsig.SHA1,
@@ -60,34 +61,38 @@ var algorithms = map[string]tsig.Algorithm{
 	"HMACSHA512": tsig.SHA512,
 }
 
+// algorithmNames lists the names in the order of the API's messages.
+var algorithmNames = []string{"HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"}
+
 // Provider writes to one server. It keeps no state.
 type Provider struct {
 	server    string
 	tcp       bool
 	key       *tsig.Key
 	algorithm string // as the API names it
-	// twice tells that the secret looks like base64 of base64.
-	twice  bool
-	secret string
-	clock  clock.PassiveClock
-	carry  dns.Transport
-	walk   func(ctx context.Context, fqdn string) (string, error)
+	// doubleEncoded reports whether the secret looks like base64 of base64.
+	doubleEncoded bool
+	secret        string // the Secret's name, for messages
+	clock         clock.PassiveClock
+	transport     dns.Transport
+	walk          func(ctx context.Context, fqdn string) (string, error)
 }
 
 var _ dns01.Provider = (*Provider)(nil)
 
-// New checks a Config. What is wrong with it is a User fault.
+// New returns the Provider of a Config, or a User fault that says what is wrong
+// with the Config.
 func New(c Config) (*Provider, error) {
 	server, err := Server(c.Nameserver)
 	if err != nil {
 		return nil, err
 	}
 	p := &Provider{
-		server: server,
-		secret: c.SecretName,
-		clock:  c.Clock,
-		carry:  dns.Transport{Timeout: c.Timeout, Dial: c.Dial},
-		walk:   c.Walk,
+		server:    server,
+		secret:    c.SecretName,
+		clock:     c.Clock,
+		transport: dns.Transport{Timeout: c.Timeout, Dial: c.Dial},
+		walk:      c.Walk,
 	}
 	if p.clock == nil {
 		p.clock = clock.RealClock{}
@@ -120,12 +125,12 @@ func (p *Provider) setKey(c Config) error {
 	if _, ok := mdns.IsDomainName(c.TSIGKeyName); !ok || len(c.TSIGKeyName) > 254 {
 		return invalid("tsigKeyName %q is not a domain name", c.TSIGKeyName)
 	}
-	secret, twice, err := decodeSecret(c.TSIGSecret)
+	secret, doubleEncoded, err := decodeSecret(c.TSIGSecret)
 	if err != nil {
 		return invalid("error decoding the provided TSIG secret: %s%s", err, p.inSecret())
 	}
-	p.key = &tsig.Key{Name: mdns.CanonicalName(c.TSIGKeyName), Algorithm: algorithm, Secret: secret}
-	p.algorithm, p.twice = name, twice
+	p.key = &tsig.Key{Name: dnsname.Canonical(c.TSIGKeyName), Algorithm: algorithm, Secret: secret}
+	p.algorithm, p.doubleEncoded = name, doubleEncoded
 	return nil
 }
 
@@ -136,7 +141,7 @@ func (p *Provider) inSecret() string {
 	return fmt.Sprintf(" (Secret %q)", p.secret)
 }
 
-// Server is the host:port of a nameserver field.
+// Server returns the host:port of an API nameserver field, or a User fault.
 func Server(nameserver string) (string, error) {
 	nameserver = strings.TrimSpace(nameserver)
 	if nameserver == "" {
@@ -144,7 +149,7 @@ func Server(nameserver string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(nameserver)
 	if err != nil {
-		// Without a port; an IPv6 address needs its brackets all the same.
+		// There is no port. An IPv6 address must have brackets nevertheless.
 		host, port, err = net.SplitHostPort(nameserver + ":53")
 	}
 	if err != nil {
@@ -167,16 +172,16 @@ func invalid(format string, args ...any) *fault.Error {
 }
 
 // decodeSecret decodes the base64 text of a key. dnssec-keygen breaks long
-// keys with a space, and files end in a newline. twice tells that the key is
-// itself the base64 text of a key.
-func decodeSecret(text string) (secret []byte, twice bool, err error) {
+// keys with a space, and files end in a newline. doubleEncoded reports whether
+// the key is itself the base64 text of a key.
+func decodeSecret(text string) (secret []byte, doubleEncoded bool, err error) {
 	text = withoutSpace(text)
 	if strings.Contains(text, "{") || strings.Contains(text, ";") {
 		return nil, false, fmt.Errorf("it is a key clause of a configuration file: only the text between the quotes after \"secret\" belongs into the Secret")
 	}
 	secret, err = base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		// The error would give the position of a byte of the secret.
+		// The library's error contains the position of a byte of the secret.
 		return nil, false, fmt.Errorf("it is not base64 text as tsig-keygen prints it")
 	}
 	if len(secret) == 0 {
@@ -194,11 +199,11 @@ func withoutSpace(s string) string {
 	}, s)
 }
 
-// looksEncoded tells whether a key is base64 text of a key of 16 bytes or more.
-// 24 random bytes are all of that alphabet once in 10^14 times. A passphrase
-// may be, so the text has to end in padding, as that of all common key sizes
-// but 24 and 48 bytes does, or else to decode to what no passphrase is: bytes
-// that are not text, from letters of both cases and digits.
+// looksEncoded reports whether a key is base64 text of a key of 16 bytes or
+// more. 24 random bytes are all in the base64 alphabet once in 10^14 times. A
+// passphrase may be in that alphabet. So the text must end in padding, as it
+// does for all common key sizes except 24 and 48 bytes, or it must have letters
+// of both cases and digits and decode to bytes that are not text.
 func looksEncoded(secret []byte) bool {
 	text := withoutSpace(string(secret))
 	inner, err := base64.StdEncoding.DecodeString(text)

@@ -11,9 +11,9 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// exchange sends a message, signed if there is a key, and returns the answer
-// once its signature has been checked. Its RCODE is for the caller, except for
-// what the answer's TSIG record explains.
+// exchange sends a message, signed if there is a key, checks the signature of
+// the answer and returns the answer. The caller checks the RCODE, except where
+// the answer's TSIG record has an error.
 func (p *Provider) exchange(ctx context.Context, m *mdns.Msg) (*mdns.Msg, error) {
 	packed, err := m.Pack()
 	if err != nil {
@@ -28,9 +28,9 @@ func (p *Provider) exchange(ctx context.Context, m *mdns.Msg) (*mdns.Msg, error)
 	}
 	var raw []byte
 	if p.tcp {
-		raw, err = p.carry.RoundTrip(ctx, "tcp", p.server, packed)
+		raw, err = p.transport.RoundTrip(ctx, "tcp", p.server, packed)
 	} else {
-		raw, err = p.carry.Exchange(ctx, p.server, packed)
+		raw, err = p.transport.Exchange(ctx, p.server, packed)
 	}
 	if err != nil {
 		return nil, p.unreachable(err)
@@ -51,8 +51,9 @@ func (p *Provider) read(raw []byte, request *mdns.Msg, mac []byte) (*mdns.Msg, e
 		return answer, nil
 	}
 	rr, err := tsig.Verify(raw, *p.key, mac, p.clock.Now())
-	// An error in the record explains itself. It is believed unsigned, as the
-	// server cannot sign with a key that it does not know; it can only fail.
+	// The error in the record counts even if the record is not signed: the
+	// server cannot sign with a key that it does not know. A forged error can
+	// do no more than fail the exchange.
 	if rr != nil && rr.Error != mdns.RcodeSuccess {
 		return nil, p.rejected(rr)
 	}
@@ -60,9 +61,8 @@ func (p *Provider) read(raw []byte, request *mdns.Msg, mac []byte) (*mdns.Msg, e
 	case err == nil:
 		return answer, nil
 	case errors.Is(err, tsig.ErrUnsigned) && (answer.Rcode != mdns.RcodeSuccess || request.Opcode == mdns.OpcodeQuery):
-		// Servers refuse unsigned what they did not look at closely, and some
-		// sign no answers to queries. A zone that someone made up makes the
-		// update fail and does no other harm.
+		// Servers do not sign every refusal, and some do not sign answers to
+		// queries. A forged zone makes the update fail and does no other harm.
 		return answer, nil
 	case errors.Is(err, tsig.ErrUnsigned):
 		return nil, p.unsigned()

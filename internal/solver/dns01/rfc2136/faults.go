@@ -10,21 +10,23 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// failed is a fault that a person has to mend.
+// failed is a fault that a user must fix.
 func failed(reason, format string, args ...any) *fault.Error {
 	return fault.New(fault.User, reason, "DNS update failed: "+format, args...)
 }
 
-// transient is a fault that may pass.
+// transient is a fault that may end without a user's action.
 func transient(reason, format string, args ...any) *fault.Error {
 	return fault.New(fault.Transient, reason, "DNS update failed: "+format, args...)
 }
 
-// keyText names the key as an issuer spells it.
+// keyText names the key with the spelling of the issuer.
 func (p *Provider) keyText() string {
 	return fmt.Sprintf("TSIG key %q (%s)", keyName(p.key.Name), p.algorithm)
 }
@@ -43,7 +45,8 @@ func (p *Provider) secretText() string {
 	return fmt.Sprintf("Secret %q", p.secret)
 }
 
-// rejected puts the error of an answer's TSIG record into a sentence.
+// rejected is the fault for the error in an answer's TSIG record (RFC 8945
+// section 5.2).
 func (p *Provider) rejected(rr *mdns.TSIG) error {
 	switch int(rr.Error) {
 	case mdns.RcodeBadKey:
@@ -54,12 +57,12 @@ func (p *Provider) rejected(rr *mdns.TSIG) error {
 	case mdns.RcodeBadTime:
 		return p.badTime(rr)
 	default:
-		return failed("BadTSIG", "%s rejected the signature by %s (%s)", p.server, p.keyText(), rcodeText(int(rr.Error)))
+		return failed("BadTSIG", "%s rejected the signature by %s (%s)", p.server, p.keyText(), dns.RcodeText(int(rr.Error)))
 	}
 }
 
 func (p *Provider) badSignature() error {
-	if p.twice {
+	if p.doubleEncoded {
 		return failed("SecretEncodedTwice", "%s rejected the signature by %s (BADSIG): the TSIG secret in %s is base64-encoded twice; store the text that tsig-keygen printed as it is, under stringData, or encoded once more under data",
 			p.server, p.keyText(), p.secretText())
 	}
@@ -82,8 +85,8 @@ func (p *Provider) badTime(rr *mdns.TSIG) error {
 		p.server, about(d.Abs()), direction)
 }
 
-// about rounds so coarsely that a clock which drifts, or a difference that is
-// measured again, gives the same words.
+// about rounds coarsely: a clock that drifts, or a second measurement of the
+// same difference, gives the same words.
 func about(d time.Duration) string {
 	count := func(unit time.Duration, name string) string {
 		n := int((d + unit/2) / unit)
@@ -120,14 +123,15 @@ func (p *Provider) malformed(err error) error {
 	return transient("MalformedAnswer", "%s sent an answer that is not a DNS message to the request", p.server).Because(err)
 }
 
-// refused is for an update that the server understood and did not do.
+// refused is the fault for an update that the server answered with an error
+// (RFC 2136 section 2.2).
 func (p *Provider) refused(rcode int, zone, fqdn string) error {
-	head := fmt.Sprintf("DNS update failed. Server replied: %s", rcodeText(rcode))
+	head := fmt.Sprintf("DNS update failed. Server replied: %s", dns.RcodeText(rcode))
 	where := fmt.Sprintf(" (%s, zone %s)", p.server, zone)
 	class, why := fault.User, ""
 	switch rcode {
 	case mdns.RcodeRefused:
-		why = ": its policy does not allow " + p.who() + " to change TXT records at " + mdns.CanonicalName(fqdn) + "; check allow-update or update-policy of the zone"
+		why = ": its policy does not allow " + p.who() + " to change TXT records at " + dnsname.Canonical(fqdn) + "; check allow-update or update-policy of the zone"
 	case mdns.RcodeNotAuth:
 		why = ": it is not the primary server of the zone, or does not accept " + p.who()
 	case mdns.RcodeNotZone:
@@ -141,13 +145,13 @@ func (p *Provider) refused(rcode int, zone, fqdn string) error {
 	default:
 		class = fault.Transient
 	}
-	if p.twice && (rcode == mdns.RcodeRefused || rcode == mdns.RcodeNotAuth) {
+	if p.doubleEncoded && (rcode == mdns.RcodeRefused || rcode == mdns.RcodeNotAuth) {
 		why += "; the TSIG secret in " + p.secretText() + " looks base64-encoded twice"
 	}
 	return fault.New(class, "UpdateRefused", "%s%s%s", head, where, why)
 }
 
-// who is the requester as the server sees it.
+// who names the requester from the server's view.
 func (p *Provider) who() string {
 	if p.key == nil {
 		return "unsigned updates"
@@ -162,7 +166,7 @@ func (p *Provider) noZone(fqdn string, rcode int) error {
 	}
 	return fault.New(class, "ZoneNotFound",
 		"Could not determine the zone for %q: %s serves none that contains it (it answers %s to %s); check rfc2136.nameserver, the zones of the server, and its views",
-		fqdn, p.server, rcodeText(rcode), p.query())
+		fqdn, p.server, dns.RcodeText(rcode), p.query())
 }
 
 func (p *Provider) query() string {
@@ -172,20 +176,20 @@ func (p *Provider) query() string {
 	return "a query signed by " + p.keyText()
 }
 
-// unreachable is for a server that gave no answer at all.
+// unreachable is the fault for a server that gave no answer.
 func (p *Provider) unreachable(err error) error {
 	var what string
 	switch dns.FailureOf(err) {
-	case dns.Timeout:
+	case propagation.Timeout:
 		what = "does not answer; check its address, that it runs, and that no firewall drops UDP and TCP to it"
 		if p.tcp {
 			what = "does not answer; check its address, that it runs, and that no firewall drops TCP to it"
 		}
-	case dns.ConnectionRefused:
+	case propagation.ConnectionRefused:
 		what = "refuses connections; check its address and port, and that it runs"
-	case dns.NoRoute:
+	case propagation.NoRoute:
 		what = "cannot be reached from here (no route)"
-	case dns.Malformed:
+	case propagation.Malformed:
 		return p.malformed(err)
 	default:
 		var lookup *net.DNSError
@@ -195,11 +199,4 @@ func (p *Provider) unreachable(err error) error {
 		}
 	}
 	return transient("ServerUnreachable", "%s %s", p.server, what).Because(err)
-}
-
-func rcodeText(rcode int) string {
-	if s, ok := mdns.RcodeToString[rcode]; ok {
-		return s
-	}
-	return "RCODE " + strconv.Itoa(rcode)
 }

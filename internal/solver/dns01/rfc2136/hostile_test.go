@@ -11,7 +11,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
-// FuzzRead feeds answers of a hostile server to all that reads them.
+// FuzzRead feeds answers of a hostile server to all functions that read them.
 func FuzzRead(f *testing.F) {
 	now := time.Unix(1_700_000_000, 0)
 	p, err := New(Config{

@@ -6,18 +6,17 @@ import (
 
 	mdns "github.com/miekg/dns"
 
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
-// Nameserver is the host:port that updates go to.
-func (p *Provider) Nameserver() string { return p.server }
-
-// Present adds the record to what the name has already.
+// Present implements dns01.Provider. It adds the record to those that the name
+// has already.
 func (p *Provider) Present(ctx context.Context, r dns01.Record) error {
 	return p.update(ctx, r, (*mdns.Msg).Insert)
 }
 
-// CleanUp removes the record and no other.
+// CleanUp implements dns01.Provider. It removes the record and no other.
 func (p *Provider) CleanUp(ctx context.Context, r dns01.Record) error {
 	return p.update(ctx, r, (*mdns.Msg).Remove)
 }
@@ -46,13 +45,13 @@ func (p *Provider) update(ctx context.Context, r dns01.Record, change func(*mdns
 	return nil
 }
 
-// Zone asks the server itself, signed with the same key, because a server's
-// views may select by key. A server that does not tell is believed to serve
-// what the recursive resolvers say.
+// Zone implements dns01.Provider. It asks the update server itself, signed with
+// the same key, because a server's views may select by key. If the server does
+// not answer the question, the zone is the one that Config.Walk finds.
 func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
-	fqdn = mdns.CanonicalName(fqdn)
+	fqdn = dnsname.Canonical(fqdn)
 	rcode := mdns.RcodeSuccess
-	for name := fqdn; ; name = parentOf(name) {
+	for name := fqdn; ; name = dnsname.Parent(name) {
 		m := new(mdns.Msg)
 		m.SetQuestion(name, mdns.TypeSOA)
 		m.RecursionDesired = false
@@ -64,15 +63,16 @@ func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 			return zone, nil
 		}
 		rcode = answer.Rcode
-		// BIND refuses what lies in none of its zones: then the names above do
-		// not either. Others refuse to tell, or have a zone that is broken.
+		// BIND refuses names that are in none of its zones, and then the names
+		// above are in none either. Other servers refuse such queries in
+		// general, or have a broken zone.
 		if rcode != mdns.RcodeSuccess && rcode != mdns.RcodeNameError || name == "." {
 			break
 		}
 	}
 	if p.walk != nil {
 		if zone, err := p.walk(ctx, fqdn); err == nil {
-			return mdns.CanonicalName(zone), nil
+			return dnsname.Canonical(zone), nil
 		}
 	}
 	return "", p.noZone(fqdn, rcode)
@@ -91,20 +91,12 @@ func zoneIn(m *mdns.Msg, name string) (string, bool) {
 			if !ok {
 				continue
 			}
-			// The SOA record at the end of a CNAME is that of another name.
-			owner := mdns.CanonicalName(soa.Hdr.Name)
+			// The SOA record at the end of a CNAME belongs to another name.
+			owner := dnsname.Canonical(soa.Hdr.Name)
 			if owner == name || i == 1 && len(m.Answer) == 0 && mdns.IsSubDomain(owner, name) {
 				return owner, true
 			}
 		}
 	}
 	return "", false
-}
-
-func parentOf(name string) string {
-	next, end := mdns.NextLabel(name, 0)
-	if end || next >= len(name) {
-		return "."
-	}
-	return name[next:]
 }

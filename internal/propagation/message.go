@@ -1,27 +1,29 @@
-package dns
+package propagation
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 )
 
 // maxNamed is how many servers a message names.
 const maxNamed = 4
 
-// notPropagated says which servers do not have the value, and what they say.
+// notPropagated says which servers do not have the value, and what they answer.
 func notPropagated(r Report) string {
 	var without, with []string
 	for _, a := range r.Answers {
 		switch {
-		case a.Role == RolePrimary, a.Target != "":
+		case a.Target != "":
 		case a.Has:
 			with = append(with, a.who())
 		default:
 			without = append(without, a.who()+" "+a.says())
 		}
 	}
-	msg := fmt.Sprintf("DNS record for %q not yet propagated", displayName(r.Name))
+	msg := fmt.Sprintf("DNS record for %q not yet propagated", dnsname.Identifier(r.Name))
 	if r.Final != r.Name {
 		msg += fmt.Sprintf(" (an alias of %s)", r.Final)
 	}
@@ -29,45 +31,27 @@ func notPropagated(r Report) string {
 	if len(with) > 0 {
 		parts = append(parts, have(with))
 	}
-	if note := r.primaryNote(len(with) > 0); note != "" {
-		parts = append(parts, note)
-	}
 	if len(parts) == 0 {
 		return msg
 	}
 	return msg + ": " + strings.Join(parts, "; ")
 }
 
-// primaryNote tells about the server that was updated, if only it has the value
-// or if it has lost it.
-func (r Report) primaryNote(others bool) string {
-	for _, a := range r.Answers {
-		switch {
-		case a.Role != RolePrimary || a.Failure != NoFailure:
-		case a.Has && !others:
-			return "the update server " + a.Server + " has it"
-		case !a.Has && a.Authoritative:
-			return "the update server " + a.Server + " " + a.says()
-		}
-	}
-	return ""
-}
-
-// mayBeCached is the message while older answers run out.
+// mayBeCached is the message while older answers expire.
 func mayBeCached(r Report) string {
 	where := "every name server of " + r.Zone
 	if r.Mode == RecursiveOnly || r.Zone == "" {
 		where = "every name server that was asked"
 	}
 	return fmt.Sprintf("DNS record for %q is on %s; waiting until no resolver of the CA can have an older answer in its cache",
-		displayName(r.Name), where)
+		dnsname.Identifier(r.Name), where)
 }
 
-// leftOut names the servers on which nobody waits.
+// leftOut names the servers that were left out of account.
 func leftOut(r Report) string {
 	var out []string
 	for _, a := range r.Answers {
-		if a.Role != RolePrimary && !a.Has && a.Target == "" {
+		if !a.Has && a.Target == "" {
 			out = append(out, a.who()+" "+a.says())
 		}
 	}
@@ -77,7 +61,7 @@ func leftOut(r Report) string {
 	return "left out: " + strings.Join(few(out), "; ")
 }
 
-// few sorts, and cuts after maxNamed.
+// few sorts the list and cuts it after maxNamed.
 func few(list []string) []string {
 	slices.Sort(list)
 	list = slices.Compact(list)
@@ -111,7 +95,7 @@ func (a Answer) who() string {
 	return fmt.Sprintf("%s (%s)", a.Server, a.Addr)
 }
 
-// says puts an answer without the value into words.
+// says describes an answer that does not have the value.
 func (a Answer) says() string {
 	switch a.Failure {
 	case NoFailure:
@@ -133,7 +117,7 @@ func (a Answer) says() string {
 	switch {
 	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":
 		return "answers " + a.Rcode
-	case a.lame():
+	case a.Lame():
 		return "answers " + a.Rcode + " without authority for the zone"
 	case a.Rcode == "NXDOMAIN":
 		return "answers NXDOMAIN"

@@ -1,56 +1,60 @@
-package dns
+package propagation
 
 import (
 	"sync"
 	"time"
+
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 )
 
-// Lookup is a time during which a CA looked a name up.
+// Lookup is a period during which a CA looked a name up.
 type Lookup struct {
 	// Started is when the challenge was accepted.
 	Started time.Time
-	// Ended is when its result was seen; zero while it is not known.
+	// Ended is when the result of the validation was seen; zero while it is not
+	// known.
 	Ended time.Time
-	// Failed tells that the validation failed: the CA's resolvers may
-	// remember that the name does not exist.
+	// Failed reports whether the validation failed: the CA's resolvers may
+	// cache that the name does not exist.
 	Failed bool
 }
 
-// LedgerEntry is what Judge has to know about one value besides a Report.
+// LedgerEntry is what Judge needs to know about one value besides a Report.
 type LedgerEntry struct {
-	// Lookups are those that the CA made at this name, and failed ones at
-	// other names of the same zone if the zone is signed, in no order.
+	// Lookups are the CA's lookups of this name and, if the zone is signed, its
+	// failed lookups of other names of the zone, in no order.
 	Lookups []Lookup
-	// VisibleSince is since when every server that counts has had the value
-	// without interruption; zero if they do not have it.
+	// VisibleSince is the time from which every server that counts has had the
+	// value without interruption; zero if they do not have it.
 	VisibleSince time.Time
-	// FirstProbe is when the value was looked for first.
+	// FirstProbe is the time of the first probe for the value.
 	FirstProbe time.Time
 	// Probes counts the probes, this one included.
 	Probes int
-	// SilentSince holds, by Answer's server and address, since when it has
-	// not answered.
+	// SilentSince holds, for each server and address of an Answer that gave no
+	// usable answer, the time from which it has given none.
 	SilentSince map[string]time.Time
 }
 
 const (
-	// lookupMemory is how long a Lookup matters: longer than any cached
-	// answer that Judge waits for.
+	// lookupMemory is how long a Lookup is kept: longer than any cached answer
+	// that Judge waits for.
 	lookupMemory = maxNegativeWait + 5*time.Minute
-	// valueMemory is how long a value is remembered that nobody probes.
+	// valueMemory is how long a value is kept without a probe.
 	valueMemory = 2 * time.Hour
 	// maxLookups and maxLedger bound the memory of a Ledger.
 	maxLookups = 64
 	maxLedger  = 100_000
 )
 
-// Ledger remembers, per CA and name, when the CA looked the name up, and per
-// value since when it is visible. It is safe for concurrent use; the zero
-// value is ready. It is lost with the process: Restore rebuilds what matters.
+// Ledger remembers, per CA and name, when the CA looked the name up, and, per
+// value, when the value became visible. A CA is identified by its directory
+// URL. A Ledger is safe for concurrent use, and the zero value is ready. It is
+// lost with the process: Restore rebuilds what matters.
 type Ledger struct {
 	mu      sync.Mutex
 	lookups map[nameKey][]Lookup
-	failed  map[nameKey][]Lookup // by zone; matters where the zone is signed
+	failed  map[nameKey][]Lookup // by zone; used where the zone is signed
 	places  map[nameKey]place
 	values  map[valueKey]*sighting
 	swept   time.Time
@@ -64,8 +68,8 @@ type valueKey struct {
 	value string
 }
 
-// place is what the last Report said about a name: lookups of an alias fill
-// caches for its target, and failed ones in a signed zone for its other names.
+// place is where the last Report found a name. Lookups of an alias fill caches
+// for its target, and failed lookups in a signed zone for the zone's other names.
 type place struct {
 	final, zone string
 	signed      bool
@@ -79,20 +83,20 @@ type sighting struct {
 }
 
 // Accepted records that a challenge at fqdn was accepted at the CA: from now
-// on it may look the name up.
+// on the CA may look the name up.
 func (l *Ledger) Accepted(ca, fqdn string, now time.Time) {
 	l.Restore(ca, fqdn, Lookup{Started: now})
 }
 
-// Refused takes back what Accepted recorded at a time: the CA refused the
-// challenge and looked nothing up.
+// Refused removes what Accepted recorded for the time accepted: the CA refused
+// the challenge and looked nothing up.
 func (l *Ledger) Refused(ca, fqdn string, accepted time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range l.keys(ca, fqdn) {
 		list := l.lookups[key]
-		for i, look := range list {
-			if look.Ended.IsZero() && look.Started.Equal(accepted) {
+		for i, lookup := range list {
+			if lookup.Ended.IsZero() && lookup.Started.Equal(accepted) {
 				l.lookups[key] = append(list[:i:i], list[i+1:]...)
 				break
 			}
@@ -100,54 +104,54 @@ func (l *Ledger) Refused(ca, fqdn string, accepted time.Time) {
 	}
 }
 
-// Concluded records that the result of a validation at fqdn was seen. It ends
-// the oldest open Lookup of that name.
+// Concluded records that the result of a validation at fqdn was seen at now. It
+// ends the oldest open Lookup of that name.
 func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.init(now)
-	look := Lookup{Started: now}
+	lookup := Lookup{Started: now}
 	for _, key := range l.keys(ca, fqdn) {
 		list := l.lookups[key]
 		for i := range list {
 			if list[i].Ended.IsZero() {
-				look.Started = list[i].Started
+				lookup.Started = list[i].Started
 				list = append(list[:i:i], list[i+1:]...)
 				break
 			}
 		}
 		l.lookups[key] = list
 	}
-	look.Ended, look.Failed = now, failed
-	l.add(ca, fqdn, look)
+	lookup.Ended, lookup.Failed = now, failed
+	l.add(ca, fqdn, lookup)
 }
 
-// Restore adds a Lookup of which only a stored Challenge tells.
-func (l *Ledger) Restore(ca, fqdn string, look Lookup) {
+// Restore adds a Lookup that is known from a stored Challenge only.
+func (l *Ledger) Restore(ca, fqdn string, lookup Lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.init(look.lastMoment())
-	l.add(ca, fqdn, look)
+	l.init(lookup.lastMoment())
+	l.add(ca, fqdn, lookup)
 }
 
-func (l *Ledger) add(ca, fqdn string, look Lookup) {
+func (l *Ledger) add(ca, fqdn string, lookup Lookup) {
 	for _, key := range l.keys(ca, fqdn) {
-		l.lookups[key] = appendLookup(l.lookups[key], look)
+		l.lookups[key] = appendLookup(l.lookups[key], lookup)
 	}
-	if !look.Failed {
+	if !lookup.Failed {
 		return
 	}
 	for _, zone := range l.zones(ca, fqdn) {
 		key := nameKey{ca, zone}
-		l.failed[key] = appendLookup(l.failed[key], look)
+		l.failed[key] = appendLookup(l.failed[key], lookup)
 	}
 }
 
-// zones are those whose other names a failed lookup of fqdn may deny: its own
-// if it is signed; any above it while no Probe has told where it is, as with a
-// solver that waits instead, or after a restart.
+// zones are the zones whose other names a failed lookup of fqdn may deny: its
+// own zone if that is signed; every name above fqdn while no probe has found
+// its zone, as with waitInsteadOfSelfCheck or after a restart.
 func (l *Ledger) zones(ca, fqdn string) []string {
-	name := Canonical(fqdn)
+	name := dnsname.Canonical(fqdn)
 	at, known := l.places[nameKey{ca, name}]
 	if known && !at.signed {
 		return nil
@@ -158,26 +162,27 @@ func (l *Ledger) zones(ca, fqdn string) []string {
 	var zones []string
 	for name != "." {
 		zones = append(zones, name)
-		name = parentOf(name)
+		name = dnsname.Parent(name)
 	}
 	return zones
 }
 
 // keys are the names whose records a lookup of fqdn puts into caches.
 func (l *Ledger) keys(ca, fqdn string) []nameKey {
-	key := nameKey{ca, Canonical(fqdn)}
+	key := nameKey{ca, dnsname.Canonical(fqdn)}
 	if at := l.places[key]; at.final != "" && at.final != key.name {
 		return []nameKey{key, {ca, at.final}}
 	}
 	return []nameKey{key}
 }
 
-// Observe records what a Probe saw and returns the snapshot for Judge.
+// Observe records the Report of a probe that ended at now, and returns the
+// entry for Judge.
 func (l *Ledger) Observe(ca string, r Report, now time.Time) LedgerEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.init(now)
-	key := valueKey{nameKey{ca, Canonical(r.Name)}, r.Value}
+	key := valueKey{nameKey{ca, dnsname.Canonical(r.Name)}, r.Value}
 	s := l.values[key]
 	if s == nil {
 		s = &sighting{first: now, silent: map[string]time.Time{}}
@@ -219,15 +224,15 @@ func (l *Ledger) entry(key valueKey, r Report, s *sighting) LedgerEntry {
 	return e
 }
 
-// Forget drops a value that is no longer probed.
+// Forget drops a value that is no longer probed. The Lookups of its name stay.
 func (l *Ledger) Forget(ca, fqdn, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.values, valueKey{nameKey{ca, Canonical(fqdn)}, value})
+	delete(l.values, valueKey{nameKey{ca, dnsname.Canonical(fqdn)}, value})
 }
 
-// init makes the maps and drops what no longer matters. It runs once a minute
-// at most.
+// init makes the maps, and drops what no longer matters, once a minute at most
+// or, if the Ledger is full, once a second.
 func (l *Ledger) init(now time.Time) {
 	if l.lookups == nil {
 		l.lookups, l.failed = map[nameKey][]Lookup{}, map[nameKey][]Lookup{}
@@ -256,9 +261,9 @@ func (l *Ledger) init(now time.Time) {
 func prune(m map[nameKey][]Lookup, now time.Time) {
 	for key, list := range m {
 		kept := list[:0]
-		for _, look := range list {
-			if now.Sub(look.lastMoment()) <= lookupMemory {
-				kept = append(kept, look)
+		for _, lookup := range list {
+			if now.Sub(lookup.lastMoment()) <= lookupMemory {
+				kept = append(kept, lookup)
 			}
 		}
 		if len(kept) == 0 {
@@ -270,11 +275,11 @@ func prune(m map[nameKey][]Lookup, now time.Time) {
 }
 
 // appendLookup keeps the newest maxLookups.
-func appendLookup(list []Lookup, look Lookup) []Lookup {
+func appendLookup(list []Lookup, lookup Lookup) []Lookup {
 	if len(list) >= maxLookups {
 		list = append(list[:0:0], list[1:]...)
 	}
-	return append(list, look)
+	return append(list, lookup)
 }
 
 func (l Lookup) lastMoment() time.Time {

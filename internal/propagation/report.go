@@ -1,11 +1,11 @@
-package dns
+package propagation
 
 import (
 	"net/netip"
 	"time"
 )
 
-// Mode says who has to have a value before a CA is asked to look.
+// Mode says which servers must have a value before a CA is asked to validate.
 type Mode int
 
 const (
@@ -25,38 +25,37 @@ const (
 	RoleParent Role = "parent"
 	// RoleChild: only the zone's own NS records name it.
 	RoleChild Role = "child"
-	// RoleBoth: delegation and zone agree on it.
+	// RoleBoth: the delegation and the zone name it.
 	RoleBoth Role = "both"
 	// RoleRecursive: a configured resolver.
 	RoleRecursive Role = "recursive"
-	// RolePrimary: the server that a provider sends its updates to. It is
-	// evidence and never blocks: the CA may have no way to it.
-	RolePrimary Role = "primary"
 )
 
-// Answer is what one address of one server said.
+// Answer is the answer of one address of one server.
 type Answer struct {
 	// Server is the name from the NS record, absolute and in lower case, or
 	// host:port of a resolver.
 	Server string
-	// Addr is the address that was asked; the zero AddrPort if Failure is
+	// Addr is the address that was asked. It is the zero AddrPort if Failure is
 	// NoAddress or Unresolved, or if Server is a host name that was dialled.
 	Addr netip.AddrPort
 	Role Role
-	// Zone is the zone for which it was asked, Name the owner name.
+	// Zone is the zone for which the server was asked, Name the owner name.
 	Zone string
 	Name string
 
-	// Failure is why there is no answer; nothing below but Duration is set
-	// then.
+	// Failure says why there is no answer. If it is set, Duration is the only
+	// field below that is set too.
 	Failure Failure
-	Rcode   string
+	// Rcode is the RCODE as dig prints it.
+	Rcode string
 	// Authoritative is the AA bit.
 	Authoritative bool
-	// Target is the alias that the server has at Name, if any.
+	// Target is the target of the server's CNAME record at Name, if any.
 	Target string
-	// Values counts the TXT values at the end of what the answer holds, Has
-	// tells whether ours is one of them. TTL is theirs.
+	// Values is the number of TXT values at the end of the answer's CNAME
+	// chain, Has reports whether the wanted value is among them, and TTL is the
+	// smallest TTL of theirs.
 	Values int
 	Has    bool
 	TTL    time.Duration
@@ -67,30 +66,24 @@ type Answer struct {
 	Duration time.Duration
 }
 
-// Report is the evidence of one Probe.
+// Report is the evidence of one probe of the name servers.
 type Report struct {
-	// Name is the challenge name that was asked for, Final the name at the end
-	// of its CNAMEs; absolute, in lower case.
+	// Name is the challenge name, Final the name at the end of its CNAME chain;
+	// both absolute, in lower case.
 	Name  string
 	Final string
+	// Value is the wanted TXT value.
 	Value string
 	Mode  Mode
 	// Zone holds Final. It may be empty in RecursiveOnly mode.
 	Zone string
-	// NegativeTTL is how long resolvers may remember that a name of the zone
-	// does not exist: min(SOA MINIMUM, SOA TTL).
+	// NegativeTTL is how long resolvers may cache that a name of the zone does
+	// not exist: min(SOA MINIMUM, SOA TTL), RFC 2308 section 5.
 	NegativeTTL time.Duration
-	// Signed tells whether the zone's servers sign their answers (DNSSEC): a
-	// validating resolver may then derive from one negative answer that other
+	// Signed reports whether the zone's servers sign their answers (DNSSEC). A
+	// validating resolver can then derive from one negative answer that other
 	// names do not exist (RFC 8198).
 	Signed bool
 	// Answers are sorted by name, server and address.
 	Answers []Answer
-}
-
-// Extra is a server that is asked besides those of the zone.
-type Extra struct {
-	// Address is host:port.
-	Address string
-	Role    Role
 }

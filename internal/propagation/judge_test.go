@@ -1,4 +1,4 @@
-package dns
+package propagation
 
 import (
 	"net/netip"
@@ -69,29 +69,29 @@ func TestJudgeServers(t *testing.T) {
 		"all have it": {report(has, has), first, Verdict{State: Accept}},
 		"one does not": {
 			report(has, nxdomain), first,
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"each in its own way": {
 			report(nodata, others, lame, refuses), first,
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there; ns2.example.com. (192.0.2.2) has other values only; " +
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there; ns2.example.com. (192.0.2.2) has other values only; " +
 				"ns3.example.com. (192.0.2.3) answers NOERROR without authority for the zone; ns4.example.com. (192.0.2.4) answers REFUSED"},
 		},
 		"many": {
 			report(nxdomain, nxdomain, nxdomain, nxdomain, nxdomain, nxdomain, has, has), first,
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) answers NXDOMAIN; ns2.example.com. (192.0.2.2) answers NXDOMAIN; " +
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) answers NXDOMAIN; ns2.example.com. (192.0.2.2) answers NXDOMAIN; " +
 				"ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns4.example.com. (192.0.2.4) answers NXDOMAIN; and 2 more; " +
 				"ns7.example.com. (192.0.2.7), ns8.example.com. (192.0.2.8) have it"},
 		},
-		"third probe backs off":           {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 3}, Verdict{Wait, now.Add(4 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
-		"ninth probe at the retry period": {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 9}, Verdict{Wait, now.Add(10 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
-		"after five minutes":              {report(nodata), LedgerEntry{FirstProbe: now.Add(-5 * time.Minute), Probes: 99}, Verdict{Stuck, now.Add(10 * time.Second), notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"third probe backs off":           {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 3}, Verdict{State: Wait, Until: now.Add(4 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"ninth probe at the retry period": {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 9}, Verdict{State: Wait, Until: now.Add(10 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
+		"after five minutes":              {report(nodata), LedgerEntry{FirstProbe: now.Add(-5 * time.Minute), Probes: 99}, Verdict{State: Stuck, Until: now.Add(10 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
 		"no route does not block":         {report(has, fails(NoRoute)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) cannot be reached from here (no route)"}},
 		"no address does not block":       {report(has, fails(NoAddress)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. has no address"}},
-		"no route at all":                 {report(fails(NoRoute)), first, Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
+		"no route at all":                 {report(fails(NoRoute)), first, Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
 		"silent for 29 s": {
 			report(has, fails(Timeout)),
 			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-29*time.Second), 2)},
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns1.example.com. (192.0.2.1) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"silent for 30 s": {
 			report(has, fails(Timeout)),
@@ -101,29 +101,24 @@ func TestJudgeServers(t *testing.T) {
 		"silent for 30 s while another disagrees": {
 			report(has, fails(Timeout), nxdomain),
 			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns2.example.com. (192.0.2.2) does not answer; ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"silent once, answers now": {
 			report(has, nxdomain),
 			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 2)},
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns2.example.com. (192.0.2.2) answers NXDOMAIN; ns1.example.com. (192.0.2.1) has it"},
 		},
 		"all silent": {
 			report(fails(Timeout)),
 			LedgerEntry{FirstProbe: t0, Probes: 1, SilentSince: silentSince(t0, 1)},
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) does not answer"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) does not answer"},
 		},
 		"a lame server for 30 s": {
 			report(has, refuses),
 			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(t0, 2)},
 			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) answers REFUSED"},
 		},
-		"nobody to ask":            {report(), first, Verdict{Wait, now.Add(time.Second), notYet}},
-		"the primary never blocks": {report(has, func(a *Answer) { nxdomain(a); a.Role = RolePrimary }), first, Verdict{State: Accept}},
-		"only the primary has it": {
-			report(nxdomain, func(a *Answer) { a.Role, a.Server = RolePrimary, "192.0.2.9:53" }), first,
-			Verdict{Wait, now.Add(time.Second), notYet + ": ns1.example.com. (192.0.2.1) answers NXDOMAIN; the update server 192.0.2.9:53 has it"},
-		},
+		"nobody to ask": {report(), first, Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet}},
 		"an alias": {
 			Report{Name: "_acme-challenge.example.com.", Final: "x.example.net.", Answers: []Answer{
 				answerOf(1, func(a *Answer) { nodata(a); a.Target = "x.example.net." }),
@@ -131,28 +126,28 @@ func TestJudgeServers(t *testing.T) {
 				answerOf(3, func(a *Answer) { nxdomain(a); a.Name, a.Zone = "x.example.net.", "example.net." }),
 			}},
 			first,
-			Verdict{Wait, now.Add(time.Second), notYet + " (an alias of x.example.net.): ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + " (an alias of x.example.net.): ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
 		},
 		"recursive waits for the negative TTL": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Addr: netip.MustParseAddrPort("192.0.2.1:53"), Role: RoleRecursive, Rcode: "NXDOMAIN", NegativeTTL: 7 * time.Second},
 			}},
 			first,
-			Verdict{Wait, now.Add(7 * time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
+			Verdict{State: Wait, Until: now.Add(7 * time.Second), Message: notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
 		},
 		"a resolver with authority forgets at once": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NXDOMAIN", Authoritative: true, NegativeTTL: time.Hour},
 			}},
 			first,
-			Verdict{Wait, now.Add(time.Second), notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": 192.0.2.1:53 answers NXDOMAIN"},
 		},
 		"recursive waits for the retry period at most": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
 				{Server: "192.0.2.1:53", Role: RoleRecursive, Rcode: "NOERROR", NegativeTTL: time.Hour},
 			}},
 			first,
-			Verdict{Wait, now.Add(10 * time.Second), notYet + ": 192.0.2.1:53 has no TXT record there"},
+			Verdict{State: Wait, Until: now.Add(10 * time.Second), Message: notYet + ": 192.0.2.1:53 has no TXT record there"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,8 +195,8 @@ func TestJudgeCaches(t *testing.T) {
 			want := Verdict{State: Accept}
 			if test.want > 0 {
 				want = Verdict{
-					Wait, after(test.want),
-					`DNS record for "example.com" is on every name server of example.com.; waiting until no resolver of the CA can have an older answer in its cache`,
+					State: Wait, Until: after(test.want),
+					Message: `DNS record for "example.com" is on every name server of example.com.; waiting until no resolver of the CA can have an older answer in its cache`,
 				}
 			}
 			e := LedgerEntry{Lookups: test.lookups, VisibleSince: visible, Probes: 1}

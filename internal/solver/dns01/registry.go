@@ -1,0 +1,158 @@
+package dns01
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/clock"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// Spec is the dns01 part of a solver. A provider reads its own field of it.
+type Spec = acmev1.ACMEChallengeSolverDNS01
+
+// Factory makes Providers of one kind from the API's fields, and answers
+// questions about these fields.
+type Factory struct {
+	// Name is the provider's field of a Spec, such as "rfc2136".
+	Name string
+	// Selected reports whether a Spec, which is not nil, selects the provider.
+	// The other functions are called only for such a Spec.
+	Selected func(*Spec) bool
+	// Secrets returns the entries of Secrets that New reads. Entries without a
+	// Secret name are ignored. Secrets may be nil.
+	Secrets func(*Spec) []cmmeta.SecretKeySelector
+	// Check returns the errors in the provider's field that can be found without
+	// a Secret or a server. The path is that of the Spec. Check may be nil.
+	Check func(*field.Path, *Spec) field.ErrorList
+	// New makes the Provider, with the credentials as they are now. Its errors
+	// are fault.Errors.
+	New func(context.Context, Deps, *Spec) (Provider, error)
+}
+
+// Secrets reads Secrets from the API server.
+type Secrets interface {
+	// Read returns a Secret's data, nil if there is no such Secret.
+	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
+}
+
+// Deps holds what a Factory needs besides the Spec.
+type Deps struct {
+	// Namespace is the namespace of the issuer's Secrets.
+	Namespace string
+	Secrets   Secrets
+	// Zone finds the zone of a challenge name with recursive resolvers, without
+	// a question for the name itself.
+	Zone  func(ctx context.Context, fqdn string) (string, error)
+	Clock clock.PassiveClock
+}
+
+// Secret returns the value of an entry of a Secret. It is a Transient fault if
+// the Secret cannot be read, and a User fault if it, or the entry, is missing.
+func (d Deps) Secret(ctx context.Context, ref cmmeta.SecretKeySelector) (string, error) {
+	data, err := d.Secrets.Read(ctx, d.Namespace, ref.Name)
+	switch {
+	case err != nil:
+		return "", fault.New(fault.Transient, "SecretGetError", "the secret %s/%s cannot be read", d.Namespace, ref.Name).Because(err)
+	case data == nil:
+		return "", fault.New(fault.User, "SecretMissing", "the secret %s/%s does not exist", d.Namespace, ref.Name)
+	case len(data[ref.Key]) == 0:
+		return "", fault.New(fault.User, "SecretInvalidData", "the secret %s/%s does not have key %q", d.Namespace, ref.Name, ref.Key)
+	default:
+		return string(data[ref.Key]), nil
+	}
+}
+
+// Registry holds the providers of a build.
+type Registry []Factory
+
+// find returns the provider that a Spec selects, or nil.
+func (r Registry) find(spec *Spec) *Factory {
+	if spec == nil {
+		return nil
+	}
+	for i := range r {
+		if r[i].Selected(spec) {
+			return &r[i]
+		}
+	}
+	return nil
+}
+
+// names lists the providers as messages do.
+func (r Registry) names() string {
+	names := make([]string, 0, len(r))
+	for _, f := range r {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// New makes the Provider that a Spec selects. It is a User fault if the Registry
+// does not have it.
+func (r Registry) New(ctx context.Context, d Deps, spec *Spec) (Provider, error) {
+	f := r.find(spec)
+	if f == nil {
+		return nil, fault.New(fault.User, "UnsupportedSolver", "this version of everleaf has no provider for the solver; it has %s", r.names())
+	}
+	return f.New(ctx, d, spec)
+}
+
+// Secrets returns the entries of Secrets that an issuer's solvers read, each
+// once, in the order of the solvers.
+func (r Registry) Secrets(issuer *acmev1.ACMEIssuer) []cmmeta.SecretKeySelector {
+	var refs []cmmeta.SecretKeySelector
+	for _, s := range issuer.Solvers {
+		f := r.find(s.DNS01)
+		if f == nil || f.Secrets == nil {
+			continue
+		}
+		for _, ref := range f.Secrets(s.DNS01) {
+			if ref.Name != "" && !slices.Contains(refs, ref) {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs
+}
+
+// Check returns the errors in the provider's field of a Spec at a path. A
+// provider that the Registry does not have is not an error.
+func (r Registry) Check(path *field.Path, spec *Spec) field.ErrorList {
+	f := r.find(spec)
+	if f == nil || f.Check == nil {
+		return nil
+	}
+	return f.Check(path, spec)
+}
+
+// Unsupported says why this build cannot use a solver, as the end of a sentence
+// that begins with the solver, or returns "".
+func (r Registry) Unsupported(s *acmev1.ACMEChallengeSolver) string {
+	switch {
+	case s.DNS01 == nil:
+		return "is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with " + r.names() + " for this name"
+	case r.find(s.DNS01) == nil:
+		return "is a DNS-01 provider that this version of everleaf does not have yet; it has " + r.names()
+	default:
+		return ""
+	}
+}
+
+// CheckSecret returns what a reference to an entry of a Secret lacks, in the
+// words of the API's validation. Factories use it.
+func CheckSecret(path *field.Path, ref cmmeta.SecretKeySelector) field.ErrorList {
+	var errs field.ErrorList
+	if ref.Name == "" {
+		errs = append(errs, field.Required(path.Child("name"), "secret name is required"))
+	}
+	if ref.Key == "" {
+		errs = append(errs, field.Required(path.Child("key"), "secret key is required"))
+	}
+	return errs
+}

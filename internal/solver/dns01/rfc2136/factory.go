@@ -1,0 +1,64 @@
+package rfc2136
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+)
+
+// Factory makes Providers from the rfc2136 field of the API.
+func Factory() dns01.Factory {
+	return dns01.Factory{
+		Name:     "rfc2136",
+		Selected: func(s *dns01.Spec) bool { return s.RFC2136 != nil },
+		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
+			return []cmmeta.SecretKeySelector{s.RFC2136.TSIGSecret}
+		},
+		Check: check,
+		New:   fromSpec,
+	}
+}
+
+func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
+	spec := s.RFC2136
+	config := Config{
+		Nameserver: spec.Nameserver, Protocol: string(spec.Protocol),
+		TSIGKeyName: spec.TSIGKeyName, TSIGAlgorithm: spec.TSIGAlgorithm,
+		Walk: d.Zone, Clock: d.Clock,
+	}
+	if spec.TSIGSecret.Name != "" {
+		secret, err := d.Secret(ctx, spec.TSIGSecret)
+		if err != nil {
+			return nil, err
+		}
+		config.TSIGSecret, config.SecretName = secret, d.Namespace+"/"+spec.TSIGSecret.Name
+	}
+	return New(config)
+}
+
+// check has the rules and the words of the API's validation.
+func check(path *field.Path, s *dns01.Spec) field.ErrorList {
+	var errs field.ErrorList
+	spec, path := s.RFC2136, path.Child("rfc2136")
+	if spec.Nameserver == "" {
+		errs = append(errs, field.Required(path.Child("nameserver"), ""))
+	} else if _, err := Server(spec.Nameserver); err != nil {
+		errs = append(errs, field.Invalid(path.Child("nameserver"), spec.Nameserver,
+			"nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number."))
+	}
+	if _, ok := algorithms[strings.ToUpper(spec.TSIGAlgorithm)]; !ok && spec.TSIGAlgorithm != "" {
+		errs = append(errs, field.NotSupported(path.Child("tsigAlgorithm"), "", algorithmNames))
+	}
+	secret := dns01.CheckSecret(path.Child("tsigSecretSecretRef"), spec.TSIGSecret)
+	switch {
+	case spec.TSIGKeyName != "":
+		errs = append(errs, secret...)
+	case len(secret) == 0:
+		errs = append(errs, field.Required(path.Child("tsigKeyName"), ""))
+	}
+	return errs
+}

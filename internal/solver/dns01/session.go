@@ -1,0 +1,186 @@
+package dns01
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// session solves one dns-01 challenge.
+type session struct {
+	*Solver
+	challenge solver.Challenge
+	// fqdn is where the CA looks.
+	fqdn string
+
+	// provider is the one that has presented the record, with its credentials:
+	// it can remove the record even if the issuer's Secret is gone.
+	provider Provider
+	// outdated reports whether a clean-up has failed since: the credentials may
+	// have changed.
+	outdated bool
+	// record is the record to write. Its name is empty until locateRecord has
+	// found it.
+	record Record
+	// zone is the zone of the record, if it is known: with it, a probe need not
+	// ask resolvers about names below the zone.
+	zone string
+	// attempted reports whether the provider was asked to present the record;
+	// presented is when it succeeded last.
+	attempted bool
+	presented time.Time
+}
+
+var (
+	_ solver.Session  = (*session)(nil)
+	_ solver.Observer = (*session)(nil)
+)
+
+// Present implements solver.Session.
+func (s *session) Present(ctx context.Context) error {
+	provider, err := s.newProvider(ctx, s.challenge)
+	if err != nil {
+		return err
+	}
+	if err := s.locateRecord(ctx); err != nil {
+		return err
+	}
+	// From here on the record can exist, even if Present fails.
+	s.provider, s.outdated, s.attempted = provider, false, true
+	if err := provider.Present(ctx, s.record); err != nil {
+		return err
+	}
+	s.presented = s.config.Clock.Now()
+	if zone, err := provider.Zone(ctx, s.record.FQDN); err == nil {
+		s.zone = zone
+	}
+	return nil
+}
+
+func (s *session) locateRecord(ctx context.Context) error {
+	if s.record.FQDN != "" {
+		return nil
+	}
+	name, err := s.locate(ctx, s.fqdn, s.challenge.Solver.DNS01)
+	if err != nil {
+		return err
+	}
+	s.record = Record{FQDN: name, Value: s.challenge.Key}
+	return nil
+}
+
+// Check implements solver.Session.
+func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
+	resolver, mode, err := s.resolver(s.challenge.Solver.DNS01)
+	if err != nil {
+		return nil, err
+	}
+	if evidence, err := s.settling(ctx); evidence != nil || err != nil {
+		return evidence, err
+	}
+	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, dns.Hints{Zone: s.zone})
+	if err != nil {
+		return nil, err
+	}
+	logReport(ctx, report)
+	now := s.config.Clock.Now()
+	s.zone = report.Zone
+	return propagation.Observation{
+		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now),
+		Policy: propagation.Policy{Retry: s.config.Retry, TTL: TTL}, At: now,
+	}, nil
+}
+
+func logReport(ctx context.Context, r propagation.Report) {
+	log := logr.FromContextOrDiscard(ctx).V(5)
+	if !log.Enabled() {
+		return
+	}
+	for _, a := range r.Answers {
+		log.Info("Name server answered", "name", a.Name, "server", a.Server, "address", a.Addr.String(), "role", a.Role,
+			"rcode", a.Rcode, "has", a.Has, "values", a.Values, "failure", a.Failure, "duration", a.Duration.String())
+	}
+}
+
+// settling returns Evidence while the provider's name servers do not have the
+// record yet, or nil. A record of an earlier process counts as settled.
+func (s *session) settling(ctx context.Context) (propagation.Evidence, error) {
+	settler, ok := s.provider.(Settler)
+	if !ok || s.presented.IsZero() {
+		return nil, nil
+	}
+	again, err := settler.Settled(ctx, s.record, s.presented)
+	if err != nil || !again.After(s.config.Clock.Now()) {
+		return nil, err
+	}
+	return unsettled{name: s.challenge.DNSName, until: again}, nil
+}
+
+// unsettled is the Evidence that the provider's name servers do not have the
+// record yet.
+type unsettled struct {
+	name  string
+	until time.Time
+}
+
+// Verdict implements propagation.Evidence.
+func (u unsettled) Verdict(time.Time) propagation.Verdict {
+	return propagation.Verdict{
+		State: propagation.Wait, Until: u.until,
+		Message: fmt.Sprintf("DNS record for %q not yet propagated: the provider's name servers are taking it up", u.name),
+	}
+}
+
+// CleanUp implements solver.Session.
+func (s *session) CleanUp(ctx context.Context) error {
+	if s.provider == nil || s.outdated {
+		provider, err := s.newProvider(ctx, s.challenge)
+		switch {
+		case err == nil:
+			s.provider, s.outdated = provider, false
+		case s.provider == nil:
+			return err
+		}
+	}
+	if err := s.locateRecord(ctx); err != nil {
+		return err
+	}
+	if err := s.provider.CleanUp(ctx, s.record); err != nil {
+		s.outdated = true
+		return err
+	}
+	return nil
+}
+
+// Presented implements solver.Session.
+func (s *session) Presented() bool { return s.attempted }
+
+// String implements solver.Session.
+func (s *session) String() string {
+	if s.record.FQDN != "" {
+		return s.record.FQDN
+	}
+	return s.fqdn
+}
+
+// Accepted implements solver.Observer.
+func (s *session) Accepted(at time.Time) { s.config.Ledger.Accepted(s.challenge.CA, s.fqdn, at) }
+
+// Refused implements solver.Observer.
+func (s *session) Refused(accepted time.Time) {
+	s.config.Ledger.Refused(s.challenge.CA, s.fqdn, accepted)
+}
+
+// Concluded implements solver.Observer.
+func (s *session) Concluded(failed bool, at time.Time) {
+	s.config.Ledger.Concluded(s.challenge.CA, s.fqdn, failed, at)
+}
+
+// Forget implements solver.Observer.
+func (s *session) Forget() { s.config.Ledger.Forget(s.challenge.CA, s.fqdn, s.challenge.Key) }

@@ -1,0 +1,141 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
+	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// Resolver asks name servers. *dns.Resolver is one.
+type Resolver interface {
+	Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, hints ...dns.Hints) (propagation.Report, error)
+	Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error)
+	FindZone(ctx context.Context, fqdn string) (string, error)
+	FollowCNAME(ctx context.Context, fqdn string) (string, error)
+}
+
+// Config configures a Solver. All fields without a default are required.
+type Config struct {
+	Providers Registry
+	Secrets   Secrets
+	// Resolver and Mode say which servers are asked for the records of solvers
+	// without nameservers of their own.
+	Resolver Resolver
+	Mode     propagation.Mode
+	// Retry is --dns01-check-retry-period; 0 is propagation.DefaultRetry.
+	Retry  time.Duration
+	Ledger *propagation.Ledger
+	Clock  clock.PassiveClock
+	// NewResolver makes the Resolver of a solver with nameservers of its own;
+	// nil is dns.NewResolver.
+	NewResolver func(servers []string) (Resolver, error)
+}
+
+// Solver solves dns-01 challenges.
+type Solver struct {
+	config Config
+
+	mu sync.Mutex
+	// other holds the Resolvers of solvers with nameservers of their own, by
+	// these nameservers.
+	other map[string]Resolver
+}
+
+var (
+	_ solver.Solver   = (*Solver)(nil)
+	_ solver.Restorer = (*Solver)(nil)
+	_ solver.Grouper  = (*Solver)(nil)
+)
+
+// New returns a Solver, or an error if something that it needs is missing.
+func New(c Config) (*Solver, error) {
+	if len(c.Providers) == 0 || c.Secrets == nil || c.Resolver == nil || c.Ledger == nil || c.Clock == nil {
+		return nil, errors.New("dns01: providers, secrets, resolver, ledger and clock are required")
+	}
+	if c.NewResolver == nil {
+		c.NewResolver = func(servers []string) (Resolver, error) {
+			return dns.NewResolver(dns.Config{Servers: servers, Clock: c.Clock})
+		}
+	}
+	return &Solver{config: c, other: map[string]Resolver{}}, nil
+}
+
+// Begin implements solver.Solver.
+func (s *Solver) Begin(c solver.Challenge) solver.Session {
+	return &session{Solver: s, challenge: c, fqdn: dnsname.Challenge(c.DNSName)}
+}
+
+// Restore implements solver.Restorer.
+func (s *Solver) Restore(c solver.Challenge, accepted, ended time.Time, failed bool) {
+	s.config.Ledger.Restore(c.CA, dnsname.Challenge(c.DNSName), propagation.Lookup{Started: accepted, Ended: ended, Failed: failed})
+}
+
+// Grouped implements solver.Grouper: a resolver caches all values of one name
+// together.
+func (*Solver) Grouped(a, b solver.Challenge) bool {
+	return a.Type == b.Type && strings.EqualFold(a.DNSName, b.DNSName)
+}
+
+// newProvider makes the Provider of a Challenge with the credentials as they are
+// now.
+func (s *Solver) newProvider(ctx context.Context, c solver.Challenge) (Provider, error) {
+	return s.config.Providers.New(ctx, Deps{
+		Namespace: c.SecretNamespace, Secrets: s.config.Secrets, Zone: s.zoneAbove, Clock: s.config.Clock,
+	}, c.Solver.DNS01)
+}
+
+// zoneAbove finds the zone of a challenge name by the name above it: a resolver
+// that is asked for the name itself caches that it does not exist.
+func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (string, error) {
+	if above := dnsname.Parent(fqdn); above != "." {
+		fqdn = above
+	}
+	return s.config.Resolver.FindZone(ctx, fqdn)
+}
+
+// resolver returns the Resolver for the records of a solver. For a solver with
+// nameservers of its own, it asks those and no others.
+func (s *Solver) resolver(spec *Spec) (Resolver, propagation.Mode, error) {
+	if spec == nil || len(spec.Nameservers) == 0 {
+		return s.config.Resolver, s.config.Mode, nil
+	}
+	key := strings.Join(spec.Nameservers, " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.other[key]; r != nil {
+		return r, propagation.RecursiveOnly, nil
+	}
+	r, err := s.config.NewResolver(spec.Nameservers)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the solver's name servers: %w", err)
+	}
+	s.other[key] = r
+	return r, propagation.RecursiveOnly, nil
+}
+
+// locate returns the name to write at.
+func (s *Solver) locate(ctx context.Context, fqdn string, spec *Spec) (string, error) {
+	if spec == nil || spec.CNAMEStrategy != acmev1.FollowStrategy {
+		return fqdn, nil
+	}
+	resolver, mode, err := s.resolver(spec)
+	if err != nil {
+		return "", err
+	}
+	if mode == propagation.RecursiveOnly {
+		return resolver.FollowCNAME(ctx, fqdn)
+	}
+	name, _, err := resolver.Locate(ctx, fqdn, true)
+	return name, err
+}
