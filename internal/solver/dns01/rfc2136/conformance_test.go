@@ -8,9 +8,9 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
-	"github.com/everleaf/everleaf/test/nameserver"
 	"github.com/everleaf/everleaf/internal/solver/dns01/dns01test"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 // attempt is long enough for an answer on this host. The patience covers the
@@ -21,7 +21,7 @@ const (
 )
 
 func TestConformanceOfNamed(t *testing.T) {
-	right, wrong := key(t, "right", "hmac-sha256"), key(t, "right", "hmac-sha256")
+	right, wrong := named.TSIGKey(t, "right", "hmac-sha256"), named.TSIGKey(t, "right", "hmac-sha256")
 	s, addr := run(t, named.Options{
 		Keys:  []named.Key{right},
 		Zones: []named.Zone{zone("example.com", `key "right";`), zone("deep.sub.example.com", `key "right";`)},
