@@ -1,9 +1,8 @@
 package facts
 
 import (
-	"time"
-
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,7 +34,7 @@ type Order struct {
 // OfOrder derives the facts of an Order.
 func OfOrder(o *acmev1.Order, limits pki.Limits) *Order {
 	f := &Order{
-		Namespace: o.Namespace, Name: o.Name, UID: o.UID,
+		Namespace: Shared(o.Namespace), Name: o.Name, UID: o.UID,
 		CreatedAt: o.CreationTimestamp.Time, Deleting: o.DeletionTimestamp != nil,
 		State: o.Status.State, Reason: o.Status.Reason,
 		Answer: AnswerOf(o.Status.Certificate, limits),

@@ -79,13 +79,15 @@ func AnswerOf(chain []byte, limits pki.Limits) Answer {
 // OfRequest derives the facts of a CertificateRequest.
 func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 	f := &Request{
-		Namespace: r.Namespace, Name: r.Name, UID: r.UID,
+		Namespace: Shared(r.Namespace), Name: r.Name, UID: r.UID,
 		CreatedAt: r.CreationTimestamp.Time, Deleting: r.DeletionTimestamp != nil,
 		KeySecret: r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey],
-		IssuerRef: r.Spec.IssuerRef,
-		Fields:    pki.RequestFields{IsCA: r.Spec.IsCA, Usages: Words(r.Spec.Usages)},
-		Failure:   failureOf(r),
-		Answer:    AnswerOf(r.Status.Certificate, limits),
+		IssuerRef: cmmeta.IssuerReference{
+			Name: Shared(r.Spec.IssuerRef.Name), Kind: Shared(r.Spec.IssuerRef.Kind), Group: Shared(r.Spec.IssuerRef.Group),
+		},
+		Fields:  pki.RequestFields{IsCA: r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages))},
+		Failure: failureOf(r),
+		Answer:  AnswerOf(r.Status.Certificate, limits),
 	}
 	if owner := metav1.GetControllerOfNoCopy(r); owner != nil {
 		f.Owner = owner.UID

@@ -37,8 +37,8 @@ type Secret struct {
 	Owner types.UID
 	// OwnerReferences of any kind.
 	OwnerReferences []metav1.OwnerReference
-	// Digests are SHA-256 sums by data key.
-	Digests map[string][sha256.Size]byte
+	// Digests are SHA-256 sums of the data, in the order of the keys.
+	Digests []Digest
 	// Key and KeyDigest describe the public key of tls.key; KeyError says why
 	// it cannot be read.
 	Key       pki.KeySpec
@@ -55,6 +55,12 @@ type Secret struct {
 	Managed ManagedFields
 }
 
+// Digest is the SHA-256 sum of one entry of a Secret's data.
+type Digest struct {
+	Key string
+	Sum [sha256.Size]byte
+}
+
 // ManagedFields are the keys that a field manager owns.
 type ManagedFields struct {
 	Labels, Annotations, Data []string
@@ -65,18 +71,17 @@ type ManagedFields struct {
 // OfSecret derives the facts of a Secret.
 func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 	f := &Secret{
-		Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion,
+		Namespace: Shared(s.Namespace), Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion,
 		CreationTimestamp: s.CreationTimestamp.Time,
-		Type:              s.Type, Labels: s.Labels, Annotations: withoutData(s.Annotations),
+		Type:              Shared(s.Type), Labels: sharedKeys(s.Labels), Annotations: sharedKeys(withoutData(s.Annotations)),
 		OwnerReferences: s.OwnerReferences,
-		Digests:         make(map[string][sha256.Size]byte, len(s.Data)),
 		Managed:         managedBy(s.ManagedFields),
 	}
 	if owner := metav1.GetControllerOf(s); owner != nil {
 		f.Owner = owner.UID
 	}
-	for k, v := range s.Data {
-		f.Digests[k] = sha256.Sum256(v)
+	for _, k := range slices.Sorted(maps.Keys(s.Data)) {
+		f.Digests = append(f.Digests, Digest{Key: Shared(k), Sum: sha256.Sum256(s.Data[k])})
 	}
 	f.readKey(s.Data[corev1.TLSPrivateKeyKey], limits)
 	f.readChain(s.Data[corev1.TLSCertKey], limits)
@@ -138,51 +143,67 @@ func (f *Secret) issuedBy(issuers []*x509.Certificate) {
 
 // Has reports whether a data key has content.
 func (f *Secret) Has(key string) bool {
-	sum, ok := f.Digests[key]
+	sum, ok := f.Digest(key)
 	return ok && sum != sha256.Sum256(nil)
 }
 
-// managedBy reads which keys SecretManager owns by Apply. The paths are those
-// of fieldsV1: {"f:data":{"f:tls.crt":{}},"f:metadata":{"f:labels":{...}}}.
+// Digest returns the SHA-256 sum of an entry, and whether there is one.
+func (f *Secret) Digest(key string) (sum [sha256.Size]byte, ok bool) {
+	for _, d := range f.Digests {
+		if d.Key == key {
+			return d.Sum, true
+		}
+	}
+	return sum, false
+}
+
+// fields is the part of fieldsV1 that tells which keys a manager owns:
+// {"f:data":{"f:tls.crt":{}},"f:metadata":{"f:labels":{...}}}. An owner
+// reference has its key in JSON as its name, after "k:".
+type fields struct {
+	Data     set `json:"f:data"`
+	Metadata struct {
+		Labels          set `json:"f:labels"`
+		Annotations     set `json:"f:annotations"`
+		OwnerReferences set `json:"f:ownerReferences"`
+	} `json:"f:metadata"`
+}
+
+type set map[string]struct{}
+
+// managedBy reads which keys SecretManager owns by Apply.
 func managedBy(entries []metav1.ManagedFieldsEntry) ManagedFields {
-	var m ManagedFields
 	for _, e := range entries {
 		if e.Manager != SecretManager || e.Operation != metav1.ManagedFieldsOperationApply || e.FieldsV1 == nil {
 			continue
 		}
-		m.Data = append(m.Data, fieldKeys(e.FieldsV1, "f:", "f:data")...)
-		m.Labels = append(m.Labels, fieldKeys(e.FieldsV1, "f:", "f:metadata", "f:labels")...)
-		m.Annotations = append(m.Annotations, fieldKeys(e.FieldsV1, "f:", "f:metadata", "f:annotations")...)
-		for _, key := range fieldKeys(e.FieldsV1, "k:", "f:metadata", "f:ownerReferences") {
+		var f fields
+		if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &f); err != nil {
+			return ManagedFields{}
+		}
+		m := ManagedFields{
+			Data: sharedList(f.Data.names("f:")), Labels: sharedList(f.Metadata.Labels.names("f:")),
+			Annotations: sharedList(f.Metadata.Annotations.names("f:")),
+		}
+		for _, key := range f.Metadata.OwnerReferences.names("k:") {
 			var owner struct{ UID types.UID }
 			if json.Unmarshal([]byte(key), &owner) == nil {
 				m.Owners = append(m.Owners, owner.UID)
 			}
 		}
+		return m
 	}
-	return m
+	return ManagedFields{}
 }
 
-// fieldKeys are the names at a path of fieldsV1 that have a prefix, without it:
-// "f:" is a field, "k:" the keys of an item in JSON.
-func fieldKeys(fields *metav1.FieldsV1, prefix string, path ...string) []string {
-	level := map[string]any{}
-	if err := json.Unmarshal(fields.GetRawBytes(), &level); err != nil {
-		return nil
-	}
-	for _, p := range path {
-		next, ok := level[p].(map[string]any)
-		if !ok {
-			return nil
-		}
-		level = next
-	}
-	var keys []string
-	for k := range maps.Keys(level) {
+// names are the names of a set that have a prefix, without it, sorted.
+func (s set) names(prefix string) []string {
+	names := make([]string, 0, len(s))
+	for k := range s {
 		if name, ok := strings.CutPrefix(k, prefix); ok {
-			keys = append(keys, name)
+			names = append(names, name)
 		}
 	}
-	slices.Sort(keys)
-	return keys
+	slices.Sort(names)
+	return names
 }

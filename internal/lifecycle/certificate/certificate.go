@@ -320,7 +320,11 @@ func (c State) set(p *Plan, kind cmv1.CertificateConditionType, status cmmeta.Co
 
 // holds reports whether a Secret has exactly this certificate.
 func holds(s *facts.Secret, a facts.Answer) bool {
-	return s != nil && a != (facts.Answer{}) && s.Digests["tls.crt"] == a.Digest
+	if s == nil || a == (facts.Answer{}) {
+		return false
+	}
+	sum, _ := s.Digest("tls.crt")
+	return sum == a.Digest
 }
 
 // rootCause is what a pending request waits for, if that is more than the
