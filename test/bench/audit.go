@@ -112,10 +112,12 @@ func (p *plane) count(since time.Time) (writes, reads calls, err error) {
 	return writes, reads, err
 }
 
-func (c calls) per(n int) float64 {
+func (c calls) per(n int) float64 { return float64(c.total()) / float64(n) }
+
+func (c calls) total() int {
 	sum := 0
 	for _, count := range c {
 		sum += count
 	}
-	return float64(sum) / float64(n)
+	return sum
 }

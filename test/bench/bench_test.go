@@ -63,20 +63,28 @@ func TestCount(t *testing.T) {
 func TestTargets(t *testing.T) {
 	verdicts := map[string]bool{}
 	for _, target := range targets([]*result{
-		{name: nameCA, n: 1000, total: 14 * time.Second, writes: calls{"x": 6004}},
+		{name: nameCA, n: 1000, total: 11 * time.Second, writes: calls{"x": 5004}, cpu: usage{"controllers": 4600 * time.Millisecond}},
 		{name: nameFloor, n: 1000, total: 9 * time.Second},
-		{name: nameRecursive, n: 50, total: 8 * time.Second, single: 3 * time.Second, writes: calls{"x": 1201}},
+		{name: nameMany, n: 10_000, total: 130 * time.Second, writes: calls{"x": 51_000}, cpu: usage{"controllers": 44 * time.Second},
+			memory: 151 << 20, restart: 9 * time.Second, restartWrites: calls{"x": 1}},
+		{name: nameRecursive, n: 50, total: 4 * time.Second, single: 700 * time.Millisecond, writes: calls{"x": 1101}},
 		{name: nameAuthoritative, skipped: "needs root"},
 	}) {
 		verdicts[target.title] = target.ok
 	}
 	want := map[string]bool{
-		"ca, per second":                   true,
-		"ca, API writes each":              true,
-		"ca, of the floor":                 false,
-		"acme-recursive, 100 certificates": false,
-		"acme-recursive, API writes each":  false,
-		"acme-recursive, one alone":        true,
+		"ca, API writes each":                true,
+		"ca, CPU controllers per 1,000":      false,
+		"ca, of the floor":                   false,
+		"ca-many, API writes each":           false,
+		"ca-many, CPU controllers per 1,000": true,
+		"ca-many, of the rate of ca":         false,
+		"ca-many, peak memory":               false,
+		"ca-many, idle after a restart":      true,
+		"ca-many, writes after a restart":    false,
+		"acme-recursive, 100 certificates":   false,
+		"acme-recursive, API writes each":    false,
+		"acme-recursive, one alone":          true,
 	}
 	if diff := cmp.Diff(want, verdicts); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)

@@ -18,6 +18,10 @@ type result struct {
 	reconciles    calls
 	cpu           usage
 	memory        int64
+	// restart is how long restarted controllers took to be idle, restartWrites
+	// what they wrote until then.
+	restart       time.Duration
+	restartWrites calls
 }
 
 func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }
