@@ -52,7 +52,7 @@ func clientFor(t *testing.T, config *rest.Config) *kubernetes.Clientset {
 
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-func TestStartingAgainFindsEverythingAsItWas(t *testing.T) {
+func TestRestartKeepsData(t *testing.T) {
 	dir, audit := t.TempDir(), filepath.Join(t.TempDir(), "audit.log")
 	controlplane.BinDir(t)
 	options := local.Options{DataDir: dir, AuditLog: audit, UnsafeNoFsync: true}
@@ -107,7 +107,7 @@ func TestStartingAgainFindsEverythingAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(lines, []byte(`"username":"everleaf-admin"`)) || bytes.Contains(lines, []byte(`/readyz`)) {
-		t.Errorf("the audit log does not tell who did what, or tells of probes; it begins with %.500s", lines)
+		t.Errorf("the audit log lacks the user and the verb, or contains probes; it begins with %.500s", lines)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestMissingBinary(t *testing.T) {
 	}
 }
 
-func TestProgramThatFailsIsNamedWithItsLastWords(t *testing.T) {
+func TestFailedProgramIsReportedWithItsLog(t *testing.T) {
 	bin := t.TempDir()
 	for _, name := range local.Binaries {
 		script := "#!/bin/sh\necho first words\necho last words of " + name + "\nexit 7\n"
@@ -184,7 +184,7 @@ func TestStartIsCancelled(t *testing.T) {
 	}
 }
 
-func TestChildThatDiesEndsEverything(t *testing.T) {
+func TestChildFailureStopsControlPlane(t *testing.T) {
 	controlplane.BinDir(t)
 	cp, err := local.Start(t.Context(), local.Options{DataDir: t.TempDir(), UnsafeNoFsync: true})
 	if err != nil {
@@ -294,7 +294,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-func TestNamespacesAndDependentsGoAway(t *testing.T) {
+func TestNamespacesAndDependentsAreDeleted(t *testing.T) {
 	cp := controlplane.Shared(t)
 	client := clientFor(t, cp.RESTConfig())
 	namespaces := client.CoreV1().Namespaces()

@@ -18,6 +18,9 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
+	if err := FindBinaries(options.BinDir); err != nil {
+		return err
+	}
 	out := options.Stdout
 	began := time.Now()
 	fmt.Fprintln(out, "Starting etcd, kube-apiserver and kube-controller-manager ...")

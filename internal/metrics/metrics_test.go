@@ -82,7 +82,7 @@ everleaf_dns01_records_abandoned_total %d
 everleaf_events_dropped_total %d
 `
 
-func TestNothingYet(t *testing.T) {
+func TestEmptyCluster(t *testing.T) {
 	_, reg := setUp(t)
 	expect(t, reg, clockText+fmt.Sprintf(ownText, 0, 0))
 }

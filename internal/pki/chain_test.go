@@ -169,6 +169,6 @@ func TestParseChain(t *testing.T) {
 		t.Error(err)
 	}
 	if EncodeChain() != nil {
-		t.Error("something for nothing")
+		t.Error("PEM for no certificates")
 	}
 }

@@ -61,7 +61,7 @@ func TestKeyRoundTrip(t *testing.T) {
 			t.Fatalf("%+v: %v", tc.spec, err)
 		}
 		if got, _ := SpecOf(key.Public()); got != tc.spec.WithDefaults() {
-			t.Errorf("%+v: made a key of %+v", tc.spec, got)
+			t.Errorf("%+v: generated %+v", tc.spec, got)
 		}
 		encoded, err := EncodeKey(key, tc.encoding)
 		if err != nil {
@@ -75,7 +75,7 @@ func TestKeyRoundTrip(t *testing.T) {
 			t.Fatalf("%+v: %v", tc.spec, err)
 		}
 		if !PublicKeysEqual(key.Public(), back.Public()) || DigestOf(key.Public()) != DigestOf(back.Public()) {
-			t.Errorf("%+v: came back as another key", tc.spec)
+			t.Errorf("%+v: decoded to another key", tc.spec)
 		}
 	}
 	if _, err := EncodeKey(newKey(t), "DER"); text(err) != `private key encoding "DER" is not supported: it must be PKCS1 or PKCS8` {
@@ -241,7 +241,7 @@ func TestKeyPoolWhenFull(t *testing.T) {
 	})
 }
 
-func TestKeyPoolGivesUpWhileWorking(t *testing.T) {
+func TestKeyPoolGenerateEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewKeyPool(1)
 		finish := make(chan struct{})

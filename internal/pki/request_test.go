@@ -173,7 +173,7 @@ func TestBuildRequestErrors(t *testing.T) {
 }
 
 // The extensions encoded here must be those that crypto/x509 encodes.
-func TestUsageExtensionsAsInTheLibrary(t *testing.T) {
+func TestUsageExtensionsEqualTheLibrarys(t *testing.T) {
 	key := newKey(t)
 	for _, u := range usages {
 		mine, err := usageExtensions([]string{u.word}, false)

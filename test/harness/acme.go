@@ -90,7 +90,7 @@ func WantValidations(tb testing.TB, ca *pebble.Server, valid, invalid int) {
 	tb.Helper()
 	Eventually(tb, 10*time.Second, func() error {
 		if a, v, i := Validations(ca); a != valid+invalid || v != valid || i != invalid {
-			return fmt.Errorf("the CA was asked for %d validations, of which %d went well and %d wrong; want %d and %d", a, v, i, valid, invalid)
+			return fmt.Errorf("the CA performed %d validations, %d valid and %d invalid; want %d and %d", a, v, i, valid, invalid)
 		}
 		return nil
 	})
