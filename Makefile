@@ -13,7 +13,7 @@ help:
 	@echo "make test                           run all tests (as root on Debian: install what they need)"
 	@echo "make bench                          run the measurements and print a table"
 	@echo "make lint                           run linters; check generated files and tidy modules"
-	@echo "make generate                       regenerate deepcopy methods and CRDs"
+	@echo "make generate                       regenerate deepcopy methods, CRDs and admission policies"
 	@echo "make build                          bin/everleaf"
 	@echo "make tools                          build etcd, kube-apiserver, kubectl and others from source"
 	@echo "make clean                          remove bin/ (but not the tools in $(EVERLEAF_BIN_DIR))"
@@ -45,7 +45,7 @@ lint:
 	test/lint
 
 generate:
-	go generate ./api/...
+	go generate ./api/... ./internal/admission
 
 clean:
 	rm -rf bin

@@ -2,7 +2,6 @@ package crds
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -15,11 +14,9 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/common"
-	"sigs.k8s.io/yaml"
 )
 
 // admission does to objects of one kind what the API server does: it prunes,
@@ -122,34 +119,6 @@ func (a *admission) update(t *testing.T, stored, object map[string]any) field.Er
 	}
 	errs, _ = a.rules.Validate(t.Context(), nil, a.structural, object, stored, celconfig.RuntimeCELCostBudget, cel.WithRatcheting(correlated))
 	return errs
-}
-
-// parse reads YAML as the API server would.
-func parse(t *testing.T, text string) map[string]any {
-	t.Helper()
-	data, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	object := map[string]any{}
-	if err := utiljson.Unmarshal(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	return object
-}
-
-// describe renders errors as one string for each: path, message. Why a rule
-// could not be evaluated is left out.
-func describe(errs field.ErrorList) []string {
-	var all []string
-	for _, err := range errs {
-		message := err.Detail
-		if _, rule, evaluated := strings.Cut(message, " evaluating rule: "); evaluated {
-			message = rule
-		}
-		all = append(all, err.Field+": "+message)
-	}
-	return all
 }
 
 // TestAccepted asks the API server's own validation whether it takes the CRDs.

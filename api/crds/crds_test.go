@@ -44,7 +44,8 @@ func TestDefinitions(t *testing.T) {
 				{"Secret", "string", ".spec.secretName", 0},
 				{"Issuer", "string", ".spec.issuerRef.name", 1},
 				status,
-				{"Expiration", "date", ".status.notAfter", 1},
+				// A date column would show a time to come as <invalid>.
+				{"Expiration", "string", ".status.notAfter", 1},
 				age,
 			},
 			SelectableFields: issuerRefs,

@@ -8,7 +8,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
 // recorded are the objects of a cluster in which cert-manager 1.21 had been
@@ -26,6 +31,19 @@ func recordedObjects(t testing.TB) []map[string]any {
 	return objects
 }
 
+// decoder returns what controllers decode objects with. It refuses fields that
+// the types do not have.
+func decoder(t *testing.T) runtime.Decoder {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{cmv1.AddToScheme, acmev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}
+
 // name is the kind and name of an object, fit for a subtest.
 func name(object map[string]any) string {
 	return object["kind"].(string) + "/" + object["metadata"].(map[string]any)["name"].(string)
@@ -34,7 +52,7 @@ func name(object map[string]any) string {
 // TestRecordedRoundTrip holds that decoding and encoding changes nothing that
 // cert-manager wrote.
 func TestRecordedRoundTrip(t *testing.T) {
-	decoder := decoder(t, true)
+	decoder := decoder(t)
 	for _, want := range recordedObjects(t) {
 		t.Run(name(want), func(t *testing.T) {
 			data, err := json.Marshal(want)
@@ -87,10 +105,10 @@ func TestRecordedAdmitted(t *testing.T) {
 	for _, object := range recordedObjects(t) {
 		t.Run(name(object), func(t *testing.T) {
 			kind := kinds[object["kind"].(string)]
-			for _, err := range describe(kind.create(t, object)) {
+			for _, err := range kind.create(t, object) {
 				t.Error("create:", err)
 			}
-			for _, err := range describe(kind.update(t, object, object)) {
+			for _, err := range kind.update(t, object, object) {
 				t.Error("update:", err)
 			}
 		})

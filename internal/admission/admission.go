@@ -1,22 +1,36 @@
-// Package admission holds the admission policies that stand in for a validating
-// and mutating webhook where none runs: what the CRDs cannot express because it
-// depends on who asks, or on metadata. The API server evaluates them itself, so
-// there is nothing to run, to certify or to be down.
+// Package admission has the rules for objects beyond the schema of the CRDs, and
+// writes them as admission policies, in CEL, for the API server to evaluate. They
+// stand in for cert-manager's validating webhook where none runs: there is
+// nothing to run, to certify or to be down.
 //
-// They enforce, on CertificateRequests:
-//   - approval.yaml: setting the condition Approved or Denied needs the verb
-//     approve on the signer;
-//   - identity.yaml: spec.username, uid, groups and extra are the requester's;
-//   - annotations.yaml: annotations of cert-manager do not change.
+// Each rule stands here once: what it looks at, when an object breaks it, and the
+// error, in the webhook's words and with the path of the field. What the webhook
+// takes, the policies take. What needs parsing that CEL cannot do (a CSR, a
+// literal subject, a cron expression, a bundle of certificates) is left to the
+// controllers.
 //
-// The rules that only look at the object are in the CRDs.
+// The policies have no way to lock an object for ever: rules about a spec are not
+// looked at if a write leaves it as it is, no rule decodes a byte field, and
+// a CertificateRequest is compared as a client in Go compares it, who writes a
+// duration in another way than it read it. Lists are looked at as far as the API
+// server's limits on CEL allow.
+//
+// The policy that sets the identity of a requester is a mutation and no rule; its
+// manifest, deploy/policies/identity.yaml, is written by hand.
 package admission
 
-import "embed"
+//go:generate go run ./generate ../../deploy/policies
 
-// Policies is policies/*.yaml: ValidatingAdmissionPolicies,
-// MutatingAdmissionPolicies and their bindings, of
-// admissionregistration.k8s.io/v1.
-//
-//go:embed policies/*.yaml
-var Policies embed.FS
+// Policies returns all policies.
+func Policies() []Policy {
+	return []Policy{certificates(), certificateRequests(), approval(), issuers(), orders(), challenges(), decodable()}
+}
+
+// Manifests returns the policies as YAML, by file name.
+func Manifests() map[string]string {
+	files := map[string]string{}
+	for _, policy := range Policies() {
+		files[fileName(policy.Name)] = policy.Manifest()
+	}
+	return files
+}

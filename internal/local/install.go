@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/everleaf/everleaf/api/crds"
-	"github.com/everleaf/everleaf/internal/admission"
+	"github.com/everleaf/everleaf/deploy"
 )
 
 // Namespace is where cluster-scoped issuers have their Secrets.
@@ -27,24 +28,21 @@ const Namespace = "cert-manager"
 // fieldManager owns what install applies.
 const fieldManager = "everleaf-local"
 
-var (
-	//go:embed manifests/*.yaml
-	manifests embed.FS
-	// probe is applied last: once its policy is in force, so are those that
-	// were stored before it.
-	//go:embed probe.yaml
-	probePolicy embed.FS
-)
+// probePolicy is applied last: once it is in force, so are the policies that were
+// stored before it.
+//
+//go:embed probe.yaml
+var probePolicy embed.FS
 
-// install applies the CRDs, the namespace, the roles and the admission
-// policies, and returns when all of it is in force. What is there already and
+// install applies the CRDs, the namespace, the service account, the roles and the
+// admission policies, and returns when all of it is in force. What is there already and
 // the same stays as it is.
 func (c *ControlPlane) install(ctx context.Context) error {
 	client, err := dynamic.NewForConfig(c.admin)
 	if err != nil {
 		return err
 	}
-	for _, source := range []fs.FS{crds.Files, manifests, admission.Policies, probePolicy} {
+	for _, source := range []fs.FS{crds.Files, deploy.Base, deploy.Policies, probePolicy} {
 		objects, err := decodeAll(source)
 		if err != nil {
 			return err
@@ -157,7 +155,12 @@ func waitPolicies(ctx context.Context, client dynamic.Interface) error {
 
 	request := &unstructured.Unstructured{Object: map[string]any{
 		"metadata": map[string]any{"name": name, "namespace": Namespace},
-		"spec":     map[string]any{"request": "eA==", "issuerRef": map[string]any{"name": name}},
+		// The policies look no further into the request than for the head of a
+		// PEM block.
+		"spec": map[string]any{
+			"request":   base64.StdEncoding.EncodeToString([]byte("-----BEGIN CERTIFICATE REQUEST-----")),
+			"issuerRef": map[string]any{"name": name},
+		},
 	}}
 	request.SetGroupVersionKind(schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"})
 	return poll(ctx, "mutating admission policies", func() (bool, error) {

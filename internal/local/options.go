@@ -41,7 +41,7 @@ type Options struct {
 	Stdout io.Writer
 	// Run runs the controllers. The function Run of this package calls it when
 	// the control plane is ready, as the user of the roles in
-	// manifests/roles.yaml. It returns when ctx ends. Nil runs the control
+	// deploy/rbac.yaml. It returns when ctx ends. Nil runs the control
 	// plane alone.
 	Run func(ctx context.Context, config *rest.Config) error
 }

@@ -210,7 +210,7 @@ func TestApprovalNeedsPermissionOnTheSigner(t *testing.T) {
 				_, err = approver.UpdateStatus(t.Context(), setConditions(t, made, pending, condition(decision)), metav1.UpdateOptions{})
 				want := test.refusal
 				if want != "" {
-					want = fmt.Sprintf("user %q", approverName) + want
+					want = fmt.Sprintf("spec.conditions: Forbidden: user %q", approverName) + want
 				}
 				if diff := cmp.Diff(want, refusal(err)); diff != "" {
 					t.Errorf("set %s (-want +got):\n%s", decision, diff)
@@ -263,6 +263,7 @@ func TestIdentityIsTheRequesters(t *testing.T) {
 		want   map[string]any
 	}{
 		{"nothing claimed", plain, nil, plainWant},
+		{"rightly claimed", plain, map[string]any{"username": "requester", "groups": []any{"team-a", "system:authenticated"}}, plainWant},
 		{"forged", plain, forged, plainWant},
 		{"nothing claimed, uid and extra", rich, nil, richWant},
 		{"forged, uid and extra", rich, forged, richWant},
@@ -298,7 +299,9 @@ func TestIdentityIsTheRequesters(t *testing.T) {
 
 func TestAnnotationsOfRequestsAreImmutable(t *testing.T) {
 	cp := controlplane.Shared(t)
-	const message = "cannot change cert-manager annotation after creation"
+	refused := func(key string) string {
+		return "metadata.annotations." + key + ": Forbidden: cannot change cert-manager annotation after creation"
+	}
 	tests := []struct {
 		name    string
 		labels  map[string]string
@@ -307,11 +310,11 @@ func TestAnnotationsOfRequestsAreImmutable(t *testing.T) {
 	}{
 		{"unchanged", nil, map[string]any{"cert-manager.io/certificate-name": "a", "other.example/x": "1"}, ""},
 		{"another key", nil, map[string]any{"cert-manager.io/certificate-name": "a", "venafi.cert-manager.io/pickup-id": "7"}, ""},
-		{"changed", nil, map[string]any{"cert-manager.io/certificate-name": "b"}, message},
-		{"removed", nil, map[string]any{"other.example/x": "1"}, message},
-		{"all removed", nil, nil, message},
-		{"added", nil, map[string]any{"cert-manager.io/certificate-name": "a", "acme.cert-manager.io/x": "1"}, message},
-		{"added, prefix without slash", nil, map[string]any{"cert-manager.io/certificate-name": "a", "cert-manager.iox": "1"}, message},
+		{"changed", nil, map[string]any{"cert-manager.io/certificate-name": "b"}, refused("cert-manager.io/certificate-name")},
+		{"removed", nil, map[string]any{"other.example/x": "1"}, refused("cert-manager.io/certificate-name")},
+		{"all removed", nil, nil, refused("cert-manager.io/certificate-name")},
+		{"added", nil, map[string]any{"cert-manager.io/certificate-name": "a", "acme.cert-manager.io/x": "1"}, refused("acme.cert-manager.io/x")},
+		{"added, prefix without slash", nil, map[string]any{"cert-manager.io/certificate-name": "a", "cert-manager.iox": "1"}, refused("cert-manager.iox")},
 		{"changed, validation disabled", map[string]string{"cert-manager.io/disable-validation": "true"}, map[string]any{"cert-manager.io/certificate-name": "b"}, ""},
 	}
 	for _, test := range tests {

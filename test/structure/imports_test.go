@@ -21,7 +21,7 @@ var layers = [][]string{
 	// dns imports propagation, which judges the evidence that dns collects. So
 	// propagation is below dns, not beside lifecycle as in the design. Like
 	// dnsname it is pure and imports nothing of the layers above.
-	{"api", "internal/fault", "internal/propagation", "internal/dns/dnsname"},
+	{"api", "deploy", "internal/fault", "internal/propagation", "internal/dns/dnsname"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
 	{"internal/lifecycle", "internal/metrics"},

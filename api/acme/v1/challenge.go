@@ -25,7 +25,6 @@ type Challenge struct {
 	metav1.ObjectMeta `json:"metadata"`
 
 	// Spec is what is to be proven and how. It cannot be changed.
-	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="challenge spec is immutable after creation"
 	Spec ChallengeSpec `json:"spec"`
 	// Status is how far the proof is. Controllers write it.
 	// +optional
@@ -92,7 +91,6 @@ type ChallengeStatus struct {
 	Presented bool `json:"presented"`
 	// PresentedAt is when the token or the TXT record was first put in place.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	PresentedAt *metav1.Time `json:"presentedAt,omitempty"`
 	// Reason says in words why the challenge is in its state and what it waits
 	// for.

@@ -8,9 +8,6 @@ import (
 
 // ACMEChallengeSolverDNS01 puts a TXT record beside the name. Exactly one
 // provider must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.acmeDNS) || has(self.akamai) || has(self.azureDNS) || has(self.cloudDNS) || has(self.cloudflare) || has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook)`,message="no DNS01 provider configured"
-// +kubebuilder:validation:XValidation:rule=`has(self.acmeDNS) ? (has(self.akamai) || has(self.azureDNS) || has(self.cloudDNS) || has(self.cloudflare) || has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.akamai) ? (has(self.azureDNS) || has(self.cloudDNS) || has(self.cloudflare) || has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.azureDNS) ? (has(self.cloudDNS) || has(self.cloudflare) || has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.cloudDNS) ? (has(self.cloudflare) || has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.cloudflare) ? (has(self.digitalocean) || has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.digitalocean) ? (has(self.rfc2136) || has(self.route53) || has(self.webhook) ? false : true) : has(self.rfc2136) ? (has(self.route53) || has(self.webhook) ? false : true) : has(self.route53) ? (has(self.webhook) ? false : true) : true`,message="may not specify more than one provider type"
 type ACMEChallengeSolverDNS01 struct {
 	// CNAMEStrategy is Follow to put the record where a CNAME record at
 	// _acme-challenge of the name points to, or None to put it there itself.
@@ -168,7 +165,6 @@ type ACMEIssuerDNS01ProviderWebhook struct {
 	// GroupName is the API group that the solver serves.
 	GroupName string `json:"groupName"`
 	// SolverName is the name of the solver in its group.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="solver name must be specified"
 	SolverName string `json:"solverName"`
 	// Config is passed on to the solver. It is readable by all who can read
 	// this object: put no secrets here.

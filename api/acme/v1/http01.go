@@ -9,9 +9,6 @@ import (
 
 // ACMEChallengeSolverHTTP01 serves a token over HTTP. Exactly one of ingress
 // and gatewayHTTPRoute must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.ingress) || has(self.gatewayHTTPRoute)`,message="no HTTP01 solver type configured"
-// +kubebuilder:validation:XValidation:rule=`!has(self.ingress) || !has(self.gatewayHTTPRoute)`,message="only 1 HTTP01 solver type may be configured"
 type ACMEChallengeSolverHTTP01 struct {
 	// Ingress sends the CA's request to the solver by an Ingress.
 	// +optional
@@ -24,13 +21,10 @@ type ACMEChallengeSolverHTTP01 struct {
 
 // ACMEChallengeSolverHTTP01Ingress sends the CA's request to the solver by an
 // Ingress. At most one of ingressClassName, class and name may be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.ingressClassName) ? !has(self.class) && (!has(self.name) || self.name == "") : !has(self.class) || !has(self.name) || self.name == ""`,message="only one of 'ingressClassName', 'name' or 'class' should be specified"
 type ACMEChallengeSolverHTTP01Ingress struct {
 	// ServiceType is the type of the Service before the solver: ClusterIP or
 	// NodePort. If it is not set, it is NodePort.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self == "" || self == 'ClusterIP' || self == 'NodePort'`,message="must be empty, \"ClusterIP\" or \"NodePort\""
 	ServiceType corev1.ServiceType `json:"serviceType,omitempty"`
 	// IngressClassName is the ingressClassName of the Ingress that is made.
 	// +optional
@@ -58,7 +52,6 @@ type ACMEChallengeSolverHTTP01GatewayHTTPRoute struct {
 	// ServiceType is the type of the Service before the solver: ClusterIP or
 	// NodePort. If it is not set, it is NodePort.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self == "" || self == 'ClusterIP' || self == 'NodePort'`,message="must be empty, \"ClusterIP\" or \"NodePort\""
 	ServiceType corev1.ServiceType `json:"serviceType,omitempty"`
 	// Labels to put on the HTTPRoute.
 	// +optional

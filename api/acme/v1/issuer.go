@@ -3,8 +3,6 @@ package v1
 import cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 
 // ACMEIssuer asks a CA that speaks ACME (RFC 8555).
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.skipTLSVerify) || !self.skipTLSVerify`,message="caBundle and skipTLSVerify are mutually exclusive and cannot both be set",fieldPath=".caBundle"
 type ACMEIssuer struct {
 	// Email is the address that the CA may write to about the account and its
 	// certificates. A change is passed on to the CA.
@@ -12,7 +10,6 @@ type ACMEIssuer struct {
 	Email string `json:"email,omitempty"`
 	// Server is the URL of the CA's ACME directory, such as
 	// https://acme-v02.api.letsencrypt.org/directory.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="acme server URL is a required field"
 	Server string `json:"server"`
 	// PreferredChain is the common name of an issuer: if the CA offers several
 	// chains, the first with a certificate that this issuer signed is taken,
@@ -38,7 +35,6 @@ type ACMEIssuer struct {
 	// ACME account. It is made if it does not exist, unless
 	// disableAccountKeyGeneration is set. If the key is not set, it is
 	// tls.key.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="private key secret name is a required field",fieldPath=".name"
 	PrivateKey cmmeta.SecretKeySelector `json:"privateKeySecretRef"`
 	// Solvers are the ways to prove control of names. For each name, the one
 	// whose selector fits it best is used.
@@ -82,12 +78,9 @@ const (
 // the CA.
 type ACMEExternalAccountBinding struct {
 	// KeyID is the id that the CA gave out.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	KeyID string `json:"keyID"`
 	// Key names the entry of a Secret that holds the symmetric key that the CA
 	// gave out, as base64url without padding. Its key must be set.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="secret name is required",fieldPath=".name"
-	// +kubebuilder:validation:XValidation:rule=`has(self.key) && self.key != ""`,message="secret key is required",fieldPath=".key"
 	Key cmmeta.SecretKeySelector `json:"keySecretRef"`
 	// KeyAlgorithm is ignored: HS256 is always used.
 	// +optional

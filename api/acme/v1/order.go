@@ -45,7 +45,6 @@ type OrderList struct {
 type OrderSpec struct {
 	// Request is the certificate signing request (PKCS#10, RFC 2986) in PEM,
 	// in base64 as all bytes are. It cannot be changed.
-	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="field is immutable once set"
 	Request []byte `json:"request"`
 	// IssuerRef names the ACME issuer.
 	IssuerRef cmmeta.IssuerReference `json:"issuerRef"`
@@ -63,7 +62,6 @@ type OrderSpec struct {
 	// Duration is the lifetime to ask for, as a Go duration such as 2160h. If
 	// it is not set, the CA chooses.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('0s')`,message="must be a Go duration such as 2160h, and not negative"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 	// Profile is the name of the CA's certificate profile to ask for. If it is
 	// not set, the CA chooses.
@@ -76,11 +74,6 @@ type OrderSpec struct {
 }
 
 // OrderStatus is how far an order is.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.url) || oldSelf.url.size() == 0 || (has(self.url) && self.url == oldSelf.url)`,message="field is immutable once set",fieldPath=".url"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.finalizeURL) || oldSelf.finalizeURL.size() == 0 || (has(self.finalizeURL) && self.finalizeURL == oldSelf.finalizeURL)`,message="field is immutable once set",fieldPath=".finalizeURL"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.certificate) || (has(self.certificate) && self.certificate == oldSelf.certificate)`,message="field is immutable once set",fieldPath=".certificate"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.authorizations) || oldSelf.authorizations.size() == 0 || has(self.authorizations)`,message="field is immutable once set",fieldPath=".authorizations"
 type OrderStatus struct {
 	// URL of the order. Once set it cannot be changed.
 	// +optional
@@ -93,8 +86,6 @@ type OrderStatus struct {
 	// they are complete they cannot be changed.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:XValidation:rule=`oldSelf.size() == 0 || self.map(a, a.url) == oldSelf.map(a, a.url)`,message="field is immutable once set"
-	// +kubebuilder:validation:XValidation:rule=`oldSelf.exists(a, !has(a.initialState)) || self == oldSelf`,message="field is immutable once set"
 	Authorizations []ACMEAuthorization `json:"authorizations,omitempty"`
 	// Certificate is the signed certificate in PEM, followed by the
 	// certificates of its issuers, in base64 as all bytes are. Once set it
@@ -111,7 +102,6 @@ type OrderStatus struct {
 	// FailureTime is when the order failed for good. It is not set if it did
 	// not.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	FailureTime *metav1.Time `json:"failureTime,omitempty"`
 }
 

@@ -4,9 +4,6 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ACMEChallengeSolver is a way to prove control of names. Exactly one of http01
 // and dns01 must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.http01) || has(self.dns01)`,message="no solver type configured"
-// +kubebuilder:validation:XValidation:rule=`!has(self.http01) || !has(self.dns01)`,message="may not specify more than one solver type in a single solver"
 type ACMEChallengeSolver struct {
 	// Selector says for which names and Certificates this solver is. If it is
 	// not set, it is for all that no other solver fits better.
@@ -25,7 +22,6 @@ type ACMEChallengeSolver struct {
 	// controller cannot see what the CA will. If it is not set, the check is
 	// made. It must not be negative.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('0s')`,message="waitInsteadOfSelfCheck must not be negative"
 	WaitInsteadOfSelfCheck *metav1.Duration `json:"waitInsteadOfSelfCheck,omitempty"`
 }
 

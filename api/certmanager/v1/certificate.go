@@ -17,7 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="Secret",type="string",JSONPath=`.spec.secretName`
 // +kubebuilder:printcolumn:name="Issuer",type="string",JSONPath=`.spec.issuerRef.name`,priority=1
 // +kubebuilder:printcolumn:name="Status",type="string",JSONPath=`.status.conditions[?(@.type == "Ready")].message`,priority=1
-// +kubebuilder:printcolumn:name="Expiration",type="date",JSONPath=`.status.notAfter`,priority=1
+// +kubebuilder:printcolumn:name="Expiration",type="string",JSONPath=`.status.notAfter`,priority=1
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.issuerRef.group`
 // +kubebuilder:selectablefield:JSONPath=`.spec.issuerRef.kind`
@@ -48,14 +48,6 @@ type CertificateList struct {
 // CertificateSpec is what is asked for. At least one identity must be given:
 // a common name (here or in the literal subject), a DNS name, an IP address,
 // a URI, an e-mail address or another name.
-//
-// +kubebuilder:validation:XValidation:rule=`(has(self.commonName) && self.commonName != "") || (has(self.literalSubject) && self.literalSubject != "") || (has(self.dnsNames) && self.dnsNames.size() > 0) || (has(self.emailAddresses) && self.emailAddresses.size() > 0) || (has(self.ipAddresses) && self.ipAddresses.size() > 0) || (has(self.otherNames) && self.otherNames.size() > 0) || (has(self.uris) && self.uris.size() > 0)`,message="at least one of commonName (from the commonName field or from a literalSubject), dnsNames, emailSANs, ipAddresses, otherNames, or uriSANs must be set"
-// +kubebuilder:validation:XValidation:rule=`!has(self.literalSubject) || self.literalSubject == "" || !has(self.commonName) || self.commonName == ""`,message="When providing a `LiteralSubject` no `commonName` may be provided.",fieldPath=".literalSubject"
-// +kubebuilder:validation:XValidation:rule=`!has(self.literalSubject) || self.literalSubject == "" || !has(self.subject) || !(has(self.subject.organizations) || has(self.subject.countries) || has(self.subject.organizationalUnits) || has(self.subject.localities) || has(self.subject.provinces) || has(self.subject.streetAddresses) || has(self.subject.postalCodes) || has(self.subject.serialNumber))`,message="When providing a `LiteralSubject` no `Subject` properties may be provided.",fieldPath=".literalSubject"
-// +kubebuilder:validation:XValidation:rule=`!has(self.renewBefore) || !has(self.renewBeforePercentage)`,message="renewBefore and renewBeforePercentage are mutually exclusive and cannot both be set",fieldPath=".renewBefore"
-// +kubebuilder:validation:XValidation:rule=`!has(self.renewBefore) || duration(self.renewBefore) < duration(has(self.duration) ? self.duration : '2160h')`,message="certificate duration must be greater than renewBefore",fieldPath=".renewBefore"
-// +kubebuilder:validation:XValidation:rule=`!has(self.signatureAlgorithm) || self.signatureAlgorithm.endsWith('RSA') == (!has(self.privateKey) || !has(self.privateKey.algorithm) || self.privateKey.algorithm == 'RSA') && self.signatureAlgorithm.startsWith('ECDSA') == (has(self.privateKey) && has(self.privateKey.algorithm) && self.privateKey.algorithm == 'ECDSA')`,message="for this key algorithm another signature algorithm is needed",messageExpression=`!has(self.privateKey) || !has(self.privateKey.algorithm) || self.privateKey.algorithm == 'RSA' ? 'for key algorithm RSA the allowed signature algorithms are [SHA256WithRSA SHA384WithRSA SHA512WithRSA]' : self.privateKey.algorithm == 'ECDSA' ? 'for key algorithm ECDSA the allowed signature algorithms are [ECDSAWithSHA256 ECDSAWithSHA384 ECDSAWithSHA512]' : 'for key algorithm Ed25519 the allowed signature algorithms are [PureEd25519]'`,fieldPath=".signatureAlgorithm"
-// +kubebuilder:validation:XValidation:rule=`!has(self.nameConstraints) || (has(self.isCA) && self.isCA)`,message="isCA should be true when nameConstraints is set",fieldPath=".nameConstraints"
 type CertificateSpec struct {
 	// Subject holds the parts of the subject's distinguished name beside the
 	// common name. It cannot be combined with literalSubject.
@@ -72,14 +64,12 @@ type CertificateSpec struct {
 	// clients ignore it where there are DNS names; an ACME issuer wants it
 	// listed in dnsNames or ipAddresses as well.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`bytes(self).size() <= 64`,message="may not be more than 64 bytes"
 	CommonName string `json:"commonName,omitempty"`
 
 	// Duration is the lifetime to ask for, as a Go duration such as 2160h, at
 	// least 1h. Issuers may grant another one. If it is not set, 2160h (90
 	// days) are asked for.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1h')`,message="certificate duration must be greater than 1h0m0s"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 	// RenewBefore is how long before its expiry the certificate is renewed, as
 	// a Go duration such as 360h. It is at least 5m and shorter than the
@@ -87,7 +77,6 @@ type CertificateSpec struct {
 	// is longer than the certificate actually lives, the certificate is
 	// renewed when a third of its actual lifetime is left.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('5m')`,message="certificate renewBefore must be greater than 5m0s"
 	RenewBefore *metav1.Duration `json:"renewBefore,omitempty"`
 	// RenewBeforePercentage is renewBefore as a share of the certificate's
 	// actual lifetime, in percent from 1 to 99: with 25, a certificate that
@@ -129,8 +118,6 @@ type CertificateSpec struct {
 	// (tls.key), the certificate with its chain (tls.crt) and, if the issuer
 	// gives one, the CA's certificate (ca.crt). It is made if it does not
 	// exist. No two Certificates should share a Secret.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
-	// +kubebuilder:validation:XValidation:rule=`self == "" || self.size() <= 253 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="must be a lowercase RFC 1123 subdomain: at most 253 lower case letters, digits, '-' and '.', beginning and ending each label with a letter or digit"
 	SecretName string `json:"secretName"`
 	// SecretTemplate holds annotations and labels to put on the Secret.
 	// +optional
@@ -140,8 +127,6 @@ type CertificateSpec struct {
 	Keystores *CertificateKeystores `json:"keystores,omitempty"`
 	// IssuerRef names the issuer. An Issuer is looked for in the namespace of
 	// this Certificate; a ClusterIssuer serves all namespaces.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="must be specified",fieldPath=".name"
-	// +kubebuilder:validation:XValidation:rule=`(has(self.group) && !(self.group in ["", 'cert-manager.io'])) || !has(self.kind) || self.kind in ["", 'Issuer', 'ClusterIssuer']`,message="must be one of Issuer or ClusterIssuer",messageExpression=`'must be one of Issuer or ClusterIssuer' + (has(self.group) && self.group != "" ? "" : ' (did you forget to set spec.issuerRef.group?)')`,fieldPath=".kind"
 	IssuerRef cmmeta.IssuerReference `json:"issuerRef"`
 
 	// IsCA asks for a certificate that may sign others. Usage "cert sign" is
@@ -168,13 +153,11 @@ type CertificateSpec struct {
 	// RevisionHistoryLimit is how many CertificateRequests of past issuances
 	// are kept, at least 1. If it is not set, 1 is kept.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self >= 1`,message="must not be less than 1"
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 	// AdditionalOutputFormats adds further entries to the Secret that hold the
 	// key or the certificate in other formats. Each may be listed once.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:XValidation:rule=`self.size() < 2 || (self.size() == 2 && self[0].type != self[1].type)`,message="each type may be listed only once"
 	AdditionalOutputFormats []CertificateAdditionalOutputFormat `json:"additionalOutputFormats,omitempty"`
 	// NameConstraints limits the names for which a CA certificate may sign
 	// (RFC 5280, section 4.2.1.10). Only for a Certificate with isCA.
@@ -195,20 +178,16 @@ type CertificateStatus struct {
 	// if that succeeded. The next attempt waits for a time that doubles with
 	// each failure, from 1 hour to 32 hours.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastFailureTime *metav1.Time `json:"lastFailureTime,omitempty"`
 	// NotBefore is when the certificate in the Secret becomes valid.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	NotBefore *metav1.Time `json:"notBefore,omitempty"`
 	// NotAfter is when the certificate in the Secret expires.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	NotAfter *metav1.Time `json:"notAfter,omitempty"`
 	// RenewalTime is when the certificate will be renewed. It is not set if
 	// renewal is disabled.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	RenewalTime *metav1.Time `json:"renewalTime,omitempty"`
 	// Revision counts the issuances; the first is 1. It is that of the
 	// CertificateRequest whose certificate is in the Secret, found in that
@@ -248,11 +227,9 @@ type ACMERenewalInfo struct {
 	ExplanationURL string `json:"explanationURL,omitempty"`
 	// LastChecked is when the server was last asked.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastChecked *metav1.Time `json:"lastChecked,omitempty"`
 	// NextCheck is when the server will be asked again.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	NextCheck *metav1.Time `json:"nextCheck,omitempty"`
 	// LastError says why the last question was not answered. It is empty if it
 	// was.
@@ -263,10 +240,8 @@ type ACMERenewalInfo struct {
 // ACMERenewalWindow is a span of time.
 type ACMERenewalWindow struct {
 	// Start of the window.
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	Start metav1.Time `json:"start"`
 	// End of the window.
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	End metav1.Time `json:"end"`
 }
 
@@ -278,7 +253,6 @@ type CertificateCondition struct {
 	Status cmmeta.ConditionStatus `json:"status"`
 	// LastTransitionTime is when status last changed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// Reason is one CamelCase word for why the condition is as it is.
 	// +optional

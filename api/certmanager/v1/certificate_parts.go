@@ -44,9 +44,6 @@ type X509Subject struct {
 
 // OtherName is an alternative name of the type otherName whose value is a UTF-8
 // string (RFC 5280, section 4.2.1.6).
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.oid) && self.oid != ""`,message="must be specified",fieldPath=".oid"
-// +kubebuilder:validation:XValidation:rule=`has(self.utf8Value) && self.utf8Value != ""`,message="must be set to a valid non-empty UTF8 string",fieldPath=".utf8Value"
 type OtherName struct {
 	// OID is the object identifier of the kind of name, dotted, such as
 	// 1.3.6.1.4.1.311.20.2.3 for a user principal name. It must be set.
@@ -58,8 +55,6 @@ type OtherName struct {
 }
 
 // CertificateRenewal says whether and when a certificate may be renewed.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.policy) || self.policy != 'Disabled' || !has(self.windows) || self.windows.size() == 0`,message="windows cannot be set when `renewal.policy` is set to Disabled",fieldPath=".windows"
 type CertificateRenewal struct {
 	// Policy is RenewBefore to renew before the certificate expires, as
 	// renewBefore or renewBeforePercentage say, or Disabled to let it expire.
@@ -97,7 +92,6 @@ type CertificateRenewalWindow struct {
 	// hours, minutes and seconds such as 4h30m. It must be longer than 0.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule=`duration(self) > duration('0s')`,message="windowDuration must be specified and should be greater than 0"
 	WindowDuration metav1.Duration `json:"windowDuration"`
 	// Timezone in which cron is read, by its name in the IANA database such as
 	// Europe/Lisbon. If it is not set, it is UTC.
@@ -111,7 +105,6 @@ type CertificateSecretTemplate struct {
 	// Annotations to put on the Secret. Keys that begin with cert-manager.io/
 	// are not allowed, but for cert-manager.io/allow-direct-injection.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self.all(k, !k.startsWith('cert-manager.io/') || k == 'cert-manager.io/allow-direct-injection')`,message="cert-manager.io/* annotations are not allowed"
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// Labels to put on the Secret.
 	// +optional
@@ -132,9 +125,6 @@ type CertificateKeystores struct {
 
 // JKSKeystore configures a Java keystore. Exactly one of passwordSecretRef and
 // password must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.password) || !has(self.passwordSecretRef) || self.passwordSecretRef.name == ""`,message="exactly one of passwordSecretRef and password must be provided for JKS keystores; cannot set both"
-// +kubebuilder:validation:XValidation:rule=`has(self.password) || (has(self.passwordSecretRef) && self.passwordSecretRef.name != "")`,message="must set exactly one of passwordSecretRef and password must for JKS keystores"
 type JKSKeystore struct {
 	// Create says whether to make the keystore.
 	Create bool `json:"create"`
@@ -148,15 +138,11 @@ type JKSKeystore struct {
 	// Password of the keystore, in the clear, for software that insists on a
 	// password where none is needed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="literal password cannot be empty if set on JKS keystores"
 	Password *string `json:"password,omitempty"`
 }
 
 // PKCS12Keystore configures a PKCS#12 keystore. Exactly one of
 // passwordSecretRef and password must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.password) || !has(self.passwordSecretRef) || self.passwordSecretRef.name == ""`,message="exactly one of passwordSecretRef and password must be provided for PKCS#12 keystores; cannot set both"
-// +kubebuilder:validation:XValidation:rule=`has(self.password) || (has(self.passwordSecretRef) && self.passwordSecretRef.name != "")`,message="must set exactly one of passwordSecretRef and password must for PKCS#12 keystores"
 type PKCS12Keystore struct {
 	// Create says whether to make the keystore.
 	Create bool `json:"create"`
@@ -174,7 +160,6 @@ type PKCS12Keystore struct {
 	// Password of the keystore, in the clear, for software that insists on a
 	// password where none is needed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="literal password cannot be empty if set on PKCS#12 keystores"
 	Password *string `json:"password,omitempty"`
 }
 
@@ -196,9 +181,6 @@ const (
 )
 
 // CertificatePrivateKey says what private key to make and when.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.size) || self.size == 0 || (has(self.algorithm) && self.algorithm != 'RSA') || (self.size >= 2048 && self.size <= 8192)`,message="must be between 2048 and 8192 for rsa keyAlgorithm",fieldPath=".size"
-// +kubebuilder:validation:XValidation:rule=`!has(self.size) || self.size == 0 || !has(self.algorithm) || self.algorithm != 'ECDSA' || self.size in [256, 384, 521]`,message="supported values: \"256\", \"384\", \"521\"",fieldPath=".size"
 type CertificatePrivateKey struct {
 	// RotationPolicy is Always to make a new private key for each issuance, or
 	// Never to keep the key that is in the Secret; a certificate then cannot
@@ -298,8 +280,6 @@ const (
 
 // NameConstraints limits the names for which a CA may sign (RFC 5280, section
 // 4.2.1.10). At least one of permitted and excluded must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.permitted) || has(self.excluded)`,message="either permitted or excluded must be set"
 type NameConstraints struct {
 	// Critical says whether software that does not understand the constraints
 	// must reject the certificate.

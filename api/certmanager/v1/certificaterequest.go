@@ -11,8 +11,6 @@ import (
 // too. It is signed after it has been approved, and its spec never changes.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:validation:XValidation:rule=`has(self.spec) == has(oldSelf.spec)`,message="cannot change spec after creation"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.status) || !has(oldSelf.status.conditions) || !oldSelf.status.conditions.exists(c, c.type in ['Approved', 'Denied']) || (has(self.status) && has(self.status.conditions))`,message="'Approved' and 'Denied' conditions may not be removed once set"
 // +kubebuilder:resource:scope=Namespaced,shortName={cr,crs},categories=cert-manager
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Approved",type="string",JSONPath=`.status.conditions[?(@.type == "Approved")].status`
@@ -32,7 +30,6 @@ type CertificateRequest struct {
 
 	// Spec is what is asked for. It cannot be changed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="cannot change spec after creation"
 	Spec CertificateRequestSpec `json:"spec,omitzero"`
 	// Status is the answer. Approvers and issuers write it.
 	// +optional
@@ -54,12 +51,9 @@ type CertificateRequestSpec struct {
 	// Duration is the lifetime to ask for, as a Go duration such as 2160h.
 	// Issuers may grant another one.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('0s')`,message="must be a Go duration such as 2160h, and not negative"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 	// IssuerRef names the issuer. An Issuer is looked for in the namespace of
 	// this CertificateRequest; a ClusterIssuer serves all namespaces.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="must be specified",fieldPath=".name"
-	// +kubebuilder:validation:XValidation:rule=`(has(self.group) && !(self.group in ["", 'cert-manager.io'])) || !has(self.kind) || self.kind in ["", 'Issuer', 'ClusterIssuer']`,message="must be one of Issuer or ClusterIssuer",messageExpression=`'must be one of Issuer or ClusterIssuer' + (has(self.group) && self.group != "" ? "" : ' (did you forget to set spec.issuerRef.group?)')`,fieldPath=".kind"
 	IssuerRef cmmeta.IssuerReference `json:"issuerRef"`
 	// Request is the certificate signing request (PKCS#10, RFC 2986) in PEM,
 	// in base64 as all bytes are.
@@ -100,9 +94,6 @@ type CertificateRequestStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	// +kubebuilder:validation:XValidation:rule=`!self.exists(c, c.type == 'Approved') || !self.exists(c, c.type == 'Denied')`,message="both 'Denied' and 'Approved' conditions cannot coexist"
-	// +kubebuilder:validation:XValidation:rule=`!oldSelf.exists(c, c.type == 'Approved') || self.filter(c, c.type == 'Approved') == oldSelf.filter(c, c.type == 'Approved')`,message="'Approved' condition may not be modified once set"
-	// +kubebuilder:validation:XValidation:rule=`!oldSelf.exists(c, c.type == 'Denied') || self.filter(c, c.type == 'Denied') == oldSelf.filter(c, c.type == 'Denied')`,message="'Denied' condition may not be modified once set"
 	Conditions []CertificateRequestCondition `json:"conditions,omitempty"`
 	// Certificate is the signed certificate in PEM, followed by the
 	// certificates of its issuers, in base64 as all bytes are.
@@ -115,14 +106,10 @@ type CertificateRequestStatus struct {
 	// FailureTime is when the request failed for good. It is not set if it did
 	// not.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	FailureTime *metav1.Time `json:"failureTime,omitempty"`
 }
 
 // CertificateRequestCondition is a condition of a CertificateRequest.
-//
-// +kubebuilder:validation:XValidation:rule=`self.type != 'Approved' || self.status == 'True'`,message="\"Approved\" condition may only be set to True",fieldPath=".status"
-// +kubebuilder:validation:XValidation:rule=`self.type != 'Denied' || self.status == 'True'`,message="\"Denied\" condition may only be set to True",fieldPath=".status"
 type CertificateRequestCondition struct {
 	// Type of the condition: Approved, Denied, Ready or InvalidRequest. Others
 	// may add their own.
@@ -131,7 +118,6 @@ type CertificateRequestCondition struct {
 	Status cmmeta.ConditionStatus `json:"status"`
 	// LastTransitionTime is when status last changed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// Reason is one word for why the condition is as it is.
 	// +optional

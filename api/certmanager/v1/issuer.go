@@ -102,9 +102,6 @@ func (i *ClusterIssuer) GetStatus() *IssuerStatus { return &i.Status }
 
 // IssuerSpec is how an issuer signs. Exactly one type of issuer must be
 // configured.
-//
-// +kubebuilder:validation:XValidation:rule=`(has(self.acme) ? 1 : 0) + (has(self.ca) ? 1 : 0) + (has(self.vault) ? 1 : 0) + (has(self.selfSigned) ? 1 : 0) + (has(self.venafi) ? 1 : 0) <= 1`,message="may not specify more than one issuer type"
-// +kubebuilder:validation:XValidation:rule=`has(self.acme) || has(self.ca) || has(self.vault) || has(self.selfSigned) || has(self.venafi)`,message="at least one issuer must be configured"
 type IssuerSpec struct {
 	IssuerConfig `json:",inline"`
 }
@@ -134,7 +131,6 @@ type SelfSignedIssuer struct {
 	// write into each certificate (RFC 5280, section 4.2.1.13).
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	CRLDistributionPoints []string `json:"crlDistributionPoints,omitempty"`
 }
 
@@ -142,25 +138,21 @@ type SelfSignedIssuer struct {
 type CAIssuer struct {
 	// SecretName is the Secret that holds the CA's certificate with its chain
 	// (tls.crt) and its private key (tls.key).
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	SecretName string `json:"secretName"`
 	// CRLDistributionPoints are the URLs of certificate revocation lists to
 	// write into each certificate (RFC 5280, section 4.2.1.13).
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	CRLDistributionPoints []string `json:"crlDistributionPoints,omitempty"`
 	// OCSPServers are the URLs of OCSP responders to write into each
 	// certificate (RFC 5280, section 4.2.2.1).
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	OCSPServers []string `json:"ocspServers,omitempty"`
 	// IssuingCertificateURLs are URLs of the CA's certificate to write into
 	// each certificate (RFC 5280, section 4.2.2.1).
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:items:XValidation:rule=`self != ""`,message="must not be empty"
 	IssuingCertificateURLs []string `json:"issuingCertificateURLs,omitempty"`
 }
 
@@ -185,7 +177,6 @@ type IssuerCondition struct {
 	Status cmmeta.ConditionStatus `json:"status"`
 	// LastTransitionTime is when status last changed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == self",message="must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// Reason is one word for why the condition is as it is.
 	// +optional

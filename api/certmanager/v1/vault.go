@@ -3,15 +3,11 @@ package v1
 import cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 
 // VaultIssuer asks the PKI engine of a HashiCorp Vault or OpenBao.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
-// +kubebuilder:validation:XValidation:rule=`has(self.clientCertSecretRef) == has(self.clientKeySecretRef)`,message="clientCertSecretRef and clientKeySecretRef must be set together"
 type VaultIssuer struct {
 	// Auth is how to log in.
 	Auth VaultAuth `json:"auth"`
 	// Server is the address of the server, such as
 	// https://vault.example.com:8200.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	Server string `json:"server"`
 	// ServerName is the name to expect in the server's certificate, if it is
 	// not the host name in server.
@@ -19,8 +15,6 @@ type VaultIssuer struct {
 	ServerName string `json:"serverName,omitempty"`
 	// Path of the PKI engine's sign endpoint, such as
 	// my_pki_mount/sign/my-role-name. Segments that are .. are not allowed.
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('(^|/)[.][.](/|$)')`,message="must not contain a '..' path segment"
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	Path string `json:"path"`
 	// Namespace in the server, such as ns1 or ns1/ns2, for servers that have
 	// namespaces.
@@ -49,8 +43,6 @@ type VaultIssuer struct {
 }
 
 // VaultAuth is how to log in to a Vault. Exactly one way must be set.
-//
-// +kubebuilder:validation:XValidation:rule=`has(self.appRole) || has(self.kubernetes) || has(self.tokenSecretRef) || has(self.clientCertificate) || has(self.aws)`,message="please supply one of: appRole, kubernetes, tokenSecretRef, clientCertificate, aws"
 type VaultAuth struct {
 	// TokenSecretRef names the entry of a Secret that holds a token. If the
 	// key is not set, it is token.
@@ -74,7 +66,6 @@ type VaultAuth struct {
 type VaultAppRole struct {
 	// Path at which the AppRole method is mounted, such as approle. Segments
 	// that are .. are not allowed.
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('(^|/)[.][.](/|$)')`,message="must not contain a '..' path segment"
 	Path string `json:"path"`
 	// RoleId is the id of the role.
 	RoleId string `json:"roleId"` //nolint:revive // the name that users of this API know
@@ -88,7 +79,6 @@ type VaultClientCertificateAuth struct {
 	// Path at which the method is mounted. If it is not set, it is
 	// /v1/auth/cert. Segments that are .. are not allowed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('(^|/)[.][.](/|$)')`,message="must not contain a '..' path segment"
 	Path string `json:"mountPath,omitempty"`
 	// SecretName is the Secret that holds the certificate (tls.crt) and its
 	// private key (tls.key). If it is not set, clientCertSecretRef and
@@ -107,7 +97,6 @@ type VaultKubernetesAuth struct {
 	// Path at which the method is mounted. If it is not set, it is
 	// /v1/auth/kubernetes. Segments that are .. are not allowed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('(^|/)[.][.](/|$)')`,message="must not contain a '..' path segment"
 	Path string `json:"mountPath,omitempty"`
 	// SecretRef names the entry of a Secret that holds a token of a service
 	// account. If the key is not set, it is token.
@@ -131,7 +120,6 @@ type VaultAWSAuth struct {
 	// Path at which the method is mounted. If it is not set, it is
 	// /v1/auth/aws. Segments that are .. are not allowed.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('(^|/)[.][.](/|$)')`,message="must not contain a '..' path segment"
 	Path string `json:"mountPath,omitempty"`
 	// IAMRoleARN is the AWS role to take on first, for which a serviceAccountRef
 	// must be set as well. If it is not set, the AWS identity of the

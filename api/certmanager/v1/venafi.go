@@ -9,7 +9,6 @@ import cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 type VenafiIssuer struct {
 	// Zone is the policy that requests fall under: the path of a policy folder
 	// (self-hosted), or application and issuing template (SaaS).
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	Zone string `json:"zone"`
 	// TPP is Certificate Manager, Self-Hosted, formerly Trust Protection
 	// Platform.
@@ -24,15 +23,11 @@ type VenafiIssuer struct {
 }
 
 // VenafiTPP is Certificate Manager, Self-Hosted.
-//
-// +kubebuilder:validation:XValidation:rule=`!has(self.caBundle) || !has(self.caBundleSecretRef)`,message="specified caBundle and caBundleSecretRef cannot be used together",fieldPath=".caBundle"
 type VenafiTPP struct {
 	// URL of the server's API, such as https://tpp.example.com/vedsdk.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	URL string `json:"url"`
 	// CredentialsRef names the Secret that holds an access-token, or a
 	// username and a password.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="must be specified",fieldPath=".name"
 	CredentialsRef cmmeta.LocalObjectReference `json:"credentialsRef"`
 	// CABundle holds the certificates in PEM, in base64 as all bytes are, that
 	// are trusted to have signed the server's certificate. It cannot be
@@ -65,9 +60,7 @@ type VenafiNGTS struct {
 	// +optional
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
 	// CredentialsRef names the Secret that holds the client's id and secret.
-	// +kubebuilder:validation:XValidation:rule=`self.name != ""`,message="must be specified",fieldPath=".name"
 	CredentialsRef cmmeta.LocalObjectReference `json:"credentialsRef"`
 	// TSGID is the id of the tenant service group.
-	// +kubebuilder:validation:XValidation:rule=`self != ""`,message="must be specified"
 	TSGID string `json:"tsgID"`
 }
