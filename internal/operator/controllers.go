@@ -87,7 +87,7 @@ func (s *system) addControllers(ctx context.Context) error {
 func (s *system) addCertificates(ctx context.Context) error {
 	c, err := certificate.New(certificate.Deps{
 		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: s.answers, Issuers: s.issuers,
-		Approval: s.approval, Server: s.server, Keys: s.keys, Clock: s.clock,
+		Approval: s.approval, Identity: cluster.NewIdentity(s.core), Server: s.server, Keys: s.keys, Clock: s.clock,
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,

@@ -41,6 +41,7 @@ type Deps struct {
 	Answers  *cluster.Answers
 	Issuers  *cluster.Issuers
 	Approval *cluster.Approval
+	Identity *cluster.Identity
 	Server   *cluster.Server
 	Keys     *pki.KeyPool
 	Clock    clock.WithTicker

@@ -67,6 +67,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	if crt.Spec.Duration != nil {
 		request.Spec.Duration = &metav1.Duration{Duration: crt.Spec.Duration.Duration}
 	}
+	w.Identity.Sign(ctx, &request.Spec)
 	err = w.Server.Create(ctx, w.subject, cmv1.CertificateRequestKind, request, core.ManagerRequests)
 	if apierrors.IsAlreadyExists(err) {
 		return w.requestInTheWay(ctx, request.Name)
@@ -74,6 +75,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	if err != nil {
 		return err
 	}
+	w.Identity.Check(&request.Spec)
 	w.State.Requests = append(w.State.Requests, facts.OfRequest(request, w.config.Limits))
 	if a.Key != nil {
 		// The key is stored, so it need not be kept here.

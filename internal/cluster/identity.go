@@ -1,0 +1,70 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+)
+
+// Identity is who this process is to the API server. A CertificateRequest that
+// names its requester already needs no mutation at admission, which costs the
+// API server more than the comparison does.
+type Identity struct {
+	core kubernetes.Interface
+	mu   sync.Mutex
+	user *authenticationv1.UserInfo
+}
+
+// NewIdentity returns an Identity.
+func NewIdentity(core kubernetes.Interface) *Identity { return &Identity{core: core} }
+
+// Sign writes the identity into a request that is to be created. Without an
+// answer from the API server it leaves the request as it is.
+func (i *Identity) Sign(ctx context.Context, spec *cmv1.CertificateRequestSpec) {
+	user := i.get(ctx)
+	if user == nil {
+		return
+	}
+	spec.Username, spec.UID, spec.Groups = user.Username, user.UID, slices.Clone(user.Groups)
+	spec.Extra = nil
+	if len(user.Extra) > 0 {
+		spec.Extra = make(map[string][]string, len(user.Extra))
+		for k, v := range user.Extra {
+			spec.Extra[k] = v
+		}
+	}
+}
+
+// Check compares the identity with a request that the API server has created,
+// and forgets the identity if it has changed: a token was replaced.
+func (i *Identity) Check(spec *cmv1.CertificateRequestSpec) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	u := i.user
+	if u == nil || spec.Username == u.Username && spec.UID == u.UID && slices.Equal(spec.Groups, u.Groups) &&
+		maps.EqualFunc(spec.Extra, u.Extra, func(a []string, b authenticationv1.ExtraValue) bool { return slices.Equal(a, b) }) {
+		return
+	}
+	i.user = nil
+}
+
+func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.user != nil {
+		return i.user
+	}
+	review, err := i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return nil
+	}
+	i.user = &review.Status.UserInfo
+	return i.user
+}
