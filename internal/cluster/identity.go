@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -20,6 +21,8 @@ type Identity struct {
 	core kubernetes.Interface
 	mu   sync.Mutex
 	user *authenticationv1.UserInfo
+	// unknown reports that the API server does not answer the question.
+	unknown bool
 }
 
 // NewIdentity returns an Identity.
@@ -58,11 +61,12 @@ func (i *Identity) Check(spec *cmv1.CertificateRequestSpec) {
 func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.user != nil {
+	if i.user != nil || i.unknown {
 		return i.user
 	}
 	review, err := i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
+		i.unknown = apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
 		return nil
 	}
 	i.user = &review.Status.UserInfo
