@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,8 +40,8 @@ func IssuerKey(namespace string, ref cmmeta.IssuerReference) string {
 	return namespace + "/" + ref.Name
 }
 
-// issuerKeyOf is IssuerKey for issuers of ours, empty for others.
-func issuerKeyOf(namespace string, ref cmmeta.IssuerReference) string {
+// OwnIssuerKey is IssuerKey for issuers of ours, empty for others.
+func OwnIssuerKey(namespace string, ref cmmeta.IssuerReference) string {
 	if !facts.OwnIssuer(ref) {
 		return ""
 	}
@@ -54,27 +53,22 @@ func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace() + "/" + issuer.GetName()
 }
 
-// AddIndexes registers the indexes of the kinds that are cached; resources is
-// the cluster resource namespace.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector, cached map[Kind]client.Object) error {
+// AddIndexes registers the indexes of the kinds that are cached, except those
+// that controllers register themselves.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer, cached map[Kind]client.Object) error {
 	for _, i := range []struct {
 		kind   Kind
 		name   string
 		values client.IndexerFunc
 	}{
-		{CertificateRequest, IndexController, controllerUID},
-		{Order, IndexController, controllerUID},
-		{Challenge, IndexController, controllerUID},
+		{CertificateRequest, IndexController, ControllerUID},
+		{Order, IndexController, ControllerUID},
 		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
 			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
 		})},
 		{Order, IndexOrderClass, one(order.Class)},
-		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
-		{Issuer, IndexSecretRef, secretRefs(resources, solvers)},
-		{ClusterIssuer, IndexSecretRef, secretRefs(resources, solvers)},
 	} {
 		object, ok := cached[i.kind]
 		if !ok {
@@ -103,18 +97,22 @@ func one[T client.Object](value func(T) string) client.IndexerFunc {
 
 func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.IndexerFunc {
 	return one(func(o T) string {
-		return issuerKeyOf(o.GetNamespace(), ref(o))
+		return OwnIssuerKey(o.GetNamespace(), ref(o))
 	})
 }
 
-func controllerUID(o client.Object) []string {
+// ControllerUID returns the values of IndexController.
+func ControllerUID(o client.Object) []string {
 	if owner := metav1.GetControllerOf(o); owner != nil {
 		return []string{string(owner.UID)}
 	}
 	return nil
 }
 
-func secretRefs(resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) client.IndexerFunc {
+// SecretRefs returns the function of IndexSecretRef for issuers of both kinds.
+// resources is the cluster resource namespace, solvers returns the Secrets that
+// ACME solvers read.
+func SecretRefs(resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) client.IndexerFunc {
 	return func(o client.Object) []string {
 		issuer, ok := o.(cmv1.GenericIssuer)
 		if !ok {

@@ -38,7 +38,7 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 			if !e.open {
 				return ""
 			}
-			return issuerKeyOf(e.Namespace, e.object.Spec.IssuerRef)
+			return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef)
 		}),
 		byClass: indexed(reduce, func(e *item) string {
 			if !e.open {

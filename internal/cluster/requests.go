@@ -46,7 +46,7 @@ func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Reques
 			if !e.open {
 				return ""
 			}
-			return issuerKeyOf(e.Namespace, e.facts.IssuerRef)
+			return OwnIssuerKey(e.Namespace, e.facts.IssuerRef)
 		}),
 		byKeySecret: indexed(reduce, func(e *item) string {
 			if !e.open || e.facts.KeySecret == "" {

@@ -21,6 +21,8 @@ import (
 	issuercontroller "github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
@@ -76,7 +78,7 @@ func (s *system) addControllers(ctx context.Context) error {
 	if err := s.addCertificates(ctx); err != nil {
 		return err
 	}
-	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, s.addChallenges} {
+	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, func() error { return s.addChallenges(ctx) }} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -147,24 +149,42 @@ func (s *system) addOrders() error {
 	return s.add(cluster.Order, "orders", serverShare, 5*time.Minute, r, sources...)
 }
 
-func (s *system) addChallenges() error {
+func (s *system) addChallenges(ctx context.Context) error {
+	solvers, err := s.solvers()
+	if err != nil {
+		return err
+	}
+	c, err := challenge.New(challenge.Deps{
+		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
+		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuerSecrets(),
+		AccountReady: &s.ready, Suspected: &s.suspected,
+		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
+		Requeue: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
+		Failed: s.metrics.Failed("challenges"),
+	})
+	if err != nil {
+		return err
+	}
+	return s.builder.Register(ctx, c.Registration())
+}
+
+// solvers returns what solves challenges, by their type.
+func (s *system) solvers() (solver.Solvers, error) {
 	mode := propagation.Authoritative
 	if s.options.RecursiveNameserversOnly {
 		mode = propagation.RecursiveOnly
 	}
-	s.solver = &challenge.Reconciler{
-		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
-		Providers: &challenge.Providers{
-			Registry: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
-			Resolver: s.resolver, Clock: s.clock,
-		},
-		Propagation: &challenge.Propagation{Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Clock: s.clock},
-		Ledger:      &propagation.Ledger{}, Failures: &challenge.Failures{}, Slots: challenge.NewSlots(s.options.MaxConcurrentChallenges),
-		Write: s.write, Events: s.events, Wait: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
+	dns, err := dns01.New(dns01.Config{
+		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Ledger: &propagation.Ledger{}, Clock: s.clock,
+	})
+	if err != nil {
+		return nil, err
 	}
-	sources := append(s.issuerEvents(func(ctx context.Context, i cmv1.GenericIssuer) []types.NamespacedName {
-		return s.solver.Retry(s.challengesOf(ctx, i))
-	}), s.related(&acmev1.Order{}, s.challengesOfOrder))
-	sources = append(sources, s.secretEvents(s.challengesOfSecret)...)
-	return s.add(cluster.Challenge, "challenges", serverShare, 30*time.Minute, s.solver, sources...)
+	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: dns}, nil
+}
+
+// issuerSecrets returns the function of cluster.IndexSecretRef.
+func (s *system) issuerSecrets() client.IndexerFunc {
+	return cluster.SecretRefs(s.options.ClusterResourceNamespace, providers.All().Secrets)
 }

@@ -10,7 +10,6 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
@@ -68,22 +67,6 @@ func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []type
 	return keysOf(pointers(list.Items), func(o *acmev1.Order) bool { return !order.Done(o) })
 }
 
-func (s *system) challengesOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
-	list := &acmev1.ChallengeList{}
-	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), challenge.HasFinalizer)
-}
-
-func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types.NamespacedName {
-	list := &acmev1.ChallengeList{}
-	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(o.GetNamespace()), cluster.ControlledBy(o)); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), func(*acmev1.Challenge) bool { return true })
-}
-
 // requestsOfSecret are the requests whose key is in a Secret.
 func (s *system) requestsOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	list := &cmv1.CertificateRequestList{}
@@ -123,22 +106,4 @@ func (s *system) issuersUsing(ctx context.Context, kind cluster.Kind, secret cli
 		}
 	}
 	return issuers
-}
-
-// challengesOfSecret are the Challenges whose issuers use a Secret; what failed
-// for it may be tried again.
-func (s *system) challengesOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	var keys []types.NamespacedName
-	for kind := range s.waits {
-		if kind != cluster.Issuer && kind != cluster.ClusterIssuer {
-			continue
-		}
-		for _, issuer := range s.issuersUsing(ctx, kind, o) {
-			keys = append(keys, s.challengesOf(ctx, issuer)...)
-		}
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	return s.solver.Retry(keys)
 }

@@ -22,7 +22,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
@@ -58,7 +57,10 @@ type system struct {
 	signers  map[facts.IssuerType]issuer.Signer
 	resolver *dns.Resolver
 	waits    map[cluster.Kind]*controller.Wait
-	solver   *challenge.Reconciler
+	// ready passes on issuers whose account can be used from now on, suspected
+	// those whose account was refused.
+	ready     controller.Topic[cmv1.GenericIssuer]
+	suspected controller.Topic[controller.IssuerNews]
 }
 
 func (s *system) kinds() map[cluster.Kind]client.Object {
@@ -91,7 +93,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
 	}
-	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), o.ClusterResourceNamespace, providers.All().Secrets, s.kinds()); err != nil {
+	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), s.kinds()); err != nil {
 		return nil, fmt.Errorf("index the caches: %w", err)
 	}
 	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
@@ -112,6 +114,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addSigners()
+	s.suspected.Subscribe(func(_ context.Context, news controller.IssuerNews) { s.wakeIssuer(news.Issuer, news.At) })
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
@@ -191,9 +194,7 @@ func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
 	for _, key := range s.ordersOf(ctx, i) {
 		s.waits[cluster.Order].Wake(key)
 	}
-	for _, key := range s.solver.Retry(s.challengesOf(ctx, i)) {
-		s.waits[cluster.Challenge].Wake(key)
-	}
+	s.ready.Publish(ctx, i)
 }
 
 // sendEvents sends events until stop is called. The manager would stop this

@@ -30,7 +30,9 @@ type Plan[S any] struct {
 	// is stored. A plan that waits and changes nothing sends none, unless it
 	// answers a failure.
 	Events []Event
-	// Until is when to decide again if nothing happens before, zero for never.
+	// Until is when to decide again if nothing happens before, zero for never. A
+	// plan that answers a failure and has both an action and this time carries
+	// the action out and then waits.
 	Until time.Time
 	// Hold keeps events from bringing Until forward: a server asked to be left
 	// alone. A new generation, a deletion or an explicit retry end it.

@@ -12,6 +12,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const hour = lifecycletest.Hour
@@ -28,16 +29,17 @@ func samePlan[T any](t *testing.T, want, got T) {
 	lifecycletest.SamePlan(t, want, got)
 }
 
-// challengeRequests are the requests of a Challenge's steps.
-var challengeRequests = map[Step]func(*acme.Client, string) error{
-	Accept: func(c *acme.Client, base string) error {
-		_, err := c.Accept(context.Background(), base+"/c")
+// askServer makes the request of an action.
+func askServer(action plan.Action) func(*acme.Client, string) error {
+	return func(c *acme.Client, base string) error {
+		var err error
+		if _, ok := action.(Accept); ok {
+			_, err = c.Accept(context.Background(), base+"/c")
+		} else {
+			_, err = c.Authorization(context.Background(), base+"/a")
+		}
 		return err
-	},
-	Check: func(c *acme.Client, base string) error {
-		_, err := c.Authorization(context.Background(), base+"/a")
-		return err
-	},
+	}
 }
 
 // called is a Challenge that an Order for a name calls for, and its account.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
-	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 // TestTakeOverChallenges holds that what was presented is not presented again:
@@ -19,17 +18,20 @@ func TestTakeOverChallenges(t *testing.T) {
 				switch {
 				case order.ChallengeFinal(c):
 				case c.Status.Presented:
-					want.Step = Check
+					want.Do = FetchAuthorization{URL: c.Spec.AuthorizationURL}
 				case HasFinalizer(c):
-					want.Step = Present
+					want.Do = Present{}
 				default:
-					want.Step = AddFinalizer
+					want.Do = AddFinalizer{}
 				}
 				state := State{
-					Object: c, Account: r.Account(t, c.Namespace, c.Spec.IssuerRef), OwnSolver: true, Slot: true,
-					Propagation: propagation.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
+					Object: c, Account: r.Account(t, c.Namespace, c.Spec.IssuerRef), OwnSolver: true, Slot: Held,
+					CheckRetry: 10 * time.Second,
 				}
-				samePlan(t, want, Next(state, r.Time))
+				if order.ChallengeFinal(c) {
+					state.Slot = NoSlot
+				}
+				samePlan(t, want, state.Next(r.Time))
 			})
 		}
 	})

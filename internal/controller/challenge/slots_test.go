@@ -1,13 +1,13 @@
 package challenge
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 )
 
 func key(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
@@ -56,32 +56,23 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
-	begin := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
-	minute := func(n int) time.Time { return begin.Add(time.Duration(n) * time.Minute) }
-	var f Failures
-	until := func(name string, at, want time.Time) {
+func TestSlotOf(t *testing.T) {
+	s := NewSlots(1)
+	want := func(when string, a, b, c core.Slot) {
 		t.Helper()
-		if got := f.Until("ca", name, at); !got.Equal(want) {
-			t.Errorf("%s at %s: until %s, want %s", name, at, got, want)
+		for name, slot := range map[string]core.Slot{"a": a, "b": b, "c": c} {
+			if got := s.Of(key(name)); got != slot {
+				t.Errorf("%s: %s has %q, want %q", when, name, got, slot)
+			}
 		}
 	}
-	for n := range 3 {
-		f.Add("ca", "a.example", minute(n))
-		until("a.example", minute(n), time.Time{})
+	want("at first", core.NoSlot, core.NoSlot, core.NoSlot)
+	for _, name := range []string{"a", "b", "c"} {
+		s.Acquire(key(name))
 	}
-	f.Add("other", "a.example", minute(2))
-	f.Add("ca", "A.Example", minute(3))
-	until("a.EXAMPLE", minute(3), minute(60))
-	until("b.example", minute(3), time.Time{})
-	until("a.example", minute(60), time.Time{})
-	f.Add("ca", "a.example", minute(60))
-	until("a.example", minute(60), minute(61))
-
-	for n := range 100 {
-		f.Add("ca", fmt.Sprintf("%d.example", n), minute(60+n))
-	}
-	if n := len(f.times); n != 61 {
-		t.Errorf("%d names are remembered, want those of an hour", n)
-	}
+	want("full", core.Held, core.Queued, core.Queued)
+	s.Release(key("a"))
+	want("released", core.NoSlot, core.Offered, core.Queued)
+	s.Acquire(key("b"))
+	want("taken again", core.NoSlot, core.Held, core.Queued)
 }

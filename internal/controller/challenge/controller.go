@@ -1,0 +1,250 @@
+// Package challenge reconciles Challenges: it presents them, waits until the CA
+// would find them, has the ACME server validate them, and cleans up.
+package challenge
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// API is the API server as this controller needs it. *cluster.Server is one.
+type API interface {
+	controller.API
+	PatchFinalizers(ctx context.Context, owner cluster.Owner, kind cluster.Kind, before, changed client.Object, manager string) error
+}
+
+// Deps is what a Controller needs.
+type Deps struct {
+	// Cache holds Challenges and issuers.
+	Cache    client.Reader
+	API      API
+	Orders   *cluster.Orders
+	Requests *cluster.Requests
+	Issuers  *cluster.Issuers
+	Accounts *issueracme.Accounts
+	// Solvers solve the challenges. IssuerSecrets are the values of
+	// cluster.IndexSecretRef.
+	Solvers       solver.Solvers
+	IssuerSecrets client.IndexerFunc
+	// AccountReady passes on issuers whose account can be used from now on,
+	// Suspected those whose account was refused.
+	AccountReady *controller.Topic[cmv1.GenericIssuer]
+	Suspected    *controller.Topic[controller.IssuerNews]
+	// MaxConcurrent is --max-concurrent-challenges, CheckRetry is
+	// --dns01-check-retry-period.
+	MaxConcurrent int
+	CheckRetry    time.Duration
+	Requeue       *controller.Requeuer
+	Clock         clock.PassiveClock
+	// Abandoned counts Challenges that left something behind.
+	Abandoned func()
+	// Failed counts failures.
+	Failed func()
+}
+
+// Controller reconciles Challenges.
+type Controller struct {
+	Deps
+	*controller.Driver[*acmev1.Challenge, acmev1.ChallengeStatus]
+
+	failures Failures
+	slots    *Slots
+	memories controller.Memory[memory]
+	progress progress
+}
+
+// memory is what this process knows of a Challenge. It keeps the Session, which
+// holds what is needed to clean up, even if the issuer and its Secrets are gone
+// by then.
+type memory struct {
+	core.Memory
+	session solver.Session
+	// begun is what the Session was begun with.
+	begun solver.Challenge
+}
+
+var _ controller.Kind[*acmev1.Challenge, acmev1.ChallengeStatus] = (*Controller)(nil)
+
+// New returns a Controller, or an error if something that it needs is missing.
+func New(d Deps) (*Controller, error) {
+	if err := controller.Complete(d, "CheckRetry"); err != nil {
+		return nil, err
+	}
+	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
+	c.Driver = controller.NewDriver(c, controller.Settings[*acmev1.Challenge, acmev1.ChallengeStatus]{
+		Kind: acmev1.ChallengeKind, Manager: core.Manager,
+		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },
+		Status: func(o *acmev1.Challenge) *acmev1.ChallengeStatus { return &o.Status },
+		API:    d.API, Requeue: d.Requeue, Clock: d.Clock, Failed: d.Failed,
+	})
+	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
+		for _, key := range c.ofIssuer(ctx, issuer) {
+			d.Requeue.Wake(key)
+		}
+	})
+	return c, nil
+}
+
+// Get implements controller.Kind.
+func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1.Challenge, bool, error) {
+	object := &acmev1.Challenge{}
+	if err := c.Cache.Get(ctx, key, object); err != nil {
+		return nil, false, err
+	}
+	return object, true, nil
+}
+
+// Forget implements controller.Kind.
+func (c *Controller) Forget(key types.NamespacedName) {
+	if m := c.memories.Drop(key); m != nil {
+		m.forget()
+	}
+	c.progress.drop(key)
+	c.release(key)
+}
+
+func (m *memory) forget() { solver.ObserverOf(m.session).Forget() }
+
+func (c *Controller) release(key types.NamespacedName) {
+	for _, next := range c.slots.Release(key) {
+		c.Requeue.Wake(next)
+	}
+}
+
+// Load implements controller.Kind.
+func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
+	key := client.ObjectKeyFromObject(object)
+	m := c.memories.Of(key, object.UID, (*memory).forget)
+	w := &work{
+		c: c, key: key, memory: m,
+		State: core.State{Object: object, Memory: m.Memory, Slot: c.slots.Of(key), CheckRetry: c.CheckRetry},
+	}
+	if err := w.loadIssuer(ctx); err != nil {
+		return nil, err
+	}
+	if w.ProvenanceDecides() {
+		if err := w.loadProvenance(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w, w.loadOthers(ctx)
+}
+
+func (w *work) loadIssuer(ctx context.Context) error {
+	object := w.State.Object
+	issuer, err := w.c.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil || issuer == nil || issuer.GetSpec().ACME == nil {
+		return err
+	}
+	w.issuer, w.CA = issuer, issuer.GetSpec().ACME.Server
+	w.OwnSolver = order.HasSolver(issuer.GetSpec().ACME, &object.Spec.Solver)
+	w.loadAccount()
+	return nil
+}
+
+// loadAccount finds the issuer's account, if it can be used.
+func (w *work) loadAccount() {
+	w.client, w.Account = nil, nil
+	if w.issuer == nil || !cluster.IssuerReady(w.issuer) {
+		return
+	}
+	if asking, account, ok := w.c.Accounts.Get(w.issuer.GetUID()); ok {
+		w.client, w.Account = asking, account
+		w.FailuresEnd = w.c.failures.Until(account.Issuer.Server, w.State.Object.Spec.DNSName, w.c.Clock.Now())
+	}
+}
+
+// loadOthers finds what other Challenges there are for the same name.
+func (w *work) loadOthers(ctx context.Context) error {
+	object := w.State.Object
+	list := &acmev1.ChallengeList{}
+	if err := w.c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(object.Spec.DNSName)}); err != nil {
+		return fmt.Errorf("list the Challenges for %s: %w", object.Spec.DNSName, err)
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID == object.UID || other.DeletionTimestamp != nil || order.ChallengeFinal(other) || other.Spec.Type != object.Spec.Type {
+			continue
+		}
+		w.others = append(w.others, other)
+		// A server may give two orders one authorization.
+		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && other.Status.Presented)
+	}
+	w.loadSiblings()
+	return nil
+}
+
+// loadSiblings finds the Challenges that the CA can see together with this one:
+// those that exist, and those that the Order may be about to create.
+func (w *work) loadSiblings() {
+	grouper, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Grouper)
+	if !ok || w.Account == nil || w.order == nil {
+		return
+	}
+	one := w.challenge(w.State.Object)
+	for _, other := range w.others {
+		if grouper.Grouped(one, w.challenge(other)) {
+			w.siblings = append(w.siblings, client.ObjectKeyFromObject(other))
+			w.Siblings = append(w.Siblings, w.c.progress.of(other))
+		}
+	}
+	for range order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others) {
+		w.Siblings = append(w.Siblings, core.Progress{})
+	}
+}
+
+// progress is what Challenges know of each other. The zero value is ready.
+type progress struct {
+	mu    sync.Mutex
+	items map[types.NamespacedName]reported
+}
+
+type reported struct {
+	uid types.UID
+	core.Progress
+}
+
+func (p *progress) of(c *acmev1.Challenge) core.Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.items[client.ObjectKeyFromObject(c)]; r.uid == c.UID {
+		return r.Progress
+	}
+	return core.Progress{}
+}
+
+func (p *progress) set(c *acmev1.Challenge, now core.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.items == nil {
+		p.items = map[types.NamespacedName]reported{}
+	}
+	p.items[client.ObjectKeyFromObject(c)] = reported{uid: c.UID, Progress: now}
+}
+
+func (p *progress) drop(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.items, key)
+}
+
+func ref(key types.NamespacedName) plan.Ref {
+	return plan.Ref{Kind: acmev1.ChallengeKind, NamespacedName: key}
+}

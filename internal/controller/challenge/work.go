@@ -1,0 +1,273 @@
+package challenge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/fault"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// askTimeout bounds one action at a foreign server.
+const askTimeout = time.Minute
+
+var errIssuerGone = fault.New(fault.Transient, "IssuerNotFound", "the issuer is gone, and with it the credentials to remove the record")
+
+// work is one reconcile of one Challenge.
+type work struct {
+	core.State
+	c      *Controller
+	key    types.NamespacedName
+	memory *memory
+	// issuer is the Challenge's, nil if there is none or it is no ACME issuer.
+	issuer cmv1.GenericIssuer
+	// client is that of the account.
+	client *acme.Client
+	order  *acmev1.Order
+	// others are the other live Challenges for the same name, siblings those
+	// that the CA can see together with this one.
+	others   []*acmev1.Challenge
+	siblings []types.NamespacedName
+}
+
+var _ controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus] = (*work)(nil)
+
+// Object implements controller.Work.
+func (w *work) Object() *acmev1.Challenge { return w.State.Object }
+
+// Replace implements controller.Work.
+func (w *work) Replace(c *acmev1.Challenge) { w.State.Object = c }
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	defer w.remember()
+	switch a := action.(type) {
+	case core.TakeSlot:
+		w.c.slots.Acquire(w.key)
+		w.Slot = w.c.slots.Of(w.key)
+		return nil
+	case core.ReleaseSlot:
+		w.c.release(w.key)
+		w.Slot = core.NoSlot
+		return nil
+	case core.SuspectAccount:
+		return w.suspectAccount(ctx, a.Began)
+	case core.RememberValidation:
+		return w.rememberValidation(a)
+	case core.AddFinalizer:
+		return w.setFinalizers(ctx, append(w.State.Object.Finalizers[:len(w.State.Object.Finalizers):len(w.State.Object.Finalizers)], acmev1.ACMEFinalizer))
+	case core.RemoveFinalizer:
+		return w.removeFinalizer(ctx, a.Abandoned)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	switch a := action.(type) {
+	case core.Present:
+		return w.present(ctx)
+	case core.Probe:
+		return w.probe(ctx)
+	case core.CleanUp:
+		return w.cleanUp(ctx)
+	case core.Accept:
+		return w.accept(ctx, a.URL)
+	case core.FetchAuthorization:
+		return w.fetchAuthorization(ctx, a.URL)
+	default:
+		return fmt.Errorf("unknown action %T", action)
+	}
+}
+
+// remember keeps what an action has changed.
+func (w *work) remember() {
+	w.memory.Memory = w.Memory
+	w.c.progress.set(w.State.Object, w.Memory.Progress(w.c.Clock.Now()))
+}
+
+// challenge returns what a Solver needs to know of a Challenge of the issuer.
+func (w *work) challenge(c *acmev1.Challenge) solver.Challenge {
+	return solver.ChallengeOf(c, w.CA, w.c.Issuers.SecretNamespace(w.issuer))
+}
+
+// session returns the Challenge's Session. One that has presented nothing is
+// begun again if the Challenge has changed.
+func (w *work) session() (solver.Session, error) {
+	m := w.memory
+	if m.session != nil && (m.session.Presented() || w.issuer == nil) {
+		return m.session, nil
+	}
+	if w.issuer == nil {
+		return nil, errIssuerGone
+	}
+	challenge := w.challenge(w.State.Object)
+	if m.session != nil && equality.Semantic.DeepEqual(m.begun, challenge) {
+		return m.session, nil
+	}
+	begun, err := w.c.Solvers.Begin(challenge)
+	if err != nil {
+		return nil, err
+	}
+	m.session, m.begun = begun, challenge
+	return begun, nil
+}
+
+// observer returns who learns what the CA does; for a challenge that has no
+// Solver in this build, nobody.
+func (w *work) observer() solver.Observer {
+	session, err := w.session()
+	if err != nil {
+		return solver.ObserverOf(nil)
+	}
+	return solver.ObserverOf(session)
+}
+
+func (w *work) present(ctx context.Context) error {
+	session, err := w.session()
+	if err != nil {
+		return err
+	}
+	err = session.Present(ctx)
+	w.Memory.Presented = session.Presented()
+	if err != nil {
+		return w.logged(ctx, session, err)
+	}
+	w.Memory.PresentedAt = w.c.Clock.Now()
+	return nil
+}
+
+func (w *work) probe(ctx context.Context) error {
+	session, err := w.session()
+	if err != nil {
+		return err
+	}
+	evidence, err := session.Check(ctx)
+	if err != nil {
+		return w.logged(ctx, session, err)
+	}
+	w.Memory.Evidence = evidence
+	w.remember()
+	if w.Memory.Progress(w.c.Clock.Now()).Visible {
+		// Siblings may have waited for this one to be visible.
+		for _, key := range w.siblings {
+			w.c.Requeue.Wake(key)
+		}
+	}
+	return nil
+}
+
+func (w *work) cleanUp(ctx context.Context) error {
+	session, err := w.session()
+	if err != nil {
+		return err
+	}
+	if err := session.CleanUp(ctx); err != nil {
+		return w.logged(ctx, session, err)
+	}
+	w.Memory.CleanedUp = true
+	return nil
+}
+
+// logged logs the cause of a solver's error, which is in no status, and returns
+// the error.
+func (w *work) logged(ctx context.Context, session solver.Session, err error) error {
+	if cause := errors.Unwrap(fault.Of(err)); cause != nil {
+		logr.FromContextOrDiscard(ctx).V(2).Info("Solver failed", "challenge", session.String(), "error", err.Error(), "cause", cause.Error())
+	}
+	return err
+}
+
+func (w *work) accept(ctx context.Context, url string) error {
+	now, observer := w.c.Clock.Now(), w.observer()
+	observer.Accepted(now)
+	challenge, err := w.client.Accept(ctx, url)
+	if err != nil {
+		problem := acme.ProblemOf(err)
+		w.Memory.Unanswered = problem == nil || problem.Status >= 500
+		if !w.Memory.Unanswered {
+			observer.Refused(now)
+		}
+		return acme.Classify(err, w.c.Clock.Now())
+	}
+	w.Memory.AcceptedAt = now
+	logr.FromContextOrDiscard(ctx).V(4).Info("Asked the ACME server to validate", "dnsName", w.State.Object.Spec.DNSName, "status", challenge.Status)
+	return nil
+}
+
+func (w *work) fetchAuthorization(ctx context.Context, url string) error {
+	authorization, err := w.client.Authorization(ctx, url)
+	now := w.c.Clock.Now()
+	if err != nil {
+		return acme.Classify(err, now)
+	}
+	m := &w.Memory
+	if m.Authorization != nil && m.Authorization.Status == authorization.Status {
+		m.Checks++
+	}
+	m.Authorization, m.CheckedAt, m.Unanswered = &authorization, now, false
+	switch authorization.Status {
+	case acme.StatusPending:
+		if m.AcceptedAt.IsZero() && core.BeingValidated(&authorization, w.State.Object.Spec.URL) {
+			m.AcceptedAt = now
+		}
+	case acme.StatusInvalid:
+		w.observer().Concluded(true, now)
+		w.c.failures.Add(w.CA, w.State.Object.Spec.DNSName, now)
+	default:
+		w.observer().Concluded(false, now)
+	}
+	return nil
+}
+
+func (w *work) rememberValidation(a core.RememberValidation) error {
+	if restorer, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Restorer); ok {
+		restorer.Restore(w.challenge(w.State.Object), a.PresentedAt, w.c.Clock.Now(), a.Failed)
+	}
+	w.Memory.Remembered = true
+	return nil
+}
+
+// suspectAccount takes the account out of use, and has the issuer set up again.
+func (w *work) suspectAccount(ctx context.Context, began time.Time) error {
+	if w.issuer != nil {
+		again := w.c.Accounts.Suspect(w.issuer.GetUID(), began, w.c.Clock.Now())
+		if !again.IsZero() {
+			w.c.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: again})
+		}
+	}
+	w.loadAccount()
+	return nil
+}
+
+func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
+	if abandoned {
+		name := w.State.Object.Spec.DNSName
+		if w.memory.session != nil {
+			name = w.memory.session.String()
+		}
+		logr.FromContextOrDiscard(ctx).Info("The record of a deleted Challenge could not be removed and is left behind",
+			"dnsName", w.State.Object.Spec.DNSName, "name", name)
+		w.c.Abandoned()
+	}
+	return w.setFinalizers(ctx, core.WithoutFinalizers(w.State.Object.Finalizers))
+}
+
+func (w *work) setFinalizers(ctx context.Context, finalizers []string) error {
+	changed := w.State.Object.DeepCopy()
+	changed.Finalizers = finalizers
+	if err := w.c.API.PatchFinalizers(ctx, ref(w.key), acmev1.ChallengeKind, w.State.Object, changed, core.Manager); err != nil {
+		return err
+	}
+	w.State.Object = changed
+	return nil
+}

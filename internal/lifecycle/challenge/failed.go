@@ -1,0 +1,86 @@
+package challenge
+
+import (
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Failed decides what the failure of an action means.
+func (s State) Failed(f plan.Failure, now time.Time) Plan {
+	p := Plan{Status: *s.Object.Status.DeepCopy()}
+	switch f.Action.(type) {
+	case Present:
+		return s.solverFailed(p, f, "PresentError", "Error presenting challenge: ", now)
+	case CleanUp:
+		return s.solverFailed(p, f, "CleanUpError", "Error cleaning up challenge: ", now)
+	case Probe:
+		p.Status.Reason = s.propagationReason(fault.Of(f.Err).Message)
+		return s.hold(p, f, now)
+	case Accept:
+		return s.serverFailed(p, f, "Error accepting challenge: ", now)
+	case FetchAuthorization:
+		return s.serverFailed(p, f, "Error accepting authorization: ", now)
+	default:
+		p.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now)
+		return p
+	}
+}
+
+func (s State) solverFailed(p Plan, f plan.Failure, reason, prefix string, now time.Time) Plan {
+	message := prefix + fault.Of(f.Err).Message
+	p.Status.Reason = message
+	p.Events = []plan.Event{{Warning: true, Reason: reason, Message: message, Component: Manager}}
+	return s.hold(p, f, now)
+}
+
+// hold tries again later, and leaves the slot to others until then.
+func (s State) hold(p Plan, f plan.Failure, now time.Time) Plan {
+	p.Until, p.Hold = plan.Earliest(retryAt(f, now), s.cleanUpEnd()), true
+	if s.Slot != NoSlot {
+		p.Do, p.Persist = ReleaseSlot{}, plan.Before
+	}
+	return p
+}
+
+// retryAt uses the back-off also where a user must act: a fix at the name
+// server, or of the account, sends no event.
+func retryAt(f plan.Failure, now time.Time) time.Time {
+	again := *fault.Of(f.Err)
+	if again.Class != fault.Later {
+		again.Class = fault.Transient
+	}
+	return plan.Retry(&again, f.Attempts, plan.Server, now)
+}
+
+func (s State) serverFailed(p Plan, f plan.Failure, prefix string, now time.Time) Plan {
+	p = s.refused(p, f, prefix, now)
+	if acme.IsAccountProblem(f.Err) {
+		// The wait for the account takes the place of the back-off.
+		p.Do, p.Persist = SuspectAccount{Began: f.Began}, plan.Before
+		p.Until, p.Hold = time.Time{}, false
+	}
+	return p
+}
+
+func (s State) refused(p Plan, f plan.Failure, prefix string, now time.Time) Plan {
+	classified := fault.Of(f.Err)
+	reason := prefix + classified.Message
+	_, accepting := f.Action.(Accept)
+	problem := acme.ProblemOf(f.Err)
+	switch {
+	case acme.IsGone(f.Err), accepting && problem != nil && problem.Has(acme.TypeMalformed):
+		// A challenge that is no longer pending is refused as malformed: an
+		// earlier answer was lost, and a new order finds out how it ended.
+		return end(p, acmev1.Expired, reason)
+	case classified.Class == fault.Later, classified.Class == fault.Transient, acme.IsAccountProblem(f.Err):
+		p.Status.Reason = reason
+		return s.hold(p, f, now)
+	default:
+		p.Events = []plan.Event{validationFailed(reason)}
+		return end(p, acmev1.Errored, reason)
+	}
+}

@@ -1,0 +1,76 @@
+package challenge
+
+import (
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+const (
+	// abandonCleanUp is how long a deleted Challenge is kept for its clean-up;
+	// after that its namespace matters more than its record.
+	abandonCleanUp = 10 * time.Minute
+	// abandonAttempt is the same for a record that was never seen to be
+	// written: where it could not be written, it cannot be removed either.
+	abandonAttempt = 30 * time.Second
+	// lingering is how long a valid Challenge keeps its record while its Order
+	// is busy with other names. Usually the Order ends first and deletes it,
+	// which saves a write.
+	lingering = 30 * time.Second
+)
+
+// linger waits a little before the clean-up of a Challenge that this process
+// has seen become valid.
+func (s State) linger(p Plan, now time.Time) Plan {
+	a := s.Memory.Authorization
+	if p.Status.State == acmev1.Valid && a != nil && a.Status == acme.StatusValid {
+		if end := s.Memory.CheckedAt.Add(lingering); end.After(now) {
+			p.Until = end
+			return p
+		}
+	}
+	return s.leave(p, now)
+}
+
+// leave cleans up and lets the Challenge go.
+func (s State) leave(p Plan, now time.Time) Plan {
+	presented, end := s.Object.Status.Presented, s.cleanUpEnd()
+	switch {
+	case !HasFinalizer(s.Object):
+	case !s.dirty():
+		p.Do = RemoveFinalizer{}
+		if presented && s.Object.DeletionTimestamp == nil {
+			p.Status.Presented, p.Status.Processing = false, false
+			p.Persist = plan.Before
+		}
+	case !s.Memory.Presented && !s.OwnSolver:
+		// Only its spec says what to remove, and with which credentials.
+		p.Do = RemoveFinalizer{Abandoned: true}
+	case !end.IsZero() && !end.After(now):
+		p.Do = RemoveFinalizer{Abandoned: presented}
+	default:
+		p.Do = CleanUp{}
+	}
+	return p
+}
+
+// dirty reports whether there may be something to remove.
+func (s State) dirty() bool {
+	return (s.Object.Status.Presented || s.Memory.Presented) && !s.Memory.CleanedUp && !s.Shared
+}
+
+// cleanUpEnd is when the clean-up of a deleted Challenge is given up, zero if
+// it is not being deleted.
+func (s State) cleanUpEnd() time.Time {
+	deleted := s.Object.DeletionTimestamp
+	switch {
+	case deleted == nil:
+		return time.Time{}
+	case s.Object.Status.Presented:
+		return deleted.Add(abandonCleanUp)
+	default:
+		return deleted.Add(abandonAttempt)
+	}
+}

@@ -1,0 +1,98 @@
+package challenge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
+)
+
+// siblingPatience is how long a visible value waits for other values of the
+// same name that are still being presented.
+const siblingPatience = 10 * time.Second
+
+// present has the solver present the challenge, and stores that it has.
+func (s State) present(p Plan) Plan {
+	switch {
+	case !s.Memory.PresentedAt.IsZero():
+		return s.presented(p)
+	case !HasFinalizer(s.Object):
+		p.Do = AddFinalizer{}
+	default:
+		p.Do = Present{}
+	}
+	return p
+}
+
+func (s State) presented(p Plan) Plan {
+	p.Persist = plan.Before
+	p.Status.State, p.Status.Reason = acmev1.Pending, ""
+	p.Status.Presented, p.Status.Processing = true, true
+	p.Status.PresentedAt = &metav1.Time{Time: s.Memory.PresentedAt}
+	p.Events = []plan.Event{{
+		Reason: "Presented", Component: Manager,
+		Message: fmt.Sprintf("Presented challenge using %s challenge mechanism", s.Object.Spec.Type),
+	}}
+	return p
+}
+
+// propagate probes until the CA would find the challenge, then asks the server
+// to validate.
+func (s State) propagate(p Plan, now time.Time) Plan {
+	if wait := s.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil {
+		return s.waitInstead(p, wait.Duration, now)
+	}
+	if s.Memory.Evidence == nil {
+		p.Do = Probe{}
+		return p
+	}
+	verdict := s.Memory.Evidence.Verdict(now)
+	if verdict.State == propagation.Accept {
+		return s.acceptTogether(p, verdict.VisibleSince, now)
+	}
+	if !verdict.Until.After(now) {
+		p.Do = Probe{}
+		return p
+	}
+	if verdict.Message != "" {
+		p.Status.Reason = s.propagationReason(verdict.Message)
+	}
+	p.Until = verdict.Until
+	return p
+}
+
+func (s State) propagationReason(message string) string {
+	return fmt.Sprintf("Waiting for %s challenge propagation: %s", s.Object.Spec.Type, message)
+}
+
+func (s State) waitInstead(p Plan, wait time.Duration, now time.Time) Plan {
+	ready := now
+	if s.Object.Status.PresentedAt != nil {
+		ready = s.Object.Status.PresentedAt.Add(wait)
+	}
+	if ready.After(now) {
+		p.Status.Reason = fmt.Sprintf("Waiting %s before accepting %s challenge without self-check", wait, s.Object.Spec.Type)
+		p.Until = ready
+		return p
+	}
+	p.Do = Accept{URL: s.Object.Spec.URL}
+	return p
+}
+
+// acceptTogether asks the server to validate, unless a sibling will soon be
+// visible: the CA's resolver caches all values of a name together, so that one
+// that comes later has to wait until the others have expired.
+func (s State) acceptTogether(p Plan, visibleSince, now time.Time) Plan {
+	coming := func(s Progress) bool { return !s.Visible && !s.Accepted }
+	if patience := visibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, coming) {
+		p.Until = patience
+		return p
+	}
+	p.Do = Accept{URL: s.Object.Spec.URL}
+	return p
+}

@@ -1,0 +1,99 @@
+package challenge
+
+import (
+	"fmt"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+const (
+	// firstCheck is how long a server that validates at once needs for it.
+	firstCheck = 100 * time.Millisecond
+	// validationPatience is how long the server may take to validate before
+	// its authorization is fetched less often.
+	validationPatience = 2 * time.Minute
+	// slowCheck is the shortest wait between two fetches then.
+	slowCheck = 5 * time.Second
+)
+
+// validate fetches the authorization until the server has decided.
+func (s State) validate(p Plan, now time.Time) Plan {
+	m := s.Memory
+	switch {
+	case m.Unanswered, m.Authorization == nil && !m.Presented:
+		return s.fetchAt(p, now, now)
+	case m.Authorization == nil, m.CheckedAt.Before(m.AcceptedAt):
+		return s.fetchAt(p, m.AcceptedAt.Add(firstCheck), now)
+	}
+	switch m.Authorization.Status {
+	case acme.StatusValid:
+		return s.valid(p)
+	case acme.StatusInvalid:
+		return s.invalid(p)
+	case acme.StatusExpired, acme.StatusDeactivated, acme.StatusRevoked:
+		return end(p, acmev1.Expired, fmt.Sprintf("The authorization for %q is %s at the ACME server", s.Object.Spec.DNSName, m.Authorization.Status))
+	}
+	next := m.CheckedAt.Add(order.PollDelay(m.Checks))
+	if now.Sub(m.AcceptedAt) > validationPatience {
+		next = m.CheckedAt.Add(max(s.CheckRetry, slowCheck))
+		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+	}
+	return s.fetchAt(p, next, now)
+}
+
+func (s State) fetchAt(p Plan, at, now time.Time) Plan {
+	if at.After(now) {
+		p.Until = at
+	} else {
+		p.Do = FetchAuthorization{URL: s.Object.Spec.AuthorizationURL}
+	}
+	return p
+}
+
+func (s State) valid(p Plan) Plan {
+	p.Events = []plan.Event{{
+		Reason: "DomainVerified", Component: Manager,
+		Message: fmt.Sprintf("Domain %q verified with %q validation", s.Object.Spec.DNSName, s.Object.Spec.Type),
+	}}
+	return end(p, acmev1.Valid, "Successfully authorized domain")
+}
+
+func (s State) invalid(p Plan) Plan {
+	reason := "Error accepting authorization: acme: authorization error for " + s.Object.Spec.DNSName
+	if problem := validationError(s.Memory.Authorization, s.Object.Spec.URL); problem != nil {
+		reason += ": " + problem.Error()
+	}
+	p.Events = []plan.Event{validationFailed(reason)}
+	return end(p, acmev1.Invalid, reason)
+}
+
+func validationFailed(reason string) plan.Event {
+	return plan.Event{
+		Warning: true, Reason: "Failed", Component: Manager,
+		Message: "Accepting challenge authorization failed: " + reason,
+	}
+}
+
+// validationError is what the server found wrong with a challenge.
+func validationError(a *acme.Authorization, url string) *acme.Problem {
+	for _, ch := range a.Challenges {
+		if ch.URL == url {
+			return ch.Error
+		}
+	}
+	return nil
+}
+
+// BeingValidated reports whether the server works on a challenge.
+func BeingValidated(a *acme.Authorization, url string) bool {
+	for _, ch := range a.Challenges {
+		if ch.URL == url {
+			return ch.Status == acme.StatusProcessing
+		}
+	}
+	return false
+}
