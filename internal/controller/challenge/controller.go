@@ -166,8 +166,8 @@ func (w *work) loadAccount() {
 		return
 	}
 	if asking, account, ok := w.c.Accounts.Get(w.issuer.GetUID()); ok {
-		w.client, w.Account = asking, account
-		w.FailuresEnd = w.c.failures.Until(account.Issuer.Server, w.State.Object.Spec.DNSName, w.c.Clock.Now())
+		w.client, w.Account, w.CA = asking, account, account.Issuer.Server
+		w.FailuresEnd = w.c.failures.Until(w.CA, w.State.Object.Spec.DNSName, w.c.Clock.Now())
 	}
 }
 

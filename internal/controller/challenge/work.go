@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -67,7 +68,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	case core.RememberValidation:
 		return w.rememberValidation(a)
 	case core.AddFinalizer:
-		return w.setFinalizers(ctx, append(w.State.Object.Finalizers[:len(w.State.Object.Finalizers):len(w.State.Object.Finalizers)], acmev1.ACMEFinalizer))
+		return w.setFinalizers(ctx, append(slices.Clone(w.State.Object.Finalizers), acmev1.ACMEFinalizer))
 	case core.RemoveFinalizer:
 		return w.removeFinalizer(ctx, a.Abandoned)
 	}
