@@ -266,8 +266,13 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		err = r.Do(ctx, p.Do)
 		switch {
 		case err == nil:
-			r.attempt.failures, r.attempt.until = 0, time.Time{}
+			if _, local := p.Do.(plan.Local); !local {
+				r.attempt.failures, r.attempt.until = 0, time.Time{}
+			}
 			r.API.Send(r.Object(), p.Events...)
+			if failure && !p.Until.IsZero() {
+				return r.wait(p), nil
+			}
 			p, failure = r.Next(r.Clock.Now()), false
 		case cluster.Stale(err), cluster.Terminating(err), ctx.Err() != nil:
 			return time.Time{}, err

@@ -127,6 +127,11 @@ type act string
 
 func (a act) String() string { return string(a) }
 
+type local string
+
+func (l local) String() string { return string(l) }
+func (l local) Local()         {}
+
 func because(reason string) status { return status{Reason: reason} }
 
 func says(reason string) []plan.Event { return []plan.Event{{Reason: reason}} }
@@ -204,6 +209,13 @@ func TestDrive(t *testing.T) {
 				failed: []plan.Plan[status]{{Do: act("look")}},
 			},
 			want: []string{"a", "look"},
+		},
+		"waits after the action that answers a failure": {
+			theatre: theatre{
+				next: []plan.Plan[status]{{Do: act("a")}}, do: []error{fault.New(fault.Transient, "R", "no")},
+				failed: []plan.Plan[status]{{Do: local("release"), Status: because("x"), Persist: plan.Before, Until: soon}},
+			},
+			want: []string{"a", "store x as m", "release"}, after: 30 * time.Second,
 		},
 		"retries what the API server does not answer": {
 			theatre: theatre{next: []plan.Plan[status]{{Do: act("a")}}, do: []error{errors.New("connection refused")}},
@@ -284,6 +296,40 @@ func TestDriveHolds(t *testing.T) {
 	reconcileOnce("forget")
 	if n := len(d.attempts); n > 0 {
 		t.Errorf("%d attempts are left", n)
+	}
+}
+
+// TestDriveCountsFailures holds that only an action that asks a server ends a
+// row of failures.
+func TestDriveCountsFailures(t *testing.T) {
+	no := errors.New("no")
+	for name, c := range map[string]struct {
+		before plan.Action
+		want   time.Duration
+	}{
+		"after a local action":   {local("take"), 2 * plan.APIServer.Min},
+		"after one that is not":  {act("take"), plan.APIServer.Min},
+		"after no other actions": {nil, 2 * plan.APIServer.Min},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &theatre{stored: order()}
+			d := newDriver(a, clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)))
+			var after time.Duration
+			for range 2 {
+				a.next, a.do = []plan.Plan[status]{{Do: act("a")}}, []error{no}
+				if c.before != nil {
+					a.next, a.do = []plan.Plan[status]{{Do: c.before}, {Do: act("a")}}, []error{nil, no}
+				}
+				result, err := d.Reconcile(t.Context(), request())
+				if err != nil {
+					t.Fatal(err)
+				}
+				after = result.RequeueAfter
+			}
+			if after != c.want {
+				t.Errorf("comes back after %s, want %s", after, c.want)
+			}
+		})
 	}
 }
 

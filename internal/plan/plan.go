@@ -45,6 +45,13 @@ type Action interface {
 	String() string
 }
 
+// Local is implemented by actions that change only what this process knows.
+// Their success says nothing about a server: it does not end a row of failures.
+type Local interface {
+	Action
+	Local()
+}
+
 // Ref names an object.
 type Ref struct {
 	// Kind is the API's, such as "Certificate".
