@@ -12,7 +12,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 // The caches' indexes: a reconcile costs the same with a hundred and with a
@@ -22,8 +21,6 @@ const (
 	IndexController = "controller"
 	// IndexIssuer holds IssuerKey of the issuer that is referred to.
 	IndexIssuer = "issuer"
-	// IndexOrderClass holds lifecycle.OrderClass.
-	IndexOrderClass = "orderClass"
 	// IndexDNSName holds the name that a Challenge is about, in lower case.
 	IndexDNSName = "dnsName"
 	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
@@ -62,16 +59,13 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		name   string
 		values client.IndexerFunc
 	}{
-		{CertificateRequest, IndexController, controllerUID},
-		{Order, IndexController, controllerUID},
-		{Challenge, IndexController, controllerUID},
+		{CertificateRequest, IndexController, ControllerUID},
+		{Order, IndexController, ControllerUID},
 		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
 			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
 		})},
-		{Order, IndexOrderClass, one(order.Class)},
 		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
 		{Issuer, IndexSecretRef, secretRefs(resources, solvers)},
 		{ClusterIssuer, IndexSecretRef, secretRefs(resources, solvers)},
@@ -107,7 +101,8 @@ func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.Indexe
 	})
 }
 
-func controllerUID(o client.Object) []string {
+// ControllerUID returns the values of IndexController.
+func ControllerUID(o client.Object) []string {
 	if owner := metav1.GetControllerOf(o); owner != nil {
 		return []string{string(owner.UID)}
 	}

@@ -76,7 +76,10 @@ func (s *system) addControllers(ctx context.Context) error {
 	if err := s.addCertificates(ctx); err != nil {
 		return err
 	}
-	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, s.addChallenges} {
+	if err := s.addOrders(ctx); err != nil {
+		return err
+	}
+	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addChallenges} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -101,7 +104,7 @@ func (s *system) addCertificates(ctx context.Context) error {
 func (s *system) addRequests() error {
 	r := &certificaterequest.Reconciler{
 		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Approval: s.approval,
-		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock,
+		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock, Limits: s.options.Limits,
 		Approves: true,
 	}
 	sources := append(s.secretEvents(s.requestsOfSecret),
@@ -133,18 +136,16 @@ func (s *system) addIssuers() error {
 	return nil
 }
 
-func (s *system) addOrders() error {
-	cache := s.manager.GetCache()
-	r := &order.Reconciler{
-		Cache: cache, Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
-		Write: s.write, Events: s.events, Wait: s.waits[cluster.Order], Clock: s.clock, Limits: s.options.Limits,
+func (s *system) addOrders(ctx context.Context) error {
+	c, err := order.New(order.Deps{
+		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
+		Answers: s.answers, Server: s.server, AccountReady: &s.ready, Suspected: &s.suspected, Clock: s.clock,
+		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
+	})
+	if err != nil {
+		return err
 	}
-	sources := append(s.issuerEvents(s.ordersOf),
-		s.related(&acmev1.Challenge{}, func(_ context.Context, o client.Object) []types.NamespacedName {
-			return cluster.ControllerOf(o, acmev1.OrderKind)
-		}),
-		s.related(&acmev1.Order{}, order.Class(cache)))
-	return s.add(cluster.Order, "orders", serverShare, 5*time.Minute, r, sources...)
+	return s.builder.Register(ctx, c.Registration())
 }
 
 func (s *system) addChallenges() error {
@@ -160,7 +161,7 @@ func (s *system) addChallenges() error {
 		},
 		Propagation: &challenge.Propagation{Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Clock: s.clock},
 		Ledger:      &propagation.Ledger{}, Failures: &challenge.Failures{}, Slots: challenge.NewSlots(s.options.MaxConcurrentChallenges),
-		Write: s.write, Events: s.events, Wait: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
+		Write: s.write, Events: s.events, Wait: s.waits[cluster.Challenge], Clock: s.clock, Limits: s.options.Limits, Abandoned: s.metrics.RecordAbandoned,
 	}
 	sources := append(s.issuerEvents(func(ctx context.Context, i cmv1.GenericIssuer) []types.NamespacedName {
 		return s.solver.Retry(s.challengesOf(ctx, i))

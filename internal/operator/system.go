@@ -59,6 +59,10 @@ type system struct {
 	resolver *dns.Resolver
 	waits    map[cluster.Kind]*controller.Wait
 	solver   *challenge.Reconciler
+	// ready passes on issuers whose account can be used from now on, suspected
+	// those whose account was refused.
+	ready     controller.Topic[cmv1.GenericIssuer]
+	suspected controller.Topic[controller.IssuerNews]
 }
 
 func (s *system) kinds() map[cluster.Kind]client.Object {
@@ -112,6 +116,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addSigners()
+	s.suspected.Subscribe(func(_ context.Context, news controller.IssuerNews) { s.wakeIssuer(news.Issuer, news.At) })
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
@@ -188,9 +193,7 @@ func (s *system) wakeIssuer(i cmv1.GenericIssuer, at time.Time) {
 
 // accountReady wakes what waits for an issuer's account.
 func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
-	for _, key := range s.ordersOf(ctx, i) {
-		s.waits[cluster.Order].Wake(key)
-	}
+	s.ready.Publish(ctx, i)
 	for _, key := range s.solver.Retry(s.challengesOf(ctx, i)) {
 		s.waits[cluster.Challenge].Wake(key)
 	}

@@ -27,6 +27,7 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -53,6 +54,7 @@ type Reconciler struct {
 	Events      *cluster.Events
 	Wait        *controller.Wait
 	Clock       clock.PassiveClock
+	Limits      pki.Limits
 	// Abandoned counts records that were left behind.
 	Abandoned func()
 
@@ -255,7 +257,7 @@ func (w *work) forged(ctx context.Context, from client.Reader, object *acmev1.Ch
 	if err != nil {
 		return "", err
 	}
-	if why := order.Provenance(o, request); why != "" {
+	if why := order.Provenance(o, request, w.Limits); why != "" {
 		return why, nil
 	}
 	return order.ChallengeProvenance(object, o, w.state.Account), nil
