@@ -11,7 +11,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 // The caches' indexes: a reconcile costs the same with a hundred and with a
@@ -21,8 +20,6 @@ const (
 	IndexController = "controller"
 	// IndexIssuer holds IssuerKey of the issuer that is referred to.
 	IndexIssuer = "issuer"
-	// IndexOrderClass holds lifecycle.OrderClass.
-	IndexOrderClass = "orderClass"
 	// IndexDNSName holds the name that a Challenge is about, in lower case.
 	IndexDNSName = "dnsName"
 	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
@@ -64,11 +61,9 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, cached map[Kin
 		{CertificateRequest, IndexController, ControllerUID},
 		{Order, IndexController, ControllerUID},
 		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
 			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
 		})},
-		{Order, IndexOrderClass, one(order.Class)},
 	} {
 		object, ok := cached[i.kind]
 		if !ok {

@@ -57,6 +57,15 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 // error is NotFound if there is no such Order.
 func (o *Orders) Get(key types.NamespacedName) (*acmev1.Order, bool, error) { return o.get(key) }
 
+// Facts returns the facts of an Order, nil if there is no such Order.
+func (o *Orders) Facts(key types.NamespacedName) *facts.Order {
+	item, ok, err := o.indexer.GetByKey(key.String())
+	if err != nil || !ok {
+		return nil
+	}
+	return o.entry(item).facts
+}
+
 // ControlledBy returns the facts of the Orders that an object controls.
 func (o *Orders) ControlledBy(uid types.UID) []*facts.Order {
 	return o.facts(byController, string(uid))

@@ -78,7 +78,10 @@ func (s *system) addControllers(ctx context.Context) error {
 	if err := s.addCertificates(ctx); err != nil {
 		return err
 	}
-	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, func() error { return s.addChallenges(ctx) }} {
+	if err := s.addOrders(ctx); err != nil {
+		return err
+	}
+	for _, add := range []func() error{s.addIssuers, s.addRequests, func() error { return s.addChallenges(ctx) }} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -103,7 +106,7 @@ func (s *system) addCertificates(ctx context.Context) error {
 func (s *system) addRequests() error {
 	r := &certificaterequest.Reconciler{
 		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Approval: s.approval,
-		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock,
+		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock, Limits: s.options.Limits,
 		Approves: true,
 	}
 	sources := append(s.secretEvents(s.requestsOfSecret),
@@ -135,18 +138,16 @@ func (s *system) addIssuers() error {
 	return nil
 }
 
-func (s *system) addOrders() error {
-	cache := s.manager.GetCache()
-	r := &order.Reconciler{
-		Cache: cache, Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
-		Write: s.write, Events: s.events, Wait: s.waits[cluster.Order], Clock: s.clock, Limits: s.options.Limits,
+func (s *system) addOrders(ctx context.Context) error {
+	c, err := order.New(order.Deps{
+		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
+		Answers: s.answers, Server: s.server, AccountReady: &s.ready, Suspected: &s.suspected, Clock: s.clock,
+		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
+	})
+	if err != nil {
+		return err
 	}
-	sources := append(s.issuerEvents(s.ordersOf),
-		s.related(&acmev1.Challenge{}, func(_ context.Context, o client.Object) []types.NamespacedName {
-			return cluster.ControllerOf(o, acmev1.OrderKind)
-		}),
-		s.related(&acmev1.Order{}, order.Class(cache)))
-	return s.add(cluster.Order, "orders", serverShare, 5*time.Minute, r, sources...)
+	return s.builder.Register(ctx, c.Registration())
 }
 
 func (s *system) addChallenges(ctx context.Context) error {
@@ -159,7 +160,7 @@ func (s *system) addChallenges(ctx context.Context) error {
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuerSecrets(),
 		AccountReady: &s.ready, Suspected: &s.suspected,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
-		Requeue: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
+		Limits: s.options.Limits, Requeue: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
 		Failed: s.metrics.Failed("challenges"),
 	})
 	if err != nil {

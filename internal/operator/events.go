@@ -10,7 +10,6 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
 
@@ -57,14 +56,6 @@ func (s *system) requestsOf(ctx context.Context, issuer cmv1.GenericIssuer) []ty
 		return nil
 	}
 	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !request.Ended(r) })
-}
-
-func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
-	list := &acmev1.OrderList{}
-	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), func(o *acmev1.Order) bool { return !order.Done(o) })
 }
 
 // requestsOfSecret are the requests whose key is in a Secret.

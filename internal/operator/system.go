@@ -191,9 +191,6 @@ func (s *system) wakeIssuer(i cmv1.GenericIssuer, at time.Time) {
 
 // accountReady wakes what waits for an issuer's account.
 func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
-	for _, key := range s.ordersOf(ctx, i) {
-		s.waits[cluster.Order].Wake(key)
-	}
 	s.ready.Publish(ctx, i)
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -44,6 +45,7 @@ type Reconciler struct {
 	Events   *cluster.Events
 	Wait     *controller.Wait
 	Clock    clock.PassiveClock
+	Limits   pki.Limits
 	// Approves is false when approval is left to others altogether.
 	Approves bool
 }
@@ -64,7 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		}
 		return reconcile.Result{}, err
 	}
-	w := &work{Reconciler: r, owner: owner, state: core.State{Object: object}}
+	w := &work{Reconciler: r, owner: owner, state: core.State{Object: object, Limits: r.Limits}}
 	err := w.load(ctx)
 	if err == nil {
 		err = w.run(ctx)

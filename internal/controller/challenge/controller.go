@@ -20,6 +20,7 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -51,8 +52,10 @@ type Deps struct {
 	// --dns01-check-retry-period.
 	MaxConcurrent int
 	CheckRetry    time.Duration
-	Requeue       *controller.Requeuer
-	Clock         clock.PassiveClock
+	// Limits bound the PEM that is decoded.
+	Limits  pki.Limits
+	Requeue *controller.Requeuer
+	Clock   clock.PassiveClock
 	// Abandoned counts Challenges that left something behind.
 	Abandoned func()
 	// Failed counts failures.

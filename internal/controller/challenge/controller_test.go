@@ -126,7 +126,8 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 	}
 	s := &stage{solver: &recorder{}, clock: clocktesting.NewFakeClock(start), api: &api{}}
 	deps := Deps{
-		Cache: fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,
+		Limits: pki.DefaultLimits,
+		Cache:  fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,
 		Issuers: cluster.NewIssuers(fake.NewFakeClient(), "system"), Accounts: &issueracme.Accounts{},
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
 		IssuerSecrets: cluster.SecretRefs("system", func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector { return nil }),

@@ -1,118 +1,40 @@
 package order
 
 import (
-	"context"
-	"crypto"
 	"errors"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/acme"
-	"github.com/everleaf/everleaf/internal/cluster"
 	core "github.com/everleaf/everleaf/internal/lifecycle/order"
-	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/test/pebble"
 )
-
-// request is an approved CertificateRequest for a name.
-func request(t *testing.T, dnsName string) *cmv1.CertificateRequest {
-	t.Helper()
-	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.ECDSA, Size: 256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := pki.BuildRequest(pki.Template{DNSNames: []string{dnsName}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &cmv1.CertificateRequest{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "one", UID: "request"},
-		Spec:       cmv1.CertificateRequestSpec{IssuerRef: cmmeta.IssuerReference{Name: "acme"}, Request: csr},
-		Status: cmv1.CertificateRequestStatus{Conditions: []cmv1.CertificateRequestCondition{{
-			Type: cmv1.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue,
-		}}},
-	}
-}
-
-// account registers at a server, and counts the orders that are made there.
-func account(t *testing.T, server *pebble.Server, orders *int) *acme.Client {
-	t.Helper()
-	var key crypto.Signer
-	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.ECDSA, Size: 256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := acme.HTTPClient(acme.TransportOptions{CABundle: server.CABundle})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := acme.New(acme.Config{
-		DirectoryURL: server.DirectoryURL, Key: key, HTTPClient: transport, Clock: clock.RealClock{},
-		Observe: func(action, _, _, _ string, _ int, _ time.Duration) {
-			if action == "authorize_order" {
-				*orders++
-			}
-		},
-	})
-	if _, err := c.Register(t.Context(), acme.AccountRequest{TermsAgreed: true}); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // TestURLThatCannotBeStored holds that an order is not made again because the
 // API server did not take its URL.
 func TestURLThatCannotBeStored(t *testing.T) {
 	server := pebble.Start(t, pebble.Options{Env: []string{"PEBBLE_WFE_NONCEREJECT=0"}})
 	orders := 0
-	asked := account(t, server, &orders)
 	from := request(t, "a.example")
-	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	object.UID = "order"
-	scheme := runtime.NewScheme()
-	if err := acmev1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	refuse := true
-	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(object).WithStatusSubresource(object).
-		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
-			if refuse {
-				return errors.New("no answer")
-			}
-			return c.SubResource(sub).Update(ctx, o, opts...)
-		}}).Build()
-	r := &Reconciler{Live: api, Write: cluster.NewWriter(api, nil, cluster.NewGate(nil)), Clock: clock.RealClock{}}
-	w := &work{
-		Reconciler: r, client: asked, session: r.sessionOf(client.ObjectKeyFromObject(object), object.UID),
-		owner: cluster.Owner{Kind: cluster.Order, NamespacedName: client.ObjectKeyFromObject(object)},
-		state: core.State{Object: object, Request: from},
-	}
+	object := orderFor(t, from)
+	s := start(t, from, object)
+	s.cache(t, from, object)
+	asked := account(t, server, &orders)
+	s.refuse = errors.New("no answer")
 	for range 3 {
-		if err := w.create(t.Context()); err == nil {
-			t.Fatal("no error from an API server that does not answer")
+		if result := s.reconcile(t, asked, object); result.RequeueAfter == 0 {
+			t.Fatal("nothing is retried although the API server does not answer")
 		}
 	}
-	refuse = false
-	if err := w.create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s.refuse = nil
+	s.reconcile(t, asked, object)
 	stored := &acmev1.Order{}
-	if err := api.Get(t.Context(), w.owner.NamespacedName, stored); err != nil {
+	if err := s.objects.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
 		t.Fatal(err)
 	}
 	if orders != 1 || stored.Status.URL == "" || len(stored.Status.Authorizations) != 1 {
@@ -123,90 +45,221 @@ func TestURLThatCannotBeStored(t *testing.T) {
 // TestChangedSpecIsNotOrdered holds that what is ordered is what was checked.
 func TestChangedSpecIsNotOrdered(t *testing.T) {
 	from := request(t, "a.example")
-	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	object.UID = "order"
+	object := orderFor(t, from)
+	s := start(t, from, object)
+	s.cache(t, from, object)
 	live := object.DeepCopy()
 	live.Spec.DNSNames = append(live.Spec.DNSNames, "victim.example")
-	scheme := runtime.NewScheme()
-	if err := acmev1.AddToScheme(scheme); err != nil {
+	if err := s.objects.Update(t.Context(), live); err != nil {
 		t.Fatal(err)
 	}
-	r := &Reconciler{Live: fake.NewClientBuilder().WithScheme(scheme).WithObjects(live).Build(), Clock: clock.RealClock{}}
-	w := &work{
-		Reconciler: r, session: r.sessionOf(client.ObjectKeyFromObject(object), object.UID),
-		owner: cluster.Owner{Kind: cluster.Order, NamespacedName: client.ObjectKeyFromObject(object)},
-		state: core.State{Object: object, Request: from},
+	// Without a client, an action at the ACME server would panic.
+	if result := s.reconcile(t, nil, object); result.RequeueAfter == 0 {
+		t.Error("the Order is not looked at again")
 	}
-	if err := w.create(t.Context()); !errors.Is(err, cluster.ErrStale) {
-		t.Errorf("error %v, want %v", err, cluster.ErrStale)
+	if len(s.claims.holders) != 0 {
+		t.Error("a changed Order is to be created at the server")
 	}
 }
 
 func TestClaims(t *testing.T) {
-	r := &Reconciler{}
-	order := func(name, url string) *acmev1.Order {
-		return &acmev1.Order{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name)},
-			Spec:       acmev1.OrderSpec{DNSNames: []string{"a.example"}, IssuerRef: cmmeta.IssuerReference{Name: "acme"}},
-			Status:     acmev1.OrderStatus{URL: url},
-		}
-	}
-	of := func(o *acmev1.Order) *work {
-		return &work{Reconciler: r, session: r.sessionOf(client.ObjectKeyFromObject(o), o.UID)}
-	}
-	a, b := order("a", ""), order("b", "")
+	var c claims
+	pending := map[types.UID]bool{"a": true, "b": true}
+	stands := func(h holder) bool { return pending[h.uid] }
+	take := func(class string, uid types.UID) bool { return c.take(class, holder{uid: uid}, stands) }
 	for range 2 {
-		if !of(a).claim(a) {
+		if !take("x", "a") {
 			t.Error("the first Order gets no claim, or not twice")
 		}
 	}
-	if of(b).claim(b) {
+	if take("x", "b") {
 		t.Error("two Orders have a claim")
 	}
-	other := order("other", "")
-	other.Spec.Profile = "short"
-	if !of(other).claim(other) {
-		t.Error("an Order of another class gets no claim")
+	if !take("y", "b") {
+		t.Error("an Order gets no claim of another class")
 	}
-	of(a).release()
-	if !of(b).claim(b) {
+	c.release("x", "a")
+	if !take("x", "b") {
 		t.Error("the second gets no claim after the first has given its own back")
 	}
-	of(a).release() // not its own
-	if of(a).claim(a) {
+	c.release("x", "a") // not its own
+	if take("x", "a") || c.holder("x") != "b" {
 		t.Error("a claim was given back by another")
 	}
-	r.sessionOf(client.ObjectKeyFromObject(b), "b made anew")
-	if !of(a).claim(a) {
-		t.Error("the claim of an Order that is gone stays")
+	pending["b"] = false
+	if !take("x", "a") {
+		t.Error("the claim of an Order that has its URL stays")
 	}
-	r.drop(client.ObjectKeyFromObject(a))
-	r.drop(client.ObjectKeyFromObject(other))
-	if len(r.claims) != 0 {
-		t.Errorf("claims are left: %v", r.claims)
+	c.release("x", "a")
+	c.release("y", "b")
+	if len(c.holders) != 0 {
+		t.Errorf("claims are left: %v", c.holders)
 	}
 }
 
-func TestEnded(t *testing.T) {
+// TestOneOrderOfAClass holds that a second Order for the same names waits until
+// the first has ended, and that it is then woken.
+func TestOneOrderOfAClass(t *testing.T) {
+	from := request(t, "a.example")
+	first := orderFor(t, from)
+	second := orderFor(t, from, func(o *acmev1.Order) {
+		o.Name, o.UID = "second", "second"
+		o.CreationTimestamp = metav1.NewTime(now)
+	})
+	s := start(t, from, first, second)
+	s.cache(t, from, first, second)
+	if w := s.work(t, second); w.BlockedBy != first.Name {
+		t.Errorf("the second Order is blocked by %q", w.BlockedBy)
+	}
+	w := s.work(t, first)
+	if w.BlockedBy != "" {
+		t.Errorf("the first Order is blocked by %q", w.BlockedBy)
+	}
+	if !s.claims.take(w.memory.class, holder{client.ObjectKeyFromObject(first), first.UID}, s.stands) {
+		t.Fatal("no claim")
+	}
+	other := holder{client.ObjectKeyFromObject(second), second.UID}
+	if s.claims.take(w.memory.class, other, s.stands) {
+		t.Error("two Orders have a claim")
+	}
+	first.Status.State = acmev1.Errored
+	if err := s.objects.Status().Update(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	s.cache(t, first)
+	woken := s.wakes(t)
+	s.reconcile(t, nil, first)
+	if got := woken(); len(got) != 1 || got[0] != client.ObjectKeyFromObject(second) {
+		t.Errorf("woken: %v", got)
+	}
+	if w := s.work(t, second); w.BlockedBy != "" {
+		t.Errorf("the second Order is still blocked by %q", w.BlockedBy)
+	}
+	if s.memories.Len() != 1 {
+		t.Error("the memory of the Order that has ended stays")
+	}
+}
+
+// TestClaimOfAnOrderMadeAnew holds that an Order of the same name does not
+// inherit the claim of the one before it.
+func TestClaimOfAnOrderMadeAnew(t *testing.T) {
+	from := request(t, "a.example")
+	object := orderFor(t, from)
+	s := start(t, from, object)
+	s.cache(t, from, object)
+	w := s.work(t, object)
+	s.claims.take(w.memory.class, holder{client.ObjectKeyFromObject(object), object.UID}, s.stands)
+	again := object.DeepCopy()
+	again.UID = "again"
+	if _, err := s.Load(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if uid := s.claims.holder(core.Class(object)); uid != "" {
+		t.Errorf("the claim is still that of %q", uid)
+	}
+}
+
+// TestRequestIsReadLive holds when a request is read from the API server.
+func TestRequestIsReadLive(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*acmev1.Order)
-		want   bool
+		cached bool
+		ended  bool
+		want   int
 	}{
-		{"new", func(*acmev1.Order) {}, false},
-		{"pending", func(o *acmev1.Order) { o.Status.State = acmev1.Pending }, false},
-		{"valid, not downloaded", func(o *acmev1.Order) { o.Status.State = acmev1.Valid }, false},
-		{"complete", func(o *acmev1.Order) { o.Status.State, o.Status.Certificate = acmev1.Valid, []byte("x") }, true},
-		{"failed", func(o *acmev1.Order) { o.Status.State = acmev1.Expired }, true},
-		{"deleted", func(o *acmev1.Order) { o.DeletionTimestamp = ptr.To(metav1.Now()) }, true},
+		{"cached", true, false, 0},
+		{"not cached", false, false, 1},
+		{"cached as facts", true, true, 1},
 	} {
-		o := &acmev1.Order{}
-		test.change(o)
-		if got := ended(o); got != test.want {
-			t.Errorf("%s: %t, want %t", test.name, got, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			from := request(t, "a.example")
+			if test.ended {
+				from.Status.Conditions = append(from.Status.Conditions, requestFailed)
+			}
+			object := orderFor(t, from)
+			s := start(t, from, object)
+			s.cache(t, object)
+			if test.cached {
+				s.cache(t, from)
+			}
+			w := s.work(t, object)
+			if w.Request == nil || w.Request.UID != from.UID || s.live["CertificateRequest"] != test.want {
+				t.Errorf("request %v after %d live reads", w.Request, s.live["CertificateRequest"])
+			}
+		})
 	}
+}
+
+// TestChallengesThatAreLeft holds that the Challenges of an Order that has ended
+// are deleted, also by a process that did not see its end.
+func TestChallengesThatAreLeft(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		status    acmev1.OrderStatus
+		challenge acmev1.State
+		open      bool
+	}{
+		{"complete", acmev1.OrderStatus{State: acmev1.Valid, Certificate: []byte("x")}, acmev1.Valid, true},
+		{"failed", acmev1.OrderStatus{State: acmev1.Invalid}, acmev1.Pending, true},
+		{"failed, and only the evidence is left", acmev1.OrderStatus{State: acmev1.Invalid}, acmev1.Invalid, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			from := request(t, "a.example")
+			object := orderFor(t, from, func(o *acmev1.Order) { o.Status = test.status })
+			left := &acmev1.Challenge{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: "ns", Name: "left", UID: "left",
+					OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(object, acmev1.SchemeGroupVersion.WithKind("Order"))},
+				},
+				Spec:   acmev1.ChallengeSpec{IssuerRef: cmmeta.IssuerReference{Name: "acme"}},
+				Status: acmev1.ChallengeStatus{State: test.challenge},
+			}
+			s := start(t, from, object, left)
+			s.cache(t, from, object)
+			_, open, err := s.Get(t.Context(), client.ObjectKeyFromObject(object))
+			if err != nil || open != test.open {
+				t.Errorf("open is %t, want %t, error %v", open, test.open, err)
+			}
+			want := 0
+			if test.open {
+				want = 1
+			}
+			if s.live["Order"] != want {
+				t.Errorf("%d live reads of the Order, want %d", s.live["Order"], want)
+			}
+			s.reconcile(t, nil, object)
+			err = s.objects.Get(t.Context(), client.ObjectKeyFromObject(left), &acmev1.Challenge{})
+			if gone := client.IgnoreNotFound(err) == nil && err != nil; gone != test.open {
+				t.Errorf("the Challenge is gone: %t, want %t", gone, test.open)
+			}
+			clear(s.live)
+			if _, open, err := s.Get(t.Context(), client.ObjectKeyFromObject(object)); open || err != nil || s.live["Order"] != 0 {
+				t.Errorf("the Order is still open (%t, %v), after %d live reads", open, err, s.live["Order"])
+			}
+		})
+	}
+}
+
+// TestAnswers holds that a certificate that was stored is handed on.
+func TestAnswers(t *testing.T) {
+	from := request(t, "a.example")
+	object := orderFor(t, from)
+	s := start(t, from, object)
+	s.cache(t, from, object)
+	w := s.work(t, object)
+	complete := object.DeepCopy()
+	complete.Status.Certificate = []byte("chain")
+	w.Replace(complete)
+	if got, ok := s.deps.Answers.Take(object.UID); !ok || string(got.Chain) != "chain" {
+		t.Errorf("got %v, %t", got, ok)
+	}
+	w.Replace(complete)
+	if _, ok := s.deps.Answers.Take(object.UID); ok {
+		t.Error("a certificate that had been stored before is handed on again")
+	}
+}
+
+// requestFailed is the condition of a request that has ended.
+var requestFailed = cmv1.CertificateRequestCondition{
+	Type: cmv1.CertificateRequestConditionReady, Status: cmmeta.ConditionFalse, Reason: cmv1.CertificateRequestReasonFailed,
 }

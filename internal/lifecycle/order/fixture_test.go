@@ -6,6 +6,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const hour = lifecycletest.Hour
@@ -36,26 +37,26 @@ func ptr[T any](v T) *T { return lifecycletest.Ptr(v) }
 
 func must[T any](v T, err error) T { return lifecycletest.Must(v, err) }
 
-// orderRequests are the requests of an Order's steps.
-var orderRequests = map[Step]func(*acme.Client, string) error{
-	Create: func(c *acme.Client, _ string) error {
-		_, err := c.NewOrder(context.Background(), acme.OrderRequest{Identifiers: []acme.Identifier{{Type: "dns", Value: "a.example"}}})
-		return err
-	},
-	Fetch: func(c *acme.Client, base string) error {
-		_, err := c.Order(context.Background(), base+"/o")
-		return err
-	},
-	Authorize: func(c *acme.Client, base string) error {
-		_, err := c.Authorization(context.Background(), base+"/a")
-		return err
-	},
-	Finalize: func(c *acme.Client, base string) error {
-		_, err := c.Finalize(context.Background(), base+"/f", []byte{1})
-		return err
-	},
-	Download: func(c *acme.Client, base string) error {
-		_, err := c.PreferredChain(context.Background(), base+"/c", "")
-		return err
-	},
+// ask returns the request of an action, and classifies the answer as the
+// controller does.
+func ask(action plan.Action) func(*acme.Client, string) error {
+	return func(c *acme.Client, base string) error {
+		_, err := request(context.Background(), c, action, base)
+		return acme.Classify(err, now)
+	}
+}
+
+func request(ctx context.Context, c *acme.Client, action plan.Action, base string) (any, error) {
+	switch action.(type) {
+	case CreateOrder:
+		return c.NewOrder(ctx, acme.OrderRequest{Identifiers: []acme.Identifier{{Type: "dns", Value: "a.example"}}})
+	case FetchOrder:
+		return c.Order(ctx, base+"/o")
+	case FetchAuthorizations:
+		return c.Authorization(ctx, base+"/a")
+	case Finalize:
+		return c.Finalize(ctx, base+"/f", []byte{1})
+	default:
+		return c.PreferredChain(ctx, base+"/c", "")
+	}
 }

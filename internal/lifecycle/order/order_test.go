@@ -1,19 +1,19 @@
 package order
 
 import (
-	"errors"
+	"encoding/pem"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -33,20 +33,41 @@ func TestOrderDone(t *testing.T) {
 	}
 }
 
+func TestOrderEnded(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*acmev1.Order)
+		want   bool
+	}{
+		{"new", func(*acmev1.Order) {}, false},
+		{"pending", func(o *acmev1.Order) { o.Status.State = acmev1.Pending }, false},
+		{"valid, not downloaded", func(o *acmev1.Order) { o.Status.State = acmev1.Valid }, false},
+		{"complete", func(o *acmev1.Order) { o.Status.State, o.Status.Certificate = acmev1.Valid, []byte("x") }, true},
+		{"failed", func(o *acmev1.Order) { o.Status.State = acmev1.Expired }, true},
+		{"deleted", func(o *acmev1.Order) { o.DeletionTimestamp = at(now) }, true},
+	} {
+		o := &acmev1.Order{}
+		test.change(o)
+		if got := Ended(o); got != test.want {
+			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		}
+	}
+}
+
 // ordered is an Order for a name and its wildcard: the server has made it, and
 // its authorizations are known.
 func ordered() State {
 	crt := newCertificate(func(c *cmv1.Certificate) { c.Spec.DNSNames = []string{"example.com", "*.example.com"} })
 	r := newRequest(crt, key(1), 1, requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now))
-	object := mustOrder(Build(r, acmeIssuer.Spec.ACME))
-	object.UID = "order-uid"
+	object := mustOrder(Build(r, acmeIssuer.Spec.ACME, pki.Limits{}))
+	object.UID, object.ResourceVersion = "order-uid", "7"
 	object.Status = acmev1.OrderStatus{
 		URL: "https://acme/o", FinalizeURL: "https://acme/f", State: acmev1.Pending,
 		Authorizations: []acmev1.ACMEAuthorization{authorization("example.com", false), authorization("example.com", true)},
 	}
 	return State{
 		Object: object, Request: r, Account: &facts.Account{Issuer: acmeIssuer.Spec.ACME, Thumbprint: "thumb"},
-		Server: &acme.Order{URL: "https://acme/o", Status: acme.StatusPending}, FetchedAt: now,
+		Memory: &Memory{Server: &acme.Order{URL: "https://acme/o", Status: acme.StatusPending}, FetchedAt: now},
 	}
 }
 
@@ -86,6 +107,14 @@ func TestOrder(t *testing.T) {
 	}
 	polls := func(n int) func(*State) { return func(o *State) { o.Polls = n } }
 	unmade := func(o *State) { o.Object.Status, o.Server = acmev1.OrderStatus{}, nil }
+	unstored := func(o *State) {
+		o.Object.Status = acmev1.OrderStatus{}
+		o.Server.Finalize, o.Server.Authorizations = "https://acme/f", []string{"a", "b"}
+	}
+	urls := func(s *acmev1.OrderStatus) {
+		s.URL, s.FinalizeURL, s.State = "https://acme/o", "https://acme/f", acmev1.Pending
+		s.Authorizations = []acmev1.ACMEAuthorization{{URL: "a"}, {URL: "b"}}
+	}
 	restarted := func(o *State) { o.Server, o.FetchedAt = nil, time.Time{} }
 	are := func(states ...acmev1.State) func(*State) {
 		return func(o *State) { o.Challenges = challenges(*o, states...) }
@@ -95,7 +124,25 @@ func TestOrder(t *testing.T) {
 			p.Status.State, p.Status.Reason, p.Status.FailureTime, p.Events = state, reason, at(now), events
 		}
 	}
-	step := func(s Step) func(*State, *Plan) { return func(_ *State, p *Plan) { p.Step = s } }
+	do := func(a plan.Action) func(*State, *Plan) { return func(_ *State, p *Plan) { p.Do = a } }
+	names := []acme.Identifier{{Type: "dns", Value: "*.example.com"}, {Type: "dns", Value: "example.com"}}
+	create := func(_ *State, p *Plan) {
+		p.Do = CreateOrder{Request: acme.OrderRequest{Identifiers: names}}
+		p.Confirm = []plan.Confirm{orderIs("7")}
+	}
+	fetch := do(FetchOrder{URL: "https://acme/o"})
+	authorize := do(FetchAuthorizations{URLs: []string{"https://acme/a/example.com", "https://acme/a/wild.example.com"}})
+	finalize := func(o *State, p *Plan) {
+		block, _ := pem.Decode(o.Object.Spec.Request)
+		p.Do = Finalize{URL: "https://acme/f", CSR: block.Bytes}
+	}
+	download := do(Download{URL: "https://acme/c"})
+	stores := func(persist plan.Persist, change func(*acmev1.OrderStatus)) func(*State, *Plan) {
+		return func(_ *State, p *Plan) {
+			p.Persist = persist
+			change(&p.Status)
+		}
+	}
 	until := func(d time.Duration) func(*State, *Plan) {
 		return func(_ *State, p *Plan) { p.Until = now.Add(d) }
 	}
@@ -108,7 +155,7 @@ func TestOrder(t *testing.T) {
 	state := func(s acmev1.State) func(*State) { return func(o *State) { o.Object.Status.State = s } }
 	remove := func(from, to int) func(*State, *Plan) {
 		return func(o *State, p *Plan) {
-			p.Step, p.Persist, p.Delete = DeleteChallenges, plan.Before, o.Challenges[from:to]
+			p.Do, p.Persist = DeleteChallenges{Challenges: o.Challenges[from:to]}, plan.Before
 		}
 	}
 	tests := []struct {
@@ -116,38 +163,35 @@ func TestOrder(t *testing.T) {
 		state []func(*State)
 		want  func(*State, *Plan)
 	}{
-		{"new", []func(*State){unmade}, step(Create)},
+		{"new", []func(*State){unmade}, create},
 		{"new, issuer not ready", []func(*State){unmade, func(o *State) { o.Account = nil }}, none},
-		{"new, put off by the server", []func(*State){unmade, func(o *State) { o.RetryAt = now.Add(hour) }}, until(hour)},
-		{"new, put off until now", []func(*State){unmade, func(o *State) { o.RetryAt = now }}, step(Create)},
-		{"made, put off by the server", []func(*State){are(acmev1.Valid, acmev1.Valid), func(o *State) { o.RetryAt = now.Add(hour) }}, until(hour)},
 		{"new, another goes first", []func(*State){unmade, func(o *State) { o.BlockedBy = "older" }}, none},
 		{"new, rate limited", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now.Add(hour)} }}, until(hour)},
-		{"new, limit over", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now} }}, step(Create)},
+		{"new, limit over", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now} }}, create},
 		{"being deleted", []func(*State){unmade, func(o *State) { o.Object.DeletionTimestamp = at(now) }}, none},
-		{"made, nothing known", []func(*State){restarted, func(o *State) { o.Object.Status.Authorizations = nil }}, step(Fetch)},
-		{"made, no finalize URL", []func(*State){restarted, func(o *State) { o.Object.Status.FinalizeURL = "" }}, step(Fetch)},
+		{"made, nothing known", []func(*State){restarted, func(o *State) { o.Object.Status.Authorizations = nil }}, fetch},
+		{"made, no finalize URL", []func(*State){restarted, func(o *State) { o.Object.Status.FinalizeURL = "" }}, fetch},
 		{"server tells no authorizations", []func(*State){polls(2), func(o *State) { o.Object.Status.Authorizations = nil }}, until(time.Second)},
-		{"authorizations unknown", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "" }}, step(Authorize)},
+		{"authorizations unknown", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "" }}, authorize},
 		{"no solver", []func(*State){solvers()}, fail(acmev1.Errored, noSolver, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: noSolver})},
 		{"solver to come", []func(*State){solvers(acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}}), noHTTP01}, fail(acmev1.Errored, http01, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: http01})},
 		{"no challenges yet", nil, func(o *State, p *Plan) {
-			p.Step = CreateChallenges
-			p.Create, _ = WantedChallenges(o.Object, o.Account)
+			wanted, _ := WantedChallenges(o.Object, o.Account)
+			p.Do = CreateChallenges{Specs: wanted}
 		}},
 		{"one challenge missing", []func(*State){are("")}, func(o *State, p *Plan) {
 			wanted, _ := WantedChallenges(o.Object, o.Account)
-			p.Step, p.Create = CreateChallenges, wanted[1:]
+			p.Do = CreateChallenges{Specs: wanted[1:]}
 		}},
-		{"one name needs none", []func(*State){func(o *State) { o.Object.Status.Authorizations[0].InitialState = acmev1.Valid }, are(acmev1.Valid)}, step(Finalize)},
+		{"one name needs none", []func(*State){func(o *State) { o.Object.Status.Authorizations[0].InitialState = acmev1.Valid }, are(acmev1.Valid)}, finalize},
 		{"all names need none", []func(*State){func(o *State) {
 			o.Object.Status.Authorizations[0].InitialState, o.Object.Status.Authorizations[1].InitialState = acmev1.Valid, acmev1.Valid
-		}}, step(Finalize)},
+		}}, finalize},
 		{"challenge of another solver", []func(*State){are("", ""), func(o *State) { o.Challenges[0].Spec.Solver = rfc2136("old") }}, remove(0, 1)},
 		{"challenge that leaves is waited for", []func(*State){are("", ""), func(o *State) { o.Challenges[0].DeletionTimestamp = at(now) }}, until(hour)},
 		{"challenges pending", []func(*State){are(acmev1.Valid, acmev1.Pending)}, until(hour)},
 		{"challenges pending, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Pending)}, until(hour)},
-		{"challenges pending for an hour", []func(*State){are("", ""), func(o *State) { o.FetchedAt = now.Add(-hour) }}, step(Fetch)},
+		{"challenges pending for an hour", []func(*State){are("", ""), func(o *State) { o.FetchedAt = now.Add(-hour) }}, fetch},
 		{"challenges tell what they wait for", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
 			o.Challenges[0].Status.Reason, o.Challenges[1].Status.Reason = "b", "a"
 		}}, func(_ *State, p *Plan) {
@@ -160,21 +204,21 @@ func TestOrder(t *testing.T) {
 		{"challenge errored", []func(*State){are(acmev1.Errored, "")}, fail(acmev1.Errored, "errored because")},
 		{"challenge expired", []func(*State){are(acmev1.Expired, "")}, fail(acmev1.Expired, "An authorization has expired at the ACME server: expired because")},
 		{"one expired, one failed", []func(*State){are(acmev1.Invalid, acmev1.Expired)}, fail(acmev1.Invalid, "expired because; invalid because")},
-		{"all valid", []func(*State){are(acmev1.Valid, acmev1.Valid)}, step(Finalize)},
-		{"all valid, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Valid)}, step(Fetch)},
+		{"all valid", []func(*State){are(acmev1.Valid, acmev1.Valid)}, finalize},
+		{"all valid, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Valid)}, fetch},
 		{"all valid, server does not know yet", []func(*State){polls(1), are(acmev1.Valid, acmev1.Valid)}, until(500 * time.Millisecond)},
-		{"all valid, server asked again", []func(*State){polls(1), are(acmev1.Valid, acmev1.Valid), func(o *State) { o.FetchedAt = now.Add(-time.Second) }}, step(Fetch)},
-		{"ready", []func(*State){server(acme.StatusReady)}, step(Finalize)},
+		{"all valid, server asked again", []func(*State){polls(1), are(acmev1.Valid, acmev1.Valid), func(o *State) { o.FetchedAt = now.Add(-time.Second) }}, fetch},
+		{"ready", []func(*State){server(acme.StatusReady)}, finalize},
 		{"ready, and refused", []func(*State){server(acme.StatusReady, polls(1))}, until(500 * time.Millisecond)},
 		{"processing", []func(*State){server(acme.StatusProcessing)}, until(250 * time.Millisecond)},
 		{"processing for long", []func(*State){server(acme.StatusProcessing, polls(99))}, until(5 * time.Second)},
-		{"processing, looked at", []func(*State){server(acme.StatusProcessing, func(o *State) { o.FetchedAt = now.Add(-time.Second) })}, step(Fetch)},
+		{"processing, looked at", []func(*State){server(acme.StatusProcessing, func(o *State) { o.FetchedAt = now.Add(-time.Second) })}, fetch},
 		{"processing, server says when", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now.Add(time.Minute) })}, until(time.Minute)},
 		{"processing, server says at once", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now })}, until(250 * time.Millisecond)},
-		{"valid", []func(*State){server(acme.StatusValid)}, step(Download)},
-		{"valid, told by another", []func(*State){restarted, state(acmev1.Valid)}, step(Fetch)},
-		{"ready, told by another", []func(*State){restarted, state(acmev1.Ready)}, step(Fetch)},
-		{"processing, told by another", []func(*State){restarted, state(acmev1.Processing)}, step(Fetch)},
+		{"valid", []func(*State){server(acme.StatusValid, func(o *State) { o.Server.Certificate = "https://acme/c" })}, download},
+		{"valid, told by another", []func(*State){restarted, state(acmev1.Valid)}, fetch},
+		{"ready, told by another", []func(*State){restarted, state(acmev1.Ready)}, fetch},
+		{"processing, told by another", []func(*State){restarted, state(acmev1.Processing)}, fetch},
 		{"invalid", []func(*State){are(acmev1.Invalid, ""), server(acme.StatusInvalid)}, fail(acmev1.Invalid, "invalid because")},
 		{"invalid, no challenge tells why", []func(*State){server(acme.StatusInvalid, func(o *State) {
 			o.Server.Error = &acme.Problem{Type: acme.ErrorNamespace + acme.TypeCAA, Detail: "forbidden"}
@@ -186,6 +230,32 @@ func TestOrder(t *testing.T) {
 		{"done: challenges are removed", []func(*State){state(acmev1.Valid), are(acmev1.Valid, acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, remove(0, 2)},
 		{"done", []func(*State){state(acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, none},
 		{"request not to be found", []func(*State){func(o *State) { o.Request = nil }}, none},
+		{"new, for a duration", []func(*State){unmade, func(o *State) { o.Object.Spec.Duration = &metav1.Duration{Duration: hour} }}, func(_ *State, p *Plan) {
+			p.Do = CreateOrder{Request: acme.OrderRequest{Identifiers: names, NotAfter: now.Add(hour)}}
+			p.Confirm = []plan.Confirm{orderIs("7")}
+		}},
+		{"made, and not stored", []func(*State){unstored}, stores(plan.Regardless, urls)},
+		{"made, not stored, and the issuer is not ready", []func(*State){unstored, func(o *State) { o.Account = nil }}, stores(plan.Regardless, urls)},
+		{"made, not stored, and the request is gone", []func(*State){unstored, func(o *State) { o.Request = nil }}, stores(plan.Regardless, urls)},
+		{"made, not stored, and deleted", []func(*State){unstored, func(o *State) { o.Object.DeletionTimestamp = at(now) }}, none},
+		{"another process has stored another URL", []func(*State){server(acme.StatusValid, func(o *State) { o.Server.URL = "https://acme/o2" })}, func(o *State, p *Plan) {
+			wanted, _ := WantedChallenges(o.Object, o.Account)
+			p.Do = CreateChallenges{Specs: wanted}
+		}},
+		{"server has named what is missing", []func(*State){server(acme.StatusPending, func(o *State) {
+			o.Server.Finalize, o.Server.Authorizations = "https://acme/f", []string{"a", "b"}
+			o.Object.Status.FinalizeURL, o.Object.Status.Authorizations = "", nil
+		})}, stores(plan.Before, urls)},
+		{"authorizations fetched", []func(*State){func(o *State) {
+			o.Object.Status.Authorizations = []acmev1.ACMEAuthorization{{URL: "a"}}
+			o.Authorizations = []acme.Authorization{{URL: "a", Identifier: acme.Identifier{Value: "example.com"}, Status: acme.StatusPending}}
+		}}, stores(plan.Before, func(s *acmev1.OrderStatus) {
+			s.Authorizations = []acmev1.ACMEAuthorization{{URL: "a", Identifier: "example.com", Wildcard: ptr(false), InitialState: acmev1.Pending}}
+		})},
+		{"authorizations of another order fetched", []func(*State){func(o *State) {
+			o.Object.Status.Authorizations = []acmev1.ACMEAuthorization{{URL: "a"}}
+			o.Authorizations = []acme.Authorization{{URL: "b", Identifier: acme.Identifier{Value: "example.com"}}}
+		}}, do(FetchAuthorizations{URLs: []string{"a"}})},
 		{"forged", []func(*State){unmade, func(o *State) { o.Object.Spec.DNSNames = []string{"bank.example"} }}, fail(acmev1.Errored, "The Order asks for other names than the CertificateRequest that controls it")},
 	}
 	for _, test := range tests {
@@ -196,78 +266,8 @@ func TestOrder(t *testing.T) {
 			}
 			want := Plan{Status: *o.Object.Status.DeepCopy()}
 			test.want(&o, &want)
-			samePlan(t, want, Next(o, now))
+			samePlan(t, want, o.Next(now))
 		})
-	}
-}
-
-func TestOrderStepFailed(t *testing.T) {
-	const problem = "urn:ietf:params:acme:error:"
-	wait := func(reason string, d time.Duration) func(*Plan) {
-		return func(p *Plan) {
-			p.Status.Reason = reason
-			if d > 0 {
-				p.Until = now.Add(d)
-			}
-		}
-	}
-	end := func(state acmev1.State, reason string) func(*Plan) {
-		return func(p *Plan) { p.Status.State, p.Status.Reason, p.Status.FailureTime = state, reason, at(now) }
-	}
-	tests := []struct {
-		name    string
-		step    Step
-		refusal lifecycletest.Refusal
-		gate    time.Duration
-		want    func(*Plan)
-	}{
-		{"rate limit", Create, lifecycletest.Refuse(429, acme.TypeRateLimited, "3600"), hour, wait("Failed to create Order: 429 "+problem+"rateLimited: no", hour)},
-		{"rate limit of no length", Create, lifecycletest.Refuse(429, acme.TypeRateLimited, ""), 10 * time.Minute, wait("Failed to create Order: 429 "+problem+"rateLimited: no", 10*time.Minute)},
-		{"busy", Finalize, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), 0, wait("Failed to finalize Order: 503 "+problem+"serverInternal: no", time.Minute)},
-		{"broken", Fetch, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), 0, wait("Failed to retrieve Order resource: 500 "+problem+"serverInternal: no", 0)},
-		{"account unknown", Create, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), 0, wait("Failed to create Order: 400 "+problem+"accountDoesNotExist: no", 6*hour)},
-		{"terms to be agreed to", Finalize, lifecycletest.Refuse(403, acme.TypeUserActionRequired, ""), 0, wait("Failed to finalize Order: 403 "+problem+"userActionRequired: no", 6*hour)},
-		{"names refused", Create, lifecycletest.Refuse(400, acme.TypeRejectedIdentifier, ""), 0, end(acmev1.Errored, "Failed to create Order: 400 "+problem+"rejectedIdentifier: no")},
-		{"caa", Finalize, lifecycletest.Refuse(403, acme.TypeCAA, ""), 0, end(acmev1.Errored, "Failed to finalize Order: 403 "+problem+"caa: no")},
-		{"bad request", Finalize, lifecycletest.Refuse(400, acme.TypeBadCSR, ""), 0, end(acmev1.Errored, "Failed to finalize Order: 400 "+problem+"badCSR: no")},
-		{"malformed", Create, lifecycletest.Refuse(400, acme.TypeMalformed, ""), 0, end(acmev1.Errored, "Failed to create Order: 400 "+problem+"malformed: no")},
-		{"no such directory", Create, lifecycletest.Refuse(404, acme.TypeMalformed, ""), 0, end(acmev1.Errored, "Failed to create Order: 404 "+problem+"malformed: no")},
-		{"order gone", Fetch, lifecycletest.Refuse(404, acme.TypeMalformed, ""), 0, end(acmev1.Expired, "Failed to retrieve Order resource: 404 "+problem+"malformed: no")},
-		{"order of another account", Fetch, lifecycletest.Refuse(403, acme.TypeUnauthorized, ""), 0, end(acmev1.Expired, "Failed to retrieve Order resource: 403 "+problem+"unauthorized: no")},
-		{"authorization gone", Authorize, lifecycletest.Refuse(404, acme.TypeMalformed, ""), 0, end(acmev1.Expired, "Failed to fetch authorization: 404 "+problem+"malformed: no")},
-		{"gone at the end", Finalize, lifecycletest.Refuse(404, acme.TypeMalformed, ""), 0, end(acmev1.Expired, "Failed to finalize Order: 404 "+problem+"malformed: no")},
-		{"certificate gone", Download, lifecycletest.Refuse(410, acme.TypeMalformed, ""), 0, end(acmev1.Expired, "Failed to retrieve signed certificate: 410 "+problem+"malformed: no")},
-		{"not ready", Finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, ""), 0, func(p *Plan) { p.Step = Fetch }},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			o := ordered()
-			want := Plan{Status: *o.Object.Status.DeepCopy()}
-			test.want(&want)
-			plan, gate := StepFailed(o, test.step, test.refusal.Asked(t, orderRequests[test.step]), now)
-			samePlan(t, want, plan)
-			wantGate := time.Time{}
-			if test.gate > 0 {
-				wantGate = now.Add(test.gate)
-			}
-			if !gate.Equal(wantGate) {
-				t.Errorf("the account rests until %s, want %s", gate, wantGate)
-			}
-		})
-	}
-	again := ordered()
-	again.Polls = notReadyPatience + 1
-	plan, _ := StepFailed(again, Finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, "").Asked(t, orderRequests[Finalize]), now)
-	if plan.Step != Fetch || plan.Status.Reason != "Failed to finalize Order: 403 "+problem+"orderNotReady: no" {
-		t.Errorf("not ready for long: %+v", plan)
-	}
-	plan, _ = StepFailed(ordered(), Fetch, &acme.NetworkError{Host: "acme", Why: "refused"}, now)
-	if plan.Status.State != acmev1.Pending || plan.Status.Reason != "Failed to retrieve Order resource: cannot reach the ACME server acme: refused" {
-		t.Errorf("no network: %+v", plan)
-	}
-	plan, _ = StepFailed(ordered(), Download, fault.New(fault.Permanent, "X", "bad").Because(errors.New("x")), now)
-	if plan.Status.State != acmev1.Errored || plan.Status.Reason != "Failed to retrieve signed certificate: bad" {
-		t.Errorf("bad certificate: %+v", plan)
 	}
 }
 
@@ -285,15 +285,51 @@ func TestOrderStatus(t *testing.T) {
 		URL: "a", Identifier: "example.com", Wildcard: ptr(true), InitialState: acmev1.Pending,
 		Challenges: []acmev1.ACMEChallenge{{URL: "c", Type: "dns-01", Token: "t"}},
 	}}}, status)
+}
 
+func TestOrderRecord(t *testing.T) {
+	var m Memory
+	for i, want := range []struct {
+		status string
+		polls  int
+	}{{acme.StatusPending, 0}, {acme.StatusPending, 1}, {acme.StatusReady, 0}, {acme.StatusReady, 1}, {acme.StatusReady, 2}} {
+		at := now.Add(time.Duration(i) * time.Second)
+		m.Record(acme.Order{Status: want.status}, at)
+		samePlan(t, Memory{Server: &acme.Order{Status: want.status}, FetchedAt: at, Polls: want.polls}, m)
+	}
+}
+
+func TestObsolete(t *testing.T) {
 	o := ordered()
-	want := Plan{Status: *o.Object.Status.DeepCopy()}
-	want.Status.State, want.Status.Certificate = acmev1.Valid, []byte("chain")
-	want.Events = []plan.Event{{Reason: "Complete", Message: "Order completed successfully", Component: "cert-manager-orders"}}
-	samePlan(t, want, Completed(o, []byte("chain"), true, now))
+	for _, test := range []struct {
+		name     string
+		state    acmev1.State
+		states   []acmev1.State
+		deleting int
+		want     []int
+	}{
+		{"complete", acmev1.Valid, []acmev1.State{acmev1.Valid, acmev1.Valid}, -1, []int{0, 1}},
+		{"complete, one is being deleted", acmev1.Valid, []acmev1.State{acmev1.Valid, acmev1.Valid}, 0, []int{1}},
+		{"failed", acmev1.Invalid, []acmev1.State{acmev1.Invalid, acmev1.Pending}, -1, []int{1}},
+		{"failed, the evidence stays", acmev1.Invalid, []acmev1.State{acmev1.Invalid, acmev1.Expired}, -1, nil},
+	} {
+		cs := challenges(o, test.states...)
+		if test.deleting >= 0 {
+			cs[test.deleting].DeletionTimestamp = at(now)
+		}
+		var want []*acmev1.Challenge
+		for _, i := range test.want {
+			want = append(want, cs[i])
+		}
+		samePlan(t, want, Obsolete(test.state, cs))
+	}
+}
 
-	want = Plan{Status: *o.Object.Status.DeepCopy()}
-	want.Status.State, want.Status.FailureTime = acmev1.Expired, at(now)
-	want.Status.Reason = "The ACME server returned a certificate for another key: the order was shared with another request and is replaced"
-	samePlan(t, want, Completed(o, []byte("chain"), false, now))
+// orderIs is what must hold of the Order at the API server.
+func orderIs(version string) plan.Confirm {
+	o := ordered().Object
+	return plan.Confirm{
+		Ref:     plan.Ref{Kind: "Order", NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}},
+		Version: version,
+	}
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // Provenance returns why an Order must not be worked on, or "". A request
 // of nil means that none was found.
-func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest) string {
+func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest, limits pki.Limits) string {
 	switch {
 	case request == nil || !metav1.IsControlledBy(o, request):
 		return "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it"
@@ -30,7 +31,7 @@ func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest) string {
 	case !bytes.Equal(o.Spec.Request, request.Spec.Request):
 		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
 	}
-	names, err := orderNames(request)
+	names, err := orderNames(request, limits)
 	if err != nil || !names.equal(namesOf(o)) {
 		return "The Order asks for other names than the CertificateRequest that controls it"
 	}
@@ -108,7 +109,7 @@ func ChallengesToCome(o *acmev1.Order, account *facts.Account, one *acmev1.Chall
 }
 
 // HasSolver reports whether a solver is one of the issuer's. Only then may the
-// issuer's credentials be used for a Challenge of which nothing else is known.
+// issuer's credentials be used for a Challenge about which nothing else is known.
 func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
 	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
 		return equality.Semantic.DeepEqual(&s, solver)

@@ -12,6 +12,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 func TestOrderProvenance(t *testing.T) {
@@ -44,7 +45,7 @@ func TestOrderProvenance(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			o := ordered()
 			test.forge(&o)
-			if got := Provenance(o.Object, o.Request); got != test.want {
+			if got := Provenance(o.Object, o.Request, pki.Limits{}); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

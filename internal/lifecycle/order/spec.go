@@ -40,8 +40,8 @@ func sorted(s []string) []string {
 }
 
 // orderNames are the identifiers that a request's signing request asks for.
-func orderNames(request *cmv1.CertificateRequest) (names, error) {
-	csr, err := pki.ParseRequest(request.Spec.Request, pki.Limits{})
+func orderNames(request *cmv1.CertificateRequest, limits pki.Limits) (names, error) {
+	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
 		return names{}, err
 	}
@@ -53,10 +53,10 @@ func orderNames(request *cmv1.CertificateRequest) (names, error) {
 	return n, nil
 }
 
-// Build makes the Order for an approved request, or says why the request
-// cannot be met by ACME.
-func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer) (*acmev1.Order, *fault.Error) {
-	csr, err := pki.ParseRequest(request.Spec.Request, pki.Limits{})
+// Build returns the Order for an approved request, or a Permanent error that
+// says why ACME cannot meet the request.
+func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
+	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "RequestParsingError", "Failed to decode CSR in spec.request: %v", err)
 	}

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,7 +9,9 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 func TestBuildOrder(t *testing.T) {
@@ -16,7 +19,7 @@ func TestBuildOrder(t *testing.T) {
 		c.Spec.CommonName, c.Spec.Duration = "www.example.com", &metav1.Duration{Duration: 10 * time.Hour}
 		c.Spec.DNSNames, c.Spec.IPAddresses = []string{"b.example.com", "a.example.com"}, []string{"10.0.0.1", "2001:db8::1"}
 	}), key(1), 1)
-	_, err := Build(r, acmeIssuer.Spec.ACME)
+	_, err := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
 	samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: \"www.example.com\" does not exist in [b.example.com a.example.com] or [10.0.0.1 2001:db8::1]"), err)
 
 	r = newRequest(newCertificate(func(c *cmv1.Certificate) {
@@ -26,19 +29,51 @@ func TestBuildOrder(t *testing.T) {
 	r.Labels, r.Annotations["x"] = map[string]string{"app": "web"}, "y"
 	spec := *acmeIssuer.Spec.ACME
 	spec.Profile, spec.EnableDurationFeature = "short", true
-	order := mustOrder(Build(r, &spec))
+	order := mustOrder(Build(r, &spec, pki.Limits{}))
 	samePlan(t, acmev1.OrderSpec{
 		Request: r.Spec.Request, IssuerRef: r.Spec.IssuerRef, CommonName: "a.example.com", DNSNames: []string{"b.example.com", "a.example.com"},
 		IPAddresses: []string{"10.0.0.1"}, Duration: r.Spec.Duration, Profile: "short",
 	}, order.Spec)
 	samePlan(t, r.Annotations, order.Annotations)
 	samePlan(t, r.Labels, order.Labels)
-	if why := Provenance(order, r); why == "" {
+	if why := Provenance(order, r, pki.Limits{}); why == "" {
 		t.Error("an Order is not provided for by a request that nobody has approved")
 	}
 
 	r.Spec.Request = []byte("x")
-	if _, err := Build(r, &spec); err == nil || err.Reason != "RequestParsingError" || err.Class != fault.Permanent {
+	if _, err := Build(r, &spec, pki.Limits{}); err == nil || err.Reason != "RequestParsingError" || err.Class != fault.Permanent {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOrderLimits holds that the configured limit decides about signing
+// requests, whether it is lower or higher than the usual one.
+func TestOrderLimits(t *testing.T) {
+	many := make([]string, 1500)
+	for i := range many {
+		many[i] = fmt.Sprintf("a-name-as-long-as-this-one-%d.example.com", i)
+	}
+	for _, test := range []struct {
+		name   string
+		names  []string
+		limits pki.Limits
+		want   bool
+	}{
+		{"usual", []string{"example.com"}, pki.Limits{}, true},
+		{"above a lower limit", []string{"example.com"}, pki.Limits{MaxCertificateSize: 100}, false},
+		{"above the usual limit", many, pki.Limits{}, false},
+		{"below a higher limit", many, pki.Limits{MaxCertificateSize: 1 << 20}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRequest(newCertificate(func(c *cmv1.Certificate) { c.Spec.DNSNames = test.names }), key(1), 1,
+				requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now))
+			if _, err := Build(r, acmeIssuer.Spec.ACME, test.limits); (err == nil) != test.want {
+				t.Errorf("Build: %v", err)
+			}
+			o := mustOrder(Build(r, acmeIssuer.Spec.ACME, pki.Limits{MaxCertificateSize: 1 << 20}))
+			if why := Provenance(o, r, test.limits); (why == "") != test.want {
+				t.Errorf("Provenance: %q", why)
+			}
+		})
 	}
 }

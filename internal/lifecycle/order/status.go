@@ -1,16 +1,11 @@
 package order
 
 import (
-	"time"
-
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
-	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// Created is the status right after the server has made the order. It is
-// stored before anything else is done: an order whose URL is lost counts
-// against the account's limits.
+// Created is the status with the URLs of an order that the server has created.
 func Created(status acmev1.OrderStatus, server acme.Order) acmev1.OrderStatus {
 	status.URL, status.FinalizeURL = server.URL, server.Finalize
 	status.State, status.Reason = acmev1.Pending, ""
@@ -36,17 +31,4 @@ func Authorized(status acmev1.OrderStatus, authorizations []acme.Authorization) 
 		status.Authorizations = append(status.Authorizations, item)
 	}
 	return status
-}
-
-// Completed is the status, and the event, once the chain has been
-// downloaded. A chain for another key means that the server answered another
-// request's order to ours: this order is given up and replaced.
-func Completed(o State, chainPEM []byte, ours bool, now time.Time) Plan {
-	p := Plan{Status: *o.Object.Status.DeepCopy()}
-	if !ours {
-		return p.fail(acmev1.Expired, "The ACME server returned a certificate for another key: the order was shared with another request and is replaced", now)
-	}
-	p.Status.State, p.Status.Reason, p.Status.Certificate = acmev1.Valid, "", chainPEM
-	p.Events = []plan.Event{{Reason: "Complete", Message: "Order completed successfully", Component: componentOrders}}
-	return p
 }

@@ -7,6 +7,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // TestTakeOverOrders holds that the Orders and Challenges that we would make
@@ -15,13 +16,13 @@ func TestTakeOverOrders(t *testing.T) {
 	eachDump(t, func(t *testing.T, r lifecycletest.Recorded) {
 		for _, o := range r.Orders {
 			t.Run(o.Name, func(t *testing.T) {
-				state := State{Object: o, Account: r.Account(t, o.Namespace, o.Spec.IssuerRef)}
+				state := State{Object: o, Memory: &Memory{}, Account: r.Account(t, o.Namespace, o.Spec.IssuerRef)}
 				for _, q := range r.Requests {
 					if metav1.IsControlledBy(o, q) {
 						state.Request = q
 					}
 				}
-				built, err := Build(state.Request, state.Account.Issuer)
+				built, err := Build(state.Request, state.Account.Issuer, pki.Limits{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -42,7 +43,7 @@ func TestTakeOverOrders(t *testing.T) {
 						t.Errorf("Challenge %s: %s", c.Name, why)
 					}
 				}
-				plan := Next(state, r.Time)
+				plan := state.Next(r.Time)
 				wantPlan := Plan{Status: o.Status}
 				if o.Status.State == acmev1.Pending {
 					wantPlan.Until = r.Time.Add(orderRefresh)

@@ -51,6 +51,8 @@ type State struct {
 	MayApprove bool
 	// Orders are those that the request controls.
 	Orders []*acmev1.Order
+	// Limits bound the signing request.
+	Limits pki.Limits
 }
 
 // Plan is what a CertificateRequest needs next.
@@ -140,7 +142,7 @@ func (p Plan) order(r State, now time.Time) Plan {
 	component := componentOf(facts.IssuerACME)
 	current, replaced := currentOrder(r)
 	if current == nil || replaced {
-		wanted, err := order.Build(r.Object, r.Issuer.Spec.ACME)
+		wanted, err := order.Build(r.Object, r.Issuer.Spec.ACME, r.Limits)
 		if err != nil {
 			return p.fail(err.Reason, err.Message, component, now)
 		}

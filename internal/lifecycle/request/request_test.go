@@ -10,6 +10,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -91,7 +92,7 @@ func TestRequestOrder(t *testing.T) {
 	const from = "cert-manager-certificaterequests-issuer-acme"
 	base := newRequest(newCertificate(), key(1), 1)
 	base.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
-	wanted := mustOrder(order.Build(base, acmeIssuer.Spec.ACME))
+	wanted := mustOrder(order.Build(base, acmeIssuer.Spec.ACME, pki.Limits{}))
 	other := newRequest(newCertificate(), key(2), 1, signed(now, now.Add(day)))
 	own := newRequest(newCertificate(), key(1), 1, signed(now, now.Add(day))).Status.Certificate
 	made := func(state acmev1.State, change ...func(*acmev1.Order)) []*acmev1.Order {

@@ -1,0 +1,151 @@
+package order
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/fault"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+const (
+	// requestTimeout bounds an action at the ACME server, which may be many
+	// requests.
+	requestTimeout = 2 * time.Minute
+	// parallel is how many authorizations of one order are fetched at a time.
+	parallel = 8
+)
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	switch a := action.(type) {
+	case core.CreateChallenges:
+		return w.createChallenges(ctx, a.Specs)
+	case core.DeleteChallenges:
+		return w.deleteChallenges(ctx, a.Challenges)
+	case core.SuspectAccount:
+		w.suspectAccount(ctx, a.Began)
+		return nil
+	case core.GateAccount:
+		w.c.deps.Accounts.Gate(w.issuer.GetUID(), a.Until)
+		return nil
+	default:
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		return w.doAtServer(ctx, action)
+	}
+}
+
+// doAtServer carries an action out at the ACME server, and puts the answer into
+// the memory. Errors of the server are classified.
+func (w *work) doAtServer(ctx context.Context, action plan.Action) error {
+	switch a := action.(type) {
+	case core.CreateOrder:
+		return w.createOrder(ctx, a.Request)
+	case core.FetchOrder:
+		o, err := w.client.Order(ctx, a.URL)
+		return w.record(o, err)
+	case core.FetchAuthorizations:
+		return w.fetchAuthorizations(ctx, a.URLs)
+	case core.Finalize:
+		o, err := w.client.Finalize(ctx, a.URL, a.CSR)
+		// The answer may lack the URL.
+		o.URL = w.State.Object.Status.URL
+		return w.record(o, err)
+	case core.Download:
+		chain, err := w.client.PreferredChain(ctx, a.URL, a.PreferredChain)
+		if err != nil {
+			return w.classify(err)
+		}
+		w.Chain = chain.PEM
+		return nil
+	default:
+		return fmt.Errorf("unknown action %T", action)
+	}
+}
+
+// record notes the server's answer about the order.
+func (w *work) record(o acme.Order, err error) error {
+	if err != nil {
+		return w.classify(err)
+	}
+	w.Record(o, w.c.deps.Clock.Now())
+	return nil
+}
+
+// classify says what to do about an error of the ACME server. Only such errors
+// are classified: those of the API server are for the driver.
+func (w *work) classify(err error) error { return acme.Classify(err, w.c.deps.Clock.Now()) }
+
+// createOrder has the server create the order, unless another Order of the class
+// is doing so.
+func (w *work) createOrder(ctx context.Context, request acme.OrderRequest) error {
+	by := holder{key: w.subject.NamespacedName, uid: w.memory.uid}
+	if !w.c.claims.take(w.memory.class, by, w.c.stands) {
+		return cluster.ErrStale
+	}
+	created, err := w.client.NewOrder(ctx, request)
+	if err != nil {
+		w.c.unclaim(w.memory)
+	}
+	return w.record(created, err)
+}
+
+// stands reports whether the cache does not show yet that an Order has a URL, or
+// has ended.
+func (c *Controller) stands(h holder) bool {
+	o, open, err := c.deps.Orders.Get(h.key)
+	return err == nil && open && o.UID == h.uid && o.Status.URL == "" && o.DeletionTimestamp == nil
+}
+
+// fetchAuthorizations fetches all authorizations of the order.
+func (w *work) fetchAuthorizations(ctx context.Context, urls []string) error {
+	found := make([]acme.Authorization, len(urls))
+	failures := make([]error, len(urls))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for i := range urls {
+		all.Add(1)
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots; all.Done() }()
+			found[i], failures[i] = w.client.Authorization(ctx, urls[i])
+		}()
+	}
+	all.Wait()
+	for i, err := range failures {
+		switch {
+		case err != nil:
+			return w.classify(err)
+		case found[i].Identifier.Value == "":
+			return fault.New(fault.Transient, "ServerError", "the ACME server sent an authorization without an identifier")
+		}
+	}
+	w.Authorizations = found
+	return nil
+}
+
+// suspectAccount has the issuer register its account again, unless that has
+// happened since the refused action began.
+func (w *work) suspectAccount(ctx context.Context, began time.Time) {
+	at := w.c.deps.Accounts.Suspect(w.issuer.GetUID(), began, w.c.deps.Clock.Now())
+	if !at.IsZero() {
+		w.c.deps.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: at})
+	}
+	w.loadAccount()
+}
+
+// challengeEvent announces a Challenge of the Order.
+func challengeEvent(c *acmev1.Challenge) plan.Event {
+	return plan.Event{
+		Reason: "Created", Component: core.Manager, Verbose: true,
+		Message: fmt.Sprintf("Created Challenge resource %q for domain %q", c.Name, c.Spec.DNSName),
+	}
+}

@@ -1,0 +1,178 @@
+package order
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// work is one reconcile of one Order.
+type work struct {
+	core.State
+	c       *Controller
+	subject plan.Ref
+	memory  *memory
+	// issuer and client are nil if there is none, or none that is ready.
+	issuer cmv1.GenericIssuer
+	client *acme.Client
+}
+
+var _ controller.Work[*acmev1.Order, acmev1.OrderStatus] = (*work)(nil)
+
+// Object implements controller.Work.
+func (w *work) Object() *acmev1.Order { return w.State.Object }
+
+// Replace implements controller.Work.
+func (w *work) Replace(object *acmev1.Order) {
+	if chain := object.Status.Certificate; len(chain) > 0 && len(w.State.Object.Status.Certificate) == 0 {
+		w.c.deps.Answers.Put(object.UID, cluster.Answer{Chain: chain})
+	}
+	w.State.Object = object
+}
+
+// Load implements controller.Kind.
+func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller.Work[*acmev1.Order, acmev1.OrderStatus], error) {
+	key := client.ObjectKeyFromObject(object)
+	m := c.memories.Of(key, object.UID, c.unclaim)
+	m.class, m.uid = core.Class(object), object.UID
+	w := &work{
+		c: c, memory: m, subject: plan.Ref{Kind: acmev1.OrderKind, NamespacedName: key},
+		State: core.State{Object: object, Memory: &m.Memory, Limits: c.deps.Limits},
+	}
+	var err error
+	if w.Challenges, err = c.challengesOf(ctx, object.Namespace, object.UID); err != nil {
+		return nil, err
+	}
+	if core.Ended(object) {
+		return w, nil
+	}
+	if w.Request, err = c.request(ctx, object); err != nil {
+		return nil, err
+	}
+	if w.issuer, err = c.deps.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
+		return nil, err
+	}
+	w.loadAccount()
+	if object.Status.URL == "" {
+		w.BlockedBy, err = c.blockedBy(ctx, object, m.class)
+	}
+	return w, err
+}
+
+// loadAccount looks up the issuer's account, if the issuer is ready.
+func (w *work) loadAccount() {
+	w.client, w.Account = nil, nil
+	if w.issuer == nil || w.issuer.GetSpec().ACME == nil || !cluster.IssuerReady(w.issuer) {
+		return
+	}
+	if found, account, ok := w.c.deps.Accounts.Get(w.issuer.GetUID()); ok {
+		w.client, w.Account = found, account
+	}
+}
+
+// request returns the CertificateRequest that controls the Order, nil if there
+// is none. If the cache has none that calls for the Order it is read live: the
+// cache may be older than the Order, and what ends an Order must be sure.
+func (c *Controller) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
+	owner, ok := controllingRequest(object)
+	if !ok {
+		return nil, nil
+	}
+	request, _, err := c.deps.Requests.Get(owner.key)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, err
+	}
+	if request = owner.matching(request); core.Provenance(object, request, c.deps.Limits) == "" {
+		return request, nil
+	}
+	return c.liveRequest(ctx, owner)
+}
+
+// blockedBy returns the name of another Order that the server may answer with
+// the same order, and that comes first. One that no approved request calls for
+// never gets to the server.
+func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class string) (string, error) {
+	claimant := c.claims.holder(class)
+	if claimant == object.UID {
+		return "", nil
+	}
+	for _, other := range c.deps.Orders.OpenOfClass(class) {
+		if !core.Precedes(other, object) && (other.UID != claimant || core.Done(other)) {
+			continue
+		}
+		request, err := c.cachedRequest(ctx, other)
+		if err != nil {
+			return "", err
+		}
+		if core.Provenance(other, request, c.deps.Limits) == "" {
+			return other.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// cachedRequest returns the CertificateRequest that controls an Order, nil if
+// the cache has none. One that has ended is cached as facts, and read live.
+func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
+	owner, ok := controllingRequest(object)
+	if !ok {
+		return nil, nil
+	}
+	request, open, err := c.deps.Requests.Get(owner.key)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !open:
+		return c.liveRequest(ctx, owner)
+	default:
+		return owner.matching(request), nil
+	}
+}
+
+func (c *Controller) liveRequest(ctx context.Context, owner controllerRef) (*cmv1.CertificateRequest, error) {
+	request := &cmv1.CertificateRequest{}
+	err := c.deps.Server.Live(ctx, owner.key, request)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return owner.matching(request), nil
+}
+
+// controllerRef is the CertificateRequest that an Order names as its controller.
+type controllerRef struct {
+	key types.NamespacedName
+	uid types.UID
+}
+
+func controllingRequest(o *acmev1.Order) (controllerRef, bool) {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != cmv1.CertificateRequestKind {
+		return controllerRef{}, false
+	}
+	return controllerRef{key: types.NamespacedName{Namespace: o.Namespace, Name: owner.Name}, uid: owner.UID}, true
+}
+
+// matching returns the request if it is the controller, nil if it is another of
+// the same name, or none.
+func (r controllerRef) matching(request *cmv1.CertificateRequest) *cmv1.CertificateRequest {
+	if request == nil || request.UID != r.uid {
+		return nil
+	}
+	return request
+}

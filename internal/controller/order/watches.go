@@ -1,0 +1,49 @@
+package order
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+)
+
+// share is how many workers there are for each of --concurrent-workers. They
+// wait for the answers of ACME servers most of the time.
+const share = 4
+
+// Registration is what the controller is. An Order that ends wakes those that
+// waited for it by itself, see Forget: as facts it has no class any more.
+func (c *Controller) Registration() controller.Registration {
+	return controller.Registration{
+		Name: "orders", Kind: acmev1.OrderKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
+		Indexes: []controller.Index{{Kind: acmev1.ChallengeKind, Name: cluster.IndexController, Values: cluster.ControllerUID}},
+		Watches: []controller.Watch{
+			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+			{Kind: acmev1.ChallengeKind, Keys: ofChallenge},
+		},
+	}
+}
+
+// ofIssuer are the unfinished Orders of an issuer.
+func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
+	issuer, ok := o.(cmv1.GenericIssuer)
+	if !ok {
+		return nil
+	}
+	var keys []types.NamespacedName
+	for _, order := range c.deps.Orders.OpenOf(issuer) {
+		keys = append(keys, client.ObjectKeyFromObject(order))
+	}
+	return keys
+}
+
+// ofChallenge is the Order that controls a Challenge.
+func ofChallenge(_ context.Context, o client.Object) []types.NamespacedName {
+	return cluster.ControllerOf(o, acmev1.OrderKind)
+}

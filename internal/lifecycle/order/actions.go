@@ -1,0 +1,51 @@
+package order
+
+import (
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+)
+
+// The actions of an Order.
+type (
+	// CreateOrder creates the order at the ACME server.
+	CreateOrder struct{ Request acme.OrderRequest }
+	// FetchOrder fetches the order at URL.
+	FetchOrder struct{ URL string }
+	// FetchAuthorizations fetches the authorizations at URLs.
+	FetchAuthorizations struct{ URLs []string }
+	// CreateChallenges creates Challenges.
+	CreateChallenges struct{ Specs []acmev1.ChallengeSpec }
+	// DeleteChallenges deletes Challenges.
+	DeleteChallenges struct{ Challenges []*acmev1.Challenge }
+	// Finalize sends the signing request, in DER, to the order's finalize URL.
+	Finalize struct {
+		URL string
+		CSR []byte
+	}
+	// Download downloads the certificate at URL, with the chain whose topmost
+	// certificate has an issuer of the preferred name, if there is one.
+	Download struct{ URL, PreferredChain string }
+	// SuspectAccount takes the account out of use, which the server refused in an
+	// action that began at Began.
+	SuspectAccount struct{ Began time.Time }
+	// GateAccount holds back new orders of the account until a time.
+	GateAccount struct{ Until time.Time }
+)
+
+func (CreateOrder) String() string         { return "create the order at the server" }
+func (FetchOrder) String() string          { return "fetch the order" }
+func (FetchAuthorizations) String() string { return "fetch the authorizations" }
+func (CreateChallenges) String() string    { return "create Challenges" }
+func (DeleteChallenges) String() string    { return "delete Challenges" }
+func (Finalize) String() string            { return "finalize the order" }
+func (Download) String() string            { return "download the certificate" }
+func (SuspectAccount) String() string      { return "suspect the account" }
+func (GateAccount) String() string         { return "hold back new orders of the account" }
+
+// Local implements plan.Local.
+func (SuspectAccount) Local() {}
+
+// Local implements plan.Local.
+func (GateAccount) Local() {}

@@ -1,0 +1,178 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// orderRefresh is how often an Order that waits for its challenges is compared
+// with the server's: an order that has expired there must not wait for ever.
+const orderRefresh = time.Hour
+
+// authorize decides what a pending order needs: authorizations, challenges, or
+// to be finalized.
+func (s State) authorize(now time.Time) Plan {
+	p := s.wait()
+	switch {
+	case len(p.Status.Authorizations) == 0 || p.Status.FinalizeURL == "":
+		return s.again(s.fetch(), now)
+	case !identified(p.Status.Authorizations) && s.fetchedAuthorizations():
+		// The Challenges are checked against what is stored.
+		p.Status, p.Persist = Authorized(p.Status, s.Authorizations), plan.Before
+		return p
+	case !identified(p.Status.Authorizations):
+		p.Do = FetchAuthorizations{URLs: urlsOf(p.Status.Authorizations)}
+		return p
+	}
+	wanted, why := WantedChallenges(s.Object, s.Account)
+	if why != "" {
+		why = "Failed to determine a valid solver configuration for the set of domains on the Order: " + why
+		p.Events = []plan.Event{{Warning: true, Reason: "Solver", Component: Manager, Message: why}}
+		return fail(p, acmev1.Errored, why, now)
+	}
+	switch found := compareChallenges(wanted, s.Challenges); {
+	case found.failed != nil:
+		return s.challengeFailed(found.failed, now)
+	case len(found.stale) > 0:
+		return deleteChallenges(p, found.stale)
+	case len(found.missing) > 0:
+		p.Do = CreateChallenges{Specs: found.missing}
+		return p
+	case found.valid == len(wanted):
+		return s.finalizeAuthorized(now)
+	default:
+		return s.awaitChallenges(now)
+	}
+}
+
+// identified reports whether what is offered for each identifier is known.
+func identified(authorizations []acmev1.ACMEAuthorization) bool {
+	return !slices.ContainsFunc(authorizations, func(a acmev1.ACMEAuthorization) bool { return a.Identifier == "" })
+}
+
+func urlsOf(authorizations []acmev1.ACMEAuthorization) []string {
+	urls := make([]string, len(authorizations))
+	for i := range authorizations {
+		urls[i] = authorizations[i].URL
+	}
+	return urls
+}
+
+// fetchedAuthorizations reports whether the authorizations in memory are those
+// of the status.
+func (s State) fetchedAuthorizations() bool {
+	return slices.EqualFunc(s.Object.Status.Authorizations, s.Authorizations,
+		func(a acmev1.ACMEAuthorization, b acme.Authorization) bool { return a.URL == b.URL })
+}
+
+// awaitChallenges waits for the challenges, and looks at the order once an hour.
+func (s State) awaitChallenges(now time.Time) Plan {
+	p := s.wait()
+	p.Status.Reason = waitingFor(s.Challenges)
+	since := now
+	if !s.FetchedAt.IsZero() {
+		since = s.FetchedAt
+	}
+	if p.Until = since.Add(orderRefresh); !p.Until.After(now) {
+		p.Until, p.Do = time.Time{}, s.fetch()
+	}
+	return p
+}
+
+// waitingFor says what the challenges wait for, if it takes them longer than
+// usual, by identifier and in stable words.
+func waitingFor(challenges []*acmev1.Challenge) string {
+	var reasons []string
+	for _, c := range challenges {
+		if !ChallengeFinal(c) && c.Status.Reason != "" {
+			reasons = append(reasons, fmt.Sprintf("%q: %s", challengeDomain(c), c.Status.Reason))
+		}
+	}
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), "; ")
+}
+
+func challengeDomain(c *acmev1.Challenge) string {
+	if c.Spec.Wildcard {
+		return "*." + c.Spec.DNSName
+	}
+	return c.Spec.DNSName
+}
+
+// comparison is how the Challenges that exist differ from those wanted.
+type comparison struct {
+	missing []acmev1.ChallengeSpec
+	// stale are Challenges that are not wanted.
+	stale []*acmev1.Challenge
+	// failed is a wanted Challenge that has failed, or nil.
+	failed *acmev1.Challenge
+	// valid counts the wanted Challenges that are valid.
+	valid int
+}
+
+func compareChallenges(wanted []acmev1.ChallengeSpec, challenges []*acmev1.Challenge) comparison {
+	var found comparison
+	matched := make(map[*acmev1.Challenge]bool, len(challenges))
+	for i := range wanted {
+		at := slices.IndexFunc(challenges, func(c *acmev1.Challenge) bool { return SameChallenge(&c.Spec, &wanted[i]) })
+		if at < 0 {
+			found.missing = append(found.missing, wanted[i])
+			continue
+		}
+		c := challenges[at]
+		matched[c] = true
+		switch {
+		case c.Status.State == acmev1.Valid:
+			found.valid++
+		case Failed(c.Status.State) && (found.failed == nil || found.failed.Status.State == acmev1.Expired):
+			// A failed validation says more than an expiry.
+			found.failed = c
+		}
+	}
+	for _, c := range challenges {
+		if !matched[c] && c.DeletionTimestamp == nil {
+			found.stale = append(found.stale, c)
+		}
+	}
+	return found
+}
+
+// challengeFailed ends an order one of whose challenges has failed: the server
+// lets no authorization recover (RFC 8555 section 7.1.6).
+func (s State) challengeFailed(failed *acmev1.Challenge, now time.Time) Plan {
+	if failed.Status.State == acmev1.Expired {
+		reason := "An authorization has expired at the ACME server"
+		if why := failures(s.Challenges); why != "" {
+			reason += ": " + why
+		}
+		return fail(s.wait(), acmev1.Expired, reason, now)
+	}
+	return fail(s.wait(), failed.Status.State, s.invalidReason(), now)
+}
+
+// Obsolete returns the Challenges that an Order leaves to be deleted when it
+// ends in a state. Those that have failed stay, as evidence, if the Order has.
+func Obsolete(state acmev1.State, challenges []*acmev1.Challenge) []*acmev1.Challenge {
+	var obsolete []*acmev1.Challenge
+	for _, c := range challenges {
+		evidence := Failed(state) && Failed(c.Status.State)
+		if c.DeletionTimestamp == nil && !evidence {
+			obsolete = append(obsolete, c)
+		}
+	}
+	return obsolete
+}
+
+// deleteChallenges deletes Challenges, if there are any to delete.
+func deleteChallenges(p Plan, challenges []*acmev1.Challenge) Plan {
+	if len(challenges) > 0 {
+		p.Do, p.Persist = DeleteChallenges{Challenges: challenges}, plan.Before
+	}
+	return p
+}

@@ -1,0 +1,113 @@
+package order
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// notReadyPatience is how many times in a row an order may be ready and yet be
+// refused to be finalized before the status says so.
+const notReadyPatience = 2
+
+// Failed decides what the failure of an action means: the order ends, or waits
+// with the reason in its status.
+func (s State) Failed(f plan.Failure, now time.Time) Plan {
+	p := s.wait()
+	if p, ok := plan.Unclassified(f, p.Status, now); ok {
+		return p
+	}
+	classified := fault.Of(f.Err)
+	reason := reasonPrefix(f.Action) + classified.Message
+	_, creating := f.Action.(CreateOrder)
+	_, finalizing := f.Action.(Finalize)
+	switch {
+	case !creating && acme.IsGone(f.Err):
+		return fail(p, acmev1.Expired, reason, now)
+	case finalizing && acme.IsOrderNotReady(f.Err):
+		return s.notReady(reason)
+	case acme.IsAccountProblem(f.Err):
+		// The issuer registers the account again; then the Order is woken.
+		p.Status.Reason = reason
+		p.Do, p.Persist = SuspectAccount{Began: f.Began}, plan.Before
+		return p
+	case classified.Class == fault.Later:
+		p.Status.Reason = reason
+		p.Until, p.Hold = classified.At, true
+		if acme.IsRateLimited(f.Err) {
+			p.Do, p.Persist = GateAccount{Until: classified.At}, plan.Before
+		}
+		return p
+	case classified.Class == fault.Transient:
+		p.Status.Reason = reason
+		p.Until = plan.Retry(f.Err, f.Attempts, plan.Server, now)
+		return p
+	default:
+		return fail(p, acmev1.Errored, reason, now)
+	}
+}
+
+// notReady looks at an order that the server refused to finalize.
+func (s State) notReady(reason string) Plan {
+	p := s.wait()
+	p.Do = s.fetch()
+	if s.Polls > notReadyPatience {
+		p.Status.Reason, p.Persist = reason, plan.Before
+	}
+	return p
+}
+
+// reasonPrefix is how the reason of a failed action begins. Tools match on
+// these words.
+func reasonPrefix(action plan.Action) string {
+	switch action.(type) {
+	case CreateOrder:
+		return "Failed to create Order: "
+	case FetchOrder:
+		return "Failed to retrieve Order resource: "
+	case FetchAuthorizations:
+		return "Failed to fetch authorization: "
+	case Finalize:
+		return "Failed to finalize Order: "
+	case Download:
+		return "Failed to retrieve signed certificate: "
+	default:
+		return ""
+	}
+}
+
+// fail ends the order. The reason also reaches the CertificateRequest.
+func fail(p Plan, state acmev1.State, reason string, now time.Time) Plan {
+	p.Status.State, p.Status.Reason = state, reason
+	p.Status.FailureTime = &metav1.Time{Time: now}
+	return p
+}
+
+// invalidReason says why an order failed, by identifier: from its challenges,
+// else from the order itself.
+func (s State) invalidReason() string {
+	reason := failures(s.Challenges)
+	if reason == "" && s.Server != nil && s.Server.Error != nil {
+		reason = s.Server.Error.Error()
+	}
+	return reason
+}
+
+// failures says why Challenges failed, each reason once.
+func failures(challenges []*acmev1.Challenge) string {
+	var reasons []string
+	for _, c := range challenges {
+		if Failed(c.Status.State) && c.Status.Reason != "" {
+			reasons = append(reasons, c.Status.Reason)
+		}
+	}
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), "; ")
+}
