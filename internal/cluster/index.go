@@ -28,9 +28,6 @@ const (
 	IndexDNSName = "dnsName"
 	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
 	IndexSecretRef = "secretRef"
-	// IndexKeySecret holds the Secret that a request's self-signed issuer
-	// takes the key from.
-	IndexKeySecret = "keySecret"
 )
 
 // IssuerKey names an issuer for IndexIssuer.
@@ -62,15 +59,10 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		name   string
 		values client.IndexerFunc
 	}{
-		{CertificateRequest, IndexController, controllerUID},
 		{Order, IndexController, controllerUID},
 		{Challenge, IndexController, controllerUID},
-		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Order, IndexIssuer, issuerOf(func(o *acmev1.Order) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
-			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
-		})},
 		{Order, IndexOrderClass, one(order.Class)},
 		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
 		{Issuer, IndexSecretRef, secretRefs(resources, solvers)},

@@ -191,6 +191,14 @@ func TestDrive(t *testing.T) {
 			},
 			want: []string{"a", "event E"}, after: 30 * time.Second,
 		},
+		"takes a classified error for a failure, whatever its cause": {
+			theatre: theatre{
+				next:   []plan.Plan[status]{{Do: act("a")}},
+				do:     []error{fault.New(fault.User, "R", "no such Secret").Because(apierrors.NewNotFound(schemaOrders, "o"))},
+				failed: []plan.Plan[status]{{Events: says("E"), Until: soon}},
+			},
+			want: []string{"a", "event E"}, after: 30 * time.Second,
+		},
 		"goes on after a failure that settles the object": {
 			theatre: theatre{
 				next: []plan.Plan[status]{{Do: act("a")}, {Do: act("tidy"), Status: because("x")}, {Status: because("x")}},

@@ -89,8 +89,10 @@ func TypeOf(spec *cmv1.IssuerSpec) IssuerType {
 
 // Issuer is what a request needs to know of the issuer that it names.
 type Issuer struct {
-	Spec  *cmv1.IssuerSpec
-	Ready bool
+	Spec *cmv1.IssuerSpec
+	// Supported reports that this version has issuers of its type.
+	Supported bool
+	Ready     bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
 }

@@ -73,10 +73,12 @@ func (s *system) secretEvents(keys func(context.Context, client.Object) []types.
 }
 
 func (s *system) addControllers(ctx context.Context) error {
-	if err := s.addCertificates(ctx); err != nil {
-		return err
+	for _, add := range []func(context.Context) error{s.addCertificates, s.addRequests} {
+		if err := add(ctx); err != nil {
+			return err
+		}
 	}
-	for _, add := range []func() error{s.addIssuers, s.addRequests, s.addOrders, s.addChallenges} {
+	for _, add := range []func() error{s.addIssuers, s.addOrders, s.addChallenges} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -98,18 +100,15 @@ func (s *system) addCertificates(ctx context.Context) error {
 	return s.builder.Register(ctx, c.Registration())
 }
 
-func (s *system) addRequests() error {
-	r := &certificaterequest.Reconciler{
-		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Approval: s.approval,
-		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock,
-		Approves: true,
+func (s *system) addRequests(ctx context.Context) error {
+	c, err := certificaterequest.New(certificaterequest.Deps{
+		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
+		Types: &s.types, Server: s.server, Clock: s.clock,
+	}, certificaterequest.Config{Limits: s.options.Limits}, s.metrics.Failed("certificaterequests"))
+	if err != nil {
+		return err
 	}
-	sources := append(s.secretEvents(s.requestsOfSecret),
-		s.related(&acmev1.Order{}, func(_ context.Context, o client.Object) []types.NamespacedName {
-			return cluster.ControllerOf(o, cmv1.CertificateRequestKind)
-		}))
-	sources = append(sources, s.issuerEvents(s.requestsOf)...)
-	return s.add(cluster.CertificateRequest, "certificaterequests", requestShare, 5*time.Minute, r, sources...)
+	return s.builder.Register(ctx, c.Registration())
 }
 
 func (s *system) addIssuers() error {

@@ -12,7 +12,6 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
 
 // The functions here say whom an event concerns. They read caches only; one
@@ -52,14 +51,6 @@ func (s *system) issuerEvents(keys func(context.Context, cmv1.GenericIssuer) []t
 	return sources
 }
 
-func (s *system) requestsOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
-	list := &cmv1.CertificateRequestList{}
-	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !request.Ended(r) })
-}
-
 func (s *system) ordersOf(ctx context.Context, issuer cmv1.GenericIssuer) []types.NamespacedName {
 	list := &acmev1.OrderList{}
 	if err := s.manager.GetCache().List(ctx, list, client.MatchingFields{cluster.IndexIssuer: cluster.KeyOfIssuer(issuer)}); err != nil {
@@ -82,15 +73,6 @@ func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types
 		return nil
 	}
 	return keysOf(pointers(list.Items), func(*acmev1.Challenge) bool { return true })
-}
-
-// requestsOfSecret are the requests whose key is in a Secret.
-func (s *system) requestsOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	list := &cmv1.CertificateRequestList{}
-	if err := s.manager.GetCache().List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{cluster.IndexKeySecret: o.GetName()}); err != nil {
-		return nil
-	}
-	return keysOf(pointers(list.Items), func(r *cmv1.CertificateRequest) bool { return !request.Ended(r) })
 }
 
 // issuersOfSecret are the issuers of a kind that use a Secret.

@@ -24,7 +24,6 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/dns"
-	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
@@ -55,7 +54,7 @@ type system struct {
 	accounts *issueracme.Accounts
 	acme     *issueracme.Setup
 	ca       *ca.Signer
-	signers  map[facts.IssuerType]issuer.Signer
+	types    issuer.Registry
 	resolver *dns.Resolver
 	waits    map[cluster.Kind]*controller.Wait
 	solver   *challenge.Reconciler
@@ -111,7 +110,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
-	s.addSigners()
+	s.addIssuerTypes()
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
@@ -148,18 +147,16 @@ func compact(rc *rest.Config) *rest.Config {
 	return rc
 }
 
-func (s *system) addSigners() {
+// addIssuerTypes makes the issuer types of this program.
+func (s *system) addIssuerTypes() {
 	pairs := cluster.NewKeyPairs(s.secrets, s.options.Limits)
 	s.ca = ca.New(pairs, s.options.Limits)
-	s.signers = map[facts.IssuerType]issuer.Signer{
-		facts.IssuerCA:         s.ca,
-		facts.IssuerSelfSigned: selfsigned.New(pairs, s.options.Limits),
-	}
 	s.accounts = &issueracme.Accounts{}
 	s.acme = &issueracme.Setup{
 		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core}, Solvers: providers.All(),
 		UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
 	}
+	s.types = issuer.NewRegistry(s.ca, selfsigned.New(pairs, s.options.Limits), issueracme.Type{Setup: s.acme})
 }
 
 func (s *system) addResolver() error {

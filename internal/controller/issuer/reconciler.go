@@ -24,6 +24,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	issuertype "github.com/everleaf/everleaf/internal/issuer"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -176,7 +177,7 @@ func (r *Reconciler) setUp(ctx context.Context, object cmv1.GenericIssuer) (*cmv
 		reason = cmv1.IssuerReasonSelfSignedReady
 	case facts.IssuerCA:
 		reason, message = cmv1.IssuerReasonKeyPairVerified, "Signing CA verified"
-		err = r.CA.Check(ctx, spec.CA, namespace)
+		_, err = r.CA.Check(ctx, issuertype.Issuer{Spec: spec, Namespace: namespace})
 	case facts.IssuerACME:
 		reason, message = cmv1.IssuerReasonACMEAccountRegistered, r.ACME.Message()
 		err = r.setUpACME(ctx, object, status, namespace)

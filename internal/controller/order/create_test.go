@@ -79,7 +79,7 @@ func TestURLThatCannotBeStored(t *testing.T) {
 	orders := 0
 	asked := account(t, server, &orders)
 	from := request(t, "a.example")
-	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
+	object, fault := core.Build(from, &acmev1.ACMEIssuer{}, pki.Limits{})
 	if fault != nil {
 		t.Fatal(fault)
 	}
@@ -123,7 +123,7 @@ func TestURLThatCannotBeStored(t *testing.T) {
 // TestChangedSpecIsNotOrdered holds that what is ordered is what was checked.
 func TestChangedSpecIsNotOrdered(t *testing.T) {
 	from := request(t, "a.example")
-	object, fault := core.Build(from, &acmev1.ACMEIssuer{})
+	object, fault := core.Build(from, &acmev1.ACMEIssuer{}, pki.Limits{})
 	if fault != nil {
 		t.Fatal(fault)
 	}

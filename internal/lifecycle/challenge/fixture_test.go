@@ -12,6 +12,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 const hour = lifecycletest.Hour
@@ -46,7 +47,7 @@ func called() (*acmev1.Challenge, *facts.Account) {
 	r := lifecycletest.NewRequest(lifecycletest.NewCertificate(func(c *cmv1.Certificate) {
 		c.Spec.DNSNames = []string{"example.com", "*.example.com"}
 	}), lifecycletest.Key(1), 1)
-	o := lifecycletest.MustOrder(order.Build(r, account.Issuer))
+	o := lifecycletest.MustOrder(order.Build(r, account.Issuer, pki.Limits{}))
 	o.UID = "order-uid"
 	o.Status.Authorizations = []acmev1.ACMEAuthorization{
 		lifecycletest.Authorization("example.com", false), lifecycletest.Authorization("example.com", true),

@@ -14,6 +14,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -38,7 +39,7 @@ func TestOrderDone(t *testing.T) {
 func ordered() State {
 	crt := newCertificate(func(c *cmv1.Certificate) { c.Spec.DNSNames = []string{"example.com", "*.example.com"} })
 	r := newRequest(crt, key(1), 1, requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now))
-	object := mustOrder(Build(r, acmeIssuer.Spec.ACME))
+	object := mustOrder(Build(r, acmeIssuer.Spec.ACME, pki.Limits{}))
 	object.UID = "order-uid"
 	object.Status = acmev1.OrderStatus{
 		URL: "https://acme/o", FinalizeURL: "https://acme/f", State: acmev1.Pending,

@@ -9,6 +9,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 func TestBuildOrder(t *testing.T) {
@@ -16,7 +17,7 @@ func TestBuildOrder(t *testing.T) {
 		c.Spec.CommonName, c.Spec.Duration = "www.example.com", &metav1.Duration{Duration: 10 * time.Hour}
 		c.Spec.DNSNames, c.Spec.IPAddresses = []string{"b.example.com", "a.example.com"}, []string{"10.0.0.1", "2001:db8::1"}
 	}), key(1), 1)
-	_, err := Build(r, acmeIssuer.Spec.ACME)
+	_, err := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
 	samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: \"www.example.com\" does not exist in [b.example.com a.example.com] or [10.0.0.1 2001:db8::1]"), err)
 
 	r = newRequest(newCertificate(func(c *cmv1.Certificate) {
@@ -26,7 +27,7 @@ func TestBuildOrder(t *testing.T) {
 	r.Labels, r.Annotations["x"] = map[string]string{"app": "web"}, "y"
 	spec := *acmeIssuer.Spec.ACME
 	spec.Profile, spec.EnableDurationFeature = "short", true
-	order := mustOrder(Build(r, &spec))
+	order := mustOrder(Build(r, &spec, pki.Limits{}))
 	samePlan(t, acmev1.OrderSpec{
 		Request: r.Spec.Request, IssuerRef: r.Spec.IssuerRef, CommonName: "a.example.com", DNSNames: []string{"b.example.com", "a.example.com"},
 		IPAddresses: []string{"10.0.0.1"}, Duration: r.Spec.Duration, Profile: "short",
@@ -38,7 +39,7 @@ func TestBuildOrder(t *testing.T) {
 	}
 
 	r.Spec.Request = []byte("x")
-	if _, err := Build(r, &spec); err == nil || err.Reason != "RequestParsingError" || err.Class != fault.Permanent {
+	if _, err := Build(r, &spec, pki.Limits{}); err == nil || err.Reason != "RequestParsingError" || err.Class != fault.Permanent {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // TestTakeOverOrders holds that the Orders and Challenges that we would make
@@ -21,7 +22,7 @@ func TestTakeOverOrders(t *testing.T) {
 						state.Request = q
 					}
 				}
-				built, err := Build(state.Request, state.Account.Issuer)
+				built, err := Build(state.Request, state.Account.Issuer, pki.Limits{})
 				if err != nil {
 					t.Fatal(err)
 				}
