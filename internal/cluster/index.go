@@ -26,7 +26,8 @@ const (
 	IndexOrderClass = "orderClass"
 	// IndexDNSName holds the name that a Challenge is about, in lower case.
 	IndexDNSName = "dnsName"
-	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
+	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses, see
+	// Issuers.SecretRefs.
 	IndexSecretRef = "secretRef"
 )
 
@@ -51,9 +52,8 @@ func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace() + "/" + issuer.GetName()
 }
 
-// AddIndexes registers the indexes of the kinds that are cached; resources is
-// the cluster resource namespace.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector, cached map[Kind]client.Object) error {
+// AddIndexes registers the indexes of the kinds that are cached.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer, cached map[Kind]client.Object) error {
 	for _, i := range []struct {
 		kind   Kind
 		name   string
@@ -65,8 +65,6 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer, resources stri
 		{Challenge, IndexIssuer, issuerOf(func(o *acmev1.Challenge) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
 		{Order, IndexOrderClass, one(order.Class)},
 		{Challenge, IndexDNSName, one(func(o *acmev1.Challenge) string { return strings.ToLower(o.Spec.DNSName) })},
-		{Issuer, IndexSecretRef, secretRefs(resources, solvers)},
-		{ClusterIssuer, IndexSecretRef, secretRefs(resources, solvers)},
 	} {
 		object, ok := cached[i.kind]
 		if !ok {
@@ -104,24 +102,6 @@ func controllerUID(o client.Object) []string {
 		return []string{string(owner.UID)}
 	}
 	return nil
-}
-
-func secretRefs(resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) client.IndexerFunc {
-	return func(o client.Object) []string {
-		issuer, ok := o.(cmv1.GenericIssuer)
-		if !ok {
-			return nil
-		}
-		namespace := issuer.GetNamespace()
-		if namespace == "" {
-			namespace = resources
-		}
-		var keys []string
-		for _, name := range facts.SecretsOf(issuer.GetSpec(), solvers) {
-			keys = append(keys, namespace+"/"+name)
-		}
-		return keys
-	}
 }
 
 // ControlledBy is the list option for what an object controls.

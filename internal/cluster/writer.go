@@ -93,6 +93,13 @@ func (w *Writer) CreateSecret(ctx context.Context, owner Owner, s *corev1.Secret
 	return created, err
 }
 
+// CreateUncachedSecret creates a Secret that is always read live: it carries no
+// label of ours, so that the gate would wait for a cache that never shows it.
+func (w *Writer) CreateUncachedSecret(ctx context.Context, s *corev1.Secret, manager string) error {
+	_, err := w.core.CoreV1().Secrets(s.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: manager})
+	return err
+}
+
 // PatchFinalizers stores the finalizers of changed, decided on the basis of
 // before.
 func (w *Writer) PatchFinalizers(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {

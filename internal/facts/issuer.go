@@ -1,33 +1,9 @@
 package facts
 
 import (
-	"slices"
-
-	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
-
-// SecretsOf names the Secrets that decide whether an issuer works, in its
-// Secret namespace: their events concern the issuer. solvers returns the
-// entries that ACME solvers read; the registry of providers knows them.
-func SecretsOf(spec *cmv1.IssuerSpec, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) []string {
-	var refs []string
-	switch {
-	case spec.CA != nil:
-		refs = append(refs, spec.CA.SecretName)
-	case spec.ACME != nil:
-		refs = append(refs, spec.ACME.PrivateKey.Name)
-		if eab := spec.ACME.ExternalAccountBinding; eab != nil {
-			refs = append(refs, eab.Key.Name)
-		}
-		for _, ref := range solvers(spec.ACME) {
-			refs = append(refs, ref.Name)
-		}
-	}
-	slices.Sort(refs)
-	return slices.Compact(refs)
-}
 
 // The specs of Orders and Challenges are inputs to check, never to trust: who
 // may write one must not thereby reach the credentials of an issuer

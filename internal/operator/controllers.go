@@ -73,12 +73,12 @@ func (s *system) secretEvents(keys func(context.Context, client.Object) []types.
 }
 
 func (s *system) addControllers(ctx context.Context) error {
-	for _, add := range []func(context.Context) error{s.addCertificates, s.addRequests} {
+	for _, add := range []func(context.Context) error{s.addIssuers, s.addCertificates, s.addRequests} {
 		if err := add(ctx); err != nil {
 			return err
 		}
 	}
-	for _, add := range []func() error{s.addIssuers, s.addOrders, s.addChallenges} {
+	for _, add := range []func() error{s.addOrders, s.addChallenges} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -111,21 +111,19 @@ func (s *system) addRequests(ctx context.Context) error {
 	return s.builder.Register(ctx, c.Registration())
 }
 
-func (s *system) addIssuers() error {
-	kinds := []cluster.Kind{cluster.Issuer, cluster.ClusterIssuer}
-	for _, kind := range kinds {
-		if s.waits[kind] == nil {
+func (s *system) addIssuers(ctx context.Context) error {
+	for kind, name := range map[string]string{cmv1.IssuerKind: "issuers", cmv1.ClusterIssuerKind: "clusterissuers"} {
+		if s.kinds()[kind] == nil {
 			continue
 		}
-		r := &issuercontroller.Reconciler{
-			Kind: kind, Cache: s.manager.GetCache(), Issuers: s.issuers, Accounts: s.accounts, ACME: s.acme, CA: s.ca,
-			Write: s.write, Events: s.events, Wait: s.waits[kind], Clock: s.clock, Announce: s.accountReady,
+		c, err := issuercontroller.New(issuercontroller.Deps{
+			Kind: kind, Cache: s.manager.GetCache(), Issuers: s.issuers, Types: &s.types, Server: s.server,
+			AccountReady: s.accountReady, News: s.issuerNews, Clock: s.clock,
+		}, s.metrics.Failed(name))
+		if err != nil {
+			return err
 		}
-		name := "issuers"
-		if kind == cluster.ClusterIssuer {
-			name = "clusterissuers"
-		}
-		if err := s.add(kind, name, 1, 5*time.Minute, r, s.secretEvents(s.issuersOfSecret(kind))...); err != nil {
+		if err := s.builder.Register(ctx, c.Registration()); err != nil {
 			return err
 		}
 	}
@@ -154,7 +152,7 @@ func (s *system) addChallenges() error {
 	s.solver = &challenge.Reconciler{
 		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Accounts: s.accounts, WakeIssuer: s.wakeIssuer,
 		Providers: &challenge.Providers{
-			Registry: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+			Registry: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
 			Resolver: s.resolver, Clock: s.clock,
 		},
 		Propagation: &challenge.Propagation{Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Clock: s.clock},

@@ -75,47 +75,12 @@ func (s *system) challengesOfOrder(ctx context.Context, o client.Object) []types
 	return keysOf(pointers(list.Items), func(*acmev1.Challenge) bool { return true })
 }
 
-// issuersOfSecret are the issuers of a kind that use a Secret.
-func (s *system) issuersOfSecret(kind cluster.Kind) func(context.Context, client.Object) []types.NamespacedName {
-	return func(ctx context.Context, o client.Object) []types.NamespacedName {
-		var keys []types.NamespacedName
-		for _, issuer := range s.issuersUsing(ctx, kind, o) {
-			keys = append(keys, types.NamespacedName{Namespace: issuer.GetNamespace(), Name: issuer.GetName()})
-		}
-		return keys
-	}
-}
-
-func (s *system) issuersUsing(ctx context.Context, kind cluster.Kind, secret client.Object) []cmv1.GenericIssuer {
-	using := client.MatchingFields{cluster.IndexSecretRef: secret.GetNamespace() + "/" + secret.GetName()}
-	var issuers []cmv1.GenericIssuer
-	if kind == cluster.ClusterIssuer {
-		list := &cmv1.ClusterIssuerList{}
-		if err := s.manager.GetCache().List(ctx, list, using); err == nil {
-			for _, i := range pointers(list.Items) {
-				issuers = append(issuers, i)
-			}
-		}
-		return issuers
-	}
-	list := &cmv1.IssuerList{}
-	if err := s.manager.GetCache().List(ctx, list, using); err == nil {
-		for _, i := range pointers(list.Items) {
-			issuers = append(issuers, i)
-		}
-	}
-	return issuers
-}
-
 // challengesOfSecret are the Challenges whose issuers use a Secret; what failed
 // for it may be tried again.
 func (s *system) challengesOfSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	var keys []types.NamespacedName
-	for kind := range s.waits {
-		if kind != cluster.Issuer && kind != cluster.ClusterIssuer {
-			continue
-		}
-		for _, issuer := range s.issuersUsing(ctx, kind, o) {
+	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
+		for _, issuer := range s.issuers.Using(ctx, kind, o) {
 			keys = append(keys, s.challengesOf(ctx, issuer)...)
 		}
 	}

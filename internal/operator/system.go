@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -52,12 +51,13 @@ type system struct {
 	keys     *pki.KeyPool
 	metrics  *metrics.Metrics
 	accounts *issueracme.Accounts
-	acme     *issueracme.Setup
-	ca       *ca.Signer
 	types    issuer.Registry
 	resolver *dns.Resolver
 	waits    map[cluster.Kind]*controller.Wait
 	solver   *challenge.Reconciler
+
+	accountReady *controller.Topic[cmv1.GenericIssuer]
+	issuerNews   *controller.Topic[controller.IssuerNews]
 }
 
 func (s *system) kinds() map[cluster.Kind]client.Object {
@@ -90,7 +90,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
 	}
-	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), o.ClusterResourceNamespace, providers.All().Secrets, s.kinds()); err != nil {
+	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), s.kinds()); err != nil {
 		return nil, fmt.Errorf("index the caches: %w", err)
 	}
 	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
@@ -149,14 +149,18 @@ func compact(rc *rest.Config) *rest.Config {
 
 // addIssuerTypes makes the issuer types of this program.
 func (s *system) addIssuerTypes() {
-	pairs := cluster.NewKeyPairs(s.secrets, s.options.Limits)
-	s.ca = ca.New(pairs, s.options.Limits)
+	limits := s.options.Limits
 	s.accounts = &issueracme.Accounts{}
-	s.acme = &issueracme.Setup{
-		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core}, Solvers: providers.All(),
-		UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
-	}
-	s.types = issuer.NewRegistry(s.ca, selfsigned.New(pairs, s.options.Limits), issueracme.Type{Setup: s.acme})
+	s.types = issuer.NewRegistry(
+		ca.New(ca.NewCache(s.secrets, limits), limits),
+		selfsigned.New(selfsigned.SecretKeys{Secrets: s.secrets, Limits: limits}, limits),
+		issueracme.Type{Setup: &issueracme.Setup{
+			Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
+			UserAgent: "everleaf", Clock: s.clock, Limits: limits, Observe: s.metrics.ObserveACME,
+		}},
+	)
+	s.accountReady, s.issuerNews = &controller.Topic[cmv1.GenericIssuer]{}, &controller.Topic[controller.IssuerNews]{}
+	s.accountReady.Subscribe(s.wakeWaiting)
 }
 
 func (s *system) addResolver() error {
@@ -172,19 +176,13 @@ func (s *system) addResolver() error {
 	return nil
 }
 
-// wakeIssuer has an issuer set up again, at a time.
+// wakeIssuer has an issuer checked again, at a time.
 func (s *system) wakeIssuer(i cmv1.GenericIssuer, at time.Time) {
-	kind := cluster.Issuer
-	if i.GetNamespace() == "" {
-		kind = cluster.ClusterIssuer
-	}
-	if wait := s.waits[kind]; wait != nil {
-		wait.WakeAt(types.NamespacedName{Namespace: i.GetNamespace(), Name: i.GetName()}, at)
-	}
+	s.issuerNews.Publish(context.Background(), controller.IssuerNews{Issuer: i, At: at})
 }
 
-// accountReady wakes what waits for an issuer's account.
-func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
+// wakeWaiting wakes what waits for an issuer's account.
+func (s *system) wakeWaiting(ctx context.Context, i cmv1.GenericIssuer) {
 	for _, key := range s.ordersOf(ctx, i) {
 		s.waits[cluster.Order].Wake(key)
 	}

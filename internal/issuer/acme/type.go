@@ -23,12 +23,12 @@ var (
 func (Type) Name() facts.IssuerType { return facts.IssuerACME }
 
 // Secrets implements issuer.Type.
-func (Type) Secrets(spec *cmv1.IssuerSpec) []string {
+func (t Type) Secrets(spec *cmv1.IssuerSpec) []string {
 	names := []string{spec.ACME.PrivateKey.Name}
 	if eab := spec.ACME.ExternalAccountBinding; eab != nil {
 		names = append(names, eab.Key.Name)
 	}
-	for _, ref := range facts.SolverSecrets(spec.ACME) {
+	for _, ref := range t.Setup.Solvers.Secrets(spec.ACME) {
 		names = append(names, ref.Name)
 	}
 	slices.Sort(names)
