@@ -476,7 +476,7 @@ func TestTakeCertificateFromMemory(t *testing.T) {
 		answer cluster.Answer
 		ca     string
 	}{
-		"at hand":       {cluster.Answer{Chain: chain, CA: []byte("root")}, "root"},
+		"handed on":     {cluster.Answer{Chain: chain, CA: []byte("root")}, "root"},
 		"another chain": {cluster.Answer{Chain: []byte("x"), CA: []byte("root")}, ""},
 		"none":          {},
 	} {

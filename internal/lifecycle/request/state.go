@@ -123,8 +123,8 @@ type ReplaceOrder struct {
 // String implements plan.Action.
 func (ReplaceOrder) String() string { return "replace the Order" }
 
-// TakeCertificate takes the certificate from the request's Order, of which only
-// facts are known.
+// TakeCertificate takes the certificate from the request's Order: the caches hold
+// only facts of it.
 type TakeCertificate struct{ Order *facts.Order }
 
 // String implements plan.Action.
