@@ -21,9 +21,6 @@ import (
 // seldom, and a request that waits for a permission is asked about again.
 const approvalTTL = time.Minute
 
-// ApprovalRecheck is when to ask again about a permission that was missing.
-const ApprovalRecheck = 5 * time.Minute
-
 // Approval answers whether this process may approve requests for an issuer: it
 // needs the verb approve on the signer, as everybody does. Without it, requests
 // are left to whoever has it.

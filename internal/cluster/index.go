@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,8 +13,8 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 )
 
-// The caches' indexes: a reconcile costs the same with a hundred and with a
-// hundred thousand objects.
+// The indexes that several controllers share: a reconcile costs the same with a
+// hundred and with a hundred thousand objects.
 const (
 	// IndexController holds the UID of the controlling owner.
 	IndexController = "controller"
@@ -22,11 +22,9 @@ const (
 	IndexIssuer = "issuer"
 	// IndexDNSName holds the name that a Challenge is about, in lower case.
 	IndexDNSName = "dnsName"
-	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses.
+	// IndexSecretRef holds namespace/name of the Secrets that an issuer uses, see
+	// Issuers.SecretRefs.
 	IndexSecretRef = "secretRef"
-	// IndexKeySecret holds the Secret that a request's self-signed issuer
-	// takes the key from.
-	IndexKeySecret = "keySecret"
 )
 
 // IssuerKey names an issuer for IndexIssuer.
@@ -50,53 +48,7 @@ func KeyOfIssuer(issuer cmv1.GenericIssuer) string {
 	return issuer.GetNamespace() + "/" + issuer.GetName()
 }
 
-// AddIndexes registers the indexes of the kinds that are cached, except those
-// that controllers register themselves.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer, cached map[Kind]client.Object) error {
-	for _, i := range []struct {
-		kind   Kind
-		name   string
-		values client.IndexerFunc
-	}{
-		{CertificateRequest, IndexController, ControllerUID},
-		{Order, IndexController, ControllerUID},
-		{CertificateRequest, IndexIssuer, issuerOf(func(o *cmv1.CertificateRequest) cmmeta.IssuerReference { return o.Spec.IssuerRef })},
-		{CertificateRequest, IndexKeySecret, one(func(o *cmv1.CertificateRequest) string {
-			return o.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey]
-		})},
-	} {
-		object, ok := cached[i.kind]
-		if !ok {
-			continue
-		}
-		if err := indexer.IndexField(ctx, object, i.name, i.values); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// one makes an index of a single string, left out if it is empty.
-func one[T client.Object](value func(T) string) client.IndexerFunc {
-	return func(o client.Object) []string {
-		typed, ok := o.(T)
-		if !ok {
-			return nil
-		}
-		if v := value(typed); v != "" {
-			return []string{v}
-		}
-		return nil
-	}
-}
-
-func issuerOf[T client.Object](ref func(T) cmmeta.IssuerReference) client.IndexerFunc {
-	return one(func(o T) string {
-		return OwnIssuerKey(o.GetNamespace(), ref(o))
-	})
-}
-
-// ControllerUID returns the values of IndexController.
+// ControllerUID is the value of IndexController.
 func ControllerUID(o client.Object) []string {
 	if owner := metav1.GetControllerOf(o); owner != nil {
 		return []string{string(owner.UID)}
@@ -104,25 +56,12 @@ func ControllerUID(o client.Object) []string {
 	return nil
 }
 
-// SecretRefs returns the function of IndexSecretRef for issuers of both kinds.
-// resources is the cluster resource namespace, solvers returns the Secrets that
-// ACME solvers read.
-func SecretRefs(resources string, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) client.IndexerFunc {
-	return func(o client.Object) []string {
-		issuer, ok := o.(cmv1.GenericIssuer)
-		if !ok {
-			return nil
-		}
-		namespace := issuer.GetNamespace()
-		if namespace == "" {
-			namespace = resources
-		}
-		var keys []string
-		for _, name := range facts.SecretsOf(issuer.GetSpec(), solvers) {
-			keys = append(keys, namespace+"/"+name)
-		}
-		return keys
+// DNSName is the value of IndexDNSName.
+func DNSName(o client.Object) []string {
+	if c, ok := o.(*acmev1.Challenge); ok {
+		return []string{strings.ToLower(c.Spec.DNSName)}
 	}
+	return nil
 }
 
 // ControlledBy is the list option for what an object controls.

@@ -18,13 +18,13 @@ import (
 // Issuers looks issuers up in the cache.
 type Issuers struct {
 	cache client.Reader
-	// resources is the namespace of the Secrets of ClusterIssuers.
-	resources string
+	// clusterResourceNamespace holds the Secrets of ClusterIssuers.
+	clusterResourceNamespace string
 }
 
-// NewIssuers returns an Issuers; resources is the cluster resource namespace.
-func NewIssuers(cache client.Reader, resources string) *Issuers {
-	return &Issuers{cache: cache, resources: resources}
+// NewIssuers returns an Issuers.
+func NewIssuers(cache client.Reader, clusterResourceNamespace string) *Issuers {
+	return &Issuers{cache: cache, clusterResourceNamespace: clusterResourceNamespace}
 }
 
 // Get returns the issuer that an object in a namespace refers to, nil if there
@@ -38,7 +38,7 @@ func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerRe
 	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
 		issuer, key.Namespace = &cmv1.ClusterIssuer{}, ""
 	}
-	err := i.cache.Get(ctx, key, issuer.(client.Object))
+	err := i.cache.Get(ctx, key, issuer)
 	if apierrors.IsNotFound(err) || errors.As(err, new(*cache.ErrResourceNotCached)) {
 		// With --namespace there are no ClusterIssuers for us.
 		return nil, nil
@@ -52,9 +52,51 @@ func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerRe
 // SecretNamespace is where an issuer's Secrets are.
 func (i *Issuers) SecretNamespace(issuer cmv1.GenericIssuer) string {
 	if issuer.GetNamespace() == "" {
-		return i.resources
+		return i.clusterResourceNamespace
 	}
 	return issuer.GetNamespace()
+}
+
+// SecretRefs are the values of IndexSecretRef; secrets names the Secrets of an
+// issuer.
+func (i *Issuers) SecretRefs(secrets func(*cmv1.IssuerSpec) []string) client.IndexerFunc {
+	return func(o client.Object) []string {
+		issuer, ok := o.(cmv1.GenericIssuer)
+		if !ok {
+			return nil
+		}
+		var keys []string
+		for _, name := range secrets(issuer.GetSpec()) {
+			keys = append(keys, i.SecretNamespace(issuer)+"/"+name)
+		}
+		return keys
+	}
+}
+
+// Using returns the issuers of a kind that use a Secret. They are not to be
+// changed. A kind that is not cached, as ClusterIssuers with --namespace, has
+// none.
+func (i *Issuers) Using(ctx context.Context, kind string, secret client.Object) []cmv1.GenericIssuer {
+	var issuers []cmv1.GenericIssuer
+	using := client.MatchingFields{IndexSecretRef: secret.GetNamespace() + "/" + secret.GetName()}
+	if kind == cmv1.ClusterIssuerKind {
+		list := &cmv1.ClusterIssuerList{}
+		if err := i.cache.List(ctx, list, using); err != nil {
+			return nil
+		}
+		for n := range list.Items {
+			issuers = append(issuers, &list.Items[n])
+		}
+		return issuers
+	}
+	list := &cmv1.IssuerList{}
+	if err := i.cache.List(ctx, list, using); err != nil {
+		return nil
+	}
+	for n := range list.Items {
+		issuers = append(issuers, &list.Items[n])
+	}
+	return issuers
 }
 
 // IssuerReady reports whether an issuer's Ready condition is True, also for an

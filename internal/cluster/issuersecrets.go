@@ -6,13 +6,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // IssuerSecrets reads and makes the Secrets of issuers, live.
 type IssuerSecrets struct {
 	Secrets *Secrets
-	Core    kubernetes.Interface
+	Writer  *Writer
 }
 
 // Read returns a Secret's data, nil if there is no such Secret.
@@ -29,14 +28,14 @@ func (s IssuerSecrets) Read(ctx context.Context, namespace, name string) (map[st
 
 // CreateAccountKey makes the Secret of an ACME account key.
 func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) error {
-	_, err := s.Core.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{
+	err := s.Writer.CreateUncachedSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: name,
 			Labels: map[string]string{"app.kubernetes.io/managed-by": "cert-manager"},
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: map[string][]byte{key: pem},
-	}, metav1.CreateOptions{FieldManager: "cert-manager-issuers"})
+	}, "cert-manager-issuers")
 	if apierrors.IsAlreadyExists(err) {
 		return ErrStale
 	}

@@ -67,6 +67,15 @@ func (r *Requests) Get(key types.NamespacedName) (*cmv1.CertificateRequest, bool
 	return r.get(key)
 }
 
+// Facts returns the facts of a request, nil if there is no such request.
+func (r *Requests) Facts(key types.NamespacedName) *facts.Request {
+	item, ok, err := r.indexer.GetByKey(key.String())
+	if err != nil || !ok {
+		return nil
+	}
+	return r.entry(item).facts
+}
+
 // ControlledBy returns the facts of the requests that an object controls.
 func (r *Requests) ControlledBy(uid types.UID) []*facts.Request {
 	return r.facts(byController, string(uid))

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,8 +37,8 @@ func Terminating(err error) bool {
 // ErrStale says that a live look has shown something newer than the caches.
 var ErrStale = errors.New("the caches are older than what is there")
 
-// Stale reports whether something failed because what it was decided on is no
-// longer so. The caches will bring what is, and with it another decision.
+// Stale reports whether something failed because the decision was based on
+// outdated objects. The next watch event brings the current ones.
 func Stale(err error) bool {
 	return errors.Is(err, ErrStale) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
@@ -92,9 +93,32 @@ func (w *Writer) CreateSecret(ctx context.Context, owner Owner, s *corev1.Secret
 	return created, err
 }
 
+// CreateUncachedSecret creates a Secret that is always read live: it carries no
+// label of ours, so that the gate would wait for a cache that never shows it.
+func (w *Writer) CreateUncachedSecret(ctx context.Context, s *corev1.Secret, manager string) error {
+	_, err := w.core.CoreV1().Secrets(s.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: manager})
+	return err
+}
+
 // PatchFinalizers stores the finalizers of changed, decided on the basis of
 // before.
 func (w *Writer) PatchFinalizers(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {
+	return w.patch(ctx, owner, kind, before, changed, manager)
+}
+
+// PatchAnnotations adds annotations to obj, which is filled with the result.
+func (w *Writer) PatchAnnotations(ctx context.Context, owner Owner, kind Kind, obj client.Object, annotations map[string]string, manager string) error {
+	before := obj.DeepCopyObject().(client.Object)
+	changed := maps.Clone(obj.GetAnnotations())
+	if changed == nil {
+		changed = map[string]string{}
+	}
+	maps.Copy(changed, annotations)
+	obj.SetAnnotations(changed)
+	return w.patch(ctx, owner, kind, before, obj, manager)
+}
+
+func (w *Writer) patch(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {
 	err := w.client.Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
 	if err == nil {
 		w.gate.Wrote(owner, kind, changed.GetResourceVersion())

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -274,7 +276,7 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 				return r.wait(p), nil
 			}
 			p, failure = r.Next(r.Clock.Now()), false
-		case cluster.Stale(err), cluster.Terminating(err), ctx.Err() != nil:
+		case outdated(err), cluster.Terminating(err), ctx.Err() != nil:
 			return time.Time{}, err
 		default:
 			log.V(2).Info("Action failed", "action", p.Do.String(), "error", err.Error())
@@ -285,6 +287,13 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		}
 	}
 	return r.Clock.Now().Add(time.Second), nil
+}
+
+// outdated reports whether an action failed because the caches are outdated. An
+// error that has been classified says by itself what to do: the Secret that an
+// issuer needs and nobody has made is NotFound, too.
+func outdated(err error) bool {
+	return cluster.Stale(err) && !errors.As(err, new(*fault.Error))
 }
 
 // wait returns until when to wait, and notes a hold.

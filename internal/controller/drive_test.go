@@ -196,6 +196,14 @@ func TestDrive(t *testing.T) {
 			},
 			want: []string{"a", "event E"}, after: 30 * time.Second,
 		},
+		"takes a classified error for a failure, whatever its cause": {
+			theatre: theatre{
+				next:   []plan.Plan[status]{{Do: act("a")}},
+				do:     []error{fault.New(fault.User, "R", "no such Secret").Because(apierrors.NewNotFound(schemaOrders, "o"))},
+				failed: []plan.Plan[status]{{Events: says("E"), Until: soon}},
+			},
+			want: []string{"a", "event E"}, after: 30 * time.Second,
+		},
 		"goes on after a failure that settles the object": {
 			theatre: theatre{
 				next: []plan.Plan[status]{{Do: act("a")}, {Do: act("tidy"), Status: because("x")}, {Status: because("x")}},
@@ -337,7 +345,7 @@ func newDriver(a *theatre, c *clocktesting.FakeClock) *Driver[*acmev1.Order, sta
 	return NewDriver(a, Settings[*acmev1.Order, status]{
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status },
-		API:    a, Requeue: NewWait(c), Clock: c,
+		API:    a, Requeue: NewRequeuer(c), Clock: c,
 	})
 }
 

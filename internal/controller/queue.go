@@ -42,9 +42,9 @@ const (
 // shortWait is the longest wait that is left to a timer.
 const shortWait = time.Minute
 
-// Wait is how reconcilers come back: soon by a timer, later by the wall clock,
+// Requeuer is how reconcilers come back: soon by a timer, later by the wall clock,
 // and when somebody wakes them. It is a source of controller-runtime.
-type Wait struct {
+type Requeuer struct {
 	clock     clock.PassiveClock
 	deadlines *schedule.Deadlines[types.NamespacedName]
 	// later holds what others want, which a reconcile does not take back.
@@ -53,17 +53,17 @@ type Wait struct {
 	queue Queue
 }
 
-var _ source.Source = (*Wait)(nil)
+var _ source.Source = (*Requeuer)(nil)
 
-// NewWait returns a Wait.
-func NewWait(c clock.WithTicker) *Wait {
-	w := &Wait{clock: c}
+// NewRequeuer returns a Requeuer.
+func NewRequeuer(c clock.WithTicker) *Requeuer {
+	w := &Requeuer{clock: c}
 	w.deadlines, w.later = schedule.New(c, w.Wake), schedule.New(c, w.Wake)
 	return w
 }
 
 // Start takes the queue, and runs the deadlines until ctx ends.
-func (w *Wait) Start(ctx context.Context, queue Queue) error {
+func (w *Requeuer) Start(ctx context.Context, queue Queue) error {
 	w.mu.Lock()
 	w.queue = queue
 	w.mu.Unlock()
@@ -73,7 +73,7 @@ func (w *Wait) Start(ctx context.Context, queue Queue) error {
 }
 
 // Wake has an object reconciled now.
-func (w *Wait) Wake(key types.NamespacedName) {
+func (w *Requeuer) Wake(key types.NamespacedName) {
 	w.mu.Lock()
 	queue := w.queue
 	w.mu.Unlock()
@@ -84,7 +84,7 @@ func (w *Wait) Wake(key types.NamespacedName) {
 
 // WakeAt has an object reconciled at a time, whatever a reconcile of it decides
 // in the meantime. A time that has passed is now.
-func (w *Wait) WakeAt(key types.NamespacedName, at time.Time) {
+func (w *Requeuer) WakeAt(key types.NamespacedName, at time.Time) {
 	if at.After(w.clock.Now()) {
 		w.later.Set(key, at)
 	} else {
@@ -93,7 +93,7 @@ func (w *Wait) WakeAt(key types.NamespacedName, at time.Time) {
 }
 
 // Until has an object reconciled at a time; the zero time is never.
-func (w *Wait) Until(key types.NamespacedName, at time.Time) reconcile.Result {
+func (w *Requeuer) Until(key types.NamespacedName, at time.Time) reconcile.Result {
 	if at.IsZero() {
 		w.deadlines.Set(key, at)
 		return reconcile.Result{}
@@ -108,7 +108,7 @@ func (w *Wait) Until(key types.NamespacedName, at time.Time) reconcile.Result {
 }
 
 // Forget drops an object's deadline.
-func (w *Wait) Forget(key types.NamespacedName) { w.deadlines.Set(key, time.Time{}) }
+func (w *Requeuer) Forget(key types.NamespacedName) { w.deadlines.Set(key, time.Time{}) }
 
 func enqueue(queue Queue, priority int, keys ...types.NamespacedName) {
 	for _, key := range keys {

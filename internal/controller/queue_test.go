@@ -57,7 +57,7 @@ func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		w, queue := NewWait(clock.RealClock{}), &added{}
+		w, queue := NewRequeuer(clock.RealClock{}), &added{}
 		w.Wake(key("before the start")) // must not panic
 		if err := w.Start(ctx, queue); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -59,32 +58,6 @@ func TestFactsHoldNoKey(t *testing.T) {
 	same(t, map[string]string{"x": "y"}, OfSecret(secret, pki.Limits{}).Annotations)
 	if len(secret.Annotations) != 2 {
 		t.Error("the Secret itself was changed")
-	}
-}
-
-func TestSecretsOf(t *testing.T) {
-	ref := func(name, key string) cmmeta.SecretKeySelector {
-		return cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: name}, Key: key}
-	}
-	acme := &acmev1.ACMEIssuer{
-		PrivateKey:             ref("account", ""),
-		ExternalAccountBinding: &acmev1.ACMEExternalAccountBinding{Key: ref("eab", "")},
-	}
-	solvers := func(issuer *acmev1.ACMEIssuer) []cmmeta.SecretKeySelector {
-		if issuer != acme {
-			t.Errorf("asked about %+v", issuer)
-		}
-		return []cmmeta.SecretKeySelector{ref("tsig", "a"), ref("tsig", "b")}
-	}
-	for _, test := range []struct {
-		config cmv1.IssuerConfig
-		want   []string
-	}{
-		{cmv1.IssuerConfig{ACME: acme}, []string{"account", "eab", "tsig"}},
-		{cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}, []string{"ca"}},
-		{cmv1.IssuerConfig{SelfSigned: &cmv1.SelfSignedIssuer{}}, nil},
-	} {
-		same(t, test.want, SecretsOf(&cmv1.IssuerSpec{IssuerConfig: test.config}, solvers))
 	}
 }
 

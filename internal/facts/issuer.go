@@ -1,33 +1,9 @@
 package facts
 
 import (
-	"slices"
-
-	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
-
-// SecretsOf names the Secrets that decide whether an issuer works, in its
-// Secret namespace: their events concern the issuer. solvers returns the
-// entries that ACME solvers read; the registry of providers knows them.
-func SecretsOf(spec *cmv1.IssuerSpec, solvers func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector) []string {
-	var refs []string
-	switch {
-	case spec.CA != nil:
-		refs = append(refs, spec.CA.SecretName)
-	case spec.ACME != nil:
-		refs = append(refs, spec.ACME.PrivateKey.Name)
-		if eab := spec.ACME.ExternalAccountBinding; eab != nil {
-			refs = append(refs, eab.Key.Name)
-		}
-		for _, ref := range solvers(spec.ACME) {
-			refs = append(refs, ref.Name)
-		}
-	}
-	slices.Sort(refs)
-	return slices.Compact(refs)
-}
 
 // The specs of Orders and Challenges are inputs to check, never to trust: who
 // may write one must not thereby reach the credentials of an issuer
@@ -89,8 +65,10 @@ func TypeOf(spec *cmv1.IssuerSpec) IssuerType {
 
 // Issuer is what a request needs to know of the issuer that it names.
 type Issuer struct {
-	Spec  *cmv1.IssuerSpec
-	Ready bool
+	Spec *cmv1.IssuerSpec
+	// Supported reports that this version has issuers of its type.
+	Supported bool
+	Ready     bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
 }

@@ -1,14 +1,71 @@
-// Package issuer says what an issuer type does for a request. Each type is a
-// package of its own beneath this one.
+// Package issuer says what an issuer type is. Each type is a package of its own
+// beneath this one, and one entry of a Registry.
 package issuer
 
 import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 )
+
+// Type is a type of issuer, such as ca. One that is a Signer too answers
+// requests itself; ACME's are answered by Orders.
+type Type interface {
+	// Name is the type's in the API.
+	Name() facts.IssuerType
+	// Secrets names the Secrets that decide whether an issuer works, in its
+	// Secret namespace, sorted and each once: an event of one has the issuer
+	// checked.
+	Secrets(spec *cmv1.IssuerSpec) []string
+	// Check makes an issuer ready, or says why it is not. Errors are fault.Errors
+	// with the reason and message of the Ready condition; the account of the
+	// result counts even then. An error without a class is the API server's.
+	Check(ctx context.Context, i Issuer) (Status, error)
+}
+
+// Signer issues certificates. Errors are fault.Errors: Permanent fails the
+// request, all others leave it pending. An outcome that is pending has Sign
+// called again at its time, with the annotations in the request.
+type Signer interface {
+	Sign(ctx context.Context, r Request) (request.Outcome, error)
+}
+
+// Forgetter is implemented by types that remember something of issuers.
+type Forgetter interface {
+	// Forget drops what is remembered of an issuer that is gone or has become
+	// another type's.
+	Forget(issuer types.UID)
+}
+
+// Issuer is an Issuer or ClusterIssuer to be checked.
+type Issuer struct {
+	UID types.UID
+	// Namespace holds the issuer's Secrets.
+	Namespace string
+	// Spec is not to be changed.
+	Spec *cmv1.IssuerSpec
+	// Account is what an earlier check has left of an ACME account.
+	Account acmev1.ACMEIssuerStatus
+	// Ready reports that the earlier check succeeded, for any spec.
+	Ready bool
+}
+
+// Status is what a check has found.
+type Status struct {
+	// Reason and Message are the Ready condition's.
+	Reason, Message string
+	// Account is what the status keeps of an ACME account, nil for other types.
+	Account *acmev1.ACMEIssuerStatus
+	// AccountReady reports that the account has come into use by this check.
+	AccountReady bool
+}
 
 // Request is a CertificateRequest that may be signed now: approved, and for an
 // issuer that is ready.
@@ -23,8 +80,62 @@ type Request struct {
 	Now time.Time
 }
 
-// Signer issues certificates in one call. Errors are fault.Errors: Permanent
-// fails the request, all others leave it pending.
-type Signer interface {
-	Sign(ctx context.Context, r Request) (request.Outcome, error)
+// Registry holds the issuer types of a program. The zero value has none.
+type Registry struct{ types []Type }
+
+// NewRegistry returns a Registry of types, each with a name of its own.
+func NewRegistry(types ...Type) Registry { return Registry{types: types} }
+
+// Of returns the type that a spec configures, and whether there is one.
+func (r Registry) Of(spec *cmv1.IssuerSpec) (Type, bool) {
+	name := facts.TypeOf(spec)
+	for _, t := range r.types {
+		if t.Name() == name {
+			return t, true
+		}
+	}
+	return nil, false
+}
+
+// Secrets names the Secrets that decide whether an issuer works, see Type.
+func (r Registry) Secrets(spec *cmv1.IssuerSpec) []string {
+	if t, ok := r.Of(spec); ok {
+		return t.Secrets(spec)
+	}
+	return nil
+}
+
+// Check has an issuer checked by its type. All other types forget it.
+func (r Registry) Check(ctx context.Context, i Issuer) (Status, error) {
+	checked, ok := r.Of(i.Spec)
+	for _, t := range r.types {
+		if f, remembers := t.(Forgetter); remembers && t != checked {
+			f.Forget(i.UID)
+		}
+	}
+	if !ok {
+		return Status{}, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
+			"This version of everleaf does not have issuers of type %q", facts.TypeOf(i.Spec))
+	}
+	return checked.Check(ctx, i)
+}
+
+// Sign has a request signed by its issuer's type.
+func (r Registry) Sign(ctx context.Context, q Request) (request.Outcome, error) {
+	t, _ := r.Of(q.Issuer)
+	signer, ok := t.(Signer)
+	if !ok {
+		return request.Outcome{}, fault.New(fault.User, "IssuerNotReady",
+			"This version of everleaf cannot sign with issuers of type %s", facts.TypeOf(q.Issuer))
+	}
+	return signer.Sign(ctx, q)
+}
+
+// Forget has all types forget an issuer.
+func (r Registry) Forget(uid types.UID) {
+	for _, t := range r.types {
+		if f, ok := t.(Forgetter); ok {
+			f.Forget(uid)
+		}
+	}
 }

@@ -2,14 +2,11 @@ package operator
 
 import (
 	"context"
-	"time"
+	"fmt"
+	"slices"
+	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -18,7 +15,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/certificate"
 	"github.com/everleaf/everleaf/internal/controller/certificaterequest"
 	"github.com/everleaf/everleaf/internal/controller/challenge"
-	issuercontroller "github.com/everleaf/everleaf/internal/controller/issuer"
+	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
@@ -26,147 +23,151 @@ import (
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
-// upstream's controllers have --concurrent-workers each. One of ours does the
-// work of six for Certificates and of six for CertificateRequests, in far fewer
-// calls, so that half as many workers keep an API server busy; more would only
-// make each call slower, and need more streams than a connection to the API
-// server has (100). Those that ask foreign servers have more, because they wait
-// for answers.
-const (
-	requestShare = 3
-	serverShare  = 4
-)
+// approver is cert-manager's controller that approves requests.
+const approver = "certificaterequests-approver"
 
-// add makes one controller.
-func (s *system) add(kind cluster.Kind, name string, share int, slowest time.Duration, r reconcile.Reconciler, sources ...source.Source) error {
-	c, err := ctrlcontroller.New(name, s.manager, ctrlcontroller.Options{
-		Reconciler:              controller.Drain(s.metrics.Count(name, r)),
-		MaxConcurrentReconciles: share * s.options.ConcurrentWorkers,
-		NewQueue:                controller.NewQueue,
-		RateLimiter:             controller.Backoff(200*time.Millisecond, slowest),
-	})
-	if err != nil {
-		return err
+// entry is a controller of this program: the names of cert-manager's controllers
+// whose work it does, and how it is made. It runs if --controllers has them all.
+type entry struct {
+	names []string
+	make  func(*system) (registrable, error)
+}
+
+type registrable interface {
+	Registration() controller.Registration
+}
+
+// controllers are all controllers.
+func controllers() []entry {
+	return []entry{
+		{[]string{"issuers"}, func(s *system) (registrable, error) { return s.newIssuers(cmv1.IssuerKind, "issuers") }},
+		{[]string{"clusterissuers"}, func(s *system) (registrable, error) {
+			return s.newIssuers(cmv1.ClusterIssuerKind, "clusterissuers")
+		}},
+		{[]string{
+			"certificates-issuing", "certificates-key-manager", "certificates-readiness",
+			"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
+		}, (*system).newCertificates},
+		{[]string{
+			"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
+			"certificaterequests-issuer-vault", "certificaterequests-issuer-venafi",
+		}, (*system).newRequests},
+		{[]string{"orders"}, (*system).newOrders},
+		{[]string{"challenges"}, (*system).newChallenges},
 	}
-	own := []source.Source{s.watch(s.kinds()[kind], controller.Own()), s.waits[kind]}
-	for _, src := range append(own, sources...) {
-		if err := c.Watch(src); err != nil {
+}
+
+// known are the names that --controllers takes: those of cert-manager whose work
+// this program does, and those that it has nothing to do for.
+func known() []string {
+	names := []string{approver, "certificates-metrics", "ingress-shim"}
+	for _, e := range controllers() {
+		names = append(names, e.names...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// enabled returns the names that a list such as "*,-orders" selects. A list with
+// nothing but exclusions implies "*".
+func enabled(list []string) map[string]bool {
+	all := !slices.ContainsFunc(list, func(s string) bool { return !strings.HasPrefix(s, "-") }) || slices.Contains(list, "*")
+	on := map[string]bool{}
+	for _, name := range known() {
+		on[name] = (all || slices.Contains(list, name)) && !slices.Contains(list, "-"+name)
+	}
+	return on
+}
+
+// checkControllers returns why a list cannot be obeyed, or nil.
+func checkControllers(list []string) error {
+	for _, item := range list {
+		if name := strings.TrimPrefix(item, "-"); item != "*" && !slices.Contains(known(), name) {
+			return fmt.Errorf("%q is not in the list of known controllers: %s", name, strings.Join(known(), ", "))
+		}
+	}
+	on := enabled(list)
+	for _, e := range controllers() {
+		var missing []string
+		for _, name := range e.names {
+			if !on[name] {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 && len(missing) < len(e.names) {
+			return fmt.Errorf("%s run as one controller in everleaf: enable all of them or none (disabled: %s)",
+				strings.Join(e.names, ", "), strings.Join(missing, ", "))
+		}
+	}
+	return nil
+}
+
+// register makes the controllers that --controllers enables.
+func (s *system) register(ctx context.Context) error {
+	on := enabled(s.options.Controllers)
+	for _, e := range controllers() {
+		if !on[e.names[0]] || (e.names[0] == "clusterissuers" && s.options.Namespace != "") {
+			continue
+		}
+		c, err := e.make(s)
+		if err != nil {
+			return err
+		}
+		if err := s.builder.Register(ctx, c.Registration()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *system) watch(object client.Object, h handler.EventHandler) source.Source {
-	return source.Kind(s.manager.GetCache(), object, h)
+func (s *system) newIssuers(kind, name string) (registrable, error) {
+	return issuer.New(issuer.Deps{
+		Kind: kind, Cache: s.manager.GetCache(), Issuers: s.issuers, Types: &s.types, Server: s.server,
+		AccountReady: &s.accountReady, News: &s.issuerNews, Clock: s.clock,
+	}, s.metrics.Failed(name))
 }
 
-func (s *system) related(object client.Object, keys func(context.Context, client.Object) []types.NamespacedName) source.Source {
-	return s.watch(object, controller.Related(keys))
-}
-
-// secretEvents are the events of all Secrets.
-func (s *system) secretEvents(keys func(context.Context, client.Object) []types.NamespacedName) []source.Source {
-	var sources []source.Source
-	for _, informer := range s.secrets.Informers() {
-		sources = append(sources, controller.Informer(informer, controller.Related(keys)))
-	}
-	return sources
-}
-
-func (s *system) addControllers(ctx context.Context) error {
-	if err := s.addCertificates(ctx); err != nil {
-		return err
-	}
-	if err := s.addOrders(ctx); err != nil {
-		return err
-	}
-	for _, add := range []func() error{s.addIssuers, s.addRequests, func() error { return s.addChallenges(ctx) }} {
-		if err := add(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *system) addCertificates(ctx context.Context) error {
-	c, err := certificate.New(certificate.Deps{
-		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: s.answers, Issuers: s.issuers,
+func (s *system) newCertificates() (registrable, error) {
+	return certificate.New(certificate.Deps{
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: &s.answers, Issuers: s.issuers,
 		Approval: s.approval, Identity: cluster.NewIdentity(s.core), Server: s.server, Keys: s.keys, Clock: s.clock,
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
+		LeaveApproval: !enabled(s.options.Controllers)[approver],
 	}, s.metrics.Failed("certificates"))
-	if err != nil {
-		return err
-	}
-	return s.builder.Register(ctx, c.Registration())
 }
 
-func (s *system) addRequests() error {
-	r := &certificaterequest.Reconciler{
-		Cache: s.manager.GetCache(), Live: s.manager.GetAPIReader(), Issuers: s.issuers, Approval: s.approval,
-		Signers: s.signers, Write: s.write, Events: s.events, Wait: s.waits[cluster.CertificateRequest], Clock: s.clock, Limits: s.options.Limits,
-		Approves: true,
-	}
-	sources := append(s.secretEvents(s.requestsOfSecret),
-		s.related(&acmev1.Order{}, func(_ context.Context, o client.Object) []types.NamespacedName {
-			return cluster.ControllerOf(o, cmv1.CertificateRequestKind)
-		}))
-	sources = append(sources, s.issuerEvents(s.requestsOf)...)
-	return s.add(cluster.CertificateRequest, "certificaterequests", requestShare, 5*time.Minute, r, sources...)
+func (s *system) newRequests() (registrable, error) {
+	return certificaterequest.New(certificaterequest.Deps{
+		Requests: s.requests, Orders: s.orders, Answers: &s.answers, Issuers: s.issuers, Approval: s.approval,
+		Types: &s.types, Server: s.server, Clock: s.clock,
+	}, certificaterequest.Config{
+		LeaveApproval: !enabled(s.options.Controllers)[approver], Limits: s.options.Limits,
+	}, s.metrics.Failed("certificaterequests"))
 }
 
-func (s *system) addIssuers() error {
-	kinds := []cluster.Kind{cluster.Issuer, cluster.ClusterIssuer}
-	for _, kind := range kinds {
-		if s.waits[kind] == nil {
-			continue
-		}
-		r := &issuercontroller.Reconciler{
-			Kind: kind, Cache: s.manager.GetCache(), Issuers: s.issuers, Accounts: s.accounts, ACME: s.acme, CA: s.ca,
-			Write: s.write, Events: s.events, Wait: s.waits[kind], Clock: s.clock, Announce: s.accountReady,
-		}
-		name := "issuers"
-		if kind == cluster.ClusterIssuer {
-			name = "clusterissuers"
-		}
-		if err := s.add(kind, name, 1, 5*time.Minute, r, s.secretEvents(s.issuersOfSecret(kind))...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *system) addOrders(ctx context.Context) error {
-	c, err := order.New(order.Deps{
+func (s *system) newOrders() (registrable, error) {
+	return order.New(order.Deps{
 		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
-		Answers: s.answers, Server: s.server, AccountReady: &s.ready, Suspected: &s.suspected, Clock: s.clock,
+		Answers: &s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
 	})
-	if err != nil {
-		return err
-	}
-	return s.builder.Register(ctx, c.Registration())
 }
 
-func (s *system) addChallenges(ctx context.Context) error {
+func (s *system) newChallenges() (registrable, error) {
 	solvers, err := s.solvers()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := challenge.New(challenge.Deps{
+	return challenge.New(challenge.Deps{
 		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
-		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuerSecrets(),
-		AccountReady: &s.ready, Suspected: &s.suspected,
+		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
+		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
-		Limits: s.options.Limits, Requeue: s.waits[cluster.Challenge], Clock: s.clock, Abandoned: s.metrics.RecordAbandoned,
-		Failed: s.metrics.Failed("challenges"),
+		Limits: s.options.Limits, Requeue: controller.NewRequeuer(s.clock), Clock: s.clock,
+		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
-	if err != nil {
-		return err
-	}
-	return s.builder.Register(ctx, c.Registration())
 }
 
 // solvers returns what solves challenges, by their type.
@@ -176,7 +177,7 @@ func (s *system) solvers() (solver.Solvers, error) {
 		mode = propagation.RecursiveOnly
 	}
 	dns, err := dns01.New(dns01.Config{
-		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core},
+		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
 		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Ledger: &propagation.Ledger{}, Clock: s.clock,
 	})
 	if err != nil {
@@ -185,7 +186,17 @@ func (s *system) solvers() (solver.Solvers, error) {
 	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: dns}, nil
 }
 
-// issuerSecrets returns the function of cluster.IndexSecretRef.
-func (s *system) issuerSecrets() client.IndexerFunc {
-	return cluster.SecretRefs(s.options.ClusterResourceNamespace, providers.All().Secrets)
+// kinds are the kinds that are cached.
+func (s *system) kinds() map[string]client.Object {
+	kinds := map[string]client.Object{
+		cmv1.CertificateKind:        &cmv1.Certificate{},
+		cmv1.CertificateRequestKind: &cmv1.CertificateRequest{},
+		cmv1.IssuerKind:             &cmv1.Issuer{},
+		acmev1.OrderKind:            &acmev1.Order{},
+		acmev1.ChallengeKind:        &acmev1.Challenge{},
+	}
+	if s.options.Namespace == "" {
+		kinds[cmv1.ClusterIssuerKind] = &cmv1.ClusterIssuer{}
+	}
+	return kinds
 }

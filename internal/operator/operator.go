@@ -60,7 +60,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	rc := rest.CopyConfig(base)
-	// The API server has priority and fairness for that.
+	// No client-side limit: API Priority and Fairness throttles.
 	rc.QPS = -1
 	if rc.UserAgent == "" {
 		rc.UserAgent = "everleaf"
@@ -72,13 +72,13 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := mgr.AddHealthzCheck("clockHealth", clockHealth()); err != nil {
 		return err
 	}
-	// A registry of its own, so that it can be taken away again.
+	// A registry of its own, so that Run can unregister all metrics at once.
 	registry := prometheus.NewRegistry()
 	s, err := newSystem(ctx, mgr, rc, o, registry)
 	if err != nil {
 		return err
 	}
-	if err := s.addControllers(ctx); err != nil {
+	if err := s.register(ctx); err != nil {
 		return err
 	}
 	served := o.Registerer
@@ -103,6 +103,11 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 			// Nothing changes what it reads: writes start from deep copies.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&cmv1.Certificate{}:        {Transform: cluster.CompactCertificate},
+				&cmv1.CertificateRequest{}: {Transform: cluster.ReduceRequest(o.Limits)},
+				&acmev1.Order{}:            {Transform: cluster.ReduceOrder(o.Limits)},
+			},
 		},
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: false}},
 		Metrics: metricsserver.Options{BindAddress: o.MetricsListenAddress},
@@ -136,8 +141,8 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 }
 
 // stores are the caches whose lag the gate watches.
-func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[cluster.Kind]client.Object) (map[cluster.Kind]cluster.Store, error) {
-	found := map[cluster.Kind]cluster.Store{cluster.Secret: secrets.Store()}
+func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[string]client.Object) (map[string]cluster.Store, error) {
+	found := map[string]cluster.Store{cluster.Secret: secrets.Store()}
 	for kind, object := range kinds {
 		informer, err := informerOf(ctx, c, object)
 		if err != nil {

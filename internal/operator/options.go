@@ -28,6 +28,10 @@ type Options struct {
 
 	LeaderElection LeaderElection
 
+	// Controllers are the names of cert-manager's controllers whose work is done:
+	// "*" for all, "-name" for all but one.
+	Controllers []string
+
 	// ConcurrentWorkers is the number of workers per controller of
 	// cert-manager's; each of ours does the work of several.
 	ConcurrentWorkers       int
@@ -81,6 +85,7 @@ func Defaults() Options {
 			Enabled: true, Namespace: "kube-system",
 			LeaseDuration: 60 * time.Second, RenewDeadline: 40 * time.Second, RetryPeriod: 15 * time.Second,
 		},
+		Controllers:              []string{"*"},
 		ConcurrentWorkers:        5,
 		MaxConcurrentChallenges:  60,
 		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
@@ -103,6 +108,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.LeaderElection.LeaseDuration, "leader-election-lease-duration", o.LeaderElection.LeaseDuration, "how long a leader that is silent is waited for")
 	fs.DurationVar(&o.LeaderElection.RenewDeadline, "leader-election-renew-deadline", o.LeaderElection.RenewDeadline, "how long a leader tries to renew its lease before it stops")
 	fs.DurationVar(&o.LeaderElection.RetryPeriod, "leader-election-retry-period", o.LeaderElection.RetryPeriod, "time between two attempts at the lease")
+	fs.StringSliceVar(&o.Controllers, "controllers", o.Controllers, "controllers to run, by cert-manager's names; * is all, -name all but one")
 	fs.IntVar(&o.ConcurrentWorkers, "concurrent-workers", o.ConcurrentWorkers, "number of workers; a Certificate's six concerns count as one controller each, as in cert-manager")
 	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight")
 	fs.BoolVar(&o.EnableCertificateOwnerRef, "enable-certificate-owner-ref", o.EnableCertificateOwnerRef, "delete the Secret of a Certificate together with it")
@@ -135,6 +141,9 @@ func (o *Options) Complete() error {
 		o.AllEvents = o.AllEvents || o.events == eventsAll
 	default:
 		bad("events", "must be %s or %s, not %q", eventsBrief, eventsAll, o.events)
+	}
+	if err := checkControllers(o.Controllers); err != nil {
+		bad("controllers", "%v", err)
 	}
 	if o.ConcurrentWorkers < 1 {
 		bad("concurrent-workers", "must be at least 1")

@@ -5,17 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	goruntime "runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -23,7 +20,6 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/dns"
-	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
@@ -47,41 +43,22 @@ type system struct {
 	server   *cluster.Server
 	requests *cluster.Requests
 	orders   *cluster.Orders
-	answers  *cluster.Answers
+	answers  cluster.Answers
 	builder  *controller.Builder
 	keys     *pki.KeyPool
 	metrics  *metrics.Metrics
 	accounts *issueracme.Accounts
-	acme     *issueracme.Setup
-	ca       *ca.Signer
-	signers  map[facts.IssuerType]issuer.Signer
+	types    issuer.Registry
 	resolver *dns.Resolver
-	waits    map[cluster.Kind]*controller.Wait
-	// ready passes on issuers whose account can be used from now on, suspected
-	// those whose account was refused.
-	ready     controller.Topic[cmv1.GenericIssuer]
-	suspected controller.Topic[controller.IssuerNews]
-}
 
-func (s *system) kinds() map[cluster.Kind]client.Object {
-	kinds := map[cluster.Kind]client.Object{
-		cluster.Certificate:        &cmv1.Certificate{},
-		cluster.CertificateRequest: &cmv1.CertificateRequest{},
-		cluster.Issuer:             &cmv1.Issuer{},
-		cluster.Order:              &acmev1.Order{},
-		cluster.Challenge:          &acmev1.Challenge{},
-	}
-	if s.options.Namespace == "" {
-		kinds[cluster.ClusterIssuer] = &cmv1.ClusterIssuer{}
-	}
-	return kinds
+	// accountReady passes on issuers whose account can be used from now on,
+	// issuerNews those that have to be checked again.
+	accountReady controller.Topic[cmv1.GenericIssuer]
+	issuerNews   controller.Topic[controller.IssuerNews]
 }
 
 func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry) (*system, error) {
-	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, waits: map[cluster.Kind]*controller.Wait{}}
-	for kind := range s.kinds() {
-		s.waits[kind] = controller.NewWait(s.clock)
-	}
+	s := &system{options: o, manager: mgr, clock: clock.RealClock{}}
 	var err error
 	if s.core, err = kubernetes.NewForConfigAndClient(compact(rc), mgr.GetHTTPClient()); err != nil {
 		return nil, err
@@ -92,9 +69,6 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	}
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
-	}
-	if err := cluster.AddIndexes(ctx, mgr.GetFieldIndexer(), s.kinds()); err != nil {
-		return nil, fmt.Errorf("index the caches: %w", err)
 	}
 	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
 	if err != nil {
@@ -113,8 +87,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
-	s.addSigners()
-	s.suspected.Subscribe(func(_ context.Context, news controller.IssuerNews) { s.wakeIssuer(news.Issuer, news.At) })
+	s.addIssuerTypes()
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
@@ -126,7 +99,6 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 
 // addCaches makes the caches of which finished objects are kept as facts.
 func (s *system) addCaches(ctx context.Context) error {
-	s.answers = &cluster.Answers{}
 	requests, err := informerOf(ctx, s.manager.GetCache(), &cmv1.CertificateRequest{})
 	if err != nil {
 		return err
@@ -151,18 +123,18 @@ func compact(rc *rest.Config) *rest.Config {
 	return rc
 }
 
-func (s *system) addSigners() {
-	pairs := cluster.NewKeyPairs(s.secrets, s.options.Limits)
-	s.ca = ca.New(pairs, s.options.Limits)
-	s.signers = map[facts.IssuerType]issuer.Signer{
-		facts.IssuerCA:         s.ca,
-		facts.IssuerSelfSigned: selfsigned.New(pairs, s.options.Limits),
-	}
+// addIssuerTypes makes the issuer types of this program.
+func (s *system) addIssuerTypes() {
+	limits := s.options.Limits
 	s.accounts = &issueracme.Accounts{}
-	s.acme = &issueracme.Setup{
-		Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Core: s.core}, Solvers: providers.All(),
-		UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
-	}
+	s.types = issuer.NewRegistry(
+		ca.New(ca.NewCache(s.secrets, limits), limits),
+		selfsigned.New(selfsigned.SecretKeys{Secrets: s.secrets, Limits: limits}, limits),
+		issueracme.Type{Setup: &issueracme.Setup{
+			Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
+			UserAgent: "everleaf", Clock: s.clock, Limits: limits, Observe: s.metrics.ObserveACME,
+		}},
+	)
 }
 
 func (s *system) addResolver() error {
@@ -176,22 +148,6 @@ func (s *system) addResolver() error {
 		return fmt.Errorf("--dns01-recursive-nameservers: %w", err)
 	}
 	return nil
-}
-
-// wakeIssuer has an issuer set up again, at a time.
-func (s *system) wakeIssuer(i cmv1.GenericIssuer, at time.Time) {
-	kind := cluster.Issuer
-	if i.GetNamespace() == "" {
-		kind = cluster.ClusterIssuer
-	}
-	if wait := s.waits[kind]; wait != nil {
-		wait.WakeAt(types.NamespacedName{Namespace: i.GetNamespace(), Name: i.GetName()}, at)
-	}
-}
-
-// accountReady wakes what waits for an issuer's account.
-func (s *system) accountReady(ctx context.Context, i cmv1.GenericIssuer) {
-	s.ready.Publish(ctx, i)
 }
 
 // sendEvents sends events until stop is called. The manager would stop this

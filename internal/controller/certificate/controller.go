@@ -29,7 +29,9 @@ type Config struct {
 	OwnSecrets bool
 	// CopiedAnnotations are the prefixes of --copied-annotation-prefixes.
 	CopiedAnnotations []string
-	Limits            pki.Limits
+	// LeaveApproval leaves the approval of requests to others altogether.
+	LeaveApproval bool
+	Limits        pki.Limits
 }
 
 // Deps is what the controller needs.
@@ -61,7 +63,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, config: config, requeue: controller.NewWait(d.Clock)}
+	c := &Controller{Deps: d, config: config, requeue: controller.NewRequeuer(d.Clock)}
 	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.Certificate, cmv1.CertificateStatus]{
 		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
 		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
@@ -186,7 +188,7 @@ func (w *work) secretOwner(ctx context.Context, object *cmv1.Certificate) (strin
 // stored key, and whether its requests are ours to approve.
 func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool, error) {
 	issuer, err := w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
-	if err != nil || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
+	if err != nil || w.config.LeaveApproval || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
 		return false, err
 	}
 	may, err := w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)

@@ -130,9 +130,9 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 		Cache:  fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,
 		Issuers: cluster.NewIssuers(fake.NewFakeClient(), "system"), Accounts: &issueracme.Accounts{},
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
-		IssuerSecrets: cluster.SecretRefs("system", func(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector { return nil }),
+		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(func(*cmv1.IssuerSpec) []string { return nil }),
 		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
-		MaxConcurrent: 1, Requeue: controller.NewWait(s.clock), Clock: s.clock, Abandoned: func() {}, Failed: func() {},
+		MaxConcurrent: 1, Requeue: controller.NewRequeuer(s.clock), Clock: s.clock, Abandoned: func() {}, Failed: func() {},
 	}
 	kinds := map[string]client.Object{
 		acmev1.ChallengeKind: &acmev1.Challenge{}, cmv1.IssuerKind: &cmv1.Issuer{}, cmv1.ClusterIssuerKind: &cmv1.ClusterIssuer{},

@@ -66,7 +66,7 @@ func (w *work) distrust(ctx context.Context, o *acmev1.Order, from ancestors) (s
 	if err != nil {
 		return "", err
 	}
-	if why := order.Provenance(o, request, w.Limits); why != "" {
+	if why := order.Provenance(o, request, w.c.Limits); why != "" {
 		return why, nil
 	}
 	return order.ChallengeProvenance(w.State.Object, o, w.Account), nil

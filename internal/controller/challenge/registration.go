@@ -2,7 +2,6 @@ package challenge
 
 import (
 	"context"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,7 +25,7 @@ func (c *Controller) Registration() controller.Registration {
 		Indexes: []controller.Index{
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexController, Values: cluster.ControllerUID},
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexIssuer, Values: issuerKey},
-			{Kind: acmev1.ChallengeKind, Name: cluster.IndexDNSName, Values: dnsName},
+			{Kind: acmev1.ChallengeKind, Name: cluster.IndexDNSName, Values: cluster.DNSName},
 			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.IssuerSecrets},
 			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.IssuerSecrets},
 		},
@@ -34,7 +33,7 @@ func (c *Controller) Registration() controller.Registration {
 			{Kind: acmev1.OrderKind, Keys: c.ofOrder},
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
-			{Kind: cluster.Secret, Keys: c.ofSecret},
+			{Kind: "Secret", Keys: c.ofSecret},
 		},
 	}
 }
@@ -49,15 +48,6 @@ func issuerKey(o client.Object) []string {
 		return []string{key}
 	}
 	return nil
-}
-
-// dnsName is the value of cluster.IndexDNSName.
-func dnsName(o client.Object) []string {
-	challenge, ok := o.(*acmev1.Challenge)
-	if !ok {
-		return nil
-	}
-	return []string{strings.ToLower(challenge.Spec.DNSName)}
 }
 
 // ofOrder returns the Challenges that an Order controls.

@@ -64,7 +64,7 @@ func New(d Deps) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{deps: d, requeue: controller.NewWait(d.Clock)}
+	c := &Controller{deps: d, requeue: controller.NewRequeuer(d.Clock)}
 	c.driver = controller.NewDriver(c, controller.Settings[*acmev1.Order, acmev1.OrderStatus]{
 		Kind: acmev1.OrderKind, Manager: core.Manager,
 		New:    func() *acmev1.Order { return &acmev1.Order{} },

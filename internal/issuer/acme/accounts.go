@@ -13,6 +13,7 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Accounts are the accounts that are ready for use, by the UID of their issuer.
@@ -24,26 +25,25 @@ type Accounts struct {
 
 type account struct {
 	client  *acme.Client
-	use     facts.Account
+	info    facts.Account
 	keyHash string
 	// since is when it came into use.
 	since time.Time
-	// suspect takes it out of use, to be registered again at again. doubts
-	// counts how often that has been in vain.
-	suspect bool
-	again   time.Time
-	doubts  int
+	// rejected disables it until it is registered again, which is due at again.
+	rejected bool
+	again    time.Time
+	// reregistrations counts those in a row after which the server still rejected
+	// the account.
+	reregistrations int
 }
 
-const (
-	// trusted is how long an account has worked when its past is forgotten.
-	trusted = time.Hour
-	// shortestDoubt and longestDoubt bound the wait before an account is
-	// registered once more that the server did not accept right after the last
-	// registration, doubled from one to the next.
-	shortestDoubt = time.Minute
-	longestDoubt  = fault.UserRetry
-)
+// stableAfter is how long an account must have worked before earlier rejections
+// no longer count.
+const stableAfter = time.Hour
+
+// reregistration is the wait before an account is registered once more that the
+// server rejected right after the last registration.
+var reregistration = plan.Backoff{Min: time.Minute, Max: fault.UserRetry}
 
 // Get returns an issuer's client and account, or false while the issuer is not
 // set up.
@@ -51,11 +51,11 @@ func (a *Accounts) Get(issuer types.UID) (*acme.Client, *facts.Account, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
-	if found == nil || found.suspect {
+	if found == nil || found.rejected {
 		return nil, nil, false
 	}
-	use := found.use
-	return found.client, &use, true
+	info := found.info
+	return found.client, &info, true
 }
 
 // Gate holds an issuer's new orders back until a time: its server has limited
@@ -63,37 +63,41 @@ func (a *Accounts) Get(issuer types.UID) (*acme.Client, *facts.Account, bool) {
 func (a *Accounts) Gate(issuer types.UID, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if found := a.accounts[issuer]; found != nil && until.After(found.use.NewOrderNotBefore) {
-		found.use.NewOrderNotBefore = until
+	if found := a.accounts[issuer]; found != nil && until.After(found.info.NewOrderNotBefore) {
+		found.info.NewOrderNotBefore = until
 	}
 }
 
-// Suspect takes an account out of use that the server did not accept, in a
-// step that began at a time: it is to be registered again. The result is when.
-// That is at once, unless registering has not helped before: some servers find
-// an account that they then refuse orders from. It is zero if the account has
-// been registered since the step began.
+// Suspect disables an account that the server rejected in a step begun at began.
+// It returns when to register again, zero if that has happened since. That is at
+// once, unless registering has not helped before: some servers find an account
+// that they then refuse orders from.
 func (a *Accounts) Suspect(issuer types.UID, began, now time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
-	switch {
-	case found == nil:
+	if found == nil {
 		return now
-	case found.suspect:
-		return found.again
-	case found.since.After(began):
+	}
+	return found.reject(began, now)
+}
+
+func (a *account) reject(began, now time.Time) time.Time {
+	switch {
+	case a.rejected:
+		return a.again
+	case a.since.After(began):
 		return time.Time{}
 	}
-	if now.Sub(found.since) >= trusted {
-		found.doubts = 0
+	if now.Sub(a.since) >= stableAfter {
+		a.reregistrations = 0
 	}
-	found.suspect, found.again = true, now
-	if found.doubts > 0 {
-		found.again = now.Add(min(shortestDoubt<<min(found.doubts-1, 20), longestDoubt))
+	a.rejected, a.again = true, now
+	if a.reregistrations > 0 {
+		a.again = now.Add(reregistration.Delay(a.reregistrations))
 	}
-	found.doubts++
-	return found.again
+	a.reregistrations++
+	return a.again
 }
 
 // Remove forgets an issuer's account.
@@ -103,11 +107,11 @@ func (a *Accounts) Remove(issuer types.UID) {
 	delete(a.accounts, issuer)
 }
 
-func (a *Accounts) suspected(issuer types.UID) bool {
+func (a *Accounts) isRejected(issuer types.UID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
-	return found != nil && found.suspect
+	return found != nil && found.rejected
 }
 
 // reuse returns the issuer's client if it still fits, with its connections,
@@ -116,8 +120,8 @@ func (a *Accounts) reuse(issuer types.UID, spec *acmev1.ACMEIssuer, keyHash stri
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
-	if found == nil || found.keyHash != keyHash || found.use.Issuer.Server != spec.Server ||
-		found.use.Issuer.SkipTLSVerify != spec.SkipTLSVerify || !bytes.Equal(found.use.Issuer.CABundle, spec.CABundle) {
+	if found == nil || found.keyHash != keyHash || found.info.Issuer.Server != spec.Server ||
+		found.info.Issuer.SkipTLSVerify != spec.SkipTLSVerify || !bytes.Equal(found.info.Issuer.CABundle, spec.CABundle) {
 		return nil
 	}
 	return found.client
@@ -136,14 +140,14 @@ func (a *Accounts) add(issuer types.UID, added *account, now time.Time) bool {
 	if old == nil {
 		return true
 	}
-	if old.use.Issuer.Server == added.use.Issuer.Server {
-		added.use.NewOrderNotBefore = old.use.NewOrderNotBefore
+	if old.info.Issuer.Server == added.info.Issuer.Server {
+		added.info.NewOrderNotBefore = old.info.NewOrderNotBefore
 	}
 	if old.client == added.client {
-		added.doubts = old.doubts
-		if !old.suspect {
+		added.reregistrations = old.reregistrations
+		if !old.rejected {
 			added.since = old.since
 		}
 	}
-	return old.suspect
+	return old.rejected
 }

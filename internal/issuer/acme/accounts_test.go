@@ -7,6 +7,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
 )
 
 var begin = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
@@ -14,7 +15,7 @@ var begin = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 func at(d time.Duration) time.Time { return begin.Add(d) }
 
 func anAccount(server string, client *acme.Client) *account {
-	return &account{client: client, use: facts.Account{Issuer: &acmev1.ACMEIssuer{Server: server}}}
+	return &account{client: client, info: facts.Account{Issuer: &acmev1.ACMEIssuer{Server: server}}}
 }
 
 // TestSuspectBacksOff holds that a server that finds the account and refuses its
@@ -37,7 +38,7 @@ func TestSuspectBacksOff(t *testing.T) {
 		if got := again.Sub(now); got != want {
 			t.Errorf("refusal %d: registered again after %s, want %s", i+1, got, want)
 		}
-		if _, _, ok := a.Get("issuer"); ok || !a.suspected("issuer") {
+		if _, _, ok := a.Get("issuer"); ok || !a.isRejected("issuer") {
 			t.Errorf("refusal %d: still in use", i+1)
 		}
 		if other := a.Suspect("issuer", began, now.Add(time.Second)); !other.Equal(again) {
@@ -51,7 +52,7 @@ func TestSuspectBacksOff(t *testing.T) {
 			t.Errorf("refusal %d: a step from before the registration counts: %s", i+1, late)
 		}
 	}
-	now = now.Add(trusted)
+	now = now.Add(stableAfter)
 	if again := a.Suspect("issuer", now, now); !again.Equal(now) {
 		t.Errorf("after an hour of use: registered again after %s, want at once", again.Sub(now))
 	}
@@ -61,15 +62,15 @@ func TestSuspectBacksOff(t *testing.T) {
 		now = a.Suspect("issuer", now.Add(time.Second), now.Add(time.Second))
 	}
 	register()
-	if wait := a.Suspect("issuer", now, now).Sub(now); wait != longestDoubt {
-		t.Errorf("waits %s at most, want %s", wait, longestDoubt)
+	if wait := a.Suspect("issuer", now, now).Sub(now); wait != fault.UserRetry {
+		t.Errorf("waits %s at most, want %s", wait, fault.UserRetry)
 	}
 	if again := a.Suspect("unknown", now, now); !again.Equal(now) {
 		t.Errorf("an issuer that is not set up: %s", again)
 	}
 }
 
-func TestNewClientIsTrusted(t *testing.T) {
+func TestNewClientStartsAfresh(t *testing.T) {
 	var a Accounts
 	a.add("issuer", anAccount("https://ca.example/", &acme.Client{}), at(0))
 	a.Suspect("issuer", at(0), at(0))

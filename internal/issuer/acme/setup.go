@@ -120,7 +120,7 @@ func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *ac
 	}
 	email := strings.ToLower(i.Spec.Email)
 	current := i.Ready && i.Status.URI != "" &&
-		i.Status.LastRegisteredEmail == i.Spec.Email && i.Status.LastPrivateKeyHash == hash && !s.Accounts.suspected(i.UID)
+		i.Status.LastRegisteredEmail == i.Spec.Email && i.Status.LastPrivateKeyHash == hash && !s.Accounts.isRejected(i.UID)
 	if !current {
 		url, err := s.register(ctx, i, client, email)
 		if url != "" {
@@ -133,12 +133,9 @@ func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *ac
 	}
 	return i.Status, &account{
 		client: client, keyHash: hash,
-		use: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint, Unsupported: s.unsupported(i.Spec)},
+		info: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint, Unsupported: s.unsupported(i.Spec)},
 	}, nil
 }
-
-// Message is that of an issuer that is ready.
-func (*Setup) Message() string { return registered }
 
 func invalidTransport(err error) error {
 	f := fault.Of(err)
@@ -280,7 +277,7 @@ func (s *Setup) failed(reason, prefix string, err error) error {
 	f := acme.Classify(err, s.Clock.Now())
 	out := fault.New(f.Class, reason, "%s%s", prefix, f.Message).Because(err)
 	if out.Class == fault.Permanent {
-		// An issuer is not a request: what the server refuses, a user mends.
+		// An issuer is not a request: what the server refuses, a user can fix.
 		out.Class = fault.User
 	}
 	out.At = f.At

@@ -64,7 +64,7 @@ func ParseKeyPair(tlsCrt, tlsKey []byte, limits pki.Limits) (KeyPair, error) {
 	return NewKeyPair(chain, key), nil
 }
 
-// Verify says whether a key pair can sign for others. The error is a
+// Verify returns an error if a key pair cannot sign for others. The error is a
 // fault.Error with the reason and message of the issuer's Ready condition.
 func Verify(pair KeyPair) error {
 	if !isCA(pair) {
@@ -96,7 +96,7 @@ func encodeIssuers(chain []*x509.Certificate) (issuers, root []byte) {
 	return pki.EncodeChain(below...), pki.EncodeChain(top)
 }
 
-// problem is why a key pair is not at hand.
+// problem is why a key pair is unavailable.
 type problem struct {
 	class fault.Class
 	// at is when to look again, for fault.Later.
@@ -107,7 +107,7 @@ type problem struct {
 	err  error
 }
 
-// fault returns what the caller's caller sees.
+// fault converts p to the error that Check and Sign return.
 func (p *problem) fault(reason, message string) error {
 	return &fault.Error{Class: p.class, Reason: reason, Message: message, At: p.at, Err: p.err}
 }

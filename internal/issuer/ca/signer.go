@@ -9,6 +9,7 @@ import (
 	"time"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
@@ -19,13 +20,16 @@ import (
 // valid for longer than its CA.
 const WarningOutlivesIssuer = "OutlivesIssuer"
 
-// Signer issues certificates of a CA.
+// Signer is the issuer type ca: it issues certificates of a CA.
 type Signer struct {
 	pairs  KeyPairs
 	limits pki.Limits
 }
 
-var _ issuer.Signer = (*Signer)(nil)
+var (
+	_ issuer.Type   = (*Signer)(nil)
+	_ issuer.Signer = (*Signer)(nil)
+)
 
 // New returns a Signer that takes its key pairs from pairs. The limits hold
 // for requests.
@@ -33,23 +37,29 @@ func New(pairs KeyPairs, limits pki.Limits) *Signer {
 	return &Signer{pairs: pairs, limits: limits}
 }
 
-// Check says whether an issuer can sign, nil if so. The error is a fault.Error
-// with the reason and message of the issuer's Ready condition.
-func (s *Signer) Check(ctx context.Context, spec *cmv1.CAIssuer, namespace string) error {
-	_, p := load(ctx, s.pairs, namespace, spec.SecretName)
+// Name implements issuer.Type.
+func (*Signer) Name() facts.IssuerType { return facts.IssuerCA }
+
+// Secrets implements issuer.Type.
+func (*Signer) Secrets(spec *cmv1.IssuerSpec) []string { return []string{spec.CA.SecretName} }
+
+// Check implements issuer.Type.
+func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
+	namespace, name := i.Namespace, i.Spec.CA.SecretName
+	_, p := load(ctx, s.pairs, namespace, name)
 	if p == nil {
-		return nil
+		return issuer.Status{Reason: cmv1.IssuerReasonKeyPairVerified, Message: "Signing CA verified"}, nil
 	}
 	reason, text := cmv1.IssuerReasonErrGetKeyPair, p.text
 	switch {
 	case text == notCA:
 		reason = cmv1.IssuerReasonErrInvalidKeyPair
 	case p.reason == cmv1.EventReasonSecretMissing:
-		text = fmt.Sprintf("secret %s/%s not found", namespace, spec.SecretName)
+		text = fmt.Sprintf("secret %s/%s not found", namespace, name)
 	case text == "":
-		text = fmt.Sprintf("secret %s/%s cannot be read", namespace, spec.SecretName)
+		text = fmt.Sprintf("secret %s/%s cannot be read", namespace, name)
 	}
-	return p.fault(reason, keyPairError+text)
+	return issuer.Status{}, p.fault(reason, keyPairError+text)
 }
 
 // Sign issues the certificate that r asks for. It is valid for as long as r

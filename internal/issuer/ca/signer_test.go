@@ -131,7 +131,7 @@ func TestSign(t *testing.T) {
 		t.Error(diff)
 	}
 	if string(o.Chain) != string(pki.EncodeChain(leaf)) || string(o.CA) != string(pki.EncodeChain(root.Chain...)) || o.Warning != "" || o.WarningReason != "" {
-		t.Errorf("outcome %s", o)
+		t.Errorf("outcome %+v", o)
 	}
 }
 
@@ -378,13 +378,16 @@ func TestNoKeyPair(t *testing.T) {
 		r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
 		_, err := signer.Sign(t.Context(), r)
 		checkFault(t, name, err, tc.class, tc.reason, tc.message)
-		checkFault(t, name, signer.Check(t.Context(), r.Issuer.CA, "ns"), tc.class, tc.issuerReason, tc.issuerIs)
+		_, err = signer.Check(t.Context(), issuer.Issuer{Spec: r.Issuer, Namespace: "ns"})
+		checkFault(t, name, err, tc.class, tc.issuerReason, tc.issuerIs)
 		if tc.issuerReason == "ErrInvalidKeyPair" {
 			checkFault(t, name, Verify(tc.pairs.pair), tc.class, tc.issuerReason, tc.issuerIs)
 		}
 	}
 	good := newCA(t, "root", KeyPair{}, pki.SignOptions{})
-	if err := New(pairs{pair: good}, pki.Limits{}).Check(t.Context(), &cmv1.CAIssuer{SecretName: "ca"}, "ns"); err != nil || Verify(good) != nil {
+	spec := &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}}
+	got, err := New(pairs{pair: good}, pki.Limits{}).Check(t.Context(), issuer.Issuer{Spec: spec, Namespace: "ns"})
+	if want := (issuer.Status{Reason: "KeyPairVerified", Message: "Signing CA verified"}); got != want || err != nil || Verify(good) != nil {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
@@ -23,13 +24,16 @@ type Keys interface {
 	PrivateKey(ctx context.Context, namespace, name string) (crypto.Signer, error)
 }
 
-// Signer issues self-signed certificates.
+// Signer is the issuer type selfsigned.
 type Signer struct {
 	keys   Keys
 	limits pki.Limits
 }
 
-var _ issuer.Signer = (*Signer)(nil)
+var (
+	_ issuer.Type   = (*Signer)(nil)
+	_ issuer.Signer = (*Signer)(nil)
+)
 
 // New returns a Signer that takes the keys from keys. The limits hold for
 // requests.
@@ -40,6 +44,17 @@ const (
 	templateError = "Error generating certificate template"
 	emptyIssuer   = "Certificate will be issued with an empty Issuer DN, which contravenes RFC 5280 and could break some strict clients"
 )
+
+// Name implements issuer.Type.
+func (*Signer) Name() facts.IssuerType { return facts.IssuerSelfSigned }
+
+// Secrets implements issuer.Type: the key is the request's.
+func (*Signer) Secrets(*cmv1.IssuerSpec) []string { return nil }
+
+// Check implements issuer.Type.
+func (*Signer) Check(context.Context, issuer.Issuer) (issuer.Status, error) {
+	return issuer.Status{Reason: cmv1.IssuerReasonSelfSignedReady}, nil
+}
 
 // Sign issues the certificate that r asks for. The key is looked for in the
 // namespace of the request, whatever the kind of the issuer.

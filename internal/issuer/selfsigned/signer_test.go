@@ -75,7 +75,7 @@ func sign(t *testing.T, r issuer.Request, key crypto.Signer) (*x509.Certificate,
 		t.Fatal(err)
 	}
 	if want := string(pki.EncodeChain(cert)); string(o.Chain) != want || string(o.CA) != want {
-		t.Errorf("chain and CA are not the certificate: %s", o)
+		t.Errorf("chain and CA are not the certificate: %s %s", o.Chain, o.CA)
 	}
 	if err := cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
 		t.Error(err)

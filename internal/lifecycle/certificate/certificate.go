@@ -14,6 +14,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -330,11 +331,7 @@ func holds(s *facts.Secret, a facts.Answer) bool {
 // rootCause is what a pending request waits for, if that is more than the
 // usual course of things.
 func rootCause(r *facts.Request) string {
-	if rest, ok := strings.CutPrefix(r.Waiting, "Waiting on certificate issuance from order "); ok {
-		_, cause, _ := strings.Cut(rest, "\": ")
-		return cause
-	}
-	return r.Waiting
+	return request.CauseOfWaiting(r.Waiting)
 }
 
 // SecretOwner is the name of the Certificate, of several that share a

@@ -12,6 +12,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -147,8 +148,9 @@ func (w *world) create(plan Plan) {
 // refuses one in eight for good.
 func (w *world) sign() {
 	for i, r := range w.state.Requests {
-		plan := request.Next(request.State{Object: r, Issuer: &facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{}}}, Ready: true}, MayApprove: true}, w.now)
-		if plan.Step != request.Sign || (w.slow && w.random.IntN(3) > 0) {
+		state := request.State{Object: r, Issuer: lifecycletest.CAIssuer, MayApprove: true}
+		plan := state.Next(w.now)
+		if plan.Do != (request.Sign{}) || (w.slow && w.random.IntN(3) > 0) {
 			continue
 		}
 		answer := r.DeepCopy()
@@ -159,8 +161,8 @@ func (w *world) sign() {
 		} else {
 			bare := r.DeepCopy()
 			signed(w.now, w.now.Add(90*day))(bare)
-			plan = request.Signed(plan, facts.IssuerCA, request.Outcome{Chain: bare.Status.Certificate}, nil, w.now)
-			answer.Status = plan.Status
+			state.Outcome = &request.Outcome{Chain: bare.Status.Certificate}
+			answer.Status = state.Next(w.now).Status
 		}
 		w.state.Requests = slices.Clone(w.state.Requests)
 		w.state.Requests[i] = answer

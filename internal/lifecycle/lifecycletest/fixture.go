@@ -230,9 +230,9 @@ func Authorization(name string, wildcard bool) acmev1.ACMEAuthorization {
 	}
 }
 
-// IssuerOf is an issuer that is ready.
+// IssuerOf is an issuer that is ready, of a type that is supported.
 func IssuerOf(config cmv1.IssuerConfig) *facts.Issuer {
-	return &facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: config}, Ready: true}
+	return &facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: config}, Supported: true, Ready: true}
 }
 
 // The issuers of the tables.

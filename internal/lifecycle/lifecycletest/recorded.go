@@ -101,12 +101,12 @@ func (r Recorded) Secret(namespace, name string) *corev1.Secret {
 func (r Recorded) Issuer(namespace string, ref cmmeta.IssuerReference) *facts.Issuer {
 	for i := range r.clusterIssuers {
 		if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind && r.clusterIssuers[i].Name == ref.Name {
-			return &facts.Issuer{Spec: &r.clusterIssuers[i].Spec, Ready: true}
+			return &facts.Issuer{Spec: &r.clusterIssuers[i].Spec, Supported: true, Ready: true}
 		}
 	}
 	for i := range r.issuers {
 		if facts.IssuerKind(ref) == cmv1.IssuerKind && r.issuers[i].Name == ref.Name && r.issuers[i].Namespace == namespace {
-			return &facts.Issuer{Spec: &r.issuers[i].Spec, Ready: true}
+			return &facts.Issuer{Spec: &r.issuers[i].Spec, Supported: true, Ready: true}
 		}
 	}
 	return nil

@@ -89,25 +89,15 @@ func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits p
 	}, nil
 }
 
-// Replacement returns a copy of the Order that takes the place of one that
-// went away at the server.
-func Replacement(wanted, gone *acmev1.Order) *acmev1.Order {
+// Replacement returns a copy of an Order that takes the place of ones that went
+// away at the server; replaces counts them.
+func Replacement(wanted *acmev1.Order, replaces int) *acmev1.Order {
 	next := wanted.DeepCopy()
 	if next.Annotations == nil {
 		next.Annotations = map[string]string{}
 	}
-	next.Annotations[ReplacesAnnotation] = strconv.Itoa(ReplacedBefore(gone) + 1)
+	next.Annotations[ReplacesAnnotation] = strconv.Itoa(replaces)
 	return next
-}
-
-// ReplacedBefore is how many orders an Order has replaced, by its annotation; 0
-// if that is not a valid number.
-func ReplacedBefore(o *acmev1.Order) int {
-	n, err := strconv.Atoi(o.Annotations[ReplacesAnnotation])
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
 }
 
 // Identifiers are what an Order asks the server for (RFC 8555 section 7.1.3):
@@ -168,4 +158,4 @@ func Precedes(a, b *acmev1.Order) bool {
 }
 
 // ReplacesAnnotation counts, on an Order, the orders that it replaces.
-const ReplacesAnnotation = "everleaf.io/replaced-orders"
+const ReplacesAnnotation = facts.OrderReplacesAnnotation

@@ -20,7 +20,7 @@ func TestRequestStates(t *testing.T) {
 		{"pending", []cmv1.CertificateRequestCondition{ready(cmmeta.ConditionFalse, "Pending")}, false, false},
 		{"approved", []cmv1.CertificateRequestCondition{approvedCond}, true, false},
 		{"denied", []cmv1.CertificateRequestCondition{deniedCond}, true, false},
-		{"denied and told", []cmv1.CertificateRequestCondition{deniedCond, ready(cmmeta.ConditionFalse, "Denied")}, true, true},
+		{"denied and reported", []cmv1.CertificateRequestCondition{deniedCond, ready(cmmeta.ConditionFalse, "Denied")}, true, true},
 		{"invalid", []cmv1.CertificateRequestCondition{invalidCond}, true, true},
 		{"failed", []cmv1.CertificateRequestCondition{approvedCond, ready(cmmeta.ConditionFalse, "Failed")}, true, true},
 		{"issued", []cmv1.CertificateRequestCondition{approvedCond, ready(cmmeta.ConditionTrue, "Issued")}, true, true},
@@ -52,7 +52,7 @@ func TestOnlyApproves(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := OnlyApproves(&cmv1.CertificateRequest{Status: test.was}, test.will); got != test.want {
+			if got := onlyApproves(&cmv1.CertificateRequest{Status: test.was}, test.will); got != test.want {
 				t.Errorf("got %t", got)
 			}
 		})

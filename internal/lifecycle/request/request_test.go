@@ -1,14 +1,19 @@
 package request
 
 import (
+	"bytes"
 	"errors"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -19,8 +24,12 @@ func with(conditions ...cmv1.CertificateRequestCondition) func(*State) {
 }
 
 func TestRequest(t *testing.T) {
+	const fromIssuer = "cert-manager-certificaterequests-issuer"
 	pending := func(reason, message, component string) func(*Plan) {
 		return func(p *Plan) {
+			if reason != "IssuerNotFound" {
+				p.Manager = component
+			}
 			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", message))
 			p.Events = append(p.Events, plan.Event{Reason: reason, Message: message, Component: component, Verbose: true})
 		}
@@ -35,18 +44,19 @@ func TestRequest(t *testing.T) {
 		}
 	}
 	none := func(*Plan) {}
-	sign := func(p *Plan) { p.Step = Sign }
-	const fromIssuer = "cert-manager-certificaterequests-issuer"
+	laterAsk := func(p *Plan) { p.Until = now.Add(5 * time.Minute) }
+	sign := func(p *Plan) { p.Do = Sign{} }
 	tests := []struct {
 		name  string
 		state []func(*State)
 		want  func(*Plan)
 	}{
 		{"approved and signed at once", []func(*State){func(r *State) { r.MayApprove = true }}, func(p *Plan) {
-			p.Step, p.Status.Conditions = Sign, []cmv1.CertificateRequestCondition{approvedCond}
-			p.Events = []plan.Event{{Reason: "cert-manager.io", Message: approvedCond.Message, Component: "cert-manager-certificaterequests-approver", Verbose: true}}
+			// The plan after the action stores the approval and announces it.
+			p.Do, p.Status.Conditions = Sign{}, []cmv1.CertificateRequestCondition{approvedCond}
 		}},
 		{"not ours to approve", nil, none},
+		{"ours to approve, without the permission", []func(*State){func(r *State) { r.NoPermission = true }}, laterAsk},
 		{"approved by another", []func(*State){with(approvedCond)}, sign},
 		{"foreign, approved by us", []func(*State){ref("Thing", "example.com"), func(r *State) { r.MayApprove = true }}, func(p *Plan) {
 			p.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
@@ -55,6 +65,14 @@ func TestRequest(t *testing.T) {
 		{"foreign", []func(*State){ref("Thing", "example.com"), with(approvedCond)}, none},
 		{"foreign kind in our group", []func(*State){ref("Thing", ""), with(approvedCond)}, none},
 		{"denied", []func(*State){with(deniedCond), func(r *State) { r.MayApprove = true }}, func(p *Plan) {
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Denied", "The CertificateRequest was denied by an approval controller"))
+			p.Status.FailureTime = at(now)
+		}},
+		{"denied after the approval", []func(*State){with(approvedCond, deniedCond)}, func(p *Plan) {
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Denied", "The CertificateRequest was denied by an approval controller"))
+			p.Status.FailureTime, p.Manager = at(now), fromIssuer+"-ca"
+		}},
+		{"denied, with a certificate that is not stored yet", []func(*State){with(deniedCond), func(r *State) { r.Outcome = &Outcome{Chain: []byte("c")} }}, func(p *Plan) {
 			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Denied", "The CertificateRequest was denied by an approval controller"))
 			p.Status.FailureTime = at(now)
 		}},
@@ -67,10 +85,11 @@ func TestRequest(t *testing.T) {
 		{"no issuer", []func(*State){with(approvedCond), ref("", "")}, pending("IssuerNotFound", `Referenced "Issuer" not found: issuer.cert-manager.io "x" not found`, fromIssuer)},
 		{"no cluster issuer", []func(*State){with(approvedCond), ref("ClusterIssuer", "cert-manager.io")}, pending("IssuerNotFound", `Referenced "ClusterIssuer" not found: clusterissuer.cert-manager.io "x" not found`, fromIssuer)},
 		{"issuer of no type", []func(*State){with(approvedCond), use(issuerOf(cmv1.IssuerConfig{}))}, pending("IssuerTypeMissing", "Missing issuer type: the issuer's spec configures none", fromIssuer)},
-		{"issuer of a type to come", []func(*State){with(approvedCond), use(issuerOf(cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}))}, pending("IssuerNotReady", "This version of everleaf cannot sign with issuers of type vault yet", fromIssuer+"-vault")},
+		{"issuer of a type to come", []func(*State){with(approvedCond), use(&facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}, Ready: true})}, pending("IssuerNotReady", "This version of everleaf cannot sign with issuers of type vault yet", fromIssuer+"-vault")},
 		{"issuer not ready", []func(*State){with(approvedCond), use(&unready)}, pending("IssuerNotReady", "Referenced issuer does not have a Ready status condition", fromIssuer+"-ca")},
 		{"pending for another reason", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Pending", "old")), use(&unready)}, func(p *Plan) {
 			p.Status.Conditions[1].Message = "Referenced issuer does not have a Ready status condition"
+			p.Manager = fromIssuer + "-ca"
 		}},
 		{"condition of another type", []func(*State){with(requestCond("example.com/Seen", cmmeta.ConditionTrue, "x", "x"), approvedCond), use(&unready)}, pending("IssuerNotReady", "Referenced issuer does not have a Ready status condition", fromIssuer+"-ca")},
 	}
@@ -82,7 +101,7 @@ func TestRequest(t *testing.T) {
 			}
 			want := Plan{Status: *r.Object.Status.DeepCopy()}
 			test.want(&want)
-			samePlan(t, want, Next(r, now))
+			samePlan(t, want, r.Next(now))
 		})
 	}
 }
@@ -91,17 +110,17 @@ func TestRequest(t *testing.T) {
 func TestRequestOrder(t *testing.T) {
 	const from = "cert-manager-certificaterequests-issuer-acme"
 	base := newRequest(newCertificate(), key(1), 1)
-	base.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
+	base.ResourceVersion, base.Status.Conditions = "7", []cmv1.CertificateRequestCondition{approvedCond}
 	wanted := mustOrder(order.Build(base, acmeIssuer.Spec.ACME, pki.Limits{}))
 	other := newRequest(newCertificate(), key(2), 1, signed(now, now.Add(day)))
 	own := newRequest(newCertificate(), key(1), 1, signed(now, now.Add(day))).Status.Certificate
-	made := func(state acmev1.State, change ...func(*acmev1.Order)) []*acmev1.Order {
+	made := func(state acmev1.State, change ...func(*acmev1.Order)) []*facts.Order {
 		o := wanted.DeepCopy()
 		o.Status.State = state
 		for _, f := range change {
 			f(o)
 		}
-		return []*acmev1.Order{o}
+		return []*facts.Order{facts.OfOrder(o, pki.Limits{})}
 	}
 	cert := func(chain []byte) func(*acmev1.Order) {
 		return func(o *acmev1.Order) { o.Status.Certificate = chain }
@@ -110,10 +129,15 @@ func TestRequestOrder(t *testing.T) {
 	replaces := func(n string) func(*acmev1.Order) {
 		return func(o *acmev1.Order) { o.Annotations[order.ReplacesAnnotation] = n }
 	}
+	confirmed := []plan.Confirm{{
+		Ref:     plan.Ref{Kind: "CertificateRequest", NamespacedName: types.NamespacedName{Namespace: base.Namespace, Name: base.Name}},
+		Version: "7",
+	}}
 	pending := func(message string) func(*Plan) {
 		return func(p *Plan) {
 			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", message))
 			p.Events = append(p.Events, plan.Event{Reason: "OrderPending", Message: message, Component: from, Verbose: true})
+			p.Manager = from
 		}
 	}
 	failed := func(message string) func(*Plan) {
@@ -121,22 +145,24 @@ func TestRequestOrder(t *testing.T) {
 			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Failed", message))
 			p.Status.FailureTime = at(now)
 			p.Events = append(p.Events, plan.Event{Warning: true, Reason: "OrderFailed", Message: message, Component: from})
+			p.Manager = from
 		}
 	}
-	replaced := func(o []*acmev1.Order, n string) func(*Plan) {
+	replaced := func(o []*facts.Order, n int) func(*Plan) {
 		return func(p *Plan) {
-			p.Step, p.Gone, p.Order = ReplaceOrder, o[0], made("", replaces(n))[0]
+			p.Do, p.Confirm = ReplaceOrder{Order: order.Replacement(wanted, n), Gone: o[0]}, confirmed
 		}
 	}
+	deleting := func(o *acmev1.Order) { o.DeletionTimestamp = at(now) }
 	waitingOn := `Waiting on certificate issuance from order app/` + wanted.Name
 	failure := `Failed to wait for order resource "` + wanted.Name + `" to become ready: order is in `
 	tests := []struct {
 		name   string
-		orders []*acmev1.Order
+		orders []*facts.Order
 		want   func(*Plan)
 	}{
 		{"none", nil, func(p *Plan) {
-			p.Step, p.Persist, p.Order = CreateOrder, plan.Before, wanted
+			p.Do, p.Persist, p.Confirm = CreateOrder{Order: wanted}, plan.Before, confirmed
 			pending(waitingOn + `: "pending"`)(p)
 		}},
 		{"new", made(""), pending(waitingOn + `: "pending"`)},
@@ -145,72 +171,168 @@ func TestRequestOrder(t *testing.T) {
 		{"invalid", made(acmev1.Invalid, because("403 x")), failed(failure + `"invalid" state: 403 x`)},
 		{"errored", made(acmev1.Errored), failed(failure + `"errored" state: `)},
 		{"valid, no certificate", made(acmev1.Valid), pending("Waiting for order-controller to add certificate data to Order app/" + wanted.Name)},
-		{"valid", made(acmev1.Valid, cert(own)), func(p *Plan) {
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionTrue, "Issued", "Certificate fetched from issuer successfully"))
-			p.Status.Certificate = own
-			p.Events = []plan.Event{{Reason: "CertificateIssued", Message: "Certificate fetched from issuer successfully", Component: from, Verbose: true}}
-		}},
-		{"valid, for another's key", made(acmev1.Valid, cert(other.Status.Certificate)), replaced(made(""), "1")},
-		{"valid, of nonsense", made(acmev1.Valid, cert([]byte("x"))), replaced(made(""), "1")},
-		{"expired", made(acmev1.Expired), replaced(made(""), "1")},
-		{"expired, the third", made(acmev1.Expired, replaces("2")), replaced(made("", replaces("2")), "3")},
+		{"valid", made(acmev1.Valid, cert(own)), func(p *Plan) { p.Do = TakeCertificate{Order: made(acmev1.Valid, cert(own))[0]} }},
+		{"valid, for another's key", made(acmev1.Valid, cert(other.Status.Certificate)), replaced(made(acmev1.Valid, cert(other.Status.Certificate)), 1)},
+		{"valid, of nonsense", made(acmev1.Valid, cert([]byte("x"))), replaced(made(acmev1.Valid, cert([]byte("x"))), 1)},
+		{"expired", made(acmev1.Expired), replaced(made(acmev1.Expired), 1)},
+		{"expired, the third", made(acmev1.Expired, replaces("2")), replaced(made(acmev1.Expired, replaces("2")), 3)},
 		{"expired, the fourth", made(acmev1.Expired, replaces("3"), because("gone")), failed(failure + `"expired" state: gone (replaced 3 times)`)},
-		{"expired, count of nonsense", made(acmev1.Expired, replaces("-7")), replaced(made("", replaces("-7")), "1")},
-		{"being deleted", made(acmev1.Pending, func(o *acmev1.Order) { o.DeletionTimestamp = at(now) }), replaced(made(""), "1")},
+		{"expired, count of nonsense", made(acmev1.Expired, replaces("-7")), replaced(made(acmev1.Expired), 1)},
+		{"being deleted", made(acmev1.Pending, deleting), replaced(made(acmev1.Pending, deleting), 1)},
 		{"two: the newer counts", append(made(acmev1.Expired, func(o *acmev1.Order) { o.CreationTimestamp = *at(born) }),
 			made(acmev1.Processing, func(o *acmev1.Order) { o.CreationTimestamp = *at(now) })...), pending(waitingOn + `: "processing"`)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := State{Object: base, Issuer: acmeIssuer, Orders: test.orders}
+			r := State{Object: base, Key: pki.DigestOf(key(1).Public()), Issuer: acmeIssuer, Orders: test.orders}
 			want := Plan{Status: *base.Status.DeepCopy()}
 			test.want(&want)
-			samePlan(t, want, Next(r, now))
+			samePlan(t, want, r.Next(now))
 		})
 	}
 }
 
-func TestRequestSigned(t *testing.T) {
-	base := Plan{Step: Sign, Status: cmv1.CertificateRequestStatus{Conditions: []cmv1.CertificateRequestCondition{approvedCond}}}
-	const from = "cert-manager-certificaterequests-issuer-ca"
+// TestOrderWithLongChain holds that a chain is bounded by the limit of chains,
+// not by that of one certificate.
+func TestOrderWithLongChain(t *testing.T) {
+	object := newRequest(newCertificate(), key(1), 1, signed(now, now.Add(day)))
+	leaf := object.Status.Certificate
+	chain := append(bytes.Clone(leaf), pki.EncodeChain(lifecycletest.Authority(), lifecycletest.Authority())...)
+	object.Status = cmv1.CertificateRequestStatus{Conditions: []cmv1.CertificateRequestCondition{approvedCond}}
+	made := mustOrder(order.Build(object, acmeIssuer.Spec.ACME, pki.Limits{}))
+	made.Status = acmev1.OrderStatus{State: acmev1.Valid, Certificate: chain}
+	for _, test := range []struct {
+		name string
+		max  int
+		want string
+	}{
+		{"within the limit", len(chain), "take the certificate from the Order"},
+		{"beyond the limit", len(chain) - 1, "replace the Order"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			limits := pki.Limits{MaxCertificateSize: len(leaf) + 1, MaxChainLength: test.max}
+			state := State{
+				Object: object, Key: pki.DigestOf(key(1).Public()), Issuer: acmeIssuer, Limits: limits,
+				Orders: []*facts.Order{facts.OfOrder(made, limits)},
+			}
+			if got := state.Next(now).Do; got == nil || got.String() != test.want {
+				t.Errorf("action %v, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestRequestAnswered has a request that is approved in the same plan, and what
+// its issuer has answered.
+func TestRequestAnswered(t *testing.T) {
+	const (
+		ca   = "cert-manager-certificaterequests-issuer-ca"
+		acme = "cert-manager-certificaterequests-issuer-acme"
+	)
+	approvalEvent := plan.Event{Reason: "cert-manager.io", Message: approvedCond.Message, Component: "cert-manager-certificaterequests-approver", Verbose: true}
+	chain := newRequest(newCertificate(), key(1), 1, signed(now, now.Add(day))).Status.Certificate
+	valid := &facts.Order{State: acmev1.Valid, Answer: facts.AnswerOf(chain, pki.Limits{})}
+	later := Pending{Until: now.Add(time.Hour), Annotations: map[string]string{"example.com/pickup": "7"}, Message: "The CA asks a person."}
+	kept := func(s *State) { s.Object.Annotations["example.com/pickup"] = "7" }
+	issued := func(from, message string, events ...plan.Event) func(*Plan) {
+		return func(p *Plan) {
+			p.Status.Certificate, p.Manager = []byte("c"), from
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionTrue, "Issued", message))
+			p.Events = append(p.Events, events...)
+			p.Events = append(p.Events, plan.Event{Reason: "CertificateIssued", Message: messageIssued, Component: from, Verbose: true})
+		}
+	}
 	tests := []struct {
 		name    string
 		outcome Outcome
-		err     error
+		state   func(*State)
 		want    func(*Plan)
 	}{
 		{"signed", Outcome{Chain: []byte("c"), CA: []byte("r")}, nil, func(p *Plan) {
-			p.Status.Certificate, p.Status.CA = []byte("c"), []byte("r")
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionTrue, "Issued", messageIssued))
-			p.Events = []plan.Event{{Reason: "CertificateIssued", Message: messageIssued, Component: from, Verbose: true}}
+			issued(ca, messageIssued)(p)
+			p.Status.CA = []byte("r")
 		}},
-		{"signed, with a warning", Outcome{Chain: []byte("c"), Warning: "It outlives.", WarningReason: "Outlives"}, nil, func(p *Plan) {
-			p.Status.Certificate = []byte("c")
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionTrue, "Issued", messageIssued+". It outlives."))
-			p.Events = []plan.Event{
-				{Warning: true, Reason: "Outlives", Message: "It outlives.", Component: from},
-				{Reason: "CertificateIssued", Message: messageIssued, Component: from, Verbose: true},
-			}
+		{
+			"signed, with a warning", Outcome{Chain: []byte("c"), Warning: "It outlives.", WarningReason: "Outlives"}, nil,
+			issued(ca, messageIssued+". It outlives.", plan.Event{Warning: true, Reason: "Outlives", Message: "It outlives.", Component: ca}),
+		},
+		{"taken from an Order", Outcome{Chain: []byte("c")}, func(s *State) {
+			s.Issuer, s.Key, s.Orders = acmeIssuer, pki.DigestOf(key(1).Public()), []*facts.Order{valid}
+		}, issued(acme, messageIssued)},
+		{"pending, state not kept yet", Outcome{Pending: &later}, nil, func(p *Plan) {
+			p.Do, p.Events = KeepState{Annotations: later.Annotations}, nil
 		}},
-		{"never", Outcome{}, fault.New(fault.Permanent, "SigningError", "bad"), func(p *Plan) {
-			p.Status.FailureTime = at(now)
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Failed", "bad"))
-			p.Events = []plan.Event{{Warning: true, Reason: "SigningError", Message: "bad", Component: from}}
+		{"pending, other state kept", Outcome{Pending: &later}, func(s *State) { s.Object.Annotations["example.com/pickup"] = "6" }, func(p *Plan) {
+			p.Do, p.Events = KeepState{Annotations: later.Annotations}, nil
 		}},
-		{"when a user acts", Outcome{}, fault.New(fault.User, "SecretMissing", "none"), func(p *Plan) {
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", "none"))
-			p.Events = []plan.Event{{Reason: "SecretMissing", Message: "none", Component: from, Verbose: true}}
+		{"pending", Outcome{Pending: &later}, kept, func(p *Plan) {
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", "The CA asks a person."))
+			p.Events = append(p.Events, plan.Event{Reason: "IssuancePending", Message: "The CA asks a person.", Component: ca, Verbose: true})
+			p.Until, p.Manager = later.Until, ""
 		}},
-		{"unclassified", Outcome{}, errors.New("hm"), func(p *Plan) {
-			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", "hm"))
-			p.Events = []plan.Event{{Message: "hm", Component: from, Verbose: true}}
+		{"pending, time is up", Outcome{Pending: &Pending{Until: now, Annotations: later.Annotations}}, kept, func(p *Plan) {
+			p.Do, p.Events = Sign{}, nil
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			want := Plan{Status: *base.Status.DeepCopy()}
+			s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: caIssuer, MayApprove: true, Outcome: &test.outcome}
+			if test.state != nil {
+				test.state(&s)
+			}
+			want := Plan{Events: []plan.Event{approvalEvent}}
+			want.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
 			test.want(&want)
-			samePlan(t, want, Signed(base, facts.IssuerCA, test.outcome, test.err, now))
+			samePlan(t, want, s.Next(now))
+		})
+	}
+}
+
+func TestRequestLeftAlone(t *testing.T) {
+	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: caIssuer, SignNotBefore: now.Add(time.Hour)}
+	with(approvedCond, readyCond(cmmeta.ConditionFalse, "Pending", "busy"))(&s)
+	samePlan(t, Plan{Status: s.Object.Status, Until: now.Add(time.Hour)}, s.Next(now))
+	samePlan(t, Plan{Status: s.Object.Status, Do: Sign{}}, s.Next(now.Add(time.Hour)))
+	with(deniedCond)(&s)
+	if p := s.Next(now); p.Status.FailureTime == nil {
+		t.Error("a denial waits for the issuer")
+	}
+}
+
+func TestRequestFailed(t *testing.T) {
+	const from = "cert-manager-certificaterequests-issuer-ca"
+	pending := func(reason, message string, until time.Time) func(*Plan) {
+		return func(p *Plan) {
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", message))
+			p.Events = []plan.Event{{Reason: reason, Message: message, Component: from, Verbose: true}}
+			p.Until = until
+		}
+	}
+	tests := []struct {
+		name     string
+		action   plan.Action
+		err      error
+		attempts int
+		want     func(*Plan)
+	}{
+		{"never", Sign{}, fault.New(fault.Permanent, "SigningError", "bad"), 0, func(p *Plan) {
+			p.Status.FailureTime = at(now)
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Failed", "bad"))
+			p.Events = []plan.Event{{Warning: true, Reason: "SigningError", Message: "bad", Component: from}}
+		}},
+		{"when a user acts", Sign{}, fault.New(fault.User, "SecretMissing", "none"), 3, pending("SecretMissing", "none", now.Add(fault.UserRetry))},
+		{"later", Sign{}, fault.Until(now.Add(day), "Busy", "busy"), 3, pending("Busy", "busy", now.Add(day))},
+		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down", now.Add(800*time.Millisecond))},
+		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm", now.Add(200*time.Millisecond))},
+		{"the API server", KeepState{}, errors.New("hm"), 1, func(p *Plan) { p.Manager, p.Until = "", now.Add(400*time.Millisecond) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: caIssuer}
+			with(approvedCond)(&s)
+			want := Plan{Status: *s.Object.Status.DeepCopy(), Manager: from}
+			test.want(&want)
+			samePlan(t, want, s.Failed(plan.Failure{Action: test.action, Err: test.err, Attempts: test.attempts}, now))
 		})
 	}
 }

@@ -1,0 +1,127 @@
+package certificaterequest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	switch a := action.(type) {
+	case core.Sign:
+		return w.sign(ctx)
+	case core.KeepState:
+		return w.keepState(ctx, a.Annotations)
+	case core.CreateOrder:
+		return w.createOrder(ctx, a.Order)
+	case core.ReplaceOrder:
+		return w.replaceOrder(ctx, a)
+	case core.TakeCertificate:
+		return w.takeCertificate(ctx, a.Order)
+	default:
+		return fmt.Errorf("a CertificateRequest has no action %T", action)
+	}
+}
+
+// sign asks the issuer, and remembers its answer: a status that cannot be stored
+// costs no second certificate.
+func (w *work) sign(ctx context.Context) error {
+	now := w.Clock.Now()
+	outcome, err := w.Types.Sign(ctx, issuer.Request{
+		Object: w.State.Object, Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
+	})
+	m := w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
+	*m = memory{issuer: w.issuer.GetUID(), generation: w.issuer.GetGeneration()}
+	if err == nil {
+		m.outcome = &outcome
+		if pending := outcome.Pending; pending != nil && pending.Until.Before(now.Add(core.PendingFloor)) {
+			m.outcome.Pending = &core.Pending{
+				Until: now.Add(core.PendingFloor), Annotations: pending.Annotations, Message: pending.Message,
+			}
+		}
+	} else if f := fault.Of(err); f.Class == fault.Later {
+		m.notBefore = f.At
+	}
+	w.recall()
+	return err
+}
+
+// keepState stores what the issuer must know when it is asked again.
+func (w *work) keepState(ctx context.Context, annotations map[string]string) error {
+	changed := w.State.Object.DeepCopy()
+	manager := core.ManagerOf(w.State.Issuer)
+	if err := w.Server.PatchAnnotations(ctx, w.subject, cmv1.CertificateRequestKind, changed, annotations, manager); err != nil {
+		return err
+	}
+	w.Replace(changed)
+	return nil
+}
+
+func (w *work) replaceOrder(ctx context.Context, a core.ReplaceOrder) error {
+	gone := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: a.Gone.Namespace, Name: a.Gone.Name, UID: a.Gone.UID}}
+	if err := w.Server.Delete(ctx, w.subject, acmev1.OrderKind, gone); err != nil {
+		return err
+	}
+	return w.createOrder(ctx, a.Order)
+}
+
+func (w *work) createOrder(ctx context.Context, order *acmev1.Order) error {
+	order = order.DeepCopy()
+	err := w.Server.Create(ctx, w.subject, acmev1.OrderKind, order, core.ManagerOf(w.State.Issuer))
+	if apierrors.IsAlreadyExists(err) {
+		return w.taken(ctx, order)
+	}
+	if err != nil {
+		return err
+	}
+	w.State.Orders = []*facts.Order{facts.OfOrder(order, w.Limits)}
+	return nil
+}
+
+// taken looks at an Order that has the name of the one to create: the request's
+// own, which a cache does not show yet, or somebody else's.
+func (w *work) taken(ctx context.Context, order *acmev1.Order) error {
+	live := &acmev1.Order{}
+	if err := w.Server.Live(ctx, client.ObjectKeyFromObject(order), live); err != nil {
+		return err
+	}
+	for _, owner := range live.OwnerReferences {
+		if owner.UID == w.State.Object.UID && live.DeletionTimestamp == nil {
+			return cluster.ErrStale
+		}
+	}
+	return fmt.Errorf("found Order resource %s/%s not owned by this CertificateRequest, retrying", order.Namespace, order.Name)
+}
+
+// takeCertificate takes the certificate of an Order from the controller that has
+// stored it, or from the API server.
+func (w *work) takeCertificate(ctx context.Context, order *facts.Order) error {
+	answer, ok := w.Answers.Take(order.UID)
+	if !ok || sha256.Sum256(answer.Chain) != order.Answer.Digest {
+		live := &acmev1.Order{}
+		if err := w.Server.Live(ctx, types.NamespacedName{Namespace: order.Namespace, Name: order.Name}, live); err != nil {
+			return err
+		}
+		if live.UID != order.UID || sha256.Sum256(live.Status.Certificate) != order.Answer.Digest {
+			return cluster.ErrStale
+		}
+		answer = cluster.Answer{Chain: live.Status.Certificate}
+	}
+	w.Outcome = &core.Outcome{Chain: answer.Chain, CA: answer.CA}
+	return nil
+}

@@ -1,0 +1,159 @@
+// Package certificaterequest reconciles CertificateRequests: it loads what
+// decides, has package lifecycle/request decide, and carries the actions out.
+package certificaterequest
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/issuer"
+	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Config is how CertificateRequests are treated.
+type Config struct {
+	// LeaveApproval leaves the approval to others altogether.
+	LeaveApproval bool
+	Limits        pki.Limits
+}
+
+// Approval answers whether this process may approve requests in a namespace for
+// an issuer.
+type Approval interface {
+	May(ctx context.Context, namespace string, issuer cmmeta.IssuerReference) (bool, error)
+}
+
+// Deps is what the controller needs.
+type Deps struct {
+	Requests *cluster.Requests
+	Orders   *cluster.Orders
+	Answers  *cluster.Answers
+	Issuers  *cluster.Issuers
+	Approval Approval
+	Types    *issuer.Registry
+	Server   *cluster.Server
+	Clock    clock.WithTicker
+}
+
+// Controller answers CertificateRequests.
+type Controller struct {
+	Deps
+	config  Config
+	requeue *controller.Requeuer
+	driver  *controller.Driver[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus]
+	memory  controller.Memory[memory]
+}
+
+// memory is what this process knows of a request and does not store.
+type memory struct {
+	// issuer and generation are of the issuer that answered; an answer of
+	// another one, or for another spec, does not count.
+	issuer     types.UID
+	generation int64
+	// outcome is its answer, nil before.
+	outcome *core.Outcome
+	// notBefore is when it may be asked again.
+	notBefore time.Time
+}
+
+// New returns a Controller. All of d is needed; failed counts failures.
+func New(d Deps, config Config, failed func()) (*Controller, error) {
+	if err := controller.Complete(d); err != nil {
+		return nil, err
+	}
+	c := &Controller{Deps: d, config: config, requeue: controller.NewRequeuer(d.Clock)}
+	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus]{
+		Kind: cmv1.CertificateRequestKind, Manager: core.Manager,
+		New:    func() *cmv1.CertificateRequest { return &cmv1.CertificateRequest{} },
+		Status: func(o *cmv1.CertificateRequest) *cmv1.CertificateRequestStatus { return &o.Status },
+		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+	})
+	return c, nil
+}
+
+// Get implements controller.Kind.
+func (c *Controller) Get(_ context.Context, key types.NamespacedName) (*cmv1.CertificateRequest, bool, error) {
+	return c.Requests.Get(key)
+}
+
+// Forget implements controller.Kind.
+func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key) }
+
+// work is one reconcile of one request.
+type work struct {
+	*Controller
+	core.State
+	subject plan.Ref
+	// issuer is nil if the one that the request names does not exist.
+	issuer cmv1.GenericIssuer
+}
+
+var _ controller.Work[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus] = (*work)(nil)
+
+// Object implements controller.Work.
+func (w *work) Object() *cmv1.CertificateRequest { return w.State.Object }
+
+// Replace implements controller.Work. A certificate that has just been stored is
+// handed on to the Certificate that takes it.
+func (w *work) Replace(object *cmv1.CertificateRequest) {
+	had := len(w.State.Object.Status.Certificate) > 0
+	w.State.Object = object
+	if s := object.Status; !had && len(s.Certificate) > 0 && len(cluster.ControllerOf(object, cmv1.CertificateKind)) > 0 {
+		w.Answers.Put(object.UID, cluster.Answer{Chain: s.Certificate, CA: s.CA})
+	}
+}
+
+// Load implements controller.Kind.
+func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) (controller.Work[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus], error) {
+	key := client.ObjectKeyFromObject(object)
+	w := &work{
+		Controller: c,
+		State:      core.State{Object: object, Limits: c.config.Limits},
+		subject:    plan.Ref{Kind: cmv1.CertificateRequestKind, NamespacedName: key},
+	}
+	if f := c.Requests.Facts(key); f != nil && f.UID == object.UID {
+		w.Key = f.CSR.KeyDigest
+	}
+	var err error
+	if w.issuer, err = c.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
+		return nil, err
+	}
+	if w.issuer != nil {
+		_, supported := c.Types.Of(w.issuer.GetSpec())
+		w.Issuer = &facts.Issuer{
+			Spec: w.issuer.GetSpec(), Supported: supported,
+			Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
+		}
+		if w.issuer.GetSpec().ACME != nil {
+			w.State.Orders = c.Orders.ControlledBy(object.UID)
+		}
+	}
+	if !c.config.LeaveApproval && !core.Decided(object) {
+		if w.MayApprove, err = c.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
+			return nil, err
+		}
+		w.NoPermission = !w.MayApprove
+	}
+	w.recall()
+	return w, nil
+}
+
+// recall brings the state's view of the memory up to date.
+func (w *work) recall() {
+	m := w.memory.Find(w.subject.NamespacedName, w.State.Object.UID)
+	if m == nil || w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
+		return
+	}
+	w.Outcome, w.SignNotBefore = m.outcome, m.notBefore
+}

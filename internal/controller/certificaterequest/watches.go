@@ -1,0 +1,57 @@
+package certificaterequest
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+)
+
+// share is how many workers there are for each of --concurrent-workers. One does
+// the work of six of upstream's controllers, in far fewer calls.
+const share = 3
+
+// Registration is what the controller is.
+func (c *Controller) Registration() controller.Registration {
+	return controller.Registration{
+		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
+		Watches: []controller.Watch{
+			{Kind: "Secret", Keys: c.ofSecret},
+			{Kind: acmev1.OrderKind, Keys: ofOrder},
+			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+		},
+	}
+}
+
+// ofSecret are the requests that wait and whose private key is in a Secret.
+func (c *Controller) ofSecret(_ context.Context, o client.Object) []types.NamespacedName {
+	return keysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
+}
+
+// ofOrder is the request that controls an Order.
+func ofOrder(_ context.Context, o client.Object) []types.NamespacedName {
+	return cluster.ControllerOf(o, cmv1.CertificateRequestKind)
+}
+
+// ofIssuer are the requests that wait for an issuer.
+func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
+	issuer, ok := o.(cmv1.GenericIssuer)
+	if !ok {
+		return nil
+	}
+	return keysOf(c.Requests.OpenOf(issuer))
+}
+
+func keysOf(requests []*cmv1.CertificateRequest) []types.NamespacedName {
+	keys := make([]types.NamespacedName, len(requests))
+	for i, r := range requests {
+		keys[i] = client.ObjectKeyFromObject(r)
+	}
+	return keys
+}

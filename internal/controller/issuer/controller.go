@@ -1,0 +1,149 @@
+// Package issuer reconciles Issuers and ClusterIssuers: it has their type check
+// them, has package lifecycle/issuer decide, and announces ACME accounts that
+// have become ready.
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/issuer"
+	core "github.com/everleaf/everleaf/internal/lifecycle/issuer"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// checkTimeout bounds a check: it may ask a foreign server several times.
+const checkTimeout = 2 * time.Minute
+
+// Deps is what the controller of one kind needs.
+type Deps struct {
+	// Kind is IssuerKind or ClusterIssuerKind.
+	Kind string
+	// Cache reads issuers.
+	Cache   client.Reader
+	Issuers *cluster.Issuers
+	Types   *issuer.Registry
+	Server  *cluster.Server
+	// AccountReady passes on the issuers whose ACME account has come into use.
+	AccountReady *controller.Topic[cmv1.GenericIssuer]
+	// News brings issuers that are to be checked again.
+	News  *controller.Topic[controller.IssuerNews]
+	Clock clock.WithTicker
+}
+
+// Controller keeps the Ready condition of issuers of one kind.
+type Controller struct {
+	Deps
+	requeue *controller.Requeuer
+	driver  *controller.Driver[cmv1.GenericIssuer, cmv1.IssuerStatus]
+	// checked are the UIDs of the issuers that the types may remember.
+	checked controller.Memory[types.UID]
+}
+
+// New returns a Controller. All of d is needed; failed counts failures.
+func New(d Deps, failed func()) (*Controller, error) {
+	if err := controller.Complete(d); err != nil {
+		return nil, err
+	}
+	c := &Controller{Deps: d, requeue: controller.NewRequeuer(d.Clock)}
+	manager := core.ManagerIssuers
+	if d.Kind == cmv1.ClusterIssuerKind {
+		manager = core.ManagerClusterIssuers
+	}
+	c.driver = controller.NewDriver(c, controller.Settings[cmv1.GenericIssuer, cmv1.IssuerStatus]{
+		Kind: d.Kind, Manager: manager, New: c.empty,
+		Status: func(i cmv1.GenericIssuer) *cmv1.IssuerStatus { return i.GetStatus() },
+		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+	})
+	d.News.Subscribe(c.hear)
+	return c, nil
+}
+
+func (c *Controller) empty() cmv1.GenericIssuer {
+	if c.Kind == cmv1.ClusterIssuerKind {
+		return &cmv1.ClusterIssuer{}
+	}
+	return &cmv1.Issuer{}
+}
+
+// Get implements controller.Kind.
+func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (cmv1.GenericIssuer, bool, error) {
+	object := c.empty()
+	if err := c.Cache.Get(ctx, key, object); err != nil {
+		return nil, false, err
+	}
+	return object, object.GetDeletionTimestamp() == nil, nil
+}
+
+// Forget implements controller.Kind.
+func (c *Controller) Forget(key types.NamespacedName) { c.forget(c.checked.Drop(key)) }
+
+// forget has the types forget an issuer that is gone.
+func (c *Controller) forget(uid *types.UID) {
+	if uid != nil {
+		c.Types.Forget(*uid)
+	}
+}
+
+// work is one reconcile of one issuer.
+type work struct {
+	*Controller
+	core.State
+}
+
+var _ controller.Work[cmv1.GenericIssuer, cmv1.IssuerStatus] = (*work)(nil)
+
+// Load implements controller.Kind.
+func (c *Controller) Load(_ context.Context, object cmv1.GenericIssuer) (controller.Work[cmv1.GenericIssuer, cmv1.IssuerStatus], error) {
+	return &work{Controller: c, State: core.State{Object: object, Account: object.GetStatus().ACME}}, nil
+}
+
+// Object implements controller.Work.
+func (w *work) Object() cmv1.GenericIssuer { return w.State.Object }
+
+// Replace implements controller.Work.
+func (w *work) Replace(object cmv1.GenericIssuer) { w.State.Object = object }
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	switch action.(type) {
+	case core.CheckIssuer:
+		return w.check(ctx)
+	default:
+		return fmt.Errorf("an issuer has no action %T", action)
+	}
+}
+
+// check asks the issuer's type.
+func (w *work) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	object := w.State.Object
+	*w.checked.Of(client.ObjectKeyFromObject(object), object.GetUID(), w.forget) = object.GetUID()
+	var account acmev1.ACMEIssuerStatus
+	if a := object.GetStatus().ACME; a != nil {
+		account = *a
+	}
+	found, err := w.Types.Check(ctx, issuer.Issuer{
+		UID: object.GetUID(), Namespace: w.Issuers.SecretNamespace(object), Spec: object.GetSpec(),
+		Account: account, Ready: cluster.IssuerReady(object),
+	})
+	w.Account = found.Account
+	if found.AccountReady {
+		w.AccountReady.Publish(ctx, object)
+	}
+	if err != nil {
+		return err
+	}
+	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message}
+	return nil
+}

@@ -1,0 +1,45 @@
+package issuer
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+)
+
+// Registration is what the controller is.
+func (c *Controller) Registration() controller.Registration {
+	name := "issuers"
+	if c.Kind == cmv1.ClusterIssuerKind {
+		name = "clusterissuers"
+	}
+	return controller.Registration{
+		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.requeue, Share: 1,
+		Indexes: []controller.Index{{Kind: c.Kind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)}},
+		Watches: []controller.Watch{{Kind: "Secret", Keys: c.ofSecret}},
+	}
+}
+
+// ofSecret are the issuers that use a Secret.
+func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for _, i := range c.Issuers.Using(ctx, c.Kind, o) {
+		keys = append(keys, client.ObjectKeyFromObject(i))
+	}
+	return keys
+}
+
+// hear has an issuer of the kind checked again, at the time of the news.
+func (c *Controller) hear(_ context.Context, news controller.IssuerNews) {
+	kind := cmv1.IssuerKind
+	if news.Issuer.GetNamespace() == "" {
+		kind = cmv1.ClusterIssuerKind
+	}
+	if kind == c.Kind {
+		c.requeue.WakeAt(client.ObjectKeyFromObject(news.Issuer), news.At)
+	}
+}

@@ -1,4 +1,0 @@
-package controller
-
-// Requeuer is how reconcilers come back.
-type Requeuer = Wait

@@ -1,0 +1,109 @@
+// Package issuer decides whether an Issuer or a ClusterIssuer is ready.
+package issuer
+
+import (
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// The field managers of the status, and the sources of its events.
+const (
+	ManagerIssuers        = "cert-manager-issuers"
+	ManagerClusterIssuers = "cert-manager-clusterissuers"
+)
+
+// Plan is what an issuer needs next.
+type Plan = plan.Plan[cmv1.IssuerStatus]
+
+// State is everything that decides what an issuer needs next.
+type State struct {
+	// Object is the Issuer or ClusterIssuer; it is not to be changed.
+	Object cmv1.GenericIssuer
+	// Checked is the reason and message of an issuer that can sign, nil before the
+	// check and after one that failed.
+	Checked *Checked
+	// Account is what the last check has left of an ACME account, or the status's
+	// before that.
+	Account *acmev1.ACMEIssuerStatus
+}
+
+// Checked is what the Ready condition of an issuer that can sign says.
+type Checked struct{ Reason, Message string }
+
+// CheckIssuer asks the issuer's type whether the issuer can sign.
+type CheckIssuer struct{}
+
+// String implements plan.Action.
+func (CheckIssuer) String() string { return "check the issuer" }
+
+// Next decides what an issuer needs next.
+func (s State) Next(now time.Time) Plan {
+	switch {
+	case s.Object.GetDeletionTimestamp() != nil:
+		return Plan{Status: *s.Object.GetStatus()}
+	case s.Checked == nil:
+		return Plan{Status: *s.Object.GetStatus(), Do: CheckIssuer{}}
+	default:
+		return s.ready(cmmeta.ConditionTrue, s.Checked.Reason, s.Checked.Message, now)
+	}
+}
+
+// Failed decides what the failure of a check means.
+func (s State) Failed(f plan.Failure, now time.Time) Plan {
+	failure := fault.Of(f.Err)
+	if !errors.As(f.Err, new(*fault.Error)) {
+		// The text of the API server's errors may change from one time to the next.
+		failure = fault.New(fault.Transient, "", "Error initializing issuer: the API server did not answer as expected").Because(f.Err)
+	}
+	reason := failure.Reason
+	if reason == "" {
+		reason = cmv1.EventReasonErrInitIssuer
+	}
+	p := s.ready(cmmeta.ConditionFalse, reason, failure.Message, now)
+	p.Until = plan.Retry(failure, f.Attempts, plan.Signer, now)
+	if failure.Class == fault.Permanent {
+		// An issuer is not a request: a user can fix it.
+		p.Until = now.Add(fault.UserRetry)
+	}
+	// Not even the event of the status that says so ends the server's rest.
+	p.Hold = failure.Class == fault.Later
+	return p
+}
+
+// ready is the plan for a Ready condition. Its event announces a change.
+func (s State) ready(status cmmeta.ConditionStatus, reason, message string, now time.Time) Plan {
+	p := Plan{Status: *s.Object.GetStatus().DeepCopy()}
+	at := metav1.NewTime(now)
+	p.Status.Conditions = condition.Set(p.Status.Conditions, cmv1.IssuerCondition{
+		Type: cmv1.IssuerConditionReady, Status: status, Reason: reason, Message: message,
+		LastTransitionTime: &at, ObservedGeneration: s.Object.GetGeneration(),
+	})
+	p.Status.ACME = nil
+	if facts.TypeOf(s.Object.GetSpec()) == facts.IssuerACME {
+		p.Status.ACME = s.Account
+	}
+	if !equality.Semantic.DeepEqual(*s.Object.GetStatus(), p.Status) {
+		p.Events = []plan.Event{{
+			Warning: status != cmmeta.ConditionTrue, Verbose: true, Reason: reason, Message: message, Component: s.component(),
+		}}
+	}
+	return p
+}
+
+func (s State) component() string {
+	if s.Object.GetNamespace() == "" {
+		return ManagerClusterIssuers
+	}
+	return ManagerIssuers
+}

@@ -1,0 +1,142 @@
+package issuer
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+var now, at = lifecycletest.Now, lifecycletest.At
+
+func newIssuer(change ...func(*cmv1.Issuer)) *cmv1.Issuer {
+	i := &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "i", Generation: 2}}
+	i.Spec.CA = &cmv1.CAIssuer{SecretName: "ca"}
+	for _, f := range change {
+		f(i)
+	}
+	return i
+}
+
+func ready(status cmmeta.ConditionStatus, reason, message string, since time.Time, generation int64) cmv1.IssuerCondition {
+	return cmv1.IssuerCondition{
+		Type: cmv1.IssuerConditionReady, Status: status, Reason: reason, Message: message,
+		LastTransitionTime: at(since), ObservedGeneration: generation,
+	}
+}
+
+func has(conditions ...cmv1.IssuerCondition) func(*cmv1.Issuer) {
+	return func(i *cmv1.Issuer) { i.Status.Conditions = conditions }
+}
+
+func acme(i *cmv1.Issuer) { i.Spec.IssuerConfig = cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{}} }
+
+func status(conditions ...cmv1.IssuerCondition) cmv1.IssuerStatus {
+	return cmv1.IssuerStatus{Conditions: conditions}
+}
+
+func TestNext(t *testing.T) {
+	before := now.Add(-time.Hour)
+	other := cmv1.IssuerCondition{Type: "example.com/Seen", Status: cmmeta.ConditionTrue}
+	verified := &Checked{"KeyPairVerified", "Signing CA verified"}
+	isReady := func(since time.Time, generation int64) cmv1.IssuerCondition {
+		return ready(cmmeta.ConditionTrue, "KeyPairVerified", "Signing CA verified", since, generation)
+	}
+	event := plan.Event{Reason: "KeyPairVerified", Message: "Signing CA verified", Component: "cert-manager-issuers", Verbose: true}
+	ofCluster := event
+	ofCluster.Component = "cert-manager-clusterissuers"
+	account := &acmev1.ACMEIssuerStatus{URI: "https://ca/acct/1"}
+	tests := []struct {
+		name  string
+		state State
+		want  Plan
+	}{
+		{"not checked yet", State{Object: newIssuer(has(other))}, Plan{Status: status(other), Do: CheckIssuer{}}},
+		{"being deleted", State{Object: newIssuer(has(other), func(i *cmv1.Issuer) { i.DeletionTimestamp = at(now) })}, Plan{Status: status(other)}},
+		{"ready", State{Object: newIssuer(has(other)), Checked: verified}, Plan{Status: status(other, isReady(now, 2)), Events: []plan.Event{event}}},
+		{
+			"ready as before", State{Object: newIssuer(has(isReady(before, 2))), Checked: verified},
+			Plan{Status: status(isReady(before, 2))},
+		},
+		{
+			"ready with a new spec", State{Object: newIssuer(has(isReady(before, 1))), Checked: verified},
+			Plan{Status: status(isReady(before, 2)), Events: []plan.Event{event}},
+		},
+		{
+			"ready again", State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "x", "x", before, 2))), Checked: verified},
+			Plan{Status: status(isReady(now, 2)), Events: []plan.Event{event}},
+		},
+		{
+			"ClusterIssuer", State{Object: &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i", Generation: 2}}, Checked: verified},
+			Plan{Status: status(isReady(now, 2)), Events: []plan.Event{ofCluster}},
+		},
+		{"ACME", State{Object: newIssuer(acme), Account: account, Checked: verified}, Plan{
+			Status: cmv1.IssuerStatus{Conditions: []cmv1.IssuerCondition{isReady(now, 2)}, ACME: account}, Events: []plan.Event{event},
+		}},
+		{"no longer ACME", State{
+			Object: newIssuer(has(isReady(before, 2)), func(i *cmv1.Issuer) { i.Status.ACME = account }), Account: account, Checked: verified,
+		}, Plan{Status: status(isReady(before, 2)), Events: []plan.Event{event}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			lifecycletest.SamePlan(t, test.want, test.state.Next(now))
+		})
+	}
+}
+
+func TestFailed(t *testing.T) {
+	before := now.Add(-time.Hour)
+	account := &acmev1.ACMEIssuerStatus{URI: "https://ca/acct/1"}
+	failed := func(reason, message string) Plan {
+		return Plan{
+			Status: status(ready(cmmeta.ConditionFalse, reason, message, now, 2)),
+			Events: []plan.Event{{Warning: true, Reason: reason, Message: message, Component: "cert-manager-issuers", Verbose: true}},
+		}
+	}
+	in := func(p Plan, wait time.Duration) Plan {
+		p.Until = now.Add(wait)
+		return p
+	}
+	held := func(p Plan) Plan {
+		p.Hold = true
+		return p
+	}
+	withAccount := failed("ErrUpdateACMEAccount", "no")
+	withAccount.Status.ACME = account
+	tests := []struct {
+		name     string
+		state    State
+		err      error
+		attempts int
+		want     Plan
+	}{
+		{"a user must act", State{Object: newIssuer()}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0, in(failed("ErrGetKeyPair", "none"), fault.UserRetry)},
+		{"for now", State{Object: newIssuer()}, fault.New(fault.Transient, "ErrGetKeyPair", "down"), 3, in(failed("ErrGetKeyPair", "down"), 1600*time.Millisecond)},
+		{"later", State{Object: newIssuer()}, fault.Until(now.Add(time.Hour), "ErrRegisterACMEAccount", "busy"), 3, held(in(failed("ErrRegisterACMEAccount", "busy"), time.Hour))},
+		{"never", State{Object: newIssuer()}, fault.New(fault.Permanent, "InvalidConfig", "no"), 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
+		{"without a reason", State{Object: newIssuer()}, fault.New(fault.User, "", "no"), 0, in(failed("ErrInitIssuer", "no"), fault.UserRetry)},
+		{
+			"unclassified", State{Object: newIssuer()}, errors.New("dial 10.0.0.1:6443"), 0,
+			in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond),
+		},
+		{
+			"as before", State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)))}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0,
+			Plan{Status: status(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)), Until: now.Add(fault.UserRetry)},
+		},
+		{"ACME, with an account", State{Object: newIssuer(acme), Account: account}, fault.New(fault.User, "ErrUpdateACMEAccount", "no"), 0, in(withAccount, fault.UserRetry)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := plan.Failure{Action: CheckIssuer{}, Err: test.err, Attempts: test.attempts}
+			lifecycletest.SamePlan(t, test.want, test.state.Failed(f, now))
+		})
+	}
+}
