@@ -116,4 +116,3 @@ func TestActionsSayWhatFails(t *testing.T) {
 		}
 	}
 }
-
