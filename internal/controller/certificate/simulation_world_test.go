@@ -372,4 +372,3 @@ func (w *simulatedWork) storeSecret(a core.StoreSecret) error {
 		w.process.memory.AbsentAt = time.Time{}
 	})
 }
-
