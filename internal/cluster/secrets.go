@@ -52,7 +52,7 @@ type Secrets struct {
 // NewSecrets returns the informers, not started yet. Namespace "" means all.
 func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace string, limits pki.Limits) (*Secrets, error) {
 	s := &Secrets{client: client, limits: limits}
-	s.ours = cache.NewSharedIndexInformer(&cache.ListWatch{
+	s.ours = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = ourSecrets
 			return client.CoreV1().Secrets(namespace).List(ctx, o)
@@ -61,7 +61,7 @@ func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace 
 			o.LabelSelector = ourSecrets
 			return client.CoreV1().Secrets(namespace).Watch(ctx, o)
 		},
-	}, &corev1.Secret{}, 0, cache.Indexers{
+	}, client), &corev1.Secret{}, 0, cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
 		byOwner: func(obj any) ([]string, error) {
 			if c, ok := obj.(*cachedSecret); ok && c.facts.Owner != "" {
@@ -71,7 +71,7 @@ func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace 
 		},
 	})
 	others := meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
-	s.foreign = cache.NewSharedIndexInformer(&cache.ListWatch{
+	s.foreign = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = foreignSecrets
 			return others.List(ctx, o)
@@ -80,7 +80,7 @@ func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace 
 			o.LabelSelector = foreignSecrets
 			return others.Watch(ctx, o)
 		},
-	}, &metav1.PartialObjectMetadata{}, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	}, meta), &metav1.PartialObjectMetadata{}, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	if err := s.ours.SetTransform(s.reduce); err != nil {
 		return nil, err
 	}

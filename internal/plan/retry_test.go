@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -62,6 +63,28 @@ func TestRetry(t *testing.T) {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestUnclassified(t *testing.T) {
+	now := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name     string
+		err      error
+		attempts int
+		ok       bool
+		until    time.Time
+	}{
+		{"API server", errors.New("x"), 0, true, now.Add(200 * time.Millisecond)},
+		{"API server, again", errors.New("x"), 2, true, now.Add(800 * time.Millisecond)},
+		{"API server, for long", errors.New("x"), 30, true, now.Add(30 * time.Second)},
+		{"classified", fault.New(fault.Transient, "x", "x"), 0, false, time.Time{}},
+		{"classified, wrapped", fmt.Errorf("x: %w", fault.New(fault.User, "x", "x")), 0, false, time.Time{}},
+	} {
+		p, ok := Unclassified(Failure{Err: test.err, Attempts: test.attempts}, "status", now)
+		if ok != test.ok || !p.Until.Equal(test.until) || (ok && p.Status != "status") || p.Do != nil || p.Events != nil {
+			t.Errorf("%s: %t, %+v", test.name, ok, p)
+		}
 	}
 }
 

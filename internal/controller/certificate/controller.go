@@ -210,7 +210,7 @@ func (w *work) note() *memory {
 // no longer wants counts as none.
 func (w *work) recall() {
 	key, createdAt, generating := w.memory.held()
-	w.State.Memory = core.Memory{Generating: generating}
+	w.State.Memory = core.Memory{Generating: generating, Kept: w.memory != nil}
 	if w.memory != nil {
 		w.State.Memory.AbsentAt, w.State.Memory.BegunAt = w.memory.absentAt, w.memory.begunAt
 	}

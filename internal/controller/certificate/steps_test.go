@@ -1,62 +1,37 @@
 package certificate
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation/field"
-	kubefake "k8s.io/client-go/kubernetes/fake"
-	metadatafake "k8s.io/client-go/metadata/fake"
-	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
+	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-var now = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
-
-func crt(change func(*cmv1.Certificate)) *cmv1.Certificate {
-	c := &cmv1.Certificate{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "one", UID: "crt"},
-		Spec:       cmv1.CertificateSpec{SecretName: "tls", PrivateKey: &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm}},
+func TestNewNeedsAll(t *testing.T) {
+	s := newFakes(t, nil).start(t, config)
+	deps := s.Deps
+	deps.Answers, deps.Clock = nil, nil
+	_, err := New(deps, config, nil)
+	if err == nil || !strings.Contains(err.Error(), "Answers is missing") || !strings.Contains(err.Error(), "Clock is missing") || strings.Contains(err.Error(), "Keys") {
+		t.Errorf("error %v", err)
 	}
-	if change != nil {
-		change(c)
-	}
-	return c
-}
-
-func newWork(t *testing.T, object *cmv1.Certificate, live ...runtime.Object) (*work, *kubefake.Clientset) {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := cmv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	clientset, clock := kubefake.NewClientset(live...), clocktesting.NewFakeClock(now)
-	secrets, err := cluster.NewSecrets(clientset, metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), "", pki.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Reconciler{Secrets: secrets, Clock: clock, Events: cluster.NewEvents(clientset, scheme, clock, logr.Discard(), true, t.FailNow)}
-	name := types.NamespacedName{Namespace: object.Namespace, Name: object.Name}
-	return &work{
-		Reconciler: r, owner: cluster.Owner{Kind: cluster.Certificate, NamespacedName: name},
-		session: r.sessionOf(name, object.UID), state: core.State{Object: object},
-	}, clientset
 }
 
 // TestKeyOfAnotherSpecIsDropped holds that a key that was made before the spec
@@ -71,107 +46,281 @@ func TestKeyOfAnotherSpecIsDropped(t *testing.T) {
 		{"another size", &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm, Size: 384}, false},
 		{"another algorithm", nil, false},
 	} {
-		w, _ := newWork(t, crt(func(c *cmv1.Certificate) { c.Spec.PrivateKey = test.spec }))
-		key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.ECDSA, Size: 256})
-		if err != nil {
-			t.Fatal(err)
+		s := newFakes(t, nil).start(t, config)
+		object := crt(func(c *cmv1.Certificate) { c.Spec.PrivateKey = test.spec })
+		s.memory.Of(subject, object.UID, nil).hold(key(1), now.Add(-time.Second))
+		held := s.load(t, object).State.Memory
+		if got := held.Key != nil; got != test.want || !held.Kept {
+			t.Errorf("%s: used %t, want %t; %+v", test.name, got, test.want, held)
 		}
-		w.hold(key)
-		if got := w.state.Memory != nil && w.session.key != nil; got != test.want {
-			t.Errorf("%s: kept %t, want %t", test.name, got, test.want)
+		if test.want && (held.Key.Digest != pki.DigestOf(key(1).Public()) || !held.Key.CreatedAt.Equal(now.Add(-time.Second))) {
+			t.Errorf("%s: %+v", test.name, held.Key)
+		}
+		object.UID = "another"
+		if held := s.load(t, object).State.Memory; held != (core.Memory{}) {
+			t.Errorf("%s: a Certificate takes over the memory of another: %+v", test.name, held)
 		}
 	}
 }
 
-func TestSessionsAreDropped(t *testing.T) {
-	w, _ := newWork(t, crt(nil))
-	w.session.generating = true
-	w.drop(w.session)
-	if len(w.sessions) != 1 {
-		t.Error("a session is dropped that waits for a key")
+// TestMemoryIsDropped holds that nothing is remembered of a Certificate that is
+// settled, whatever an issuance has left.
+func TestMemoryIsDropped(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		left func(*memory)
+		want int
+	}{
+		{"key", func(m *memory) { m.hold(key(1), now) }, 0},
+		{"name of a key", func(m *memory) { m.keyName = "web-abcde" }, 0},
+		{"nothing of use", func(*memory) {}, 0},
+		{"times", func(m *memory) { m.absentAt, m.begunAt = now, now }, 0},
+		{"key is being made", func(m *memory) { m.generating = true }, 1},
+	} {
+		// It waits for its back-off.
+		object := crt(func(c *cmv1.Certificate) { c.Status.LastFailureTime = &metav1.Time{Time: now} })
+		s := newFakes(t, nil, object).start(t, config)
+		test.left(s.memory.Of(subject, object.UID, nil))
+		s.reconcile(t)
+		if got := s.memory.Len(); got != test.want {
+			t.Errorf("%s: %d Certificates are remembered, want %d", test.name, got, test.want)
+		}
 	}
-	w.session.generating = false
-	w.drop(w.session)
-	if len(w.sessions) != 0 {
-		t.Error("a session is kept that holds nothing")
+	s := newFakes(t, nil).start(t, config)
+	s.memory.Of(subject, "web-uid", nil)
+	s.reconcile(t)
+	if s.memory.Len() != 0 {
+		t.Error("a Certificate that is gone is remembered")
 	}
 }
 
 // TestRequestWhoseKeyIsNotCachedStays holds that a new process does not delete
 // a request for a key that its caches do not show yet.
 func TestRequestWhoseKeyIsNotCachedStays(t *testing.T) {
-	object := crt(func(c *cmv1.Certificate) { c.Status.Revision = ptr.To(1) })
-	key := func(owner *cmv1.Certificate) *corev1.Secret {
+	object := crt(func(c *cmv1.Certificate) {
+		c.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionIssuing, Status: cmmeta.ConditionTrue}}
+	})
+	keyOf := func(owner *cmv1.Certificate) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", Name: "one-abcde",
+			Namespace: "app", Name: "web-abcde",
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, cmv1.SchemeGroupVersion.WithKind("Certificate"))},
 		}}
 	}
-	next := &cmv1.CertificateRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "one-2", Annotations: map[string]string{
-		cmv1.CertificateRequestRevisionAnnotationKey: "2", cmv1.CertificateRequestPrivateKeyAnnotationKey: "one-abcde",
-	}}}
-	old := next.DeepCopy()
-	old.Annotations[cmv1.CertificateRequestRevisionAnnotationKey] = "1"
-	other := crt(func(c *cmv1.Certificate) { c.UID = "other" })
 	for _, test := range []struct {
-		name    string
-		live    []runtime.Object
-		request *cmv1.CertificateRequest
-		want    error
+		name string
+		live []client.Object
+		want bool
 	}{
-		{"key is there", []runtime.Object{key(object)}, next, cluster.ErrStale},
-		{"key is nowhere", nil, next, nil},
-		{"another's key", []runtime.Object{key(other)}, next, nil},
-		{"history", []runtime.Object{key(object)}, old, nil},
+		{"key is there", []client.Object{keyOf(object)}, true},
+		{"key is nowhere", nil, false},
+		{"another's key", []client.Object{keyOf(crt(func(c *cmv1.Certificate) { c.UID = "other" }))}, false},
 	} {
-		w, _ := newWork(t, object, test.live...)
-		if err := w.confirmKeyless(t.Context(), []*cmv1.CertificateRequest{test.request}); !errors.Is(err, test.want) {
-			t.Errorf("%s: error %v, want %v", test.name, err, test.want)
+		r := lifecycletest.NewRequest(object, key(1), 1, func(r *cmv1.CertificateRequest) {
+			r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = "web-abcde"
+			r.UID = "old"
+		})
+		f := newFakes(t, nil, append(test.live, object.DeepCopy(), r)...)
+		s := f.start(t, config)
+		s.reconcile(t)
+		err := f.objects.Get(t.Context(), client.ObjectKeyFromObject(r), r)
+		if got := err == nil && r.UID == "old"; got != test.want {
+			t.Errorf("%s: the request is there: %t, want %t", test.name, got, test.want)
 		}
 	}
 }
 
-func TestTellRefusal(t *testing.T) {
-	requests := schema.GroupResource{Group: "cert-manager.io", Resource: "certificaterequests"}
-	terminating := apierrors.NewForbidden(requests, "one-1", nil)
-	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
-	invalid := apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "tls", field.ErrorList{
-		field.Invalid(field.NewPath("data").Key("tls.key"), "-----BEGIN PRIVATE KEY-----", "no"),
-	})
+// TestRequestInTheWay has a request of the name that the next one is to have.
+func TestRequestInTheWay(t *testing.T) {
+	former := crt(func(c *cmv1.Certificate) { c.UID = "former" })
+	other := crt(func(c *cmv1.Certificate) { c.Name, c.UID = "other", "other" })
+	const refused = `Failed to create CertificateRequest: "web-1" exists and is not this Certificate's`
 	for _, test := range []struct {
-		name string
-		step core.Step
-		err  error
-		want []string
+		name   string
+		owner  *cmv1.Certificate
+		change func(*cmv1.CertificateRequest)
+		stale  bool
+		reason string
 	}{
-		{"quota", core.CreateRequest, apierrors.NewForbidden(requests, "one-1", errors.New("exceeded quota")), []string{
-			`RequestFailed Failed to create CertificateRequest: certificaterequests.cert-manager.io "one-1" is forbidden: exceeded quota`,
-		}},
-		{"Secret refused", core.StoreSecret, invalid, []string{"WriteFailed Failed to store the certificate: Invalid data[tls.key]"}},
-		{"namespace goes away", core.CreateRequest, terminating, nil},
-		{"conflict", core.CreateRequest, apierrors.NewConflict(requests, "one-1", nil), nil},
-		{"no answer", core.CreateRequest, errors.New("no answer"), nil},
+		{"ours", crt(), nil, true, ""},
+		{"ours, being deleted", crt(), func(r *cmv1.CertificateRequest) {
+			r.DeletionTimestamp, r.Finalizers = &metav1.Time{Time: now}, []string{"example.com/x"}
+		}, false, ""},
+		{"that of a Certificate before", former, nil, false, ""},
+		{"another's", other, nil, false, "RequestFailed"},
+		{"nobody's", crt(), func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }, false, "RequestFailed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w, core := newWork(t, crt(nil))
-			w.tellRefusal(test.step, test.err)
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel() // send what is queued, and return
-			if err := w.Events.Start(ctx); err != nil {
-				t.Fatal(err)
+			r := lifecycletest.NewRequest(test.owner, key(2), 1, func(r *cmv1.CertificateRequest) { r.Name = "web-1" })
+			if test.change != nil {
+				test.change(r)
 			}
-			list, err := core.CoreV1().Events("ns").List(t.Context(), metav1.ListOptions{})
-			if err != nil {
-				t.Fatal(err)
+			s := newFakes(t, nil, r).start(t, config)
+			w := s.load(t, crt())
+			w.note().hold(key(1), now)
+			err := w.Do(t.Context(), core.CreateRequest{Revision: 1})
+			if test.stale != errors.Is(err, cluster.ErrStale) {
+				t.Fatalf("error %v", err)
 			}
-			var got []string
-			for _, e := range list.Items {
-				got = append(got, e.Reason+" "+e.Message)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" || strings.Contains(strings.Join(got, ""), "PRIVATE") {
-				t.Errorf("-want +got:\n%s", diff)
+			if f := fault.Of(err); !test.stale && (f.Class != fault.Transient || f.Reason != test.reason || f.Message != refused) {
+				t.Errorf("got %+v", f)
 			}
 		})
+	}
+}
+
+// TestActionsThatFail has actions that find something else than was decided on,
+// or that cannot be done at all.
+func TestActionsThatFail(t *testing.T) {
+	s := newFakes(t, []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "web-tls", ResourceVersion: "8"}}}).start(t, config)
+	w := s.load(t, crt(func(c *cmv1.Certificate) { c.Spec.SecretName = "gone" }))
+	if err := w.Do(t.Context(), core.ReuseKey{}); !errors.Is(err, cluster.ErrStale) {
+		t.Errorf("reuse the key of a Secret that is gone: %v", err)
+	}
+	w = s.load(t, crt())
+	w.State.Secret = &facts.Secret{ResourceVersion: "6"}
+	if err := w.Do(t.Context(), core.ApplyMetadata{}); !errors.Is(err, cluster.ErrStale) || !w.Applied {
+		t.Errorf("apply metadata to a Secret that has changed: %v, applied %t", err, w.Applied)
+	}
+	w = s.load(t, crt(func(c *cmv1.Certificate) { c.Spec.IPAddresses = []string{"no address"} }))
+	w.note().hold(key(1), now)
+	if err := w.Do(t.Context(), core.CreateRequest{Revision: 1}); err == nil || fault.ClassOf(err) != fault.Permanent || fault.Of(err).Reason != "RequestFailed" {
+		t.Errorf("request what cannot be: %v", err)
+	}
+	if err := w.Do(t.Context(), nil); err == nil {
+		t.Error("an unknown action succeeds")
+	}
+}
+
+// TestAnswer has the certificate of a request in memory, at the API server, or
+// another there than was decided on.
+func TestAnswer(t *testing.T) {
+	object := crt()
+	r := lifecycletest.NewRequest(object, key(1), 1, lifecycletest.Signed(now, now.Add(life)))
+	r.Status.CA = []byte("ca")
+	s := newFakes(t, nil, r).start(t, config)
+	w, known := s.load(t, object), facts.OfRequest(r, pki.Limits{})
+	s.Answers.Put(r.UID, cluster.Answer{Chain: r.Status.Certificate, CA: []byte("from memory")})
+	for _, want := range []string{"from memory", "ca"} {
+		answer, err := w.answer(t.Context(), known)
+		if err != nil || string(answer.CA) != want || string(answer.Chain) != string(r.Status.Certificate) {
+			t.Errorf("got %q, error %v, want %q", answer.CA, err, want)
+		}
+	}
+	s.Answers.Put(r.UID, cluster.Answer{Chain: []byte("another")})
+	if _, err := w.answer(t.Context(), known); !errors.Is(err, cluster.ErrStale) {
+		t.Errorf("another certificate: %v", err)
+	}
+}
+
+// TestGenerateAside has an RSA key made beside the reconcile, which then wakes
+// the Certificate.
+func TestGenerateAside(t *testing.T) {
+	s := newFakes(t, nil).start(t, config)
+	queue := controller.NewQueue(t.Name(), controller.Backoff(time.Second, time.Second))
+	defer queue.ShutDown()
+	if err := s.requeue.Start(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
+	object := crt(func(c *cmv1.Certificate) { c.Spec.PrivateKey = nil })
+	w := s.load(t, object)
+	if err := w.Do(t.Context(), core.GenerateKey{Spec: core.KeySpecOf(&object.Spec), Begins: true}); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.State.Memory; m.Key != nil || !m.BegunAt.Equal(now) || !m.AbsentAt.Equal(now) {
+		t.Errorf("memory %+v", m)
+	}
+	if woken, _ := queue.Get(); woken.NamespacedName != subject {
+		t.Errorf("%s is woken", woken)
+	}
+	if m := s.load(t, object).State.Memory; m.Key == nil || m.Generating {
+		t.Errorf("the key is not there: %+v", m)
+	}
+}
+
+// TestMemoryOfActions has what the actions that write nothing remember.
+func TestMemoryOfActions(t *testing.T) {
+	s := newFakes(t, nil).start(t, config)
+	w := s.load(t, crt())
+	do := func(a interface{ String() string }) core.Memory {
+		t.Helper()
+		if err := w.Do(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		return w.State.Memory
+	}
+	spec := pki.KeySpec{Algorithm: pki.ECDSA, Size: 256}
+	if m := do(core.GenerateKey{Spec: spec}); m.Key == nil || !m.BegunAt.IsZero() || !m.AbsentAt.Equal(now) {
+		t.Errorf("an issuance of somebody else's: %+v", m)
+	}
+	if m := do(core.GenerateKey{Spec: spec, Begins: true}); !m.BegunAt.Equal(now) {
+		t.Errorf("an issuance: %+v", m)
+	}
+	s.clock.Step(time.Second)
+	if m := do(core.GenerateKey{Spec: spec, Begins: true}); !m.BegunAt.Equal(now) {
+		t.Errorf("an issuance that goes on: %+v", m)
+	}
+	if m := do(core.Announce{}); !m.BegunAt.IsZero() || m.Key == nil {
+		t.Errorf("announced: %+v", m)
+	}
+	if m := do(core.Forget{}); m != (core.Memory{}) || s.memory.Len() != 0 {
+		t.Errorf("forgotten: %+v", m)
+	}
+}
+
+// TestSignsInline has issuers that sign in this process, and those that do not.
+func TestSignsInline(t *testing.T) {
+	ca := cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}
+	for _, test := range []struct {
+		name   string
+		issuer *cmv1.ClusterIssuer
+		may    bool
+		fail   error
+		want   bool
+	}{
+		{"CA", clusterIssuer(ca, cmmeta.ConditionTrue), true, nil, true},
+		{"CA that is not ready", clusterIssuer(ca, cmmeta.ConditionFalse), true, nil, false},
+		{"CA whose requests others approve", clusterIssuer(ca, cmmeta.ConditionTrue), false, nil, false},
+		{"CA, no answer about approval", clusterIssuer(ca, cmmeta.ConditionTrue), true, errors.New("no answer"), false},
+		{"ACME", clusterIssuer(cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{}}, cmmeta.ConditionTrue), true, nil, false},
+		{"no issuer", nil, true, nil, false},
+	} {
+		var objects []client.Object
+		if test.issuer != nil {
+			objects = append(objects, test.issuer)
+		}
+		f := newFakes(t, nil, objects...)
+		f.approves(test.may, test.fail)
+		if got := f.start(t, config).load(t, crt()).SignsInline; got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
+
+// TestSecretOwner has Certificates with one Secret name.
+func TestSecretOwner(t *testing.T) {
+	older := crt(func(c *cmv1.Certificate) {
+		c.Name, c.UID, c.CreationTimestamp = "older", "older", metav1.NewTime(now.Add(-life))
+	})
+	s := newFakes(t, nil, crt(), older).start(t, config)
+	if got := s.load(t, crt()).SecretOwnedBy; got != "older" {
+		t.Errorf("the younger's Secret is owned by %q", got)
+	}
+	if got := s.load(t, older).SecretOwnedBy; got != "" {
+		t.Errorf("the older's Secret is owned by %q", got)
+	}
+	if got := s.load(t, crt(func(c *cmv1.Certificate) { c.Spec.SecretName = "x" })).SecretOwnedBy; got != "" {
+		t.Errorf("a Secret of its own is owned by %q", got)
+	}
+}
+
+func TestNextKeyName(t *testing.T) {
+	s := newFakes(t, nil).start(t, config)
+	if got := s.load(t, crt(func(c *cmv1.Certificate) { c.Status.NextPrivateKeySecretName = ptr.To("web-x") })).nextKeyName(); got != "web-x" {
+		t.Errorf("got %q, not the name in the status", got)
+	}
+	w := s.load(t, crt(func(c *cmv1.Certificate) { c.Name = strings.Repeat("x", 253) }))
+	if got := w.nextKeyName(); len(got) != 253 || got != w.nextKeyName() {
+		t.Errorf("got %q", got)
 	}
 }
 

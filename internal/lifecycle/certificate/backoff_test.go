@@ -28,11 +28,13 @@ func TestBackoff(t *testing.T) {
 		{"a moment before", func(*State) {}, end.Add(-1), end},
 		{"over", func(*State) {}, end, time.Time{}},
 		{"clock set back", func(*State) {}, failed.Add(-day), end},
-		{"other spec", func(c *State) { c.Requests = []*cmv1.CertificateRequest{newRequest(other, key(1), 1)} }, now, time.Time{}},
-		{"request of nonsense", func(c *State) { c.Requests[0].Spec.Request = nil }, now, time.Time{}},
+		{"other spec", func(c *State) { c.Requests = factsOf(newRequest(other, key(1), 1)) }, now, time.Time{}},
+		{"request of nonsense", func(c *State) {
+			c.Requests = factsOf(newRequest(c.Object, key(1), 1, failedAt(failed, "no"), func(r *cmv1.CertificateRequest) { r.Spec.Request = nil }))
+		}, now, time.Time{}},
 		{"no request, other spec", func(c *State) { c.Requests, c.Object.Generation = nil, 2 }, now, time.Time{}},
 		{"request, other generation", func(c *State) { c.Object.Generation = 2 }, now, end},
-		{"no request, generation not told", func(c *State) {
+		{"no request, generation not reported", func(c *State) {
 			c.Requests, c.Object.Generation, c.Object.Status.Conditions[0].ObservedGeneration = nil, 2, 0
 		}, now, end},
 		{"switched off", func(c *State) { c.Backoff = plan.Backoff{} }, now, time.Time{}},
@@ -48,8 +50,9 @@ func TestBackoff(t *testing.T) {
 				LastFailureTime: at(failed), FailedIssuanceAttempts: ptr(2),
 			}
 			c := State{Object: crt, Backoff: plan.DefaultIssuance}
-			c.Requests = []*cmv1.CertificateRequest{newRequest(crt, key(1), 1, failedAt(failed, "no"))}
+			c.Requests = factsOf(newRequest(crt, key(1), 1, failedAt(failed, "no")))
 			test.state(&c)
+			c.compare()
 			trigger, until := c.trigger(test.now)
 			if (trigger != nil) != test.until.IsZero() || !until.Equal(test.until) {
 				t.Errorf("got trigger %v until %s, want until %s", trigger, until, test.until)
@@ -65,7 +68,7 @@ func TestRival(t *testing.T) {
 	want := Plan{Status: *c.Object.Status.DeepCopy(), Until: now.Add(3 * time.Minute)}
 	want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "IncorrectCertificate",
 		`Secret was issued for "older". If this message is not transient, you might have two conflicting Certificates pointing to the same secret.`, now)}
-	samePlan(t, want, Next(c, now))
+	samePlan(t, want, c.Next(now))
 }
 
 func TestSecretOwner(t *testing.T) {

@@ -86,6 +86,8 @@ type Memory struct {
 	AbsentAt time.Time
 	// BegunAt is when this process began an issuance that is not announced yet.
 	BegunAt time.Time
+	// Kept reports that there is anything to forget, of use or not.
+	Kept bool
 }
 
 // Plan is what a Certificate needs next.

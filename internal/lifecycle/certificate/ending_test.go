@@ -42,31 +42,36 @@ func TestIssuanceEnds(t *testing.T) {
 			c := State{Object: newCertificate(), Backoff: plan.DefaultIssuance, Keys: []*facts.Secret{nextKey("web-k", key(1))}}
 			c.Object.Status = begun("web-k")
 			c.Object.Status.Conditions = append(c.Object.Status.Conditions, cmv1.CertificateCondition{Type: "example.com/Seen"})
-			c.Requests = []*cmv1.CertificateRequest{newRequest(c.Object, key(1), 1, test.answer...)}
-			want := Plan{Step: DeleteKeys, Keys: c.Keys, Persist: plan.Before, Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
+			c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.answer...))
+			want := Plan{Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
 			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message, now)
 			want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts, want.Status.NextPrivateKeySecretName = at(now), ptr(1), nil
 			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message, Component: "cert-manager-certificates-issuing"}}
-			plan := Next(c, now)
-			samePlan(t, want, plan)
+			p := c.Next(now)
+			samePlan(t, want, p)
 
-			// It is counted once: what comes next is to wait.
-			c.Object.Status, c.Keys = plan.Status, nil
-			want = Plan{Status: plan.Status, Until: now.Add(hour)}
-			samePlan(t, want, Next(c, now))
+			// It is counted once: what is left goes, and what comes next is to wait.
+			c.Object.Status = p.Status
+			want = Plan{Do: DeleteKeys{c.Keys}, Confirm: []plan.Confirm{self}, Persist: plan.Before, Status: p.Status, Until: now.Add(hour)}
+			samePlan(t, want, c.Next(now))
+			c.Keys = nil
+			want = Plan{Status: p.Status, Until: now.Add(hour)}
+			samePlan(t, want, c.Next(now))
 
 			// Then the failed request makes room, and the second failure doubles
 			// the wait.
 			later := now.Add(hour)
-			plan = Next(c, later)
-			if plan.Step != DeleteRequests || !plan.Issuing {
-				t.Errorf("after the back-off: %+v", plan)
+			p = c.Next(later)
+			want = Plan{Do: DeleteRequests{c.Requests}, Confirm: []plan.Confirm{self, noKey("web-k")}, Status: p.Status, Until: p.Until}
+			samePlan(t, want, p)
+			c.Object.Status, c.Keys = p.Status, []*facts.Secret{nextKey("web-k", key(2))}
+			if !c.issuing(p) {
+				t.Errorf("after the back-off: %+v", p)
 			}
-			c.Object.Status, c.Keys = plan.Status, []*facts.Secret{nextKey("web-k", key(2))}
-			c.Requests = []*cmv1.CertificateRequest{newRequest(c.Object, key(2), 1, failedAt(later, "no"))}
-			plan = Next(c, later)
-			if *plan.Status.FailedIssuanceAttempts != 2 || !plan.Until.Equal(later.Add(2*hour)) {
-				t.Errorf("second failure: %d attempts, until %s", *plan.Status.FailedIssuanceAttempts, plan.Until)
+			c.Requests = factsOf(newRequest(c.Object, key(2), 1, failedAt(later, "no")))
+			p = c.Next(later)
+			if *p.Status.FailedIssuanceAttempts != 2 || !p.Until.Equal(later.Add(2*hour)) {
+				t.Errorf("second failure: %d attempts, until %s", *p.Status.FailedIssuanceAttempts, p.Until)
 			}
 		})
 	}
@@ -82,19 +87,30 @@ func TestStoredSecret(t *testing.T) {
 		c.Object.Status.LastFailureTime, c.Object.Status.FailedIssuanceAttempts = at(born), ptr(3)
 		c.Object.Status.NextPrivateKeySecretName = ptr("web-k")
 		next := newRequest(c.Object, key(2), 2, signed(now, now.Add(90*day)))
-		c.Requests, c.Keys = append(c.Requests, next), keys
+		c.Requests, c.Keys = append(c.Requests, factsOf(next)...), keys
 		c.Secret = secretFor(c, next, key(2))
-		want := Plan{Persist: plan.Before, Keys: keys, Until: now.Add(60 * day), Status: cmv1.CertificateStatus{
+		status := cmv1.CertificateStatus{
 			Conditions: []cmv1.CertificateCondition{readyIs(cmmeta.ConditionTrue, "Ready", upToDate, born), {Type: "example.com/Seen"}},
 			NotBefore:  at(now), NotAfter: at(now.Add(90 * day)), RenewalTime: at(now.Add(60 * day)), Revision: ptr(2),
-		}}
-		want.Events = []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}}
-		if keys == nil {
-			want.Step, want.Requests = DeleteRequests, c.Requests[:1]
-		} else {
-			want.Step = DeleteKeys
 		}
-		samePlan(t, want, Next(c, now))
+		want := Plan{Do: DeleteRequests{c.Requests[:1]}, Confirm: []plan.Confirm{self}, Persist: plan.Before, Status: status, Until: now.Add(60 * day)}
+		want.Events = []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}}
+		samePlan(t, want, c.Next(now))
+
+		// What an issuance keeps in memory goes first.
+		c.Memory.AbsentAt = now
+		want.Do, want.Confirm = Forget{}, nil
+		samePlan(t, want, c.Next(now))
+
+		// With the status stored, the key and the old request go.
+		c.Object.Status, c.Memory = status, Memory{}
+		want.Do, want.Confirm, want.Events = DeleteRequests{c.Requests[:1]}, []plan.Confirm{self}, nil
+		if keys != nil {
+			want.Do = DeleteKeys{keys}
+		}
+		samePlan(t, want, c.Next(now))
+		c.Requests, c.Keys = c.Requests[1:], nil
+		samePlan(t, Plan{Status: status, Until: now.Add(60 * day)}, c.Next(now))
 	}
 }
 
@@ -113,21 +129,26 @@ func TestLeftOut(t *testing.T) {
 		samePlan(t, []plan.Event{
 			{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"},
 			{Warning: true, Reason: "NotSupported", Message: want, Component: "cert-manager-certificates-issuing"},
-		}, Next(c, now).Events)
+		}, c.Next(now).Events)
 	}
 }
 
-// TestStoredSecretUntold has the same after an issuance of which no status told,
-// because its key was in memory only.
-func TestStoredSecretUntold(t *testing.T) {
+// TestStoredSecretUnannounced has the same after an issuance that no status
+// mentions, because its key was in memory only.
+func TestStoredSecretUnannounced(t *testing.T) {
 	c := issuedState()
 	c.Object.Status = cmv1.CertificateStatus{}
 	want := issuedState().Object.Status
 	want.Conditions[0].LastTransitionTime = at(now)
-	samePlan(t, Plan{
-		Persist: plan.Before, Status: want, Until: born.Add(60 * day),
+	finished := Plan{
+		Status: want, Until: born.Add(60 * day),
 		Events: []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}},
-	}, Next(c, now))
+	}
+	samePlan(t, finished, c.Next(now))
+
+	c.Memory.Key = &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now}
+	finished.Do, finished.Persist = Forget{}, plan.Before
+	samePlan(t, finished, c.Next(now))
 }
 
 // TestManualIssuing has Issuing set by others, for reasons of their own.
@@ -135,39 +156,43 @@ func TestManualIssuing(t *testing.T) {
 	c := issuedState()
 	by := issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "Certificate re-issuance manually triggered", now)
 	c.Object.Status.Conditions = append(c.Object.Status.Conditions, by)
-	want := Plan{Step: GenerateKey, Issuing: true, Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
-	samePlan(t, want, Next(c, now))
+	want := Plan{
+		Do: GenerateKey{Spec: p256}, Confirm: []plan.Confirm{self, target("s7")},
+		Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day),
+	}
+	samePlan(t, want, c.Next(now))
 
 	// A failure that is older belongs to an attempt before.
 	c.Keys = []*facts.Secret{nextKey("web-k", key(2))}
-	c.Requests = append(c.Requests, newRequest(c.Object, key(2), 2, failedAt(now.Add(-hour), "no")))
-	want.Step, want.Requests = DeleteRequests, c.Requests[1:]
-	samePlan(t, want, Next(c, now))
+	c.Requests = append(c.Requests, factsOf(newRequest(c.Object, key(2), 2, failedAt(now.Add(-hour), "no")))...)
+	want.Do, want.Confirm = DeleteRequests{c.Requests[1:]}, []plan.Confirm{self}
+	samePlan(t, want, c.Next(now))
 }
 
 // TestRotationNever has keys that are to be kept.
 func TestRotationNever(t *testing.T) {
 	never := func(crt *cmv1.Certificate) { crt.Spec.PrivateKey.RotationPolicy = cmv1.RotationPolicyNever }
 	by := issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", now)
+	generate := GenerateKey{Spec: p256}
 	badKey := func(s *corev1.Secret) { s.Data["tls.key"] = []byte("x") }
 	const cannot = `User intervention required: existing private key in Secret "web-tls" does not match requirements on Certificate resource, mismatching fields: [spec.privateKey.size], but cert-manager cannot create new private key as the Certificate's .spec.privateKey.rotationPolicy is unset or set to Never. To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to 'Always' (this will result in the private key being regenerated every time a cert is renewed) `
 	tests := []struct {
 		name  string
 		state func(*State)
-		step  Step
+		do    plan.Action
 		event *plan.Event
 		cause string
 	}{
-		{"reused", func(*State) {}, ReuseKey, nil, ""},
-		{"no Secret", func(c *State) { c.Secret = nil }, GenerateKey, nil, ""},
+		{"reused", func(*State) {}, ReuseKey{}, nil, ""},
+		{"no Secret", func(c *State) { c.Secret = nil }, generate, nil, ""},
 		{"no key", func(c *State) {
-			c.Secret = secretFor(*c, c.Requests[0], key(1), func(s *corev1.Secret) { delete(s.Data, "tls.key") })
-		}, GenerateKey, nil, ""},
-		{"unreadable key", func(c *State) { c.Secret = secretFor(*c, c.Requests[0], key(1), badKey) }, GenerateKey, &plan.Event{
+			c.Secret = secretFor(*c, firstRequest(c.Object), key(1), func(s *corev1.Secret) { delete(s.Data, "tls.key") })
+		}, generate, nil, ""},
+		{"unreadable key", func(c *State) { c.Secret = secretFor(*c, firstRequest(c.Object), key(1), badKey) }, generate, &plan.Event{
 			Warning: true, Reason: "DecodeFailed", Component: "cert-manager-certificates-key-manager",
 			Message: `Failed to decode private key stored in Secret "web-tls" - generating new key`,
 		}, ""},
-		{"unfit key", func(c *State) { c.Object.Spec.PrivateKey.Size = 384 }, Wait, &plan.Event{
+		{"unfit key", func(c *State) { c.Object.Spec.PrivateKey.Size = 384 }, nil, &plan.Event{
 			Warning: true, Reason: "CannotRegenerateKey", Component: "cert-manager-certificates-key-manager", Message: cannot,
 		}, `; waiting: the private key in Secret "web-tls" does not match the spec: [spec.privateKey.size], and spec.privateKey.rotationPolicy Never forbids a new one`},
 	}
@@ -176,8 +201,14 @@ func TestRotationNever(t *testing.T) {
 			c := issuedState(never)
 			c.Object.Status.Conditions = append(c.Object.Status.Conditions, by)
 			test.state(&c)
-			p := Next(c, now)
-			want := Plan{Step: test.step, Issuing: true, Status: p.Status, Until: p.Until}
+			p := c.Next(now)
+			want := Plan{Do: test.do, Status: p.Status, Until: p.Until}
+			if test.do != nil {
+				want.Confirm = []plan.Confirm{self, target("s7")}
+			}
+			if c.Secret == nil {
+				want.Confirm[1] = target("")
+			}
 			if test.event != nil {
 				want.Events = []plan.Event{*test.event}
 			}
@@ -185,6 +216,13 @@ func TestRotationNever(t *testing.T) {
 			issuing := by
 			issuing.Message += test.cause
 			samePlan(t, &issuing, condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing))
+
+			// What this process begins, it announces.
+			if test.do == (ReuseKey{}) {
+				c.Object.Status.Conditions = c.Object.Status.Conditions[:1]
+				c.Object.Status.RenewalTime = nil
+				samePlan[plan.Action](t, ReuseKey{Begins: true}, c.Next(born.Add(60*day)).Do)
+			}
 		})
 	}
 }
@@ -192,17 +230,18 @@ func TestRotationNever(t *testing.T) {
 // TestUnrequestable has specs that no request can express.
 func TestUnrequestable(t *testing.T) {
 	next := func(change func(*cmv1.CertificateSpec)) Plan {
-		return Next(State{Object: newCertificate(func(crt *cmv1.Certificate) { change(&crt.Spec) }), Backoff: plan.DefaultIssuance}, now)
+		return State{Object: newCertificate(func(crt *cmv1.Certificate) { change(&crt.Spec) }), Backoff: plan.DefaultIssuance}.Next(now)
 	}
 	for name, p := range map[string]Plan{
 		"literal subject":  next(func(s *cmv1.CertificateSpec) { s.LiteralSubject = "CN=x" }),
 		"other names":      next(func(s *cmv1.CertificateSpec) { s.OtherNames = make([]cmv1.OtherName, 1) }),
 		"name constraints": next(func(s *cmv1.CertificateSpec) { s.NameConstraints = &cmv1.NameConstraints{} }),
-		"refused":          Unrequestable(State{Object: newCertificate(), Backoff: plan.DefaultIssuance}, "bad name", now),
+		"no Secret name":   next(func(s *cmv1.CertificateSpec) { s.SecretName = "" }),
+		"no such key":      next(func(s *cmv1.CertificateSpec) { s.PrivateKey.Size = 7 }),
 	} {
 		issuing := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 		if issuing == nil || issuing.Status != cmmeta.ConditionFalse || !strings.Contains(issuing.Message, "Failed to generate CSR: ") ||
-			p.Step != Wait || p.Persist != plan.Before || *p.Status.FailedIssuanceAttempts != 1 || !p.Until.Equal(now.Add(hour)) {
+			p.Do != nil || p.Persist != plan.AtEnd || *p.Status.FailedIssuanceAttempts != 1 || !p.Until.Equal(now.Add(hour)) {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
@@ -211,45 +250,51 @@ func TestUnrequestable(t *testing.T) {
 // TestLeaving has nothing done for a Certificate that is being deleted.
 func TestLeaving(t *testing.T) {
 	c := State{Object: newCertificate(func(crt *cmv1.Certificate) { crt.DeletionTimestamp = at(now) })}
-	samePlan(t, Plan{}, Next(c, now))
+	samePlan(t, Plan{}, c.Next(now))
 }
 
-func TestRest(t *testing.T) {
+// TestIdle has a Certificate that needs no issuance.
+func TestIdle(t *testing.T) {
 	template := func(crt *cmv1.Certificate) {
 		crt.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"x/y": "z"}}
 	}
 	owner := metav1.OwnerReference{APIVersion: "v1", Kind: "Certificate", Name: "web", UID: "web-uid"}
 	edit := func(change func(*corev1.Secret)) func(*State) {
-		return func(c *State) { c.Secret = secretFor(*c, c.Requests[0], key(1), change) }
+		return func(c *State) { c.Secret = secretFor(*c, firstRequest(c.Object), key(1), change) }
 	}
+	leftover := []*facts.Secret{nextKey("web-k", key(2))}
 	tests := []struct {
 		name   string
 		change func(*cmv1.Certificate)
 		state  func(*State)
-		want   Step
+		want   plan.Action
 	}{
-		{"as it is", nil, func(*State) {}, Wait},
-		{"leftover key", nil, func(c *State) { c.Keys = []*facts.Secret{nextKey("web-k", key(2))} }, DeleteKeys},
-		{"new template", nil, func(c *State) { template(c.Object) }, ApplySecret},
-		{"template", template, func(*State) {}, Wait},
-		{"template dropped", template, func(c *State) { c.Object.Spec.SecretTemplate = nil }, ApplySecret},
-		{"annotation changed", nil, edit(func(s *corev1.Secret) { s.Annotations[cmv1.AltNamesAnnotationKey] = "x" }), ApplySecret},
-		{"label lost", nil, edit(func(s *corev1.Secret) { s.Labels = nil }), ApplySecret},
-		{"metadata of others", nil, edit(func(s *corev1.Secret) { s.Labels["theirs"], s.Annotations["theirs"] = "x", "x" }), Wait},
-		{"nothing is ours", nil, edit(func(s *corev1.Secret) { s.ManagedFields = nil }), ApplySecret},
-		{"annotations are not ours", nil, func(c *State) { c.Secret.Managed.Annotations = nil }, ApplySecret},
-		{"certificate is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.key"} }, ApplySecret},
-		{"key is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.crt"} }, ApplySecret},
-		{"owned by others' hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner} }), Wait},
-		{"owned by our hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner}; manage(s) }), ApplySecret},
-		{"to be owned", nil, func(c *State) { c.OwnSecret = true }, ApplySecret},
+		{"as it is", nil, func(*State) {}, nil},
+		{"leftover key", nil, func(c *State) { c.Keys = leftover }, DeleteKeys{leftover}},
+		{"new template", nil, func(c *State) { template(c.Object) }, ApplyMetadata{}},
+		{"template", template, func(*State) {}, nil},
+		{"template dropped", template, func(c *State) { c.Object.Spec.SecretTemplate = nil }, ApplyMetadata{}},
+		{"annotation changed", nil, edit(func(s *corev1.Secret) { s.Annotations[cmv1.AltNamesAnnotationKey] = "x" }), ApplyMetadata{}},
+		{"label lost", nil, edit(func(s *corev1.Secret) { s.Labels = nil }), ApplyMetadata{}},
+		{"metadata of others", nil, edit(func(s *corev1.Secret) { s.Labels["theirs"], s.Annotations["theirs"] = "x", "x" }), nil},
+		{"nothing is ours", nil, edit(func(s *corev1.Secret) { s.ManagedFields = nil }), ApplyMetadata{}},
+		{"annotations are not ours", nil, func(c *State) { c.Secret.Managed.Annotations = nil }, ApplyMetadata{}},
+		{"certificate is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.key"} }, ApplyMetadata{}},
+		{"key is not ours", nil, func(c *State) { c.Secret.Managed.Data = []string{"tls.crt"} }, ApplyMetadata{}},
+		{"owned by others' hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner} }), nil},
+		{"owned by our hand", nil, edit(func(s *corev1.Secret) { s.OwnerReferences = []metav1.OwnerReference{owner}; manage(s) }), ApplyMetadata{}},
+		{"to be owned", nil, func(c *State) { c.OwnSecret = true }, ApplyMetadata{}},
 		{"to be owned, by others' hand", nil, func(c *State) {
 			c.OwnSecret = true
 			c.Secret.OwnerReferences, c.Secret.Managed.Owners = []metav1.OwnerReference{owner}, nil
-		}, ApplySecret},
-		{"owned", nil, func(c *State) { c.OwnSecret = true; edit(func(*corev1.Secret) {})(c) }, Wait},
-		{"brought by a user", nil, edit(func(s *corev1.Secret) { s.Annotations, s.Labels, s.ManagedFields = nil, nil, nil }), Wait},
-		{"a rival's", nil, func(c *State) { template(c.Object); c.SecretOwnedBy = "x" }, Wait},
+		}, ApplyMetadata{}},
+		{"owned", nil, func(c *State) { c.OwnSecret = true; edit(func(*corev1.Secret) {})(c) }, nil},
+		{"brought by a user", nil, edit(func(s *corev1.Secret) { s.Annotations, s.Labels, s.ManagedFields = nil, nil, nil }), nil},
+		{"leftover memory", nil, func(c *State) { c.Memory.Key = &MemoryKey{CreatedAt: now} }, Forget{}},
+		{"leftover of an issuance", nil, func(c *State) { c.Memory.Kept = true }, Forget{}},
+		{"key is being made", nil, func(c *State) { c.Memory.Generating, c.Memory.Kept = true, true }, nil},
+		{"applied, and changed by others", nil, func(c *State) { template(c.Object); c.Applied = true }, nil},
+		{"a rival's", nil, func(c *State) { template(c.Object); c.SecretOwnedBy = "x" }, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -259,11 +304,14 @@ func TestRest(t *testing.T) {
 			}
 			c := issuedState(change...)
 			test.state(&c)
-			want := Plan{Step: test.want, Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
-			if test.want != Wait {
-				want.Persist, want.Keys = plan.Before, c.Keys
+			want := Plan{Do: test.want, Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
+			if test.want != nil {
+				want.Persist = plan.Before
+				if test.want != (Forget{}) {
+					want.Confirm = []plan.Confirm{self}
+				}
 			}
-			samePlan(t, want, Next(c, now))
+			samePlan(t, want, c.Next(now))
 		})
 	}
 }

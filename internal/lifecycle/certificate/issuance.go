@@ -261,9 +261,12 @@ func (c State) waitFor(p *Plan, cause string, now time.Time) {
 
 // unfit says why an issued certificate must not be stored, or returns "".
 func unfit(r *facts.Request, key pki.KeyDigest, now time.Time) string {
+	const undecodable = "The issuer returned a certificate that cannot be decoded: "
 	switch {
+	case r.Answer == (facts.Answer{}):
+		return undecodable + pki.ErrNoPEM.Error()
 	case r.Answer.Error != "":
-		return "The issuer returned a certificate that cannot be decoded: " + r.Answer.Error
+		return undecodable + r.Answer.Error
 	case r.Answer.Key != key:
 		return "The issuer returned a certificate for another public key than the one requested"
 	case !now.Before(r.Answer.NotAfter):

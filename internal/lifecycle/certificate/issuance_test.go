@@ -32,17 +32,31 @@ func begun(name string) cmv1.CertificateStatus {
 // process or by one that comes after a crash.
 func TestIssuance(t *testing.T) {
 	announced := func(c *State) { c.Object.Status = begun("web-k") }
+	create := func(p *Plan, k *facts.Secret) {
+		p.Do, p.Persist, p.Confirm = CreateRequest{Revision: 1, Key: k}, plan.Before, []plan.Confirm{self}
+		p.Events = []plan.Event{requestedEvent("web-1")}
+	}
+	deletes := func(p *Plan, requests ...*facts.Request) {
+		p.Do, p.Confirm = DeleteRequests{requests}, []plan.Confirm{self}
+	}
+	deletesKeys := func(p *Plan, keys ...*facts.Secret) {
+		p.Do, p.Confirm = DeleteKeys{keys}, []plan.Confirm{self}
+	}
 	stored := func(c *State) { c.Keys = []*facts.Secret{nextKey("web-k", key(1))} }
 	memory := func(age time.Duration) func(*State) {
 		return func(c *State) {
-			c.SignsInline, c.Memory = true, &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now.Add(-age)}
+			c.SignsInline, c.Memory.Key = true, &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now.Add(-age)}
 		}
 	}
 	requested := func(k, revision int, change ...func(*cmv1.CertificateRequest)) func(*State) {
 		return func(c *State) {
-			c.Requests = append(c.Requests, newRequest(c.Object, key(k), revision, change...))
+			c.Requests = append(c.Requests, factsOf(newRequest(c.Object, key(k), revision, change...))...)
 		}
 	}
+	begunBefore := func(ago time.Duration) func(*State) {
+		return func(c *State) { c.Memory.BegunAt = now.Add(-ago) }
+	}
+	beginning := plan.Event{Reason: "Issuing", Message: noSecret, Component: "cert-manager-certificates-trigger"}
 	issued := signed(now, now.Add(90*day))
 	pendingOn := func(message string) func(*cmv1.CertificateRequest) {
 		return requestIs(cmv1.CertificateRequestConditionReady, cmmeta.ConditionFalse, "Pending", message, now)
@@ -53,32 +67,34 @@ func TestIssuance(t *testing.T) {
 		want  func(*State, *Plan)
 	}{
 		{"nothing yet", nil, func(c *State, p *Plan) {
-			p.Step, p.Status = GenerateKey, begun("")
-			p.Events = []plan.Event{{Reason: "Issuing", Message: noSecret, Component: componentTrigger}}
+			p.Do, p.Confirm, p.Status = GenerateKey{Spec: p256, Begins: true}, []plan.Confirm{self, target("")}, begun("")
 		}},
 		{"announced, no key", []func(*State){announced}, func(c *State, p *Plan) {
-			p.Step = GenerateKey
+			p.Do, p.Confirm = GenerateKey{Spec: p256}, []plan.Confirm{self, target("")}
 		}},
 		{"key in memory", []func(*State){memory(0), func(c *State) { c.SignsInline = false }}, func(c *State, p *Plan) {
-			p.Step, p.Status = StoreKey, begun("")
+			p.Do, p.Confirm, p.Status = StoreKey{}, []plan.Confirm{self}, begun("")
 		}},
 		{"key stored, no status", []func(*State){stored}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Status, p.Keys = CreateRequest, 1, plan.Before, begun("web-k"), c.Keys
+			p.Status = begun("web-k")
+			create(p, c.Keys[0])
 		}},
 		{"status, no request", []func(*State){announced, stored}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Keys = CreateRequest, 1, plan.Before, c.Keys
+			create(p, c.Keys[0])
 		}},
 		{"status names a key that is gone, another is there", []func(*State){announced, func(c *State) {
 			c.Keys = []*facts.Secret{nextKey("web-x", key(1))}
 		}}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Status, p.Keys = CreateRequest, 1, plan.Before, begun("web-x"), c.Keys
+			p.Status = begun("web-x")
+			create(p, c.Keys[0])
 		}},
 		{"requested", []func(*State){announced, stored, requested(1, 1)}, func(c *State, p *Plan) {}},
 		{"requested, no status", []func(*State){stored, requested(1, 1)}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
 		}},
 		{"request lost, status forgot the key", []func(*State){stored, func(c *State) { c.Object.Status = begun("") }}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Status, p.Keys = CreateRequest, 1, plan.Before, begun("web-k"), c.Keys
+			p.Status = begun("web-k")
+			create(p, c.Keys[0])
 		}},
 		{"request waits for something", []func(*State){announced, stored, requested(1, 1, pendingOn("no issuer"))}, func(c *State, p *Plan) {
 			p.Status.Conditions[0].Message = noSecret + "; waiting: no issuer"
@@ -94,58 +110,61 @@ func TestIssuance(t *testing.T) {
 			p.Status.Conditions[0].Message = noSecret
 		}},
 		{"issued", []func(*State){announced, stored, requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Requests, p.Keys = StoreSecret, c.Requests, c.Keys
+			p.Do = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}
 		}},
 		{"requested, key lost", []func(*State){announced, requested(1, 1)}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
+			p.Confirm = append(p.Confirm, noKey("web-k"))
 		}},
 		{"issued, key lost", []func(*State){announced, requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
+			p.Confirm = append(p.Confirm, noKey("web-k"))
 		}},
 		{"failed, key lost: not counted", []func(*State){announced, requested(1, 1, failedAt(now, "no"))}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
+			p.Confirm = append(p.Confirm, noKey("web-k"))
 		}},
 		{"request leaves", []func(*State){announced, stored, requested(1, 1, func(r *cmv1.CertificateRequest) { r.DeletionTimestamp = at(now) })}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Keys = CreateRequest, 1, plan.Before, c.Keys
+			create(p, c.Keys[0])
 		}},
 		{"request for another key", []func(*State){announced, stored, requested(2, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
 		}},
 		{"request for another spec", []func(*State){announced, stored, requested(1, 1, issued), func(c *State) {
 			c.Object.Spec.IsCA = true
 		}}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
 		}},
 		{"request without a revision", []func(*State){announced, stored, requested(1, 0), requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests[:1]
+			deletes(p, c.Requests[0])
 		}},
 		{"request of nonsense", []func(*State){announced, stored, requested(1, 1, func(r *cmv1.CertificateRequest) { r.Spec.Request = []byte("x") })}, func(c *State, p *Plan) {
-			p.Step, p.Requests = DeleteRequests, c.Requests
+			deletes(p, c.Requests...)
 		}},
 		{"request of another revision", []func(*State){announced, stored, requested(1, 7, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Keys = CreateRequest, 1, plan.Before, c.Keys
+			create(p, c.Keys[0])
 		}},
 		{"two requests, one issued", []func(*State){announced, stored, requested(1, 1), requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Requests, p.Keys = StoreSecret, c.Requests[1:], c.Keys
+			p.Do = StoreSecret{Request: c.Requests[1], Key: c.Keys[0]}
 		}},
 		{"key does not follow the spec", []func(*State){announced, stored, func(c *State) { c.Object.Spec.PrivateKey.Size = 384 }}, func(c *State, p *Plan) {
-			p.Step, p.Keys = DeleteKeys, c.Keys
+			deletesKeys(p, c.Keys...)
 		}},
 		{"key cannot be read", []func(*State){announced, func(c *State) {
 			c.Keys = []*facts.Secret{nextKey("web-k", key(1), func(s *corev1.Secret) { s.Data = map[string][]byte{"tls.key": []byte("x")} })}
 		}}, func(c *State, p *Plan) {
-			p.Step, p.Keys = DeleteKeys, c.Keys
+			deletesKeys(p, c.Keys...)
 		}},
 		{"several keys: the one in the status stays", []func(*State){announced, func(c *State) {
 			c.Keys = []*facts.Secret{nextKey("web-a", key(2)), nextKey("web-k", key(1)), nextKey("web-z", key(3))}
 		}, requested(2, 1)}, func(c *State, p *Plan) {
-			p.Step, p.Keys = DeleteKeys, []*facts.Secret{c.Keys[0], c.Keys[2]}
+			deletesKeys(p, c.Keys[0], c.Keys[2])
 		}},
 		{"several keys: the requested one stays", []func(*State){func(c *State) {
 			c.Object.Status = begun("")
 			c.Keys = []*facts.Secret{nextKey("web-a", key(2)), nextKey("web-k", key(1)), nextKey("web-z", key(3))}
 		}, requested(1, 1)}, func(c *State, p *Plan) {
-			p.Step, p.Keys = DeleteKeys, []*facts.Secret{c.Keys[0], c.Keys[2]}
+			deletesKeys(p, c.Keys[0], c.Keys[2])
 		}},
 		{"several keys: the oldest stays", []func(*State){func(c *State) {
 			c.Object.Status = begun("")
@@ -153,30 +172,72 @@ func TestIssuance(t *testing.T) {
 				s.CreationTimestamp = metav1.NewTime(born.Add(-1))
 			})}
 		}}, func(c *State, p *Plan) {
-			p.Step, p.Keys = DeleteKeys, c.Keys[:2]
+			deletesKeys(p, c.Keys[:2]...)
 		}},
 
 		{"short cut: nothing is stored", []func(*State){memory(0)}, func(c *State, p *Plan) {
-			p.Step, p.Revision, p.Persist, p.Status, p.Until = CreateRequest, 1, plan.Held, begun(""), now.Add(2*time.Second)
+			create(p, nil)
+			p.Confirm, p.Persist, p.Status, p.Until = nil, plan.Held, begun(""), now.Add(2*time.Second)
 		}},
 		{"short cut: requested", []func(*State){memory(time.Second), requested(1, 1)}, func(c *State, p *Plan) {
 			p.Persist, p.Status, p.Until = plan.Held, begun(""), now.Add(time.Second)
 		}},
 		{"short cut: issued", []func(*State){memory(time.Second), requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Persist, p.Status, p.Until, p.Requests = StoreSecret, plan.Held, begun(""), now.Add(time.Second), c.Requests
+			p.Do, p.Persist, p.Status, p.Until = StoreSecret{Request: c.Requests[0]}, plan.Held, begun(""), now.Add(time.Second)
 		}},
 		{"short cut: too slow", []func(*State){memory(2 * time.Second), requested(1, 1)}, func(c *State, p *Plan) {
-			p.Step, p.Status = StoreKey, begun("")
+			p.Do, p.Confirm, p.Status = StoreKey{}, []plan.Confirm{self}, begun("")
 		}},
 		{"short cut: stored in the end", []func(*State){stored, func(c *State) { c.SignsInline = true }, requested(1, 1)}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
 		}},
 		{"short cut: request of an earlier process", []func(*State){memory(0), requested(2, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Persist, p.Status, p.Until, p.Requests = DeleteRequests, plan.Held, begun(""), now.Add(2*time.Second), c.Requests
+			deletes(p, c.Requests...)
+			p.Persist, p.Status, p.Until = plan.Held, begun(""), now.Add(2*time.Second)
 		}},
 		{"short cut: crash before the key's end", []func(*State){func(c *State) { c.SignsInline = true }, requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Step, p.Persist, p.Status, p.Requests = DeleteRequests, plan.Held, begun(""), c.Requests
+			deletes(p, c.Requests...)
+			p.Confirm = append(p.Confirm, noKey("web-k"))
+			p.Persist, p.Status = plan.Held, begun("")
 		}},
+		{"short cut: no key yet", []func(*State){func(c *State) { c.SignsInline = true }}, func(c *State, p *Plan) {
+			p.Do, p.Confirm = GenerateKey{Spec: p256, Begins: true}, []plan.Confirm{target("")}
+			p.Persist, p.Status = plan.Held, begun("")
+		}},
+		{"short cut: issued, the Secret was looked for a moment ago", []func(*State){memory(time.Second), requested(1, 1, issued), func(c *State) {
+			c.Memory.AbsentAt = now.Add(-2*time.Second + 1)
+		}}, func(c *State, p *Plan) {
+			p.Do, p.Persist, p.Status, p.Until = StoreSecret{Request: c.Requests[0], Absent: true}, plan.Held, begun(""), now.Add(time.Second)
+		}},
+		{"issued, the Secret was looked for long ago", []func(*State){announced, stored, requested(1, 1, issued), func(c *State) {
+			c.Memory.AbsentAt = now.Add(-2 * time.Second)
+		}}, func(c *State, p *Plan) {
+			p.Do = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}
+		}},
+		{"request without a key's name, key lost", []func(*State){announced, requested(1, 1, func(r *cmv1.CertificateRequest) {
+			delete(r.Annotations, cmv1.CertificateRequestPrivateKeyAnnotationKey)
+		})}, func(c *State, p *Plan) {
+			deletes(p, c.Requests...)
+		}},
+		{"key is being made", []func(*State){func(c *State) { c.Memory.Generating = true }}, func(c *State, p *Plan) {
+			p.Persist, p.Status = plan.Held, begun("")
+		}},
+
+		{"begun a second ago", []func(*State){memory(0), begunBefore(time.Second)}, func(c *State, p *Plan) {
+			create(p, nil)
+			p.Confirm, p.Persist, p.Status, p.Until = nil, plan.Held, begun(""), now.Add(time.Second)
+		}},
+		{"begun two seconds ago", []func(*State){announced, stored, requested(1, 1), begunBefore(2 * time.Second)}, func(c *State, p *Plan) {
+			p.Do, p.Events = Announce{}, []plan.Event{beginning}
+		}},
+		{"begun two seconds ago, request waits for something", []func(*State){announced, stored, func(c *State) {
+			c.Object.Status.Conditions[0].Message += "; waiting: no issuer"
+		}, requested(1, 1, pendingOn("no issuer")), begunBefore(2 * time.Second)}, func(c *State, p *Plan) {
+			p.Do, p.Events = Announce{}, []plan.Event{beginning}
+		}},
+		{"begun by somebody else: requested since, and waiting", []func(*State){announced, stored, requested(1, 1), func(c *State) {
+			c.Object.Status.Conditions[0].LastTransitionTime = at(born)
+		}}, func(c *State, p *Plan) {}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -184,9 +245,9 @@ func TestIssuance(t *testing.T) {
 			for _, f := range test.state {
 				f(&c)
 			}
-			want := Plan{Issuing: true, Status: *c.Object.Status.DeepCopy()}
+			want := Plan{Status: *c.Object.Status.DeepCopy()}
 			test.want(&c, &want)
-			samePlan(t, want, Next(c, now))
+			samePlan(t, want, c.Next(now))
 		})
 	}
 }

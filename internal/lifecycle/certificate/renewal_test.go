@@ -30,17 +30,15 @@ func TestRenewal(t *testing.T) {
 	}{
 		{"not due", nil, due.Add(-time.Second), func(p *Plan) { p.Until = due }},
 		{"due", nil, due, func(p *Plan) {
-			p.Step, p.Issuing, p.Until = GenerateKey, true, end
+			p.Do, p.Confirm, p.Until = GenerateKey{Spec: p256, Begins: true}, []plan.Confirm{self, target("s7")}, end
 			p.Status.Conditions = append(p.Status.Conditions, issuingIs(cmmeta.ConditionTrue, "Renewing", message, due))
-			p.Events = []plan.Event{{Reason: "Issuing", Message: message, Component: componentTrigger}}
 		}},
 		{"expired", nil, end, func(p *Plan) {
-			p.Step, p.Issuing = GenerateKey, true
+			p.Do, p.Confirm = GenerateKey{Spec: p256, Begins: true}, []plan.Confirm{self, target("s7")}
 			p.Status.Conditions = []cmv1.CertificateCondition{
 				readyIs(cmmeta.ConditionFalse, "Expired", expired, end),
 				issuingIs(cmmeta.ConditionTrue, "Renewing", message, end),
 			}
-			p.Events = []plan.Event{{Reason: "Issuing", Message: message, Component: componentTrigger}}
 		}},
 		{"disabled", disabled, due, func(p *Plan) { p.Status.RenewalTime, p.Until = nil, end }},
 		{"disabled and expired", disabled, end.Add(day), func(p *Plan) {
@@ -56,7 +54,7 @@ func TestRenewal(t *testing.T) {
 			}
 			want := Plan{Status: *c.Object.Status.DeepCopy()}
 			test.want(&want)
-			samePlan(t, want, Next(c, test.now))
+			samePlan(t, want, c.Next(test.now))
 		})
 	}
 }
@@ -102,10 +100,10 @@ func TestRenewalTime(t *testing.T) {
 func TestOutlivesIssuer(t *testing.T) {
 	c := issuedState()
 	issuer := ca(born, born.Add(30*day))
-	c.Secret = secretFor(c, c.Requests[0], key(1), func(s *corev1.Secret) { s.Data["ca.crt"] = pki.EncodeChain(issuer) })
+	c.Secret = secretFor(c, firstRequest(c.Object), key(1), func(s *corev1.Secret) { s.Data["ca.crt"] = pki.EncodeChain(issuer) })
 	want := Plan{Status: *c.Object.Status.DeepCopy(), Until: born.Add(60 * day)}
 	want.Status.Conditions[0].Message = upToDate + ", but it outlives its issuer: it is valid until 2027-02-10T06:00:00Z and its issuer's certificate until 2026-12-12T06:00:00Z"
-	samePlan(t, want, Next(c, now))
+	samePlan(t, want, c.Next(now))
 }
 
 // TestSelfSignedIsNoIssuer holds that a certificate that is its own issuer is
@@ -127,14 +125,14 @@ func TestTrim(t *testing.T) {
 	c := issuedState()
 	c.Object.Status.Revision = ptr(3)
 	crt := c.Object
-	current := c.Requests[0]
+	current := firstRequest(crt)
 	current.Name, current.Annotations[cmv1.CertificateRequestRevisionAnnotationKey] = "web-3", "3"
 	next := newRequest(crt, key(2), 4, failedAt(now, "no"))
 	gone := newRequest(crt, key(1), 1)
 	gone.Name, gone.DeletionTimestamp = "web-0", at(now)
 	foreign := newRequest(crt, key(1), 9)
 	delete(foreign.Annotations, cmv1.CertificateRequestRevisionAnnotationKey)
-	c.Requests = []*cmv1.CertificateRequest{next, newRequest(crt, key(1), 2), gone, current, foreign, newRequest(crt, key(1), 1)}
+	c.Requests = factsOf(next, newRequest(crt, key(1), 2), gone, current, foreign, newRequest(crt, key(1), 1))
 	tests := []struct {
 		name  string
 		state func(*State)
@@ -156,18 +154,17 @@ func TestTrim(t *testing.T) {
 			facts, leaf := *c.Secret, *c.Secret.Leaf
 			facts.Leaf, c.Secret = &leaf, &facts
 			test.state(&c)
-			plan := Next(c, now)
+			p := c.Next(now)
+			want := Plan{Status: p.Status, Until: p.Until}
 			var got []string
-			for _, r := range plan.Requests {
-				got = append(got, r.Name)
-			}
-			wantStep := Wait
 			if test.want != nil {
-				wantStep = DeleteRequests
+				trimmed := p.Do.(DeleteRequests)
+				want.Do, want.Confirm, want.Persist = trimmed, []plan.Confirm{self}, plan.Before
+				for _, r := range trimmed.Requests {
+					got = append(got, r.Name)
+				}
 			}
-			samePlan(t, Plan{
-				Step: wantStep, Persist: plan.Persist, Status: plan.Status, Requests: plan.Requests, Until: plan.Until,
-			}, plan)
+			samePlan(t, want, p)
 			samePlan(t, test.want, got)
 		})
 	}

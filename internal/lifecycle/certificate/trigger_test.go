@@ -20,7 +20,7 @@ import (
 func TestTriggers(t *testing.T) {
 	otherKey := func(s *corev1.Secret) { s.Data["tls.key"] = must(pki.EncodeKey(key(2), pki.PKCS8)) }
 	with := func(change ...func(*corev1.Secret)) func(*State) {
-		return func(c *State) { c.Secret = secretFor(*c, c.Requests[0], key(1), change...) }
+		return func(c *State) { c.Secret = secretFor(*c, firstRequest(c.Object), key(1), change...) }
 	}
 	noLeaf := func(s *cmv1.CertificateStatus) { s.NotBefore, s.NotAfter, s.RenewalTime = nil, nil, nil }
 	tests := []struct {
@@ -95,12 +95,14 @@ func TestTriggers(t *testing.T) {
 			"SecretMismatch", "Existing private key is not up to date for spec: [spec.privateKey.algorithm]", nil,
 		},
 		{
-			"request cannot be decoded", func(c *State) { c.Requests[0].Spec.Request = []byte("x") },
+			"request cannot be decoded", func(c *State) {
+				c.Requests = factsOf(firstRequest(c.Object, func(r *cmv1.CertificateRequest) { r.Spec.Request = []byte("x") }))
+			},
 			"InvalidCertificateRequest", "Failed to decode current CertificateRequest: " + pki.ErrNoPEM.Error(), nil,
 		},
 		{
 			"request for another key", func(c *State) {
-				c.Requests[0] = newRequest(c.Object, key(2), 1)
+				c.Requests = factsOf(newRequest(c.Object, key(2), 1))
 				c.Object.Spec.DNSNames = []string{"www.example.com"}
 			},
 			"SecretMismatch", "Secret contains a private key that does not match the current CertificateRequest", nil,
@@ -123,7 +125,11 @@ func TestTriggers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := issuedState()
 			test.state(&c)
-			want := Plan{Step: GenerateKey, Issuing: true, Status: *c.Object.Status.DeepCopy()}
+			want := Plan{Confirm: []plan.Confirm{self, target("")}, Status: *c.Object.Status.DeepCopy()}
+			want.Do = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: true}
+			if c.Secret != nil {
+				want.Confirm[1] = target("s7")
+			}
 			want.Status.Conditions = []cmv1.CertificateCondition{
 				readyIs(cmmeta.ConditionFalse, test.reason, test.message, now),
 				issuingIs(cmmeta.ConditionTrue, test.reason, test.message, now),
@@ -131,11 +137,16 @@ func TestTriggers(t *testing.T) {
 			if test.status != nil {
 				test.status(&want.Status)
 			}
-			want.Events = []plan.Event{{Reason: "Issuing", Message: test.message, Component: "cert-manager-certificates-trigger"}}
 			if want.Status.RenewalTime != nil {
 				want.Until = want.Status.RenewalTime.Time
 			}
-			samePlan(t, want, Next(c, now))
+			samePlan(t, want, c.Next(now))
+
+			// An event says the same if it takes longer than a moment.
+			c.Memory.BegunAt = now.Add(-2 * time.Second)
+			want.Do, want.Confirm = Announce{}, nil
+			want.Events = []plan.Event{{Reason: "Issuing", Message: test.message, Component: "cert-manager-certificates-trigger"}}
+			samePlan(t, want, c.Next(now))
 		})
 	}
 }
@@ -187,7 +198,7 @@ func TestNoTrigger(t *testing.T) {
 				test.status(&want.Status)
 			}
 			want.Until = want.Status.RenewalTime.Time
-			samePlan(t, want, Next(c, now))
+			samePlan(t, want, c.Next(now))
 		})
 	}
 }

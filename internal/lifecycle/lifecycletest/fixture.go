@@ -201,7 +201,18 @@ func SamePlan[T any](t *testing.T, want, got T) {
 	opts := cmp.Options{
 		cmpopts.EquateEmpty(),
 		cmp.Transformer("request", func(r *cmv1.CertificateRequest) string { return r.Name }),
-		cmp.Transformer("secret", func(s *facts.Secret) string { return s.Name }),
+		cmp.Transformer("requestFacts", func(r *facts.Request) string {
+			if r == nil {
+				return ""
+			}
+			return fmt.Sprintf("%s, revision %d, issued %t", r.Name, r.Revision, r.Issued)
+		}),
+		cmp.Transformer("secret", func(s *facts.Secret) string {
+			if s == nil {
+				return ""
+			}
+			return s.Name
+		}),
 		cmp.Transformer("order", func(o *acmev1.Order) string {
 			if o == nil {
 				return ""

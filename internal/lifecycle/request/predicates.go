@@ -1,21 +1,10 @@
 package request
 
 import (
-	"strconv"
-
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 )
-
-// Revision reads a request's revision; 0 if it has none that is valid.
-func Revision(r *cmv1.CertificateRequest) int {
-	n, err := strconv.Atoi(r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey])
-	if err != nil || n < 1 {
-		return 0
-	}
-	return n
-}
 
 // ended reports whether a request will not be signed any more.
 func ended(s *cmv1.CertificateRequestStatus) bool {
