@@ -13,6 +13,7 @@ import (
 var upstream = map[string]string{
 	"cluster-resource-namespace":                   "kube-system",
 	"namespace":                                    "",
+	"controllers":                                  "[*]",
 	"leader-elect":                                 "true",
 	"leader-election-namespace":                    "kube-system",
 	"leader-election-lease-duration":               "1m0s",

@@ -35,6 +35,14 @@ import (
 
 var start = time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
 
+// secretsOf returns the Secret of an issuer's account key.
+func secretsOf(spec *cmv1.IssuerSpec) []string {
+	if spec.ACME == nil {
+		return nil
+	}
+	return []string{spec.ACME.PrivateKey.Name}
+}
+
 // api is an API server that stores what it is given.
 type api struct {
 	client.Client
@@ -130,7 +138,7 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 		Cache:  fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,
 		Issuers: cluster.NewIssuers(fake.NewFakeClient(), "system"), Accounts: &issueracme.Accounts{},
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
-		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(func(*cmv1.IssuerSpec) []string { return nil }),
+		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(secretsOf),
 		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
 		MaxConcurrent: 1, Requeue: controller.NewRequeuer(s.clock), Clock: s.clock, Abandoned: func() {}, Failed: func() {},
 	}
