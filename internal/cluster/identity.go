@@ -40,7 +40,7 @@ func (i *Identity) Sign(ctx context.Context, spec *cmv1.CertificateRequestSpec) 
 	if len(user.Extra) > 0 {
 		spec.Extra = make(map[string][]string, len(user.Extra))
 		for k, v := range user.Extra {
-			spec.Extra[k] = v
+			spec.Extra[k] = slices.Clone(v)
 		}
 	}
 }

@@ -71,9 +71,3 @@ func versionKind(kind string) schema.GroupVersionKind {
 		return cmv1.SchemeGroupVersion.WithKind(kind)
 	}
 }
-
-// UpdateStatus stores the status of an object, which must carry the
-// resourceVersion that was decided on, and is filled with the answer.
-func (s *Server) UpdateStatus(ctx context.Context, subject plan.Ref, object client.Object, manager string) error {
-	return s.Writer.UpdateStatus(ctx, subject, subject.Kind, object, manager)
-}

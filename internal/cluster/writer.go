@@ -43,12 +43,12 @@ func Stale(err error) bool {
 	return errors.Is(err, ErrStale) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
-// UpdateStatus stores the status of obj, which must carry the resourceVersion
-// that was decided on; obj is filled with the result.
-func (w *Writer) UpdateStatus(ctx context.Context, owner Owner, kind Kind, obj client.Object, manager string) error {
+// UpdateStatus stores the status of obj, which is the owner itself and must carry
+// the resourceVersion that was decided on; obj is filled with the result.
+func (w *Writer) UpdateStatus(ctx context.Context, owner Owner, obj client.Object, manager string) error {
 	err := w.client.Status().Update(ctx, obj, client.FieldOwner(manager))
 	if err == nil {
-		w.gate.Wrote(owner, kind, obj.GetResourceVersion())
+		w.gate.Wrote(owner, owner.Kind, obj.GetResourceVersion())
 	}
 	return err
 }
