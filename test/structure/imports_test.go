@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,15 +21,15 @@ const module = "github.com/everleaf/everleaf/"
 // decides.
 var layers = [][]string{
 	// dns imports propagation, which judges the evidence that dns collects. So
-	// propagation is below dns, not beside lifecycle as in the design. Like
-	// dnsname it is pure and imports nothing of the layers above.
+	// propagation is below dns, not beside lifecycle. Like dnsname it is pure and
+	// imports nothing of the layers above.
 	{"api", "deploy", "internal/fault", "internal/propagation", "internal/dns/dnsname"},
-	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
+	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
 	{"internal/lifecycle", "internal/metrics"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
-	{"internal/controller", "internal/webhook"},
+	{"internal/controller"},
 	{"internal/operator", "internal/local"},
 	{"internal/cli"},
 	{"cmd"},
@@ -38,6 +40,10 @@ var layers = [][]string{
 // free are the packages that decide and compute, and therefore know no API
 // server.
 var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle"}
+
+// decide are the packages of which decisions are made: values and the time in, a
+// plan out.
+var decide = []string{"internal/lifecycle", "internal/plan", "internal/facts", "internal/condition", "internal/propagation"}
 
 // offline are packages that cannot reach a network: no network package is among
 // their dependencies.
@@ -52,15 +58,24 @@ type pkg struct {
 	Deps         []string
 }
 
+// packages returns all packages of the module.
 func packages(t *testing.T) []pkg {
 	t.Helper()
+	all, err := list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var list = sync.OnceValues(func() ([]pkg, error) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Imports,TestImports,XTestImports,Deps", module+"...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+			return nil, fmt.Errorf("go list: %w\n%s", err, exit.Stderr)
 		}
-		t.Fatal(err)
+		return nil, err
 	}
 	var all []pkg
 	decoder := json.NewDecoder(bytes.NewReader(out))
@@ -69,17 +84,17 @@ func packages(t *testing.T) []pkg {
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		all = append(all, p)
 	}
 	if len(all) == 0 {
-		t.Fatal("go list found no packages")
+		return nil, errors.New("go list found no packages")
 	}
-	return all
-}
+	return all, nil
+})
 
-// within tells whether a package, by its path in the module, is a directory or
+// within reports whether a package, by its path in the module, is a directory or
 // below it.
 func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
@@ -96,6 +111,16 @@ func layer(path string) int {
 		}
 	}
 	return height
+}
+
+// TestLayersExist checks that no layer names a directory without a package.
+func TestLayersExist(t *testing.T) {
+	all := packages(t)
+	for _, dir := range slices.Concat(layers...) {
+		if !slices.ContainsFunc(all, func(p pkg) bool { return within(strings.TrimPrefix(p.ImportPath, module), dir) }) {
+			t.Errorf("%s has no package: remove it from layers", dir)
+		}
+	}
 }
 
 func TestImportsPointDownwards(t *testing.T) {
@@ -144,6 +169,60 @@ func TestDecisionsKnowNoDNSLibrary(t *testing.T) {
 			if within(dep, "github.com/miekg/dns") || dep == module+"internal/dns" {
 				t.Errorf("%s depends on %s", path, dep)
 			}
+		}
+	}
+}
+
+// TestDecisionsImportNoIO checks the direct imports of the packages that decide.
+// Types of a package that talks to servers, such as acme.Order, are fine.
+func TestDecisionsImportNoIO(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !deciding(path) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			switch {
+			case slices.Contains([]string{"net", "crypto/tls", "os", "io/fs", "log", "syscall"}, imported), within(imported, "net/http"),
+				within(imported, "k8s.io/client-go"), within(imported, "sigs.k8s.io/controller-runtime"), within(imported, "github.com/miekg/dns"):
+				t.Errorf("%s decides, and imports %s", path, imported)
+			}
+		}
+	}
+}
+
+// deciding reports whether a package, by its path in the module, makes
+// decisions, which are pure.
+func deciding(path string) bool {
+	return slices.ContainsFunc(decide, func(dir string) bool { return within(path, dir) }) && !forTests(path)
+}
+
+// forTests reports whether a package, by its path in the module, serves tests
+// only.
+func forTests(path string) bool { return within(path, "test") || strings.HasSuffix(path, "test") }
+
+func TestProductImportsNoTestCode(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if forTests(path) || within(path, "examples") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			target, ours := strings.CutPrefix(imported, module)
+			if ours && forTests(target) || imported == "testing" {
+				t.Errorf("%s imports %s, which is for tests", path, imported)
+			}
+		}
+	}
+}
+
+// TestOnlyTheBinaryImportsTheCommands checks that what the commands do can be
+// used without their flags.
+func TestOnlyTheBinaryImportsTheCommands(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !within(path, "cmd") && !within(path, "internal/cli") && slices.Contains(p.Imports, module+"internal/cli") {
+			t.Errorf("%s imports internal/cli, which is for cmd", path)
 		}
 	}
 }
