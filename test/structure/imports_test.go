@@ -41,8 +41,8 @@ var layers = [][]string{
 // server.
 var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle"}
 
-// decide are the packages of which decisions are made: values and the time in, a
-// plan out.
+// decide are the packages that make decisions: values and the time go in, a plan
+// comes out.
 var decide = []string{"internal/lifecycle", "internal/plan", "internal/facts", "internal/condition", "internal/propagation"}
 
 // offline are packages that cannot reach a network: no network package is among
