@@ -77,13 +77,8 @@ func (p *plane) controllerConfig(ctx context.Context) (*rest.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		accounts := core.CoreV1().ServiceAccounts(local.Namespace)
-		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "cert-manager"}}
-		if _, err := accounts.Create(ctx, account, metav1.CreateOptions{}); err != nil {
-			return nil, err
-		}
 		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](6 * 3600)}}
-		if request, err = accounts.CreateToken(ctx, account.Name, request, metav1.CreateOptions{}); err != nil {
+		if request, err = core.CoreV1().ServiceAccounts(local.Namespace).CreateToken(ctx, "cert-manager", request, metav1.CreateOptions{}); err != nil {
 			return nil, err
 		}
 		p.token = request.Status.Token
