@@ -67,12 +67,8 @@ func AnswerOf(chain []byte, limits pki.Limits) Answer {
 		return Answer{}
 	}
 	a := Answer{Digest: sha256.Sum256(chain)}
-	parsed, err := pki.ParseChain(chain, limits)
-	if err != nil {
-		a.Error = err.Error()
-		return a
-	}
-	a.Key, a.NotAfter = pki.DigestOf(parsed[0].PublicKey), parsed[0].NotAfter
+	c := chainOf(chain, limits)
+	a.Error, a.Key, a.NotAfter = c.err, c.leaf.KeyDigest, c.leaf.NotAfter
 	return a
 }
 
@@ -98,11 +94,8 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 	if r.Spec.Duration != nil {
 		f.Fields.Duration = r.Spec.Duration.Duration
 	}
-	if csr, err := pki.ParseRequest(r.Spec.Request, limits); err != nil {
-		f.CSRError = err.Error()
-	} else {
-		f.CSR = pki.FactsOfRequest(csr)
-	}
+	csr := signingRequestOf(r.Spec.Request, limits)
+	f.CSR, f.CSRError = csr.facts, csr.err
 	ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
 	f.Issued = f.Failure == nil && ready != nil && ready.Status == cmmeta.ConditionTrue
 	if ready != nil && ready.Reason == cmv1.CertificateRequestReasonPending {

@@ -4,7 +4,6 @@ package facts
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -85,9 +84,7 @@ func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 	}
 	f.readKey(s.Data[corev1.TLSPrivateKeyKey], limits)
 	f.readChain(s.Data[corev1.TLSCertKey], limits)
-	if issuers, err := pki.ParseBundle(s.Data[cmmeta.TLSCAKey], limits); err == nil {
-		f.issuedBy(issuers)
-	}
+	f.issuedBy(bundleOf(s.Data[cmmeta.TLSCAKey], limits))
 	return f
 }
 
@@ -119,24 +116,22 @@ func (f *Secret) readChain(data []byte, limits pki.Limits) {
 	if len(data) == 0 {
 		return
 	}
-	chain, err := pki.ParseChain(data, limits)
-	if err != nil {
-		f.LeafError = err.Error()
+	c := chainOf(data, limits)
+	if c.err != "" {
+		f.LeafError = c.err
 		return
 	}
-	leaf := pki.FactsOf(chain[0])
-	f.Leaf = &leaf
-	f.issuedBy(chain[1:])
+	f.Leaf = &c.leaf
+	f.issuedBy(c.issuers)
 }
 
-func (f *Secret) issuedBy(issuers []*x509.Certificate) {
+func (f *Secret) issuedBy(issuers []authority) {
 	for _, issuer := range issuers {
-		if f.Leaf != nil && sha256.Sum256(issuer.Raw) == f.Leaf.Digest {
+		if f.Leaf != nil && issuer.digest == f.Leaf.Digest {
 			continue
 		}
-		end := issuer.NotAfter
-		if f.IssuerNotAfter.IsZero() || (!end.IsZero() && end.Before(f.IssuerNotAfter)) {
-			f.IssuerNotAfter = end
+		if f.IssuerNotAfter.IsZero() || issuer.notAfter.Before(f.IssuerNotAfter) {
+			f.IssuerNotAfter = issuer.notAfter
 		}
 	}
 }
