@@ -63,17 +63,11 @@ func controls(owner types.UID, o metav1.Object) bool {
 // versionKind is the group, version and kind of a kind that controllers know.
 func versionKind(kind string) schema.GroupVersionKind {
 	switch kind {
-	case "Secret":
+	case plan.KindSecret:
 		return corev1.SchemeGroupVersion.WithKind(kind)
 	case acmev1.OrderKind, acmev1.ChallengeKind:
 		return acmev1.SchemeGroupVersion.WithKind(kind)
 	default:
 		return cmv1.SchemeGroupVersion.WithKind(kind)
 	}
-}
-
-// UpdateStatus stores the status of an object, which must carry the
-// resourceVersion that was decided on, and is filled with the answer.
-func (s *Server) UpdateStatus(ctx context.Context, subject plan.Ref, object client.Object, manager string) error {
-	return s.Writer.UpdateStatus(ctx, subject, subject.Kind, object, manager)
 }

@@ -54,6 +54,9 @@ type Local interface {
 	Local()
 }
 
+// KindSecret is the kind of the Secrets that everleaf reads and writes.
+const KindSecret = "Secret"
+
 // Ref names an object.
 type Ref struct {
 	// Kind is the API's, such as "Certificate".
