@@ -60,7 +60,6 @@ const (
 
 // Reasons of events on Challenges.
 const (
-	EventReasonStarted        = "Started"
 	EventReasonPresented      = "Presented"
 	EventReasonPresentError   = "PresentError"
 	EventReasonDomainVerified = "DomainVerified"

@@ -24,7 +24,7 @@ import (
 // askTimeout bounds one action at a foreign server.
 const askTimeout = time.Minute
 
-var errIssuerGone = fault.New(fault.Transient, "IssuerNotFound", "the issuer is gone, and with it the credentials to remove the record")
+var errIssuerGone = fault.New(fault.Transient, cmv1.EventReasonIssuerNotFound, "the issuer is gone, and with it the credentials to remove the record")
 
 // work is one reconcile of one Challenge.
 type work struct {

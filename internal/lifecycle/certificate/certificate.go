@@ -25,11 +25,7 @@ const (
 	ManagerIssuing  = facts.SecretManager
 	ManagerKeys     = "cert-manager-certificates-key-manager"
 	ManagerRequests = "cert-manager-certificates-request-manager"
-
-	componentTrigger  = "cert-manager-certificates-trigger"
-	componentKeys     = ManagerKeys
-	componentRequests = ManagerRequests
-	componentIssuing  = ManagerIssuing
+	ManagerTrigger  = "cert-manager-certificates-trigger"
 )
 
 const messageIssuedSecret = "The certificate has been successfully issued"
@@ -276,7 +272,7 @@ func (c State) readiness(p *Plan, now time.Time) {
 		message += fmt.Sprintf(", but it outlives its issuer: it is valid until %s and its issuer's certificate until %s",
 			c.Secret.Leaf.NotAfter.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
 	}
-	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, "Ready", message, now)
+	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady, message, now)
 }
 
 // wakeUps is when the clock alone changes what the status says or needs.

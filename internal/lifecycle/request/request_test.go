@@ -127,7 +127,7 @@ func TestRequestOrder(t *testing.T) {
 	}
 	because := func(reason string) func(*acmev1.Order) { return func(o *acmev1.Order) { o.Status.Reason = reason } }
 	replaces := func(n string) func(*acmev1.Order) {
-		return func(o *acmev1.Order) { o.Annotations[order.ReplacesAnnotation] = n }
+		return func(o *acmev1.Order) { o.Annotations[facts.OrderReplacesAnnotation] = n }
 	}
 	confirmed := []plan.Confirm{{
 		Ref:     plan.Ref{Kind: "CertificateRequest", NamespacedName: types.NamespacedName{Namespace: base.Namespace, Name: base.Name}},
