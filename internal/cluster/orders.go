@@ -53,7 +53,7 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 	if err != nil {
 		return nil, err
 	}
-	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource("orders")}}, nil
+	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource(acmev1.OrderResource)}}, nil
 }
 
 // Get returns an Order and whether there is work on it; it is nil if not. The

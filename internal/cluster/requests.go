@@ -60,7 +60,7 @@ func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Reques
 	if err != nil {
 		return nil, err
 	}
-	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource("certificaterequests")}}, nil
+	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource(cmv1.CertificateRequestResource)}}, nil
 }
 
 // Get returns a request and whether there is work on it; it is nil if not. The

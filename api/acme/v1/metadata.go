@@ -5,8 +5,7 @@ const (
 	OrderKind     = "Order"
 	ChallengeKind = "Challenge"
 
-	OrderResource     = "orders"
-	ChallengeResource = "challenges"
+	OrderResource = "orders"
 )
 
 const (
