@@ -228,10 +228,10 @@ func TestFacts(t *testing.T) {
 	}
 	kept, _ := s.reduce(ours)
 	if f := FactsIn(cache.DeletedFinalStateUnknown{Key: "ns/ours", Obj: kept}); f == nil || f.Name != "ours" {
-		t.Errorf("a deletion that was missed tells %v", f)
+		t.Errorf("a deletion that was missed has the facts %v", f)
 	}
 	if f := FactsIn(foreign); f != nil {
-		t.Errorf("a foreign Secret tells %v", f)
+		t.Errorf("a foreign Secret has the facts %v", f)
 	}
 }
 

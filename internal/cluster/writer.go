@@ -31,7 +31,7 @@ func NewWriter(c client.Client, core kubernetes.Interface, gate *Gate) *Writer {
 }
 
 // Terminating reports whether a write failed because the namespace is being
-// deleted: nothing is to be made there any more, and no retry will help.
+// deleted: nothing can be created there any more, and no retry helps.
 func Terminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
@@ -76,7 +76,7 @@ func (w *Writer) Delete(ctx context.Context, subject plan.Ref, kind string, obj 
 	return err
 }
 
-// DeleteSecret is Delete for a Secret of which only facts are known.
+// DeleteSecret is Delete for a Secret that is known only as facts.
 func (w *Writer) DeleteSecret(ctx context.Context, subject plan.Ref, namespace, name string, uid types.UID) error {
 	err := w.core.CoreV1().Secrets(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err == nil || apierrors.IsNotFound(err) {

@@ -133,7 +133,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 	if o.Namespace != "" {
 		// The informers list and watch under this namespace's path, for which
 		// its permissions are enough. DefaultNamespaces would do the same, by
-		// informers without a store whose lag could be told.
+		// informers without a store, so that their lag would not be known.
 		options.Cache.DefaultFieldSelector = fields.OneTermEqualSelector("metadata.namespace", o.Namespace)
 	}
 	return options

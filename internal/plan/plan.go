@@ -88,8 +88,8 @@ const (
 	// within a second.
 	Held
 	// Regardless is Before for what must not be lost: the status is stored even
-	// while the process stops, and decided again for the live object if the one
-	// at hand has been changed by somebody else.
+	// while the process stops, and decided again for the live object if
+	// somebody else has changed the one that was decided on.
 	Regardless
 )
 

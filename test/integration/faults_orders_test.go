@@ -102,7 +102,7 @@ func TestFaultsOneOrderForTwo(t *testing.T) {
 				t.Error("both have the same key")
 			}
 			if n := len(proxy.Requests(faultproxy.NewOrder)); n != 3 {
-				t.Errorf("%d newOrders, want 3: one of them in vain", n)
+				t.Errorf("%d newOrders, want 3: one of them without effect", n)
 			}
 		})
 	}

@@ -79,7 +79,7 @@ func packages(t *testing.T) []pkg {
 	return all
 }
 
-// within tells whether a package, by its path in the module, is a directory or
+// within reports whether a package, by its path in the module, is a directory or
 // below it.
 func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")

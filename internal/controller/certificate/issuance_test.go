@@ -100,8 +100,8 @@ func TestIssuance(t *testing.T) {
 	}
 }
 
-// TestIssuanceInline issues a certificate whose key is never stored but in its
-// Secret, and whose status is written once.
+// TestIssuanceInline issues a certificate whose key is stored nowhere except in
+// its Secret, and whose status is written once.
 func TestIssuanceInline(t *testing.T) {
 	object := crt()
 	f := newFakes(t, nil, object)

@@ -34,7 +34,7 @@ const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
 	// owner of a Secret name that it shares with another.
 	ownerRecheck = 3 * time.Minute
-	// keyInMemory is how long a new private key may be nowhere but in memory.
+	// keyInMemory is how long a new private key may exist only in memory.
 	keyInMemory = 2 * time.Second
 )
 
@@ -65,7 +65,7 @@ type State struct {
 	// Applied reports that this reconcile has applied the Secret's metadata: what
 	// differs still is somebody else's doing, and no reason for a fight.
 	Applied bool
-	// OwnSecret reports that the Secret is to be deleted with the Certificate.
+	// OwnSecret reports whether the Secret is deleted with the Certificate.
 	OwnSecret bool
 
 	// mismatches are the fields in which requests differ from the spec.
@@ -137,7 +137,7 @@ func (c *State) compare() {
 	}
 }
 
-// trigger says whether and why a certificate is to be issued now; the time is
+// trigger returns whether and why a certificate must be issued now; the time is
 // when to ask again, if waiting is what decides.
 func (c State) trigger(now time.Time) (*Violation, time.Time) {
 	if issuing := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing); issuing != nil && issuing.Status == cmmeta.ConditionTrue {

@@ -77,7 +77,7 @@ func TestRequest(t *testing.T) {
 			p.Status.FailureTime = at(now)
 		}},
 		{"denied, foreign", []func(*State){ref("Thing", "example.com"), with(deniedCond)}, none},
-		{"denied and told", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x"))}, none},
+		{"denied and reported", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x"))}, none},
 		{"invalid", []func(*State){with(invalidCond)}, none},
 		{"issued", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionTrue, "Issued", "x"))}, none},
 		{"failed", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Failed", "x"))}, none},
