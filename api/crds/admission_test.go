@@ -56,7 +56,7 @@ func admissions(t testing.TB) map[string]*admission {
 // internalCRDs returns the CRDs as the API server sees them, defaulted.
 func internalCRDs(t testing.TB) []*apiextensions.CustomResourceDefinition {
 	t.Helper()
-	all, err := All()
+	all, err := definitions()
 	if err != nil {
 		t.Fatal(err)
 	}

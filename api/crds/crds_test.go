@@ -97,7 +97,7 @@ func TestDefinitions(t *testing.T) {
 			SelectableFields: issuerRefs,
 		},
 	}
-	all, err := All()
+	all, err := definitions()
 	if err != nil {
 		t.Fatal(err)
 	}

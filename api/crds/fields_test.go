@@ -32,7 +32,7 @@ func TestFields(t *testing.T) {
 		want[cells[0]+" "+cells[1]] = strings.Join(cells[2:], "\t")
 	}
 	got := map[string]string{}
-	all, err := All()
+	all, err := definitions()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,15 +55,6 @@ func (e *entry[O, F]) DeepCopyObject() runtime.Object {
 type store[O client.Object, F any] struct {
 	indexer  cache.Indexer
 	resource schema.GroupResource
-	reduce   cache.TransformFunc
-}
-
-// entry returns what the cache holds as an entry.
-func (s store[O, F]) entry(item any) *entry[O, F] {
-	if reduced, err := s.reduce(item); err == nil {
-		item = reduced
-	}
-	return item.(*entry[O, F])
 }
 
 // get returns the object with a key, and whether there is work on it. The error
@@ -76,7 +67,7 @@ func (s store[O, F]) get(key types.NamespacedName) (o O, open bool, err error) {
 	if !ok {
 		return o, false, apierrors.NewNotFound(s.resource, key.Name)
 	}
-	e := s.entry(item)
+	e := item.(*entry[O, F])
 	return e.object, e.open, nil
 }
 
@@ -88,7 +79,7 @@ func (s store[O, F]) facts(index, value string) []*F {
 	}
 	found := make([]*F, len(items))
 	for i, item := range items {
-		found[i] = s.entry(item).facts
+		found[i] = item.(*entry[O, F]).facts
 	}
 	return found
 }
@@ -101,7 +92,7 @@ func (s store[O, F]) open(index, value string) []O {
 	}
 	var found []O
 	for _, item := range items {
-		if e := s.entry(item); e.open {
+		if e := item.(*entry[O, F]); e.open {
 			found = append(found, e.object)
 		}
 	}
@@ -109,13 +100,9 @@ func (s store[O, F]) open(index, value string) []O {
 }
 
 // indexed makes an index function of an entry's value, left out if it is empty.
-func indexed[O client.Object, F any](reduce cache.TransformFunc, value func(*entry[O, F]) string) cache.IndexFunc {
+func indexed[O client.Object, F any](value func(*entry[O, F]) string) cache.IndexFunc {
 	return func(obj any) ([]string, error) {
-		reduced, err := reduce(obj)
-		if err != nil {
-			return nil, err
-		}
-		if e, ok := reduced.(*entry[O, F]); ok {
+		if e, ok := obj.(*entry[O, F]); ok {
 			if v := value(e); v != "" {
 				return []string{v}, nil
 			}

@@ -33,8 +33,7 @@ func names[O metav1.Object](objects []O) []string {
 	return all
 }
 
-// TestRequests has a request that waits and one that has ended, in the cache as
-// facts and, as after a write of our own, as they are.
+// TestRequests has a request that waits and one that has ended.
 func TestRequests(t *testing.T) {
 	issuer := &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}}
 	request := func(name string, change func(*cmv1.CertificateRequest)) *cmv1.CertificateRequest {
@@ -47,44 +46,40 @@ func TestRequests(t *testing.T) {
 	ended := request("ended", func(r *cmv1.CertificateRequest) {
 		r.Status.Conditions = []cmv1.CertificateRequestCondition{{Type: cmv1.CertificateRequestConditionReady, Status: cmmeta.ConditionTrue}}
 	})
-	for _, reduced := range []bool{true, false} {
-		informer := cache.NewSharedIndexInformer(&cache.ListWatch{}, &cmv1.CertificateRequest{}, 0, cache.Indexers{})
-		requests, err := NewRequests(informer, pki.Limits{})
+	informer := cache.NewSharedIndexInformer(&cache.ListWatch{}, &cmv1.CertificateRequest{}, 0, cache.Indexers{})
+	requests, err := NewRequests(informer, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*cmv1.CertificateRequest{waits, ended} {
+		item, err := ReduceRequest(pki.Limits{})(r.DeepCopy())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range []*cmv1.CertificateRequest{waits, ended} {
-			var item any = r.DeepCopy()
-			if reduced {
-				if item, err = ReduceRequest(pki.Limits{})(item); err != nil {
-					t.Fatal(err)
-				}
-				if e := item.(*entry[*cmv1.CertificateRequest, facts.Request]); (e.object != nil) != (r == waits) || len(e.ManagedFields) > 0 || e.UID != r.UID || e.ResourceVersion != "7" {
-					t.Errorf("%s is kept as %+v", r.Name, e)
-				}
-			}
-			if err := informer.GetIndexer().Add(item); err != nil {
-				t.Fatal(err)
-			}
+		if e := item.(*entry[*cmv1.CertificateRequest, facts.Request]); (e.object != nil) != (r == waits) || len(e.ManagedFields) > 0 || e.UID != r.UID || e.ResourceVersion != "7" {
+			t.Errorf("%s is kept as %+v", r.Name, e)
 		}
-		for name, want := range map[string]bool{"waits": true, "ended": false} {
-			o, open, err := requests.Get(types.NamespacedName{Namespace: "ns", Name: name})
-			if err != nil || open != want || (o != nil) != want {
-				t.Errorf("%s: object %v, open %t, error %v", name, o, open, err)
-			}
+		if err := informer.GetIndexer().Add(item); err != nil {
+			t.Fatal(err)
 		}
-		if _, _, err := requests.Get(types.NamespacedName{Namespace: "ns", Name: "none"}); !apierrors.IsNotFound(err) {
-			t.Errorf("a request that is not there: %v", err)
+	}
+	for name, want := range map[string]bool{"waits": true, "ended": false} {
+		o, open, err := requests.Get(types.NamespacedName{Namespace: "ns", Name: name})
+		if err != nil || open != want || (o != nil) != want {
+			t.Errorf("%s: object %v, open %t, error %v", name, o, open, err)
 		}
-		if n := len(requests.ControlledBy("owner-uid")); n != 2 {
-			t.Errorf("the owner has %d requests", n)
-		}
-		if of, with := names(requests.OpenOf(issuer)), names(requests.OpenWithKey("ns", "key")); len(of) != 1 || of[0] != "waits" || len(with) != 1 || with[0] != "waits" {
-			t.Errorf("open of the issuer: %q, with the key: %q", of, with)
-		}
-		if n := len(requests.OpenWithKey("other", "key")) + len(requests.ControlledBy("other")); n != 0 {
-			t.Errorf("%d requests are found for others", n)
-		}
+	}
+	if _, _, err := requests.Get(types.NamespacedName{Namespace: "ns", Name: "none"}); !apierrors.IsNotFound(err) {
+		t.Errorf("a request that is not there: %v", err)
+	}
+	if n := len(requests.ControlledBy("owner-uid")); n != 2 {
+		t.Errorf("the owner has %d requests", n)
+	}
+	if of, with := names(requests.OpenOf(issuer)), names(requests.OpenWithKey("ns", "key")); len(of) != 1 || of[0] != "waits" || len(with) != 1 || with[0] != "waits" {
+		t.Errorf("open of the issuer: %q, with the key: %q", of, with)
+	}
+	if n := len(requests.OpenWithKey("other", "key")) + len(requests.ControlledBy("other")); n != 0 {
+		t.Errorf("%d requests are found for others", n)
 	}
 }
 

@@ -25,8 +25,8 @@ const (
 	// eventQueue bounds the events that wait to be sent. Events are worth less
 	// than the memory and the API calls of an endless backlog.
 	eventQueue = 10_000
-	// What is issued goes before what is told about it: two senders keep up but
-	// with a burst on a busy API server. More help if the backlog grows long.
+	// Issuance has priority over events: two senders keep up, except with a burst
+	// on a busy API server. The helpers join when the backlog grows long.
 	eventWorkers = 2
 	eventHelpers = 6
 	eventBacklog = 2_000
@@ -52,9 +52,8 @@ type Events struct {
 	dropped    func()
 }
 
-// NewEvents returns an Events, to be started. all also sends those events
-// that only tell of the usual course of things. dropped counts the events that
-// did not fit the queue.
+// NewEvents returns an Events that is not started yet. all also sends the verbose
+// events. dropped counts the events that did not fit the queue.
 func NewEvents(core kubernetes.Interface, scheme *runtime.Scheme, c clock.Clock, log logr.Logger, all bool, dropped func()) *Events {
 	return &Events{
 		core: core, scheme: scheme, clock: c, log: log, all: all, dropped: dropped,

@@ -14,23 +14,6 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// Kind names a kind of object that is cached.
-type Kind = string
-
-// The kinds that are cached.
-const (
-	Certificate        Kind = "Certificate"
-	CertificateRequest Kind = "CertificateRequest"
-	Issuer             Kind = "Issuer"
-	ClusterIssuer      Kind = "ClusterIssuer"
-	Order              Kind = "Order"
-	Challenge          Kind = "Challenge"
-	Secret             Kind = "Secret"
-)
-
-// Owner is the object for whose sake something is written.
-type Owner = plan.Ref
-
 // Store is what the gate asks of a cache; client-go's Indexer is one.
 type Store interface {
 	// LastStoreSyncResourceVersion is the newest version that the store has
@@ -39,14 +22,15 @@ type Store interface {
 	GetByKey(key string) (item any, exists bool, err error)
 }
 
-// Gate remembers, per owner, what this process has written. The caches of
+// Gate remembers, per subject, what this process has written: the subject is
+// the object whose reconcile wrote it. The caches of
 // different kinds lag independently: one that shows a fresh status beside an
 // old "no such Secret" would start an issuance twice. As long as a cache is
-// older than an owner's own writes, nothing is decided for that owner.
+// older than the own writes for a subject, nothing is decided for it.
 type Gate struct {
 	mu      sync.Mutex
-	stores  map[Kind]Store
-	pending map[Owner]map[Kind]*expected
+	stores  map[string]Store
+	pending map[plan.Ref]map[string]*expected
 }
 
 // expected is what a cache must have seen.
@@ -57,32 +41,32 @@ type expected struct {
 }
 
 // NewGate returns a gate over the caches.
-func NewGate(stores map[Kind]Store) *Gate {
-	return &Gate{stores: stores, pending: map[Owner]map[Kind]*expected{}}
+func NewGate(stores map[string]Store) *Gate {
+	return &Gate{stores: stores, pending: map[plan.Ref]map[string]*expected{}}
 }
 
 // Wrote records the resourceVersion of an own write.
-func (g *Gate) Wrote(owner Owner, kind Kind, version string) {
+func (g *Gate) Wrote(subject plan.Ref, kind string, version string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e := g.expect(owner, kind)
+	e := g.expect(subject, kind)
 	if e.version == "" || older(e.version, version) {
 		e.version = version
 	}
 }
 
 // Deleted records an own delete. key is namespace/name, or the name.
-func (g *Gate) Deleted(owner Owner, kind Kind, key string, uid types.UID) {
+func (g *Gate) Deleted(subject plan.Ref, kind string, key string, uid types.UID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.expect(owner, kind).gone[uid] = key
+	g.expect(subject, kind).gone[uid] = key
 }
 
-func (g *Gate) expect(owner Owner, kind Kind) *expected {
-	kinds := g.pending[owner]
+func (g *Gate) expect(subject plan.Ref, kind string) *expected {
+	kinds := g.pending[subject]
 	if kinds == nil {
-		kinds = map[Kind]*expected{}
-		g.pending[owner] = kinds
+		kinds = map[string]*expected{}
+		g.pending[subject] = kinds
 	}
 	e := kinds[kind]
 	if e == nil {
@@ -92,18 +76,18 @@ func (g *Gate) expect(owner Owner, kind Kind) *expected {
 	return e
 }
 
-// Behind returns a kind whose cache has not seen all own writes for the owner
-// yet, or "". The missing event will come, and is what wakes the owner.
-func (g *Gate) Behind(owner Owner) Kind {
+// Behind returns a kind whose cache has not seen all own writes for the subject
+// yet, or "". The missing event will come, and wakes the subject.
+func (g *Gate) Behind(subject plan.Ref) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for kind, e := range g.pending[owner] {
+	for kind, e := range g.pending[subject] {
 		if !e.seenBy(g.stores[kind]) {
 			return kind
 		}
-		delete(g.pending[owner], kind)
+		delete(g.pending[subject], kind)
 	}
-	delete(g.pending, owner)
+	delete(g.pending, subject)
 	return ""
 }
 

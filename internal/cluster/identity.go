@@ -28,7 +28,7 @@ type Identity struct {
 // NewIdentity returns an Identity.
 func NewIdentity(core kubernetes.Interface) *Identity { return &Identity{core: core} }
 
-// Sign writes the identity into a request that is to be created. Without an
+// Sign writes the identity into a request before it is created. Without an
 // answer from the API server it leaves the request as it is.
 func (i *Identity) Sign(ctx context.Context, spec *cmv1.CertificateRequestSpec) {
 	user := i.get(ctx)

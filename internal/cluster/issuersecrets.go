@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/everleaf/everleaf/internal/lifecycle/issuer"
 )
 
 // IssuerSecrets reads and makes the Secrets of issuers, live.
@@ -35,7 +37,7 @@ func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, ke
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: map[string][]byte{key: pem},
-	}, "cert-manager-issuers")
+	}, issuer.ManagerIssuers)
 	if apierrors.IsAlreadyExists(err) {
 		return ErrStale
 	}

@@ -28,19 +28,22 @@ func ReduceOrder(limits pki.Limits) cache.TransformFunc {
 	}
 }
 
-// NewOrders returns the Orders of an informer with ReduceOrder, not started yet.
+// NewOrders returns the Orders of an informer that is not started yet, and sets
+// its transform to ReduceOrder.
 func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, error) {
 	type item = entry[*acmev1.Order, facts.Order]
-	reduce := ReduceOrder(limits)
+	if err := informer.SetTransform(ReduceOrder(limits)); err != nil {
+		return nil, err
+	}
 	err := informer.AddIndexers(cache.Indexers{
-		byController: indexed(reduce, func(e *item) string { return string(e.facts.Owner) }),
-		byIssuer: indexed(reduce, func(e *item) string {
+		byController: indexed(func(e *item) string { return string(e.facts.Owner) }),
+		byIssuer: indexed(func(e *item) string {
 			if !e.open {
 				return ""
 			}
 			return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef)
 		}),
-		byClass: indexed(reduce, func(e *item) string {
+		byClass: indexed(func(e *item) string {
 			if !e.open {
 				return ""
 			}
@@ -50,7 +53,7 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 	if err != nil {
 		return nil, err
 	}
-	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource("orders"), reduce}}, nil
+	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource(acmev1.OrderResource)}}, nil
 }
 
 // Get returns an Order and whether there is work on it; it is nil if not. The
@@ -63,7 +66,7 @@ func (o *Orders) Facts(key types.NamespacedName) *facts.Order {
 	if err != nil || !ok {
 		return nil
 	}
-	return o.entry(item).facts
+	return item.(*entry[*acmev1.Order, facts.Order]).facts
 }
 
 // ControlledBy returns the facts of the Orders that an object controls.

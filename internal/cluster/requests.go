@@ -34,21 +34,23 @@ func ReduceRequest(limits pki.Limits) cache.TransformFunc {
 	}
 }
 
-// NewRequests returns the Requests of an informer with ReduceRequest, not
-// started yet.
+// NewRequests returns the Requests of an informer that is not started yet, and
+// sets its transform to ReduceRequest.
 func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Requests, error) {
 	type item = entry[*cmv1.CertificateRequest, facts.Request]
-	reduce := ReduceRequest(limits)
+	if err := informer.SetTransform(ReduceRequest(limits)); err != nil {
+		return nil, err
+	}
 	err := informer.AddIndexers(cache.Indexers{
-		byController: indexed(reduce, func(e *item) string { return string(e.facts.Owner) }),
+		byController: indexed(func(e *item) string { return string(e.facts.Owner) }),
 		// Requests that have ended wait for no issuer and no key.
-		byIssuer: indexed(reduce, func(e *item) string {
+		byIssuer: indexed(func(e *item) string {
 			if !e.open {
 				return ""
 			}
 			return OwnIssuerKey(e.Namespace, e.facts.IssuerRef)
 		}),
-		byKeySecret: indexed(reduce, func(e *item) string {
+		byKeySecret: indexed(func(e *item) string {
 			if !e.open || e.facts.KeySecret == "" {
 				return ""
 			}
@@ -58,7 +60,7 @@ func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Reques
 	if err != nil {
 		return nil, err
 	}
-	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource("certificaterequests"), reduce}}, nil
+	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource(cmv1.CertificateRequestResource)}}, nil
 }
 
 // Get returns a request and whether there is work on it; it is nil if not. The
@@ -73,7 +75,7 @@ func (r *Requests) Facts(key types.NamespacedName) *facts.Request {
 	if err != nil || !ok {
 		return nil
 	}
-	return r.entry(item).facts
+	return item.(*entry[*cmv1.CertificateRequest, facts.Request]).facts
 }
 
 // ControlledBy returns the facts of the requests that an object controls.

@@ -93,13 +93,12 @@ func (s *Secrets) reduce(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	facts := facts.OfSecret(secret, s.limits)
 	return &cachedSecret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
 			ResourceVersion: secret.ResourceVersion, DeletionTimestamp: secret.DeletionTimestamp,
 		},
-		facts: facts,
+		facts: facts.OfSecret(secret, s.limits),
 	}, nil
 }
 
@@ -189,11 +188,11 @@ func (s *Secrets) OwnedBy(uid types.UID) []*facts.Secret {
 	if err != nil {
 		return nil
 	}
-	facts := make([]*facts.Secret, 0, len(items))
+	owned := make([]*facts.Secret, 0, len(items))
 	for _, item := range items {
-		facts = append(facts, item.(*cachedSecret).facts)
+		owned = append(owned, item.(*cachedSecret).facts)
 	}
-	return facts
+	return owned
 }
 
 // FactsIn returns the facts that an informer's event is about, or nil.

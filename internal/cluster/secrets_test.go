@@ -103,9 +103,9 @@ func TestReduceKeepsNoSecretData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := kept.(*cachedSecret).facts
-	if facts.KeyDigest != pki.DigestOf(key.Public()) || facts.Annotations[cmv1.CertificateNameKey] != "one" || facts.ResourceVersion != "7" {
-		t.Errorf("facts are missing: %+v", facts)
+	f := kept.(*cachedSecret).facts
+	if f.KeyDigest != pki.DigestOf(key.Public()) || f.Annotations[cmv1.CertificateNameKey] != "one" || f.ResourceVersion != "7" {
+		t.Errorf("facts are missing: %+v", f)
 	}
 	if secret.Annotations[corev1.LastAppliedConfigAnnotation] == "" {
 		t.Error("the Secret itself was changed")
@@ -210,13 +210,13 @@ func TestFacts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client.ClearActions()
-			facts, err := s.Facts(t.Context(), "ns", test.name)
+			found, err := s.Facts(t.Context(), "ns", test.name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			version := ""
-			if facts != nil {
-				version = facts.ResourceVersion
+			if found != nil {
+				version = found.ResourceVersion
 			}
 			if version != test.version || reads(client) != test.reads || s.Version("ns", test.name) != test.cachedVersion {
 				t.Errorf("version %q by %d reads, cached %q", version, reads(client), s.Version("ns", test.name))
@@ -228,10 +228,10 @@ func TestFacts(t *testing.T) {
 	}
 	kept, _ := s.reduce(ours)
 	if f := FactsIn(cache.DeletedFinalStateUnknown{Key: "ns/ours", Obj: kept}); f == nil || f.Name != "ours" {
-		t.Errorf("a deletion that was missed tells %v", f)
+		t.Errorf("a deletion that was missed has the facts %v", f)
 	}
 	if f := FactsIn(foreign); f != nil {
-		t.Errorf("a foreign Secret tells %v", f)
+		t.Errorf("a foreign Secret has the facts %v", f)
 	}
 }
 

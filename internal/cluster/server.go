@@ -63,7 +63,7 @@ func controls(owner types.UID, o metav1.Object) bool {
 // versionKind is the group, version and kind of a kind that controllers know.
 func versionKind(kind string) schema.GroupVersionKind {
 	switch kind {
-	case "Secret":
+	case plan.KindSecret:
 		return corev1.SchemeGroupVersion.WithKind(kind)
 	case acmev1.OrderKind, acmev1.ChallengeKind:
 		return acmev1.SchemeGroupVersion.WithKind(kind)

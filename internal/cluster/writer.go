@@ -12,9 +12,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// Writer writes for owners, and tells the gate. Every write is guarded: updates
+// Writer writes for subjects, and records it in the gate. Every write is guarded: updates
 // and patches carry the resourceVersion that they were decided on, deletes the
 // UID, so that a process that has lost its lease changes nothing by mistake.
 type Writer struct {
@@ -29,7 +31,7 @@ func NewWriter(c client.Client, core kubernetes.Interface, gate *Gate) *Writer {
 }
 
 // Terminating reports whether a write failed because the namespace is being
-// deleted: nothing is to be made there any more, and no retry will help.
+// deleted: nothing can be created there any more, and no retry helps.
 func Terminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
@@ -43,52 +45,52 @@ func Stale(err error) bool {
 	return errors.Is(err, ErrStale) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
-// UpdateStatus stores the status of obj, which is the owner itself and must carry
-// the resourceVersion that was decided on; obj is filled with the result.
-func (w *Writer) UpdateStatus(ctx context.Context, owner Owner, obj client.Object, manager string) error {
+// UpdateStatus stores the status of obj, which is the subject and must carry the
+// resourceVersion that was decided on; obj is filled with the result.
+func (w *Writer) UpdateStatus(ctx context.Context, subject plan.Ref, obj client.Object, manager string) error {
 	err := w.client.Status().Update(ctx, obj, client.FieldOwner(manager))
 	if err == nil {
-		w.gate.Wrote(owner, owner.Kind, obj.GetResourceVersion())
+		w.gate.Wrote(subject, subject.Kind, obj.GetResourceVersion())
 	}
 	return err
 }
 
 // Create creates obj, which is filled with the result.
-func (w *Writer) Create(ctx context.Context, owner Owner, kind Kind, obj client.Object, manager string) error {
+func (w *Writer) Create(ctx context.Context, subject plan.Ref, kind string, obj client.Object, manager string) error {
 	err := w.client.Create(ctx, obj, client.FieldOwner(manager))
 	if err == nil {
-		w.gate.Wrote(owner, kind, obj.GetResourceVersion())
+		w.gate.Wrote(subject, kind, obj.GetResourceVersion())
 	}
 	return err
 }
 
 // Delete deletes exactly this object, by UID. One that is gone already is
 // deleted.
-func (w *Writer) Delete(ctx context.Context, owner Owner, kind Kind, obj client.Object) error {
+func (w *Writer) Delete(ctx context.Context, subject plan.Ref, kind string, obj client.Object) error {
 	err := w.client.Delete(ctx, obj, client.Preconditions{UID: ptr.To(obj.GetUID())},
 		client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err == nil || apierrors.IsNotFound(err) {
-		w.gate.Deleted(owner, kind, client.ObjectKeyFromObject(obj).String(), obj.GetUID())
+		w.gate.Deleted(subject, kind, client.ObjectKeyFromObject(obj).String(), obj.GetUID())
 		return nil
 	}
 	return err
 }
 
-// DeleteSecret is Delete for a Secret of which only facts are known.
-func (w *Writer) DeleteSecret(ctx context.Context, owner Owner, namespace, name string, uid types.UID) error {
+// DeleteSecret is Delete for a Secret that is known only as facts.
+func (w *Writer) DeleteSecret(ctx context.Context, subject plan.Ref, namespace, name string, uid types.UID) error {
 	err := w.core.CoreV1().Secrets(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err == nil || apierrors.IsNotFound(err) {
-		w.gate.Deleted(owner, Secret, namespace+"/"+name, uid)
+		w.gate.Deleted(subject, plan.KindSecret, namespace+"/"+name, uid)
 		return nil
 	}
 	return err
 }
 
 // CreateSecret creates a Secret.
-func (w *Writer) CreateSecret(ctx context.Context, owner Owner, s *corev1.Secret, manager string) (*corev1.Secret, error) {
+func (w *Writer) CreateSecret(ctx context.Context, subject plan.Ref, s *corev1.Secret, manager string) (*corev1.Secret, error) {
 	created, err := w.core.CoreV1().Secrets(s.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: manager})
 	if err == nil {
-		w.gate.Wrote(owner, Secret, created.ResourceVersion)
+		w.gate.Wrote(subject, plan.KindSecret, created.ResourceVersion)
 	}
 	return created, err
 }
@@ -100,14 +102,15 @@ func (w *Writer) CreateUncachedSecret(ctx context.Context, s *corev1.Secret, man
 	return err
 }
 
-// PatchFinalizers stores the finalizers of changed, decided on the basis of
-// before.
-func (w *Writer) PatchFinalizers(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {
-	return w.patch(ctx, owner, kind, before, changed, manager)
+// PatchFinalizers stores the finalizers of changed, which is the subject, decided
+// on the basis of before.
+func (w *Writer) PatchFinalizers(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
+	return w.patch(ctx, subject, before, changed, manager)
 }
 
-// PatchAnnotations adds annotations to obj, which is filled with the result.
-func (w *Writer) PatchAnnotations(ctx context.Context, owner Owner, kind Kind, obj client.Object, annotations map[string]string, manager string) error {
+// PatchAnnotations adds annotations to obj, which is the subject and is filled
+// with the result.
+func (w *Writer) PatchAnnotations(ctx context.Context, subject plan.Ref, obj client.Object, annotations map[string]string, manager string) error {
 	before := obj.DeepCopyObject().(client.Object)
 	changed := maps.Clone(obj.GetAnnotations())
 	if changed == nil {
@@ -115,13 +118,13 @@ func (w *Writer) PatchAnnotations(ctx context.Context, owner Owner, kind Kind, o
 	}
 	maps.Copy(changed, annotations)
 	obj.SetAnnotations(changed)
-	return w.patch(ctx, owner, kind, before, obj, manager)
+	return w.patch(ctx, subject, before, obj, manager)
 }
 
-func (w *Writer) patch(ctx context.Context, owner Owner, kind Kind, before, changed client.Object, manager string) error {
+func (w *Writer) patch(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
 	err := w.client.Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
 	if err == nil {
-		w.gate.Wrote(owner, kind, changed.GetResourceVersion())
+		w.gate.Wrote(subject, subject.Kind, changed.GetResourceVersion())
 	}
 	return err
 }
@@ -129,14 +132,14 @@ func (w *Writer) patch(ctx context.Context, owner Owner, kind Kind, before, chan
 // ApplySecret applies a Secret by server-side apply. encoded is its JSON; it
 // must carry all data that its manager owns, and the resourceVersion of the
 // live object if there is one, so that nothing newer is overwritten.
-func (w *Writer) ApplySecret(ctx context.Context, owner Owner, namespace, name string, encoded []byte, manager string) (*corev1.Secret, error) {
+func (w *Writer) ApplySecret(ctx context.Context, subject plan.Ref, namespace, name string, encoded []byte, manager string) (*corev1.Secret, error) {
 	applied, err := w.core.CoreV1().Secrets(namespace).Patch(ctx, name, types.ApplyPatchType, encoded,
 		metav1.PatchOptions{FieldManager: manager, Force: ptr.To(true)})
 	if err == nil {
-		w.gate.Wrote(owner, Secret, applied.ResourceVersion)
+		w.gate.Wrote(subject, plan.KindSecret, applied.ResourceVersion)
 	}
 	return applied, err
 }
 
 // Behind is Gate.Behind.
-func (w *Writer) Behind(owner Owner) Kind { return w.gate.Behind(owner) }
+func (w *Writer) Behind(subject plan.Ref) string { return w.gate.Behind(subject) }

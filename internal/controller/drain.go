@@ -8,15 +8,15 @@ import (
 )
 
 // DrainTime is how long a step that has begun may go on after its process has
-// been told to stop, or has lost its lease. Half-done steps cost more than a
-// stop that is a little late: an order whose URL was not stored yet, a record
-// of which nobody knows.
+// received a signal to stop, or has lost its lease. Half-done steps cost more
+// than a stop that is a little late: an order whose URL is not stored yet, a
+// record that no object mentions.
 const DrainTime = 10 * time.Second
 
 type stopping struct{}
 
-// Drain lets the steps of a reconciler end when its context ends; Stopping tells
-// the reconciler to begin no other.
+// Drain lets the steps of a reconciler finish when its context ends; Stopping
+// reports to the reconciler that it must begin no other step.
 func Drain(r reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		if ctx.Err() != nil {
@@ -29,7 +29,7 @@ func Drain(r reconcile.Reconciler) reconcile.Reconciler {
 	})
 }
 
-// Stopping reports whether no new step is to begin.
+// Stopping reports whether no new step may begin.
 func Stopping(ctx context.Context) bool {
 	outer, ok := ctx.Value(stopping{}).(context.Context)
 	return ok && outer.Err() != nil

@@ -63,7 +63,7 @@ type API interface {
 	Behind(subject plan.Ref) string
 	// Live reads an object from the API server.
 	Live(ctx context.Context, key types.NamespacedName, into client.Object) error
-	// Confirm returns cluster.ErrStale if what is to be confirmed does not hold.
+	// Confirm returns cluster.ErrStale if the confirmation fails.
 	Confirm(ctx context.Context, c plan.Confirm) error
 	// UpdateStatus stores the status of an object, which is filled with the answer.
 	UpdateStatus(ctx context.Context, subject plan.Ref, object client.Object, manager string) error
@@ -88,7 +88,7 @@ type Settings[O client.Object, S any] struct {
 
 // Driver runs all objects of one kind: it gets an object, loads what decides,
 // and then decides, confirms, stores the status and acts until there is nothing
-// left to do but to wait.
+// left to do except wait.
 type Driver[O client.Object, S any] struct {
 	Settings[O, S]
 	kind Kind[O, S]
@@ -240,7 +240,7 @@ type run[O client.Object, S any] struct {
 	fresh string
 }
 
-// drive takes plans until there is nothing left but to wait, and returns until when.
+// drive takes plans until there is nothing left to do except wait, and returns until when.
 func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
 	p, failure := r.Next(r.Clock.Now()), false
@@ -331,7 +331,7 @@ func (r *run[O, S]) prepare(ctx context.Context, p *plan.Plan[S]) (bool, error) 
 	return true, r.store(ctx, *p)
 }
 
-// storesNow reports whether the plan's status is to be written now.
+// storesNow reports whether the plan's status must be written now.
 func (r *run[O, S]) storesNow(p plan.Plan[S]) bool {
 	due := p.Persist == plan.Before || p.Persist == plan.Regardless || (p.Persist == plan.AtEnd && p.Do == nil)
 	return due && !equality.Semantic.DeepEqual(*r.Status(r.Object()), p.Status)

@@ -189,7 +189,7 @@ func TestDrive(t *testing.T) {
 			},
 			want: []string{"refused", "live", "store y as m"},
 		},
-		"tells a failure, and sends its event again": {
+		"reports a failure, and sends its event again": {
 			theatre: theatre{
 				next: []plan.Plan[status]{{Do: act("a")}}, do: []error{fault.New(fault.Transient, "R", "no")},
 				failed: []plan.Plan[status]{{Events: says("E"), Until: soon}},

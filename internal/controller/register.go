@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Registration is what a controller is: a reconciler of one kind, and what wakes
@@ -114,7 +115,7 @@ func (b *Builder) index(ctx context.Context, i Index) error {
 
 // events are the sources of a kind's events.
 func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
-	if kind == "Secret" {
+	if kind == plan.KindSecret {
 		var sources []source.Source
 		for _, informer := range b.secrets.Informers() {
 			sources = append(sources, Informer(informer, h))

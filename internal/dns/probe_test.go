@@ -237,7 +237,7 @@ func TestProbeFollowsAliases(t *testing.T) {
 	}
 	_, err = r.Probe(context.Background(), "_acme-challenge.loop.acme.test.", "v", propagation.Authoritative)
 	wantErr := `Found recursive CNAME record to "_acme-challenge.loop.acme.test." when looking up "_acme-challenge.loop.acme.test."`
-	if err == nil || err.Error() != wantErr || fault.ClassOf(err) != fault.User {
+	if err == nil || err.Error() != wantErr || fault.Of(err).Class != fault.User {
 		t.Errorf("loop: %v", err)
 	}
 	w.quiet()

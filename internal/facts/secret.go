@@ -48,7 +48,7 @@ type Secret struct {
 	Leaf      *pki.LeafFacts
 	LeafError string
 	// IssuerNotAfter is the earliest end of the issuers' certificates in
-	// tls.crt and ca.crt, zero if there are none but the leaf itself.
+	// tls.crt and ca.crt, zero if there are none except the leaf itself.
 	IssuerNotAfter time.Time
 	// Managed are the fields that SecretManager owns.
 	Managed ManagedFields
@@ -152,7 +152,7 @@ func (f *Secret) Digest(key string) (sum [sha256.Size]byte, ok bool) {
 	return sum, false
 }
 
-// fields is the part of fieldsV1 that tells which keys a manager owns:
+// fields is the part of fieldsV1 that says which keys a manager owns:
 // {"f:data":{"f:tls.crt":{}},"f:metadata":{"f:labels":{...}}}. An owner
 // reference has its key in JSON as its name, after "k:".
 type fields struct {

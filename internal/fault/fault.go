@@ -101,6 +101,3 @@ func Of(err error) *Error {
 	}
 	return &Error{Message: err.Error(), Err: err}
 }
-
-// ClassOf returns the class of err, which must not be nil.
-func ClassOf(err error) Class { return Of(err).Class }

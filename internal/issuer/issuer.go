@@ -125,7 +125,7 @@ func (r Registry) Sign(ctx context.Context, q Request) (request.Outcome, error) 
 	t, _ := r.Of(q.Issuer)
 	signer, ok := t.(Signer)
 	if !ok {
-		return request.Outcome{}, fault.New(fault.User, "IssuerNotReady",
+		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerNotReady,
 			"This version of everleaf cannot sign with issuers of type %s", facts.TypeOf(q.Issuer))
 	}
 	return signer.Sign(ctx, q)

@@ -26,6 +26,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -104,9 +105,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&cmv1.Certificate{}:        {Transform: cluster.CompactCertificate},
-				&cmv1.CertificateRequest{}: {Transform: cluster.ReduceRequest(o.Limits)},
-				&acmev1.Order{}:            {Transform: cluster.ReduceOrder(o.Limits)},
+				&cmv1.Certificate{}: {Transform: cluster.CompactCertificate},
 			},
 		},
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: false}},
@@ -134,7 +133,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 	if o.Namespace != "" {
 		// The informers list and watch under this namespace's path, for which
 		// its permissions are enough. DefaultNamespaces would do the same, by
-		// informers without a store whose lag could be told.
+		// informers without a store, so that their lag would not be known.
 		options.Cache.DefaultFieldSelector = fields.OneTermEqualSelector("metadata.namespace", o.Namespace)
 	}
 	return options
@@ -142,7 +141,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 
 // stores are the caches whose lag the gate watches.
 func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[string]client.Object) (map[string]cluster.Store, error) {
-	found := map[string]cluster.Store{cluster.Secret: secrets.Store()}
+	found := map[string]cluster.Store{plan.KindSecret: secrets.Store()}
 	for kind, object := range kinds {
 		informer, err := informerOf(ctx, c, object)
 		if err != nil {

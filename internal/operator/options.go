@@ -50,7 +50,7 @@ type Options struct {
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
 	AuthoritativePort int
 
-	// AllEvents also sends the Normal events that tell of single steps.
+	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 
 	MetricsListenAddress string

@@ -97,7 +97,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	return s, nil
 }
 
-// addCaches makes the caches of which finished objects are kept as facts.
+// addCaches adds the caches that keep finished objects as facts.
 func (s *system) addCaches(ctx context.Context) error {
 	requests, err := informerOf(ctx, s.manager.GetCache(), &cmv1.CertificateRequest{})
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *system) addResolver() error {
 }
 
 // sendEvents sends events until stop is called. The manager would stop this
-// before the controllers: what their last steps tell would be lost, and they
+// before the controllers: the events of their last steps would be lost, and they
 // would go on until the backlog is sent.
 func (s *system) sendEvents(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -54,6 +54,9 @@ type Local interface {
 	Local()
 }
 
+// KindSecret is the kind of the Secrets that everleaf reads and writes.
+const KindSecret = "Secret"
+
 // Ref names an object.
 type Ref struct {
 	// Kind is the API's, such as "Certificate".
@@ -85,8 +88,8 @@ const (
 	// within a second.
 	Held
 	// Regardless is Before for what must not be lost: the status is stored even
-	// while the process stops, and decided again for the live object if the one
-	// at hand has been changed by somebody else.
+	// while the process stops, and decided again for the live object if
+	// somebody else has changed the one that was decided on.
 	Regardless
 )
 

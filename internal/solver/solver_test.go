@@ -121,7 +121,7 @@ func TestHTTP01Fits(t *testing.T) {
 func TestSolversBegin(t *testing.T) {
 	_, err := Solvers{}.Begin(Challenge{Type: acmev1.ACMEChallengeTypeHTTP01})
 	want := "this version of everleaf has no solver for HTTP-01 challenges"
-	if err == nil || err.Error() != want || fault.ClassOf(err) != fault.User {
+	if err == nil || err.Error() != want || fault.Of(err).Class != fault.User {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -62,27 +62,6 @@ func Shared(tb testing.TB) *local.ControlPlane {
 	return shared.cp
 }
 
-// Start starts a control plane for one test and stops it when the test ends.
-// An empty DataDir means one of the test's own.
-func Start(tb testing.TB, options local.Options) *local.ControlPlane {
-	tb.Helper()
-	BinDir(tb)
-	if options.DataDir == "" {
-		options.DataDir = tb.TempDir()
-	}
-	options.UnsafeNoFsync = true
-	cp, err := local.Start(tb.Context(), options)
-	if err != nil {
-		tb.Fatalf("start a control plane: %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			tb.Errorf("control plane: %v", err)
-		}
-	})
-	return cp
-}
-
 // BinDir returns the directory of the control plane's binaries. It skips the
 // test if one is missing.
 func BinDir(tb testing.TB) string {

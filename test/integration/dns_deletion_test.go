@@ -65,7 +65,7 @@ func TestCertificateDeletedDuringChallenge(t *testing.T) {
 	}
 }
 
-// names lists what a namespace has of a kind, but for the Secrets that the test
+// names lists what a namespace has of a kind, except the Secrets that the test
 // itself and the Issuer have made.
 func names(t *testing.T, cluster *harness.Cluster, ns string, list client.ObjectList) []string {
 	t.Helper()

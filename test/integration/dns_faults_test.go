@@ -25,23 +25,23 @@ import (
 )
 
 // brokenUpdate is a configuration that cannot work, what the status and the
-// events have to say about it, and what mends it.
+// events must say about it, and what fixes it.
 type brokenUpdate struct {
 	// name is that of the Issuer, the Secret and the Certificate.
 	name, zone string
 	// server, key are as the Issuer has them, secret as the Secret has it; an
-	// empty secret is no Secret: that is told by the Issuer, and no Challenge
-	// comes to be.
+	// empty secret is no Secret: the Issuer reports that, and no Challenge
+	// is created.
 	server string
 	key    named.Key
 	secret string
-	// says is what status.reason has to hold.
+	// says is what status.reason must contain.
 	says []string
-	// mend is nil for what is mended by the Issuer with the right key.
-	mend func()
-	// atOnce: the mending is an event, so no back-off is waited for.
+	// fix is nil if the Issuer with the right key fixes it.
+	fix func()
+	// atOnce: the fix is an event, so no back-off is waited for.
 	atOnce bool
-	// stays: the test does not mend it.
+	// stays: the test does not fix it.
 	stays bool
 }
 
@@ -53,9 +53,10 @@ const (
 	brokenCA     = "127.53.41.9:53"
 )
 
-// Each kind of fault is told by kubectl describe challenge, with what to do
-// about it; the Certificate has it too; no server is overrun meanwhile; and
-// when it is mended, all go on from where they were.
+// TestBrokenUpdates holds that kubectl describe challenge reports each kind of
+// fault, with what to do about it; that the Certificate reports it too; that no
+// server gets too many requests meanwhile; and that all continue from where they
+// were when the fault is fixed.
 func TestBrokenUpdates(t *testing.T) {
 	t.Parallel()
 	good := named.TSIGKey(t, "good", "hmac-sha256")
@@ -101,35 +102,35 @@ func TestBrokenUpdates(t *testing.T) {
 			says: []string{"REFUSED", brokenServer, "zone broken.test", `TSIG key "other" (HMACSHA256)`, "allow-update or update-policy"},
 		},
 		{
-			name: "wrong-secret", key: good, secret: randomSecret(), mend: right("wrong-secret"), atOnce: true,
+			name: "wrong-secret", key: good, secret: randomSecret(), fix: right("wrong-secret"), atOnce: true,
 			says: []string{brokenServer, "BADSIG", "the secret differs from the server's", `Secret "` + a.Namespace + `/wrong-secret"`},
 		},
 		{
-			name: "encoded-twice", key: good, secret: base64.StdEncoding.EncodeToString([]byte(good.Secret)), mend: right("encoded-twice"), atOnce: true,
+			name: "encoded-twice", key: good, secret: base64.StdEncoding.EncodeToString([]byte(good.Secret)), fix: right("encoded-twice"), atOnce: true,
 			says: []string{brokenServer, "base64-encoded twice", a.Namespace + `/encoded-twice`},
 		},
 		{
-			name: "no-base64", key: good, secret: "This is not it.", mend: right("no-base64"), atOnce: true,
+			name: "no-base64", key: good, secret: "This is not it.", fix: right("no-base64"), atOnce: true,
 			says: []string{"not base64 text as tsig-keygen prints it", a.Namespace + `/no-base64`},
 		},
 		{
-			name: "no-secret", key: good, mend: right("no-secret"), atOnce: true,
+			name: "no-secret", key: good, fix: right("no-secret"), atOnce: true,
 			says: []string{`failed to get secret "no-secret": it does not exist in namespace "` + a.Namespace + `"`},
 		},
 		{
-			name: "clock", zone: "skewed.test", server: skewedServer, key: good, secret: good.Secret, mend: func() { skew.ahead.Store(0) },
+			name: "clock", zone: "skewed.test", server: skewedServer, key: good, secret: good.Secret, fix: func() { skew.ahead.Store(0) },
 			says: []string{skewedServer, "BADTIME", "its clock is about 60 minutes ahead of the one of this machine", "NTP"},
 		},
 		{
 			name: "down", zone: "down.test", server: downServer, key: good, secret: good.Secret,
-			mend: func() {
+			fix: func() {
 				named.Start(t, named.Options{Listen: []string{downServer}, Keys: []named.Key{good}, Zones: []named.Zone{zone("down.test", downServer)}})
 			},
 			says: []string{downServer, "refuses connections", "check its address and port, and that it runs"},
 		},
 		{
 			name: "silent", zone: "silent.test", server: silentServer, key: good, secret: good.Secret,
-			mend: func() {
+			fix: func() {
 				if err := silent.Continue(); err != nil {
 					t.Error(err)
 				}
@@ -167,10 +168,10 @@ func TestBrokenUpdates(t *testing.T) {
 	began := map[string]time.Time{}
 	for _, c := range cases {
 		began[c.name] = time.Now()
-		w.mend(t, c)
+		w.fix(t, c)
 	}
 	for _, c := range cases {
-		w.mended(t, c, began[c.name])
+		w.fixed(t, c, began[c.name])
 	}
 	harness.WantValidations(t, a.CA, len(cases), 0)
 }
@@ -256,8 +257,8 @@ func (w *brokenWorld) remember(t *testing.T, b brokenUpdate) {
 	w.requests[b.name] = request.UID
 }
 
-// patient waits for the third attempt, and checks that the fault was not told
-// anew, in other words or as other events, and that there were no more.
+// patient waits for the third attempt, and checks that the fault was not reported
+// again, in other words or as other events, and that there were no more attempts.
 func (w *brokenWorld) patient(t *testing.T, b brokenUpdate) {
 	t.Helper()
 	first := w.seen[b.name]
@@ -294,22 +295,22 @@ func (w *brokenWorld) warnings(t *testing.T, c *acmev1.Challenge) int {
 	return n
 }
 
-func (w *brokenWorld) mend(t *testing.T, b brokenUpdate) {
+func (w *brokenWorld) fix(t *testing.T, b brokenUpdate) {
 	t.Helper()
-	if b.mend != nil {
-		b.mend()
+	if b.fix != nil {
+		b.fix()
 	} else {
 		w.SetSecret(t, w.Namespace, b.name, "tsig", w.good.Secret)
 		w.Apply(t, w.Namespace, w.issuer(b, w.good))
 	}
 }
 
-// mended waits until the Certificate is ready, by the request that it had.
-func (w *brokenWorld) mended(t *testing.T, b brokenUpdate, began time.Time) {
+// fixed waits until the Certificate is ready, by the request that it had.
+func (w *brokenWorld) fixed(t *testing.T, b brokenUpdate, began time.Time) {
 	t.Helper()
 	w.Ready(t, w.Namespace, b.name, issuable)
 	if took := time.Since(began); b.atOnce && took > 15*time.Second {
-		t.Errorf("%s: ready %s after it was mended, as if nobody had told", b.name, took)
+		t.Errorf("%s: ready %s after it was fixed, as if no event had arrived", b.name, took)
 	}
 	list := &cmv1.CertificateRequestList{}
 	if err := w.List(t.Context(), list, client.InNamespace(w.Namespace)); err != nil {

@@ -119,7 +119,7 @@ func TestFaultsThatPass(t *testing.T) {
 	f.silence(t)
 }
 
-// silence fails the test if the canary has been heard.
+// silence fails the test if the canary appears anywhere.
 func (f *faultLab) silence(t *testing.T) {
 	t.Helper()
 	if f.log.N() == 0 {
@@ -182,8 +182,8 @@ func TestFaultsThatLast(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.end(t, f) })
 	}
-	// What is in vain is repeated seldom: 3 times for orders that went away,
-	// every 5 s at most for one of which the server says that it is ready.
+	// What fails is repeated seldom: 3 times for orders that went away, every 5 s
+	// at most for an order that the server reports as ready.
 	const observed = 30 * time.Second
 	wait, cancel := context.WithDeadline(t.Context(), began.Add(observed))
 	defer cancel()

@@ -122,7 +122,7 @@ func (f *faultLab) orders(t *testing.T, certificate string) ([]acmev1.Order, []a
 	return found, solving
 }
 
-// state tells all there is to tell of an issuance.
+// state describes all objects of an issuance.
 func (f *faultLab) state(t *testing.T, certificate string) string {
 	t.Helper()
 	var b strings.Builder
@@ -171,7 +171,7 @@ func (f *faultLab) failed(t *testing.T, name string, within time.Duration, words
 	})
 }
 
-// waits waits until a Certificate's Issuing condition tells why it must wait.
+// waits waits until a Certificate's Issuing condition says why it must wait.
 func (f *faultLab) waits(t *testing.T, name string, within time.Duration, words ...string) {
 	t.Helper()
 	harness.Eventually(t, within, func() error {

@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/test/faultproxy"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/pebble"
@@ -68,7 +68,7 @@ func TestFaultsOrdersThatGoAway(t *testing.T) {
 			if len(orders) != 1 {
 				t.Fatalf("%d Orders are left", len(orders))
 			}
-			if got := orders[0].Annotations[order.ReplacesAnnotation]; got != fmt.Sprint(c.fault.Times) {
+			if got := orders[0].Annotations[facts.OrderReplacesAnnotation]; got != fmt.Sprint(c.fault.Times) {
 				t.Errorf("the Order says that it replaces %q others, want %d", got, c.fault.Times)
 			}
 		})
@@ -102,7 +102,7 @@ func TestFaultsOneOrderForTwo(t *testing.T) {
 				t.Error("both have the same key")
 			}
 			if n := len(proxy.Requests(faultproxy.NewOrder)); n != 3 {
-				t.Errorf("%d newOrders, want 3: one of them in vain", n)
+				t.Errorf("%d newOrders, want 3: one of them without effect", n)
 			}
 		})
 	}

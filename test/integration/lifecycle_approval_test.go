@@ -21,7 +21,7 @@ import (
 
 func b64(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
 
-// role gives a user the controllers' rights but for those on some resources,
+// role gives a user the controllers' rights except those on some resources,
 // until the test ends.
 func role(t *testing.T, cluster *harness.Cluster, user string, without ...string) {
 	t.Helper()

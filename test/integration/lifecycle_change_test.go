@@ -216,7 +216,7 @@ func TestLifecycleTwoCertificatesOneSecret(t *testing.T) {
 	harness.Eventually(t, patience, func() error {
 		c := certificateCondition(l.crt(t, "two"), cmv1.CertificateConditionReady)
 		if c == nil || c.Status != cmmeta.ConditionFalse || !strings.Contains(c.Message, "one") {
-			return fmt.Errorf("the Ready condition does not tell whose Secret it is: %+v", c)
+			return fmt.Errorf("the Ready condition does not say whose Secret it is: %+v", c)
 		}
 		return nil
 	})

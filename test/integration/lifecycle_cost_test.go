@@ -38,8 +38,8 @@ func expiredLike(t *testing.T, ca, s *corev1.Secret) (crt, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), s.Data[corev1.TLSPrivateKeyKey]
 }
 
-// What a certificate may cost the API server: every call but get, list and
-// watch.
+// What a certificate may cost the API server: every call except get, list
+// and watch.
 const (
 	mostWritesCA   = 6
 	mostWritesACME = 24

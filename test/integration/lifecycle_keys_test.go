@@ -110,7 +110,7 @@ func (l *lab) revision(t *testing.T, name string, want int) *cmv1.Certificate {
 			return fmt.Errorf("%s has revision %v, want %d: %s", name, deref(got), want, conditions(crt))
 		}
 		if !isTrue(crt, cmv1.CertificateConditionReady) || isTrue(crt, cmv1.CertificateConditionIssuing) {
-			return fmt.Errorf("%s is not at rest: %s", name, conditions(crt))
+			return fmt.Errorf("%s is not idle: %s", name, conditions(crt))
 		}
 		return nil
 	})
@@ -261,7 +261,7 @@ func TestLifecycleCASecretComesLate(t *testing.T) {
 	harness.Eventually(t, patience, func() error {
 		c := certificateCondition(l.crt(t, "waits"), cmv1.CertificateConditionIssuing)
 		if c == nil || !strings.Contains(c.Message, "does not have a Ready status condition") {
-			return fmt.Errorf("the Issuing condition does not tell what it waits for: %+v", c)
+			return fmt.Errorf("the Issuing condition does not say what it waits for: %+v", c)
 		}
 		return nil
 	})

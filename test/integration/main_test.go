@@ -8,15 +8,15 @@ import (
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
-// parallel is how many tests run at a time unless a flag tells: most of them
+// parallel is how many tests run at a time unless a flag says: most of them
 // wait for a name server or a cache, and not for a core.
 const parallel = "8"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	told := false
-	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
-	if !told {
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if !set {
 		if err := flag.Set("test.parallel", parallel); err != nil {
 			panic(err)
 		}

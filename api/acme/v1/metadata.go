@@ -5,8 +5,7 @@ const (
 	OrderKind     = "Order"
 	ChallengeKind = "Challenge"
 
-	OrderResource     = "orders"
-	ChallengeResource = "challenges"
+	OrderResource = "orders"
 )
 
 const (
@@ -60,7 +59,6 @@ const (
 
 // Reasons of events on Challenges.
 const (
-	EventReasonStarted        = "Started"
 	EventReasonPresented      = "Presented"
 	EventReasonPresentError   = "PresentError"
 	EventReasonDomainVerified = "DomainVerified"

@@ -7,10 +7,7 @@ const (
 	IssuerKind             = "Issuer"
 	ClusterIssuerKind      = "ClusterIssuer"
 
-	CertificateResource        = "certificates"
 	CertificateRequestResource = "certificaterequests"
-	IssuerResource             = "issuers"
-	ClusterIssuerResource      = "clusterissuers"
 )
 
 // Annotations of an issued Secret that say how it came about. Lists are one

@@ -18,16 +18,8 @@ const (
 	CertificateReasonRequestChanged            = "RequestChanged"
 	// CertificateReasonRenewing is only for Issuing.
 	CertificateReasonRenewing = "Renewing"
-	// CertificateReasonManuallyTriggered is only for Issuing, when a user asked
-	// for it.
-	CertificateReasonManuallyTriggered = "ManuallyTriggered"
 	// CertificateReasonExpired is only for Ready.
 	CertificateReasonExpired = "Expired"
-	// CertificateReasonWindowError is only for Ready: the time of renewal
-	// cannot be told. It is also the reason of Warning events.
-	CertificateReasonWindowError = "WindowError"
-	// CertificateReasonIssued is for Issuing when it is False after a success.
-	CertificateReasonIssued = "Issued"
 )
 
 // Reasons of a CertificateRequest's conditions.
@@ -47,7 +39,6 @@ const (
 	IssuerReasonACMEAccountRegistered = "ACMEAccountRegistered"
 	IssuerReasonInvalidConfig         = "InvalidConfig"
 	IssuerReasonInvalidSolver         = "InvalidSolver"
-	IssuerReasonInvalidURL            = "InvalidURL"
 	IssuerReasonErrRegisterAccount    = "ErrRegisterACMEAccount"
 	IssuerReasonErrVerifyAccount      = "ErrVerifyACMEAccount"
 	IssuerReasonErrUpdateAccount      = "ErrUpdateACMEAccount"
@@ -57,55 +48,34 @@ const (
 	IssuerReasonErrInvalidKeyPair = "ErrInvalidKeyPair"
 
 	IssuerReasonSelfSignedReady = "IsReady"
-
-	IssuerReasonVaultVerified = "VaultVerified"
-	IssuerReasonVaultError    = "VaultError"
-
-	// IssuerReasonVenafiReady is reason and message at once.
-	IssuerReasonVenafiReady      = "Certificate Manager issuer started"
-	IssuerReasonVenafiAuthFailed = "AuthFailed"
-	IssuerReasonVenafiErrorSetup = "ErrorSetup"
 )
 
 // Reasons of events on issuers, beside those of their conditions.
 const (
 	EventReasonErrInitIssuer = "ErrInitIssuer"
-	EventReasonVenafiReady   = "Ready"
 )
 
 // Reasons of events on Certificates.
 const (
-	EventReasonIssuing                  = "Issuing"
-	EventReasonGenerated                = "Generated"
-	EventReasonReused                   = "Reused"
-	EventReasonDeleted                  = "Deleted"
-	EventReasonDecodeFailed             = "DecodeFailed"
-	EventReasonCannotRegenerateKey      = "CannotRegenerateKey"
-	EventReasonRequested                = "Requested"
-	EventReasonRequestFailed            = "RequestFailed"
-	EventReasonKeystorePasswordNotFound = "KeystorePasswordSecretNotFound"
-	EventReasonWindowError              = "WindowError"
-	EventReasonARIError                 = "ARIError"
+	EventReasonIssuing             = "Issuing"
+	EventReasonDecodeFailed        = "DecodeFailed"
+	EventReasonCannotRegenerateKey = "CannotRegenerateKey"
+	EventReasonRequested           = "Requested"
+	EventReasonRequestFailed       = "RequestFailed"
 )
 
 // Reasons of events on CertificateRequests that concern all types of issuers.
 const (
-	EventReasonCertificateIssued  = "CertificateIssued"
-	EventReasonWaitingForApproval = "WaitingForApproval"
-	EventReasonIssuerNotFound     = "IssuerNotFound"
-	EventReasonIssuerTypeMissing  = "IssuerTypeMissing"
-	EventReasonIssuerNotReady     = "IssuerNotReady"
-	EventReasonDecodeError        = "DecodeError"
+	EventReasonCertificateIssued = "CertificateIssued"
+	EventReasonIssuerNotFound    = "IssuerNotFound"
+	EventReasonIssuerTypeMissing = "IssuerTypeMissing"
+	EventReasonIssuerNotReady    = "IssuerNotReady"
 )
 
 // Reasons of events on CertificateRequests to ACME issuers.
 const (
 	EventReasonRequestParsingError = "RequestParsingError"
 	EventReasonInvalidOrder        = "InvalidOrder"
-	EventReasonOrderBuildingError  = "OrderBuildingError"
-	EventReasonOrderCreatingError  = "OrderCreatingError"
-	EventReasonOrderCreated        = "OrderCreated"
-	EventReasonOrderGetError       = "OrderGetError"
 	EventReasonOrderPending        = "OrderPending"
 	EventReasonOrderFailed         = "OrderFailed"
 )
@@ -126,7 +96,6 @@ const (
 	EventReasonErrorGettingSecret = "ErrorGettingSecret"
 	EventReasonErrorParsingKey    = "ErrorParsingKey"
 	EventReasonErrorGenerating    = "ErrorGenerating"
-	EventReasonErrorPublicKey     = "ErrorPublicKey"
 	EventReasonErrorKeyMatch      = "ErrorKeyMatch"
 	EventReasonErrorSigning       = "ErrorSigning"
 	EventReasonBadConfig          = "BadConfig"
@@ -134,18 +103,5 @@ const (
 
 // Reasons of events on CertificateRequests to Vault and Venafi issuers.
 const (
-	EventReasonVaultInitError    = "VaultInitError"
-	EventReasonVenafiInitError   = "VenafiInitError"
-	EventReasonIssuancePending   = "IssuancePending"
-	EventReasonCustomFieldsError = "CustomFieldsError"
-	EventReasonRequestError      = "RequestError"
-	EventReasonRetrieveError     = "RetrieveError"
-	EventReasonParseError        = "ParseError"
-)
-
-// Reasons of events on an Ingress, Gateway or ListenerSet, beside BadConfig.
-const (
-	EventReasonCreateCertificate = "CreateCertificate"
-	EventReasonUpdateCertificate = "UpdateCertificate"
-	EventReasonDeleteCertificate = "DeleteCertificate"
+	EventReasonIssuancePending = "IssuancePending"
 )

@@ -38,9 +38,3 @@ const (
 	UsageMicrosoftSGC    KeyUsage = "microsoft sgc"
 	UsageNetscapeSGC     KeyUsage = "netscape sgc"
 )
-
-// DefaultKeyUsages returns the usages of a Certificate or CertificateRequest
-// that lists none.
-func DefaultKeyUsages() []KeyUsage {
-	return []KeyUsage{UsageDigitalSignature, UsageKeyEncipherment}
-}

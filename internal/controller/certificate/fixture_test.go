@@ -70,15 +70,6 @@ func (f fakes) start(t *testing.T, config Config) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := &cmv1.CertificateRequestList{}
-	if err := f.objects.List(t.Context(), list); err != nil {
-		t.Fatal(err)
-	}
-	for i := range list.Items {
-		if err := informer.GetIndexer().Add(&list.Items[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
 	events := cluster.NewEvents(f.core, f.objects.Scheme(), clock, logr.Discard(), true, t.FailNow)
 	c, err := New(Deps{
 		Cache: f.objects, Secrets: secrets, Requests: requests, Answers: &cluster.Answers{},
@@ -89,7 +80,27 @@ func (f fakes) start(t *testing.T, config Config) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return started{c, informer, clock}
+	s := started{c, informer, clock}
+	list := &cmv1.CertificateRequestList{}
+	if err := f.objects.List(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		s.cache(t, &list.Items[i])
+	}
+	return s
+}
+
+// cache puts a request into the cache.
+func (s started) cache(t *testing.T, request *cmv1.CertificateRequest) {
+	t.Helper()
+	item, err := cluster.ReduceRequest(pki.Limits{})(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.requests.GetIndexer().Add(item); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // fill fills the caches of Secrets.

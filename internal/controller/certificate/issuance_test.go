@@ -100,8 +100,8 @@ func TestIssuance(t *testing.T) {
 	}
 }
 
-// TestIssuanceInline issues a certificate whose key is never stored but in its
-// Secret, and whose status is written once.
+// TestIssuanceInline issues a certificate whose key is stored nowhere except in
+// its Secret, and whose status is written once.
 func TestIssuanceInline(t *testing.T) {
 	object := crt()
 	f := newFakes(t, nil, object)
@@ -122,9 +122,7 @@ func TestIssuanceInline(t *testing.T) {
 	if err := f.objects.Status().Update(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.requests.GetIndexer().Add(request); err != nil {
-		t.Fatal(err)
-	}
+	s.cache(t, request)
 	s.reconcile(t)
 	if secrets := f.secrets(t); len(secrets) != 1 || secrets[0].Name != "web-tls" {
 		t.Errorf("Secrets: %v", secrets)

@@ -47,7 +47,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	}
 	csr, err := pki.BuildRequest(core.TemplateOf(&crt.Spec), key)
 	if err != nil {
-		return fault.New(fault.Permanent, core.ReasonRequestFailed, "%v", err)
+		return fault.New(fault.Permanent, cmv1.EventReasonRequestFailed, "%v", err)
 	}
 	request := &cmv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
@@ -96,7 +96,7 @@ func (w *work) requestInTheWay(ctx context.Context, name string) error {
 	if owner != nil && owner.UID == w.State.Object.UID && live.DeletionTimestamp == nil {
 		return cluster.ErrStale
 	}
-	reason := core.ReasonRequestFailed
+	reason := cmv1.EventReasonRequestFailed
 	if owner != nil && owner.Name == w.subject.Name {
 		// That of a Certificate of the same name before: the garbage collector
 		// deletes it.

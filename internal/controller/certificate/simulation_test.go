@@ -46,7 +46,7 @@ func TestSimulation(t *testing.T) {
 				w.check(revision)
 				w.clock.SetTime(w.object.Status.RenewalTime.Time)
 			}
-			// Each request but those stored was refused, or its key was lost.
+			// Each request except those stored was refused, or its key was lost.
 			if extra := w.created - 3; extra > w.kills+w.refused {
 				t.Errorf("%d requests too many, after %d kills and %d refusals", extra, w.kills, w.refused)
 			}
@@ -65,7 +65,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// until runs until a revision is issued and the reconciler rests.
+// until runs until a revision is issued and the reconciler waits.
 func (w *world) until(revision int) {
 	w.t.Helper()
 	for range 500 {

@@ -183,7 +183,7 @@ func TestActionsThatFail(t *testing.T) {
 	}
 	w = s.load(t, crt(func(c *cmv1.Certificate) { c.Spec.IPAddresses = []string{"no address"} }))
 	w.note().hold(key(1), now)
-	if err := w.Do(t.Context(), core.CreateRequest{Revision: 1}); err == nil || fault.ClassOf(err) != fault.Permanent || fault.Of(err).Reason != "RequestFailed" {
+	if err := w.Do(t.Context(), core.CreateRequest{Revision: 1}); err == nil || fault.Of(err).Class != fault.Permanent || fault.Of(err).Reason != "RequestFailed" {
 		t.Errorf("request what cannot be: %v", err)
 	}
 	if err := w.Do(t.Context(), nil); err == nil {

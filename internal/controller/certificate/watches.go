@@ -9,6 +9,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // indexSecretName holds a Certificate's spec.secretName.
@@ -26,7 +27,7 @@ func (c *Controller) Registration() controller.Registration {
 		Name: "certificates", Kind: cmv1.CertificateKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
 		Indexes: []controller.Index{{Kind: cmv1.CertificateKind, Name: indexSecretName, Values: secretName}},
 		Watches: []controller.Watch{
-			{Kind: "Secret", Keys: c.ofSecret},
+			{Kind: plan.KindSecret, Keys: c.ofSecret},
 			{Kind: cmv1.CertificateRequestKind, Keys: ofRequest},
 			{Kind: cmv1.CertificateKind, Keys: c.sharing},
 		},

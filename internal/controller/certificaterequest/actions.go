@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
-	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -65,7 +64,7 @@ func (w *work) sign(ctx context.Context) error {
 func (w *work) keepState(ctx context.Context, annotations map[string]string) error {
 	changed := w.State.Object.DeepCopy()
 	manager := core.ManagerOf(w.State.Issuer)
-	if err := w.Server.PatchAnnotations(ctx, w.subject, cmv1.CertificateRequestKind, changed, annotations, manager); err != nil {
+	if err := w.Server.PatchAnnotations(ctx, w.subject, changed, annotations, manager); err != nil {
 		return err
 	}
 	w.Replace(changed)

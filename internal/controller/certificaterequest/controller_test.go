@@ -159,14 +159,23 @@ func (l *lab) sync() {
 	}
 	var r, o []any
 	for i := range requests.Items {
-		r = append(r, &requests.Items[i])
+		r = append(r, l.reduced(cluster.ReduceRequest, &requests.Items[i]))
 	}
 	for i := range orders.Items {
-		o = append(o, &orders.Items[i])
+		o = append(o, l.reduced(cluster.ReduceOrder, &orders.Items[i]))
 	}
 	if err := errors.Join(l.requests.Replace(r, ""), l.orders.Replace(o, "")); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+func (l *lab) reduced(transform func(pki.Limits) cache.TransformFunc, o any) any {
+	l.t.Helper()
+	item, err := transform(pki.Limits{})(o)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return item
 }
 
 // reconcile reconciles the request once, and returns it and what was written.

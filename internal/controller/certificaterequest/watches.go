@@ -10,6 +10,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // share is how many workers there are for each of --concurrent-workers. One does
@@ -21,7 +22,7 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
 		Watches: []controller.Watch{
-			{Kind: "Secret", Keys: c.ofSecret},
+			{Kind: plan.KindSecret, Keys: c.ofSecret},
 			{Kind: acmev1.OrderKind, Keys: ofOrder},
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},

@@ -28,7 +28,7 @@ import (
 // API is the API server as this controller needs it. *cluster.Server is one.
 type API interface {
 	controller.API
-	PatchFinalizers(ctx context.Context, owner cluster.Owner, kind cluster.Kind, before, changed client.Object, manager string) error
+	PatchFinalizers(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error
 }
 
 // Deps is what a Controller needs.

@@ -61,7 +61,7 @@ func (a *api) UpdateStatus(ctx context.Context, _ plan.Ref, o client.Object, _ s
 	return a.Status().Update(ctx, o)
 }
 
-func (a *api) PatchFinalizers(ctx context.Context, _ cluster.Owner, _ cluster.Kind, before, changed client.Object, _ string) error {
+func (a *api) PatchFinalizers(ctx context.Context, _ plan.Ref, before, changed client.Object, _ string) error {
 	return a.Patch(ctx, changed, client.MergeFrom(before))
 }
 
@@ -233,10 +233,10 @@ func TestWatches(t *testing.T) {
 		{"an Issuer's that are not finished", cmv1.IssuerKind, acmeIssuer("one"), []string{"a"}},
 		{"a ClusterIssuer's", cmv1.ClusterIssuerKind, clusterIssuer, []string{"d"}},
 		{"an Issuer without Challenges", cmv1.IssuerKind, acmeIssuer("shared"), nil},
-		{"an Issuer's Secret", cluster.Secret, secret("ns", "one-key"), []string{"a"}},
-		{"a ClusterIssuer's Secret", cluster.Secret, secret("system", "shared-key"), []string{"d"}},
-		{"another namespace's Secret", cluster.Secret, secret("system", "one-key"), nil},
-		{"another Secret", cluster.Secret, secret("ns", "x"), nil},
+		{"an Issuer's Secret", plan.KindSecret, secret("ns", "one-key"), []string{"a"}},
+		{"a ClusterIssuer's Secret", plan.KindSecret, secret("system", "shared-key"), []string{"d"}},
+		{"another namespace's Secret", plan.KindSecret, secret("system", "one-key"), nil},
+		{"another Secret", plan.KindSecret, secret("ns", "x"), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string

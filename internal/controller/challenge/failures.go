@@ -36,7 +36,7 @@ func (f *Failures) Add(ca, name string, at time.Time) {
 	f.times[key] = times[max(0, len(times)-maxFailures):]
 }
 
-// Until is when the name may be tried again, zero for now.
+// Until is when the next attempt for the name may begin, zero for now.
 func (f *Failures) Until(ca, name string, now time.Time) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

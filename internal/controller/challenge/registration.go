@@ -13,6 +13,7 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // share is large because the workers wait for foreign servers.
@@ -33,7 +34,7 @@ func (c *Controller) Registration() controller.Registration {
 			{Kind: acmev1.OrderKind, Keys: c.ofOrder},
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
-			{Kind: "Secret", Keys: c.ofSecret},
+			{Kind: plan.KindSecret, Keys: c.ofSecret},
 		},
 	}
 }

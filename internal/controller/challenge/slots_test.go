@@ -16,7 +16,7 @@ func TestSlots(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		max  int
-		// steps are names: "a" acquires and is to get a slot, "a?" is to be
+		// steps are names: "a" acquires and must get a slot, "a?" must be
 		// queued, "-a" releases, "-a>b,c" releases and is to wake b and c.
 		steps string
 	}{

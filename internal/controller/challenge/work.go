@@ -24,7 +24,7 @@ import (
 // askTimeout bounds one action at a foreign server.
 const askTimeout = time.Minute
 
-var errIssuerGone = fault.New(fault.Transient, "IssuerNotFound", "the issuer is gone, and with it the credentials to remove the record")
+var errIssuerGone = fault.New(fault.Transient, cmv1.EventReasonIssuerNotFound, "the issuer is gone, and with it the credentials to remove the record")
 
 // work is one reconcile of one Challenge.
 type work struct {
@@ -266,7 +266,7 @@ func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
 func (w *work) setFinalizers(ctx context.Context, finalizers []string) error {
 	changed := w.State.Object.DeepCopy()
 	changed.Finalizers = finalizers
-	if err := w.c.API.PatchFinalizers(ctx, ref(w.key), acmev1.ChallengeKind, w.State.Object, changed, core.Manager); err != nil {
+	if err := w.c.API.PatchFinalizers(ctx, ref(w.key), w.State.Object, changed, core.Manager); err != nil {
 		return err
 	}
 	w.State.Object = changed

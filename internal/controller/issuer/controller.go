@@ -35,7 +35,7 @@ type Deps struct {
 	Server  *cluster.Server
 	// AccountReady passes on the issuers whose ACME account has come into use.
 	AccountReady *controller.Topic[cmv1.GenericIssuer]
-	// News brings issuers that are to be checked again.
+	// News brings issuers to check again.
 	News  *controller.Topic[controller.IssuerNews]
 	Clock clock.WithTicker
 }

@@ -9,6 +9,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Registration is what the controller is.
@@ -20,7 +21,7 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.requeue, Share: 1,
 		Indexes: []controller.Index{{Kind: c.Kind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)}},
-		Watches: []controller.Watch{{Kind: "Secret", Keys: c.ofSecret}},
+		Watches: []controller.Watch{{Kind: plan.KindSecret, Keys: c.ofSecret}},
 	}
 }
 

@@ -145,7 +145,7 @@ func (w *work) suspectAccount(ctx context.Context, began time.Time) {
 // challengeEvent announces a Challenge of the Order.
 func challengeEvent(c *acmev1.Challenge) plan.Event {
 	return plan.Event{
-		Reason: "Created", Component: core.Manager, Verbose: true,
+		Reason: acmev1.EventReasonCreated, Component: core.Manager, Verbose: true,
 		Message: fmt.Sprintf("Created Challenge resource %q for domain %q", c.Name, c.Spec.DNSName),
 	}
 }

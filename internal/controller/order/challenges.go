@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
-	"github.com/everleaf/everleaf/internal/cluster"
 	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
@@ -26,7 +25,7 @@ func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpe
 			},
 			Spec: spec,
 		}
-		err := w.c.deps.Server.Create(ctx, w.subject, cluster.Challenge, challenge, core.Manager)
+		err := w.c.deps.Server.Create(ctx, w.subject, acmev1.ChallengeKind, challenge, core.Manager)
 		if apierrors.IsAlreadyExists(err) {
 			if err = w.adoptChallenge(ctx, challenge); err != nil {
 				return err
@@ -58,7 +57,7 @@ func (w *work) adoptChallenge(ctx context.Context, wanted *acmev1.Challenge) err
 
 func (w *work) deleteChallenges(ctx context.Context, challenges []*acmev1.Challenge) error {
 	for _, c := range challenges {
-		if err := w.c.deps.Server.Delete(ctx, w.subject, cluster.Challenge, c); err != nil {
+		if err := w.c.deps.Server.Delete(ctx, w.subject, acmev1.ChallengeKind, c); err != nil {
 			return err
 		}
 		w.Challenges = slices.DeleteFunc(w.Challenges, func(left *acmev1.Challenge) bool { return left.Name == c.Name })

@@ -7,7 +7,7 @@ import (
 )
 
 // claims let one Order of a class ask for its order at a time: a cache that does
-// not show another Order yet cannot tell which is first. A claim stands until
+// not show another Order yet does not know which is first. A claim stands until
 // the cache shows the URL of the order, or the end of the Order. The zero value
 // is ready.
 type claims struct {

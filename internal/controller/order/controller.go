@@ -80,7 +80,7 @@ func New(d Deps) (*Controller, error) {
 }
 
 // Get implements controller.Kind. An Order that has ended is kept as facts only;
-// it is read live if it has left Challenges that are to be deleted.
+// it is read live if it has left Challenges to delete.
 func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1.Order, bool, error) {
 	object, open, err := c.deps.Orders.Get(key)
 	if err != nil {

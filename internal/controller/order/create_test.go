@@ -58,7 +58,7 @@ func TestChangedSpecIsNotOrdered(t *testing.T) {
 		t.Error("the Order is not looked at again")
 	}
 	if len(s.claims.holders) != 0 {
-		t.Error("a changed Order is to be created at the server")
+		t.Error("a changed Order would be created at the server")
 	}
 }
 

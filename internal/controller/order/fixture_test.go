@@ -175,11 +175,15 @@ func (s *started) cache(t *testing.T, objects ...client.Object) {
 		if err := s.objects.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
 			t.Fatal(err)
 		}
-		into := s.orders
+		into, reduce := s.orders, cluster.ReduceOrder(pki.Limits{})
 		if _, ok := o.(*cmv1.CertificateRequest); ok {
-			into = s.requests
+			into, reduce = s.requests, cluster.ReduceRequest(pki.Limits{})
 		}
-		if err := into.Add(o); err != nil {
+		item, err := reduce(o.DeepCopyObject())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := into.Add(item); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -64,15 +64,6 @@ func ParseKeyPair(tlsCrt, tlsKey []byte, limits pki.Limits) (KeyPair, error) {
 	return NewKeyPair(chain, key), nil
 }
 
-// Verify returns an error if a key pair cannot sign for others. The error is a
-// fault.Error with the reason and message of the issuer's Ready condition.
-func Verify(pair KeyPair) error {
-	if !isCA(pair) {
-		return fault.New(fault.User, cmv1.IssuerReasonErrInvalidKeyPair, keyPairError+notCA)
-	}
-	return nil
-}
-
 const (
 	keyPairError = "Error getting keypair for CA issuer: "
 	notCA        = "certificate is not a CA"

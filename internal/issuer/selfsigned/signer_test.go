@@ -83,8 +83,8 @@ func sign(t *testing.T, r issuer.Request, key crypto.Signer) (*x509.Certificate,
 	return cert, o
 }
 
-// The certificate is that of a recorded one of cert-manager 1.21, but for its
-// key and serial number.
+// The certificate equals a recorded one of cert-manager 1.21, except for its key
+// and serial number.
 func TestSignCA(t *testing.T) {
 	for _, spec := range []pki.KeySpec{{Algorithm: pki.Ed25519}, {Algorithm: pki.ECDSA, Size: 256}, {Algorithm: pki.RSA, Size: 2048}} {
 		key := newKey(t, spec)

@@ -107,7 +107,7 @@ func (c State) target() plan.Confirm {
 }
 
 func (c State) secretRef(name string) plan.Ref {
-	return plan.Ref{Kind: "Secret", NamespacedName: types.NamespacedName{Namespace: c.Object.Namespace, Name: name}}
+	return plan.Ref{Kind: plan.KindSecret, NamespacedName: types.NamespacedName{Namespace: c.Object.Namespace, Name: name}}
 }
 
 // deleteRequests plans to delete requests. If they are to go because their keys

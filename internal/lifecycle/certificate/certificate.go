@@ -25,11 +25,7 @@ const (
 	ManagerIssuing  = facts.SecretManager
 	ManagerKeys     = "cert-manager-certificates-key-manager"
 	ManagerRequests = "cert-manager-certificates-request-manager"
-
-	componentTrigger  = "cert-manager-certificates-trigger"
-	componentKeys     = ManagerKeys
-	componentRequests = ManagerRequests
-	componentIssuing  = ManagerIssuing
+	ManagerTrigger  = "cert-manager-certificates-trigger"
 )
 
 const messageIssuedSecret = "The certificate has been successfully issued"
@@ -38,7 +34,7 @@ const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
 	// owner of a Secret name that it shares with another.
 	ownerRecheck = 3 * time.Minute
-	// keyInMemory is how long a new private key may be nowhere but in memory.
+	// keyInMemory is how long a new private key may exist only in memory.
 	keyInMemory = 2 * time.Second
 )
 
@@ -69,7 +65,7 @@ type State struct {
 	// Applied reports that this reconcile has applied the Secret's metadata: what
 	// differs still is somebody else's doing, and no reason for a fight.
 	Applied bool
-	// OwnSecret reports that the Secret is to be deleted with the Certificate.
+	// OwnSecret reports whether the Secret is deleted with the Certificate.
 	OwnSecret bool
 
 	// mismatches are the fields in which requests differ from the spec.
@@ -141,7 +137,7 @@ func (c *State) compare() {
 	}
 }
 
-// trigger says whether and why a certificate is to be issued now; the time is
+// trigger returns whether and why a certificate must be issued now; the time is
 // when to ask again, if waiting is what decides.
 func (c State) trigger(now time.Time) (*Violation, time.Time) {
 	if issuing := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing); issuing != nil && issuing.Status == cmmeta.ConditionTrue {
@@ -276,7 +272,7 @@ func (c State) readiness(p *Plan, now time.Time) {
 		message += fmt.Sprintf(", but it outlives its issuer: it is valid until %s and its issuer's certificate until %s",
 			c.Secret.Leaf.NotAfter.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
 	}
-	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, "Ready", message, now)
+	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady, message, now)
 }
 
 // wakeUps is when the clock alone changes what the status says or needs.

@@ -169,7 +169,7 @@ func TestManualIssuing(t *testing.T) {
 	samePlan(t, want, c.Next(now))
 }
 
-// TestRotationNever has keys that are to be kept.
+// TestRotationNever has keys that must be kept.
 func TestRotationNever(t *testing.T) {
 	never := func(crt *cmv1.Certificate) { crt.Spec.PrivateKey.RotationPolicy = cmv1.RotationPolicyNever }
 	by := issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", now)

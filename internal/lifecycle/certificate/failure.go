@@ -34,7 +34,7 @@ func (c State) failed(p Plan, reason, message, component string, now time.Time) 
 
 // unrequestable records an issuance whose spec no signing request can express.
 func (c State) unrequestable(p Plan, why string, now time.Time) Plan {
-	return c.failed(p, "RequestFailed", "Failed to generate CSR: "+why, componentRequests, now)
+	return c.failed(p, cmv1.EventReasonRequestFailed, "Failed to generate CSR: "+why, ManagerRequests, now)
 }
 
 func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") + "]" }
@@ -60,8 +60,8 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 // fields of a write that may carry a key.
 func rejectedWrite(f plan.Failure) (plan.Event, bool) {
 	create, isCreate := f.Action.(CreateRequest)
-	if taken := fault.Of(f.Err); isCreate && taken.Reason == ReasonRequestFailed {
-		return plan.Event{Warning: true, Reason: ReasonRequestFailed, Component: componentRequests, Message: taken.Message}, true
+	if taken := fault.Of(f.Err); isCreate && taken.Reason == cmv1.EventReasonRequestFailed {
+		return plan.Event{Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests, Message: taken.Message}, true
 	}
 	refused := apierrors.IsForbidden(f.Err) || apierrors.IsInvalid(f.Err) || apierrors.IsBadRequest(f.Err)
 	if !refused || apierrors.HasStatusCause(f.Err, corev1.NamespaceTerminatingCause) {
@@ -69,7 +69,7 @@ func rejectedWrite(f plan.Failure) (plan.Event, bool) {
 	}
 	if isCreate {
 		return plan.Event{
-			Warning: true, Reason: ReasonRequestFailed, Component: componentRequests,
+			Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests,
 			Message: fmt.Sprintf("Failed to %s: %s", strings.Replace(create.String(), "the ", "", 1), f.Err),
 		}, true
 	}
@@ -80,8 +80,5 @@ func rejectedWrite(f plan.Failure) (plan.Event, bool) {
 			message += " " + cause.Field
 		}
 	}
-	return plan.Event{Warning: true, Reason: "WriteFailed", Component: componentIssuing, Message: message}, true
+	return plan.Event{Warning: true, Reason: "WriteFailed", Component: ManagerIssuing, Message: message}, true
 }
-
-// ReasonRequestFailed is the reason of a request that cannot be made.
-const ReasonRequestFailed = "RequestFailed"

@@ -27,7 +27,7 @@ const announceAfter = 2 * time.Second
 // announceAt is when the issuance is announced, zero if it need not be.
 func (c State) announceAt(trigger Violation) time.Time {
 	begun := c.Memory.BegunAt
-	if begun.IsZero() || (c.Object.Status.Revision != nil && trigger.Reason != reasonRenewing) {
+	if begun.IsZero() || (c.Object.Status.Revision != nil && trigger.Reason != cmv1.CertificateReasonRenewing) {
 		return begun
 	}
 	return begun.Add(announceAfter)
@@ -42,7 +42,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 		}
 	}
 	if why := unsupportedSpec(c.Object); why != "" {
-		return c.failed(p, "NotSupported", "Failed to generate CSR: "+why, componentRequests, now)
+		return c.failed(p, "NotSupported", "Failed to generate CSR: "+why, ManagerRequests, now)
 	}
 	if why := c.impossible(); why != "" {
 		return c.unrequestable(p, why, now)
@@ -50,7 +50,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	if due := c.announceAt(trigger); !due.IsZero() {
 		if !due.After(now) {
 			p.Do = Announce{}
-			p.Events = append(p.Events, plan.Event{Reason: "Issuing", Message: trigger.message(), Component: componentTrigger})
+			p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: trigger.message(), Component: ManagerTrigger})
 			return p
 		}
 		p.Until = due
@@ -184,7 +184,7 @@ func (c State) newKey(p Plan, spec pki.KeySpec, now time.Time) Plan {
 	switch mismatches := spec.Mismatches(c.Secret.Key); {
 	case c.Secret.KeyDigest.IsZero():
 		p.Events = append(p.Events, plan.Event{
-			Warning: true, Reason: "DecodeFailed", Component: componentKeys,
+			Warning: true, Reason: cmv1.EventReasonDecodeFailed, Component: ManagerKeys,
 			Message: fmt.Sprintf("Failed to decode private key stored in Secret %q - generating new key", c.Secret.Name),
 		})
 		return generate(p)
@@ -193,7 +193,7 @@ func (c State) newKey(p Plan, spec pki.KeySpec, now time.Time) Plan {
 		c.waitFor(&p, fmt.Sprintf("the private key in Secret %q does not match the spec: %s, and spec.privateKey.rotationPolicy Never forbids a new one",
 			c.Secret.Name, fieldList(mismatches)), now)
 		p.Events = append(p.Events, plan.Event{
-			Warning: true, Reason: "CannotRegenerateKey", Component: componentKeys,
+			Warning: true, Reason: cmv1.EventReasonCannotRegenerateKey, Component: ManagerKeys,
 			Message: fmt.Sprintf("User intervention required: existing private key in Secret %q does not match requirements on Certificate resource, mismatching fields: %s, but cert-manager cannot create new private key as the Certificate's .spec.privateKey.rotationPolicy is unset or set to Never. To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to 'Always' (this will result in the private key being regenerated every time a cert is renewed) ",
 				c.Secret.Name, fieldList(mismatches)),
 		})
@@ -230,19 +230,19 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 			p.Persist = plan.Before
 		}
 		p.Events = append(p.Events, plan.Event{
-			Reason: "Requested", Component: componentRequests, Verbose: true,
+			Reason: cmv1.EventReasonRequested, Component: ManagerRequests, Verbose: true,
 			Message: fmt.Sprintf("Created new CertificateRequest resource %q", RequestName(c.Object.Name, c.nextRevision())),
 		})
 		return p
 	}
 	switch why := unfit(mine, key, now); {
 	case mine.Failure != nil:
-		return c.failed(p, mine.Failure.Reason, mine.Failure.Message, componentIssuing, now)
+		return c.failed(p, mine.Failure.Reason, mine.Failure.Message, ManagerIssuing, now)
 	case !mine.Issued:
 		c.waitFor(&p, rootCause(mine), now)
 		return p
 	case why != "":
-		return c.failed(p, "InvalidCertificate", why, componentIssuing, now)
+		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
 	default:
 		p.Do = StoreSecret{Request: mine, Key: stored, Absent: c.knownAbsent(now)}
 		return p
@@ -282,9 +282,9 @@ func (c State) finish(p Plan) Plan {
 	p.Status.Revision = &revision
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts, p.Status.NextPrivateKeySecretName = nil, nil, nil
 	p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
-	p.Events = append(p.Events, plan.Event{Reason: "Issuing", Message: messageIssuedSecret, Component: componentIssuing})
+	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: messageIssuedSecret, Component: ManagerIssuing})
 	if left := leftOut(c.Object); left != "" {
-		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: componentIssuing})
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
 	}
 	p.Persist = plan.AtEnd
 	return p

@@ -57,14 +57,14 @@ func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 		}
 	}
 	if end := c.Secret.Leaf.NotAfter; expiry && !now.Before(end) {
-		return violation("Expired", "Certificate expired on %s", end.UTC().Format(time.RFC1123))
+		return violation(cmv1.CertificateReasonExpired, "Certificate expired on %s", end.UTC().Format(time.RFC1123))
 	}
 	return nil
 }
 
 func secretExists(c State, _ *facts.Request, _ time.Time) *Violation {
 	if c.Secret == nil {
-		return violation("DoesNotExist", "Issuing certificate as Secret does not exist")
+		return violation(cmv1.CertificateReasonDoesNotExist, "Issuing certificate as Secret does not exist")
 	}
 	return nil
 }
@@ -72,11 +72,11 @@ func secretExists(c State, _ *facts.Request, _ time.Time) *Violation {
 func secretHasData(c State, _ *facts.Request, _ time.Time) *Violation {
 	switch {
 	case len(c.Secret.Digests) == 0:
-		return violation("MissingData", "Issuing certificate as Secret does not contain any data")
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain any data")
 	case !c.Secret.Has("tls.key"):
-		return violation("MissingData", "Issuing certificate as Secret does not contain a private key")
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a private key")
 	case !c.Secret.Has("tls.crt"):
-		return violation("MissingData", "Issuing certificate as Secret does not contain a certificate")
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a certificate")
 	default:
 		return nil
 	}
@@ -85,11 +85,11 @@ func secretHasData(c State, _ *facts.Request, _ time.Time) *Violation {
 func secretKeysMatch(c State, _ *facts.Request, _ time.Time) *Violation {
 	switch s := c.Secret; {
 	case s.KeyError != "":
-		return violation("InvalidKeyPair", "Issuing certificate as Secret contains invalid private key data: %s", s.KeyError)
+		return violation(cmv1.CertificateReasonInvalidKeyPair, "Issuing certificate as Secret contains invalid private key data: %s", s.KeyError)
 	case s.Leaf == nil:
-		return violation("InvalidCertificate", "Issuing certificate as Secret contains an invalid certificate: %s", s.LeafError)
+		return violation(cmv1.CertificateReasonInvalidCertificate, "Issuing certificate as Secret contains an invalid certificate: %s", s.LeafError)
 	case s.Leaf.KeyDigest != s.KeyDigest:
-		return violation("InvalidKeyPair", "Issuing certificate as Secret contains a private key that does not match the certificate")
+		return violation(cmv1.CertificateReasonInvalidKeyPair, "Issuing certificate as Secret contains a private key that does not match the certificate")
 	default:
 		return nil
 	}
@@ -106,7 +106,7 @@ func issuerMatches(c State, _ *facts.Request, _ time.Time) *Violation {
 	if facts.SameIssuer(was, c.Object.Spec.IssuerRef) {
 		return nil
 	}
-	return violation("IncorrectIssuer", "Issuing certificate as Secret was previously issued by %q",
+	return violation(cmv1.CertificateReasonIncorrectIssuer, "Issuing certificate as Secret was previously issued by %q",
 		fmt.Sprintf("%s.%s/%s", facts.IssuerKind(was), facts.IssuerGroup(was), name))
 }
 
@@ -115,12 +115,12 @@ func certificateNameMatches(c State, _ *facts.Request, _ time.Time) *Violation {
 	if !ok || name == c.Object.Name {
 		return nil
 	}
-	return violation("IncorrectCertificate", "Secret was issued for %q. If this message is not transient, you might have two conflicting Certificates pointing to the same secret.", name)
+	return violation(cmv1.CertificateReasonIncorrectCertificate, "Secret was issued for %q. If this message is not transient, you might have two conflicting Certificates pointing to the same secret.", name)
 }
 
 func keyFollowsSpec(c State, _ *facts.Request, _ time.Time) *Violation {
 	if m := keySpec(c.Object).Mismatches(c.Secret.Key); len(m) > 0 {
-		return violation("SecretMismatch", "Existing private key is not up to date for spec: %s", fieldList(m))
+		return violation(cmv1.CertificateReasonSecretMismatch, "Existing private key is not up to date for spec: %s", fieldList(m))
 	}
 	return nil
 }
@@ -131,9 +131,9 @@ func keyIsCurrentRequests(c State, current *facts.Request, _ time.Time) *Violati
 	}
 	switch {
 	case current.CSRError != "":
-		return violation("InvalidCertificateRequest", "Failed to decode current CertificateRequest: %s", current.CSRError)
+		return violation(cmv1.CertificateReasonInvalidCertificateRequest, "Failed to decode current CertificateRequest: %s", current.CSRError)
 	case current.CSR.KeyDigest != c.Secret.KeyDigest:
-		return violation("SecretMismatch", "Secret contains a private key that does not match the current CertificateRequest")
+		return violation(cmv1.CertificateReasonSecretMismatch, "Secret contains a private key that does not match the current CertificateRequest")
 	default:
 		return nil
 	}
@@ -142,25 +142,22 @@ func keyIsCurrentRequests(c State, current *facts.Request, _ time.Time) *Violati
 func currentRequestFollowsSpec(c State, current *facts.Request, _ time.Time) *Violation {
 	if current != nil {
 		if m := c.mismatches[current]; len(m) > 0 {
-			return violation("RequestChanged", "Fields on existing CertificateRequest resource not up to date: %s", fieldList(m))
+			return violation(cmv1.CertificateReasonRequestChanged, "Fields on existing CertificateRequest resource not up to date: %s", fieldList(m))
 		}
 		return nil
 	}
 	if m := leafMismatches(c); len(m) > 0 {
-		return violation("SecretMismatch", "Issuing certificate as Existing issued Secret is not up to date for spec: %s", fieldList(m))
+		return violation(cmv1.CertificateReasonSecretMismatch, "Issuing certificate as Existing issued Secret is not up to date for spec: %s", fieldList(m))
 	}
 	return nil
 }
-
-// reasonRenewing is the reason of an issuance that is due.
-const reasonRenewing = "Renewing"
 
 func renewalDue(c State, now time.Time) *Violation {
 	due := renewalTime(c.Object, c.Secret)
 	if due.IsZero() || now.Before(due) {
 		return nil
 	}
-	return violation(reasonRenewing, "Renewing certificate as renewal was scheduled at %s", stringOf(c.Object.Status.RenewalTime))
+	return violation(cmv1.CertificateReasonRenewing, "Renewing certificate as renewal was scheduled at %s", stringOf(c.Object.Status.RenewalTime))
 }
 
 func stringOf(t *metav1.Time) string {

@@ -45,7 +45,7 @@ func stateOf(r lifecycletest.Recorded, crt *cmv1.Certificate) State {
 
 // TestTakeOverCertificates holds that nothing is issued again, made or deleted
 // for any Certificate that cert-manager has left behind, and that the status
-// changes in nothing but what we say more.
+// changes only by what everleaf adds to it.
 func TestTakeOverCertificates(t *testing.T) {
 	outlives := func(crt *cmv1.Certificate) string {
 		return fmt.Sprintf("%s, but it outlives its issuer: it is valid until %s and its issuer's certificate until 2027-02-20T05:07:58Z",

@@ -197,7 +197,7 @@ func (s State) Next(now time.Time) Plan {
 	case untrusted:
 		return s.distrust(p, now)
 	case resting:
-		return s.rest(p)
+		return s.waitForFailures(p)
 	case waitingForSlot:
 		return s.queue(p)
 	case presenting:
@@ -235,7 +235,8 @@ func (s State) distrust(p Plan, now time.Time) Plan {
 	return p
 }
 
-func (s State) rest(p Plan) Plan {
+// waitForFailures waits until fewer validations of the name count as failed.
+func (s State) waitForFailures(p Plan) Plan {
 	p.Status.State = acmev1.Pending
 	p.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", s.Object.Spec.DNSName)
 	p.Until = s.FailuresEnd

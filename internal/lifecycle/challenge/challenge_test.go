@@ -129,7 +129,7 @@ func TestChallenge(t *testing.T) {
 			p.Status.State = acmev1.Pending
 			waiting(hour, `Waiting before "example.com" is tried again: its validation has failed too often within an hour`)(p)
 		}},
-		{"new, name may be tried again", []func(*State){unpresented, func(c *State) { c.FailuresEnd = now }}, do(Present{})},
+		{"new, the name has no failures to wait for", []func(*State){unpresented, func(c *State) { c.FailuresEnd = now }}, do(Present{})},
 		{"forged", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted = "no" }}, until(untrustedRecheck)},
 		{"forged, has a slot", []func(*State){unpresented, func(c *State) { c.Untrusted = "no" }}, do(ReleaseSlot{})},
 		{"orphan", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted, c.Orphan = "no", true }}, end(acmev1.Errored, "no")},

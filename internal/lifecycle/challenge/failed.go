@@ -14,9 +14,9 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
 	switch f.Action.(type) {
 	case Present:
-		return s.solverFailed(p, f, "PresentError", "Error presenting challenge: ", now)
+		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", now)
 	case CleanUp:
-		return s.solverFailed(p, f, "CleanUpError", "Error cleaning up challenge: ", now)
+		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", now)
 	case Probe:
 		p.Status.Reason = s.propagationReason(fault.Of(f.Err).Message)
 		return s.hold(p, f, now)

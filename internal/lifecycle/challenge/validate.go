@@ -56,7 +56,7 @@ func (s State) fetchAt(p Plan, at, now time.Time) Plan {
 
 func (s State) valid(p Plan) Plan {
 	p.Events = []plan.Event{{
-		Reason: "DomainVerified", Component: Manager,
+		Reason: acmev1.EventReasonDomainVerified, Component: Manager,
 		Message: fmt.Sprintf("Domain %q verified with %q validation", s.Object.Spec.DNSName, s.Object.Spec.Type),
 	}}
 	return end(p, acmev1.Valid, "Successfully authorized domain")
@@ -73,7 +73,7 @@ func (s State) invalid(p Plan) Plan {
 
 func validationFailed(reason string) plan.Event {
 	return plan.Event{
-		Warning: true, Reason: "Failed", Component: Manager,
+		Warning: true, Reason: acmev1.EventReasonFailed, Component: Manager,
 		Message: "Accepting challenge authorization failed: " + reason,
 	}
 }

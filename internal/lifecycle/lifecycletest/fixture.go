@@ -195,7 +195,7 @@ func NextKey(name string, k crypto.Signer, change ...func(*corev1.Secret)) *fact
 	return facts.OfSecret(s, pki.Limits{})
 }
 
-// SamePlan compares whole plans; objects are told by their names.
+// SamePlan compares whole plans; objects are compared by their names.
 func SamePlan[T any](t *testing.T, want, got T) {
 	t.Helper()
 	opts := cmp.Options{

@@ -33,7 +33,7 @@ func (s State) authorize(now time.Time) Plan {
 	wanted, why := WantedChallenges(s.Object, s.Account)
 	if why != "" {
 		why = "Failed to determine a valid solver configuration for the set of domains on the Order: " + why
-		p.Events = []plan.Event{{Warning: true, Reason: "Solver", Component: Manager, Message: why}}
+		p.Events = []plan.Event{{Warning: true, Reason: acmev1.EventReasonSolver, Component: Manager, Message: why}}
 		return fail(p, acmev1.Errored, why, now)
 	}
 	switch found := compareChallenges(wanted, s.Challenges); {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -85,7 +86,7 @@ func (s State) complete(now time.Time) Plan {
 		return fail(p, acmev1.Expired, "The ACME server returned a certificate for another key: the order was shared with another request and is replaced", now)
 	}
 	p.Status.State, p.Status.Reason, p.Status.Certificate = acmev1.Valid, "", s.Chain
-	p.Events = []plan.Event{{Reason: "Complete", Message: "Order completed successfully", Component: Manager}}
+	p.Events = []plan.Event{{Reason: acmev1.EventReasonComplete, Message: "Order completed successfully", Component: Manager}}
 	return p
 }
 
@@ -94,11 +95,11 @@ func (s State) complete(now time.Time) Plan {
 func (s State) chainIsOurs() (bool, *fault.Error) {
 	csr, err := pki.ParseRequest(s.Object.Spec.Request, s.Limits)
 	if err != nil {
-		return false, fault.New(fault.Permanent, "RequestParsingError", "%v", err)
+		return false, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "%v", err)
 	}
 	chain, err := pki.ParseChain(s.Chain, s.Limits)
 	if err != nil {
-		return false, fault.New(fault.Permanent, "InvalidCertificate", "Invalid certificate retrieved from ACME server: %v", err)
+		return false, fault.New(fault.Permanent, cmv1.CertificateReasonInvalidCertificate, "Invalid certificate retrieved from ACME server: %v", err)
 	}
 	return pki.PublicKeysEqual(chain[0].PublicKey, csr.PublicKey), nil
 }

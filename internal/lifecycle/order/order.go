@@ -49,9 +49,9 @@ type Memory struct {
 	// before it that had the same status.
 	FetchedAt time.Time
 	Polls     int
-	// Authorizations were fetched, and are to be stored.
+	// Authorizations were fetched, and are not stored yet.
 	Authorizations []acme.Authorization
-	// Chain was downloaded, PEM with the leaf first, and is to be stored.
+	// Chain was downloaded, PEM with the leaf first, and is not stored yet.
 	Chain []byte
 }
 

@@ -171,7 +171,7 @@ func TestOrder(t *testing.T) {
 		{"being deleted", []func(*State){unmade, func(o *State) { o.Object.DeletionTimestamp = at(now) }}, none},
 		{"made, nothing known", []func(*State){restarted, func(o *State) { o.Object.Status.Authorizations = nil }}, fetch},
 		{"made, no finalize URL", []func(*State){restarted, func(o *State) { o.Object.Status.FinalizeURL = "" }}, fetch},
-		{"server tells no authorizations", []func(*State){polls(2), func(o *State) { o.Object.Status.Authorizations = nil }}, until(time.Second)},
+		{"server sends no authorizations", []func(*State){polls(2), func(o *State) { o.Object.Status.Authorizations = nil }}, until(time.Second)},
 		{"authorizations unknown", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "" }}, authorize},
 		{"no solver", []func(*State){solvers()}, fail(acmev1.Errored, noSolver, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: noSolver})},
 		{"solver to come", []func(*State){solvers(acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}}), noHTTP01}, fail(acmev1.Errored, http01, plan.Event{Warning: true, Reason: "Solver", Component: "cert-manager-orders", Message: http01})},
@@ -192,7 +192,7 @@ func TestOrder(t *testing.T) {
 		{"challenges pending", []func(*State){are(acmev1.Valid, acmev1.Pending)}, until(hour)},
 		{"challenges pending, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Pending)}, until(hour)},
 		{"challenges pending for an hour", []func(*State){are("", ""), func(o *State) { o.FetchedAt = now.Add(-hour) }}, fetch},
-		{"challenges tell what they wait for", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
+		{"challenges report what they wait for", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
 			o.Challenges[0].Status.Reason, o.Challenges[1].Status.Reason = "b", "a"
 		}}, func(_ *State, p *Plan) {
 			p.Until, p.Status.Reason = now.Add(hour), `"*.example.com": a; "example.com": b`
@@ -216,16 +216,16 @@ func TestOrder(t *testing.T) {
 		{"processing, server says when", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now.Add(time.Minute) })}, until(time.Minute)},
 		{"processing, server says at once", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now })}, until(250 * time.Millisecond)},
 		{"valid", []func(*State){server(acme.StatusValid, func(o *State) { o.Server.Certificate = "https://acme/c" })}, download},
-		{"valid, told by another", []func(*State){restarted, state(acmev1.Valid)}, fetch},
-		{"ready, told by another", []func(*State){restarted, state(acmev1.Ready)}, fetch},
-		{"processing, told by another", []func(*State){restarted, state(acmev1.Processing)}, fetch},
+		{"valid, as another process stored", []func(*State){restarted, state(acmev1.Valid)}, fetch},
+		{"ready, as another process stored", []func(*State){restarted, state(acmev1.Ready)}, fetch},
+		{"processing, as another process stored", []func(*State){restarted, state(acmev1.Processing)}, fetch},
 		{"invalid", []func(*State){are(acmev1.Invalid, ""), server(acme.StatusInvalid)}, fail(acmev1.Invalid, "invalid because")},
-		{"invalid, no challenge tells why", []func(*State){server(acme.StatusInvalid, func(o *State) {
+		{"invalid, no challenge says why", []func(*State){server(acme.StatusInvalid, func(o *State) {
 			o.Server.Error = &acme.Problem{Type: acme.ErrorNamespace + acme.TypeCAA, Detail: "forbidden"}
 		})}, fail(acmev1.Invalid, "urn:ietf:params:acme:error:caa: forbidden")},
-		{"invalid, nothing tells why", []func(*State){server(acme.StatusInvalid)}, fail(acmev1.Invalid, "")},
+		{"invalid, nothing says why", []func(*State){server(acme.StatusInvalid)}, fail(acmev1.Invalid, "")},
 		{"expired at the server", []func(*State){server(acme.StatusExpired)}, fail(acmev1.Expired, "The order has expired at the ACME server")},
-		{"failed: what works on is removed", []func(*State){state(acmev1.Invalid), are(acmev1.Invalid, acmev1.Pending)}, remove(1, 2)},
+		{"failed: Challenges that continue are removed", []func(*State){state(acmev1.Invalid), are(acmev1.Invalid, acmev1.Pending)}, remove(1, 2)},
 		{"failed", []func(*State){state(acmev1.Errored), are(acmev1.Errored)}, none},
 		{"done: challenges are removed", []func(*State){state(acmev1.Valid), are(acmev1.Valid, acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, remove(0, 2)},
 		{"done", []func(*State){state(acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, none},

@@ -131,7 +131,7 @@ func TestName(t *testing.T) {
 	spec := acmev1.OrderSpec{DNSNames: []string{"a"}, Request: []byte("x")}
 	bare := acmev1.OrderSpec{DNSNames: []string{"a"}}
 	if Name("r", spec) != Name("r", bare) || Name("r", bare) == Name("r", acmev1.OrderSpec{}) {
-		t.Error("an Order's name must tell its spec but for the signing request")
+		t.Error("an Order's name must depend on its whole spec except the signing request")
 	}
 }
 

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // offered maps the challenge types of RFC 8555 to the API's words.
 var offered = map[string]acmev1.ACMEChallengeType{
-	"http-01": acmev1.ACMEChallengeTypeHTTP01,
-	"dns-01":  acmev1.ACMEChallengeTypeDNS01,
+	acme.ChallengeHTTP01: acmev1.ACMEChallengeTypeHTTP01,
+	acme.ChallengeDNS01:  acmev1.ACMEChallengeTypeDNS01,
 }
 
 // selection is a solver that was chosen for an authorization.

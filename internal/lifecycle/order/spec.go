@@ -58,7 +58,7 @@ func orderNames(request *cmv1.CertificateRequest, limits pki.Limits) (names, err
 func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
 	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
-		return nil, fault.New(fault.Permanent, "RequestParsingError", "Failed to decode CSR in spec.request: %v", err)
+		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
 	}
 	spec := acmev1.OrderSpec{
 		Request:    request.Spec.Request,
@@ -71,7 +71,7 @@ func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits p
 		spec.IPAddresses = append(spec.IPAddresses, ip.String())
 	}
 	if cn := spec.CommonName; cn != "" && !slices.Contains(spec.DNSNames, cn) && !slices.Contains(spec.IPAddresses, cn) {
-		return nil, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. "+
+		return nil, fault.New(fault.Permanent, cmv1.EventReasonInvalidOrder, "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. "+
 			"If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: %q does not exist in %s or %s", cn, spec.DNSNames, spec.IPAddresses)
 	}
 	if issuer.EnableDurationFeature {
@@ -96,7 +96,7 @@ func Replacement(wanted *acmev1.Order, replaces int) *acmev1.Order {
 	if next.Annotations == nil {
 		next.Annotations = map[string]string{}
 	}
-	next.Annotations[ReplacesAnnotation] = strconv.Itoa(replaces)
+	next.Annotations[facts.OrderReplacesAnnotation] = strconv.Itoa(replaces)
 	return next
 }
 
@@ -120,7 +120,7 @@ func Identifiers(o *acmev1.Order) []acme.Identifier {
 	}
 	var ids []acme.Identifier
 	for _, name := range slices.Sorted(maps.Keys(dns)) {
-		ids = append(ids, acme.Identifier{Type: "dns", Value: name})
+		ids = append(ids, acme.Identifier{Type: acme.IdentifierDNS, Value: name})
 	}
 	for _, ip := range slices.Sorted(maps.Keys(ips)) {
 		ids = append(ids, acme.Identifier{Type: "ip", Value: ip})
@@ -156,6 +156,3 @@ func Precedes(a, b *acmev1.Order) bool {
 	}
 	return a.UID < b.UID
 }
-
-// ReplacesAnnotation counts, on an Order, the orders that it replaces.
-const ReplacesAnnotation = facts.OrderReplacesAnnotation

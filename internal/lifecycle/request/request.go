@@ -92,8 +92,8 @@ func (d *draft) approve() bool {
 		}
 		return false
 	}
-	d.set(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "cert-manager.io", messageApproved)
-	d.Events = append(d.Events, plan.Event{Reason: "cert-manager.io", Message: messageApproved, Component: Manager, Verbose: true})
+	d.set(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, cmv1.CertificateRequestReasonApproved, messageApproved)
+	d.Events = append(d.Events, plan.Event{Reason: cmv1.CertificateRequestReasonApproved, Message: messageApproved, Component: Manager, Verbose: true})
 	return own
 }
 
@@ -101,18 +101,18 @@ func (d *draft) approve() bool {
 func (d *draft) answer() {
 	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef
 	if issuer == nil {
-		d.pending("IssuerNotFound", fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
+		d.pending(cmv1.EventReasonIssuerNotFound, fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
 			facts.IssuerKind(ref), strings.ToLower(facts.IssuerKind(ref)), facts.IssuerGroup(ref), ref.Name))
 		return
 	}
 	kind := facts.TypeOf(issuer.Spec)
 	switch {
 	case kind == facts.IssuerUnset:
-		d.pending("IssuerTypeMissing", "Missing issuer type: the issuer's spec configures none")
+		d.pending(cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: the issuer's spec configures none")
 	case !issuer.Supported:
-		d.pending("IssuerNotReady", fmt.Sprintf("This version of everleaf cannot sign with issuers of type %s yet", kind))
+		d.pending(cmv1.EventReasonIssuerNotReady, fmt.Sprintf("This version of everleaf cannot sign with issuers of type %s yet", kind))
 	case !issuer.Ready:
-		d.pending("IssuerNotReady", notReady(issuer))
+		d.pending(cmv1.EventReasonIssuerNotReady, notReady(issuer))
 	case kind == facts.IssuerACME:
 		d.byOrder()
 	default:
@@ -168,11 +168,11 @@ func (d *draft) byOrder() {
 	}
 	switch {
 	case order.Failed(current.State):
-		d.fail("OrderFailed", orderFailed(current))
+		d.fail(cmv1.EventReasonOrderFailed, orderFailed(current))
 	case current.State != acmev1.Valid:
-		d.pending("OrderPending", WaitingOnOrder(current.Namespace, current.Name, current.State, current.Reason))
+		d.pending(cmv1.EventReasonOrderPending, WaitingOnOrder(current.Namespace, current.Name, current.State, current.Reason))
 	case !current.HasCertificate():
-		d.pending("OrderPending", fmt.Sprintf("Waiting for order-controller to add certificate data to Order %s/%s", current.Namespace, current.Name))
+		d.pending(cmv1.EventReasonOrderPending, fmt.Sprintf("Waiting for order-controller to add certificate data to Order %s/%s", current.Namespace, current.Name))
 	case d.state.Outcome == nil:
 		d.act(TakeCertificate{Order: current})
 	default:
@@ -191,11 +191,11 @@ func (d *draft) order(gone *facts.Order) {
 	if gone == nil {
 		// The approval must be stored before the Order that it allows, and the same
 		// write can say what comes next.
-		d.pending("OrderPending", WaitingOnOrder(wanted.Namespace, wanted.Name, "", ""))
+		d.pending(cmv1.EventReasonOrderPending, WaitingOnOrder(wanted.Namespace, wanted.Name, "", ""))
 		d.Persist, d.Do = plan.Before, CreateOrder{Order: wanted}
 	} else {
 		if gone.Replaces >= maxReplacedOrders {
-			d.fail("OrderFailed", fmt.Sprintf("%s (replaced %d times)", orderFailed(gone), maxReplacedOrders))
+			d.fail(cmv1.EventReasonOrderFailed, fmt.Sprintf("%s (replaced %d times)", orderFailed(gone), maxReplacedOrders))
 			return
 		}
 		d.act(ReplaceOrder{Order: order.Replacement(wanted, gone.Replaces+1), Gone: gone})
@@ -244,7 +244,7 @@ func (d *draft) issued(outcome Outcome) {
 	}
 	d.Status.Certificate, d.Status.CA = outcome.Chain, outcome.CA
 	d.setReady(cmmeta.ConditionTrue, cmv1.CertificateRequestReasonIssued, message)
-	d.event(plan.Event{Reason: "CertificateIssued", Message: messageIssued, Verbose: true})
+	d.event(plan.Event{Reason: cmv1.EventReasonCertificateIssued, Message: messageIssued, Verbose: true})
 }
 
 func (d *draft) fail(reason, message string) {

@@ -77,7 +77,7 @@ func TestRequest(t *testing.T) {
 			p.Status.FailureTime = at(now)
 		}},
 		{"denied, foreign", []func(*State){ref("Thing", "example.com"), with(deniedCond)}, none},
-		{"denied and told", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x"))}, none},
+		{"denied and reported", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x"))}, none},
 		{"invalid", []func(*State){with(invalidCond)}, none},
 		{"issued", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionTrue, "Issued", "x"))}, none},
 		{"failed", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Failed", "x"))}, none},
@@ -127,7 +127,7 @@ func TestRequestOrder(t *testing.T) {
 	}
 	because := func(reason string) func(*acmev1.Order) { return func(o *acmev1.Order) { o.Status.Reason = reason } }
 	replaces := func(n string) func(*acmev1.Order) {
-		return func(o *acmev1.Order) { o.Annotations[order.ReplacesAnnotation] = n }
+		return func(o *acmev1.Order) { o.Annotations[facts.OrderReplacesAnnotation] = n }
 	}
 	confirmed := []plan.Confirm{{
 		Ref:     plan.Ref{Kind: "CertificateRequest", NamespacedName: types.NamespacedName{Namespace: base.Namespace, Name: base.Name}},

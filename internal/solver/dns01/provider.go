@@ -45,15 +45,6 @@ type Settler interface {
 	Settled(ctx context.Context, r Record, presented time.Time) (time.Time, error)
 }
 
-// Delay is a Settler for vendors that do not report their progress: the record
-// is settled this long after Present. Providers embed it.
-type Delay time.Duration
-
-// Settled implements Settler.
-func (d Delay) Settled(_ context.Context, _ Record, presented time.Time) (time.Time, error) {
-	return presented.Add(time.Duration(d)), nil
-}
-
 // TTL is the time to live that providers write where they can choose it: short,
 // because a resolver that has cached an older set of values keeps it this long.
 const TTL = 10 * time.Second

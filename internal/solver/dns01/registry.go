@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 )
@@ -58,11 +59,11 @@ func (d Deps) Secret(ctx context.Context, ref cmmeta.SecretKeySelector) (string,
 	data, err := d.Secrets.Read(ctx, d.Namespace, ref.Name)
 	switch {
 	case err != nil:
-		return "", fault.New(fault.Transient, "SecretGetError", "the secret %s/%s cannot be read", d.Namespace, ref.Name).Because(err)
+		return "", fault.New(fault.Transient, cmv1.EventReasonSecretGetError, "the secret %s/%s cannot be read", d.Namespace, ref.Name).Because(err)
 	case data == nil:
-		return "", fault.New(fault.User, "SecretMissing", "the secret %s/%s does not exist", d.Namespace, ref.Name)
+		return "", fault.New(fault.User, cmv1.EventReasonSecretMissing, "the secret %s/%s does not exist", d.Namespace, ref.Name)
 	case len(data[ref.Key]) == 0:
-		return "", fault.New(fault.User, "SecretInvalidData", "the secret %s/%s does not have key %q", d.Namespace, ref.Name, ref.Key)
+		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s does not have key %q", d.Namespace, ref.Name, ref.Key)
 	default:
 		return string(data[ref.Key]), nil
 	}

@@ -30,8 +30,8 @@ func TestServer(t *testing.T) {
 		got, err := Server(in)
 		if err != nil {
 			got = "!" + err.Error()
-			if fault.ClassOf(err) != fault.User {
-				t.Errorf("%q: class %v", in, fault.ClassOf(err))
+			if fault.Of(err).Class != fault.User {
+				t.Errorf("%q: class %v", in, fault.Of(err).Class)
 			}
 		}
 		if got != want {
@@ -68,8 +68,8 @@ func TestNew(t *testing.T) {
 			got := ""
 			if err != nil {
 				got = err.Error()
-				if fault.ClassOf(err) != fault.User {
-					t.Errorf("class %v", fault.ClassOf(err))
+				if fault.Of(err).Class != fault.User {
+					t.Errorf("class %v", fault.Of(err).Class)
 				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
