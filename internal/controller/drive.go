@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,6 +25,9 @@ const (
 	// maxConflicts bounds how often a status that must not be lost is decided
 	// again for an object that somebody else keeps changing.
 	maxConflicts = 5
+	// maxStale bounds how often in a row that happens before it counts as a
+	// failure: about a minute, longer than caches lag.
+	maxStale = 12
 	// staleRetry is when a reconcile that met something newer than its caches
 	// comes back at the latest; the event that it waits for usually comes first.
 	staleRetry = 5 * time.Second
@@ -93,24 +95,12 @@ type Driver[O client.Object, S any] struct {
 	Settings[O, S]
 	kind Kind[O, S]
 
-	mu       sync.Mutex
-	attempts map[types.NamespacedName]*attempt
-}
-
-// attempt is what the driver remembers of an object that failed, or is held.
-type attempt struct {
-	uid      types.UID
-	failures int
-	// until holds the object back, as long as it has the generation and is, or
-	// is not, being deleted.
-	until      time.Time
-	generation int64
-	deleting   bool
+	attempts attempts
 }
 
 // NewDriver returns a Driver of a kind.
 func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Driver[O, S] {
-	return &Driver[O, S]{Settings: s, kind: kind, attempts: map[types.NamespacedName]*attempt{}}
+	return &Driver[O, S]{Settings: s, kind: kind}
 }
 
 var _ reconcile.Reconciler = (*Driver[client.Object, any])(nil)
@@ -124,16 +114,17 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		log.V(5).Info("Waiting for a cache to show own writes", "kind", kind)
 		return reconcile.Result{RequeueAfter: staleRetry}, nil
 	}
+	a := d.attempts.of(key)
 	object, open, err := d.kind.Get(ctx, key)
 	if apierrors.IsNotFound(err) || (err == nil && !open) {
 		d.forget(key)
 		return reconcile.Result{}, nil
 	}
 	if err != nil {
-		return d.finish(ctx, key, nil, time.Time{}, err)
+		return d.finish(ctx, key, a, time.Time{}, err)
 	}
-	a := d.attempt(key, object)
-	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() {
+	a = d.attempts.of(key, object.GetUID())
+	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() && a.untold == nil {
 		return d.Requeue.Until(key, until), nil
 	}
 	work, err := d.kind.Load(ctx, object)
@@ -145,6 +136,20 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 	return d.finish(ctx, key, a, until, err)
 }
 
+// forget drops what is remembered of an object that is gone or finished.
+func (d *Driver[O, S]) forget(key types.NamespacedName) {
+	d.attempts.drop(key)
+	d.Requeue.Forget(key)
+	d.kind.Forget(key)
+}
+
+// Retry ends the waits of objects that are held back, because something that
+// they depend on has changed, and returns the keys.
+func (d *Driver[O, S]) Retry(keys []types.NamespacedName) []types.NamespacedName {
+	d.attempts.retry(keys)
+	return keys
+}
+
 // finish is how a reconcile ends: it comes back at a time, soon if it decided on
 // something outdated, or after the back-off. Nothing is retried in a namespace
 // that is being deleted.
@@ -152,21 +157,19 @@ func (d *Driver[O, S]) finish(ctx context.Context, key types.NamespacedName, a *
 	log := logr.FromContextOrDiscard(ctx)
 	switch {
 	case err == nil:
-		d.drop(key, a)
+		a.writes, a.stale = 0, 0
+		d.attempts.tidy(key, a)
 		return d.Requeue.Until(key, until), nil
-	case cluster.Terminating(err), ctx.Err() != nil:
+	case ctx.Err() != nil, cluster.Terminating(err) && key.Namespace != "":
 		return reconcile.Result{}, nil
-	case cluster.Stale(err):
+	case cluster.Stale(err) && a.stale < maxStale:
+		a.stale++
 		log.V(4).Info("Decided on something outdated; deciding again", "error", err.Error())
 		return reconcile.Result{RequeueAfter: staleRetry}, nil
 	}
 	d.count()
-	failures := 0
-	if a != nil {
-		failures = a.failures
-		a.failures++
-	}
-	at := plan.Retry(err, failures, plan.APIServer, d.Clock.Now())
+	at := plan.Retry(err, a.writes, plan.APIServer, d.Clock.Now())
+	a.writes++
 	log.Error(err, "Reconcile failed and will be retried", "at", at)
 	return d.Requeue.Until(key, at), nil
 }
@@ -175,59 +178,6 @@ func (d *Driver[O, S]) count() {
 	if d.Settings.Failed != nil {
 		d.Settings.Failed()
 	}
-}
-
-// Retry ends the waits of objects that are held back, because something that
-// they depend on has changed, and returns the keys.
-func (d *Driver[O, S]) Retry(keys []types.NamespacedName) []types.NamespacedName {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, key := range keys {
-		if a := d.attempts[key]; a != nil {
-			// The attempt may be in use by a reconcile: it is replaced, not changed.
-			d.attempts[key] = &attempt{uid: a.uid, failures: a.failures}
-		}
-	}
-	return keys
-}
-
-func (d *Driver[O, S]) attempt(key types.NamespacedName, object O) *attempt {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	a := d.attempts[key]
-	if a == nil || a.uid != object.GetUID() {
-		a = &attempt{uid: object.GetUID()}
-		d.attempts[key] = a
-	}
-	return a
-}
-
-// drop forgets an attempt that says nothing.
-func (d *Driver[O, S]) drop(key types.NamespacedName, a *attempt) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if a.failures == 0 && a.until.IsZero() && d.attempts[key] == a {
-		delete(d.attempts, key)
-	}
-}
-
-func (d *Driver[O, S]) forget(key types.NamespacedName) {
-	d.mu.Lock()
-	delete(d.attempts, key)
-	d.mu.Unlock()
-	d.Requeue.Forget(key)
-	d.kind.Forget(key)
-}
-
-func (a *attempt) heldUntil(object client.Object, now time.Time) time.Time {
-	if a.generation != object.GetGeneration() || a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
-		return time.Time{}
-	}
-	return a.until
-}
-
-func (a *attempt) hold(object client.Object, until time.Time) {
-	a.until, a.generation, a.deleting = until, object.GetGeneration(), object.GetDeletionTimestamp() != nil
 }
 
 // run is one reconcile of one object.
@@ -243,7 +193,7 @@ type run[O client.Object, S any] struct {
 // drive takes plans until there is nothing left to do except wait, and returns until when.
 func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
-	p, failure := r.Next(r.Clock.Now()), false
+	p, failure := r.first()
 	for range maxSteps {
 		stored, err := r.prepare(ctx, &p)
 		if err != nil {
@@ -269,7 +219,7 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		switch {
 		case err == nil:
 			if _, local := p.Do.(plan.Local); !local {
-				r.attempt.failures, r.attempt.until = 0, time.Time{}
+				r.attempt.succeeded()
 			}
 			r.API.Send(r.Object(), p.Events...)
 			if failure && !p.Until.IsZero() {
@@ -279,14 +229,64 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		case outdated(err), cluster.Terminating(err), ctx.Err() != nil:
 			return time.Time{}, err
 		default:
-			log.V(2).Info("Action failed", "action", p.Do.String(), "error", err.Error())
 			r.count()
 			f := plan.Failure{Action: p.Do, Err: err, Attempts: r.attempt.failures, Began: began}
 			r.attempt.failures++
-			p, failure = r.Failed(f, r.Clock.Now()), true
+			r.log(ctx, f)
+			p, failure = r.answer(f), true
+			if err := r.doLocal(ctx, &p); err != nil {
+				return time.Time{}, err
+			}
 		}
 	}
 	return r.Clock.Now().Add(time.Second), nil
+}
+
+// first returns the plan to begin with: what is next, or what a failure means
+// that holds the object and is not in its status yet.
+func (r *run[O, S]) first() (plan.Plan[S], bool) {
+	if f := r.attempt.untold; f != nil {
+		return r.answer(*f), true
+	}
+	return r.Next(r.Clock.Now()), false
+}
+
+// answer decides what a failure means. A hold begins at once: it counts even if
+// the status that reports it cannot be stored.
+func (r *run[O, S]) answer(f plan.Failure) plan.Plan[S] {
+	p := r.Failed(f, r.Clock.Now())
+	if p.Hold && !p.Until.IsZero() {
+		r.attempt.hold(r.Object(), p.Until)
+		r.attempt.untold = &f
+	}
+	return p
+}
+
+// doLocal carries out the action of an answer to a failure if it changes only
+// what the process knows: it does not wait for a status to be stored.
+func (r *run[O, S]) doLocal(ctx context.Context, p *plan.Plan[S]) error {
+	if _, local := p.Do.(plan.Local); !local {
+		return nil
+	}
+	err := r.Do(ctx, p.Do)
+	p.Do = nil
+	return err
+}
+
+// log logs a failed action. What the API server answers is an error that only
+// the log shows; of a write that carries a private key it is no more than the
+// reason. A classified failure is in the status.
+func (r *run[O, S]) log(ctx context.Context, f plan.Failure) {
+	log := logr.FromContextOrDiscard(ctx).WithValues("action", f.Action.String())
+	if errors.As(f.Err, new(*fault.Error)) {
+		log.V(2).Info("Action failed", "error", f.Err.Error())
+		return
+	}
+	err := f.Err
+	if _, secret := f.Action.(plan.Secret); secret {
+		err = errors.New(string(apierrors.ReasonForError(err)))
+	}
+	log.Error(err, "Action failed and will be retried")
 }
 
 // outdated reports whether an action failed because the caches are outdated. An
@@ -298,7 +298,7 @@ func outdated(err error) bool {
 
 // wait returns until when to wait, and notes a hold.
 func (r *run[O, S]) wait(p plan.Plan[S]) time.Time {
-	r.attempt.until = time.Time{}
+	r.attempt.until, r.attempt.untold = time.Time{}, nil
 	if p.Hold && !p.Until.IsZero() {
 		r.attempt.hold(r.Object(), p.Until)
 	}

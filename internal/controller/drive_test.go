@@ -302,7 +302,7 @@ func TestDriveHolds(t *testing.T) {
 	reconcileOnce("a")
 	a.stored = nil
 	reconcileOnce("forget")
-	if n := len(d.attempts); n > 0 {
+	if n := len(d.attempts.items); n > 0 {
 		t.Errorf("%d attempts are left", n)
 	}
 }

@@ -57,6 +57,14 @@ type Local interface {
 // KindSecret is the kind of the Secrets that everleaf reads and writes.
 const KindSecret = "Secret"
 
+// Secret is an action that writes a private key: what the API server answers to
+// it may repeat the key, and is not logged.
+type Secret interface {
+	Action
+	// Secret marks the action.
+	Secret()
+}
+
 // Ref names an object.
 type Ref struct {
 	// Kind is the API's, such as "Certificate".

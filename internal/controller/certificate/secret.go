@@ -41,6 +41,10 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 	if err != nil {
 		return err
 	}
+	if !pki.PublicKeysEqual(chain[0].PublicKey, key.Public()) {
+		// The key in memory was replaced since the plan was made.
+		return cluster.ErrStale
+	}
 	data := map[string][]byte{
 		corev1.TLSCertKey:       answer.Chain,
 		corev1.TLSPrivateKeyKey: encoded,
@@ -68,17 +72,17 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 // or from the API server.
 func (w *work) answer(ctx context.Context, r *facts.Request) (cluster.Answer, error) {
 	answer, ok := w.Answers.Take(r.UID)
-	if !ok {
-		live := &cmv1.CertificateRequest{}
-		if err := w.Server.Live(ctx, types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, live); err != nil {
-			return answer, err
-		}
-		answer = cluster.Answer{Chain: live.Status.Certificate, CA: live.Status.CA}
+	if ok && sha256.Sum256(answer.Chain) == r.Answer.Digest {
+		return answer, nil
 	}
-	if sha256.Sum256(answer.Chain) != r.Answer.Digest {
+	live := &cmv1.CertificateRequest{}
+	if err := w.Server.Live(ctx, types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, live); err != nil {
+		return answer, err
+	}
+	if sha256.Sum256(live.Status.Certificate) != r.Answer.Digest {
 		return answer, cluster.ErrStale
 	}
-	return answer, nil
+	return cluster.Answer{Chain: live.Status.Certificate, CA: live.Status.CA}, nil
 }
 
 // applyMetadata brings labels, annotations and owner of the target Secret up to

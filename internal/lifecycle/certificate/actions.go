@@ -141,3 +141,9 @@ const absentFor = 2 * time.Second
 func (c State) knownAbsent(now time.Time) bool {
 	return c.Secret == nil && !c.Memory.AbsentAt.IsZero() && now.Sub(c.Memory.AbsentAt) < absentFor
 }
+
+// Secret implements plan.Secret.
+func (StoreKey) Secret() {}
+
+// Secret implements plan.Secret.
+func (StoreSecret) Secret() {}

@@ -110,7 +110,7 @@ func (c State) Next(now time.Time) Plan {
 	}
 	c.readiness(&p, now)
 	p.Until = plan.Earliest(p.Until, plan.Earliest(at, wakeUps(p.Status, now)))
-	if p.Do == nil && !c.issuing(p) {
+	if p.Do == nil && len(p.Events) == 0 && !c.issuing(p) {
 		p = c.tidy(p)
 	}
 	return p
@@ -178,7 +178,8 @@ func (c State) backoffEnd() time.Time {
 	if n := c.Object.Status.FailedIssuanceAttempts; n != nil {
 		attempts = max(*n, 1)
 	}
-	return failed.Add(c.Backoff.Delay(attempts))
+	// Even without a back-off, a failure does not repeat itself at once.
+	return failed.Add(max(c.Backoff.Delay(attempts), time.Second))
 }
 
 func (c State) nextRevision() int {
