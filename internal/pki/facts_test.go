@@ -52,54 +52,6 @@ func TestFactsOf(t *testing.T) {
 	}
 }
 
-func TestSecretAnnotations(t *testing.T) {
-	cert := issue(t, everything, newKey(t), nil, SignOptions{NotBefore: start, NotAfter: end})
-	want := map[string]string{
-		"cert-manager.io/common-name":                 "a.test",
-		"cert-manager.io/alt-names":                   "a.test,*.a.test",
-		"cert-manager.io/ip-sans":                     "10.0.0.1,2001:db8::1",
-		"cert-manager.io/uri-sans":                    `"spiffe://a.test/x,y"`,
-		"cert-manager.io/email-sans":                  "x@a.test",
-		"cert-manager.io/subject-organizations":       `"say ""hi""","Ex, Inc."`,
-		"cert-manager.io/subject-organizationalunits": "U",
-		"cert-manager.io/subject-countries":           "DE",
-		"cert-manager.io/subject-provinces":           "P",
-		"cert-manager.io/subject-localities":          "L",
-		"cert-manager.io/subject-streetaddresses":     "S 1",
-		"cert-manager.io/subject-postalcodes":         "1",
-		"cert-manager.io/subject-serialnumber":        "7,8",
-	}
-	if diff := cmp.Diff(want, SecretAnnotations(FactsOf(cert))); diff != "" {
-		t.Error(diff)
-	}
-	want = map[string]string{
-		"cert-manager.io/common-name": "", "cert-manager.io/alt-names": "",
-		"cert-manager.io/ip-sans": "", "cert-manager.io/uri-sans": "",
-	}
-	if diff := cmp.Diff(want, SecretAnnotations(LeafFacts{})); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// The annotations of Secrets that cert-manager 1.21 wrote, for the certificates
-// in them.
-func TestSecretAnnotationsRecorded(t *testing.T) {
-	leaf := LeafFacts{
-		CommonName: "ca-ready.bench.test", DNSNames: []string{"ca-ready.bench.test", "www.ca-ready.bench.test"},
-		IPAddresses: []string{"10.0.0.1"}, URIs: []string{"spiffe://bench.test/ns/rec"}, EmailAddresses: []string{"a@bench.test"},
-	}
-	want := map[string]string{
-		"cert-manager.io/alt-names":   "ca-ready.bench.test,www.ca-ready.bench.test",
-		"cert-manager.io/common-name": "ca-ready.bench.test",
-		"cert-manager.io/email-sans":  "a@bench.test",
-		"cert-manager.io/ip-sans":     "10.0.0.1",
-		"cert-manager.io/uri-sans":    "spiffe://bench.test/ns/rec",
-	}
-	if diff := cmp.Diff(want, SecretAnnotations(leaf)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestLeafMismatches(t *testing.T) {
 	leaf := LeafFacts{
 		CommonName: "a.test", DNSNames: []string{"b.test", "c.test"}, IPAddresses: []string{"10.0.0.1"},

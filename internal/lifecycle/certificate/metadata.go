@@ -31,7 +31,7 @@ func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) Sec
 		maps.Copy(m.Annotations, t.Annotations)
 	}
 	m.Labels[cmv1.PartOfCertManagerControllerLabelKey] = "true"
-	maps.Copy(m.Annotations, pki.SecretAnnotations(leaf))
+	maps.Copy(m.Annotations, secretAnnotations(leaf))
 	m.Annotations[cmv1.CertificateNameKey] = c.Object.Name
 	m.Annotations[cmv1.IssuerNameAnnotationKey] = issuer.Name
 	m.Annotations[cmv1.IssuerKindAnnotationKey] = issuer.Kind
