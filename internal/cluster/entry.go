@@ -99,6 +99,16 @@ func (s store[O, F]) open(index, value string) []O {
 	return found
 }
 
+// ownerKey is the value of an index of controlling owners, empty without one. An
+// object can only be controlled by one of its own namespace: a reference from
+// elsewhere is somebody else's claim.
+func ownerKey(namespace string, owner types.UID) string {
+	if owner == "" {
+		return ""
+	}
+	return namespace + "/" + string(owner)
+}
+
 // indexed makes an index function of an entry's value, left out if it is empty.
 func indexed[O client.Object, F any](value func(*entry[O, F]) string) cache.IndexFunc {
 	return func(obj any) ([]string, error) {

@@ -72,13 +72,13 @@ func TestRequests(t *testing.T) {
 	if _, _, err := requests.Get(types.NamespacedName{Namespace: "ns", Name: "none"}); !apierrors.IsNotFound(err) {
 		t.Errorf("a request that is not there: %v", err)
 	}
-	if n := len(requests.ControlledBy("owner-uid")); n != 2 {
+	if n := len(requests.ControlledBy(owned("ns", "owner-uid"))); n != 2 {
 		t.Errorf("the owner has %d requests", n)
 	}
 	if of, with := names(requests.OpenOf(issuer)), names(requests.OpenWithKey("ns", "key")); len(of) != 1 || of[0] != "waits" || len(with) != 1 || with[0] != "waits" {
 		t.Errorf("open of the issuer: %q, with the key: %q", of, with)
 	}
-	if n := len(requests.OpenWithKey("other", "key")) + len(requests.ControlledBy("other")); n != 0 {
+	if n := len(requests.OpenWithKey("other", "key")) + len(append(requests.ControlledBy(owned("ns", "other")), requests.ControlledBy(owned("elsewhere", "owner-uid"))...)); n != 0 {
 		t.Errorf("%d requests are found for others", n)
 	}
 }
@@ -126,7 +126,12 @@ func TestOrders(t *testing.T) {
 		t.Errorf("an Order that is not there: %v", err)
 	}
 	class := order.Class(newOrder("", ""))
-	if a, b, c := len(orders.ControlledBy("owner-uid")), len(orders.OpenOf(issuer)), len(orders.OpenOfClass(class)); a != 4 || b != 2 || c != 2 {
+	if a, b, c := len(orders.ControlledBy(owned("ns", "owner-uid"))), len(orders.OpenOf(issuer)), len(orders.OpenOfClass(class)); a != 4 || b != 2 || c != 2 {
 		t.Errorf("%d of the owner, %d open of the issuer, %d of the class", a, b, c)
 	}
+}
+
+// owned is an owner; one in another namespace owns nothing here.
+func owned(namespace string, uid types.UID) metav1.Object {
+	return &metav1.ObjectMeta{Namespace: namespace, UID: uid}
 }

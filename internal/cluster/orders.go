@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
@@ -36,7 +37,7 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 		return nil, err
 	}
 	err := informer.AddIndexers(cache.Indexers{
-		byController: indexed(func(e *item) string { return string(e.facts.Owner) }),
+		byController: indexed(func(e *item) string { return ownerKey(e.Namespace, e.facts.Owner) }),
 		byIssuer: indexed(func(e *item) string {
 			if !e.open {
 				return ""
@@ -70,8 +71,8 @@ func (o *Orders) Facts(key types.NamespacedName) *facts.Order {
 }
 
 // ControlledBy returns the facts of the Orders that an object controls.
-func (o *Orders) ControlledBy(uid types.UID) []*facts.Order {
-	return o.facts(byController, string(uid))
+func (o *Orders) ControlledBy(owner metav1.Object) []*facts.Order {
+	return o.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
 }
 
 // OpenOf returns the unfinished Orders of an issuer.

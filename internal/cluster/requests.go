@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
@@ -42,7 +43,7 @@ func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Reques
 		return nil, err
 	}
 	err := informer.AddIndexers(cache.Indexers{
-		byController: indexed(func(e *item) string { return string(e.facts.Owner) }),
+		byController: indexed(func(e *item) string { return ownerKey(e.Namespace, e.facts.Owner) }),
 		// Requests that have ended wait for no issuer and no key.
 		byIssuer: indexed(func(e *item) string {
 			if !e.open {
@@ -79,8 +80,8 @@ func (r *Requests) Facts(key types.NamespacedName) *facts.Request {
 }
 
 // ControlledBy returns the facts of the requests that an object controls.
-func (r *Requests) ControlledBy(uid types.UID) []*facts.Request {
-	return r.facts(byController, string(uid))
+func (r *Requests) ControlledBy(owner metav1.Object) []*facts.Request {
+	return r.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
 }
 
 // OpenOf returns the requests that wait for an issuer.

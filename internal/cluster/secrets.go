@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -65,7 +64,7 @@ func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace 
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
 		byOwner: func(obj any) ([]string, error) {
 			if c, ok := obj.(*cachedSecret); ok && c.facts.Owner != "" {
-				return []string{string(c.facts.Owner)}, nil
+				return []string{ownerKey(c.Namespace, c.facts.Owner)}, nil
 			}
 			return nil, nil
 		},
@@ -183,8 +182,8 @@ func (s *Secrets) Version(namespace, name string) string {
 }
 
 // OwnedBy returns the labelled Secrets that an object controls.
-func (s *Secrets) OwnedBy(uid types.UID) []*facts.Secret {
-	items, err := s.ours.GetIndexer().ByIndex(byOwner, string(uid))
+func (s *Secrets) OwnedBy(owner metav1.Object) []*facts.Secret {
+	items, err := s.ours.GetIndexer().ByIndex(byOwner, ownerKey(owner.GetNamespace(), owner.GetUID()))
 	if err != nil {
 		return nil
 	}

@@ -223,8 +223,11 @@ func TestFacts(t *testing.T) {
 			}
 		})
 	}
-	if owned := s.OwnedBy("crt"); len(owned) != 1 || owned[0].Name != "ours" {
-		t.Errorf("owned: %v", owned)
+	if found := s.OwnedBy(owned("ns", "crt")); len(found) != 1 || found[0].Name != "ours" {
+		t.Errorf("owned: %v", found)
+	}
+	if found := s.OwnedBy(owned("elsewhere", "crt")); len(found) != 0 {
+		t.Errorf("owned by an object of another namespace: %v", found)
 	}
 	kept, _ := s.reduce(ours)
 	if f := FactsIn(cache.DeletedFinalStateUnknown{Key: "ns/ours", Obj: kept}); f == nil || f.Name != "ours" {

@@ -33,7 +33,10 @@ func TestHoldWithoutStatus(t *testing.T) {
 	asked := 0
 	for i := range 6 {
 		a.next = []plan.Plan[status]{{Do: act("ask")}}
-		a.do = []error{fault.Until(t0.Add(time.Hour), "RateLimited", "later")}
+		a.do = nil
+		if i == 0 {
+			a.do = []error{fault.Until(t0.Add(time.Hour), "RateLimited", "later")}
+		}
 		a.failed = []plan.Plan[status]{{Do: local("gate"), Status: because("rate limited"), Until: t0.Add(time.Hour), Hold: true}}
 		a.refuse = nil
 		if i < 5 {

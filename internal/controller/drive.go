@@ -193,7 +193,10 @@ type run[O client.Object, S any] struct {
 // drive takes plans until there is nothing left to do except wait, and returns until when.
 func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
-	p, failure := r.first()
+	p, failure, err := r.first(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
 	for range maxSteps {
 		stored, err := r.prepare(ctx, &p)
 		if err != nil {
@@ -233,8 +236,8 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 			f := plan.Failure{Action: p.Do, Err: err, Attempts: r.attempt.failures, Began: began}
 			r.attempt.failures++
 			r.log(ctx, f)
-			p, failure = r.answer(f), true
-			if err := r.doLocal(ctx, &p); err != nil {
+			failure = true
+			if p, err = r.answer(ctx, f); err != nil {
 				return time.Time{}, err
 			}
 		}
@@ -244,33 +247,29 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 
 // first returns the plan to begin with: what is next, or what a failure means
 // that holds the object and is not in its status yet.
-func (r *run[O, S]) first() (plan.Plan[S], bool) {
+func (r *run[O, S]) first(ctx context.Context) (p plan.Plan[S], failure bool, err error) {
 	if f := r.attempt.untold; f != nil {
-		return r.answer(*f), true
+		p, err = r.answer(ctx, *f)
+		return p, true, err
 	}
-	return r.Next(r.Clock.Now()), false
+	return r.Next(r.Clock.Now()), false, nil
 }
 
-// answer decides what a failure means. A hold begins at once: it counts even if
-// the status that reports it cannot be stored.
-func (r *run[O, S]) answer(f plan.Failure) plan.Plan[S] {
+// answer decides what a failure means. A hold begins at once, and an action that
+// changes only what the process knows is carried out at once: both count even if
+// the status that reports the failure cannot be stored.
+func (r *run[O, S]) answer(ctx context.Context, f plan.Failure) (plan.Plan[S], error) {
 	p := r.Failed(f, r.Clock.Now())
 	if p.Hold && !p.Until.IsZero() {
 		r.attempt.hold(r.Object(), p.Until)
 		r.attempt.untold = &f
 	}
-	return p
-}
-
-// doLocal carries out the action of an answer to a failure if it changes only
-// what the process knows: it does not wait for a status to be stored.
-func (r *run[O, S]) doLocal(ctx context.Context, p *plan.Plan[S]) error {
 	if _, local := p.Do.(plan.Local); !local {
-		return nil
+		return p, nil
 	}
 	err := r.Do(ctx, p.Do)
 	p.Do = nil
-	return err
+	return p, err
 }
 
 // log logs a failed action. What the API server answers is an error that only

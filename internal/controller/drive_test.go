@@ -223,7 +223,7 @@ func TestDrive(t *testing.T) {
 				next: []plan.Plan[status]{{Do: act("a")}}, do: []error{fault.New(fault.Transient, "R", "no")},
 				failed: []plan.Plan[status]{{Do: local("release"), Status: because("x"), Persist: plan.Before, Until: soon}},
 			},
-			want: []string{"a", "store x as m", "release"}, after: 30 * time.Second,
+			want: []string{"a", "release", "store x as m"}, after: 30 * time.Second,
 		},
 		"retries what the API server does not answer": {
 			theatre: theatre{next: []plan.Plan[status]{{Do: act("a")}}, do: []error{errors.New("connection refused")}},

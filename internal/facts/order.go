@@ -55,7 +55,7 @@ func (o *Order) Ended() bool {
 	case acmev1.Invalid, acmev1.Expired, acmev1.Errored:
 		return true
 	default:
-		return o.HasCertificate()
+		return o.State == acmev1.Valid && o.HasCertificate()
 	}
 }
 

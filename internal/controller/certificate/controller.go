@@ -152,8 +152,8 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 			return nil, err
 		}
 	}
-	w.State.Requests = c.Requests.ControlledBy(object.UID)
-	for _, s := range c.Secrets.OwnedBy(object.UID) {
+	w.State.Requests = c.Requests.ControlledBy(object)
+	for _, s := range c.Secrets.OwnedBy(object) {
 		if s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true" {
 			w.State.Keys = append(w.State.Keys, s)
 		}

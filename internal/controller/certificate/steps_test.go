@@ -207,8 +207,13 @@ func TestAnswer(t *testing.T) {
 		}
 	}
 	s.Answers.Put(r.UID, cluster.Answer{Chain: []byte("another")})
-	if _, err := w.answer(t.Context(), known); !errors.Is(err, cluster.ErrStale) {
-		t.Errorf("another certificate: %v", err)
+	if answer, err := w.answer(t.Context(), known); err != nil || string(answer.CA) != "ca" {
+		t.Errorf("another certificate in memory: got %q, error %v", answer.CA, err)
+	}
+	old := *known
+	old.Answer.Digest[0]++
+	if _, err := w.answer(t.Context(), &old); !errors.Is(err, cluster.ErrStale) {
+		t.Errorf("another certificate at the API server: %v", err)
 	}
 }
 
@@ -341,5 +346,27 @@ func TestCopied(t *testing.T) {
 		if got := copied(test.prefixes, test.key); got != test.want {
 			t.Errorf("%v, %s: %t", test.prefixes, test.key, got)
 		}
+	}
+}
+
+// TestKeyOfAnotherCertificate holds that a key that is made beside the workers
+// does not take the place of the one that the certificate was decided for,
+// between the decision and the write.
+func TestKeyOfAnotherCertificate(t *testing.T) {
+	object := crt()
+	r := lifecycletest.NewRequest(object, key(1), 1, lifecycletest.Signed(now, now.Add(life)))
+	f := newFakes(t, nil, object, r)
+	f.signsInline(t)
+	s := f.start(t, config)
+	m := s.memory.Of(subject, object.UID, nil)
+	m.hold(key(1), now)
+	w := s.load(t, object)
+	action, ok := w.Next(now).Do.(core.StoreSecret)
+	if !ok {
+		t.Fatal("the certificate is not stored")
+	}
+	m.hold(key(2), now)
+	if err := w.Do(t.Context(), action); !errors.Is(err, cluster.ErrStale) {
+		t.Errorf("error %v, want %v", err, cluster.ErrStale)
 	}
 }

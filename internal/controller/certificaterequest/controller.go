@@ -136,7 +136,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 			Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
 		}
 		if w.issuer.GetSpec().ACME != nil {
-			w.State.Orders = c.Orders.ControlledBy(object.UID)
+			w.State.Orders = c.Orders.ControlledBy(object)
 		}
 	}
 	if !c.config.LeaveApproval && !core.Decided(object) {

@@ -93,21 +93,26 @@ func TestStoredSecret(t *testing.T) {
 			Conditions: []cmv1.CertificateCondition{readyIs(cmmeta.ConditionTrue, "Ready", upToDate, born), {Type: "example.com/Seen"}},
 			NotBefore:  at(now), NotAfter: at(now.Add(90 * day)), RenewalTime: at(now.Add(60 * day)), Revision: ptr(2),
 		}
-		want := Plan{Do: DeleteRequests{c.Requests[:1]}, Confirm: []plan.Confirm{self}, Persist: plan.Before, Status: status, Until: now.Add(60 * day)}
+		// The end of the issuance is stored and announced by itself, whatever is
+		// left in memory.
+		want := Plan{Status: status, Until: now.Add(60 * day)}
 		want.Events = []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}}
 		samePlan(t, want, c.Next(now))
-
-		// What an issuance keeps in memory goes first.
 		c.Memory.AbsentAt = now
-		want.Do, want.Confirm = Forget{}, nil
 		samePlan(t, want, c.Next(now))
 
-		// With the status stored, the key and the old request go.
-		c.Object.Status, c.Memory = status, Memory{}
-		want.Do, want.Confirm, want.Events = DeleteRequests{c.Requests[:1]}, []plan.Confirm{self}, nil
+		// Then the stored keys go, what is kept in memory, and the old request.
+		c.Object.Status = status
+		want.Persist, want.Events = plan.Before, nil
 		if keys != nil {
-			want.Do = DeleteKeys{keys}
+			want.Do, want.Confirm = DeleteKeys{keys}, []plan.Confirm{self}
+			samePlan(t, want, c.Next(now))
+			c.Keys = nil
 		}
+		want.Do, want.Confirm = Forget{}, nil
+		samePlan(t, want, c.Next(now))
+		c.Memory = Memory{}
+		want.Do, want.Confirm = DeleteRequests{c.Requests[:1]}, []plan.Confirm{self}
 		samePlan(t, want, c.Next(now))
 		c.Requests, c.Keys = c.Requests[1:], nil
 		samePlan(t, Plan{Status: status, Until: now.Add(60 * day)}, c.Next(now))
@@ -147,8 +152,9 @@ func TestStoredSecretUnannounced(t *testing.T) {
 	samePlan(t, finished, c.Next(now))
 
 	c.Memory.Key = &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now}
-	finished.Do, finished.Persist = Forget{}, plan.Before
 	samePlan(t, finished, c.Next(now))
+	c.Object.Status = want
+	samePlan(t, Plan{Do: Forget{}, Persist: plan.Before, Status: want, Until: born.Add(60 * day)}, c.Next(now))
 }
 
 // TestManualIssuing has Issuing set by others, for reasons of their own.
