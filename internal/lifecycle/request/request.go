@@ -54,7 +54,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		return d.Plan
 	}
 	d.pending(failure.Reason, failure.Message)
-	d.Until = plan.Retry(f.Err, f.Attempts, plan.Signer, now)
+	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
 	return d.Plan
 }
 
