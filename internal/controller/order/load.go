@@ -123,7 +123,8 @@ func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class 
 }
 
 // cachedRequest returns the CertificateRequest that controls an Order, nil if
-// the cache has none. One that has ended is cached as facts, and read live.
+// the cache has none. One that has ended is cached as facts, and read live
+// unless the facts are those of another request of the same name.
 func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
 	owner, ok := controllingRequest(object)
 	if !ok {
@@ -136,6 +137,9 @@ func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*
 	case err != nil:
 		return nil, err
 	case !open:
+		if known := c.deps.Requests.Facts(owner.key); known == nil || known.UID != owner.uid {
+			return nil, nil
+		}
 		return c.liveRequest(ctx, owner)
 	default:
 		return owner.matching(request), nil
