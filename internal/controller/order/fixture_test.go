@@ -102,7 +102,7 @@ type started struct {
 	orders   toolscache.Indexer
 	requests toolscache.Indexer
 	// live counts the reads from the API server by kind, refuse fails the next
-	// status writes.
+	// status writes and deletions.
 	live   map[string]int
 	refuse error
 	// driving drives Orders with an account.
@@ -134,6 +134,12 @@ func start(t *testing.T, objects ...client.Object) *started {
 					s.live["CertificateRequest"]++
 				}
 				return c.Get(ctx, key, o, opts...)
+			},
+			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+				if s.refuse != nil {
+					return s.refuse
+				}
+				return c.Delete(ctx, o, opts...)
 			},
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 				if s.refuse != nil {

@@ -17,7 +17,7 @@ import (
 const share = 4
 
 // Registration is what the controller is. An Order that ends wakes those that
-// waited for it by itself, see Forget: as facts it has no class any more.
+// waited for it by itself, see wakeClass: as facts it has no class any more.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: "orders", Kind: acmev1.OrderKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
