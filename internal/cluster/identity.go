@@ -5,11 +5,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
@@ -18,18 +20,32 @@ import (
 // names its requester already needs no mutation at admission, which costs the
 // API server more than the comparison does.
 type Identity struct {
-	core kubernetes.Interface
+	core  kubernetes.Interface
+	clock clock.PassiveClock
+
+	// mu is not held while the API server is asked.
 	mu   sync.Mutex
 	user *authenticationv1.UserInfo
+	// asking reports that a caller is asking the API server.
+	asking bool
+	// notBefore is when the API server may be asked again after an error.
+	notBefore time.Time
 	// unknown reports that the API server does not answer the question.
 	unknown bool
 }
 
+// identityRetry is the wait before the API server is asked again for the
+// identity after an error. Requests can be created without the identity.
+const identityRetry = time.Minute
+
 // NewIdentity returns an Identity.
-func NewIdentity(core kubernetes.Interface) *Identity { return &Identity{core: core} }
+func NewIdentity(core kubernetes.Interface, c clock.PassiveClock) *Identity {
+	return &Identity{core: core, clock: c}
+}
 
 // Sign writes the identity into a request before it is created. Without an
-// answer from the API server it leaves the request as it is.
+// answer from the API server, and while another caller waits for the answer, it
+// leaves the request as it is.
 func (i *Identity) Sign(ctx context.Context, spec *cmv1.CertificateRequestSpec) {
 	user := i.get(ctx)
 	if user == nil {
@@ -58,14 +74,46 @@ func (i *Identity) Check(spec *cmv1.CertificateRequestSpec) {
 	i.user = nil
 }
 
-func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
+// Refused forgets the identity if the API server has refused to create a request
+// with an error that an outdated identity can cause.
+func (i *Identity) Refused(err error) {
+	if Terminating(err) || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
+		return
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.user != nil || i.unknown {
-		return i.user
+	i.user = nil
+}
+
+// get returns the identity, nil if it is not known.
+func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
+	user, ask := i.known()
+	if !ask {
+		return user
 	}
+	return i.ask(ctx)
+}
+
+// known returns the identity that is known, and reports whether the caller must
+// ask the API server.
+func (i *Identity) known() (user *authenticationv1.UserInfo, ask bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.user != nil || i.unknown || i.asking || i.clock.Now().Before(i.notBefore) {
+		return i.user, false
+	}
+	i.asking = true
+	return nil, true
+}
+
+// ask asks the API server for the identity, and keeps the answer.
+func (i *Identity) ask(ctx context.Context) *authenticationv1.UserInfo {
 	review, err := i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.asking = false
 	if err != nil {
+		i.notBefore = i.clock.Now().Add(identityRetry)
 		i.unknown = apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
 		return nil
 	}

@@ -3,15 +3,19 @@ package cluster
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
@@ -21,17 +25,24 @@ type reviewer struct {
 	user  authenticationv1.UserInfo
 	fail  error
 	asked int
+	clock *clocktesting.FakePassiveClock
+	// during, if it is not nil, is called before each answer.
+	during func()
 }
 
 func (r *reviewer) identity() *Identity {
 	client := fake.NewClientset()
 	client.PrependReactor("create", "selfsubjectreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
 		r.asked++
+		if r.during != nil {
+			r.during()
+		}
 		review := &authenticationv1.SelfSubjectReview{}
 		r.user.DeepCopyInto(&review.Status.UserInfo)
 		return true, review, r.fail
 	})
-	return NewIdentity(client)
+	r.clock = clocktesting.NewFakePassiveClock(time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC))
+	return NewIdentity(client, r.clock)
 }
 
 func controllerUser() authenticationv1.UserInfo {
@@ -136,12 +147,13 @@ func TestIdentityWithoutAnAnswer(t *testing.T) {
 	}{
 		"not known":  {apierrors.NewNotFound(reviews, ""), 1},
 		"forbidden":  {apierrors.NewForbidden(reviews, "", errors.New("no")), 1},
-		"no answer":  {errors.New("connection refused"), 3},
-		"overloaded": {apierrors.NewTooManyRequests("later", 1), 3},
+		"no answer":  {errors.New("connection refused"), 2},
+		"overloaded": {apierrors.NewTooManyRequests("later", 1), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &reviewer{fail: test.fail}
 			i := r.identity()
+			// The third try is a minute after the first.
 			for range 3 {
 				want := cmv1.CertificateRequestSpec{Username: "as it was", Groups: []string{"as it was"}}
 				spec := *want.DeepCopy()
@@ -150,10 +162,65 @@ func TestIdentityWithoutAnAnswer(t *testing.T) {
 				if diff := cmp.Diff(want, spec); diff != "" {
 					t.Fatalf("the request has changed, -want +got:\n%s", diff)
 				}
+				r.clock.SetTime(r.clock.Now().Add(30 * time.Second))
 			}
 			if r.asked != test.want {
 				t.Errorf("asked %d times, want %d", r.asked, test.want)
 			}
 		})
+	}
+}
+
+// TestIdentityIsForgottenWhenACreateIsRefused checks which refusals have the API
+// server asked again.
+func TestIdentityIsForgottenWhenACreateIsRefused(t *testing.T) {
+	requests := schema.GroupResource{Group: "cert-manager.io", Resource: "certificaterequests"}
+	forbidden := func() *apierrors.StatusError { return apierrors.NewForbidden(requests, "", errors.New("no")) }
+	terminating := forbidden()
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	for name, test := range map[string]struct {
+		err  error
+		want int
+	}{
+		"forbidden":                {forbidden(), 2},
+		"invalid":                  {apierrors.NewInvalid(schema.GroupKind{Kind: "CertificateRequest"}, "", nil), 2},
+		"the namespace is deleted": {terminating, 1},
+		"exists":                   {apierrors.NewAlreadyExists(requests, ""), 1},
+		"no answer":                {errors.New("connection refused"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &reviewer{user: controllerUser()}
+			i := r.identity()
+			for range 2 {
+				i.Sign(t.Context(), &cmv1.CertificateRequestSpec{})
+				i.Refused(test.err)
+			}
+			if r.asked != test.want {
+				t.Errorf("asked %d times, want %d", r.asked, test.want)
+			}
+		})
+	}
+}
+
+// TestIdentityDoesNotBlock checks that other callers go on, without an identity,
+// while one waits for the API server. A call that blocks never returns.
+func TestIdentityDoesNotBlock(t *testing.T) {
+	r := &reviewer{user: controllerUser()}
+	i := r.identity()
+	var during cmv1.CertificateRequestSpec
+	r.during = func() {
+		i.Sign(t.Context(), &during)
+		i.Check(&during)
+	}
+	var first cmv1.CertificateRequestSpec
+	i.Sign(t.Context(), &first)
+	if diff := cmp.Diff(signed(controllerUser()), first); diff != "" {
+		t.Errorf("the caller that asks, -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(cmv1.CertificateRequestSpec{}, during); diff != "" {
+		t.Errorf("another caller, -want +got:\n%s", diff)
+	}
+	if r.asked != 1 {
+		t.Errorf("asked %d times, want once", r.asked)
 	}
 }

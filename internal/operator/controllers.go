@@ -26,6 +26,19 @@ import (
 // approver is cert-manager's controller that approves requests.
 const approver = "certificaterequests-approver"
 
+// signers are cert-manager's controllers that have issuers sign requests.
+var signers = []string{
+	"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
+	"certificaterequests-issuer-vault", "certificaterequests-issuer-venafi",
+}
+
+// idle are cert-manager's controllers that this program has nothing to do for.
+var idle = []string{
+	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
+	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
+	"certificatesigningrequests-issuer-venafi", "gateway-shim", "ingress-shim",
+}
+
 // entry is a controller of this program: the names of cert-manager's controllers
 // whose work it does, and how it is made. It runs if --controllers has them all.
 type entry struct {
@@ -48,10 +61,7 @@ func controllers() []entry {
 			"certificates-issuing", "certificates-key-manager", "certificates-readiness",
 			"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
 		}, (*system).newCertificates},
-		{[]string{
-			"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
-			"certificaterequests-issuer-vault", "certificaterequests-issuer-venafi",
-		}, (*system).newRequests},
+		{signers, (*system).newRequests},
 		{[]string{"orders"}, (*system).newOrders},
 		{[]string{"challenges"}, (*system).newChallenges},
 	}
@@ -60,7 +70,7 @@ func controllers() []entry {
 // known are the names that --controllers takes: those of cert-manager whose work
 // this program does, and those that it has nothing to do for.
 func known() []string {
-	names := []string{approver, "certificates-metrics", "ingress-shim"}
+	names := append([]string{approver}, idle...)
 	for _, e := range controllers() {
 		names = append(names, e.names...)
 	}
@@ -99,6 +109,10 @@ func checkControllers(list []string) error {
 				strings.Join(e.names, ", "), strings.Join(missing, ", "))
 		}
 	}
+	if on[approver] && !on[signers[0]] {
+		return fmt.Errorf("%s cannot run alone in this version of everleaf: disable it, or enable %s",
+			approver, strings.Join(signers, ", "))
+	}
 	return nil
 }
 
@@ -130,7 +144,7 @@ func (s *system) newIssuers(kind, name string) (registrable, error) {
 func (s *system) newCertificates() (registrable, error) {
 	return certificate.New(certificate.Deps{
 		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: &s.answers, Issuers: s.issuers,
-		Approval: s.approval, Identity: cluster.NewIdentity(s.core), Server: s.server, Keys: s.keys, Clock: s.clock,
+		Approval: s.approval, Identity: cluster.NewIdentity(s.core, s.clock), Server: s.server, Keys: s.keys, Clock: s.clock,
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,

@@ -28,6 +28,13 @@ var certificates = []string{
 	"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
 }
 
+// nothingToDo are cert-manager's controllers without work in this program.
+var nothingToDo = []string{
+	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
+	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
+	"certificatesigningrequests-issuer-venafi", "gateway-shim", "ingress-shim",
+}
+
 func without(names []string, left ...string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(left, name) })
 }
@@ -48,6 +55,9 @@ func TestEnabled(t *testing.T) {
 		{"*,orders", known()},
 		{"*,-certificaterequests-approver", without(known(), "certificaterequests-approver")},
 		{strings.Join(certificates, ","), certificates},
+		{strings.Join(nothingToDo, ","), nothingToDo},
+		{"-gateway-shim", without(known(), "gateway-shim")},
+		{"*,-certificaterequests-approver,-" + strings.Join(signers, ",-"), without(known(), append([]string{approver}, signers...)...)},
 	} {
 		t.Run(test.list, func(t *testing.T) {
 			list := split(test.list)
@@ -78,7 +88,13 @@ func split(list string) []string {
 
 func TestListsThatAreRefused(t *testing.T) {
 	together := strings.Join(certificates, ", ") + " run as one controller in everleaf: enable all of them or none (disabled: "
+	const alone = "certificaterequests-approver cannot run alone in this version of everleaf: disable it, or enable certificaterequests-issuer-acme, " +
+		"certificaterequests-issuer-ca, certificaterequests-issuer-selfsigned, certificaterequests-issuer-vault, " +
+		"certificaterequests-issuer-venafi"
 	for _, test := range []struct{ list, want string }{
+		{"certificaterequests-approver", alone},
+		{"certificaterequests-approver," + strings.Join(certificates, ","), alone},
+		{"*,-" + strings.Join(signers, ",-"), alone},
 		{"gateway", `"gateway" is not in the list of known controllers: ` + strings.Join(known(), ", ")},
 		{"*,-gateway", `"gateway" is not in the list of known controllers: ` + strings.Join(known(), ", ")},
 		{"-*", `"*" is not in the list of known controllers: ` + strings.Join(known(), ", ")},

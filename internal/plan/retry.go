@@ -34,9 +34,10 @@ var DefaultIssuance = Backoff{Min: time.Hour, Max: 32 * time.Hour}
 var (
 	// APIServer is for reads and writes that the API server did not answer.
 	APIServer = Backoff{Min: 200 * time.Millisecond, Max: 30 * time.Second}
-	// Signer is for issuers that did not answer.
-	Signer = Backoff{Min: 200 * time.Millisecond, Max: 5 * time.Minute}
-	// Server is for ACME servers and DNS providers.
+	// Remote is for what CertificateRequests, issuers and Orders ask of a remote
+	// server. The first retries follow soon, because a certificate waits.
+	Remote = Backoff{Min: 200 * time.Millisecond, Max: 5 * time.Minute}
+	// Server is for what a Challenge asks of ACME servers and DNS providers.
 	Server = Backoff{Min: 5 * time.Second, Max: 30 * time.Minute}
 )
 

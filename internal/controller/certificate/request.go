@@ -73,6 +73,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 		return w.requestInTheWay(ctx, request.Name)
 	}
 	if err != nil {
+		w.Identity.Refused(err)
 		return err
 	}
 	w.Identity.Check(&request.Spec)

@@ -199,7 +199,26 @@ func TestRetried(t *testing.T) {
 		if l.result.RequeueAfter != wait {
 			t.Errorf("failure %d: comes back after %s, want %s", i+1, l.result.RequeueAfter, wait)
 		}
+		l.clock.Step(wait)
 	}
+}
+
+// TestEventsDoNotRepeatACheck holds that failures whose text alternates do not
+// have the issuer checked again by the events of its own status, and that a
+// Secret does.
+func TestEventsDoNotRepeatACheck(t *testing.T) {
+	l := newLab(t, cmv1.IssuerKind, caIssuer("app", "1"))
+	for i := range 4 {
+		l.ca.err = fault.New(fault.Transient, "ErrGetKeyPair", "text %d", i%2)
+		l.reconcile("app")
+	}
+	same(t, "checks after events", 1, len(l.ca.checked))
+	l.clock.Step(200 * time.Millisecond)
+	same(t, "after the wait", "False ErrGetKeyPair: text 1", l.reconcile("app"))
+	same(t, "checks after the wait", 2, len(l.ca.checked))
+	l.ca.err = nil
+	l.Registration().Watches[0].Keys(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "one"}})
+	same(t, "after a Secret", "True KeyPairVerified: Signing CA verified", l.reconcile("app"))
 }
 
 // TestForgotten holds that an account does not outlive its issuer.

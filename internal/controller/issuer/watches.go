@@ -25,13 +25,14 @@ func (c *Controller) Registration() controller.Registration {
 	}
 }
 
-// ofSecret are the issuers that use a Secret.
+// ofSecret returns the issuers that use a Secret, and ends their waits: what
+// failed because of the Secret can succeed now.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	var keys []types.NamespacedName
 	for _, i := range c.Issuers.Using(ctx, c.Kind, o) {
 		keys = append(keys, client.ObjectKeyFromObject(i))
 	}
-	return keys
+	return c.driver.Retry(keys)
 }
 
 // hear has an issuer of the kind checked again, at the time of the news.

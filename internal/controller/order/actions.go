@@ -29,6 +29,11 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	case core.CreateChallenges:
 		return w.createChallenges(ctx, a.Specs)
 	case core.DeleteChallenges:
+		if core.Ended(w.State.Object) {
+			// Those that were woken when the status was stored may have looked at a
+			// cache that did not show it yet.
+			w.c.wakeClass(w.memory)
+		}
 		return w.deleteChallenges(ctx, a.Challenges)
 	case core.SuspectAccount:
 		w.suspectAccount(ctx, a.Began)

@@ -107,11 +107,19 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1
 // Forget implements controller.Kind. Orders of the same class may have waited
 // for this one to end.
 func (c *Controller) Forget(key types.NamespacedName) {
-	m := c.memories.Drop(key)
-	if m == nil {
-		return
+	if m := c.memories.Drop(key); m != nil {
+		c.leave(m)
 	}
+}
+
+// leave has an Order that is gone or finished stand in no other's way.
+func (c *Controller) leave(m *memory) {
 	c.unclaim(m)
+	c.wakeClass(m)
+}
+
+// wakeClass has the Orders looked at that may have waited for one of their class.
+func (c *Controller) wakeClass(m *memory) {
 	for _, other := range c.deps.Orders.OpenOfClass(m.class) {
 		if other.UID != m.uid && other.Status.URL == "" {
 			c.requeue.Wake(client.ObjectKeyFromObject(other))

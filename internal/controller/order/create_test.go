@@ -190,6 +190,37 @@ func TestRequestIsReadLive(t *testing.T) {
 	}
 }
 
+// TestRequestOfABlockingOrder holds that the request of a blocking Order that has
+// ended is read from the API server only if it is the one that the Order names.
+func TestRequestOfABlockingOrder(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		owner types.UID
+		live  int
+		by    string
+	}{
+		{"its own", "request", 1, "blocking"},
+		{"another of the same name", "request before", 0, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ended := request(t, "a.example")
+			ended.Status.Conditions = append(ended.Status.Conditions, requestFailed)
+			blocking := orderFor(t, ended, func(o *acmev1.Order) {
+				o.Name, o.UID = "blocking", "blocking"
+				o.OwnerReferences[0].UID = test.owner
+			})
+			open := request(t, "a.example")
+			open.Name, open.UID = "two", "two"
+			object := orderFor(t, open, func(o *acmev1.Order) { o.CreationTimestamp = metav1.NewTime(now) })
+			s := start(t, ended, open, blocking, object)
+			s.cache(t, ended, open, blocking, object)
+			if w := s.work(t, object); w.BlockedBy != test.by || s.live["CertificateRequest"] != test.live {
+				t.Errorf("blocked by %q after %d live reads, want %q and %d", w.BlockedBy, s.live["CertificateRequest"], test.by, test.live)
+			}
+		})
+	}
+}
+
 // TestChallengesThatAreLeft holds that the Challenges of an Order that has ended
 // are deleted, also by a process that did not see its end.
 func TestChallengesThatAreLeft(t *testing.T) {

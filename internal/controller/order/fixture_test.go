@@ -28,6 +28,7 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
@@ -101,7 +102,7 @@ type started struct {
 	orders   toolscache.Indexer
 	requests toolscache.Indexer
 	// live counts the reads from the API server by kind, refuse fails the next
-	// status writes.
+	// status writes and deletions.
 	live   map[string]int
 	refuse error
 	// driving drives Orders with an account.
@@ -133,6 +134,12 @@ func start(t *testing.T, objects ...client.Object) *started {
 					s.live["CertificateRequest"]++
 				}
 				return c.Get(ctx, key, o, opts...)
+			},
+			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+				if s.refuse != nil {
+					return s.refuse
+				}
+				return c.Delete(ctx, o, opts...)
 			},
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 				if s.refuse != nil {
@@ -208,7 +215,17 @@ func (s *started) work(t *testing.T, o *acmev1.Order) *work {
 type withAccount struct {
 	*Controller
 	client *acme.Client
+	// fail is the result of all actions, if it is not nil.
+	fail func(plan.Action) error
 }
+
+// failing is a work whose actions fail.
+type failing struct {
+	*work
+	fail func(plan.Action) error
+}
+
+func (f failing) Do(_ context.Context, action plan.Action) error { return f.fail(action) }
 
 func (k withAccount) Load(ctx context.Context, o *acmev1.Order) (controller.Work[*acmev1.Order, acmev1.OrderStatus], error) {
 	loaded, err := k.Controller.Load(ctx, o)
@@ -217,14 +234,23 @@ func (k withAccount) Load(ctx context.Context, o *acmev1.Order) (controller.Work
 	}
 	w := loaded.(*work)
 	w.client, w.Account = k.client, &accountFacts
+	if k.fail != nil {
+		return failing{w, k.fail}, nil
+	}
 	return w, nil
+}
+
+// failWith has all actions of Orders end with what fail returns.
+func (s *started) failWith(fail func(plan.Action) error) {
+	s.driving = controller.NewDriver(withAccount{Controller: s.Controller, fail: fail}, s.driver.Settings)
+	s.driver = s.driving
 }
 
 // reconcile drives an Order.
 func (s *started) reconcile(t *testing.T, c *acme.Client, o *acmev1.Order) reconcile.Result {
 	t.Helper()
 	if s.driving == nil {
-		s.driving = controller.NewDriver(withAccount{s.Controller, c}, s.driver.Settings)
+		s.driving = controller.NewDriver(withAccount{Controller: s.Controller, client: c}, s.driver.Settings)
 	}
 	result, err := s.driving.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o)})
 	if err != nil {

@@ -35,16 +35,20 @@ func (w *work) Object() *acmev1.Order { return w.State.Object }
 
 // Replace implements controller.Work.
 func (w *work) Replace(object *acmev1.Order) {
-	if chain := object.Status.Certificate; len(chain) > 0 && len(w.State.Object.Status.Certificate) == 0 {
+	before := w.State.Object
+	if chain := object.Status.Certificate; len(chain) > 0 && len(before.Status.Certificate) == 0 {
 		w.c.deps.Answers.Put(object.UID, cluster.Answer{Chain: chain})
 	}
 	w.State.Object = object
+	if core.Ended(object) && !core.Ended(before) {
+		w.c.wakeClass(w.memory)
+	}
 }
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller.Work[*acmev1.Order, acmev1.OrderStatus], error) {
 	key := client.ObjectKeyFromObject(object)
-	m := c.memories.Of(key, object.UID, c.unclaim)
+	m := c.memories.Of(key, object.UID, c.leave)
 	m.class, m.uid = core.Class(object), object.UID
 	w := &work{
 		c: c, memory: m, subject: plan.Ref{Kind: acmev1.OrderKind, NamespacedName: key},
@@ -123,7 +127,8 @@ func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class 
 }
 
 // cachedRequest returns the CertificateRequest that controls an Order, nil if
-// the cache has none. One that has ended is cached as facts, and read live.
+// the cache has none. One that has ended is cached as facts, and read live
+// unless the facts are those of another request of the same name.
 func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
 	owner, ok := controllingRequest(object)
 	if !ok {
@@ -136,6 +141,9 @@ func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*
 	case err != nil:
 		return nil, err
 	case !open:
+		if known := c.deps.Requests.Facts(owner.key); known == nil || known.UID != owner.uid {
+			return nil, nil
+		}
 		return c.liveRequest(ctx, owner)
 	default:
 		return owner.matching(request), nil

@@ -17,7 +17,7 @@ import (
 const share = 4
 
 // Registration is what the controller is. An Order that ends wakes those that
-// waited for it by itself, see Forget: as facts it has no class any more.
+// waited for it by itself, see wakeClass: as facts it has no class any more.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: "orders", Kind: acmev1.OrderKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
@@ -30,7 +30,8 @@ func (c *Controller) Registration() controller.Registration {
 	}
 }
 
-// ofIssuer are the unfinished Orders of an issuer.
+// ofIssuer returns the unfinished Orders of an issuer, and ends their waits:
+// what failed because of the issuer can succeed now.
 func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
 	issuer, ok := o.(cmv1.GenericIssuer)
 	if !ok {
@@ -40,7 +41,7 @@ func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.Namesp
 	for _, order := range c.deps.Orders.OpenOf(issuer) {
 		keys = append(keys, client.ObjectKeyFromObject(order))
 	}
-	return keys
+	return c.driver.Retry(keys)
 }
 
 // ofChallenge is the Order that controls a Challenge.

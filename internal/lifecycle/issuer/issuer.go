@@ -71,13 +71,13 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		reason = cmv1.EventReasonErrInitIssuer
 	}
 	p := s.ready(cmmeta.ConditionFalse, reason, failure.Message, now)
-	p.Until = plan.Retry(failure, f.Attempts, plan.Signer, now)
+	p.Until = plan.Retry(failure, f.Attempts, plan.Remote, now)
 	if failure.Class == fault.Permanent {
 		// An issuer is not a request: a user can fix it.
 		p.Until = now.Add(fault.UserRetry)
 	}
-	// Not even the event of the status that says so ends the server's rest.
-	p.Hold = failure.Class == fault.Later
+	// The event of the status that says so must not repeat the check at once.
+	p.Hold = failure.Class == fault.Later || failure.Class == fault.Transient
 	return p
 }
 

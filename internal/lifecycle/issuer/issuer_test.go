@@ -119,13 +119,13 @@ func TestFailed(t *testing.T) {
 		want     Plan
 	}{
 		{"a user must act", State{Object: newIssuer()}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0, in(failed("ErrGetKeyPair", "none"), fault.UserRetry)},
-		{"for now", State{Object: newIssuer()}, fault.New(fault.Transient, "ErrGetKeyPair", "down"), 3, in(failed("ErrGetKeyPair", "down"), 1600*time.Millisecond)},
+		{"for now", State{Object: newIssuer()}, fault.New(fault.Transient, "ErrGetKeyPair", "down"), 3, held(in(failed("ErrGetKeyPair", "down"), 1600*time.Millisecond))},
 		{"later", State{Object: newIssuer()}, fault.Until(now.Add(time.Hour), "ErrRegisterACMEAccount", "busy"), 3, held(in(failed("ErrRegisterACMEAccount", "busy"), time.Hour))},
 		{"never", State{Object: newIssuer()}, fault.New(fault.Permanent, "InvalidConfig", "no"), 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
 		{"without a reason", State{Object: newIssuer()}, fault.New(fault.User, "", "no"), 0, in(failed("ErrInitIssuer", "no"), fault.UserRetry)},
 		{
 			"unclassified", State{Object: newIssuer()}, errors.New("dial 10.0.0.1:6443"), 0,
-			in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond),
+			held(in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond)),
 		},
 		{
 			"as before", State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)))}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0,

@@ -47,7 +47,8 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		return p
 	case classified.Class == fault.Transient:
 		p.Status.Reason = reason
-		p.Until = plan.Retry(f.Err, f.Attempts, plan.Server, now)
+		// The event of the new reason must not repeat the action at once.
+		p.Until, p.Hold = plan.Retry(f.Err, f.Attempts, plan.Remote, now), true
 		return p
 	default:
 		return fail(p, acmev1.Errored, reason, now)

@@ -22,7 +22,7 @@ func TestOrderFailed(t *testing.T) {
 			change(p)
 		}
 	}
-	backOff := func(p *Plan) { p.Until = now.Add(plan.Server.Min) }
+	backOff := func(p *Plan) { p.Until, p.Hold = now.Add(200*time.Millisecond), true }
 	hold := func(d time.Duration) func(*Plan) {
 		return func(p *Plan) { p.Until, p.Hold = now.Add(d), true }
 	}
@@ -78,7 +78,7 @@ func TestOrderFailed(t *testing.T) {
 	want.Status.Reason = "Failed to finalize Order: 403 " + problem + "orderNotReady: no"
 	samePlan(t, want, failed(again, finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, "").Asked(t, ask(finalize)), 0))
 
-	want = Plan{Status: *ordered().Object.Status.DeepCopy(), Until: now.Add(4 * plan.Server.Min)}
+	want = Plan{Status: *ordered().Object.Status.DeepCopy(), Until: now.Add(800 * time.Millisecond), Hold: true}
 	want.Status.Reason = "Failed to retrieve Order resource: cannot reach the ACME server acme: refused"
 	samePlan(t, want, failed(ordered(), fetch, acme.Classify(&acme.NetworkError{Host: "acme", Why: "refused"}, now), 2))
 

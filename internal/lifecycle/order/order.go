@@ -151,7 +151,8 @@ func Failed(s acmev1.State) bool {
 // Ended reports whether nothing is asked of the ACME server for an Order any
 // more.
 func Ended(o *acmev1.Order) bool {
-	return o.DeletionTimestamp != nil || Failed(o.Status.State) || len(o.Status.Certificate) > 0
+	return o.DeletionTimestamp != nil || Failed(o.Status.State) ||
+		(o.Status.State == acmev1.Valid && len(o.Status.Certificate) > 0)
 }
 
 // Done reports whether an Order needs its Challenges no more.

@@ -43,7 +43,10 @@ func TestOrderEnded(t *testing.T) {
 		{"pending", func(o *acmev1.Order) { o.Status.State = acmev1.Pending }, false},
 		{"valid, not downloaded", func(o *acmev1.Order) { o.Status.State = acmev1.Valid }, false},
 		{"complete", func(o *acmev1.Order) { o.Status.State, o.Status.Certificate = acmev1.Valid, []byte("x") }, true},
+		{"a certificate before the state", func(o *acmev1.Order) { o.Status.State, o.Status.Certificate = acmev1.Processing, []byte("x") }, false},
+		{"a certificate without a state", func(o *acmev1.Order) { o.Status.Certificate = []byte("x") }, false},
 		{"failed", func(o *acmev1.Order) { o.Status.State = acmev1.Expired }, true},
+		{"failed, with a certificate", func(o *acmev1.Order) { o.Status.State, o.Status.Certificate = acmev1.Errored, []byte("x") }, true},
 		{"deleted", func(o *acmev1.Order) { o.DeletionTimestamp = at(now) }, true},
 	} {
 		o := &acmev1.Order{}

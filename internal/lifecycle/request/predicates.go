@@ -12,8 +12,15 @@ func ended(s *cmv1.CertificateRequestStatus) bool {
 		return true
 	}
 	ready := condition.Find(s.Conditions, cmv1.CertificateRequestConditionReady)
-	return ready != nil && (ready.Status == cmmeta.ConditionTrue ||
-		ready.Reason == cmv1.CertificateRequestReasonFailed || ready.Reason == cmv1.CertificateRequestReasonDenied)
+	switch {
+	case ready == nil:
+		return false
+	case ready.Status == cmmeta.ConditionTrue:
+		return true
+	default:
+		return ready.Status == cmmeta.ConditionFalse &&
+			(ready.Reason == cmv1.CertificateRequestReasonFailed || ready.Reason == cmv1.CertificateRequestReasonDenied)
+	}
 }
 
 // Decided reports whether a request is approved, denied or ended.

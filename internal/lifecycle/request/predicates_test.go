@@ -23,6 +23,8 @@ func TestRequestStates(t *testing.T) {
 		{"denied and reported", []cmv1.CertificateRequestCondition{deniedCond, ready(cmmeta.ConditionFalse, "Denied")}, true, true},
 		{"invalid", []cmv1.CertificateRequestCondition{invalidCond}, true, true},
 		{"failed", []cmv1.CertificateRequestCondition{approvedCond, ready(cmmeta.ConditionFalse, "Failed")}, true, true},
+		{"reason Failed, status Unknown", []cmv1.CertificateRequestCondition{approvedCond, ready(cmmeta.ConditionUnknown, "Failed")}, true, false},
+		{"reason Denied, no status", []cmv1.CertificateRequestCondition{ready("", "Denied")}, false, false},
 		{"issued", []cmv1.CertificateRequestCondition{approvedCond, ready(cmmeta.ConditionTrue, "Issued")}, true, true},
 	}
 	for _, test := range tests {

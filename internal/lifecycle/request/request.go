@@ -41,8 +41,7 @@ func (s State) Next(now time.Time) Plan {
 // faults, and an error without a class is worth another try.
 func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	if _, signing := f.Action.(Sign); !signing {
-		p, _ := plan.Unclassified(f, s.Object.Status, now)
-		return p
+		return s.unchanged(f, now)
 	}
 	d := s.draft(now)
 	if !d.approve() {
@@ -54,8 +53,18 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		return d.Plan
 	}
 	d.pending(failure.Reason, failure.Message)
-	d.Until = plan.Retry(f.Err, f.Attempts, plan.Signer, now)
+	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
 	return d.Plan
+}
+
+// unchanged keeps the status after the failure of an action that does not ask
+// the signer, and tries again: the request itself is not at fault.
+func (s State) unchanged(f plan.Failure, now time.Time) Plan {
+	p := Plan{Status: s.Object.Status, Until: plan.Retry(f.Err, f.Attempts, plan.APIServer, now)}
+	if p.Until.IsZero() {
+		p.Until = now.Add(fault.UserRetry)
+	}
+	return p
 }
 
 // draft is a plan in the making.

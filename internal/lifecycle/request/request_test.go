@@ -308,6 +308,9 @@ func TestRequestFailed(t *testing.T) {
 			p.Until = until
 		}
 	}
+	retry := func(wait time.Duration) func(*Plan) {
+		return func(p *Plan) { p.Manager, p.Until = "", now.Add(wait) }
+	}
 	tests := []struct {
 		name     string
 		action   plan.Action
@@ -324,7 +327,10 @@ func TestRequestFailed(t *testing.T) {
 		{"later", Sign{}, fault.Until(now.Add(day), "Busy", "busy"), 3, pending("Busy", "busy", now.Add(day))},
 		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down", now.Add(800*time.Millisecond))},
 		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm", now.Add(200*time.Millisecond))},
-		{"the API server", KeepState{}, errors.New("hm"), 1, func(p *Plan) { p.Manager, p.Until = "", now.Add(400*time.Millisecond) }},
+		{"the API server", KeepState{}, errors.New("hm"), 1, retry(400 * time.Millisecond)},
+		{"for now, and not the signer", TakeCertificate{}, fault.New(fault.Transient, "Down", "down"), 1, retry(400 * time.Millisecond)},
+		{"later, and not the signer", CreateOrder{}, fault.Until(now.Add(day), "Busy", "busy"), 1, retry(day)},
+		{"never, and not the signer", CreateOrder{}, fault.New(fault.Permanent, "X", "bad"), 1, retry(fault.UserRetry)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
