@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"slices"
 	"testing"
 
@@ -34,6 +35,20 @@ func TestPolicies(t *testing.T) {
 			if slices.Contains(Retired(), Object{kind.Group, kind.Version, kind.Kind, object.Name}) {
 				t.Errorf("%s: %s %s is retired", file, object.Kind, object.Name)
 			}
+		}
+	}
+}
+
+// TestRetiredAreInTheDocumentation holds that the command in docs/local.md
+// deletes everything that is retired.
+func TestRetiredAreInTheDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../docs/local.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range Retired() {
+		if !bytes.Contains(text, []byte(" "+object.Name)) {
+			t.Errorf("docs/local.md does not say how to delete %s %s", object.Kind, object.Name)
 		}
 	}
 }
