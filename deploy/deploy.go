@@ -5,6 +5,34 @@ package deploy
 
 import "embed"
 
+// Object is the identity of a cluster-scoped object.
+type Object struct{ Group, Version, Kind, Name string }
+
+// Retired is the policies and bindings that earlier versions installed and
+// this version does not have. Delete them after the new policies are applied:
+// an apply does not, and they would refuse what the new policies accept. A
+// policy that is renamed or removed is added here.
+func Retired() []Object {
+	const (
+		annotations = "certificaterequest-annotations.cert-manager.io"
+		approval    = "certificaterequest-approval.cert-manager.io"
+		identity    = "certificaterequest-identity.cert-manager.io"
+	)
+	var all []Object
+	// A binding goes before its policy, so that none is left without one.
+	for _, suffix := range []string{"Binding", ""} {
+		for _, name := range []string{annotations, approval, identity} {
+			all = append(all, retired("ValidatingAdmissionPolicy"+suffix, name))
+		}
+		all = append(all, retired("MutatingAdmissionPolicy"+suffix, identity))
+	}
+	return all
+}
+
+func retired(kind, name string) Object {
+	return Object{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind, Name: name}
+}
+
 var (
 	// Base is the namespace, the service account and the roles.
 	//
@@ -13,7 +41,8 @@ var (
 
 	// Policies is the admission policies and their bindings, of
 	// admissionregistration.k8s.io/v1, which Kubernetes 1.36 has. Their rules
-	// are in package internal/admission.
+	// are in package internal/admission. All of them have the label
+	// app.kubernetes.io/part-of: everleaf.
 	//
 	//go:embed policies/*.yaml
 	Policies embed.FS

@@ -39,14 +39,13 @@ func concat(groups ...[]Rule) []Rule {
 // subject is about the subject and about having any name at all.
 func subject() []Rule {
 	s := certificateSpec
+	members := lists("organizations", "countries", "organizationalUnits", "localities", "provinces", "streetAddresses", "postalCodes")
 	var properties string
-	for i, property := range []string{
-		"organizations", "countries", "organizationalUnits", "localities", "provinces", "streetAddresses", "postalCodes",
-	} {
+	for i, property := range members {
 		if i > 0 {
 			properties += " || "
 		}
-		properties += list(s, "subject."+property) + ".size() > 0"
+		properties += list(s, "subject."+property.name) + ".size() > 0"
 	}
 	var none string
 	for _, names := range []string{"dnsNames", "emailAddresses", "ipAddresses", "otherNames", "uris"} {
@@ -59,7 +58,7 @@ func subject() []Rule {
 		},
 		Check{
 			field(s, "literalSubject") + " != '' && (" + properties + " || " + field(s, "subject.serialNumber") + " != '')",
-			"spec.subject: Invalid value: When providing a `LiteralSubject` no `Subject` properties may be provided.",
+			"spec.subject: Invalid value: {{" + asJSON("variables.spec.subject", append(members, member{name: "serialNumber"})) + "}}: When providing a `LiteralSubject` no `Subject` properties may be provided.",
 		},
 		Check{
 			field(s, "commonName") + " == '' && " + field(s, "literalSubject") + " == ''" + none,
@@ -188,11 +187,11 @@ func output() []Rule {
 			[]Rule{
 				Check{
 					"!" + optional(s, "isCA") + ".orValue(false)",
-					"spec.nameConstraints: Invalid value: isCA should be true when nameConstraints is set",
+					"spec.nameConstraints: Invalid value: {{" + constraints() + "}}: isCA should be true when nameConstraints is set",
 				},
 				Check{
 					"!" + has(s, "nameConstraints.permitted") + " && !" + has(s, "nameConstraints.excluded"),
-					"spec.nameConstraints: Invalid value: either permitted or excluded must be set",
+					"spec.nameConstraints: Invalid value: {{" + constraints() + "}}: either permitted or excluded must be set",
 				},
 			},
 			ranges("permitted"), ranges("excluded"),
@@ -203,6 +202,16 @@ func output() []Rule {
 		}}},
 	}
 	return concat(rules, keystore("jks", "JKS"), keystore("pkcs12", "PKCS#12"))
+}
+
+// constraints is CEL for the name constraints as JSON.
+func constraints() string {
+	names := lists("dnsDomains", "ipRanges", "emailAddresses", "uriDomains")
+	return asJSON("variables.spec.nameConstraints", []member{
+		{name: "critical", kind: boolMember},
+		{name: "permitted", kind: objectMember, members: names},
+		{name: "excluded", kind: objectMember, members: names},
+	})
 }
 
 func ranges(of string) []Rule {

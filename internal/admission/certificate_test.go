@@ -48,7 +48,16 @@ func certificateCases() map[string]ruleCase {
 		"literal and name": {object: certificate(`literalSubject: CN=a, commonName: a`), refusal: "spec.commonName: Invalid value: \"a\": When providing a `LiteralSubject` no `commonName` may be provided."},
 		"literal and subject": {
 			object:  certificate(`literalSubject: CN=a, subject: {organizations: [a]}`),
-			refusal: "spec.subject: Invalid value: When providing a `LiteralSubject` no `Subject` properties may be provided.",
+			refusal: "spec.subject: Invalid value: {\"organizations\":[\"a\"]}: When providing a `LiteralSubject` no `Subject` properties may be provided.",
+		},
+		"literal and long subject": {
+			object: certificate(`literalSubject: CN=a, subject: {countries: [` + many(60, `""`) + `], serialNumber: a}`),
+			refusal: "spec.subject: Invalid value: {\"countries\":[" + strings.Repeat(`"",`, 28)[:83] +
+				"...: When providing a `LiteralSubject` no `Subject` properties may be provided.",
+		},
+		"literal and serial number": {
+			object:  certificate(`literalSubject: CN=a, subject: {serialNumber: a"b}`),
+			refusal: "spec.subject: Invalid value: {\"serialNumber\":\"a\\\"b\"}: When providing a `LiteralSubject` no `Subject` properties may be provided.",
 		},
 		"literal and empty subject": {object: certificate(`literalSubject: CN=a, subject: {}`)},
 
@@ -118,15 +127,15 @@ func certificateCases() map[string]ruleCase {
 		"two formats":    {object: certificate(`additionalOutputFormats: [{type: DER}, {type: CombinedPEM}]`)},
 		"DER twice":      {object: certificate(`additionalOutputFormats: [{type: DER}, {type: CombinedPEM}, {type: DER}]`), refusal: `spec.additionalOutputFormats[type]: Duplicate value: "DER"`},
 		"constraints":    {object: certificate(`isCA: true, nameConstraints: {critical: true, permitted: {dnsDomains: [a.example], ipRanges: [192.0.2.0/24, "2001:db8::/32"]}}`)},
-		"no constraints": {object: certificate(`isCA: true, nameConstraints: {critical: true}`), refusal: "spec.nameConstraints: Invalid value: either permitted or excluded must be set"},
+		"no constraints": {object: certificate(`isCA: true, nameConstraints: {critical: true}`), refusal: `spec.nameConstraints: Invalid value: {"critical":true}: either permitted or excluded must be set`},
 		"bad ranges": {
 			object: certificate(`isCA: true, nameConstraints: {permitted: {ipRanges: [192.0.2.0]}, excluded: {ipRanges: [192.0.2.0/24, a/8]}}`),
 			refusal: `[spec.nameConstraints.permitted.ipRanges[0]: Invalid value: "192.0.2.0": invalid CIDR address, ` +
 				`spec.nameConstraints.excluded.ipRanges[1]: Invalid value: "a/8": invalid CIDR address]`,
 		},
 		"constraints without CA": {
-			object:  certificate(`nameConstraints: {excluded: {ipRanges: [192.0.2.0/24]}}`),
-			refusal: "spec.nameConstraints: Invalid value: isCA should be true when nameConstraints is set",
+			object:  certificate(`nameConstraints: {permitted: {}, excluded: {dnsDomains: [a, b], ipRanges: [192.0.2.0/24]}}`),
+			refusal: `spec.nameConstraints: Invalid value: {"permitted":{},"excluded":{"dnsDomains":["a","b"],"ipRanges":["192.0.2.0/24"]}}: isCA should be true when nameConstraints is set`,
 		},
 
 		"as large as etcd takes": {object: bareCertificate(`secretName: a, issuerRef: {name: a}, ipAddresses: [` + many(30000, "192.0.2.1") + `], emailAddresses: [` + many(30000, "a@a.example") + `]`)},

@@ -12,7 +12,7 @@ func (p Policy) Manifest() string {
 	for line := range strings.Lines(strings.TrimSpace(p.About)) {
 		b.WriteString(strings.TrimRight("# "+strings.TrimSpace(line), " ") + "\n")
 	}
-	fmt.Fprintf(&b, "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata:\n  name: %s\nspec:\n  failurePolicy: Fail\n", p.Name)
+	fmt.Fprintf(&b, "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata:\n  name: %s\n%sspec:\n  failurePolicy: Fail\n", p.Name, labels)
 	b.WriteString("  matchConstraints:\n")
 	if !p.Everywhere {
 		b.WriteString(enabledNamespaces)
@@ -35,7 +35,7 @@ func (p Policy) Manifest() string {
     message: the object breaks rules, and their errors are too long to show
     reason: Forbidden
 `, maxShown)
-	fmt.Fprintf(&b, "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata:\n  name: %[1]s\nspec:\n  policyName: %[1]s\n  validationActions: [Deny]\n", p.Name)
+	fmt.Fprintf(&b, "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata:\n  name: %[1]s\n%[2]sspec:\n  policyName: %[1]s\n  validationActions: [Deny]\n", p.Name, labels)
 	return b.String()
 }
 
@@ -65,6 +65,10 @@ func (p Policy) broken() string {
 // maxShown is how many errors a refusal shows. The API server drops messages
 // that are longer than 5 KiB.
 const maxShown = 10
+
+// labels select all policies and bindings, for example to delete those that
+// this version does not have.
+const labels = "  labels:\n    app.kubernetes.io/part-of: everleaf\n"
 
 const enabledNamespaces = `    namespaceSelector:
       matchExpressions:

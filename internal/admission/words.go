@@ -38,6 +38,58 @@ func goText(d string) string {
 		"string(" + d + ".getSeconds() % 60) + 's')"
 }
 
+// member is a field of an object that a message shows as JSON: a string, a
+// boolean, a list of strings, or an object with members of its own.
+type member struct {
+	name    string
+	kind    memberKind
+	members []member
+}
+
+type memberKind int
+
+const (
+	textMember memberKind = iota
+	boolMember
+	listMember
+	objectMember
+)
+
+// lists returns members that are lists of strings.
+func lists(names ...string) []member {
+	all := make([]member, len(names))
+	for i, name := range names {
+		all[i] = member{name: name, kind: listMember}
+	}
+	return all
+}
+
+// asJSON is CEL for an object as JSON, cut where it is too long for a message.
+func asJSON(value string, members []member) string {
+	return "[" + membersText(value, members) + "].map(text, text.size() > 97 ? text.substring(0, 97) + '...' : text)[0]"
+}
+
+func membersText(value string, members []member) string {
+	shown := make([]string, len(members))
+	for i, m := range members {
+		it := value + "." + m.name
+		var text string
+		switch m.kind {
+		case textMember:
+			text = "strings.quote(" + it + ")"
+		case boolMember:
+			text = "string(" + it + ")"
+		case listMember:
+			// The text is cut long before the fiftieth entry.
+			text = "'[' + " + it + ".slice(0, " + it + ".size() < 50 ? " + it + ".size() : 50).map(e, strings.quote(e)).join(',') + ']'"
+		case objectMember:
+			text = membersText(it, m.members)
+		}
+		shown[i] = "(" + has(value, m.name) + " ? ['\"" + m.name + "\":' + " + text + "] : [])"
+	}
+	return "'{' + (" + strings.Join(shown, " + ") + ").join(',') + '}'"
+}
+
 // holdsPEM is CEL for whether a byte field has a PEM block whose label begins
 // so. CEL sees the field in base64, where a text looks in three ways, depending
 // on what is before it.

@@ -35,8 +35,8 @@ const fieldManager = "everleaf-local"
 var probePolicy embed.FS
 
 // install applies the CRDs, the namespace, the service account, the roles and the
-// admission policies, and returns when all of it is in force. What is there already and
-// the same stays as it is.
+// admission policies, deletes the policies of earlier versions, and returns when all of
+// it is in force. What is there already and the same stays as it is.
 func (c *ControlPlane) install(ctx context.Context) error {
 	client, err := dynamic.NewForConfig(c.admin)
 	if err != nil {
@@ -56,6 +56,11 @@ func (c *ControlPlane) install(ctx context.Context) error {
 			if err := waitEstablished(ctx, client, object); err != nil {
 				return err
 			}
+		}
+	}
+	for _, object := range deploy.Retired() {
+		if err := remove(ctx, client, object); err != nil {
+			return err
 		}
 	}
 	return waitPolicies(ctx, client)
@@ -104,6 +109,16 @@ func apply(ctx context.Context, client dynamic.Interface, object *unstructured.U
 	_, err := resource(client, object).Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return nil
+}
+
+func remove(ctx context.Context, client dynamic.Interface, retired deploy.Object) error {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(schema.GroupVersionKind{Group: retired.Group, Version: retired.Version, Kind: retired.Kind})
+	err := resource(client, object).Delete(ctx, retired.Name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete %s %s: %w", retired.Kind, retired.Name, err)
 	}
 	return nil
 }

@@ -186,7 +186,8 @@ func TestLifecycleDenialIsFinal(t *testing.T) {
 	}
 }
 
-// A leaf that is valid for longer than its CA is issued, with a warning.
+// A leaf whose CA ends before the renewal time of the leaf is issued, with a
+// warning.
 func TestLifecycleOutlivesIssuer(t *testing.T) {
 	l := newLab(t, harness.Controllers{})
 	l.certificate(t, "old", simple("old", `, duration: 17520h`))

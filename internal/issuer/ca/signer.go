@@ -16,8 +16,8 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// WarningOutlivesIssuer is the reason of the warning that a certificate is
-// valid for longer than its CA.
+// WarningOutlivesIssuer is the reason of the warning that the CA of a
+// certificate expires before the certificate is renewed.
 const WarningOutlivesIssuer = "OutlivesIssuer"
 
 // Signer is the issuer type ca: it issues certificates of a CA.
@@ -63,7 +63,8 @@ func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, err
 }
 
 // Sign issues the certificate that r asks for. It is valid for as long as r
-// wants, even beyond the life of the CA; the outcome then has a warning.
+// wants, even beyond the life of the CA. The outcome has a warning if the CA
+// expires before the certificate's renewal time; see pki.RenewalTime.
 func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	spec := r.Issuer.CA
 	if spec == nil {
@@ -103,7 +104,10 @@ func outcome(leaf *x509.Certificate, pair KeyPair) request.Outcome {
 		issuers, root = encodeIssuers(pair.Chain)
 	}
 	o := request.Outcome{Chain: append(pki.EncodeChain(leaf), issuers...), CA: bytes.Clone(root)}
-	if ca := pair.Chain[0]; leaf.NotAfter.After(ca.NotAfter) {
+	// A CA that expires later is no reason to warn: the certificate has been
+	// replaced by then. The renewal time is the default, because a request does
+	// not know its Certificate's renewBefore.
+	if ca := pair.Chain[0]; ca.NotAfter.Before(pki.RenewalTime(leaf.NotBefore, leaf.NotAfter, nil, nil)) {
 		o.WarningReason = WarningOutlivesIssuer
 		o.Warning = fmt.Sprintf("The certificate is valid until %s, but its CA only until %s",
 			leaf.NotAfter.UTC().Format(time.RFC3339), ca.NotAfter.UTC().Format(time.RFC3339))

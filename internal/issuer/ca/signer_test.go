@@ -202,20 +202,42 @@ func verify(t *testing.T, name string, o request.Outcome) {
 	}
 }
 
+// TestSignOutlivesIssuer has a CA that ends before its leaf. The outcome has a
+// warning only if the CA ends before the leaf's renewal time.
 func TestSignOutlivesIssuer(t *testing.T) {
-	short := newCA(t, "short", KeyPair{}, pki.SignOptions{NotAfter: now.Add(24 * time.Hour)})
-	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
-	leaf, o := sign(t, short, r)
-	if want := now.Add(90 * 24 * time.Hour); !leaf.NotAfter.Equal(want) {
-		t.Errorf("valid until %v, not %v", leaf.NotAfter, want)
+	const day = 24 * time.Hour
+	tests := []struct {
+		name     string
+		ca       time.Duration
+		duration time.Duration
+		want     string
+	}{
+		{"long before the renewal", day, 90 * day,
+			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-23T05:09:05Z"},
+		{"a second before the renewal", 60*day - time.Second, 90 * day,
+			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2027-01-21T05:09:04Z"},
+		{"at the renewal", 60 * day, 90 * day, ""},
+		{"a second before its leaf", 90*day - time.Second, 90 * day, ""},
+		{"together with its leaf", day, day, ""},
+		{"after its leaf", 2 * day, day, ""},
 	}
-	const want = "The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-23T05:09:05Z"
-	if o.Warning != want || o.WarningReason != "OutlivesIssuer" {
-		t.Errorf("%s: %q", o.WarningReason, o.Warning)
-	}
-	r.Object.Spec.Duration = &metav1.Duration{Duration: 24 * time.Hour}
-	if _, o := sign(t, short, r); o.Warning != "" {
-		t.Errorf("as long as its CA: %q", o.Warning)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			pair := newCA(t, "short", KeyPair{}, pki.SignOptions{NotAfter: now.Add(test.ca)})
+			r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+			r.Object.Spec.Duration = &metav1.Duration{Duration: test.duration}
+			leaf, o := sign(t, pair, r)
+			if want := now.Add(test.duration); !leaf.NotAfter.Equal(want) {
+				t.Errorf("valid until %v, not %v", leaf.NotAfter, want)
+			}
+			reason := ""
+			if test.want != "" {
+				reason = "OutlivesIssuer"
+			}
+			if o.Warning != test.want || o.WarningReason != reason {
+				t.Errorf("%s: %q, not %s: %q", o.WarningReason, o.Warning, reason, test.want)
+			}
+		})
 	}
 }
 
