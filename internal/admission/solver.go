@@ -131,8 +131,10 @@ func azureDNS(at string) []Rule {
 	return []Rule{
 		Group{set("clientID") + " || " + set("tenantID") + " || " + secret, []Rule{
 			must("clientID"),
-			Choice{secret, selector(s, "dns01.azureDNS.clientSecretSecretRef", at+".clientSecretSecretRef"),
-				[]Rule{Check{"true", at + ".clientSecretSecretRef: Required value: clientSecretSecretRef is required"}}},
+			Choice{
+				secret, selector(s, "dns01.azureDNS.clientSecretSecretRef", at+".clientSecretSecretRef"),
+				[]Rule{Check{"true", at + ".clientSecretSecretRef: Required value: clientSecretSecretRef is required"}},
+			},
 			must("tenantID"),
 			Check{identity, at + ".managedIdentity: Forbidden: managed identity cannot be used at the same time as clientID, clientSecretSecretRef or tenantID"},
 		}},

@@ -77,7 +77,7 @@ func (i *Identity) Check(spec *cmv1.CertificateRequestSpec) {
 // Refused forgets the identity if the API server has refused to create a request
 // with an error that an outdated identity can cause.
 func (i *Identity) Refused(err error) {
-	if Terminating(err) || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
+	if refused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err); !refused || Terminating(err) {
 		return
 	}
 	i.mu.Lock()

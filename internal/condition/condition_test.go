@@ -34,12 +34,18 @@ func TestSetAndRemove(t *testing.T) {
 		{"first", nil, ready, []cmv1.CertificateCondition{ready}, nil},
 		{"added", []cmv1.CertificateCondition{issuing}, ready, []cmv1.CertificateCondition{issuing, ready}, []cmv1.CertificateCondition{issuing}},
 		{
-			"same status keeps its time", []cmv1.CertificateCondition{ready, issuing}, is("Ready", cmmeta.ConditionTrue, "new", after),
-			[]cmv1.CertificateCondition{is("Ready", cmmeta.ConditionTrue, "new", before), issuing}, []cmv1.CertificateCondition{issuing},
+			"same status keeps its time",
+			[]cmv1.CertificateCondition{ready, issuing},
+			is("Ready", cmmeta.ConditionTrue, "new", after),
+			[]cmv1.CertificateCondition{is("Ready", cmmeta.ConditionTrue, "new", before), issuing},
+			[]cmv1.CertificateCondition{issuing},
 		},
 		{
-			"other status", []cmv1.CertificateCondition{ready, issuing}, is("Ready", cmmeta.ConditionFalse, "new", after),
-			[]cmv1.CertificateCondition{is("Ready", cmmeta.ConditionFalse, "new", after), issuing}, []cmv1.CertificateCondition{issuing},
+			"other status",
+			[]cmv1.CertificateCondition{ready, issuing},
+			is("Ready", cmmeta.ConditionFalse, "new", after),
+			[]cmv1.CertificateCondition{is("Ready", cmmeta.ConditionFalse, "new", after), issuing},
+			[]cmv1.CertificateCondition{issuing},
 		},
 	}
 	for _, test := range tests {

@@ -16,19 +16,23 @@ func TestObservation(t *testing.T) {
 	}{
 		"a second late is normal": {report(nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1}, Verdict{State: Wait, Until: after(time.Second)}},
 		"twice is not": {
-			report(nxdomain), LedgerEntry{FirstProbe: after(-time.Second), Probes: 2},
+			report(nxdomain),
+			LedgerEntry{FirstProbe: after(-time.Second), Probes: 2},
 			Verdict{State: Wait, Until: after(2 * time.Second), Message: missing},
 		},
 		"stuck": {
-			report(nxdomain), LedgerEntry{FirstProbe: after(-5 * time.Minute), Probes: 1},
+			report(nxdomain),
+			LedgerEntry{FirstProbe: after(-5 * time.Minute), Probes: 1},
 			Verdict{State: Stuck, Until: after(time.Second), Message: missing},
 		},
 		"a long wait at once": {
-			report(has), LedgerEntry{FirstProbe: t0, Probes: 1, VisibleSince: t0, Lookups: lookups},
+			report(has),
+			LedgerEntry{FirstProbe: t0, Probes: 1, VisibleSince: t0, Lookups: lookups},
 			Verdict{State: Wait, Until: after(41 * time.Second), Message: mayBeCached(report(has)), VisibleSince: t0},
 		},
 		"visible": {
-			report(has), LedgerEntry{FirstProbe: t0, Probes: 3, VisibleSince: after(-time.Second)},
+			report(has),
+			LedgerEntry{FirstProbe: t0, Probes: 3, VisibleSince: after(-time.Second)},
 			Verdict{State: Accept, VisibleSince: after(-time.Second)},
 		},
 	} {

@@ -65,8 +65,10 @@ func TestTargets(t *testing.T) {
 	for _, target := range targets([]*result{
 		{name: nameCA, n: 1000, total: 11 * time.Second, writes: calls{"x": 5004}, cpu: usage{"controllers": 4600 * time.Millisecond}},
 		{name: nameFloor, n: 1000, total: 9 * time.Second},
-		{name: nameMany, n: 10_000, total: 130 * time.Second, writes: calls{"x": 51_000}, cpu: usage{"controllers": 44 * time.Second},
-			memory: 151 << 20, restart: 9 * time.Second, restartWrites: calls{"x": 1}},
+		{
+			name: nameMany, n: 10_000, total: 130 * time.Second, writes: calls{"x": 51_000}, cpu: usage{"controllers": 44 * time.Second},
+			memory: 151 << 20, restart: 9 * time.Second, restartWrites: calls{"x": 1},
+		},
 		{name: nameRecursive, n: 50, total: 4 * time.Second, single: 700 * time.Millisecond, writes: calls{"x": 1101}},
 		{name: nameAuthoritative, skipped: "needs root"},
 	}) {

@@ -212,10 +212,14 @@ func TestSignOutlivesIssuer(t *testing.T) {
 		duration time.Duration
 		want     string
 	}{
-		{"long before the renewal", day, 90 * day,
-			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-23T05:09:05Z"},
-		{"a second before the renewal", 60*day - time.Second, 90 * day,
-			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2027-01-21T05:09:04Z"},
+		{
+			"long before the renewal", day, 90 * day,
+			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-23T05:09:05Z",
+		},
+		{
+			"a second before the renewal", 60*day - time.Second, 90 * day,
+			"The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2027-01-21T05:09:04Z",
+		},
 		{"at the renewal", 60 * day, 90 * day, ""},
 		{"a second before its leaf", 90*day - time.Second, 90 * day, ""},
 		{"together with its leaf", day, day, ""},

@@ -43,20 +43,28 @@ func TestFailed(t *testing.T) {
 		events   []plan.Event
 	}{
 		{
-			"request over the quota", CreateRequest{Revision: 1}, apierrors.NewForbidden(requests, "web-1", errors.New("exceeded quota")), 0, 200 * time.Millisecond,
+			"request over the quota",
+			CreateRequest{Revision: 1},
+			apierrors.NewForbidden(requests, "web-1", errors.New("exceeded quota")), 0, 200 * time.Millisecond,
 			requestFailed(`Failed to create CertificateRequest: certificaterequests.cert-manager.io "web-1" is forbidden: exceeded quota`),
 		},
 		{
-			"request exists and is not ours", CreateRequest{Revision: 1}, fault.New(fault.Transient, "RequestFailed", "Failed to create CertificateRequest: %q exists", "web-1"), 3, 1600 * time.Millisecond,
+			"request exists and is not ours",
+			CreateRequest{Revision: 1},
+			fault.New(fault.Transient, "RequestFailed", "Failed to create CertificateRequest: %q exists", "web-1"), 3, 1600 * time.Millisecond,
 			requestFailed(`Failed to create CertificateRequest: "web-1" exists`),
 		},
 		{"request is that of a Certificate before", CreateRequest{Revision: 1}, fault.New(fault.Transient, "", "exists"), 0, 200 * time.Millisecond, nil},
 		{
-			"Secret invalid", StoreSecret{}, invalid, 0, 200 * time.Millisecond,
+			"Secret invalid",
+			StoreSecret{},
+			invalid, 0, 200 * time.Millisecond,
 			writeFailed("Failed to store the certificate: Invalid data[tls.key] type"),
 		},
 		{
-			"key refused", StoreKey{}, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "web-x", errors.New("-----BEGIN PRIVATE KEY-----")), 20, 30 * time.Second,
+			"key refused",
+			StoreKey{},
+			apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "web-x", errors.New("-----BEGIN PRIVATE KEY-----")), 20, 30 * time.Second,
 			writeFailed("Failed to store the next private key: Forbidden"),
 		},
 		{"bad request", ApplyMetadata{}, apierrors.NewBadRequest("no"), 0, 200 * time.Millisecond, writeFailed("Failed to apply the Secret's metadata: BadRequest")},

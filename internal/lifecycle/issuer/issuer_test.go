@@ -63,19 +63,23 @@ func TestNext(t *testing.T) {
 		{"being deleted", State{Object: newIssuer(has(other), func(i *cmv1.Issuer) { i.DeletionTimestamp = at(now) })}, Plan{Status: status(other)}},
 		{"ready", State{Object: newIssuer(has(other)), Checked: verified}, Plan{Status: status(other, isReady(now, 2)), Events: []plan.Event{event}}},
 		{
-			"ready as before", State{Object: newIssuer(has(isReady(before, 2))), Checked: verified},
+			"ready as before",
+			State{Object: newIssuer(has(isReady(before, 2))), Checked: verified},
 			Plan{Status: status(isReady(before, 2))},
 		},
 		{
-			"ready with a new spec", State{Object: newIssuer(has(isReady(before, 1))), Checked: verified},
+			"ready with a new spec",
+			State{Object: newIssuer(has(isReady(before, 1))), Checked: verified},
 			Plan{Status: status(isReady(before, 2)), Events: []plan.Event{event}},
 		},
 		{
-			"ready again", State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "x", "x", before, 2))), Checked: verified},
+			"ready again",
+			State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "x", "x", before, 2))), Checked: verified},
 			Plan{Status: status(isReady(now, 2)), Events: []plan.Event{event}},
 		},
 		{
-			"ClusterIssuer", State{Object: &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i", Generation: 2}}, Checked: verified},
+			"ClusterIssuer",
+			State{Object: &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i", Generation: 2}}, Checked: verified},
 			Plan{Status: status(isReady(now, 2)), Events: []plan.Event{ofCluster}},
 		},
 		{"ACME", State{Object: newIssuer(acme), Account: account, Checked: verified}, Plan{
@@ -124,11 +128,15 @@ func TestFailed(t *testing.T) {
 		{"never", State{Object: newIssuer()}, fault.New(fault.Permanent, "InvalidConfig", "no"), 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
 		{"without a reason", State{Object: newIssuer()}, fault.New(fault.User, "", "no"), 0, in(failed("ErrInitIssuer", "no"), fault.UserRetry)},
 		{
-			"unclassified", State{Object: newIssuer()}, errors.New("dial 10.0.0.1:6443"), 0,
+			"unclassified",
+			State{Object: newIssuer()},
+			errors.New("dial 10.0.0.1:6443"), 0,
 			held(in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond)),
 		},
 		{
-			"as before", State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)))}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0,
+			"as before",
+			State{Object: newIssuer(has(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)))},
+			fault.New(fault.User, "ErrGetKeyPair", "none"), 0,
 			Plan{Status: status(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)), Until: now.Add(fault.UserRetry)},
 		},
 		{"ACME, with an account", State{Object: newIssuer(acme), Account: account}, fault.New(fault.User, "ErrUpdateACMEAccount", "no"), 0, in(withAccount, fault.UserRetry)},

@@ -35,8 +35,6 @@ func samePlan[T any](t *testing.T, want, got T) {
 
 func ptr[T any](v T) *T { return lifecycletest.Ptr(v) }
 
-func must[T any](v T, err error) T { return lifecycletest.Must(v, err) }
-
 // ask returns the request of an action, and classifies the answer as the
 // controller does.
 func ask(action plan.Action) func(*acme.Client, string) error {

@@ -253,7 +253,9 @@ func TestRequestAnswered(t *testing.T) {
 			p.Status.CA = []byte("r")
 		}},
 		{
-			"signed, with a warning", Outcome{Chain: []byte("c"), Warning: "It outlives.", WarningReason: "Outlives"}, nil,
+			"signed, with a warning",
+			Outcome{Chain: []byte("c"), Warning: "It outlives.", WarningReason: "Outlives"},
+			nil,
 			issued(ca, messageIssued+". It outlives.", plan.Event{Warning: true, Reason: "Outlives", Message: "It outlives.", Component: ca}),
 		},
 		{"taken from an Order", Outcome{Chain: []byte("c")}, func(s *State) {

@@ -71,8 +71,10 @@ func TestRegistryCheck(t *testing.T) {
 		want []string
 	}{
 		"rfc2136": {&dns01.Spec{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{}}, []string{"dns01.rfc2136.nameserver: Required value"}},
-		"added": {&dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{Token: ref("", "x")}},
-			[]string{"dns01.digitalocean.tokenSecretRef.name: Required value: secret name is required"}},
+		"added": {
+			&dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{Token: ref("", "x")}},
+			[]string{"dns01.digitalocean.tokenSecretRef.name: Required value: secret name is required"},
+		},
 		"not in the build": {&dns01.Spec{Akamai: &acmev1.ACMEIssuerDNS01ProviderAkamai{}}, nil},
 		"none":             {nil, nil},
 	} {
