@@ -31,6 +31,9 @@ const (
 	eventHelpers = 6
 	eventBacklog = 2_000
 	eventTimeout = 10 * time.Second
+	// rememberedEvents is how many kinds of events the correlator knows, to count
+	// one up that repeats. It has three such memories.
+	rememberedEvents = 1024
 	// eventDrain bounds how long a stop waits for the events that are queued.
 	eventDrain = 3 * time.Second
 	// longestName is that of the API's names.
@@ -58,7 +61,7 @@ func NewEvents(core kubernetes.Interface, scheme *runtime.Scheme, c clock.Clock,
 	return &Events{
 		core: core, scheme: scheme, clock: c, log: log, all: all, dropped: dropped,
 		queue:      make(chan *corev1.Event, eventQueue),
-		correlator: record.NewEventCorrelator(c),
+		correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{LRUCacheSize: rememberedEvents, Clock: c}),
 	}
 }
 

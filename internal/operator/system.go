@@ -91,8 +91,10 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if err := s.addResolver(); err != nil {
 		return nil, err
 	}
-	if err := mgr.Add(always{s.secrets.Start}); err != nil {
-		return nil, err
+	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC} {
+		if err := mgr.Add(always{start}); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -166,7 +168,7 @@ func (s *system) sendEvents(ctx context.Context) (stop func()) {
 	}
 }
 
-// always is a runnable that does not wait for leadership: a cache.
+// always is a runnable that does not wait for leadership.
 type always struct{ start func(context.Context) error }
 
 // Start implements manager.Runnable.
