@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -58,6 +59,9 @@ The CRDs must be installed.`,
 			return err
 		}
 		config, err := restConfig(master, kubeconfig)
+		if clientcmd.IsEmptyConfig(err) {
+			return errors.New("no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config (in a pod, the service account is used)")
+		}
 		if err != nil {
 			return fmt.Errorf("find the cluster: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -155,6 +156,9 @@ func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds 
 // informerOf is the informer behind the cache of a kind.
 func informerOf(ctx context.Context, c cache.Cache, object client.Object) (toolscache.SharedIndexInformer, error) {
 	informer, err := c.GetInformer(ctx, object)
+	if meta.IsNoMatchError(err) {
+		return nil, fmt.Errorf("the API server does not know the kind of %T: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", object, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cache of %T: %w", object, err)
 	}
