@@ -177,21 +177,32 @@ func (w *work) loadAccount() {
 // loadOthers finds what other Challenges there are for the same name.
 func (w *work) loadOthers(ctx context.Context) error {
 	object := w.State.Object
-	list := &acmev1.ChallengeList{}
-	if err := w.c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(object.Spec.DNSName)}); err != nil {
-		return fmt.Errorf("list the Challenges for %s: %w", object.Spec.DNSName, err)
+	var err error
+	if w.others, err = w.c.othersOf(ctx, object); err != nil {
+		return err
 	}
-	for i := range list.Items {
-		other := &list.Items[i]
-		if other.UID == object.UID || other.DeletionTimestamp != nil || order.ChallengeFinal(other) || other.Spec.Type != object.Spec.Type {
-			continue
-		}
-		w.others = append(w.others, other)
+	for _, other := range w.others {
 		// A server may give two orders one authorization.
 		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && other.Status.Presented)
 	}
 	w.loadSiblings()
 	return nil
+}
+
+// othersOf returns the other live Challenges of the same type and name.
+func (c *Controller) othersOf(ctx context.Context, object *acmev1.Challenge) ([]*acmev1.Challenge, error) {
+	list := &acmev1.ChallengeList{}
+	if err := c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(object.Spec.DNSName)}); err != nil {
+		return nil, fmt.Errorf("list the Challenges for %s: %w", object.Spec.DNSName, err)
+	}
+	var others []*acmev1.Challenge
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID != object.UID && other.DeletionTimestamp == nil && !order.ChallengeFinal(other) && other.Spec.Type == object.Spec.Type {
+			others = append(others, other)
+		}
+	}
+	return others, nil
 }
 
 // loadSiblings finds the Challenges that the CA can see together with this one:
@@ -204,12 +215,24 @@ func (w *work) loadSiblings() {
 	one := w.challenge(w.State.Object)
 	for _, other := range w.others {
 		if grouper.Grouped(one, w.challenge(other)) {
-			w.siblings = append(w.siblings, client.ObjectKeyFromObject(other))
 			w.Siblings = append(w.Siblings, w.c.progress.of(other))
 		}
 	}
 	for range order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others) {
 		w.Siblings = append(w.Siblings, core.Progress{})
+	}
+}
+
+// wakeSiblings wakes the Challenges that may have waited for this one to be
+// visible, by the cache as it is now: one that was created since this reconcile
+// began may have looked before.
+func (w *work) wakeSiblings(ctx context.Context) {
+	others, err := w.c.othersOf(ctx, w.State.Object)
+	if err != nil {
+		return
+	}
+	for _, other := range others {
+		w.c.Requeue.Wake(client.ObjectKeyFromObject(other))
 	}
 }
 

@@ -37,10 +37,8 @@ type work struct {
 	// client is that of the account.
 	client *acme.Client
 	order  *acmev1.Order
-	// others are the other live Challenges for the same name, siblings those
-	// that the CA can see together with this one.
-	others   []*acmev1.Challenge
-	siblings []types.NamespacedName
+	// others are the other live Challenges for the same name.
+	others []*acmev1.Challenge
 }
 
 var _ controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus] = (*work)(nil)
@@ -159,10 +157,7 @@ func (w *work) probe(ctx context.Context) error {
 	w.Memory.Evidence = evidence
 	w.remember()
 	if w.Memory.Progress(w.c.Clock.Now()).Visible {
-		// Siblings may have waited for this one to be visible.
-		for _, key := range w.siblings {
-			w.c.Requeue.Wake(key)
-		}
+		w.wakeSiblings(ctx)
 	}
 	return nil
 }
