@@ -12,7 +12,7 @@ const (
 	// gcHeadroom is how much garbage may gather before it is collected. A small
 	// heap is collected seldom, which saves CPU, and a large one does not grow to
 	// twice its size.
-	gcHeadroom = 40 << 20
+	gcHeadroom = 32 << 20
 	// leastGCPercent bounds the work of the collector for very large heaps, and
 	// mostGCPercent the garbage of very small ones.
 	leastGCPercent, mostGCPercent = 40, 200

@@ -8,7 +8,7 @@ import (
 func TestGCPercent(t *testing.T) {
 	const mebibyte = 1 << 20
 	for live, want := range map[uint64]int{
-		0: 200, 1: 200, 10 * mebibyte: 200, 40 * mebibyte: 100, 80 * mebibyte: 50, 100 * mebibyte: 40, 10_000 * mebibyte: 40,
+		0: 200, 1: 200, 10 * mebibyte: 200, 32 * mebibyte: 100, 64 * mebibyte: 50, 100 * mebibyte: 40, 10_000 * mebibyte: 40,
 	} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("%d bytes: %d, want %d", live, got, want)
