@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
 // entry is what a cache of facts holds of an object: its identity, its facts,
@@ -57,18 +59,42 @@ type store[O client.Object, F any] struct {
 	resource schema.GroupResource
 }
 
-// get returns the object with a key, and whether there is work on it. The error
-// is NotFound if there is no such object.
-func (s store[O, F]) get(key types.NamespacedName) (o O, open bool, err error) {
+// entry returns what the cache holds of an object, nil if there is none.
+func (s store[O, F]) entry(key types.NamespacedName) *entry[O, F] {
 	item, ok, err := s.indexer.GetByKey(key.String())
-	if err != nil {
-		return o, false, err
+	if err != nil || !ok {
+		return nil
 	}
-	if !ok {
+	return item.(*entry[O, F])
+}
+
+// Get returns an object and whether there is work on it; it is nil if not. The
+// error is NotFound if there is no such object.
+func (s store[O, F]) Get(key types.NamespacedName) (o O, open bool, err error) {
+	e := s.entry(key)
+	if e == nil {
 		return o, false, apierrors.NewNotFound(s.resource, key.Name)
 	}
-	e := item.(*entry[O, F])
 	return e.object, e.open, nil
+}
+
+// Facts returns the facts of an object, nil if there is no such object.
+func (s store[O, F]) Facts(key types.NamespacedName) *F {
+	e := s.entry(key)
+	if e == nil {
+		return nil
+	}
+	return e.facts
+}
+
+// ControlledBy returns the facts of the objects that an owner controls.
+func (s store[O, F]) ControlledBy(owner metav1.Object) []*F {
+	return s.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
+}
+
+// OpenOf returns the objects of an issuer on which there is work.
+func (s store[O, F]) OpenOf(issuer cmv1.GenericIssuer) []O {
+	return s.open(byIssuer, KeyOfIssuer(issuer))
 }
 
 // facts returns the facts of the objects with an index value.

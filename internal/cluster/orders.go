@@ -1,12 +1,9 @@
 package cluster
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
-	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -55,29 +52,6 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 		return nil, err
 	}
 	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource(acmev1.OrderResource)}}, nil
-}
-
-// Get returns an Order and whether there is work on it; it is nil if not. The
-// error is NotFound if there is no such Order.
-func (o *Orders) Get(key types.NamespacedName) (*acmev1.Order, bool, error) { return o.get(key) }
-
-// Facts returns the facts of an Order, nil if there is no such Order.
-func (o *Orders) Facts(key types.NamespacedName) *facts.Order {
-	item, ok, err := o.indexer.GetByKey(key.String())
-	if err != nil || !ok {
-		return nil
-	}
-	return item.(*entry[*acmev1.Order, facts.Order]).facts
-}
-
-// ControlledBy returns the facts of the Orders that an object controls.
-func (o *Orders) ControlledBy(owner metav1.Object) []*facts.Order {
-	return o.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
-}
-
-// OpenOf returns the unfinished Orders of an issuer.
-func (o *Orders) OpenOf(issuer cmv1.GenericIssuer) []*acmev1.Order {
-	return o.open(byIssuer, KeyOfIssuer(issuer))
 }
 
 // OpenOfClass returns the unfinished Orders of a class, see order.Class.

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -62,31 +60,6 @@ func NewRequests(informer cache.SharedIndexInformer, limits pki.Limits) (*Reques
 		return nil, err
 	}
 	return &Requests{store[*cmv1.CertificateRequest, facts.Request]{informer.GetIndexer(), cmv1.Resource(cmv1.CertificateRequestResource)}}, nil
-}
-
-// Get returns a request and whether there is work on it; it is nil if not. The
-// error is NotFound if there is no such request.
-func (r *Requests) Get(key types.NamespacedName) (*cmv1.CertificateRequest, bool, error) {
-	return r.get(key)
-}
-
-// Facts returns the facts of a request, nil if there is no such request.
-func (r *Requests) Facts(key types.NamespacedName) *facts.Request {
-	item, ok, err := r.indexer.GetByKey(key.String())
-	if err != nil || !ok {
-		return nil
-	}
-	return item.(*entry[*cmv1.CertificateRequest, facts.Request]).facts
-}
-
-// ControlledBy returns the facts of the requests that an object controls.
-func (r *Requests) ControlledBy(owner metav1.Object) []*facts.Request {
-	return r.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
-}
-
-// OpenOf returns the requests that wait for an issuer.
-func (r *Requests) OpenOf(issuer cmv1.GenericIssuer) []*cmv1.CertificateRequest {
-	return r.open(byIssuer, KeyOfIssuer(issuer))
 }
 
 // OpenWithKey returns the requests that wait and whose private key is in a Secret.

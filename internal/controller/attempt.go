@@ -33,7 +33,7 @@ type attempt struct {
 func (a *attempt) succeeded() { a.failures, a.until, a.untold = 0, time.Time{}, nil }
 
 // heldUntil returns until when the object is held back, zero if it is not. A
-// hold that has ended is forgotten, and so is a failure that nobody was told.
+// hold that has ended is forgotten, and so is a failure that no status reports.
 func (a *attempt) heldUntil(object client.Object, now time.Time) time.Time {
 	if a.retry.Swap(false) || a.generation != object.GetGeneration() ||
 		a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {

@@ -101,7 +101,7 @@ func TestWritesAreNoFailures(t *testing.T) {
 		clock.Step(result.RequeueAfter)
 	}
 	if f := d.attempts.of(request().NamespacedName).failures; f != 0 {
-		t.Errorf("%d failures of actions, of which there was none", f)
+		t.Errorf("%d failures of actions, want 0: no action failed", f)
 	}
 	a.next = []plan.Plan[status]{{}}
 	if _, err := d.Reconcile(t.Context(), request()); err != nil {

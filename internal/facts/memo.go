@@ -18,7 +18,7 @@ var (
 	requests memo[signingRequest]
 )
 
-// chain describes certificates of which the first is the leaf.
+// chain describes a certificate, the leaf, and its issuers.
 type chain struct {
 	leaf pki.LeafFacts
 	// issuers are those of the leaf.
