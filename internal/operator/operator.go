@@ -67,7 +67,13 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if rc.UserAgent == "" {
 		rc.UserAgent = "everleaf"
 	}
-	mgr, err := ctrl.NewManager(rc, managerOptions(o, scheme, log))
+	watches, err := cluster.NewWatches(rc, scheme, o.Namespace)
+	if err != nil {
+		return err
+	}
+	options := managerOptions(o, scheme, log)
+	options.Cache.NewInformer = watches.NewInformer
+	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
 		return fmt.Errorf("start the controllers: %w", err)
 	}

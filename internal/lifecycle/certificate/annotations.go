@@ -43,6 +43,12 @@ func csvRecord(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}
+	joined := strings.Join(values, ",")
+	special := strings.ContainsFunc(joined, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+	if !special && strings.Count(joined, ",") == len(values)-1 {
+		// A csv.Writer has a buffer of 4 KiB, and few values need its quotes.
+		return joined
+	}
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	// A bytes.Buffer takes every write.

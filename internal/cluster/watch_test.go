@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+)
+
+func TestDecoder(t *testing.T) {
+	order := func(name, version string) *acmev1.Order {
+		return &acmev1.Order{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "acme.cert-manager.io/v1", Kind: "Order"},
+			ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: version},
+		}
+	}
+	const head = `"apiVersion":"acme.cert-manager.io/v1","kind":"Order"`
+	tests := []struct {
+		name, stream string
+		want         []watch.Event
+		err          string
+	}{
+		{
+			name: "objects", stream: `{"type":"ADDED","object":{` + head + `,"metadata":{"name":"a","resourceVersion":"1"}}}` + "\n" +
+				`{"object":{` + head + `,"metadata":{"name":"a","resourceVersion":"2"}},"type":"MODIFIED"}` + "\n" +
+				`{"type":"DELETED","object":{` + head + `,"metadata":{"name":"a","resourceVersion":"3"}}}`,
+			want: []watch.Event{
+				{Type: watch.Added, Object: order("a", "1")}, {Type: watch.Modified, Object: order("a", "2")},
+				{Type: watch.Deleted, Object: order("a", "3")},
+			},
+			err: "EOF",
+		},
+		{
+			name: "bookmark", stream: `{"type":"BOOKMARK","object":{` + head + `,"metadata":{"resourceVersion":"9"}}}`,
+			want: []watch.Event{{Type: watch.Bookmark, Object: order("", "9")}}, err: "EOF",
+		},
+		{
+			name: "error", stream: `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}}`,
+			want: []watch.Event{{Type: watch.Error, Object: &metav1.Status{
+				TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: metav1.StatusReasonExpired, Code: 410,
+			}}},
+			err: "EOF",
+		},
+		{name: "unknown type", stream: `{"type":"MOVED","object":{}}`, err: `the watch has an event of the unknown type "MOVED"`},
+		{name: "no event", stream: `{}`, err: `the watch has an event of the unknown type ""`},
+		{name: "broken off", stream: `{"type":"ADDED","object":{`, err: "unexpected EOF"},
+		{name: "not JSON", stream: "<html>", err: "invalid character '<' looking for beginning of value"},
+		{name: "another shape", stream: `{"type":"ADDED","object":{"metadata":7}}`, err: "json: cannot unmarshal number into Go struct field Order.metadata of type v1.ObjectMeta"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDecoder(io.NopCloser(strings.NewReader(test.stream)), func() runtime.Object { return &acmev1.Order{} })
+			defer d.Close()
+			var got []watch.Event
+			for {
+				kind, object, err := d.Decode()
+				if err != nil {
+					if err.Error() != test.err {
+						t.Errorf("got error %q, want %q", err, test.err)
+					}
+					break
+				}
+				got = append(got, watch.Event{Type: kind, Object: object})
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
