@@ -100,14 +100,14 @@ func TestWritesAreNoFailures(t *testing.T) {
 		}
 		clock.Step(result.RequeueAfter)
 	}
-	if f := d.attempts.of(request().NamespacedName).failures; f != 0 {
+	if f := d.attempts.Of(request().NamespacedName, "", nil).failures; f != 0 {
 		t.Errorf("%d failures of actions, want 0: no action failed", f)
 	}
 	a.next = []plan.Plan[status]{{}}
 	if _, err := d.Reconcile(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(d.attempts.items); n != 0 {
+	if n := d.attempts.Len(); n != 0 {
 		t.Errorf("%d attempts are remembered of an object that is well", n)
 	}
 }

@@ -81,9 +81,8 @@ type Settings[O client.Object, S any] struct {
 	New           func() O
 	Status        func(O) *S
 
-	API     API
-	Requeue *Requeuer
-	Clock   clock.PassiveClock
+	API   API
+	Clock clock.WithTicker
 	// Failed counts failures; it may be nil.
 	Failed func()
 }
@@ -93,14 +92,16 @@ type Settings[O client.Object, S any] struct {
 // left to do except wait.
 type Driver[O client.Object, S any] struct {
 	Settings[O, S]
-	kind Kind[O, S]
+	// Requeue brings objects back.
+	Requeue *Requeuer
 
-	attempts attempts
+	kind     Kind[O, S]
+	attempts Memory[attempt]
 }
 
 // NewDriver returns a Driver of a kind.
 func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Driver[O, S] {
-	return &Driver[O, S]{Settings: s, kind: kind}
+	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind}
 }
 
 var _ reconcile.Reconciler = (*Driver[client.Object, any])(nil)
@@ -114,7 +115,7 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		log.V(5).Info("Waiting for a cache to show own writes", "kind", kind)
 		return reconcile.Result{RequeueAfter: staleRetry}, nil
 	}
-	a := d.attempts.of(key)
+	a := d.attempts.Of(key, "", nil)
 	object, open, err := d.kind.Get(ctx, key)
 	if apierrors.IsNotFound(err) || (err == nil && !open) {
 		d.forget(key)
@@ -123,7 +124,7 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 	if err != nil {
 		return d.finish(ctx, key, a, time.Time{}, err)
 	}
-	a = d.attempts.of(key, object.GetUID())
+	a = d.attempts.Of(key, object.GetUID(), nil)
 	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() && a.untold == nil {
 		return d.Requeue.Until(key, until), nil
 	}
@@ -138,7 +139,7 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 
 // forget drops what is remembered of an object that is gone or finished.
 func (d *Driver[O, S]) forget(key types.NamespacedName) {
-	d.attempts.drop(key)
+	d.attempts.Drop(key)
 	d.Requeue.Forget(key)
 	d.kind.Forget(key)
 }
@@ -146,7 +147,11 @@ func (d *Driver[O, S]) forget(key types.NamespacedName) {
 // Retry ends the waits of objects that are held back, because something that
 // they depend on has changed, and returns the keys.
 func (d *Driver[O, S]) Retry(keys []types.NamespacedName) []types.NamespacedName {
-	d.attempts.retry(keys)
+	for _, key := range keys {
+		if a := d.attempts.Find(key, ""); a != nil {
+			a.retry.Store(true)
+		}
+	}
 	return keys
 }
 
@@ -158,7 +163,9 @@ func (d *Driver[O, S]) finish(ctx context.Context, key types.NamespacedName, a *
 	switch {
 	case err == nil:
 		a.writes, a.stale = 0, 0
-		d.attempts.tidy(key, a)
+		if a.empty() {
+			d.attempts.Drop(key)
+		}
 		return d.Requeue.Until(key, until), nil
 	case ctx.Err() != nil, cluster.Terminating(err) && key.Namespace != "":
 		return reconcile.Result{}, nil

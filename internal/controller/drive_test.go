@@ -302,7 +302,7 @@ func TestDriveHolds(t *testing.T) {
 	reconcileOnce("a")
 	a.stored = nil
 	reconcileOnce("forget")
-	if n := len(d.attempts.items); n > 0 {
+	if n := d.attempts.Len(); n > 0 {
 		t.Errorf("%d attempts are left", n)
 	}
 }
@@ -345,7 +345,7 @@ func newDriver(a *theatre, c *clocktesting.FakeClock) *Driver[*acmev1.Order, sta
 	return NewDriver(a, Settings[*acmev1.Order, status]{
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status },
-		API:    a, Requeue: NewRequeuer(c), Clock: c,
+		API:    a, Clock: c,
 	})
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -21,12 +22,13 @@ type remembered[M any] struct {
 
 // Of returns the memory of an object, empty if it is new. An object with
 // another UID is another object: before is called with the memory of the former
-// one, if there is any.
+// one, if there is any. The empty UID stands for any: it is not known yet.
 func (m *Memory[M]) Of(key types.NamespacedName, uid types.UID, before func(*M)) *M {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := m.items[key]
-	if found != nil && found.uid == uid {
+	if found != nil && (found.uid == uid || uid == "" || found.uid == "") {
+		found.uid = cmp.Or(uid, found.uid)
 		return &found.item
 	}
 	if found != nil && before != nil {
@@ -40,11 +42,12 @@ func (m *Memory[M]) Of(key types.NamespacedName, uid types.UID, before func(*M))
 	return &found.item
 }
 
-// Find returns the memory of an object, nil if there is none.
+// Find returns the memory of an object, nil if there is none. The empty UID
+// stands for any.
 func (m *Memory[M]) Find(key types.NamespacedName, uid types.UID) *M {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if found := m.items[key]; found != nil && found.uid == uid {
+	if found := m.items[key]; found != nil && (found.uid == uid || uid == "") {
 		return &found.item
 	}
 	return nil

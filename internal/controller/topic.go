@@ -3,6 +3,9 @@ package controller
 import (
 	"context"
 	"sync"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
 // Topic passes news of one kind between controllers of one process, such as an
@@ -28,4 +31,11 @@ func (t *Topic[T]) Publish(ctx context.Context, news T) {
 	for _, f := range subscribers {
 		f(ctx, news)
 	}
+}
+
+// IssuerNews is that an issuer has to be set up again at a time: its account
+// was refused.
+type IssuerNews struct {
+	Issuer cmv1.GenericIssuer
+	At     time.Time
 }

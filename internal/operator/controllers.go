@@ -179,7 +179,7 @@ func (s *system) newChallenges() (registrable, error) {
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
-		Limits: s.options.Limits, Requeue: controller.NewRequeuer(s.clock), Clock: s.clock,
+		Limits: s.options.Limits, Clock: s.clock,
 		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
 }

@@ -76,10 +76,10 @@ func (w *work) generateAside(ctx context.Context, m *memory, spec pki.KeySpec) {
 	}
 	m.hold(key, w.Clock.Now())
 	if err != nil {
-		w.requeue.WakeAt(w.subject.NamespacedName, w.Clock.Now().Add(plan.APIServer.Max))
+		w.driver.Requeue.WakeAt(w.subject.NamespacedName, w.Clock.Now().Add(plan.APIServer.Max))
 		return
 	}
-	w.requeue.Wake(w.subject.NamespacedName)
+	w.driver.Requeue.Wake(w.subject.NamespacedName)
 }
 
 // begun notes that this process has begun an issuance.

@@ -52,10 +52,9 @@ type Deps struct {
 // Controller keeps Certificates issued.
 type Controller struct {
 	Deps
-	config  Config
-	requeue *controller.Requeuer
-	driver  *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
-	memory  controller.Memory[memory]
+	config Config
+	driver *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
+	memory controller.Memory[memory]
 }
 
 // New returns a Controller. All of d is needed.
@@ -63,12 +62,12 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, config: config, requeue: controller.NewRequeuer(d.Clock)}
+	c := &Controller{Deps: d, config: config}
 	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.Certificate, cmv1.CertificateStatus]{
 		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
 		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
 		Status: func(o *cmv1.Certificate) *cmv1.CertificateStatus { return &o.Status },
-		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+		API:    d.Server, Clock: d.Clock, Failed: failed,
 	})
 	return c, nil
 }

@@ -91,7 +91,7 @@ func (w *world) start() {
 		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
 		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
 		Status: func(o *cmv1.Certificate) *cmv1.CertificateStatus { return &o.Status },
-		API:    w, Requeue: controller.NewRequeuer(w.clock), Clock: w.clock,
+		API:    w, Clock: w.clock,
 	})}
 }
 

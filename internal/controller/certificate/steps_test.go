@@ -223,7 +223,7 @@ func TestGenerateAside(t *testing.T) {
 	s := newFakes(t, nil).start(t, config)
 	queue := controller.NewQueue(t.Name(), controller.Backoff(time.Second, time.Second))
 	defer queue.ShutDown()
-	if err := s.requeue.Start(t.Context(), queue); err != nil {
+	if err := s.driver.Requeue.Start(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
 	object := crt(func(c *cmv1.Certificate) { c.Spec.PrivateKey = nil })

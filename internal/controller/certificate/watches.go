@@ -24,7 +24,7 @@ const share = 3
 // Registration is what the controller is.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
-		Name: "certificates", Kind: cmv1.CertificateKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
+		Name: "certificates", Kind: cmv1.CertificateKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Indexes: []controller.Index{{Kind: cmv1.CertificateKind, Name: indexSecretName, Values: secretName}},
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},

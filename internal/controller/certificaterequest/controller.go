@@ -49,10 +49,9 @@ type Deps struct {
 // Controller answers CertificateRequests.
 type Controller struct {
 	Deps
-	config  Config
-	requeue *controller.Requeuer
-	driver  *controller.Driver[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus]
-	memory  controller.Memory[memory]
+	config Config
+	driver *controller.Driver[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus]
+	memory controller.Memory[memory]
 }
 
 // memory is what this process knows of a request and does not store.
@@ -72,12 +71,12 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, config: config, requeue: controller.NewRequeuer(d.Clock)}
+	c := &Controller{Deps: d, config: config}
 	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus]{
 		Kind: cmv1.CertificateRequestKind, Manager: core.Manager,
 		New:    func() *cmv1.CertificateRequest { return &cmv1.CertificateRequest{} },
 		Status: func(o *cmv1.CertificateRequest) *cmv1.CertificateRequestStatus { return &o.Status },
-		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+		API:    d.Server, Clock: d.Clock, Failed: failed,
 	})
 	return c, nil
 }

@@ -20,7 +20,7 @@ const share = 3
 // Registration is what the controller is.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
-		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
+		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
 			{Kind: acmev1.OrderKind, Keys: ofOrder},

@@ -53,9 +53,8 @@ type Deps struct {
 	MaxConcurrent int
 	CheckRetry    time.Duration
 	// Limits bound the PEM that is decoded.
-	Limits  pki.Limits
-	Requeue *controller.Requeuer
-	Clock   clock.PassiveClock
+	Limits pki.Limits
+	Clock  clock.WithTicker
 	// Abandoned counts Challenges that left something behind.
 	Abandoned func()
 	// Failed counts failures.
@@ -95,11 +94,11 @@ func New(d Deps) (*Controller, error) {
 		Kind: acmev1.ChallengeKind, Manager: core.Manager,
 		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },
 		Status: func(o *acmev1.Challenge) *acmev1.ChallengeStatus { return &o.Status },
-		API:    d.API, Requeue: d.Requeue, Clock: d.Clock, Failed: d.Failed,
+		API:    d.API, Clock: d.Clock, Failed: d.Failed,
 	})
 	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
 		for _, key := range c.ofIssuer(ctx, issuer) {
-			d.Requeue.Wake(key)
+			c.Requeue.Wake(key)
 		}
 	})
 	return c, nil

@@ -140,13 +140,17 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
 		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(secretsOf),
 		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
-		MaxConcurrent: 1, Requeue: controller.NewRequeuer(s.clock), Clock: s.clock, Abandoned: func() {}, Failed: func() {},
+		MaxConcurrent: 1, Clock: s.clock, Abandoned: func() {}, Failed: func() {},
 	}
 	kinds := map[string]client.Object{
 		acmev1.ChallengeKind: &acmev1.Challenge{}, cmv1.IssuerKind: &cmv1.Issuer{}, cmv1.ClusterIssuerKind: &cmv1.ClusterIssuer{},
 	}
+	first, err := New(deps)
+	if err != nil {
+		t.Fatal(err)
+	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&acmev1.Challenge{})
-	for _, index := range (&Controller{Deps: deps}).Registration().Indexes {
+	for _, index := range first.Registration().Indexes {
 		builder.WithIndex(kinds[index.Kind], index.Name, index.Values)
 	}
 	s.api.Client = builder.Build()

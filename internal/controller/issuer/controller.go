@@ -43,8 +43,7 @@ type Deps struct {
 // Controller keeps the Ready condition of issuers of one kind.
 type Controller struct {
 	Deps
-	requeue *controller.Requeuer
-	driver  *controller.Driver[cmv1.GenericIssuer, cmv1.IssuerStatus]
+	driver *controller.Driver[cmv1.GenericIssuer, cmv1.IssuerStatus]
 	// checked are the UIDs of the issuers that the types may remember.
 	checked controller.Memory[types.UID]
 }
@@ -54,7 +53,7 @@ func New(d Deps, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, requeue: controller.NewRequeuer(d.Clock)}
+	c := &Controller{Deps: d}
 	manager := core.ManagerIssuers
 	if d.Kind == cmv1.ClusterIssuerKind {
 		manager = core.ManagerClusterIssuers
@@ -62,7 +61,7 @@ func New(d Deps, failed func()) (*Controller, error) {
 	c.driver = controller.NewDriver(c, controller.Settings[cmv1.GenericIssuer, cmv1.IssuerStatus]{
 		Kind: d.Kind, Manager: manager, New: c.empty,
 		Status: func(i cmv1.GenericIssuer) *cmv1.IssuerStatus { return i.GetStatus() },
-		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: failed,
+		API:    d.Server, Clock: d.Clock, Failed: failed,
 	})
 	d.News.Subscribe(c.hear)
 	return c, nil

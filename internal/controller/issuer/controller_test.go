@@ -272,7 +272,7 @@ func TestNews(t *testing.T) {
 	l := newLab(t, cmv1.IssuerKind)
 	queue := controller.NewQueue("test", controller.Backoff(time.Second, time.Minute))
 	defer queue.ShutDown()
-	if err := l.requeue.Start(t.Context(), queue); err != nil {
+	if err := l.driver.Requeue.Start(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
 	l.News.Publish(t.Context(), controller.IssuerNews{Issuer: &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i"}}, At: now})

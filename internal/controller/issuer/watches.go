@@ -19,7 +19,7 @@ func (c *Controller) Registration() controller.Registration {
 		name = "clusterissuers"
 	}
 	return controller.Registration{
-		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.requeue, Share: 1,
+		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: 1,
 		Indexes: []controller.Index{{Kind: c.Kind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)}},
 		Watches: []controller.Watch{{Kind: plan.KindSecret, Keys: c.ofSecret}},
 	}
@@ -42,6 +42,6 @@ func (c *Controller) hear(_ context.Context, news controller.IssuerNews) {
 		kind = cmv1.ClusterIssuerKind
 	}
 	if kind == c.Kind {
-		c.requeue.WakeAt(client.ObjectKeyFromObject(news.Issuer), news.At)
+		c.driver.Requeue.WakeAt(client.ObjectKeyFromObject(news.Issuer), news.At)
 	}
 }

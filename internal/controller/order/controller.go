@@ -43,7 +43,6 @@ type Deps struct {
 // Controller brings Orders to their end.
 type Controller struct {
 	deps     Deps
-	requeue  *controller.Requeuer
 	driver   *controller.Driver[*acmev1.Order, acmev1.OrderStatus]
 	memories controller.Memory[memory]
 	claims   claims
@@ -64,16 +63,16 @@ func New(d Deps) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{deps: d, requeue: controller.NewRequeuer(d.Clock)}
+	c := &Controller{deps: d}
 	c.driver = controller.NewDriver(c, controller.Settings[*acmev1.Order, acmev1.OrderStatus]{
 		Kind: acmev1.OrderKind, Manager: core.Manager,
 		New:    func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *acmev1.OrderStatus { return &o.Status },
-		API:    d.Server, Requeue: c.requeue, Clock: d.Clock, Failed: d.Failed,
+		API:    d.Server, Clock: d.Clock, Failed: d.Failed,
 	})
 	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
 		for _, key := range c.ofIssuer(ctx, issuer) {
-			c.requeue.Wake(key)
+			c.driver.Requeue.Wake(key)
 		}
 	})
 	return c, nil
@@ -122,7 +121,7 @@ func (c *Controller) leave(m *memory) {
 func (c *Controller) wakeClass(m *memory) {
 	for _, other := range c.deps.Orders.OpenOfClass(m.class) {
 		if other.UID != m.uid && other.Status.URL == "" {
-			c.requeue.Wake(client.ObjectKeyFromObject(other))
+			c.driver.Requeue.Wake(client.ObjectKeyFromObject(other))
 		}
 	}
 }

@@ -20,7 +20,7 @@ const share = 4
 // waited for it by itself, see wakeClass: as facts it has no class any more.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
-		Name: "orders", Kind: acmev1.OrderKind, Reconciler: c.driver, Requeue: c.requeue, Share: share,
+		Name: "orders", Kind: acmev1.OrderKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Indexes: []controller.Index{{Kind: acmev1.ChallengeKind, Name: cluster.IndexController, Values: cluster.ControllerUID}},
 		Watches: []controller.Watch{
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},

@@ -22,7 +22,7 @@ func (s *started) wakes(t *testing.T) func() []types.NamespacedName {
 	t.Helper()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	t.Cleanup(queue.ShutDown)
-	if err := s.requeue.Start(t.Context(), queue); err != nil {
+	if err := s.driver.Requeue.Start(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
 	return func() []types.NamespacedName {
