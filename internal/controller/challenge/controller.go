@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -69,7 +69,6 @@ type Controller struct {
 	failures Failures
 	slots    *Slots
 	memories controller.Memory[memory]
-	progress progress
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -80,6 +79,8 @@ type memory struct {
 	session solver.Session
 	// begun is what the Session was begun with.
 	begun solver.Challenge
+	// progress is the one part that reconciles of other Challenges read.
+	progress atomic.Pointer[core.Progress]
 }
 
 var _ controller.Kind[*acmev1.Challenge, acmev1.ChallengeStatus] = (*Controller)(nil)
@@ -118,7 +119,6 @@ func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
 		m.forget()
 	}
-	c.progress.drop(key)
 	c.release(key)
 }
 
@@ -214,12 +214,22 @@ func (w *work) loadSiblings() {
 	one := w.challenge(w.State.Object)
 	for _, other := range w.others {
 		if grouper.Grouped(one, w.challenge(other)) {
-			w.Siblings = append(w.Siblings, w.c.progress.of(other))
+			w.Siblings = append(w.Siblings, w.c.progressOf(other))
 		}
 	}
 	for range order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others) {
 		w.Siblings = append(w.Siblings, core.Progress{})
 	}
+}
+
+// progressOf returns how far another Challenge is.
+func (c *Controller) progressOf(other *acmev1.Challenge) core.Progress {
+	if m := c.memories.Find(client.ObjectKeyFromObject(other), other.UID); m != nil {
+		if known := m.progress.Load(); known != nil {
+			return *known
+		}
+	}
+	return core.Progress{}
 }
 
 // wakeSiblings wakes the Challenges that may have waited for this one to be
@@ -233,41 +243,6 @@ func (w *work) wakeSiblings(ctx context.Context) {
 	for _, other := range others {
 		w.c.Requeue.Wake(client.ObjectKeyFromObject(other))
 	}
-}
-
-// progress is what Challenges know of each other. The zero value is ready.
-type progress struct {
-	mu    sync.Mutex
-	items map[types.NamespacedName]reported
-}
-
-type reported struct {
-	uid types.UID
-	core.Progress
-}
-
-func (p *progress) of(c *acmev1.Challenge) core.Progress {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.items[client.ObjectKeyFromObject(c)]; r.uid == c.UID {
-		return r.Progress
-	}
-	return core.Progress{}
-}
-
-func (p *progress) set(c *acmev1.Challenge, now core.Progress) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.items == nil {
-		p.items = map[types.NamespacedName]reported{}
-	}
-	p.items[client.ObjectKeyFromObject(c)] = reported{uid: c.UID, Progress: now}
-}
-
-func (p *progress) drop(key types.NamespacedName) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.items, key)
 }
 
 func ref(key types.NamespacedName) plan.Ref {

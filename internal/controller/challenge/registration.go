@@ -3,8 +3,6 @@ package challenge
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -68,18 +66,10 @@ func (c *Controller) ofIssuer(ctx context.Context, o client.Object) []types.Name
 // their waits.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	var keys []types.NamespacedName
-	for _, issuers := range []client.ObjectList{&cmv1.IssuerList{}, &cmv1.ClusterIssuerList{}} {
-		using := client.MatchingFields{cluster.IndexSecretRef: o.GetNamespace() + "/" + o.GetName()}
-		if err := c.Cache.List(ctx, issuers, using); err != nil {
-			// ClusterIssuers are not cached with --namespace.
-			continue
+	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
+		for _, issuer := range c.Issuers.Using(ctx, kind, o) {
+			keys = append(keys, c.ofIssuer(ctx, issuer)...)
 		}
-		_ = meta.EachListItem(issuers, func(item runtime.Object) error {
-			if issuer, ok := item.(client.Object); ok {
-				keys = append(keys, c.ofIssuer(ctx, issuer)...)
-			}
-			return nil
-		})
 	}
 	return keys
 }

@@ -91,7 +91,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 // remember keeps what an action has changed.
 func (w *work) remember() {
 	w.memory.Memory = w.Memory
-	w.c.progress.set(w.State.Object, w.Memory.Progress(w.c.Clock.Now()))
+	progress := w.Memory.Progress(w.c.Clock.Now())
+	w.memory.progress.Store(&progress)
 }
 
 // challenge returns what a Solver needs to know of a Challenge of the issuer.

@@ -3,7 +3,6 @@ package order
 import (
 	"context"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,18 +88,11 @@ func (w *work) loadAccount() {
 // is none. If the cache has none that calls for the Order it is read live: the
 // cache may be older than the Order, and what ends an Order must be sure.
 func (c *Controller) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
-	owner, ok := controllingRequest(object)
-	if !ok {
-		return nil, nil
+	request, err := controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Cached(c.deps.Requests.Get))
+	if err != nil || core.Provenance(object, request, c.deps.Limits) == "" {
+		return request, err
 	}
-	request, _, err := c.deps.Requests.Get(owner.key)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, err
-	}
-	if request = owner.matching(request); core.Provenance(object, request, c.deps.Limits) == "" {
-		return request, nil
-	}
-	return c.liveRequest(ctx, owner)
+	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Live[cmv1.CertificateRequest](c.deps.Server))
 }
 
 // blockedBy returns the name of another Order that the server may answer with
@@ -130,57 +122,15 @@ func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class 
 // the cache has none. One that has ended is cached as facts, and read live
 // unless the facts are those of another request of the same name.
 func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
-	owner, ok := controllingRequest(object)
-	if !ok {
-		return nil, nil
-	}
-	request, open, err := c.deps.Requests.Get(owner.key)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case !open:
-		if known := c.deps.Requests.Facts(owner.key); known == nil || known.UID != owner.uid {
+	get := func(ctx context.Context, key types.NamespacedName) (*cmv1.CertificateRequest, error) {
+		request, open, err := c.deps.Requests.Get(key)
+		if err != nil || open {
+			return request, err
+		}
+		if known := c.deps.Requests.Facts(key); known == nil || known.UID != metav1.GetControllerOf(object).UID {
 			return nil, nil
 		}
-		return c.liveRequest(ctx, owner)
-	default:
-		return owner.matching(request), nil
+		return controller.Live[cmv1.CertificateRequest](c.deps.Server)(ctx, key)
 	}
-}
-
-func (c *Controller) liveRequest(ctx context.Context, owner controllerRef) (*cmv1.CertificateRequest, error) {
-	request := &cmv1.CertificateRequest{}
-	err := c.deps.Server.Live(ctx, owner.key, request)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return owner.matching(request), nil
-}
-
-// controllerRef is the CertificateRequest that an Order names as its controller.
-type controllerRef struct {
-	key types.NamespacedName
-	uid types.UID
-}
-
-func controllingRequest(o *acmev1.Order) (controllerRef, bool) {
-	owner := metav1.GetControllerOf(o)
-	if owner == nil || owner.Kind != cmv1.CertificateRequestKind {
-		return controllerRef{}, false
-	}
-	return controllerRef{key: types.NamespacedName{Namespace: o.Namespace, Name: owner.Name}, uid: owner.UID}, true
-}
-
-// matching returns the request if it is the controller, nil if it is another of
-// the same name, or none.
-func (r controllerRef) matching(request *cmv1.CertificateRequest) *cmv1.CertificateRequest {
-	if request == nil || request.UID != r.uid {
-		return nil
-	}
-	return request
+	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, get)
 }
