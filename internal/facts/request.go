@@ -29,9 +29,12 @@ type Request struct {
 	// KeySecret names the Secret of the private key, empty without one.
 	KeySecret string
 	IssuerRef cmmeta.IssuerReference
-	// Fields stand beside the signing request, CSR is what is in it, and CSRError
-	// why it cannot be read.
-	Fields   pki.RequestFields
+	// IsCA, Usages and Duration stand beside the signing request; no usages and
+	// no duration mean the defaults.
+	IsCA     bool
+	Usages   []string
+	Duration time.Duration
+	// CSR is what is in the signing request, CSRError why it cannot be read.
 	CSR      pki.RequestFacts
 	CSRError string
 	// Failure is how the request ended without a certificate, or nil.
@@ -81,7 +84,7 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 		IssuerRef: cmmeta.IssuerReference{
 			Name: Shared(r.Spec.IssuerRef.Name), Kind: Shared(r.Spec.IssuerRef.Kind), Group: Shared(r.Spec.IssuerRef.Group),
 		},
-		Fields:  pki.RequestFields{IsCA: r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages))},
+		IsCA: r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
 		Failure: failureOf(r),
 		Answer:  AnswerOf(r.Status.Certificate, limits),
 	}
@@ -92,7 +95,7 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 		f.Revision = n
 	}
 	if r.Spec.Duration != nil {
-		f.Fields.Duration = r.Spec.Duration.Duration
+		f.Duration = r.Spec.Duration.Duration
 	}
 	csr := signingRequestOf(r.Spec.Request, limits)
 	f.CSR, f.CSRError = csr.facts, csr.err

@@ -52,41 +52,6 @@ func TestFactsOf(t *testing.T) {
 	}
 }
 
-func TestLeafMismatches(t *testing.T) {
-	leaf := LeafFacts{
-		CommonName: "a.test", DNSNames: []string{"b.test", "c.test"}, IPAddresses: []string{"10.0.0.1"},
-		URIs: []string{"urn:x"}, EmailAddresses: []string{"x@a.test"},
-	}
-	base := Template{
-		DNSNames: []string{"a.test", "b.test"}, IPAddresses: []string{"10.0.0.1"}, URIs: []string{"urn:x"},
-		EmailAddresses: []string{"x@a.test"},
-	}
-	for name, tc := range map[string]struct {
-		change func(*Template)
-		want   []string
-	}{
-		"the CA added names":       {func(*Template) {}, nil},
-		"common name among them":   {func(w *Template) { w.CommonName = "b.test" }, nil},
-		"capitals":                 {func(w *Template) { w.CommonName, w.DNSNames = "A.test", []string{"B.Test"} }, nil},
-		"another subject":          {func(w *Template) { w.Subject.Organizations = []string{"o"} }, nil},
-		"address as common name":   {func(w *Template) { w.CommonName, w.IPAddresses = "10.0.0.1", nil }, nil},
-		"other address as name":    {func(w *Template) { w.CommonName = "10.0.0.2" }, []string{"spec.commonName"}},
-		"common name is missing":   {func(w *Template) { w.CommonName = "d.test" }, []string{"spec.commonName"}},
-		"DNS name is missing":      {func(w *Template) { w.DNSNames = []string{"d.test"} }, []string{"spec.dnsNames"}},
-		"address no longer wanted": {func(w *Template) { w.IPAddresses = nil }, []string{"spec.ipAddresses"}},
-		"all": {
-			func(w *Template) { *w = allFields },
-			[]string{"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses"},
-		},
-	} {
-		want := base
-		tc.change(&want)
-		if diff := cmp.Diff(tc.want, LeafMismatches(want, leaf)); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
 func TestRenewalTime(t *testing.T) {
 	from := time.Date(2026, 11, 22, 5, 9, 5, 0, time.UTC)
 	before := func(d time.Duration) *time.Duration { return &d }

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestKeySpecValidate(t *testing.T) {
@@ -138,27 +136,6 @@ func TestPublicKeysEqual(t *testing.T) {
 	}
 	if DigestOf(nil) != (KeyDigest{}) || !DigestOf(nil).IsZero() || DigestOf(a.Public()).IsZero() {
 		t.Error("wrong digest")
-	}
-}
-
-func TestKeySpecMismatches(t *testing.T) {
-	ec, ed := newKey(t), mustKey(t, KeySpec{Algorithm: Ed25519})
-	for _, tc := range []struct {
-		want KeySpec
-		key  crypto.PublicKey
-		out  []string
-	}{
-		{KeySpec{Algorithm: ECDSA}, ec.Public(), nil},
-		{KeySpec{Algorithm: ECDSA, Size: 256}, ec.Public(), nil},
-		{KeySpec{Algorithm: ECDSA, Size: 384}, ec.Public(), []string{"spec.privateKey.size"}},
-		{KeySpec{}, ec.Public(), []string{"spec.privateKey.algorithm"}},
-		{KeySpec{Algorithm: Ed25519, Size: 4096}, ed.Public(), nil},
-		{KeySpec{Algorithm: Ed25519}, nil, []string{"spec.privateKey.algorithm"}},
-	} {
-		have, _ := SpecOf(tc.key)
-		if diff := cmp.Diff(tc.out, tc.want.Mismatches(have)); diff != "" {
-			t.Errorf("%+v: %s", tc.want, diff)
-		}
 	}
 }
 

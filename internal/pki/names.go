@@ -28,13 +28,13 @@ type names struct {
 func (t Template) names() (names, error) {
 	n := names{dns: unique(t.DNSNames), emails: unique(t.EmailAddresses)}
 	for _, text := range t.IPAddresses {
-		ip, ok := parseIP(text)
+		ip, ok := ParseIP(text)
 		if !ok {
 			return names{}, fmt.Errorf("%q is not an IP address", text)
 		}
 		n.ips = append(n.ips, ip)
 	}
-	if ip, ok := parseIP(t.CommonName); ok {
+	if ip, ok := ParseIP(t.CommonName); ok {
 		n.ips = append(n.ips, ip)
 	}
 	n.ips = unique(n.ips)
@@ -84,14 +84,24 @@ func (n names) extension(critical bool) ([]pkix.Extension, error) {
 	return []pkix.Extension{{Id: oidSubjectAltName, Critical: critical, Value: value}}, nil
 }
 
-// parseIP parses an address without a zone. An IPv4-mapped IPv6 address counts
+// ParseIP parses an address without a zone. An IPv4-mapped IPv6 address counts
 // as IPv4, as it does in a certificate.
-func parseIP(text string) (netip.Addr, bool) {
+func ParseIP(text string) (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(text)
 	if err != nil || ip.Zone() != "" {
 		return netip.Addr{}, false
 	}
 	return ip.Unmap(), true
+}
+
+// CanonicalURIs returns URIs as a request has them. A list that no request can
+// have stays as it is.
+func CanonicalURIs(texts []string) []string {
+	n, err := Template{URIs: texts}.names()
+	if err != nil {
+		return texts
+	}
+	return n.uris
 }
 
 func csrIPs(csr *x509.CertificateRequest) []string {

@@ -6,8 +6,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
-	"net"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -143,9 +141,6 @@ func TestBuildRequest(t *testing.T) {
 		if diff := cmp.Diff(tc.want, contentsOf(t, csr)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		if got := RequestMismatches(tc.in, FactsOfRequest(csr)); got != nil {
-			t.Errorf("%s: does not match itself: %v", name, got)
-		}
 	}
 }
 
@@ -217,7 +212,7 @@ func TestUsages(t *testing.T) {
 	}
 	for _, u := range usages {
 		bits, exts, _ := ParseUsages([]string{u.word}, false)
-		if diff := cmp.Diff(canonicalUsages([]string{u.word}), UsageWords(bits, exts)); diff != "" {
+		if diff := cmp.Diff(CanonicalUsages([]string{u.word}), UsageWords(bits, exts)); diff != "" {
 			t.Errorf("%s: %s", u.word, diff)
 		}
 	}
@@ -274,42 +269,6 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-func TestRequestMismatches(t *testing.T) {
-	base := Template{
-		CommonName: "a.test",
-		Subject:    Subject{Organizations: []string{"o", "p"}, SerialNumber: "1"},
-		DNSNames:   []string{"a.test", "b.test"}, IPAddresses: []string{"2001:db8::1", "10.0.0.1"},
-		URIs: []string{"spiffe://a.test/x", "urn:y"}, EmailAddresses: []string{"x@a.test", "y@a.test"},
-	}
-	csr, err := ParseRequest(mustRequest(t, base, newKey(t)), Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, tc := range map[string]struct {
-		change func(*Template)
-		want   []string
-	}{
-		"nothing": {func(*Template) {}, nil},
-		"order and spelling": {func(w *Template) {
-			w.Subject.Organizations = []string{"p", "o"}
-			w.DNSNames = []string{"b.test", "a.test", "b.test"}
-			w.IPAddresses = []string{"::ffff:10.0.0.1", "2001:DB8:0::1"}
-			w.URIs = []string{"urn:y", "spiffe://a.test/x"}
-		}, nil},
-		"a name less":    {func(w *Template) { w.DNSNames = w.DNSNames[:1] }, []string{"spec.dnsNames"}},
-		"a bad address":  {func(w *Template) { w.IPAddresses = []string{"10.0.0.1", "x"} }, []string{"spec.ipAddresses"}},
-		"a bad URI":      {func(w *Template) { w.URIs = []string{"http://[::1"} }, []string{"spec.uris"}},
-		"common name":    {func(w *Template) { w.CommonName = "" }, []string{"spec.commonName"}},
-		"everything new": {func(w *Template) { *w = allFields }, allMismatches},
-	} {
-		want := base
-		tc.change(&want)
-		if diff := cmp.Diff(tc.want, RequestMismatches(want, FactsOfRequest(csr))); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
 func TestFactsOfRequest(t *testing.T) {
 	key := newKey(t)
 	digest := DigestOf(key.Public())
@@ -345,45 +304,6 @@ var allFields = Template{
 		Localities: []string{"z"}, Provinces: []string{"z"}, StreetAddresses: []string{"z"},
 		PostalCodes: []string{"z"}, SerialNumber: "z",
 	},
-}
-
-var allMismatches = []string{
-	"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses",
-	"spec.subject.serialNumber", "spec.subject.organizations", "spec.subject.countries", "spec.subject.localities",
-	"spec.subject.organizationalUnits", "spec.subject.postCodes", "spec.subject.provinces", "spec.subject.streetAddresses",
-}
-
-// A client that does not repeat an address from the common name must not cause
-// a new request.
-func TestRequestMismatchesAddressAsCommonName(t *testing.T) {
-	want := Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}}
-	for _, ips := range [][]net.IP{{net.IPv4(10, 0, 0, 2)}, {net.IPv4(10, 0, 0, 2), net.IPv4(10, 0, 0, 1)}} {
-		csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: ips, URIs: []*url.URL{}}
-		if got := RequestMismatches(want, FactsOfRequest(csr)); got != nil {
-			t.Errorf("%v: %v", ips, got)
-		}
-	}
-	csr := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "10.0.0.1"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
-	if diff := cmp.Diff([]string{"spec.ipAddresses"}, RequestMismatches(want, FactsOfRequest(csr))); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestRequestFieldMismatches(t *testing.T) {
-	for _, tc := range []struct {
-		want Template
-		have RequestFields
-		out  []string
-	}{
-		{Template{}, RequestFields{}, nil},
-		{Template{}, RequestFields{Usages: DefaultUsages(), Duration: DefaultDuration}, nil},
-		{Template{Usages: []string{"s/mime", "signing"}}, RequestFields{Usages: []string{"digital signature", "email protection"}}, nil},
-		{Template{Duration: 1}, RequestFields{IsCA: true, Usages: []string{"any"}}, []string{"spec.isCA", "spec.usages", "spec.duration"}},
-	} {
-		if diff := cmp.Diff(tc.out, RequestFieldMismatches(tc.want, tc.have)); diff != "" {
-			t.Errorf("%+v: %s", tc.want, diff)
-		}
-	}
 }
 
 func mustRequest(t testing.TB, in Template, key crypto.Signer) []byte {

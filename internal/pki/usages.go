@@ -103,9 +103,9 @@ func UsageWords(bits x509.KeyUsage, exts []x509.ExtKeyUsage) []string {
 	return words
 }
 
-// canonicalUsages replaces aliases, so that lists can be compared as sets. It
+// CanonicalUsages replaces aliases, so that lists can be compared as sets. It
 // keeps unknown words.
-func canonicalUsages(words []string) []string {
+func CanonicalUsages(words []string) []string {
 	if len(words) == 0 {
 		words = DefaultUsages()
 	}

@@ -216,7 +216,7 @@ func (w *work) recall() {
 	if key == nil || len(w.State.Keys) > 0 {
 		return
 	}
-	if have, ok := pki.SpecOf(key.Public()); ok && len(core.KeySpecOf(&w.State.Object.Spec).Mismatches(have)) == 0 {
+	if have, ok := pki.SpecOf(key.Public()); ok && len(core.KeyMismatches(&w.State.Object.Spec, have)) == 0 {
 		w.State.Memory.Key = &core.MemoryKey{Digest: pki.DigestOf(key.Public()), CreatedAt: createdAt}
 	}
 }

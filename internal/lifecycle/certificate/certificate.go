@@ -123,17 +123,11 @@ func (State) issuing(p Plan) bool {
 
 // compare compares the requests that decide with the spec, once.
 func (c *State) compare() {
-	want := TemplateOf(&c.Object.Spec)
 	c.mismatches = make(map[*facts.Request][]string, len(c.Requests))
 	for _, r := range c.Requests {
-		if r.CSRError != "" {
-			continue
+		if r.CSRError == "" {
+			c.mismatches[r] = requestMismatches(&c.Object.Spec, r)
 		}
-		m := append(pki.RequestMismatches(want, r.CSR), pki.RequestFieldMismatches(want, r.Fields)...)
-		if !facts.SameIssuer(c.Object.Spec.IssuerRef, r.IssuerRef) {
-			m = append(m, "spec.issuerRef")
-		}
-		c.mismatches[r] = m
 	}
 }
 

@@ -73,7 +73,7 @@ func (c State) impossible() string {
 	if c.Object.Spec.SecretName == "" {
 		return "spec.secretName is missing"
 	}
-	if err := keySpec(c.Object).Validate(); err != nil {
+	if err := KeySpecOf(&c.Object.Spec).Validate(); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -112,10 +112,9 @@ func (c State) counted(r *facts.Request) bool {
 
 // withKey sees to the next private key, then to the request for it.
 func (c State) withKey(p Plan, next []*facts.Request, now time.Time) Plan {
-	spec := keySpec(c.Object)
 	if len(c.Keys) > 0 {
 		chosen := c.chooseKey(next)
-		unusable := chosen.KeyDigest.IsZero() || len(spec.Mismatches(chosen.Key)) > 0
+		unusable := chosen.KeyDigest.IsZero() || len(KeyMismatches(&c.Object.Spec, chosen.Key)) > 0
 		p.Persist = plan.AtEnd
 		if len(c.Keys) > 1 || unusable {
 			return c.deleteKeys(p, slices.DeleteFunc(slices.Clone(c.Keys), func(k *facts.Secret) bool { return k == chosen && !unusable }))
@@ -128,7 +127,7 @@ func (c State) withKey(p Plan, next []*facts.Request, now time.Time) Plan {
 		if len(next) > 0 {
 			return c.deleteRequests(p, next)
 		}
-		return c.newKey(p, spec, now)
+		return c.newKey(p, now)
 	}
 	if !c.SignsInline || now.Sub(memory.CreatedAt) >= keyInMemory {
 		p.Do, p.Persist, p.Confirm = StoreKey{}, plan.AtEnd, []plan.Confirm{c.self()}
@@ -167,7 +166,7 @@ func isFor(r *facts.Request, key pki.KeyDigest) bool {
 }
 
 // newKey generates a key, or reuses the one in the Secret if the spec says so.
-func (c State) newKey(p Plan, spec pki.KeySpec, now time.Time) Plan {
+func (c State) newKey(p Plan, now time.Time) Plan {
 	if c.Memory.Generating {
 		// The key wakes the Certificate.
 		p.Persist = plan.Held
@@ -175,13 +174,13 @@ func (c State) newKey(p Plan, spec pki.KeySpec, now time.Time) Plan {
 	}
 	begins := !condition.True(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
 	generate := func(p Plan) Plan {
-		p.Do, p.Confirm = GenerateKey{Spec: spec, Begins: begins}, append(c.selfUnlessAbsent(), c.target())
+		p.Do, p.Confirm = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: begins}, append(c.selfUnlessAbsent(), c.target())
 		return p
 	}
 	if !reusesKey(c.Object) || c.Secret == nil || !c.Secret.Has("tls.key") {
 		return generate(p)
 	}
-	switch mismatches := spec.Mismatches(c.Secret.Key); {
+	switch mismatches := KeyMismatches(&c.Object.Spec, c.Secret.Key); {
 	case c.Secret.KeyDigest.IsZero():
 		p.Events = append(p.Events, plan.Event{
 			Warning: true, Reason: cmv1.EventReasonDecodeFailed, Component: ManagerKeys,

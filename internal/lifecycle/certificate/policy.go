@@ -18,22 +18,6 @@ func violation(reason, format string, args ...any) *Violation {
 	return &Violation{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// policy is one thing that must hold of an issued certificate.
-type policy func(c State, current *facts.Request, now time.Time) *Violation
-
-// issued are the policies that decide both whether to issue and whether the
-// certificate is ready, in the order in which they are reported.
-var issued = []policy{
-	secretExists,
-	secretHasData,
-	secretKeysMatch,
-	issuerMatches,
-	certificateNameMatches,
-	keyFollowsSpec,
-	keyIsCurrentRequests,
-	currentRequestFollowsSpec,
-}
-
 // needsIssuing returns the first reason to issue, or nil.
 func (c State) needsIssuing(now time.Time) *Violation {
 	if v := c.violation(c.Object.Status.Revision, false, now); v != nil {
@@ -42,8 +26,8 @@ func (c State) needsIssuing(now time.Time) *Violation {
 	return renewalDue(c, now)
 }
 
-// violation returns the first violated policy, or nil. With expiry, a
-// certificate that has run out is one too.
+// violation returns the first reason why the certificate is not as its spec wants
+// it, or nil. With expiry, a certificate that has run out is a reason too.
 func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 	var current *facts.Request
 	if revision != nil {
@@ -51,10 +35,14 @@ func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 			current = found[0]
 		}
 	}
-	for _, check := range issued {
-		if v := check(c, current, now); v != nil {
-			return v
-		}
+	if v := c.unusableSecret(); v != nil {
+		return v
+	}
+	if v := c.foreignSecret(); v != nil {
+		return v
+	}
+	if v := c.changedSpec(current); v != nil {
+		return v
 	}
 	if end := c.Secret.Leaf.NotAfter; expiry && !now.Before(end) {
 		return violation(cmv1.CertificateReasonExpired, "Certificate expired on %s", end.UTC().Format(time.RFC1123))
@@ -62,28 +50,17 @@ func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 	return nil
 }
 
-func secretExists(c State, _ *facts.Request, _ time.Time) *Violation {
-	if c.Secret == nil {
-		return violation(cmv1.CertificateReasonDoesNotExist, "Issuing certificate as Secret does not exist")
-	}
-	return nil
-}
-
-func secretHasData(c State, _ *facts.Request, _ time.Time) *Violation {
-	switch {
-	case len(c.Secret.Digests) == 0:
-		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain any data")
-	case !c.Secret.Has("tls.key"):
-		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a private key")
-	case !c.Secret.Has("tls.crt"):
-		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a certificate")
-	default:
-		return nil
-	}
-}
-
-func secretKeysMatch(c State, _ *facts.Request, _ time.Time) *Violation {
+// unusableSecret says that the Secret has no certificate with its key.
+func (c State) unusableSecret() *Violation {
 	switch s := c.Secret; {
+	case s == nil:
+		return violation(cmv1.CertificateReasonDoesNotExist, "Issuing certificate as Secret does not exist")
+	case len(s.Digests) == 0:
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain any data")
+	case !s.Has("tls.key"):
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a private key")
+	case !s.Has("tls.crt"):
+		return violation(cmv1.CertificateReasonMissingData, "Issuing certificate as Secret does not contain a certificate")
 	case s.KeyError != "":
 		return violation(cmv1.CertificateReasonInvalidKeyPair, "Issuing certificate as Secret contains invalid private key data: %s", s.KeyError)
 	case s.Leaf == nil:
@@ -95,61 +72,46 @@ func secretKeysMatch(c State, _ *facts.Request, _ time.Time) *Violation {
 	}
 }
 
-func issuerMatches(c State, _ *facts.Request, _ time.Time) *Violation {
+// foreignSecret says that the Secret was issued by another issuer or for another
+// Certificate.
+func (c State) foreignSecret() *Violation {
 	name, hasName := c.Secret.Annotations[cmv1.IssuerNameAnnotationKey]
 	kind, hasKind := c.Secret.Annotations[cmv1.IssuerKindAnnotationKey]
 	group, hasGroup := c.Secret.Annotations[cmv1.IssuerGroupAnnotationKey]
-	if !hasName && !hasKind && !hasGroup {
-		return nil
-	}
 	was := cmmeta.IssuerReference{Name: name, Kind: kind, Group: group}
-	if facts.SameIssuer(was, c.Object.Spec.IssuerRef) {
-		return nil
+	if (hasName || hasKind || hasGroup) && !was.Equal(c.Object.Spec.IssuerRef) {
+		was = was.WithDefaults()
+		return violation(cmv1.CertificateReasonIncorrectIssuer, "Issuing certificate as Secret was previously issued by %q",
+			fmt.Sprintf("%s.%s/%s", was.Kind, was.Group, name))
 	}
-	return violation(cmv1.CertificateReasonIncorrectIssuer, "Issuing certificate as Secret was previously issued by %q",
-		fmt.Sprintf("%s.%s/%s", facts.IssuerKind(was), facts.IssuerGroup(was), name))
-}
-
-func certificateNameMatches(c State, _ *facts.Request, _ time.Time) *Violation {
-	name, ok := c.Secret.Annotations[cmv1.CertificateNameKey]
-	if !ok || name == c.Object.Name {
-		return nil
-	}
-	return violation(cmv1.CertificateReasonIncorrectCertificate, "Secret was issued for %q. If this message is not transient, you might have two conflicting Certificates pointing to the same secret.", name)
-}
-
-func keyFollowsSpec(c State, _ *facts.Request, _ time.Time) *Violation {
-	if m := keySpec(c.Object).Mismatches(c.Secret.Key); len(m) > 0 {
-		return violation(cmv1.CertificateReasonSecretMismatch, "Existing private key is not up to date for spec: %s", fieldList(m))
+	if name, ok := c.Secret.Annotations[cmv1.CertificateNameKey]; ok && name != c.Object.Name {
+		return violation(cmv1.CertificateReasonIncorrectCertificate, "Secret was issued for %q. If this message is not transient, you might have two conflicting Certificates pointing to the same secret.", name)
 	}
 	return nil
 }
 
-func keyIsCurrentRequests(c State, current *facts.Request, _ time.Time) *Violation {
+// changedSpec says that the key, or what was requested, is not what the spec
+// wants now. current is the request of the present revision, or nil.
+func (c State) changedSpec(current *facts.Request) *Violation {
+	if m := KeyMismatches(&c.Object.Spec, c.Secret.Key); len(m) > 0 {
+		return violation(cmv1.CertificateReasonSecretMismatch, "Existing private key is not up to date for spec: %s", fieldList(m))
+	}
 	if current == nil {
+		if m := leafMismatches(&c.Object.Spec, c.Secret.Leaf); len(m) > 0 {
+			return violation(cmv1.CertificateReasonSecretMismatch, "Issuing certificate as Existing issued Secret is not up to date for spec: %s", fieldList(m))
+		}
 		return nil
 	}
-	switch {
+	switch m := c.mismatches[current]; {
 	case current.CSRError != "":
 		return violation(cmv1.CertificateReasonInvalidCertificateRequest, "Failed to decode current CertificateRequest: %s", current.CSRError)
 	case current.CSR.KeyDigest != c.Secret.KeyDigest:
 		return violation(cmv1.CertificateReasonSecretMismatch, "Secret contains a private key that does not match the current CertificateRequest")
+	case len(m) > 0:
+		return violation(cmv1.CertificateReasonRequestChanged, "Fields on existing CertificateRequest resource not up to date: %s", fieldList(m))
 	default:
 		return nil
 	}
-}
-
-func currentRequestFollowsSpec(c State, current *facts.Request, _ time.Time) *Violation {
-	if current != nil {
-		if m := c.mismatches[current]; len(m) > 0 {
-			return violation(cmv1.CertificateReasonRequestChanged, "Fields on existing CertificateRequest resource not up to date: %s", fieldList(m))
-		}
-		return nil
-	}
-	if m := leafMismatches(c); len(m) > 0 {
-		return violation(cmv1.CertificateReasonSecretMismatch, "Issuing certificate as Existing issued Secret is not up to date for spec: %s", fieldList(m))
-	}
-	return nil
 }
 
 func renewalDue(c State, now time.Time) *Violation {

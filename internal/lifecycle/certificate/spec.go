@@ -32,8 +32,6 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 	return t
 }
 
-func keySpec(crt *cmv1.Certificate) pki.KeySpec { return KeySpecOf(&crt.Spec) }
-
 // KeySpecOf is the private key that a spec wants.
 func KeySpecOf(spec *cmv1.CertificateSpec) pki.KeySpec {
 	if spec.PrivateKey == nil {
@@ -78,8 +76,4 @@ func leftOut(crt *cmv1.Certificate) string {
 	default:
 		return ""
 	}
-}
-
-func leafMismatches(c State) []string {
-	return pki.LeafMismatches(TemplateOf(&c.Object.Spec), *c.Secret.Leaf)
 }

@@ -109,55 +109,6 @@ type State struct {
 	FailuresEnd time.Time
 }
 
-// phase is what a Challenge is occupied with.
-type phase string
-
-const (
-	// leaving: it is being deleted.
-	leaving phase = "leaving"
-	// ended: its state is final.
-	ended phase = "ended"
-	// untrusted: its Order does not call for it.
-	untrusted phase = "untrusted"
-	// waitingForAccount: the issuer is not ready.
-	waitingForAccount phase = "waiting for the account"
-	// resting: the validation of its name has failed too often.
-	resting phase = "resting"
-	// waitingForSlot: enough others are in flight.
-	waitingForSlot phase = "waiting for a slot"
-	// presenting: the solver has not presented it yet.
-	presenting phase = "presenting"
-	// propagating: the CA may not see it yet.
-	propagating phase = "propagating"
-	// validating: the server may have been asked to validate.
-	validating phase = "validating"
-)
-
-// phase returns the phase that decides.
-func (s State) phase(now time.Time) phase {
-	presented := s.Object.Status.Presented
-	switch {
-	case s.Object.DeletionTimestamp != nil:
-		return leaving
-	case order.ChallengeFinal(s.Object):
-		return ended
-	case s.Untrusted != "":
-		return untrusted
-	case s.Account == nil:
-		return waitingForAccount
-	case !presented && s.FailuresEnd.After(now):
-		return resting
-	case s.Slot != Held:
-		return waitingForSlot
-	case !presented:
-		return presenting
-	case s.Memory.asked():
-		return validating
-	default:
-		return propagating
-	}
-}
-
 // asked reports whether the server may have been asked to validate: by this
 // process, or by another one that has presented the challenge.
 func (m Memory) asked() bool {
@@ -174,41 +125,47 @@ func (m Memory) asked() bool {
 // Next decides what a Challenge needs next.
 func (s State) Next(now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
-	current := s.phase(now)
 	if s.unremembered() && s.Untrusted == "" {
 		p.Do = RememberValidation{
 			PresentedAt: s.Object.Status.PresentedAt.Time, Failed: s.Object.Status.State != acmev1.Valid,
 		}
 		return p
 	}
-	switch current {
-	case leaving, ended, untrusted, waitingForAccount, resting:
+	switch idle, ok := s.idle(p, now); {
+	case ok && s.Slot != NoSlot:
 		// Others can use its slot.
-		if s.Slot != NoSlot {
-			p.Do = ReleaseSlot{}
-			return p
-		}
-	}
-	switch current {
-	case leaving:
-		return s.leave(p, now)
-	case ended:
-		return s.linger(p, now)
-	case untrusted:
-		return s.distrust(p, now)
-	case resting:
-		return s.waitForFailures(p)
-	case waitingForSlot:
+		p.Do = ReleaseSlot{}
+		return p
+	case ok:
+		return idle
+	case s.Slot != Held:
 		return s.queue(p)
-	case presenting:
+	case !s.Object.Status.Presented:
 		return s.present(p)
-	case propagating:
-		return s.propagate(p, now)
-	case validating:
+	case s.Memory.asked():
 		return s.validate(p, now)
 	default:
+		return s.propagate(p, now)
+	}
+}
+
+// idle decides what a Challenge needs that is not to be in flight, and reports
+// whether it is one.
+func (s State) idle(p Plan, now time.Time) (Plan, bool) {
+	switch {
+	case s.Object.DeletionTimestamp != nil:
+		return s.leave(p, now), true
+	case order.ChallengeFinal(s.Object):
+		return s.linger(p, now), true
+	case s.Untrusted != "":
+		return s.distrust(p, now), true
+	case s.Account == nil:
 		// Events of the issuer end the wait for the account.
-		return p
+		return p, true
+	case !s.Object.Status.Presented && s.FailuresEnd.After(now):
+		return s.waitForFailures(p), true
+	default:
+		return p, false
 	}
 }
 
@@ -259,16 +216,16 @@ func end(p Plan, state acmev1.State, reason string) Plan {
 
 // HasFinalizer reports whether a Challenge is kept for its clean-up.
 func HasFinalizer(c *acmev1.Challenge) bool {
-	return slices.ContainsFunc(c.Finalizers, IsFinalizer)
+	return slices.ContainsFunc(c.Finalizers, isFinalizer)
 }
 
-// IsFinalizer reports whether a finalizer is ours, by its present name
+// isFinalizer reports whether a finalizer is ours, by its present name
 // or its older one.
-func IsFinalizer(f string) bool {
+func isFinalizer(f string) bool {
 	return f == acmev1.ACMEFinalizer || f == acmev1.ACMELegacyFinalizer
 }
 
 // WithoutFinalizers returns finalizers except ours.
 func WithoutFinalizers(finalizers []string) []string {
-	return slices.DeleteFunc(slices.Clone(finalizers), IsFinalizer)
+	return slices.DeleteFunc(slices.Clone(finalizers), isFinalizer)
 }
