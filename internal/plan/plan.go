@@ -8,6 +8,7 @@ package plan
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -72,6 +73,11 @@ type Ref struct {
 	types.NamespacedName
 }
 
+// RefOf names an object of a kind.
+func RefOf(kind string, o metav1.Object) Ref {
+	return Ref{Kind: kind, NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
+}
+
 // Confirm is something that must hold at the API server.
 type Confirm struct {
 	Ref
@@ -80,6 +86,11 @@ type Confirm struct {
 	Version string
 	// Owner limits a required absence to objects that this UID controls.
 	Owner types.UID
+}
+
+// AsSeen confirms that an object of a kind is as it was when it was decided on.
+func AsSeen(kind string, o metav1.Object) Confirm {
+	return Confirm{Ref: RefOf(kind, o), Version: o.GetResourceVersion()}
 }
 
 // Persist says when a plan's status is stored.

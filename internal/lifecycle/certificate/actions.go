@@ -49,43 +49,25 @@ type (
 	Forget struct{}
 )
 
-// String implements plan.Action.
-func (GenerateKey) String() string { return "generate a private key" }
-
-// String implements plan.Action.
-func (ReuseKey) String() string { return "reuse the private key" }
-
-// String implements plan.Action.
-func (StoreKey) String() string { return "store the next private key" }
-
-// String implements plan.Action.
-func (DeleteKeys) String() string { return "delete next private keys" }
-
-// String implements plan.Action.
-func (CreateRequest) String() string { return "create the CertificateRequest" }
-
-// String implements plan.Action.
+func (GenerateKey) String() string    { return "generate a private key" }
+func (ReuseKey) String() string       { return "reuse the private key" }
+func (StoreKey) String() string       { return "store the next private key" }
+func (DeleteKeys) String() string     { return "delete next private keys" }
+func (CreateRequest) String() string  { return "create the CertificateRequest" }
 func (DeleteRequests) String() string { return "delete CertificateRequests" }
+func (StoreSecret) String() string    { return "store the certificate" }
+func (ApplyMetadata) String() string  { return "apply the Secret's metadata" }
+func (Announce) String() string       { return "announce the issuance" }
+func (Forget) String() string         { return "forget the issuance" }
 
-// String implements plan.Action.
-func (StoreSecret) String() string { return "store the certificate" }
+// Secret implements plan.Secret.
+func (StoreKey) Secret() {}
 
-// String implements plan.Action.
-func (ApplyMetadata) String() string { return "apply the Secret's metadata" }
-
-// String implements plan.Action.
-func (Announce) String() string { return "announce the issuance" }
-
-// String implements plan.Action.
-func (Forget) String() string { return "forget the issuance" }
+// Secret implements plan.Secret.
+func (StoreSecret) Secret() {}
 
 // self confirms that the Certificate is the one that was decided on.
-func (c State) self() plan.Confirm {
-	return plan.Confirm{
-		Ref:     plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: types.NamespacedName{Namespace: c.Object.Namespace, Name: c.Object.Name}},
-		Version: c.Object.ResourceVersion,
-	}
-}
+func (c State) self() plan.Confirm { return plan.AsSeen(cmv1.CertificateKind, c.Object) }
 
 // selfUnlessAbsent is self, except where a missing Secret is the cause and the
 // issuer signs inline. The look at the Secret is enough then, because the name
@@ -141,9 +123,3 @@ const absentFor = 2 * time.Second
 func (c State) knownAbsent(now time.Time) bool {
 	return c.Secret == nil && !c.Memory.AbsentAt.IsZero() && now.Sub(c.Memory.AbsentAt) < absentFor
 }
-
-// Secret implements plan.Secret.
-func (StoreKey) Secret() {}
-
-// Secret implements plan.Secret.
-func (StoreSecret) Secret() {}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
@@ -24,7 +26,7 @@ func TestBackoff(t *testing.T) {
 		{"waits", func(*State) {}, now, end},
 		{"waits without its request", func(c *State) { c.Requests = nil }, now, end},
 		{"no count", func(c *State) { c.Object.Status.FailedIssuanceAttempts = nil }, now, failed.Add(hour)},
-		{"count below one", func(c *State) { c.Object.Status.FailedIssuanceAttempts = ptr(-1) }, now, failed.Add(hour)},
+		{"count below one", func(c *State) { c.Object.Status.FailedIssuanceAttempts = ptr.To(-1) }, now, failed.Add(hour)},
 		{"a moment before", func(*State) {}, end.Add(-1), end},
 		{"over", func(*State) {}, end, time.Time{}},
 		{"clock set back", func(*State) {}, failed.Add(-day), end},
@@ -47,7 +49,7 @@ func TestBackoff(t *testing.T) {
 			crt := newCertificate()
 			crt.Status = cmv1.CertificateStatus{
 				Conditions:      []cmv1.CertificateCondition{issuingIs(cmmeta.ConditionFalse, "Failed", "no", failed)},
-				LastFailureTime: at(failed), FailedIssuanceAttempts: ptr(2),
+				LastFailureTime: at(failed), FailedIssuanceAttempts: ptr.To(2),
 			}
 			c := State{Object: crt, Backoff: plan.DefaultIssuance}
 			c.Requests = factsOf(newRequest(crt, key(1), 1, failedAt(failed, "no")))

@@ -2,6 +2,7 @@
 package certificate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -9,12 +10,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -27,8 +28,6 @@ const (
 	ManagerRequests = "cert-manager-certificates-request-manager"
 	ManagerTrigger  = "cert-manager-certificates-trigger"
 )
-
-const messageIssuedSecret = "The certificate has been successfully issued"
 
 const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
@@ -110,15 +109,15 @@ func (c State) Next(now time.Time) Plan {
 	}
 	c.readiness(&p, now)
 	p.Until = plan.Earliest(p.Until, plan.Earliest(at, wakeUps(p.Status, now)))
-	if p.Do == nil && len(p.Events) == 0 && !c.issuing(p) {
+	if p.Do == nil && len(p.Events) == 0 && !issuing(p.Status) {
 		p = c.tidy(p)
 	}
 	return p
 }
 
-// issuing reports whether an issuance goes on after a plan.
-func (State) issuing(p Plan) bool {
-	return condition.True(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+// issuing reports whether an issuance goes on.
+func issuing(s cmv1.CertificateStatus) bool {
+	return condition.True(s.Conditions, cmv1.CertificateConditionIssuing)
 }
 
 // compare compares the requests that decide with the spec, once.
@@ -134,8 +133,9 @@ func (c *State) compare() {
 // trigger returns whether and why a certificate must be issued now; the time is
 // when to ask again, if waiting is what decides.
 func (c State) trigger(now time.Time) (*Violation, time.Time) {
-	if issuing := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing); issuing != nil && issuing.Status == cmmeta.ConditionTrue {
-		return &Violation{Reason: issuing.Reason, Message: issuing.Message}, time.Time{}
+	if issuing(c.Object.Status) {
+		begun := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+		return &Violation{Reason: begun.Reason, Message: begun.Message}, time.Time{}
 	}
 	violation := c.needsIssuing(now)
 	if violation == nil {
@@ -168,20 +168,12 @@ func (c State) backoffEnd() time.Time {
 	if len(next) == 0 && last != nil && last.ObservedGeneration > 0 && last.ObservedGeneration < c.Object.Generation {
 		return time.Time{}
 	}
-	attempts := 1
-	if n := c.Object.Status.FailedIssuanceAttempts; n != nil {
-		attempts = max(*n, 1)
-	}
+	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
 	// Even without a back-off, a failure does not repeat itself at once.
 	return failed.Add(max(c.Backoff.Delay(attempts), time.Second))
 }
 
-func (c State) nextRevision() int {
-	if c.Object.Status.Revision == nil {
-		return 1
-	}
-	return *c.Object.Status.Revision + 1
-}
+func (c State) nextRevision() int { return ptr.Deref(c.Object.Status.Revision, 0) + 1 }
 
 func (c State) requestsOf(revision int) []*facts.Request {
 	var found []*facts.Request
@@ -228,10 +220,7 @@ func (c State) tidy(p Plan) Plan {
 	if !condition.True(p.Status.Conditions, cmv1.CertificateConditionReady) || p.Status.Revision == nil {
 		return p
 	}
-	limit := 1
-	if c.Object.Spec.RevisionHistoryLimit != nil {
-		limit = int(*c.Object.Spec.RevisionHistoryLimit)
-	}
+	limit := int(ptr.Deref(c.Object.Spec.RevisionHistoryLimit, 1))
 	var kept []*facts.Request
 	for _, r := range c.Requests {
 		if !r.Deleting && r.Revision > 0 && r.Revision <= *p.Status.Revision {
@@ -251,11 +240,9 @@ func (c State) tidy(p Plan) Plan {
 func (c State) readiness(p *Plan, now time.Time) {
 	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
 	if s := c.Secret; s != nil && s.Leaf != nil {
-		notBefore, notAfter := metav1.NewTime(s.Leaf.NotBefore), metav1.NewTime(s.Leaf.NotAfter)
-		p.Status.NotBefore, p.Status.NotAfter = &notBefore, &notAfter
+		p.Status.NotBefore, p.Status.NotAfter = &metav1.Time{Time: s.Leaf.NotBefore}, &metav1.Time{Time: s.Leaf.NotAfter}
 		if at := renewalTime(c.Object, s); !at.IsZero() {
-			renewal := metav1.NewTime(at)
-			p.Status.RenewalTime = &renewal
+			p.Status.RenewalTime = &metav1.Time{Time: at}
 		}
 	}
 	if v := c.violation(p.Status.Revision, true, now); v != nil {
@@ -305,10 +292,9 @@ func renewalTime(crt *cmv1.Certificate, s *facts.Secret) time.Time {
 
 // set sets a condition.
 func (c State) set(p *Plan, kind cmv1.CertificateConditionType, status cmmeta.ConditionStatus, reason, message string, now time.Time) {
-	at := metav1.NewTime(now)
 	p.Status.Conditions = condition.Set(p.Status.Conditions, cmv1.CertificateCondition{
 		Type: kind, Status: status, Reason: reason, Message: message,
-		LastTransitionTime: &at, ObservedGeneration: c.Object.Generation,
+		LastTransitionTime: &metav1.Time{Time: now}, ObservedGeneration: c.Object.Generation,
 	})
 }
 
@@ -319,12 +305,6 @@ func holds(s *facts.Secret, a facts.Answer) bool {
 	}
 	sum, _ := s.Digest("tls.crt")
 	return sum == a.Digest
-}
-
-// rootCause is what a pending request waits for, if that is more than the
-// usual course of things.
-func rootCause(r *facts.Request) string {
-	return request.CauseOfWaiting(r.Waiting)
 }
 
 // SecretOwner is the name of the Certificate, of several that share a
@@ -344,10 +324,7 @@ func SecretOwner(sharing []cmv1.Certificate, secret *facts.Secret) string {
 		}
 	}
 	oldest := slices.MinFunc(sharing, func(a, b cmv1.Certificate) int {
-		if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 	})
 	return oldest.Name
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -18,10 +19,7 @@ import (
 
 // failed records a failed issuance; it is retried after the back-off.
 func (c State) failed(p Plan, reason, message, component string, now time.Time) Plan {
-	attempts := 1
-	if n := p.Status.FailedIssuanceAttempts; n != nil {
-		attempts = *n + 1
-	}
+	attempts := ptr.Deref(p.Status.FailedIssuanceAttempts, 0) + 1
 	message = "The certificate request has failed to complete and will be retried: " + message
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts = &metav1.Time{Time: now}, &attempts
 	p.Status.NextPrivateKeySecretName = nil

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
@@ -95,7 +96,7 @@ func TestFailedForGood(t *testing.T) {
 	const message = "The certificate request has failed to complete and will be retried: Failed to generate CSR: bad name"
 	want := Plan{Status: begun("")}
 	want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, "RequestFailed", message, now)
-	want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts = at(now), ptr(1)
+	want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts = at(now), ptr.To(1)
 	want.Events = []plan.Event{{Warning: true, Reason: "RequestFailed", Message: message, Component: "cert-manager-certificates-request-manager"}}
 	err := fault.New(fault.Permanent, "RequestFailed", "bad name")
 	samePlan(t, want, c.Failed(plan.Failure{Action: CreateRequest{Revision: 1, Key: c.Keys[0]}, Err: err}, now))
@@ -107,7 +108,7 @@ func TestFailedForGood(t *testing.T) {
 	c.Keys = nil
 	samePlan(t, Plan{Status: want.Status, Until: now.Add(hour)}, c.Next(now))
 	c.Object.Generation = 2
-	if p := c.Next(now); p.Do != (GenerateKey{Spec: p256, Begins: true}) || !c.issuing(p) {
+	if p := c.Next(now); p.Do != (GenerateKey{Spec: p256, Begins: true}) || !issuing(p.Status) {
 		t.Errorf("another spec: %+v", p)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -92,8 +93,6 @@ func samePlan[T any](t *testing.T, want, got T) {
 	lifecycletest.SamePlan(t, want, got)
 }
 
-func ptr[T any](v T) *T { return lifecycletest.Ptr(v) }
-
 func must[T any](v T, err error) T { return lifecycletest.Must(v, err) }
 
 // secretFor is the Secret that the reconciler makes of a request's answer.
@@ -125,7 +124,7 @@ func issuedState(change ...func(*cmv1.Certificate)) State {
 	c.Secret = secretFor(c, r, key(1))
 	crt.Status = cmv1.CertificateStatus{
 		Conditions: []cmv1.CertificateCondition{readyIs(cmmeta.ConditionTrue, "Ready", upToDate, born)},
-		NotBefore:  at(born), NotAfter: at(born.Add(90 * day)), RenewalTime: at(born.Add(60 * day)), Revision: ptr(1),
+		NotBefore:  at(born), NotAfter: at(born.Add(90 * day)), RenewalTime: at(born.Add(60 * day)), Revision: ptr.To(1),
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -35,7 +37,7 @@ func (c State) announceAt(trigger Violation) time.Time {
 
 // issue decides the next step of an issuance.
 func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
-	if !c.issuing(p) {
+	if !issuing(p.Status) {
 		c.set(&p, cmv1.CertificateConditionIssuing, cmmeta.ConditionTrue, trigger.Reason, trigger.Message, now)
 		if c.SignsInline {
 			p.Persist = plan.Held
@@ -153,10 +155,7 @@ func (c State) chooseKey(next []*facts.Request) *facts.Secret {
 		}
 	}
 	return slices.MinFunc(c.Keys, func(a, b *facts.Secret) int {
-		if d := a.CreationTimestamp.Compare(b.CreationTimestamp); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp), strings.Compare(a.Name, b.Name))
 	})
 }
 
@@ -172,7 +171,7 @@ func (c State) newKey(p Plan, now time.Time) Plan {
 		p.Persist = plan.Held
 		return p
 	}
-	begins := !condition.True(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+	begins := !issuing(c.Object.Status)
 	generate := func(p Plan) Plan {
 		p.Do, p.Confirm = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: begins}, append(c.selfUnlessAbsent(), c.target())
 		return p
@@ -238,7 +237,7 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	case mine.Failure != nil:
 		return c.failed(p, mine.Failure.Reason, mine.Failure.Message, ManagerIssuing, now)
 	case !mine.Issued:
-		c.waitFor(&p, rootCause(mine), now)
+		c.waitFor(&p, request.CauseOfWaiting(mine.Waiting), now)
 		return p
 	case why != "":
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
@@ -281,7 +280,7 @@ func (c State) finish(p Plan) Plan {
 	p.Status.Revision = &revision
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts, p.Status.NextPrivateKeySecretName = nil, nil, nil
 	p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
-	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: messageIssuedSecret, Component: ManagerIssuing})
+	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: "The certificate has been successfully issued", Component: ManagerIssuing})
 	if left := leftOut(c.Object); left != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
 	}

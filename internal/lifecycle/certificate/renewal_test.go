@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -73,7 +74,7 @@ func TestRenewalTime(t *testing.T) {
 		{"a third", nil, time.Time{}, now.Add(60 * day)},
 		{"renewBefore", before(10 * day), time.Time{}, now.Add(80 * day)},
 		{"renewBefore longer than the life", before(91 * day), time.Time{}, now.Add(60 * day)},
-		{"percentage", func(s *cmv1.CertificateSpec) { s.RenewBeforePercentage = ptr(int32(10)) }, time.Time{}, now.Add(81 * day)},
+		{"percentage", func(s *cmv1.CertificateSpec) { s.RenewBeforePercentage = ptr.To(int32(10)) }, time.Time{}, now.Add(81 * day)},
 		{"early, issuer lives on", before(80 * day), now.Add(91 * day), now.Add(10 * day)},
 		{"early, issuer ends with it", before(80 * day), leaf.NotAfter, now.Add(45 * day)},
 		{"early, issuer ends before it", before(80 * day), now.Add(day), now.Add(45 * day)},
@@ -123,7 +124,7 @@ func TestSelfSignedIsNoIssuer(t *testing.T) {
 
 func TestTrim(t *testing.T) {
 	c := issuedState()
-	c.Object.Status.Revision = ptr(3)
+	c.Object.Status.Revision = ptr.To(3)
 	crt := c.Object
 	current := firstRequest(crt)
 	current.Name, current.Annotations[cmv1.CertificateRequestRevisionAnnotationKey] = "web-3", "3"
@@ -139,8 +140,8 @@ func TestTrim(t *testing.T) {
 		want  []string
 	}{
 		{"one is kept", func(*State) {}, []string{"web-1", "web-2"}},
-		{"two are kept", func(c *State) { c.Object.Spec.RevisionHistoryLimit = ptr(int32(2)) }, []string{"web-1"}},
-		{"all are kept", func(c *State) { c.Object.Spec.RevisionHistoryLimit = ptr(int32(3)) }, nil},
+		{"two are kept", func(c *State) { c.Object.Spec.RevisionHistoryLimit = ptr.To(int32(2)) }, []string{"web-1"}},
+		{"all are kept", func(c *State) { c.Object.Spec.RevisionHistoryLimit = ptr.To(int32(3)) }, nil},
 		{"not ready", func(c *State) {
 			c.Secret.Leaf.NotAfter = now
 			c.Object.Spec.Renewal = &cmv1.CertificateRenewal{Policy: cmv1.RenewalPolicyDisabled}

@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"k8s.io/utils/ptr"
+
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -15,7 +17,7 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 		URIs:               spec.URIs,
 		EmailAddresses:     spec.EmailAddresses,
 		IsCA:               spec.IsCA,
-		EncodeUsages:       spec.EncodeUsagesInRequest == nil || *spec.EncodeUsagesInRequest,
+		EncodeUsages:       ptr.Deref(spec.EncodeUsagesInRequest, true),
 		SignatureAlgorithm: string(spec.SignatureAlgorithm),
 		Usages:             facts.Words(spec.Usages),
 	}

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -186,7 +187,7 @@ func TestNoTrigger(t *testing.T) {
 			c.Object.Status.NotAfter = nil
 		}, status: func(s *cmv1.CertificateStatus) { s.NotAfter = at(born.Add(90 * day)) }},
 		{name: "leftover name of a key", state: func(c *State) {
-			c.Object.Status.NextPrivateKeySecretName = ptr("web-x")
+			c.Object.Status.NextPrivateKeySecretName = ptr.To("web-x")
 		}, status: func(s *cmv1.CertificateStatus) { s.NextPrivateKeySecretName = nil }},
 	}
 	for _, test := range tests {

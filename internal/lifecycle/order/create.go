@@ -20,14 +20,8 @@ func (s State) create(now time.Time) Plan {
 	}
 	p.Do = CreateOrder{Request: s.orderRequest(now)}
 	// What is ordered is what was checked: a changed Order is decided on again.
-	p.Confirm = []plan.Confirm{{Ref: s.ref(), Version: s.Object.ResourceVersion}}
+	p.Confirm = []plan.Confirm{plan.AsSeen(acmev1.OrderKind, s.Object)}
 	return p
-}
-
-func (s State) ref() plan.Ref {
-	ref := plan.Ref{Kind: acmev1.OrderKind}
-	ref.Namespace, ref.Name = s.Object.Namespace, s.Object.Name
-	return ref
 }
 
 func (s State) orderRequest(now time.Time) acme.OrderRequest {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -210,9 +209,7 @@ func (d *draft) order(gone *facts.Order) {
 		d.act(ReplaceOrder{Order: order.Replacement(wanted, gone.Replaces+1), Gone: gone})
 	}
 	// An approval in a cache may have been followed by a denial.
-	d.Confirm = []plan.Confirm{{Version: d.state.Object.ResourceVersion, Ref: plan.Ref{
-		Kind: cmv1.CertificateRequestKind, NamespacedName: types.NamespacedName{Namespace: d.state.Object.Namespace, Name: d.state.Object.Name},
-	}}}
+	d.Confirm = []plan.Confirm{plan.AsSeen(cmv1.CertificateRequestKind, d.state.Object)}
 }
 
 // currentOrder is the newest of the request's Orders, or nil.
