@@ -14,7 +14,6 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // approvalTTL is how long an answer about a permission is used. Roles change
@@ -43,9 +42,9 @@ func NewApproval(core kubernetes.Interface, c clock.PassiveClock) *Approval {
 
 // May reports whether requests in a namespace for an issuer may be approved.
 func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (bool, error) {
-	signers := strings.ToLower(facts.IssuerKind(ref)) + "s." + facts.IssuerGroup(ref)
+	signers := strings.ToLower(ref.WithDefaults().Kind) + "s." + ref.WithDefaults().Group
 	name := signers + "/" + ref.Name
-	if facts.IssuerKind(ref) != cmv1.ClusterIssuerKind {
+	if ref.WithDefaults().Kind != cmv1.ClusterIssuerKind {
 		name = signers + "/" + namespace + "." + ref.Name
 	}
 	for _, signer := range []string{signers + "/*", name} {

@@ -29,7 +29,7 @@ const (
 
 // IssuerKey names an issuer for IndexIssuer.
 func IssuerKey(namespace string, ref cmmeta.IssuerReference) string {
-	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+	if ref.WithDefaults().Kind == cmv1.ClusterIssuerKind {
 		namespace = ""
 	}
 	return namespace + "/" + ref.Name

@@ -35,7 +35,7 @@ func (i *Issuers) Get(ctx context.Context, namespace string, ref cmmeta.IssuerRe
 	}
 	issuer := cmv1.GenericIssuer(&cmv1.Issuer{})
 	key := types.NamespacedName{Namespace: namespace, Name: ref.Name}
-	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+	if ref.WithDefaults().Kind == cmv1.ClusterIssuerKind {
 		issuer, key.Namespace = &cmv1.ClusterIssuer{}, ""
 	}
 	err := i.cache.Get(ctx, key, issuer)

@@ -1,8 +1,6 @@
 package facts
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"unique"
@@ -51,8 +49,8 @@ func sharedKeys(m map[string]string) map[string]string {
 		return nil
 	}
 	shared := make(map[string]string, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		shared[Shared(k)] = Shared(m[k])
+	for k, v := range m {
+		shared[Shared(k)] = Shared(v)
 	}
 	return shared
 }

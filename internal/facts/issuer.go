@@ -5,31 +5,10 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
 
-// The specs of Orders and Challenges are inputs to check, never to trust: who
-// may write one must not thereby reach the credentials of an issuer
-// (GHSA-8rvj-mm4h-c258). An Order counts only if an approved request calls for
-// it, a Challenge only if such an Order and the issuer's solvers do.
-
-// SameIssuer reports whether two references mean one issuer; an empty kind is
-// Issuer, an empty group cert-manager.io.
-func SameIssuer(a, b cmmeta.IssuerReference) bool {
-	return a.Equal(b)
-}
-
-// IssuerKind is a reference's kind, with the default.
-func IssuerKind(r cmmeta.IssuerReference) string {
-	return r.WithDefaults().Kind
-}
-
-// IssuerGroup is a reference's group, with the default.
-func IssuerGroup(r cmmeta.IssuerReference) string {
-	return r.WithDefaults().Group
-}
-
 // OwnIssuer reports whether a reference is to an issuer of ours.
 func OwnIssuer(r cmmeta.IssuerReference) bool {
-	kind := IssuerKind(r)
-	return IssuerGroup(r) == cmv1.SchemeGroupVersion.Group && (kind == cmv1.IssuerKind || kind == cmv1.ClusterIssuerKind)
+	r = r.WithDefaults()
+	return r.Group == cmv1.SchemeGroupVersion.Group && (r.Kind == cmv1.IssuerKind || r.Kind == cmv1.ClusterIssuerKind)
 }
 
 // IssuerType is what kind of issuer a spec configures.

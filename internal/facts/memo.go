@@ -2,6 +2,7 @@ package facts
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"sync"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 // them is remembered for a while, so that each is parsed once. It is public: no
 // private key is ever remembered.
 var (
-	chains   memo[chain]
-	bundles  memo[[]authority]
-	requests memo[signingRequest]
+	chains   = memo[chain]{parse: parseChain}
+	bundles  = memo[[]authority]{parse: parseBundle}
+	requests = memo[pki.RequestFacts]{parse: parseRequest}
 )
 
 // chain describes a certificate, the leaf, and its issuers.
@@ -23,7 +24,6 @@ type chain struct {
 	leaf pki.LeafFacts
 	// issuers are those of the leaf.
 	issuers []authority
-	err     string
 }
 
 // authority is the certificate of a CA.
@@ -32,57 +32,45 @@ type authority struct {
 	notAfter time.Time
 }
 
-type signingRequest struct {
-	facts pki.RequestFacts
-	err   string
+func parseChain(data []byte, limits pki.Limits) (c chain, err error) {
+	parsed, err := pki.ParseChain(data, limits)
+	if err != nil {
+		return c, err
+	}
+	return chain{leaf: pki.FactsOf(parsed[0]), issuers: authoritiesOf(parsed[1:])}, nil
 }
 
-func chainOf(data []byte, limits pki.Limits) chain {
-	return chains.of(data, limits, func() chain {
-		parsed, err := pki.ParseChain(data, limits)
-		if err != nil {
-			return chain{err: err.Error()}
-		}
-		c := chain{leaf: pki.FactsOf(parsed[0])}
-		for _, cert := range parsed[1:] {
-			c.issuers = append(c.issuers, authority{sha256.Sum256(cert.Raw), cert.NotAfter})
-		}
-		return c
-	})
+func parseBundle(data []byte, limits pki.Limits) ([]authority, error) {
+	parsed, err := pki.ParseBundle(data, limits)
+	return authoritiesOf(parsed), err
 }
 
-func bundleOf(data []byte, limits pki.Limits) []authority {
-	return bundles.of(data, limits, func() []authority {
-		parsed, err := pki.ParseBundle(data, limits)
-		if err != nil {
-			return nil
-		}
-		var all []authority
-		for _, cert := range parsed {
-			all = append(all, authority{sha256.Sum256(cert.Raw), cert.NotAfter})
-		}
-		return all
-	})
+func authoritiesOf(certs []*x509.Certificate) []authority {
+	var all []authority
+	for _, cert := range certs {
+		all = append(all, authority{sha256.Sum256(cert.Raw), cert.NotAfter})
+	}
+	return all
 }
 
-func signingRequestOf(data []byte, limits pki.Limits) signingRequest {
-	return requests.of(data, limits, func() signingRequest {
-		csr, err := pki.ParseRequest(data, limits)
-		if err != nil {
-			return signingRequest{err: err.Error()}
-		}
-		return signingRequest{facts: pki.FactsOfRequest(csr)}
-	})
+func parseRequest(data []byte, limits pki.Limits) (pki.RequestFacts, error) {
+	csr, err := pki.ParseRequest(data, limits)
+	if err != nil {
+		return pki.RequestFacts{}, err
+	}
+	return pki.FactsOfRequest(csr), nil
 }
 
 // maxMemo bounds each of the two generations of a memo.
 const maxMemo = 512
 
-// memo remembers what was derived from data. The zero value is ready.
+// memo remembers what was parsed, or why it cannot be.
 type memo[T any] struct {
+	parse func([]byte, pki.Limits) (T, error)
+
 	mu sync.Mutex
 	// Items of an old generation are dropped together, when a young one is full.
-	young, old map[memoKey]T
+	young, old map[memoKey]parsed[T]
 }
 
 type memoKey struct {
@@ -90,8 +78,13 @@ type memoKey struct {
 	limits pki.Limits
 }
 
-// of returns what derive makes of data, or what it made before.
-func (m *memo[T]) of(data []byte, limits pki.Limits, derive func() T) T {
+type parsed[T any] struct {
+	value T
+	err   string
+}
+
+// of returns what data is, and the text of the error if it cannot be parsed.
+func (m *memo[T]) of(data []byte, limits pki.Limits) (T, string) {
 	key := memoKey{sha256.Sum256(data), limits}
 	m.mu.Lock()
 	item, ok := m.young[key]
@@ -100,14 +93,17 @@ func (m *memo[T]) of(data []byte, limits pki.Limits, derive func() T) T {
 	}
 	m.mu.Unlock()
 	if ok {
-		return item
+		return item.value, item.err
 	}
-	item = derive()
+	value, err := m.parse(data, limits)
+	if item.value = value; err != nil {
+		item.err = err.Error()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.young == nil || len(m.young) >= maxMemo {
-		m.young, m.old = make(map[memoKey]T), m.young
+		m.young, m.old = make(map[memoKey]parsed[T]), m.young
 	}
 	m.young[key] = item
-	return item
+	return item.value, item.err
 }

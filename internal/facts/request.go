@@ -70,8 +70,8 @@ func AnswerOf(chain []byte, limits pki.Limits) Answer {
 		return Answer{}
 	}
 	a := Answer{Digest: sha256.Sum256(chain)}
-	c := chainOf(chain, limits)
-	a.Error, a.Key, a.NotAfter = c.err, c.leaf.KeyDigest, c.leaf.NotAfter
+	c, err := chains.of(chain, limits)
+	a.Error, a.Key, a.NotAfter = err, c.leaf.KeyDigest, c.leaf.NotAfter
 	return a
 }
 
@@ -97,8 +97,7 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 	if r.Spec.Duration != nil {
 		f.Duration = r.Spec.Duration.Duration
 	}
-	csr := signingRequestOf(r.Spec.Request, limits)
-	f.CSR, f.CSRError = csr.facts, csr.err
+	f.CSR, f.CSRError = requests.of(r.Spec.Request, limits)
 	ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
 	f.Issued = f.Failure == nil && ready != nil && ready.Status == cmmeta.ConditionTrue
 	if ready != nil && ready.Reason == cmv1.CertificateRequestReasonPending {
@@ -113,19 +112,13 @@ func (r *Request) Ended() bool { return r.Issued || r.Failure != nil }
 // failureOf is how a request ended without a certificate, or nil. Denied wins:
 // some issuers sign denied requests anyway.
 func failureOf(r *cmv1.CertificateRequest) *Failure {
-	var found *cmv1.CertificateRequestCondition
+	found := condition.Refused(r.Status.Conditions)
 	for _, kind := range []cmv1.CertificateRequestConditionType{
-		cmv1.CertificateRequestConditionDenied, cmv1.CertificateRequestConditionInvalidRequest,
+		cmv1.CertificateRequestConditionInvalidRequest, cmv1.CertificateRequestConditionDenied,
 	} {
-		if c := condition.Find(r.Status.Conditions, kind); c != nil && c.Status == cmmeta.ConditionTrue {
-			found = c
-			break
+		if condition.True(r.Status.Conditions, kind) {
+			found = condition.Find(r.Status.Conditions, kind)
 		}
-	}
-	if ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady); found == nil && ready != nil &&
-		ready.Status == cmmeta.ConditionFalse &&
-		(ready.Reason == cmv1.CertificateRequestReasonFailed || ready.Reason == cmv1.CertificateRequestReasonDenied) {
-		found = ready
 	}
 	if found == nil {
 		return nil

@@ -84,7 +84,9 @@ func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 	}
 	f.readKey(s.Data[corev1.TLSPrivateKeyKey], limits)
 	f.readChain(s.Data[corev1.TLSCertKey], limits)
-	f.issuedBy(bundleOf(s.Data[cmmeta.TLSCAKey], limits))
+	// A bundle that cannot be read names no issuer.
+	bundle, _ := bundles.of(s.Data[cmmeta.TLSCAKey], limits)
+	f.issuedBy(bundle)
 	return f
 }
 
@@ -116,9 +118,8 @@ func (f *Secret) readChain(data []byte, limits pki.Limits) {
 	if len(data) == 0 {
 		return
 	}
-	c := chainOf(data, limits)
-	if c.err != "" {
-		f.LeafError = c.err
+	var c chain
+	if c, f.LeafError = chains.of(data, limits); f.LeafError != "" {
 		return
 	}
 	f.Leaf = &c.leaf

@@ -9,6 +9,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -60,21 +61,12 @@ func secretOutdated(c State) bool {
 		return false
 	}
 	want, s := PresentMetadata(c), c.Secret
-	return !contains(s.Labels, want.Labels) || !contains(s.Annotations, want.Annotations) ||
+	return !facts.ContainsAll(s.Labels, want.Labels) || !facts.ContainsAll(s.Annotations, want.Annotations) ||
 		!slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) ||
 		!slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) ||
 		!slices.Contains(s.Managed.Data, corev1.TLSCertKey) || !slices.Contains(s.Managed.Data, corev1.TLSPrivateKeyKey) ||
 		(c.OwnSecret && !ownedBy(s.OwnerReferences, c.Object)) ||
 		slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret
-}
-
-func contains(have, want map[string]string) bool {
-	for k, v := range want {
-		if got, ok := have[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 func ownedBy(refs []metav1.OwnerReference, crt *cmv1.Certificate) bool {

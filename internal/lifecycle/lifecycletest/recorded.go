@@ -100,12 +100,12 @@ func (r Recorded) Secret(namespace, name string) *corev1.Secret {
 // Issuer returns what a reference means in a namespace, or nil.
 func (r Recorded) Issuer(namespace string, ref cmmeta.IssuerReference) *facts.Issuer {
 	for i := range r.clusterIssuers {
-		if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind && r.clusterIssuers[i].Name == ref.Name {
+		if ref.WithDefaults().Kind == cmv1.ClusterIssuerKind && r.clusterIssuers[i].Name == ref.Name {
 			return &facts.Issuer{Spec: &r.clusterIssuers[i].Spec, Supported: true, Ready: true}
 		}
 	}
 	for i := range r.issuers {
-		if facts.IssuerKind(ref) == cmv1.IssuerKind && r.issuers[i].Name == ref.Name && r.issuers[i].Namespace == namespace {
+		if ref.WithDefaults().Kind == cmv1.IssuerKind && r.issuers[i].Name == ref.Name && r.issuers[i].Namespace == namespace {
 			return &facts.Issuer{Spec: &r.issuers[i].Spec, Supported: true, Ready: true}
 		}
 	}
@@ -116,7 +116,7 @@ func (r Recorded) Issuer(namespace string, ref cmmeta.IssuerReference) *facts.Is
 func (r Recorded) Account(t testing.TB, namespace string, ref cmmeta.IssuerReference) *facts.Account {
 	t.Helper()
 	spec := r.Issuer(namespace, ref).Spec.ACME
-	if facts.IssuerKind(ref) == cmv1.ClusterIssuerKind {
+	if ref.WithDefaults().Kind == cmv1.ClusterIssuerKind {
 		namespace = "cert-manager"
 	}
 	key, err := pki.ParseKey(r.Secret(namespace, spec.PrivateKey.Name).Data["tls.key"], pki.Limits{})

@@ -18,6 +18,11 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
+// The specs of Orders and Challenges are inputs to check, never to trust: who
+// may write one must not thereby reach the credentials of an issuer
+// (GHSA-8rvj-mm4h-c258). An Order counts only if an approved request calls for
+// it, a Challenge only if such an Order and the issuer's solvers do.
+
 // Provenance returns why an Order must not be worked on, or "". A request
 // of nil means that none was found.
 func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest, limits pki.Limits) string {
@@ -26,13 +31,12 @@ func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest, limits pki.Li
 		return "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it"
 	case !condition.Approved(request):
 		return "The CertificateRequest that controls the Order is not approved"
-	case !facts.SameIssuer(o.Spec.IssuerRef, request.Spec.IssuerRef):
+	case !o.Spec.IssuerRef.Equal(request.Spec.IssuerRef):
 		return "The Order names another issuer than the CertificateRequest that controls it"
 	case !bytes.Equal(o.Spec.Request, request.Spec.Request):
 		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
 	}
-	names, err := orderNames(request, limits)
-	if err != nil || !names.equal(namesOf(o)) {
+	if wanted, err := specOf(request, limits); err != nil || !sameNames(&wanted, &o.Spec) {
 		return "The Order asks for other names than the CertificateRequest that controls it"
 	}
 	return ""
@@ -119,7 +123,7 @@ func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bo
 // SameChallenge compares two specs; a defaulted issuer reference equals one
 // that is spelt out.
 func SameChallenge(a, b *acmev1.ChallengeSpec) bool {
-	if !facts.SameIssuer(a.IssuerRef, b.IssuerRef) {
+	if !a.IssuerRef.Equal(b.IssuerRef) {
 		return false
 	}
 	aligned := *a

@@ -90,11 +90,8 @@ func match(sel *acmev1.CertificateDNSNameSelector, labels map[string]string, nam
 		return rank{}, true
 	}
 	r := rank{selected: true}
-	for k, v := range sel.MatchLabels {
-		if got, ok := labels[k]; !ok || got != v {
-			return rank{}, false
-		}
-		r.labels++
+	if r.labels = len(sel.MatchLabels); !facts.ContainsAll(labels, sel.MatchLabels) {
+		return rank{}, false
 	}
 	if len(sel.DNSNames) > 0 {
 		if !slices.ContainsFunc(sel.DNSNames, func(n string) bool { return strings.EqualFold(n, name) }) {

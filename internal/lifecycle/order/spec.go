@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -18,58 +19,40 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// names are the identifiers of an Order.
-type names struct {
-	commonName string
-	dns, ips   []string
-}
-
-func namesOf(o *acmev1.Order) names {
-	return names{commonName: o.Spec.CommonName, dns: sorted(o.Spec.DNSNames), ips: sorted(o.Spec.IPAddresses)}
-}
-
-func (n names) equal(o names) bool {
-	return n.commonName == o.commonName && slices.Equal(n.dns, o.dns) && slices.Equal(n.ips, o.ips)
-}
-
-func sorted(s []string) []string {
-	if len(s) == 0 {
-		return nil
-	}
-	return slices.Sorted(slices.Values(s))
-}
-
-// orderNames are the identifiers that a request's signing request asks for.
-func orderNames(request *cmv1.CertificateRequest, limits pki.Limits) (names, error) {
+// specOf is the spec of an Order that asks for what a request does.
+func specOf(request *cmv1.CertificateRequest, limits pki.Limits) (acmev1.OrderSpec, error) {
 	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
-		return names{}, err
-	}
-	n := names{commonName: csr.Subject.CommonName, dns: sorted(csr.DNSNames)}
-	for _, ip := range csr.IPAddresses {
-		n.ips = append(n.ips, ip.String())
-	}
-	n.ips = sorted(n.ips)
-	return n, nil
-}
-
-// Build returns the Order for an approved request, or a Permanent error that
-// says why ACME cannot meet the request.
-func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
-	csr, err := pki.ParseRequest(request.Spec.Request, limits)
-	if err != nil {
-		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
+		return acmev1.OrderSpec{}, err
 	}
 	spec := acmev1.OrderSpec{
 		Request:    request.Spec.Request,
 		IssuerRef:  request.Spec.IssuerRef,
 		CommonName: csr.Subject.CommonName,
 		DNSNames:   csr.DNSNames,
-		Profile:    issuer.Profile,
 	}
 	for _, ip := range csr.IPAddresses {
 		spec.IPAddresses = append(spec.IPAddresses, ip.String())
 	}
+	return spec, nil
+}
+
+// sameNames reports whether two Orders ask for the same names, in any sequence.
+func sameNames(a, b *acmev1.OrderSpec) bool {
+	same := func(a, b []string) bool {
+		return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	}
+	return a.CommonName == b.CommonName && same(a.DNSNames, b.DNSNames) && same(a.IPAddresses, b.IPAddresses)
+}
+
+// Build returns the Order for an approved request, or a Permanent error that
+// says why ACME cannot meet the request.
+func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
+	spec, err := specOf(request, limits)
+	if err != nil {
+		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
+	}
+	spec.Profile = issuer.Profile
 	if cn := spec.CommonName; cn != "" && !slices.Contains(spec.DNSNames, cn) && !slices.Contains(spec.IPAddresses, cn) {
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonInvalidOrder, "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. "+
 			"If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: %q does not exist in %s or %s", cn, spec.DNSNames, spec.IPAddresses)
@@ -131,8 +114,9 @@ func Identifiers(o *acmev1.Order) []acme.Identifier {
 // Class is equal for Orders that a server may answer with one order.
 func Class(o *acmev1.Order) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s/%s/", facts.IssuerKind(o.Spec.IssuerRef), o.Spec.IssuerRef.Name)
-	if facts.IssuerKind(o.Spec.IssuerRef) == cmv1.IssuerKind {
+	issuer := o.Spec.IssuerRef.WithDefaults()
+	fmt.Fprintf(&b, "%s/%s/", issuer.Kind, issuer.Name)
+	if issuer.Kind == cmv1.IssuerKind {
 		b.WriteString(o.Namespace)
 	}
 	fmt.Fprintf(&b, "/%s", o.Spec.Profile)
@@ -151,8 +135,5 @@ func Precedes(a, b *acmev1.Order) bool {
 	if a.Status.URL != "" {
 		return true
 	}
-	if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
-		return d < 0
-	}
-	return a.UID < b.UID
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID)) < 0
 }

@@ -80,7 +80,7 @@ func (s State) draft(now time.Time) *draft {
 // approve decides about the approval, and reports whether the issuer may answer.
 func (d *draft) approve() bool {
 	object := d.state.Object
-	if object.DeletionTimestamp != nil || ended(&d.Status) {
+	if object.DeletionTimestamp != nil || ended(d.Status.Conditions) {
 		return false
 	}
 	own := facts.OwnIssuer(object.Spec.IssuerRef)
@@ -107,10 +107,10 @@ func (d *draft) approve() bool {
 
 // answer decides what becomes of an approved request.
 func (d *draft) answer() {
-	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef
+	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef.WithDefaults()
 	if issuer == nil {
 		d.pending(cmv1.EventReasonIssuerNotFound, fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
-			facts.IssuerKind(ref), strings.ToLower(facts.IssuerKind(ref)), facts.IssuerGroup(ref), ref.Name))
+			ref.Kind, strings.ToLower(ref.Kind), ref.Group, ref.Name))
 		return
 	}
 	kind := facts.TypeOf(issuer.Spec)
@@ -147,7 +147,7 @@ func (d *draft) bySigner() {
 		d.act(Sign{})
 	case outcome.Pending == nil:
 		d.issued(*outcome)
-	case !holds(d.state.Object.Annotations, outcome.Pending.Annotations):
+	case !facts.ContainsAll(d.state.Object.Annotations, outcome.Pending.Annotations):
 		d.act(KeepState{Annotations: outcome.Pending.Annotations})
 	case outcome.Pending.Until.After(d.now):
 		d.pending(cmv1.EventReasonIssuancePending, outcome.Pending.Message)
@@ -155,16 +155,6 @@ func (d *draft) bySigner() {
 	default:
 		d.act(Sign{})
 	}
-}
-
-// holds reports whether annotations contain all of some others.
-func holds(annotations, some map[string]string) bool {
-	for k, v := range some {
-		if have, ok := annotations[k]; !ok || have != v {
-			return false
-		}
-	}
-	return true
 }
 
 // byOrder decides by the state of the request's Order.
@@ -282,8 +272,7 @@ func (d *draft) setReady(status cmmeta.ConditionStatus, reason, message string) 
 }
 
 func (d *draft) set(kind cmv1.CertificateRequestConditionType, status cmmeta.ConditionStatus, reason, message string) {
-	at := metav1.NewTime(d.now)
 	d.Status.Conditions = condition.Set(d.Status.Conditions, cmv1.CertificateRequestCondition{
-		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: &at,
+		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: &metav1.Time{Time: d.now},
 	})
 }
