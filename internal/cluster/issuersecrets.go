@@ -37,7 +37,7 @@ func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, ke
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: map[string][]byte{key: pem},
-	}, issuer.ManagerIssuers)
+	}, issuer.ManagerOf(false))
 	if apierrors.IsAlreadyExists(err) {
 		return ErrStale
 	}

@@ -104,8 +104,6 @@ func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Drive
 	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind}
 }
 
-var _ reconcile.Reconciler = (*Driver[client.Object, any])(nil)
-
 // Reconcile implements reconcile.Reconciler. Failures are retried by the plan's
 // policy, never by the queue's, so the error is always nil.
 func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {

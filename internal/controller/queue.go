@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/everleaf/everleaf/internal/schedule"
 )
@@ -52,8 +51,6 @@ type Requeuer struct {
 	mu    sync.Mutex
 	queue Queue
 }
-
-var _ source.Source = (*Requeuer)(nil)
 
 // NewRequeuer returns a Requeuer.
 func NewRequeuer(c clock.WithTicker) *Requeuer {
@@ -94,12 +91,8 @@ func (w *Requeuer) WakeAt(key types.NamespacedName, at time.Time) {
 
 // Until has an object reconciled at a time; the zero time is never.
 func (w *Requeuer) Until(key types.NamespacedName, at time.Time) reconcile.Result {
-	if at.IsZero() {
-		w.deadlines.Set(key, at)
-		return reconcile.Result{}
-	}
 	in := at.Sub(w.clock.Now())
-	if in > shortWait {
+	if at.IsZero() || in > shortWait {
 		w.deadlines.Set(key, at)
 		return reconcile.Result{}
 	}
@@ -119,6 +112,15 @@ func enqueue(queue Queue, priority int, keys ...types.NamespacedName) {
 			queue.Add(request)
 		}
 	}
+}
+
+// KeysOf are the names of objects.
+func KeysOf[T client.Object](objects []T) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for _, o := range objects {
+		keys = append(keys, client.ObjectKeyFromObject(o))
+	}
+	return keys
 }
 
 // Own wakes an object by its own events.

@@ -124,8 +124,6 @@ type work struct {
 	memory *memory
 }
 
-var _ controller.Work[*cmv1.Certificate, cmv1.CertificateStatus] = (*work)(nil)
-
 // Object implements controller.Work.
 func (w *work) Object() *cmv1.Certificate { return w.State.Object }
 

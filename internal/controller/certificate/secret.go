@@ -109,9 +109,10 @@ func (w *work) applyMetadata(ctx context.Context) error {
 // manager wrote before and no longer wants goes.
 func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][]byte, meta core.SecretMetadata) error {
 	name := w.State.Object.Spec.SecretName
-	want := secretApply{
+	// Only what we mean to own is in it: empty fields are not encoded.
+	want := corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		Metadata: metadataApply{
+		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: w.subject.Namespace,
 			Labels: meta.Labels, Annotations: meta.Annotations, OwnerReferences: meta.OwnerReferences,
 		},
@@ -121,7 +122,7 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][
 	if live != nil {
 		// The type of a Secret cannot be changed.
 		want.Type = live.Type
-		want.Metadata.UID, want.Metadata.ResourceVersion = string(live.UID), live.ResourceVersion
+		want.UID, want.ResourceVersion = live.UID, live.ResourceVersion
 	}
 	encoded, err := json.Marshal(want)
 	if err != nil {
@@ -133,23 +134,4 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][
 	}
 	w.State.Secret = facts.OfSecret(applied, w.config.Limits)
 	return nil
-}
-
-// secretApply is a Secret as it is applied: just what we mean to own.
-type secretApply struct {
-	metav1.TypeMeta `json:",inline"`
-
-	Metadata metadataApply     `json:"metadata"`
-	Type     corev1.SecretType `json:"type"`
-	Data     map[string][]byte `json:"data"`
-}
-
-type metadataApply struct {
-	Name            string                  `json:"name"`
-	Namespace       string                  `json:"namespace"`
-	UID             string                  `json:"uid,omitempty"`
-	ResourceVersion string                  `json:"resourceVersion,omitempty"`
-	Labels          map[string]string       `json:"labels,omitempty"`
-	Annotations     map[string]string       `json:"annotations,omitempty"`
-	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
 }

@@ -98,8 +98,6 @@ type work struct {
 	issuer cmv1.GenericIssuer
 }
 
-var _ controller.Work[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus] = (*work)(nil)
-
 // Object implements controller.Work.
 func (w *work) Object() *cmv1.CertificateRequest { return w.State.Object }
 

@@ -32,7 +32,7 @@ func (c *Controller) Registration() controller.Registration {
 
 // ofSecret are the requests that wait and whose private key is in a Secret.
 func (c *Controller) ofSecret(_ context.Context, o client.Object) []types.NamespacedName {
-	return keysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
+	return controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
 }
 
 // ofOrder is the request that controls an Order.
@@ -46,13 +46,5 @@ func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.Namesp
 	if !ok {
 		return nil
 	}
-	return keysOf(c.Requests.OpenOf(issuer))
-}
-
-func keysOf(requests []*cmv1.CertificateRequest) []types.NamespacedName {
-	keys := make([]types.NamespacedName, len(requests))
-	for i, r := range requests {
-		keys[i] = client.ObjectKeyFromObject(r)
-	}
-	return keys
+	return controller.KeysOf(c.Requests.OpenOf(issuer))
 }

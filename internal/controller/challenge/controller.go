@@ -83,8 +83,6 @@ type memory struct {
 	progress atomic.Pointer[core.Progress]
 }
 
-var _ controller.Kind[*acmev1.Challenge, acmev1.ChallengeStatus] = (*Controller)(nil)
-
 // New returns a Controller, or an error if something that it needs is missing.
 func New(d Deps) (*Controller, error) {
 	if err := controller.Complete(d, "CheckRetry"); err != nil {
@@ -135,7 +133,7 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (contro
 	key := client.ObjectKeyFromObject(object)
 	m := c.memories.Of(key, object.UID, (*memory).forget)
 	w := &work{
-		c: c, key: key, memory: m,
+		c: c, memory: m, subject: plan.Ref{Kind: acmev1.ChallengeKind, NamespacedName: key},
 		State: core.State{Object: object, Memory: m.Memory, Slot: c.slots.Of(key), CheckRetry: c.CheckRetry},
 	}
 	if err := w.loadIssuer(ctx); err != nil {
@@ -197,7 +195,7 @@ func (c *Controller) othersOf(ctx context.Context, object *acmev1.Challenge) ([]
 	var others []*acmev1.Challenge
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID != object.UID && other.DeletionTimestamp == nil && !order.ChallengeFinal(other) && other.Spec.Type == object.Spec.Type {
+		if other.UID != object.UID && other.DeletionTimestamp == nil && !order.Final(other.Status.State) && other.Spec.Type == object.Spec.Type {
 			others = append(others, other)
 		}
 	}
@@ -243,8 +241,4 @@ func (w *work) wakeSiblings(ctx context.Context) {
 	for _, other := range others {
 		w.c.Requeue.Wake(client.ObjectKeyFromObject(other))
 	}
-}
-
-func ref(key types.NamespacedName) plan.Ref {
-	return plan.Ref{Kind: acmev1.ChallengeKind, NamespacedName: key}
 }

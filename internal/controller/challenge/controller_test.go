@@ -381,7 +381,7 @@ func TestProvenanceIsLookedUpLive(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if !order.ChallengeFinal(s.stored(t, "b")) {
+	if !order.Final(s.stored(t, "b").Status.State) {
 		t.Error("b is not final")
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -29,9 +28,9 @@ var errIssuerGone = fault.New(fault.Transient, cmv1.EventReasonIssuerNotFound, "
 // work is one reconcile of one Challenge.
 type work struct {
 	core.State
-	c      *Controller
-	key    types.NamespacedName
-	memory *memory
+	c       *Controller
+	subject plan.Ref
+	memory  *memory
 	// issuer is the Challenge's, nil if there is none or it is no ACME issuer.
 	issuer cmv1.GenericIssuer
 	// client is that of the account.
@@ -40,8 +39,6 @@ type work struct {
 	// others are the other live Challenges for the same name.
 	others []*acmev1.Challenge
 }
-
-var _ controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus] = (*work)(nil)
 
 // Object implements controller.Work.
 func (w *work) Object() *acmev1.Challenge { return w.State.Object }
@@ -54,11 +51,11 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	defer w.remember()
 	switch a := action.(type) {
 	case core.TakeSlot:
-		w.c.slots.Acquire(w.key)
-		w.Slot = w.c.slots.Of(w.key)
+		w.c.slots.Acquire(w.subject.NamespacedName)
+		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
-		w.c.release(w.key)
+		w.c.release(w.subject.NamespacedName)
 		w.Slot = core.NoSlot
 		return nil
 	case core.SuspectAccount:
@@ -262,7 +259,7 @@ func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
 func (w *work) setFinalizers(ctx context.Context, finalizers []string) error {
 	changed := w.State.Object.DeepCopy()
 	changed.Finalizers = finalizers
-	if err := w.c.API.PatchFinalizers(ctx, ref(w.key), w.State.Object, changed, core.Manager); err != nil {
+	if err := w.c.API.PatchFinalizers(ctx, w.subject, w.State.Object, changed, core.Manager); err != nil {
 		return err
 	}
 	w.State.Object = changed

@@ -54,12 +54,8 @@ func New(d Deps, failed func()) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{Deps: d}
-	manager := core.ManagerIssuers
-	if d.Kind == cmv1.ClusterIssuerKind {
-		manager = core.ManagerClusterIssuers
-	}
 	c.driver = controller.NewDriver(c, controller.Settings[cmv1.GenericIssuer, cmv1.IssuerStatus]{
-		Kind: d.Kind, Manager: manager, New: c.empty,
+		Kind: d.Kind, Manager: core.ManagerOf(d.Kind == cmv1.ClusterIssuerKind), New: c.empty,
 		Status: func(i cmv1.GenericIssuer) *cmv1.IssuerStatus { return i.GetStatus() },
 		API:    d.Server, Clock: d.Clock, Failed: failed,
 	})
@@ -98,8 +94,6 @@ type work struct {
 	*Controller
 	core.State
 }
-
-var _ controller.Work[cmv1.GenericIssuer, cmv1.IssuerStatus] = (*work)(nil)
 
 // Load implements controller.Kind.
 func (c *Controller) Load(_ context.Context, object cmv1.GenericIssuer) (controller.Work[cmv1.GenericIssuer, cmv1.IssuerStatus], error) {

@@ -28,20 +28,12 @@ func (c *Controller) Registration() controller.Registration {
 // ofSecret returns the issuers that use a Secret, and ends their waits: what
 // failed because of the Secret can succeed now.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	var keys []types.NamespacedName
-	for _, i := range c.Issuers.Using(ctx, c.Kind, o) {
-		keys = append(keys, client.ObjectKeyFromObject(i))
-	}
-	return c.driver.Retry(keys)
+	return c.driver.Retry(controller.KeysOf(c.Issuers.Using(ctx, c.Kind, o)))
 }
 
 // hear has an issuer of the kind checked again, at the time of the news.
 func (c *Controller) hear(_ context.Context, news controller.IssuerNews) {
-	kind := cmv1.IssuerKind
-	if news.Issuer.GetNamespace() == "" {
-		kind = cmv1.ClusterIssuerKind
-	}
-	if kind == c.Kind {
+	if (news.Issuer.GetNamespace() == "") == (c.Kind == cmv1.ClusterIssuerKind) {
 		c.driver.Requeue.WakeAt(client.ObjectKeyFromObject(news.Issuer), news.At)
 	}
 }

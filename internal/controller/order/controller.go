@@ -56,8 +56,6 @@ type memory struct {
 	uid   types.UID
 }
 
-var _ controller.Kind[*acmev1.Order, acmev1.OrderStatus] = (*Controller)(nil)
-
 // New returns a Controller. All of d is needed.
 func New(d Deps) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {

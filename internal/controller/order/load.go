@@ -27,8 +27,6 @@ type work struct {
 	client *acme.Client
 }
 
-var _ controller.Work[*acmev1.Order, acmev1.OrderStatus] = (*work)(nil)
-
 // Object implements controller.Work.
 func (w *work) Object() *acmev1.Order { return w.State.Object }
 

@@ -37,11 +37,7 @@ func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.Namesp
 	if !ok {
 		return nil
 	}
-	var keys []types.NamespacedName
-	for _, order := range c.deps.Orders.OpenOf(issuer) {
-		keys = append(keys, client.ObjectKeyFromObject(order))
-	}
-	return c.driver.Retry(keys)
+	return c.driver.Retry(controller.KeysOf(c.deps.Orders.OpenOf(issuer)))
 }
 
 // ofChallenge is the Order that controls a Challenge.

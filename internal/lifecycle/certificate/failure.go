@@ -47,36 +47,33 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 		return p
 	}
 	p.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now)
-	if event, ok := rejectedWrite(f); ok {
-		p.Events = []plan.Event{event}
-	}
+	p.Events = rejectedWrite(f)
 	return p
 }
 
 // rejectedWrite is the event for a write that the API server refuses: for a
 // missing permission, a quota, an admission policy. It repeats no more than the
-// fields of a write that may carry a key.
-func rejectedWrite(f plan.Failure) (plan.Event, bool) {
+// fields of a write that may carry a key. Other failures have no event.
+func rejectedWrite(f plan.Failure) []plan.Event {
 	create, isCreate := f.Action.(CreateRequest)
-	if taken := fault.Of(f.Err); isCreate && taken.Reason == cmv1.EventReasonRequestFailed {
-		return plan.Event{Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests, Message: taken.Message}, true
-	}
+	event := plan.Event{Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests}
 	refused := apierrors.IsForbidden(f.Err) || apierrors.IsInvalid(f.Err) || apierrors.IsBadRequest(f.Err)
-	if !refused || apierrors.HasStatusCause(f.Err, corev1.NamespaceTerminatingCause) {
-		return plan.Event{}, false
-	}
-	if isCreate {
-		return plan.Event{
-			Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests,
-			Message: fmt.Sprintf("Failed to %s: %s", strings.Replace(create.String(), "the ", "", 1), f.Err),
-		}, true
-	}
-	message := fmt.Sprintf("Failed to %s: %s", f.Action, apierrors.ReasonForError(f.Err))
-	var status apierrors.APIStatus
-	if errors.As(f.Err, &status) && status.Status().Details != nil {
-		for _, cause := range status.Status().Details.Causes {
-			message += " " + cause.Field
+	switch taken := fault.Of(f.Err); {
+	case isCreate && taken.Reason == cmv1.EventReasonRequestFailed:
+		event.Message = taken.Message
+	case !refused || apierrors.HasStatusCause(f.Err, corev1.NamespaceTerminatingCause):
+		return nil
+	case isCreate:
+		event.Message = fmt.Sprintf("Failed to %s: %s", strings.Replace(create.String(), "the ", "", 1), f.Err)
+	default:
+		event.Reason, event.Component = "WriteFailed", ManagerIssuing
+		event.Message = fmt.Sprintf("Failed to %s: %s", f.Action, apierrors.ReasonForError(f.Err))
+		var status apierrors.APIStatus
+		if errors.As(f.Err, &status) && status.Status().Details != nil {
+			for _, cause := range status.Status().Details.Causes {
+				event.Message += " " + cause.Field
+			}
 		}
 	}
-	return plan.Event{Warning: true, Reason: "WriteFailed", Component: ManagerIssuing, Message: message}, true
+	return []plan.Event{event}
 }

@@ -171,22 +171,26 @@ func (c State) newKey(p Plan, now time.Time) Plan {
 		p.Persist = plan.Held
 		return p
 	}
-	begins := !issuing(c.Object.Status)
-	generate := func(p Plan) Plan {
-		p.Do, p.Confirm = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: begins}, append(c.selfUnlessAbsent(), c.target())
-		return p
+	reuses := c.Object.Spec.PrivateKey != nil && c.Object.Spec.PrivateKey.RotationPolicy == cmv1.RotationPolicyNever &&
+		c.Secret != nil && c.Secret.Has("tls.key")
+	if reuses && !c.Secret.KeyDigest.IsZero() {
+		return c.reuseKey(p, now)
 	}
-	if !reusesKey(c.Object) || c.Secret == nil || !c.Secret.Has("tls.key") {
-		return generate(p)
-	}
-	switch mismatches := KeyMismatches(&c.Object.Spec, c.Secret.Key); {
-	case c.Secret.KeyDigest.IsZero():
+	if reuses {
 		p.Events = append(p.Events, plan.Event{
 			Warning: true, Reason: cmv1.EventReasonDecodeFailed, Component: ManagerKeys,
 			Message: fmt.Sprintf("Failed to decode private key stored in Secret %q - generating new key", c.Secret.Name),
 		})
-		return generate(p)
-	case len(mismatches) > 0:
+	}
+	p.Do = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: !issuing(c.Object.Status)}
+	p.Confirm = append(c.selfUnlessAbsent(), c.target())
+	return p
+}
+
+// reuseKey takes the key in the Secret, or waits for a user if the key is not what
+// the spec wants.
+func (c State) reuseKey(p Plan, now time.Time) Plan {
+	if mismatches := KeyMismatches(&c.Object.Spec, c.Secret.Key); len(mismatches) > 0 {
 		p.Persist = plan.AtEnd
 		c.waitFor(&p, fmt.Sprintf("the private key in Secret %q does not match the spec: %s, and spec.privateKey.rotationPolicy Never forbids a new one",
 			c.Secret.Name, fieldList(mismatches)), now)
@@ -196,14 +200,9 @@ func (c State) newKey(p Plan, now time.Time) Plan {
 				c.Secret.Name, fieldList(mismatches)),
 		})
 		return p
-	default:
-		p.Do, p.Confirm = ReuseKey{Begins: begins}, []plan.Confirm{c.self(), c.target()}
-		return p
 	}
-}
-
-func reusesKey(crt *cmv1.Certificate) bool {
-	return crt.Spec.PrivateKey != nil && crt.Spec.PrivateKey.RotationPolicy == cmv1.RotationPolicyNever
+	p.Do, p.Confirm = ReuseKey{Begins: !issuing(c.Object.Status)}, []plan.Confirm{c.self(), c.target()}
+	return p
 }
 
 // withRequest makes the request, waits for its answer and stores it. stored is

@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"cmp"
+
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -25,29 +27,21 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 		t.Duration = spec.Duration.Duration
 	}
 	if s := spec.Subject; s != nil {
-		t.Subject = pki.Subject{
-			Organizations: s.Organizations, Countries: s.Countries, OrganizationalUnits: s.OrganizationalUnits,
-			Localities: s.Localities, Provinces: s.Provinces, StreetAddresses: s.StreetAddresses,
-			PostalCodes: s.PostalCodes, SerialNumber: s.SerialNumber,
-		}
+		t.Subject = pki.Subject(*s)
 	}
 	return t
 }
 
 // KeySpecOf is the private key that a spec wants.
 func KeySpecOf(spec *cmv1.CertificateSpec) pki.KeySpec {
-	if spec.PrivateKey == nil {
-		return pki.KeySpec{}.WithDefaults()
-	}
-	return pki.KeySpec{Algorithm: pki.Algorithm(spec.PrivateKey.Algorithm), Size: spec.PrivateKey.Size}.WithDefaults()
+	want := ptr.Deref(spec.PrivateKey, cmv1.CertificatePrivateKey{})
+	return pki.KeySpec{Algorithm: pki.Algorithm(want.Algorithm), Size: want.Size}.WithDefaults()
 }
 
 // EncodingOf is how a spec wants its private key encoded.
 func EncodingOf(spec *cmv1.CertificateSpec) pki.Encoding {
-	if spec.PrivateKey == nil || spec.PrivateKey.Encoding == "" {
-		return pki.PKCS1
-	}
-	return pki.Encoding(spec.PrivateKey.Encoding)
+	want := ptr.Deref(spec.PrivateKey, cmv1.CertificatePrivateKey{})
+	return cmp.Or(pki.Encoding(want.Encoding), pki.PKCS1)
 }
 
 // unsupportedSpec names what a spec asks for that this version would leave out

@@ -155,7 +155,7 @@ func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 	switch {
 	case s.Object.DeletionTimestamp != nil:
 		return s.leave(p, now), true
-	case order.ChallengeFinal(s.Object):
+	case order.Final(s.Object.Status.State):
 		return s.linger(p, now), true
 	case s.Untrusted != "":
 		return s.distrust(p, now), true
@@ -171,7 +171,7 @@ func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 
 // ProvenanceDecides reports whether Untrusted and Orphan decide anything.
 func (s State) ProvenanceDecides() bool {
-	return (s.Object.DeletionTimestamp == nil && !order.ChallengeFinal(s.Object)) || s.unremembered()
+	return (s.Object.DeletionTimestamp == nil && !order.Final(s.Object.Status.State)) || s.unremembered()
 }
 
 // unremembered reports whether only the stored Challenge shows a validation
@@ -179,7 +179,7 @@ func (s State) ProvenanceDecides() bool {
 // first account is ready, the CA can be asked at once about other names.
 func (s State) unremembered() bool {
 	return !s.Memory.Remembered && !s.Memory.Presented && s.CA != "" &&
-		order.ChallengeFinal(s.Object) && s.Object.Status.PresentedAt != nil
+		order.Final(s.Object.Status.State) && s.Object.Status.PresentedAt != nil
 }
 
 // distrust ends a Challenge without an Order. Another one is its Order's

@@ -16,7 +16,7 @@ func TestTakeOverChallenges(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				want := Plan{Status: c.Status}
 				switch {
-				case order.ChallengeFinal(c):
+				case order.Final(c.Status.State):
 				case c.Status.Presented:
 					want.Do = FetchAuthorization{URL: c.Spec.AuthorizationURL}
 				case HasFinalizer(c):
@@ -28,7 +28,7 @@ func TestTakeOverChallenges(t *testing.T) {
 					Object: c, Account: r.Account(t, c.Namespace, c.Spec.IssuerRef), OwnSolver: true, Slot: Held,
 					CheckRetry: 10 * time.Second,
 				}
-				if order.ChallengeFinal(c) {
+				if order.Final(c.Status.State) {
 					state.Slot = NoSlot
 				}
 				samePlan(t, want, state.Next(r.Time))

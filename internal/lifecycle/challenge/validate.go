@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -64,7 +65,7 @@ func (s State) valid(p Plan) Plan {
 
 func (s State) invalid(p Plan) Plan {
 	reason := "Error accepting authorization: acme: authorization error for " + s.Object.Spec.DNSName
-	if problem := validationError(s.Memory.Authorization, s.Object.Spec.URL); problem != nil {
+	if problem := challengeAt(s.Memory.Authorization, s.Object.Spec.URL).Error; problem != nil {
 		reason += ": " + problem.Error()
 	}
 	p.Events = []plan.Event{validationFailed(reason)}
@@ -78,22 +79,15 @@ func validationFailed(reason string) plan.Event {
 	}
 }
 
-// validationError is what the server found wrong with a challenge.
-func validationError(a *acme.Authorization, url string) *acme.Problem {
-	for _, ch := range a.Challenges {
-		if ch.URL == url {
-			return ch.Error
-		}
+// challengeAt returns the challenge with a URL, empty if there is none.
+func challengeAt(a *acme.Authorization, url string) (found acme.Challenge) {
+	if at := slices.IndexFunc(a.Challenges, func(c acme.Challenge) bool { return c.URL == url }); at >= 0 {
+		found = a.Challenges[at]
 	}
-	return nil
+	return found
 }
 
 // BeingValidated reports whether the server works on a challenge.
 func BeingValidated(a *acme.Authorization, url string) bool {
-	for _, ch := range a.Challenges {
-		if ch.URL == url {
-			return ch.Status == acme.StatusProcessing
-		}
-	}
-	return false
+	return challengeAt(a, url).Status == acme.StatusProcessing
 }

@@ -17,11 +17,14 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// The field managers of the status, and the sources of its events.
-const (
-	ManagerIssuers        = "cert-manager-issuers"
-	ManagerClusterIssuers = "cert-manager-clusterissuers"
-)
+// ManagerOf is the field manager of an issuer's status, and the source of its
+// events.
+func ManagerOf(clusterIssuer bool) string {
+	if clusterIssuer {
+		return "cert-manager-clusterissuers"
+	}
+	return "cert-manager-issuers"
+}
 
 // Plan is what an issuer needs next.
 type Plan = plan.Plan[cmv1.IssuerStatus]
@@ -84,10 +87,9 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 // ready is the plan for a Ready condition. Its event announces a change.
 func (s State) ready(status cmmeta.ConditionStatus, reason, message string, now time.Time) Plan {
 	p := Plan{Status: *s.Object.GetStatus().DeepCopy()}
-	at := metav1.NewTime(now)
 	p.Status.Conditions = condition.Set(p.Status.Conditions, cmv1.IssuerCondition{
 		Type: cmv1.IssuerConditionReady, Status: status, Reason: reason, Message: message,
-		LastTransitionTime: &at, ObservedGeneration: s.Object.GetGeneration(),
+		LastTransitionTime: &metav1.Time{Time: now}, ObservedGeneration: s.Object.GetGeneration(),
 	})
 	p.Status.ACME = nil
 	if facts.TypeOf(s.Object.GetSpec()) == facts.IssuerACME {
@@ -95,15 +97,9 @@ func (s State) ready(status cmmeta.ConditionStatus, reason, message string, now 
 	}
 	if !equality.Semantic.DeepEqual(*s.Object.GetStatus(), p.Status) {
 		p.Events = []plan.Event{{
-			Warning: status != cmmeta.ConditionTrue, Verbose: true, Reason: reason, Message: message, Component: s.component(),
+			Warning: status != cmmeta.ConditionTrue, Verbose: true, Reason: reason, Message: message,
+			Component: ManagerOf(s.Object.GetNamespace() == ""),
 		}}
 	}
 	return p
-}
-
-func (s State) component() string {
-	if s.Object.GetNamespace() == "" {
-		return ManagerClusterIssuers
-	}
-	return ManagerIssuers
 }

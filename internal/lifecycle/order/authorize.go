@@ -90,7 +90,7 @@ func (s State) awaitChallenges(now time.Time) Plan {
 func waitingFor(challenges []*acmev1.Challenge) string {
 	var reasons []string
 	for _, c := range challenges {
-		if !ChallengeFinal(c) && c.Status.Reason != "" {
+		if !Final(c.Status.State) && c.Status.Reason != "" {
 			reasons = append(reasons, fmt.Sprintf("%q: %s", challengeDomain(c), c.Status.Reason))
 		}
 	}

@@ -136,9 +136,6 @@ func (s State) server() *acme.Order {
 	return s.Server
 }
 
-// ChallengeFinal reports whether a Challenge has ended, well or not.
-func ChallengeFinal(c *acmev1.Challenge) bool { return Final(c.Status.State) }
-
 // Final reports whether an Order or a Challenge in a state has ended, well or
 // not.
 func Final(s acmev1.State) bool { return s == acmev1.Valid || Failed(s) }

@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,13 +205,10 @@ func (d *draft) order(gone *facts.Order) {
 
 // currentOrder is the newest of the request's Orders, or nil.
 func (d *draft) currentOrder() *facts.Order {
-	var current *facts.Order
-	for _, o := range d.state.Orders {
-		if current == nil || o.CreatedAt.After(current.CreatedAt) {
-			current = o
-		}
+	if len(d.state.Orders) == 0 {
+		return nil
 	}
-	return current
+	return slices.MaxFunc(d.state.Orders, func(a, b *facts.Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
 }
 
 // needsReplacement reports whether an Order has ended in a way that calls for

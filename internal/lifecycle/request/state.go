@@ -94,38 +94,28 @@ type Pending struct {
 	Message string
 }
 
-// Sign asks the issuer for the certificate.
-type Sign struct{}
+// The actions of a CertificateRequest.
+type (
+	// Sign asks the issuer for the certificate.
+	Sign struct{}
+	// KeepState stores annotations in the request: what its issuer must know when
+	// it is asked again.
+	KeepState struct{ Annotations map[string]string }
+	// CreateOrder creates the request's Order.
+	CreateOrder struct{ Order *acmev1.Order }
+	// ReplaceOrder deletes the Order that is Gone at the ACME server and creates
+	// another one.
+	ReplaceOrder struct {
+		Order *acmev1.Order
+		Gone  *facts.Order
+	}
+	// TakeCertificate takes the certificate from the request's Order: the caches
+	// hold only facts of it.
+	TakeCertificate struct{ Order *facts.Order }
+)
 
-// String implements plan.Action.
-func (Sign) String() string { return "sign" }
-
-// KeepState stores annotations in the request: what its issuer must know when it
-// is asked again.
-type KeepState struct{ Annotations map[string]string }
-
-// String implements plan.Action.
-func (KeepState) String() string { return "keep the issuer's state in the annotations" }
-
-// CreateOrder creates the request's Order.
-type CreateOrder struct{ Order *acmev1.Order }
-
-// String implements plan.Action.
-func (CreateOrder) String() string { return "create the Order" }
-
-// ReplaceOrder deletes the Order that is Gone at the ACME server and creates
-// another one.
-type ReplaceOrder struct {
-	Order *acmev1.Order
-	Gone  *facts.Order
-}
-
-// String implements plan.Action.
-func (ReplaceOrder) String() string { return "replace the Order" }
-
-// TakeCertificate takes the certificate from the request's Order: the caches hold
-// only facts of it.
-type TakeCertificate struct{ Order *facts.Order }
-
-// String implements plan.Action.
+func (Sign) String() string            { return "sign" }
+func (KeepState) String() string       { return "keep the issuer's state in the annotations" }
+func (CreateOrder) String() string     { return "create the Order" }
+func (ReplaceOrder) String() string    { return "replace the Order" }
 func (TakeCertificate) String() string { return "take the certificate from the Order" }
