@@ -198,8 +198,13 @@ type run[O client.Object, S any] struct {
 // drive takes plans until there is nothing left to do except wait, and returns until when.
 func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	log := logr.FromContextOrDiscard(ctx)
-	p, failure, err := r.first(ctx)
-	if err != nil {
+	var p plan.Plan[S]
+	var err error
+	// A failure that holds the object and is not in its status yet comes first.
+	failure := r.attempt.untold != nil
+	if !failure {
+		p = r.Next(r.Clock.Now())
+	} else if p, err = r.answer(ctx, *r.attempt.untold); err != nil {
 		return time.Time{}, err
 	}
 	for range maxSteps {
@@ -248,16 +253,6 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		}
 	}
 	return r.Clock.Now().Add(time.Second), nil
-}
-
-// first returns the plan to begin with: what is next, or what a failure means
-// that holds the object and is not in its status yet.
-func (r *run[O, S]) first(ctx context.Context) (p plan.Plan[S], failure bool, err error) {
-	if f := r.attempt.untold; f != nil {
-		p, err = r.answer(ctx, *f)
-		return p, true, err
-	}
-	return r.Next(r.Clock.Now()), false, nil
 }
 
 // answer decides what a failure means. A hold begins at once, and an action that

@@ -55,7 +55,8 @@ type Requeuer struct {
 // NewRequeuer returns a Requeuer.
 func NewRequeuer(c clock.WithTicker) *Requeuer {
 	w := &Requeuer{clock: c}
-	w.deadlines, w.later = schedule.New(c, w.Wake), schedule.New(c, w.Wake)
+	wake := func(key types.NamespacedName) { w.Wake(key) }
+	w.deadlines, w.later = schedule.New(c, wake), schedule.New(c, wake)
 	return w
 }
 
@@ -69,13 +70,13 @@ func (w *Requeuer) Start(ctx context.Context, queue Queue) error {
 	return nil
 }
 
-// Wake has an object reconciled now.
-func (w *Requeuer) Wake(key types.NamespacedName) {
+// Wake has objects reconciled now.
+func (w *Requeuer) Wake(keys ...types.NamespacedName) {
 	w.mu.Lock()
 	queue := w.queue
 	w.mu.Unlock()
 	if queue != nil {
-		enqueue(queue, priorityOngoing, key)
+		enqueue(queue, priorityOngoing, keys...)
 	}
 }
 

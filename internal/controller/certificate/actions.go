@@ -14,6 +14,7 @@ import (
 
 // Do implements controller.Work.
 func (w *work) Do(ctx context.Context, action plan.Action) error {
+	defer w.recall()
 	switch a := action.(type) {
 	case core.GenerateKey:
 		return w.generateKey(ctx, a)
@@ -39,7 +40,6 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	default:
 		return fmt.Errorf("a Certificate has no action %T", action)
 	}
-	w.recall()
 	return nil
 }
 
@@ -56,7 +56,6 @@ func (w *work) generateKey(ctx context.Context, a core.GenerateKey) error {
 		w.note().generating = true
 		w.note().mu.Unlock()
 		go w.generateAside(context.WithoutCancel(ctx), w.note(), a.Spec)
-		w.recall()
 		return nil
 	}
 	key, err := w.Controller.Keys.Generate(ctx, a.Spec)
@@ -64,7 +63,6 @@ func (w *work) generateKey(ctx context.Context, a core.GenerateKey) error {
 		return err
 	}
 	w.note().hold(key, w.Clock.Now())
-	w.recall()
 	return nil
 }
 

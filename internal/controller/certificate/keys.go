@@ -23,7 +23,6 @@ func (w *work) reuseKey(ctx context.Context, a core.ReuseKey) error {
 		return err
 	}
 	w.note().hold(key, w.Clock.Now())
-	w.recall()
 	return nil
 }
 
@@ -73,7 +72,6 @@ func (w *work) storeKey(ctx context.Context) error {
 		return err
 	}
 	w.State.Keys = []*facts.Secret{facts.OfSecret(stored, w.config.Limits)}
-	w.recall()
 	return nil
 }
 
@@ -84,6 +82,5 @@ func (w *work) deleteKeys(ctx context.Context, keys []*facts.Secret) error {
 		}
 		w.State.Keys = slices.DeleteFunc(slices.Clone(w.State.Keys), func(o *facts.Secret) bool { return o.Name == k.Name })
 	}
-	w.recall()
 	return nil
 }

@@ -82,7 +82,6 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 		// The key is stored, so it need not be kept here.
 		w.note().hold(nil, time.Time{})
 	}
-	w.recall()
 	return nil
 }
 

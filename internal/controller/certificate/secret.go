@@ -61,11 +61,7 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 	if w.memory != nil {
 		w.memory.absentAt = time.Time{}
 	}
-	if err := w.apply(ctx, live, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef)); err != nil {
-		return err
-	}
-	w.recall()
-	return nil
+	return w.apply(ctx, live, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
 }
 
 // answer is the certificate of a request, from the controller that has stored it

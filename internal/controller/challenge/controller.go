@@ -96,9 +96,7 @@ func New(d Deps) (*Controller, error) {
 		API:    d.API, Clock: d.Clock, Failed: d.Failed,
 	})
 	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
-		for _, key := range c.ofIssuer(ctx, issuer) {
-			c.Requeue.Wake(key)
-		}
+		c.Requeue.Wake(c.ofIssuer(ctx, issuer)...)
 	})
 	return c, nil
 }
@@ -117,16 +115,10 @@ func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
 		m.forget()
 	}
-	c.release(key)
+	c.Requeue.Wake(c.slots.Release(key)...)
 }
 
 func (m *memory) forget() { solver.ObserverOf(m.session).Forget() }
-
-func (c *Controller) release(key types.NamespacedName) {
-	for _, next := range c.slots.Release(key) {
-		c.Requeue.Wake(next)
-	}
-}
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
@@ -234,11 +226,7 @@ func (c *Controller) progressOf(other *acmev1.Challenge) core.Progress {
 // visible, by the cache as it is now: one that was created since this reconcile
 // began may have looked before.
 func (w *work) wakeSiblings(ctx context.Context) {
-	others, err := w.c.othersOf(ctx, w.State.Object)
-	if err != nil {
-		return
-	}
-	for _, other := range others {
-		w.c.Requeue.Wake(client.ObjectKeyFromObject(other))
+	if others, err := w.c.othersOf(ctx, w.State.Object); err == nil {
+		w.c.Requeue.Wake(controller.KeysOf(others)...)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
@@ -55,7 +56,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
-		w.c.release(w.subject.NamespacedName)
+		w.c.Requeue.Wake(w.c.slots.Release(w.subject.NamespacedName)...)
 		w.Slot = core.NoSlot
 		return nil
 	case core.SuspectAccount:
@@ -70,12 +71,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	switch a := action.(type) {
-	case core.Present:
-		return w.present(ctx)
-	case core.Probe:
-		return w.probe(ctx)
-	case core.CleanUp:
-		return w.cleanUp(ctx)
+	case core.Present, core.Probe, core.CleanUp:
+		return w.solve(ctx, action)
 	case core.Accept:
 		return w.accept(ctx, a.URL)
 	case core.FetchAuthorization:
@@ -129,56 +126,44 @@ func (w *work) observer() solver.Observer {
 	return solver.ObserverOf(session)
 }
 
-func (w *work) present(ctx context.Context) error {
+// solve has the Session carry an action out. It logs the cause of an error, which
+// is in no status.
+func (w *work) solve(ctx context.Context, action plan.Action) error {
 	session, err := w.session()
 	if err != nil {
 		return err
 	}
-	err = session.Present(ctx)
-	w.Memory.Presented = session.Presented()
-	if err != nil {
-		return w.logged(ctx, session, err)
+	switch action.(type) {
+	case core.Present:
+		err = session.Present(ctx)
+		if w.Memory.Presented = session.Presented(); err == nil {
+			w.Memory.PresentedAt = w.c.Clock.Now()
+		}
+	case core.Probe:
+		var evidence propagation.Evidence
+		if evidence, err = session.Check(ctx); err == nil {
+			w.seen(ctx, evidence)
+		}
+	case core.CleanUp:
+		err = session.CleanUp(ctx)
+		w.Memory.CleanedUp = err == nil
 	}
-	w.Memory.PresentedAt = w.c.Clock.Now()
-	return nil
+	if err == nil {
+		return nil
+	}
+	if cause := errors.Unwrap(fault.Of(err)); cause != nil {
+		logr.FromContextOrDiscard(ctx).V(2).Info("Solver failed", "challenge", session.String(), "error", err.Error(), "cause", cause.Error())
+	}
+	return err
 }
 
-func (w *work) probe(ctx context.Context) error {
-	session, err := w.session()
-	if err != nil {
-		return err
-	}
-	evidence, err := session.Check(ctx)
-	if err != nil {
-		return w.logged(ctx, session, err)
-	}
+// seen notes what a probe has found.
+func (w *work) seen(ctx context.Context, evidence propagation.Evidence) {
 	w.Memory.Evidence = evidence
 	w.remember()
 	if w.Memory.Progress(w.c.Clock.Now()).Visible {
 		w.wakeSiblings(ctx)
 	}
-	return nil
-}
-
-func (w *work) cleanUp(ctx context.Context) error {
-	session, err := w.session()
-	if err != nil {
-		return err
-	}
-	if err := session.CleanUp(ctx); err != nil {
-		return w.logged(ctx, session, err)
-	}
-	w.Memory.CleanedUp = true
-	return nil
-}
-
-// logged logs the cause of a solver's error, which is in no status, and returns
-// the error.
-func (w *work) logged(ctx context.Context, session solver.Session, err error) error {
-	if cause := errors.Unwrap(fault.Of(err)); cause != nil {
-		logr.FromContextOrDiscard(ctx).V(2).Info("Solver failed", "challenge", session.String(), "error", err.Error(), "cause", cause.Error())
-	}
-	return err
 }
 
 func (w *work) accept(ctx context.Context, url string) error {

@@ -69,9 +69,7 @@ func New(d Deps) (*Controller, error) {
 		API:    d.Server, Clock: d.Clock, Failed: d.Failed,
 	})
 	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
-		for _, key := range c.ofIssuer(ctx, issuer) {
-			c.driver.Requeue.Wake(key)
-		}
+		c.driver.Requeue.Wake(c.ofIssuer(ctx, issuer)...)
 	})
 	return c, nil
 }

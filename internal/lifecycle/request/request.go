@@ -40,10 +40,14 @@ func (s State) Next(now time.Time) Plan {
 // Failed decides what the failure of an action means. A signer's errors are
 // faults, and an error without a class is worth another try.
 func (s State) Failed(f plan.Failure, now time.Time) Plan {
-	if _, signing := f.Action.(Sign); !signing {
-		return s.unchanged(f, now)
-	}
 	d := s.draft(now)
+	if _, signing := f.Action.(Sign); !signing {
+		// The request itself is not at fault.
+		if d.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now); d.Until.IsZero() {
+			d.Until = now.Add(fault.UserRetry)
+		}
+		return d.Plan
+	}
 	if !d.approve() {
 		return d.Plan
 	}
@@ -55,16 +59,6 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	d.pending(failure.Reason, failure.Message)
 	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
 	return d.Plan
-}
-
-// unchanged keeps the status after the failure of an action that does not ask
-// the signer, and tries again: the request itself is not at fault.
-func (s State) unchanged(f plan.Failure, now time.Time) Plan {
-	p := Plan{Status: s.Object.Status, Until: plan.Retry(f.Err, f.Attempts, plan.APIServer, now)}
-	if p.Until.IsZero() {
-		p.Until = now.Add(fault.UserRetry)
-	}
-	return p
 }
 
 // draft is a plan in the making.
