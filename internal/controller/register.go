@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
@@ -49,6 +50,12 @@ type Index struct {
 type Watch struct {
 	Kind string
 	Keys func(ctx context.Context, o client.Object) []types.NamespacedName
+}
+
+// Owner returns the Keys of a Watch that wakes the object of a kind which
+// controls the event's.
+func Owner(kind string) func(context.Context, client.Object) []types.NamespacedName {
+	return func(_ context.Context, o client.Object) []types.NamespacedName { return cluster.ControllerOf(o, kind) }
 }
 
 // Builder is what controllers register themselves with.
@@ -118,7 +125,7 @@ func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
 	if kind == plan.KindSecret {
 		var sources []source.Source
 		for _, informer := range b.secrets.Informers() {
-			sources = append(sources, Informer(informer, h))
+			sources = append(sources, &secretSource{source.Informer{Informer: informer, Handler: h}})
 		}
 		return sources
 	}
@@ -127,6 +134,18 @@ func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
 		return nil
 	}
 	return []source.Source{source.Kind(b.manager.GetCache(), object, h)}
+}
+
+// secretSource has the events of the Secret informers, which are not those of
+// controller-runtime's cache. The controller waits for them to be filled.
+type secretSource struct{ source.Informer }
+
+// WaitForSync implements source.SyncingSource.
+func (s *secretSource) WaitForSync(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), s.Informer.Informer.HasSynced) {
+		return errors.New("the Secret cache was not filled in time")
+	}
+	return nil
 }
 
 // Complete returns an error that names the fields of a struct that are nil,

@@ -28,7 +28,7 @@ func (c *Controller) Registration() controller.Registration {
 		Indexes: []controller.Index{{Kind: cmv1.CertificateKind, Name: indexSecretName, Values: secretName}},
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
-			{Kind: cmv1.CertificateRequestKind, Keys: ofRequest},
+			{Kind: cmv1.CertificateRequestKind, Keys: controller.Owner(cmv1.CertificateKind)},
 			{Kind: cmv1.CertificateKind, Keys: c.sharing},
 		},
 	}
@@ -39,11 +39,6 @@ func secretName(o client.Object) []string {
 		return []string{crt.Spec.SecretName}
 	}
 	return nil
-}
-
-// ofRequest is the Certificate that controls a request.
-func ofRequest(_ context.Context, o client.Object) []types.NamespacedName {
-	return cluster.ControllerOf(o, cmv1.CertificateKind)
 }
 
 // sharing are the other Certificates with the Secret name of one.

@@ -8,7 +8,6 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -23,7 +22,7 @@ func (c *Controller) Registration() controller.Registration {
 		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
-			{Kind: acmev1.OrderKind, Keys: ofOrder},
+			{Kind: acmev1.OrderKind, Keys: controller.Owner(cmv1.CertificateRequestKind)},
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
 		},
@@ -33,11 +32,6 @@ func (c *Controller) Registration() controller.Registration {
 // ofSecret are the requests that wait and whose private key is in a Secret.
 func (c *Controller) ofSecret(_ context.Context, o client.Object) []types.NamespacedName {
 	return controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
-}
-
-// ofOrder is the request that controls an Order.
-func ofOrder(_ context.Context, o client.Object) []types.NamespacedName {
-	return cluster.ControllerOf(o, cmv1.CertificateRequestKind)
 }
 
 // ofIssuer are the requests that wait for an issuer.

@@ -47,20 +47,17 @@ func (s *Slots) Acquire(key types.NamespacedName) bool {
 	if s.taken[key] {
 		return true
 	}
-	if place := slices.Index(s.waiting, key); place >= 0 {
-		if place >= s.max-len(s.taken) {
-			return false
-		}
-		s.waiting = slices.Delete(s.waiting, place, place+1)
-		s.taken[key] = true
-		return true
+	place := slices.Index(s.waiting, key)
+	if place < 0 {
+		place = len(s.waiting)
+		s.waiting = append(s.waiting, key)
 	}
-	if len(s.taken)+len(s.waiting) < s.max {
-		s.taken[key] = true
-		return true
+	if place >= s.max-len(s.taken) {
+		return false
 	}
-	s.waiting = append(s.waiting, key)
-	return false
+	s.waiting = slices.Delete(s.waiting, place, place+1)
+	s.taken[key] = true
+	return true
 }
 
 // Release gives a Challenge's slot, or its place in the queue, back, and

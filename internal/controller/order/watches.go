@@ -25,7 +25,7 @@ func (c *Controller) Registration() controller.Registration {
 		Watches: []controller.Watch{
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
-			{Kind: acmev1.ChallengeKind, Keys: ofChallenge},
+			{Kind: acmev1.ChallengeKind, Keys: controller.Owner(acmev1.OrderKind)},
 		},
 	}
 }
@@ -38,9 +38,4 @@ func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.Namesp
 		return nil
 	}
 	return c.driver.Retry(controller.KeysOf(c.deps.Orders.OpenOf(issuer)))
-}
-
-// ofChallenge is the Order that controls a Challenge.
-func ofChallenge(_ context.Context, o client.Object) []types.NamespacedName {
-	return cluster.ControllerOf(o, acmev1.OrderKind)
 }

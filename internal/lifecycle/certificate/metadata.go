@@ -61,14 +61,11 @@ func secretOutdated(c State) bool {
 		return false
 	}
 	want, s := PresentMetadata(c), c.Secret
+	owned := slices.ContainsFunc(s.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == c.Object.UID })
 	return !facts.ContainsAll(s.Labels, want.Labels) || !facts.ContainsAll(s.Annotations, want.Annotations) ||
 		!slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) ||
 		!slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) ||
 		!slices.Contains(s.Managed.Data, corev1.TLSCertKey) || !slices.Contains(s.Managed.Data, corev1.TLSPrivateKeyKey) ||
-		(c.OwnSecret && !ownedBy(s.OwnerReferences, c.Object)) ||
+		(c.OwnSecret && !owned) ||
 		slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret
-}
-
-func ownedBy(refs []metav1.OwnerReference, crt *cmv1.Certificate) bool {
-	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return r.UID == crt.UID })
 }
