@@ -37,6 +37,23 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryOfAnyUID holds that an object whose UID is not known yet keeps its
+// memory when the UID is known.
+func TestMemoryOfAnyUID(t *testing.T) {
+	var m Memory[string]
+	one := types.NamespacedName{Namespace: "n", Name: "one"}
+	*m.Of(one, "", nil) = "early"
+	if got := *m.Of(one, "u", nil); got != "early" {
+		t.Errorf("the UID is known, and the memory is %q", got)
+	}
+	if got := m.Of(one, "", nil); *got != "early" || m.Find(one, "") != got || m.Find(one, "u") != got {
+		t.Errorf("with any UID the memory is %q", *got)
+	}
+	if got := *m.Of(one, "another", nil); got != "" {
+		t.Errorf("another object begins with %q", got)
+	}
+}
+
 func TestTopic(t *testing.T) {
 	var topic Topic[string]
 	topic.Publish(t.Context(), "nobody listens")
