@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -48,6 +49,7 @@ func (w *work) sign(ctx context.Context) error {
 	*m = memory{issuer: w.issuer.GetUID(), generation: w.issuer.GetGeneration()}
 	if err == nil {
 		m.outcome = &outcome
+		w.handOn(outcome)
 		if pending := outcome.Pending; pending != nil && pending.Until.Before(now.Add(core.PendingFloor)) {
 			m.outcome.Pending = &core.Pending{
 				Until: now.Add(core.PendingFloor), Annotations: pending.Annotations, Message: pending.Message,
@@ -122,5 +124,15 @@ func (w *work) takeCertificate(ctx context.Context, order *facts.Order) error {
 		answer = cluster.Answer{Chain: live.Status.Certificate}
 	}
 	w.Outcome = &core.Outcome{Chain: answer.Chain, CA: answer.CA}
+	w.handOn(*w.Outcome)
 	return nil
+}
+
+// handOn offers a certificate to the Certificate that takes it, before it is
+// stored: that Certificate may see the status before this controller has the
+// API server's answer.
+func (w *work) handOn(o core.Outcome) {
+	if len(o.Chain) > 0 && len(cluster.ControllerOf(w.State.Object, cmv1.CertificateKind)) > 0 {
+		w.Answers.Put(w.State.Object.UID, cluster.Answer{Chain: o.Chain, CA: o.CA})
+	}
 }

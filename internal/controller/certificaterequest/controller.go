@@ -101,15 +101,8 @@ type work struct {
 // Object implements controller.Work.
 func (w *work) Object() *cmv1.CertificateRequest { return w.State.Object }
 
-// Replace implements controller.Work. A certificate that has just been stored is
-// handed on to the Certificate that takes it.
-func (w *work) Replace(object *cmv1.CertificateRequest) {
-	had := len(w.State.Object.Status.Certificate) > 0
-	w.State.Object = object
-	if s := object.Status; !had && len(s.Certificate) > 0 && len(cluster.ControllerOf(object, cmv1.CertificateKind)) > 0 {
-		w.Answers.Put(object.UID, cluster.Answer{Chain: s.Certificate, CA: s.CA})
-	}
-}
+// Replace implements controller.Work.
+func (w *work) Replace(object *cmv1.CertificateRequest) { w.State.Object = object }
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) (controller.Work[*cmv1.CertificateRequest, cmv1.CertificateRequestStatus], error) {

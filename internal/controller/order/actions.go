@@ -69,11 +69,18 @@ func (w *work) doAtServer(ctx context.Context, action plan.Action) error {
 		if err != nil {
 			return w.classify(err)
 		}
-		w.Chain = chain.PEM
+		w.downloaded(chain.PEM)
 		return nil
 	default:
 		return fmt.Errorf("unknown action %T", action)
 	}
+}
+
+// downloaded notes the certificate, and hands it on before it is stored: the
+// request may see the status before this controller has the API server's answer.
+func (w *work) downloaded(chain []byte) {
+	w.Chain = chain
+	w.c.deps.Answers.Put(w.State.Object.UID, cluster.Answer{Chain: chain})
 }
 
 // record notes the server's answer about the order.

@@ -33,9 +33,6 @@ func (w *work) Object() *acmev1.Order { return w.State.Object }
 // Replace implements controller.Work.
 func (w *work) Replace(object *acmev1.Order) {
 	before := w.State.Object
-	if chain := object.Status.Certificate; len(chain) > 0 && len(before.Status.Certificate) == 0 {
-		w.c.deps.Answers.Put(object.UID, cluster.Answer{Chain: chain})
-	}
 	w.State.Object = object
 	if core.Ended(object) && !core.Ended(before) {
 		w.c.wakeClass(w.memory)
