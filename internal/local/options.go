@@ -72,6 +72,12 @@ func (o Options) complete() (Options, error) {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
+	if o.Run == nil {
+		o.Run = func(ctx context.Context, _ *rest.Config) error {
+			<-ctx.Done()
+			return nil
+		}
+	}
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}

@@ -14,20 +14,12 @@ import (
 // first the controllers, which have leases to release and records to remove,
 // then the control plane.
 func Run(ctx context.Context, options Options) error {
-	options, err := options.complete()
-	if err != nil {
-		return err
-	}
-	if err := FindBinaries(options.BinDir); err != nil {
-		return err
-	}
-	out := options.Stdout
 	began := time.Now()
-	fmt.Fprintln(out, "Starting etcd, kube-apiserver and kube-controller-manager ...")
 	c, err := Start(ctx, options)
 	if err != nil {
 		return err
 	}
+	out := c.options.Stdout
 	fmt.Fprintf(out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
 	c.describe(out)
 
@@ -63,33 +55,16 @@ Ctrl-C stops everything.
 // unexpectedly, or the controllers return. The controllers have stopped when it
 // returns.
 func (c *ControlPlane) runControllers(ctx context.Context) error {
-	if c.options.Run == nil {
-		select {
-		case <-ctx.Done():
-		case <-c.done:
-		}
-		return nil
-	}
 	config, err := c.ControllerConfig()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result := make(chan error, 1)
-	go func() { result <- c.options.Run(ctx, config) }()
-	select {
-	case err = <-result:
-	case <-c.done:
-		// After the loss of the API server, errors of the controllers are
-		// noise.
-		cancel()
-		<-result
-		return nil
-	case <-ctx.Done():
-		err = <-result
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
+	defer context.AfterFunc(c.life, cancel)()
+	err = c.options.Run(ctx, config)
+	// After the loss of the API server, errors of the controllers are noise.
+	if err != nil && c.life.Err() == nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("controllers: %w", err)
 	}
 	return nil
