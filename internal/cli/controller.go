@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,21 +80,14 @@ func restConfig(master, kubeconfig string) (*rest.Config, error) {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 }
 
-// localControllers returns the controllers of `everleaf local`. They are alone
-// on the machine, so they run without leader election and listen on loopback
+// localControllers are the options of the controllers of `everleaf local`. They are
+// alone on the machine, so they run without leader election and listen on loopback
 // only.
-func localControllers(cmd *cobra.Command) func(context.Context, *rest.Config) error {
+func localControllers() operator.Options {
 	options := operator.Defaults()
 	options.ClusterResourceNamespace = "cert-manager"
 	options.LeaderElection.Enabled = false
 	options.MetricsListenAddress = "127.0.0.1:9402"
 	options.HealthzListenAddress = "127.0.0.1:9403"
-	options.AddFlags(cmd.Flags())
-	log := newLogging(cmd)
-	return func(ctx context.Context, config *rest.Config) error {
-		if err := log.start(); err != nil {
-			return err
-		}
-		return operator.Run(ctx, config, options, klog.Background())
-	}
+	return options
 }

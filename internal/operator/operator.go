@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -50,10 +51,7 @@ func Scheme() (*runtime.Scheme, error) {
 
 // Run runs the controllers until ctx ends or they fail.
 func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) error {
-	if err := o.Complete(); err != nil {
-		return err
-	}
-	if err := o.checkListeners(); err != nil {
+	if err := o.Check(); err != nil {
 		return err
 	}
 	ctrl.SetLogger(log)
@@ -182,12 +180,12 @@ const maxSkew = 5 * time.Minute
 func clockHealth() healthz.Checker {
 	start := time.Now()
 	wall := start.Round(0)
-	return healthChecker(func() error {
+	return func(*http.Request) error {
 		now := time.Now()
 		skew := now.Round(0).Sub(wall) - now.Sub(start)
 		if skew.Abs() > maxSkew {
 			return fmt.Errorf("the wall clock and the monotonic clock are %s apart", skew.Abs().Round(time.Second))
 		}
 		return nil
-	})
+	}
 }

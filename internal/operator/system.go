@@ -2,8 +2,6 @@ package operator
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	goruntime "runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +11,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -88,7 +85,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addIssuerTypes()
-	if err := s.addResolver(); err != nil {
+	if s.resolver, err = o.resolver(s.clock); err != nil {
 		return nil, err
 	}
 	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC} {
@@ -139,19 +136,6 @@ func (s *system) addIssuerTypes() {
 	)
 }
 
-func (s *system) addResolver() error {
-	servers := s.options.RecursiveNameservers
-	if len(servers) == 0 {
-		servers = dns.SystemServers()
-	}
-	var err error
-	s.resolver, err = dns.NewResolver(dns.Config{Servers: servers, Clock: s.clock, Port: s.options.AuthoritativePort})
-	if err != nil {
-		return fmt.Errorf("--dns01-recursive-nameservers: %w", err)
-	}
-	return nil
-}
-
 // sendEvents sends events until stop is called. The manager would stop this
 // before the controllers: the events of their last steps would be lost, and they
 // would go on until the backlog is sent.
@@ -176,8 +160,3 @@ func (a always) Start(ctx context.Context) error { return a.start(ctx) }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (always) NeedLeaderElection() bool { return false }
-
-// healthChecker makes a check of a function.
-func healthChecker(check func() error) healthz.Checker {
-	return func(*http.Request) error { return check() }
-}
