@@ -158,10 +158,10 @@ func (q *quickstart) startEverleaf(ctx context.Context, cancel context.CancelCau
 	if err != nil {
 		return err
 	}
-	q.stops = append(q.stops, plane.stop)
+	q.stops = append(q.stops, func() { plane.StopWithin(stopTimeout) })
 	go func() {
-		<-plane.done
-		cancel(&diedError{plane.err})
+		<-plane.Done()
+		cancel(&diedError{plane.Err()})
 	}()
 	select {
 	case <-plane.ready:

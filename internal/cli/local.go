@@ -42,9 +42,6 @@ continues with it.`,
 		if err != nil {
 			return fmt.Errorf("controllers: %w", err)
 		}
-		if err := completeDirs(&options); err != nil {
-			return err
-		}
 		options.Stdout = cmd.OutOrStdout()
 		options.Run = func(ctx context.Context, config *rest.Config) error {
 			return operator.Run(ctx, config, controllers, klog.Background())
@@ -56,20 +53,4 @@ continues with it.`,
 	flags.IntVar(&options.Port, "port", local.DefaultPort, "port of the API server on 127.0.0.1; 0 chooses a free port")
 	flags.StringVar(&options.AuditLog, "audit-log", "", "file for the API server's audit log, one JSON line per request (default none)")
 	return cmd
-}
-
-// completeDirs fills in the default directories.
-func completeDirs(options *local.Options) error {
-	var err error
-	if options.DataDir == "" {
-		if options.DataDir, err = local.DefaultDataDir(); err != nil {
-			return fmt.Errorf("%w: set --data-dir", err)
-		}
-	}
-	if options.BinDir == "" {
-		if options.BinDir, err = local.DefaultBinDir(); err != nil {
-			return fmt.Errorf("%w: set --bin-dir", err)
-		}
-	}
-	return nil
 }
