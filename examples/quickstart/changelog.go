@@ -179,11 +179,3 @@ func (l *changeLog) wait(ctx context.Context, done func() bool) error {
 		}
 	}
 }
-
-// progress returns how long the Certificate took (0 if it is not Ready), the
-// number of Challenges, and the last printed text of an object.
-func (l *changeLog) progress(o object) (took time.Duration, challenges int, last string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.took, l.challenges, l.last[o]
-}

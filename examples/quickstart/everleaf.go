@@ -72,21 +72,13 @@ func (e *echo) Write(p []byte) (int, error) {
 	}
 }
 
-// diedError means that `everleaf local` ended although nobody stopped it.
-type diedError struct{ status error }
+// errDied means that `everleaf local` ended although nobody stopped it.
+var errDied = errors.New("`everleaf local` has ended by itself")
 
-func (e *diedError) Error() string {
-	if e.status == nil {
-		return "`everleaf local` has ended by itself"
-	}
-	return fmt.Sprintf("`everleaf local` has ended by itself (%v)", e.status)
-}
-
-// died returns the *diedError that ended ctx, or nil.
+// died returns the error that ended ctx if it is errDied, or nil.
 func died(ctx context.Context) error {
-	var e *diedError
-	if errors.As(context.Cause(ctx), &e) {
-		return e
+	if err := context.Cause(ctx); errors.Is(err, errDied) {
+		return err
 	}
 	return nil
 }

@@ -4,13 +4,6 @@ package admission
 // Go. It is no rule of the webhook, which cannot read such an object either and
 // refuses it for that.
 func decodable() policy {
-	all := func(group string, names ...string) resources {
-		r := resources{Group: group, Operations: writes}
-		for _, name := range names {
-			r.Names = append(r.Names, name, name+"/status")
-		}
-		return r
-	}
 	condition, ari := status.in("conditions").entry("i", "condition"), status.in("acme.ari")
 	window, solver := spec.in("renewal.windows").entry("i", "window"), spec.in("acme.solvers").entry("i", "solver")
 	return policy{
@@ -19,8 +12,11 @@ func decodable() policy {
 			the controllers for all namespaces, because a list fails if one of its objects
 			cannot be decoded. That is why this policy is for all namespaces.`,
 		Resources: []resources{
-			all(certManager, "certificates", "certificaterequests", "issuers", "clusterissuers"),
-			all(acme, "orders", "challenges"),
+			{certManager, []string{
+				"certificates", "certificates/status", "certificaterequests", "certificaterequests/status",
+				"issuers", "issuers/status", "clusterissuers", "clusterissuers/status",
+			}, writes},
+			{acme, []string{"orders", "orders/status", "challenges", "challenges/status"}, writes},
 		},
 		Everywhere: true,
 		Excuse:     "request.operation == 'UPDATE' && object.?spec == oldObject.?spec && object.?status == oldObject.?status",

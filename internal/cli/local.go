@@ -14,7 +14,13 @@ import (
 
 func newLocalCommand() *cobra.Command {
 	var options local.Options
-	controllers := localControllers()
+	// The controllers are alone on the machine, so they run without leader election
+	// and listen on loopback only.
+	controllers := operator.Defaults()
+	controllers.ClusterResourceNamespace = local.Namespace
+	controllers.LeaderElection.Enabled = false
+	controllers.MetricsListenAddress = "127.0.0.1:9402"
+	controllers.HealthzListenAddress = "127.0.0.1:9403"
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run a Kubernetes control plane and the controllers on this machine",
@@ -32,12 +38,12 @@ continues with it.`,
 	}
 	flags := cmd.Flags()
 	controllers.AddFlags(flags)
-	log := newLogging(cmd)
+	startLog := addLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		// Wrong flags are refused before anything starts.
 		err := controllers.Check()
 		if err == nil {
-			err = log.start()
+			err = startLog()
 		}
 		if err != nil {
 			return fmt.Errorf("controllers: %w", err)

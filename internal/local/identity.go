@@ -46,16 +46,12 @@ func (c *ControlPlane) writeKubeconfig(path, user string, groups ...string) (*re
 	if err != nil {
 		return nil, err
 	}
-	file := clientcmdapi.NewConfig()
-	file.Clusters[contextName] = &clientcmdapi.Cluster{
-		Server: config.Host, CertificateAuthorityData: config.CAData,
-	}
-	file.AuthInfos[contextName] = &clientcmdapi.AuthInfo{
-		ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
-	}
-	file.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: contextName}
-	file.CurrentContext = contextName
-	text, err := clientcmd.Write(*file)
+	text, err := clientcmd.Write(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{contextName: {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{contextName: {ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}},
+		Contexts:       map[string]*clientcmdapi.Context{contextName: {Cluster: contextName, AuthInfo: contextName}},
+		CurrentContext: contextName,
+	})
 	if err != nil {
 		return nil, err
 	}

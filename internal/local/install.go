@@ -115,9 +115,8 @@ func apply(ctx context.Context, client dynamic.Interface, object *unstructured.U
 }
 
 func remove(ctx context.Context, client dynamic.Interface, retired deploy.Object) error {
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(schema.GroupVersionKind{Group: retired.Group, Version: retired.Version, Kind: retired.Kind})
-	err := resource(client, object).Delete(ctx, retired.Name, metav1.DeleteOptions{})
+	plural, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Group: retired.Group, Version: retired.Version, Kind: retired.Kind})
+	err := client.Resource(plural).Delete(ctx, retired.Name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete %s %s: %w", retired.Kind, retired.Name, err)
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,6 @@ func Run(ctx context.Context, options Options) error {
 
 // describe prints the addresses and what to type next.
 func (c *ControlPlane) describe(out io.Writer) {
-	kubectl := Kubectl(c.options.BinDir)
-	if kubectl == "" {
-		kubectl = "kubectl"
-	}
 	fmt.Fprintf(out, `  API server  %s
   Data        %s (kept; remove it to start anew)
   Logs        %s
@@ -48,7 +45,7 @@ In another terminal:
   %s get clusterissuers,certificates -A
 
 Ctrl-C stops everything.
-`, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), kubectl)
+`, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), cmp.Or(Kubectl(c.options.BinDir), "kubectl"))
 }
 
 // runControllers runs the controllers until ctx ends, a child ends
