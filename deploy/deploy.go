@@ -13,24 +13,18 @@ type Object struct{ Group, Version, Kind, Name string }
 // an apply does not, and they would refuse what the new policies accept. A
 // policy that is renamed or removed is added here.
 func Retired() []Object {
-	const (
-		annotations = "certificaterequest-annotations.cert-manager.io"
-		approval    = "certificaterequest-approval.cert-manager.io"
-		identity    = "certificaterequest-identity.cert-manager.io"
-	)
+	const group = "admissionregistration.k8s.io"
 	var all []Object
 	// A binding goes before its policy, so that none is left without one.
 	for _, suffix := range []string{"Binding", ""} {
-		for _, name := range []string{annotations, approval, identity} {
-			all = append(all, retired("ValidatingAdmissionPolicy"+suffix, name))
-		}
-		all = append(all, retired("MutatingAdmissionPolicy"+suffix, identity))
+		all = append(all,
+			Object{group, "v1", "ValidatingAdmissionPolicy" + suffix, "certificaterequest-annotations.cert-manager.io"},
+			Object{group, "v1", "ValidatingAdmissionPolicy" + suffix, "certificaterequest-approval.cert-manager.io"},
+			Object{group, "v1", "ValidatingAdmissionPolicy" + suffix, "certificaterequest-identity.cert-manager.io"},
+			Object{group, "v1", "MutatingAdmissionPolicy" + suffix, "certificaterequest-identity.cert-manager.io"},
+		)
 	}
 	return all
-}
-
-func retired(kind, name string) Object {
-	return Object{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind, Name: name}
 }
 
 var (

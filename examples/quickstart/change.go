@@ -7,17 +7,10 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 )
 
-const (
-	kindClusterIssuer      = "ClusterIssuer"
-	kindCertificate        = "Certificate"
-	kindCertificateRequest = "CertificateRequest"
-	kindOrder              = "Order"
-	kindChallenge          = "Challenge"
-
-	created = "created"
-)
+const created = "created"
 
 // change is the content of one line about an object.
 type change struct {
@@ -38,11 +31,9 @@ func (c change) line() string {
 func describe(o any) (change, bool) {
 	switch o := o.(type) {
 	case *cmv1.ClusterIssuer:
-		c := change{kind: kindClusterIssuer, name: o.Name, text: created}
-		for _, cond := range o.Status.Conditions {
-			if cond.Type == cmv1.IssuerConditionReady {
-				c.ready, c.text = readiness(cond.Status, cond.Reason, cond.Message)
-			}
+		c := change{kind: cmv1.ClusterIssuerKind, name: o.Name, text: created}
+		if ready := condition.Find(o.Status.Conditions, cmv1.IssuerConditionReady); ready != nil {
+			c.ready, c.text = readiness(ready.Status, ready.Reason, ready.Message)
 		}
 		return c, true
 	case *cmv1.Certificate:
@@ -50,7 +41,7 @@ func describe(o any) (change, bool) {
 	case *cmv1.CertificateRequest:
 		return describeRequest(o), true
 	case *acmev1.Order:
-		return change{kind: kindOrder, name: o.Name, text: progress(o.Status.State, o.Status.Reason)}, true
+		return change{kind: acmev1.OrderKind, name: o.Name, text: progress(o.Status.State, o.Status.Reason)}, true
 	case *acmev1.Challenge:
 		return describeChallenge(o), true
 	default:
@@ -67,27 +58,23 @@ func readiness(status cmmeta.ConditionStatus, reason, message string) (bool, str
 
 // describeCertificate prefers the Issuing condition to Ready.
 func describeCertificate(o *cmv1.Certificate) change {
-	c := change{kind: kindCertificate, name: o.Name, text: created}
-	for _, cond := range o.Status.Conditions {
-		if cond.Type == cmv1.CertificateConditionReady {
-			c.ready, c.text = readiness(cond.Status, cond.Reason, cond.Message)
-		}
+	c := change{kind: cmv1.CertificateKind, name: o.Name, text: created}
+	if ready := condition.Find(o.Status.Conditions, cmv1.CertificateConditionReady); ready != nil {
+		c.ready, c.text = readiness(ready.Status, ready.Reason, ready.Message)
 	}
-	for _, cond := range o.Status.Conditions {
-		if cond.Type != cmv1.CertificateConditionIssuing {
-			continue
-		}
-		if cond.Status == cmmeta.ConditionTrue {
-			c.text = "Issuing (" + cond.Reason + "): " + cond.Message
-		} else if !c.ready {
-			c.text = "failed (" + cond.Reason + "): " + cond.Message
-		}
+	issuing := condition.Find(o.Status.Conditions, cmv1.CertificateConditionIssuing)
+	switch {
+	case issuing == nil:
+	case issuing.Status == cmmeta.ConditionTrue:
+		c.text = "Issuing (" + issuing.Reason + "): " + issuing.Message
+	case !c.ready:
+		c.text = "failed (" + issuing.Reason + "): " + issuing.Message
 	}
 	return c
 }
 
 func describeRequest(o *cmv1.CertificateRequest) change {
-	c := change{kind: kindCertificateRequest, name: o.Name, text: created}
+	c := change{kind: cmv1.CertificateRequestKind, name: o.Name, text: created}
 	var done []string
 	for _, cond := range o.Status.Conditions {
 		switch {
@@ -107,12 +94,12 @@ func describeRequest(o *cmv1.CertificateRequest) change {
 }
 
 func describeChallenge(o *acmev1.Challenge) change {
-	c := change{kind: kindChallenge, name: o.Name, about: o.Spec.DNSName}
+	c := change{kind: acmev1.ChallengeKind, name: o.Name, about: o.Spec.DNSName}
 	if o.Spec.Wildcard {
 		c.about = "*." + o.Spec.DNSName
 	}
 	c.text = progress(o.Status.State, o.Status.Reason)
-	if o.Status.Presented && !final(o.Status.State) {
+	if o.Status.Presented && !o.Status.State.Final() {
 		c.text = "TXT record presented; " + c.text
 	}
 	if o.DeletionTimestamp != nil {
@@ -130,12 +117,4 @@ func progress(state acmev1.State, reason string) string {
 	default:
 		return string(state) + ": " + reason
 	}
-}
-
-func final(s acmev1.State) bool {
-	switch s {
-	case acmev1.Valid, acmev1.Invalid, acmev1.Expired, acmev1.Errored:
-		return true
-	}
-	return false
 }

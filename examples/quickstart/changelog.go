@@ -105,7 +105,7 @@ func (l *changeLog) note(o any, deleted bool) {
 	defer l.mu.Unlock()
 	id := object{c.kind, c.name}
 	before, known := l.last[id]
-	if !known && (c.kind == kindClusterIssuer || c.kind == kindCertificate) {
+	if !known && (c.kind == cmv1.ClusterIssuerKind || c.kind == cmv1.CertificateKind) {
 		l.began = time.Now()
 	}
 	since := time.Since(l.began)
@@ -127,13 +127,13 @@ func (l *changeLog) note(o any, deleted bool) {
 
 func (l *changeLog) count(c change, since time.Duration, known, deleted bool) {
 	switch {
-	case c.kind == kindClusterIssuer:
+	case c.kind == cmv1.ClusterIssuerKind:
 		l.issuerReady = c.ready
-	case c.kind == kindCertificate && c.name == certName && c.ready && l.took == 0:
+	case c.kind == cmv1.CertificateKind && c.name == certName && c.ready && l.took == 0:
 		l.took = since
-	case c.kind == kindChallenge && deleted:
+	case c.kind == acmev1.ChallengeKind && deleted:
 		l.challenges--
-	case c.kind == kindChallenge && !known:
+	case c.kind == acmev1.ChallengeKind && !known:
 		l.challenges++
 	}
 }
@@ -178,12 +178,4 @@ func (l *changeLog) wait(ctx context.Context, done func() bool) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// progress returns how long the Certificate took (0 if it is not Ready), the
-// number of Challenges, and the last printed text of an object.
-func (l *changeLog) progress(o object) (took time.Duration, challenges int, last string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.took, l.challenges, l.last[o]
 }

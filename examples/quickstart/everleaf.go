@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/everleaf/everleaf/test/child"
 )
 
 const (
@@ -25,10 +24,9 @@ const (
 
 // controlPlane is a running `everleaf local`.
 type controlPlane struct {
-	cmd *exec.Cmd
-	// ready is closed after lastLine, done when the process has ended.
-	ready, done chan struct{}
-	err         error // valid after done is closed
+	*child.Process
+	// ready is closed after lastLine.
+	ready chan struct{}
 }
 
 // startEverleaf runs `everleaf local` as a user would, and copies its output.
@@ -41,73 +39,48 @@ func startEverleaf(ctx context.Context, path, dir string, out io.Writer, args ..
 	if err != nil {
 		return nil, err
 	}
-	c := &controlPlane{cmd: exec.Command(path, append([]string{"local"}, args...)...), ready: make(chan struct{}), done: make(chan struct{})}
-	fmt.Fprintf(out, "  $ %s\n", commandLine(c.cmd.Args))
-	c.cmd.Stderr = log
-	c.cmd.SysProcAttr = ownGroup()
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	started := make(chan error, 1)
-	go func() {
-		defer log.Close()
-		// The kernel ends the child with the thread that started it (see
-		// ownGroup).
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := c.cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		c.copy(stdout, out)
-		c.err = c.cmd.Wait()
-		close(c.done)
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return c, nil
+	defer log.Close()
+	cmd := exec.Command(path, append([]string{"local"}, args...)...)
+	fmt.Fprintf(out, "  $ %s\n", commandLine(cmd.Args))
+	e := &echo{out: out, ready: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = e, log
+	child.OwnGroup(cmd)
+	process, err := child.StartCommand(cmd)
+	return &controlPlane{process, e.ready}, err
 }
 
-func (c *controlPlane) copy(stdout io.Reader, out io.Writer) {
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		fmt.Fprintln(out, strings.TrimRight("    "+lines.Text(), " "))
-		if lines.Text() == lastLine {
-			close(c.ready)
+// echo indents lines.
+type echo struct {
+	out   io.Writer
+	rest  string
+	ready chan struct{}
+}
+
+// Write implements io.Writer.
+func (e *echo) Write(p []byte) (int, error) {
+	e.rest += string(p)
+	for {
+		line, rest, found := strings.Cut(e.rest, "\n")
+		if !found {
+			return len(p), nil
+		}
+		e.rest = rest
+		fmt.Fprintln(e.out, strings.TrimRight("    "+line, " "))
+		if line == lastLine {
+			close(e.ready)
 		}
 	}
 }
 
-// diedError means that `everleaf local` ended although nobody stopped it.
-type diedError struct{ status error }
+// errDied means that `everleaf local` ended although nobody stopped it.
+var errDied = errors.New("`everleaf local` has ended by itself")
 
-func (e *diedError) Error() string {
-	if e.status == nil {
-		return "`everleaf local` has ended by itself"
-	}
-	return fmt.Sprintf("`everleaf local` has ended by itself (%v)", e.status)
-}
-
-// died returns the *diedError that ended ctx, or nil.
+// died returns the error that ended ctx if it is errDied, or nil.
 func died(ctx context.Context) error {
-	var e *diedError
-	if errors.As(context.Cause(ctx), &e) {
-		return e
+	if err := context.Cause(ctx); errors.Is(err, errDied) {
+		return err
 	}
 	return nil
-}
-
-func (c *controlPlane) stop() {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-c.done:
-	case <-time.After(stopTimeout):
-		_ = c.cmd.Process.Kill()
-		<-c.done
-	}
 }
 
 // showLog prints the end of the controllers' log.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/everleaf/everleaf/test/child"
 )
 
 // lineWidth is the longest printed command on one line.
@@ -20,22 +22,16 @@ type kubectl struct {
 
 func (k kubectl) run(ctx context.Context, args ...string) error {
 	fmt.Fprintf(k.out, "  $ %s\n", commandLine(append([]string{k.path}, args...)))
-	output, err := k.output(ctx, args...)
-	fmt.Fprint(k.out, indent(output))
+	cmd := exec.CommandContext(ctx, k.path, args...)
+	cmd.Dir = k.dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig)
+	child.OwnGroup(cmd)
+	output, err := cmd.CombinedOutput()
+	fmt.Fprint(k.out, indent(string(output)))
 	if err != nil {
 		return fmt.Errorf("kubectl %s: %w", args[0], err)
 	}
 	return nil
-}
-
-// output returns a command's output and error output.
-func (k kubectl) output(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, k.path, args...)
-	cmd.Dir = k.dir
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig)
-	cmd.SysProcAttr = ownGroup()
-	output, err := cmd.CombinedOutput()
-	return string(output), err
 }
 
 // commandLine quotes a command for a shell. A long command takes several lines.

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/everleaf/everleaf/internal/local"
 )
 
@@ -32,7 +34,7 @@ func main() {
 	flag.StringVar(&o.everleaf, "everleaf", "bin/everleaf", "the everleaf binary")
 	flag.StringVar(&o.build, "build", "tools/build", "the script that builds the servers from source")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "longest wait for the certificate")
-	flag.BoolVar(&o.keep, "keep", isTerminal(os.Stdin), "keep running until Ctrl-C after the certificate is issued (default: if the input is a terminal)")
+	flag.BoolVar(&o.keep, "keep", term.IsTerminal(int(os.Stdin.Fd())), "keep running until Ctrl-C after the certificate is issued (default: if the input is a terminal)")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -92,14 +94,4 @@ func build(ctx context.Context, o options) error {
 		return cmp.Or(ctx.Err(), fmt.Errorf("%s %s: %w", o.build, strings.Join(names, " "), err))
 	}
 	return nil
-}
-
-// isTerminal reports whether a user may be there to press Ctrl-C.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err == nil && !os.SameFile(info, null)
 }

@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	mdns "github.com/miekg/dns"
 
@@ -145,18 +145,13 @@ func confined(err error) error {
 
 // txt returns the TXT values at a name.
 func (n *nameServer) txt(ctx context.Context, name string) ([]string, error) {
-	q := new(mdns.Msg)
-	q.SetQuestion(mdns.Fqdn(name), mdns.TypeTXT)
-	client := mdns.Client{Timeout: 2 * time.Second}
-	m, _, err := client.ExchangeContext(ctx, q, n.addr)
-	if err != nil {
-		return nil, err
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, n.addr)
+	}}
+	values, err := resolver.LookupTXT(ctx, mdns.Fqdn(name))
+	var missing *net.DNSError
+	if errors.As(err, &missing) && missing.IsNotFound {
+		return nil, nil
 	}
-	var out []string
-	for _, rr := range m.Answer {
-		if txt, ok := rr.(*mdns.TXT); ok {
-			out = append(out, strings.Join(txt.Txt, ""))
-		}
-	}
-	return out, nil
+	return values, err
 }

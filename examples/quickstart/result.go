@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,8 +30,8 @@ func (q *quickstart) showResult(ctx context.Context) error {
 		return fmt.Errorf("secret %s: %w", secretName, err)
 	}
 	for i, cert := range chain {
-		q.say("  %d  Subject   %s", i+1, text(cert.Subject.String()))
-		q.say("     Issuer    %s", text(cert.Issuer.String()))
+		q.say("  %d  Subject   %s", i+1, cmp.Or(cert.Subject.String(), `""`))
+		q.say("     Issuer    %s", cmp.Or(cert.Issuer.String(), `""`))
 		if len(cert.DNSNames) > 0 {
 			q.say("     Names     %s", strings.Join(cert.DNSNames, ", "))
 		}
@@ -44,7 +45,7 @@ func (q *quickstart) showResult(ctx context.Context) error {
 	}
 	for _, m := range []map[string]string{secret.Labels, secret.Annotations} {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			q.say("    %s: %s", key, text(m[key]))
+			q.say("    %s: %s", key, cmp.Or(m[key], `""`))
 		}
 	}
 	if err := q.showRecords(ctx); err != nil {
@@ -52,13 +53,6 @@ func (q *quickstart) showResult(ctx context.Context) error {
 	}
 	q.say("\nIssued in %.2f s, from the creation of the Certificate to Ready.\n", q.log.took.Seconds())
 	return nil
-}
-
-func text(s string) string {
-	if s == "" {
-		return `""`
-	}
-	return s
 }
 
 // verify checks the Secret as a TLS client checks a server's certificate.

@@ -44,6 +44,8 @@ type quickstart struct {
 	metrics    string
 	log        *changeLog
 	kubeClient kubernetes.Interface
+	// cancel ends the run.
+	cancel context.CancelCauseFunc
 	// stops are called in reverse order.
 	stops []func()
 }
@@ -53,30 +55,19 @@ type quickstart struct {
 func run(ctx context.Context, o options) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	q := &quickstart{options: o}
+	q := &quickstart{options: o, cancel: cancel}
 	if q.dir, err = os.MkdirTemp("", "everleaf-quickstart-"); err != nil {
 		return err
 	}
 	defer func() { err = q.finish(ctx, err) }()
 
 	q.say("1. Start a name server, an ACME server, and a Kubernetes API server with everleaf\n")
-	if err := q.startServers(ctx); err != nil {
-		return err
-	}
-	if err := q.startEverleaf(ctx, cancel); err != nil {
-		return err
-	}
-	if err := q.watch(ctx); err != nil {
-		return err
-	}
-	if err := q.createIssuer(ctx); err != nil {
-		return err
-	}
-	if err := q.createCertificate(ctx); err != nil {
-		return err
-	}
-	if err := q.showResult(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{
+		q.startServers, q.startEverleaf, q.watch, q.createIssuer, q.createCertificate, q.showResult,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	if q.keep {
 		q.showHowToLookAround()
@@ -146,7 +137,7 @@ func (q *quickstart) startServers(ctx context.Context) error {
 	return nil
 }
 
-func (q *quickstart) startEverleaf(ctx context.Context, cancel context.CancelCauseFunc) error {
+func (q *quickstart) startEverleaf(ctx context.Context) error {
 	var err error
 	if q.metrics, err = child.FreeAddress(); err != nil {
 		return err
@@ -158,10 +149,13 @@ func (q *quickstart) startEverleaf(ctx context.Context, cancel context.CancelCau
 	if err != nil {
 		return err
 	}
-	q.stops = append(q.stops, plane.stop)
+	q.stops = append(q.stops, func() { plane.StopWithin(stopTimeout) })
 	go func() {
-		<-plane.done
-		cancel(&diedError{plane.err})
+		<-plane.Done()
+		if err := plane.Err(); err != nil {
+			q.cancel(fmt.Errorf("%w (%w)", errDied, err))
+		}
+		q.cancel(errDied)
 	}()
 	select {
 	case <-plane.ready:

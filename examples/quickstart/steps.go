@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
 const (
@@ -115,7 +117,9 @@ func (q *quickstart) createCertificate(ctx context.Context) error {
 
 // stuck prints the objects that show why no certificate was issued.
 func (q *quickstart) stuck() error {
-	took, challenges, last := q.log.progress(object{kindCertificate, certName})
+	q.log.mu.Lock()
+	took, challenges, last := q.log.took, q.log.challenges, q.log.last[object{cmv1.CertificateKind, certName}]
+	q.log.mu.Unlock()
 	if challenges > 0 {
 		q.describe("certificate", "challenge")
 	} else {

@@ -19,18 +19,25 @@
 // manifest, deploy/policies/identity.yaml, is written by hand.
 package admission
 
+import "strings"
+
 //go:generate go run ./generate ../../deploy/policies
 
-// Policies returns all policies.
-func Policies() []Policy {
-	return []Policy{certificates(), certificateRequests(), approval(), issuers(), orders(), challenges(), decodable()}
+func policies() []policy {
+	return []policy{certificates(), certificateRequests(), approval(), issuers(), orders(), challenges(), decodable()}
 }
 
-// Manifests returns the policies as YAML, by file name.
+// Manifests returns the policies as YAML, by file name: the first part of a
+// policy's name.
 func Manifests() map[string]string {
 	files := map[string]string{}
-	for _, policy := range Policies() {
-		files[fileName(policy.Name)] = policy.Manifest()
+	for _, policy := range policies() {
+		name, _, _ := strings.Cut(policy.Name, ".")
+		var text strings.Builder
+		if err := manifest.Execute(&text, policy); err != nil {
+			panic(err)
+		}
+		files[name+".yaml"] = text.String()
 	}
 	return files
 }

@@ -3,74 +3,59 @@ package admission
 // decodable is the policy that every object can be read by a client written in
 // Go. It is no rule of the webhook, which cannot read such an object either and
 // refuses it for that.
-func decodable() Policy {
-	all := func(group string, names ...string) Resources {
-		r := Resources{Group: group, Operations: writes}
-		for _, name := range names {
-			r.Names = append(r.Names, name, name+"/status")
-		}
-		return r
-	}
-	spec, status := "variables.spec", "variables.status"
-	rules := []Rule{Choice{
-		When: "request.?subResource.orValue('') == 'status'",
-		Then: []Rule{
-			moment(status, "notBefore", "status.notBefore"),
-			moment(status, "notAfter", "status.notAfter"),
-			moment(status, "renewalTime", "status.renewalTime"),
-			moment(status, "lastFailureTime", "status.lastFailureTime"),
-			moment(status, "failureTime", "status.failureTime"),
-			moment(status, "presentedAt", "status.presentedAt"),
-			Every{list(status, "conditions"), "i", "condition", []Rule{moment("condition", "lastTransitionTime", "status.conditions[{{string(i)}}].lastTransitionTime")}},
-			Group{has(status, "acme.ari"), []Rule{
-				moment(status, "acme.ari.lastChecked", "status.acme.ari.lastChecked"),
-				moment(status, "acme.ari.nextCheck", "status.acme.ari.nextCheck"),
-				moment(status, "acme.ari.suggestedWindow.start", "status.acme.ari.suggestedWindow.start"),
-				moment(status, "acme.ari.suggestedWindow.end", "status.acme.ari.suggestedWindow.end"),
-			}},
-		},
-		Else: []Rule{
-			duration(spec, "duration", "spec.duration"),
-			duration(spec, "renewBefore", "spec.renewBefore"),
-			Group{has(spec, "renewal"), []Rule{
-				Every{list(spec, "renewal.windows"), "i", "window", []Rule{duration("window", "windowDuration", "spec.renewal.windows[{{string(i)}}].windowDuration")}},
-			}},
-			Group{has(spec, "acme"), []Rule{
-				Every{list(spec, "acme.solvers"), "i", "solver", []Rule{duration("solver", "waitInsteadOfSelfCheck", "spec.acme.solvers[{{string(i)}}].waitInsteadOfSelfCheck")}},
-			}},
-			duration(spec, "solver.waitInsteadOfSelfCheck", "spec.solver.waitInsteadOfSelfCheck"),
-		},
-	}}
-	return Policy{
+func decodable() policy {
+	condition, ari := status.in("conditions").entry("i", "condition"), status.in("acme.ari")
+	window, solver := spec.in("renewal.windows").entry("i", "window"), spec.in("acme.solvers").entry("i", "solver")
+	return policy{
 		Name: "decodable.cert-manager.io",
 		About: `Durations and times are those that Go reads. One object with another would stop
 			the controllers for all namespaces, because a list fails if one of its objects
 			cannot be decoded. That is why this policy is for all namespaces.`,
-		Resources: []Resources{
-			all(certManager, "certificates", "certificaterequests", "issuers", "clusterissuers"),
-			all(acme, "orders", "challenges"),
+		Resources: []resources{
+			{certManager, []string{
+				"certificates", "certificates/status", "certificaterequests", "certificaterequests/status",
+				"issuers", "issuers/status", "clusterissuers", "clusterissuers/status",
+			}, writes},
+			{acme, []string{"orders", "orders/status", "challenges", "challenges/status"}, writes},
 		},
 		Everywhere: true,
 		Excuse:     "request.operation == 'UPDATE' && object.?spec == oldObject.?spec && object.?status == oldObject.?status",
-		Variables:  []Expression{{"spec", "object.?spec.orValue({})"}, {"status", "object.?status.orValue({})"}},
-		Rules:      rules,
+		Variables:  []expression{specVariable, statusVariable},
+		Rules: []rule{choice{
+			When: "request.?subResource.orValue('') == 'status'",
+			Then: append(
+				moments(status, "notBefore", "notAfter", "renewalTime", "lastFailureTime", "failureTime", "presentedAt"),
+				condition.every(moments(condition.field, "lastTransitionTime")...),
+				when(ari.there(), moments(ari, "lastChecked", "nextCheck", "suggestedWindow.start", "suggestedWindow.end")...),
+			),
+			Else: append(
+				durations(spec, "duration", "renewBefore"),
+				when(spec.in("renewal").there(), window.every(durations(window.field, "windowDuration")...)),
+				when(spec.in("acme").there(), solver.every(durations(solver.field, wait)...)),
+				durations(spec, "solver."+wait)[0],
+			),
+		}},
 	}
 }
 
-// duration is the rule that a field is a Go duration.
-func duration(root, path, at string) Check {
-	value := field(root, path)
-	return Check{
-		has(root, path) + " && (!" + value + ".matches(" + goDuration + ") || duration(" + value + ") != duration(" + value + "))",
-		at + ": Invalid value: {{" + quote(value) + "}}: " + notDuration,
-	}
+// durations is the rules that fields are Go durations.
+func durations(of field, names ...string) []rule {
+	return readable(of, names, goDuration, "duration", "must be a Go duration such as 2160h")
 }
 
-// moment is the rule that a field is a time.
-func moment(root, path, at string) Check {
-	value := field(root, path)
-	return Check{
-		has(root, path) + " && (!" + value + ".matches(" + goTime + ") || timestamp(" + value + ") != timestamp(" + value + "))",
-		at + ": Invalid value: {{" + quote(value) + "}}: " + notTime,
+// moments is the rules that fields are times.
+func moments(of field, names ...string) []rule {
+	return readable(of, names, goTime, "timestamp", "must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z")
+}
+
+// readable is the rules that fields match a pattern, and that CEL can convert
+// them.
+func readable(of field, names []string, pattern, convert, detail string) []rule {
+	var rules []rule
+	for _, name := range names {
+		f := of.in(name)
+		value := convert + "(" + f.text() + ")"
+		rules = append(rules, f.invalid(f.there()+" && (!"+f.text()+".matches("+pattern+") || "+value+" != "+value+")", f.text(), detail))
 	}
+	return rules
 }

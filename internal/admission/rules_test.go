@@ -94,7 +94,7 @@ func TestManifestsAreCurrent(t *testing.T) {
 	}
 }
 
-// checks are patterns of the errors of all rules but those in Lists, which
+// checks are patterns of the errors of all rules but those in texts, which
 // cannot be told from other CEL.
 func checks() []*regexp.Regexp {
 	var all []*regexp.Regexp
@@ -111,27 +111,21 @@ func checks() []*regexp.Regexp {
 		}
 		all = append(all, regexp.MustCompile(pattern.String()))
 	}
-	var walk func(rules []Rule)
-	walk = func(rules []Rule) {
+	var walk func(rules []rule)
+	walk = func(rules []rule) {
 		for _, rule := range rules {
 			switch r := rule.(type) {
-			case Check:
+			case check:
 				add(r.Error)
-			case Group:
-				walk(r.Rules)
-			case Each:
-				walk(r.Rules)
-			case Every:
-				walk(r.Rules)
-			case Entries:
-				walk(r.Rules)
-			case Choice:
+			case choice:
 				walk(r.Then)
 				walk(r.Else)
+			case each:
+				walk(r.Rules)
 			}
 		}
 	}
-	for _, policy := range Policies() {
+	for _, policy := range policies() {
 		walk(policy.Rules)
 	}
 	return all

@@ -1,183 +1,129 @@
 package admission
 
-// solver is the rules for a solver of an ACME issuer, at a place.
-func solver(at string) []Rule {
-	const s = "solver"
-	http01, dns01 := has(s, "http01"), has(s, "dns01")
-	wait := parsed(s, "waitInsteadOfSelfCheck", "duration('0s')")
-	return []Rule{
-		Check{"!" + http01 + " && !" + dns01, at + ": Required value: no solver type configured"},
-		Check{http01 + " && " + dns01, at + ": Forbidden: may not specify more than one solver type in a single solver"},
-		Check{
-			"(" + wait + ") < duration('0s')",
-			at + ".waitInsteadOfSelfCheck: Invalid value: {{" + quote(field(s, "waitInsteadOfSelfCheck")) + "}}: waitInsteadOfSelfCheck must not be negative",
-		},
-		Group{http01, http01Solver(at + ".http01")},
-		Group{dns01 + " && !" + http01, dns01Solver(at + ".dns01")},
+import "slices"
+
+// wait is the field of a solver that is a duration.
+const wait = "waitInsteadOfSelfCheck"
+
+// solver is the rules for a solver of an ACME issuer.
+func solver(s field) []rule {
+	http01, dns01 := s.in("http01"), s.in("dns01")
+	return []rule{
+		s.missing(s.lacks("http01", "dns01"), "no solver type configured"),
+		s.forbidden(http01.there()+" && "+dns01.there(), "may not specify more than one solver type in a single solver"),
+		s.in(wait).invalid("("+s.in(wait).parsed("duration('0s')")+") < duration('0s')", s.in(wait).text(), wait+" must not be negative"),
+		when(http01.there(), http01Solver(http01)...),
+		when(dns01.there()+" && !"+http01.there(), dns01Solver(dns01)...),
 	}
 }
 
-func http01Solver(at string) []Rule {
-	const s, class = "solver", "http01.ingress.ingressClassName"
-	ingress, gateway := has(s, "http01.ingress"), has(s, "http01.gatewayHTTPRoute")
-	service := func(path, at string) Check {
-		value := field(s, path+".serviceType")
-		return Check{
-			"!(" + value + " in ['', 'ClusterIP', 'NodePort'])",
-			at + `.serviceType: Invalid value: {{` + quote(value) + `}}: must be empty, "ClusterIP" or "NodePort"`,
-		}
+func http01Solver(s field) []rule {
+	ingress, gateway := s.in("ingress"), s.in("gatewayHTTPRoute")
+	class := ingress.in("ingressClassName")
+	service := func(f field) rule {
+		f = f.in("serviceType")
+		return f.invalid("!("+f.text()+" in ['', 'ClusterIP', 'NodePort'])", f.text(), `must be empty, "ClusterIP" or "NodePort"`)
 	}
-	return []Rule{
-		Check{"!" + ingress + " && !" + gateway, at + ": Required value: no HTTP01 solver type configured"},
-		Check{ingress + " && " + gateway, at + ": Required value: only 1 HTTP01 solver type may be configured"},
-		Group{ingress, []Rule{
-			Check{
-				"[" + has(s, class) + ", " + has(s, "http01.ingress.class") + ", " + field(s, "http01.ingress.name") + " != ''].filter(set, set).size() > 1",
-				at + ".ingress: Forbidden: only one of 'ingressClassName', 'name' or 'class' should be specified",
-			},
-			Group{has(s, class), []Rule{List("format.dns1123Subdomain().validate(" + field(s, class) + ").orValue([]).map(e, " +
-				text(at+".ingress.ingressClassName: Invalid value: {{"+quote(field(s, class))+"}}: must be a valid IngressClass name: {{e}}") + ")")}},
-			service("http01.ingress", at+".ingress"),
-		}},
+	return []rule{
+		s.missing(s.lacks("ingress", "gatewayHTTPRoute"), "no HTTP01 solver type configured"),
+		s.missing(ingress.there()+" && "+gateway.there(), "only 1 HTTP01 solver type may be configured"),
+		when(ingress.there(),
+			ingress.forbidden(
+				"["+class.there()+", "+ingress.in("class").there()+", "+ingress.in("name").set()+"].filter(set, set).size() > 1",
+				"only one of 'ingressClassName', 'name' or 'class' should be specified",
+			),
+			when(class.there(), formatErrors("dns1123Subdomain", class.text(),
+				text(class.invalid("", class.text(), "must be a valid IngressClass name: {{e}}").Error))),
+			service(ingress),
+		),
 		// The webhook names the field so.
-		service("http01.gatewayHTTPRoute", at+".gateway"),
+		service(gateway.as(s.path + ".gateway")),
 	}
 }
 
-// provider is a DNS provider and its rules.
-type provider struct {
-	name  string
-	rules []Rule
-	// lenient is set for those that the webhook takes beside others.
-	lenient bool
-}
-
-func dns01Solver(at string) []Rule {
-	const s = "solver"
-	rules := []Rule{Each{list(s, "dns01.nameservers"), "j", "server", []Rule{
-		Check{
-			"server.startsWith('https://') && !server.matches('^https://[^/?#]')",
-			at + ".nameservers[{{string(j)}}]: Invalid value: {{" + quote("server") + "}}: must be in the format https://<DoH RFC 8484 server address>",
-		},
-		Check{
-			`!server.startsWith('https://') && !server.matches('^(\\[[^\\[\\]]*\\]|[^:\\[\\]]*):[^:\\[\\]]*$')`,
-			at + ".nameservers[{{string(j)}}]: Invalid value: {{" + quote("server") + "}}: must be in the format <ip address>:<port>",
-		},
-	}}}
-	none, earlier := "", ""
-	for _, p := range providers(at) {
-		there := has(s, "dns01."+p.name)
-		more := at + "." + p.name + ": Forbidden: may not specify more than one provider type"
-		switch {
-		case earlier == "" || p.lenient:
-			rules = append(rules, Group{there, p.rules})
-		case len(p.rules) == 0:
-			rules = append(rules, Check{there + " && (" + earlier + ")", more})
-		default:
-			rules = append(rules, Group{there, []Rule{Choice{earlier, []Rule{Check{"true", more}}, p.rules}}})
-		}
-		if none == "" {
-			none, earlier = "!"+there, there
-		} else {
-			none, earlier = none+" && !"+there, earlier+" || "+there
-		}
-	}
-	return append(rules, Check{none, at + ": Required value: no DNS01 provider configured"})
-}
-
-// providers are in the order in which the webhook looks at them.
-func providers(at string) []provider {
-	const s = "solver"
-	must := func(path, detail string) Check { return required(s, "dns01."+path, at+"."+path, detail) }
-	key := func(path string) []Rule { return selector(s, "dns01."+path, at+"."+path) }
-	there := func(path string) string { return has(s, "dns01."+path) }
-	return []provider{
-		{name: "akamai", lenient: true, rules: concat(
-			selector(s, "dns01.akamai.accessTokenSecretRef", at+".akamai.accessToken"),
-			selector(s, "dns01.akamai.clientSecretSecretRef", at+".akamai.clientSecret"),
-			selector(s, "dns01.akamai.clientTokenSecretRef", at+".akamai.clientToken"),
-			[]Rule{must("akamai.serviceConsumerDomain", "serviceConsumerDomain is required")},
+func dns01Solver(s field) []rule {
+	cloudDNS, route53, acmeDNS, akamai := s.in("cloudDNS"), s.in("route53"), s.in("acmeDNS"), s.in("akamai")
+	server := s.in("nameservers").entry("j", "server")
+	// key is the rules for a reference to a key of a Secret that may be absent.
+	key := func(f field) rule { return when(f.there(), f.selects()...) }
+	return slices.Concat([]rule{server.each(
+		server.invalid("server.startsWith('https://') && !server.matches('^https://[^/?#]')", "server",
+			"must be in the format https://<DoH RFC 8484 server address>"),
+		server.invalid(`!server.startsWith('https://') && !server.matches('^(\\[[^\\[\\]]*\\]|[^:\\[\\]]*):[^:\\[\\]]*$')`, "server",
+			"must be in the format <ip address>:<port>"),
+	)}, s.oneOf([]option{
+		{name: "akamai", lenient: true, rules: slices.Concat(
+			akamai.in("accessTokenSecretRef").as(akamai.path+".accessToken").selects(),
+			akamai.in("clientSecretSecretRef").as(akamai.path+".clientSecret").selects(),
+			akamai.in("clientTokenSecretRef").as(akamai.path+".clientToken").selects(),
+			[]rule{akamai.in("serviceConsumerDomain").required("serviceConsumerDomain is required")},
 		)},
-		{name: "azureDNS", rules: azureDNS(at + ".azureDNS")},
-		{name: "cloudDNS", rules: []Rule{
-			must("cloudDNS.project", "project is required"),
-			Group{there("cloudDNS.serviceAccountSecretRef"), key("cloudDNS.serviceAccountSecretRef")},
+		{name: "azureDNS", rules: azureDNS(s.in("azureDNS"))},
+		{name: "cloudDNS", rules: []rule{
+			cloudDNS.in("project").required("project is required"),
+			key(cloudDNS.in("serviceAccountSecretRef")),
 		}},
-		{name: "cloudflare", rules: cloudflare(at + ".cloudflare")},
-		{name: "route53", rules: []Rule{
-			Check{
-				field(s, "dns01.route53.accessKeyID") + " != '' && " + there("route53.accessKeyIDSecretRef"),
-				at + ".route53: Required value: accessKeyID and accessKeyIDSecretRef cannot both be specified",
-			},
-			Group{there("route53.accessKeyIDSecretRef"), key("route53.accessKeyIDSecretRef")},
+		{name: "cloudflare", rules: cloudflare(s.in("cloudflare"))},
+		{name: "route53", rules: []rule{
+			route53.missing(route53.in("accessKeyID").set()+" && "+route53.in("accessKeyIDSecretRef").there(),
+				"accessKeyID and accessKeyIDSecretRef cannot both be specified"),
+			key(route53.in("accessKeyIDSecretRef")),
 		}},
-		{name: "acmeDNS", lenient: true, rules: concat(
-			key("acmeDNS.accountSecretRef"), []Rule{must("acmeDNS.host", "host is required")},
+		{name: "acmeDNS", lenient: true, rules: append(
+			acmeDNS.in("accountSecretRef").selects(), acmeDNS.in("host").required("host is required"),
 		)},
-		{name: "digitalocean", rules: key("digitalocean.tokenSecretRef")},
-		{name: "rfc2136", rules: rfc2136(at + ".rfc2136")},
-		{name: "webhook", rules: []Rule{must("webhook.solverName", "solver name must be specified")}},
-	}
+		{name: "digitalocean", rules: s.in("digitalocean.tokenSecretRef").selects()},
+		{name: "rfc2136", rules: rfc2136(s.in("rfc2136"))},
+		{name: "webhook", rules: []rule{s.in("webhook.solverName").required("solver name must be specified")}},
+	}, "may not specify more than one provider type", "no DNS01 provider configured"))
 }
 
-func azureDNS(at string) []Rule {
-	const s = "solver"
-	must := func(name string) Check {
-		return required(s, "dns01.azureDNS."+name, at+"."+name, name+" is required")
-	}
-	set := func(name string) string { return field(s, "dns01.azureDNS."+name) + " != ''" }
-	managed := func(name string) string { return field(s, "dns01.azureDNS.managedIdentity."+name) + " != ''" }
-	identity, secret := has(s, "dns01.azureDNS.managedIdentity"), has(s, "dns01.azureDNS.clientSecretSecretRef")
-	return []Rule{
-		Group{set("clientID") + " || " + set("tenantID") + " || " + secret, []Rule{
+func azureDNS(s field) []rule {
+	must := func(name string) rule { return s.in(name).required(name + " is required") }
+	identity, secret := s.in("managedIdentity"), s.in("clientSecretSecretRef")
+	client, tenant, resource := identity.in("clientID").set(), identity.in("tenantID").set(), identity.in("resourceID").set()
+	return []rule{
+		when(s.in("clientID").set()+" || "+s.in("tenantID").set()+" || "+secret.there(),
 			must("clientID"),
-			Choice{
-				secret, selector(s, "dns01.azureDNS.clientSecretSecretRef", at+".clientSecretSecretRef"),
-				[]Rule{Check{"true", at + ".clientSecretSecretRef: Required value: clientSecretSecretRef is required"}},
-			},
+			choice{secret.there(), secret.selects(), []rule{secret.missing("true", "clientSecretSecretRef is required")}},
 			must("tenantID"),
-			Check{identity, at + ".managedIdentity: Forbidden: managed identity cannot be used at the same time as clientID, clientSecretSecretRef or tenantID"},
-		}},
-		Group{identity, []Rule{
-			Check{managed("clientID") + " && " + managed("resourceID"), at + ".managedIdentity: Forbidden: managedIdentityClientID and managedIdentityResourceID cannot both be specified"},
-			Check{managed("tenantID") + " && " + managed("resourceID"), at + ".managedIdentity: Forbidden: managedIdentityTenantID and managedIdentityResourceID cannot both be specified"},
-			Check{managed("tenantID") + " && !(" + managed("clientID") + ")", at + ".managedIdentity: Required value: managedIdentityClientID is required when using managedIdentityTenantID"},
-		}},
+			identity.forbidden(identity.there(), "managed identity cannot be used at the same time as clientID, clientSecretSecretRef or tenantID"),
+		),
+		when(identity.there(),
+			identity.forbidden(client+" && "+resource, "managedIdentityClientID and managedIdentityResourceID cannot both be specified"),
+			identity.forbidden(tenant+" && "+resource, "managedIdentityTenantID and managedIdentityResourceID cannot both be specified"),
+			identity.missing(tenant+" && !("+client+")", "managedIdentityClientID is required when using managedIdentityTenantID"),
+		),
 		must("subscriptionID"),
 		must("resourceGroupName"),
 	}
 }
 
-func cloudflare(at string) []Rule {
-	const s = "solver"
-	key, token := has(s, "dns01.cloudflare.apiKeySecretRef"), has(s, "dns01.cloudflare.apiTokenSecretRef")
-	ref := func(name string) []Rule { return selector(s, "dns01.cloudflare."+name, at+"."+name) }
-	return []Rule{
-		Group{key, ref("apiKeySecretRef")},
-		Group{token, ref("apiTokenSecretRef")},
-		Check{key + " && " + token, at + ": Forbidden: apiKeySecretRef and apiTokenSecretRef cannot both be specified"},
-		Check{"!" + key + " && !" + token, at + ": Required value: apiKeySecretRef or apiTokenSecretRef is required"},
-		Check{key + " && " + field(s, "dns01.cloudflare.email") + " == ''", at + ".email: Required value: email is required"},
+func cloudflare(s field) []rule {
+	key, token, email := s.in("apiKeySecretRef"), s.in("apiTokenSecretRef"), s.in("email")
+	return []rule{
+		when(key.there(), key.selects()...),
+		when(token.there(), token.selects()...),
+		s.forbidden(key.there()+" && "+token.there(), "apiKeySecretRef and apiTokenSecretRef cannot both be specified"),
+		s.missing(s.lacks("apiKeySecretRef", "apiTokenSecretRef"), "apiKeySecretRef or apiTokenSecretRef is required"),
+		email.missing(key.there()+" && "+email.text()+" == ''", "email is required"),
 	}
 }
 
-func rfc2136(at string) []Rule {
-	const s = "solver"
-	server, algorithm := field(s, "dns01.rfc2136.nameserver"), field(s, "dns01.rfc2136.tsigAlgorithm")
-	name := field(s, "dns01.rfc2136.tsigKeyName") + " != ''"
-	secret := field(s, "dns01.rfc2136.tsigSecretSecretRef.name") + " != '' && " + field(s, "dns01.rfc2136.tsigSecretSecretRef.key") + " != ''"
-	return []Rule{
-		Choice{server + " == ''", []Rule{Check{"true", at + ".nameserver: Required value: nameserver is required"}}, []Rule{Check{
+func rfc2136(s field) []rule {
+	server, algorithm, name, secret := s.in("nameserver"), s.in("tsigAlgorithm"), s.in("tsigKeyName"), s.in("tsigSecretSecretRef")
+	return []rule{
+		choice{server.text() + " == ''", []rule{server.missing("true", "nameserver is required")}, []rule{server.invalid(
 			// The host is a name, an address of IPv4, or one of IPv6 in brackets.
-			"!" + server + `.matches('^(\\[[0-9a-fA-F:.%]+\\]|[^:\\[\\]/]+)(:[0-9a-zA-Z-]*)?$')`,
-			at + ".nameserver: Invalid value: {{" + quote(server) + "}}: nameserver must be set in the form host:port where host is an IPv4 address, " +
+			"!"+server.text()+`.matches('^(\\[[0-9a-fA-F:.%]+\\]|[^:\\[\\]/]+)(:[0-9a-zA-Z-]*)?$')`, server.text(),
+			"nameserver must be set in the form host:port where host is an IPv4 address, "+
 				"an enclosed IPv6 address or a hostname and port is an optional port number.",
-		}}},
-		Check{
-			"!(" + algorithm + ".upperAscii() in ['', 'HMACMD5', 'HMACSHA1', 'HMACSHA256', 'HMACSHA512'])",
-			at + `.tsigAlgorithm: Unsupported value: {{` + quote(algorithm) + `}}: supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"`,
+		)}},
+		check{
+			"!(" + algorithm.text() + ".upperAscii() in ['', 'HMACMD5', 'HMACSHA1', 'HMACSHA256', 'HMACSHA512'])",
+			algorithm.path + `: Unsupported value: {{` + quote(algorithm.text()) + `}}: supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"`,
 		},
-		Group{name, selector(s, "dns01.rfc2136.tsigSecretSecretRef", at+".tsigSecretSecretRef")},
-		Check{secret + " && !(" + name + ")", at + ".tsigKeyName: Required value: tsigKeyName is required"},
+		when(name.set(), secret.selects()...),
+		name.missing(secret.in("name").set()+" && "+secret.in("key").set()+" && !("+name.set()+")", "tsigKeyName is required"),
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,12 +17,11 @@ import (
 	"github.com/everleaf/everleaf/internal/operator"
 )
 
-// logging has the flags -v, --vmodule, --logging-format and the like.
-type logging struct{ config *logsapi.LoggingConfiguration }
-
-func newLogging(cmd *cobra.Command) logging {
-	l := logging{config: logsapi.NewLoggingConfiguration()}
-	logsapi.AddFlags(l.config, cmd.Flags())
+// addLogging adds the flags -v, --vmodule, --logging-format and the like. start
+// applies them.
+func addLogging(cmd *cobra.Command) (start func() error) {
+	config := logsapi.NewLoggingConfiguration()
+	logsapi.AddFlags(config, cmd.Flags())
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		// No flag here enables the feature gate that these flags need.
 		if strings.HasPrefix(f.Usage, "[Alpha]") {
@@ -33,13 +31,10 @@ func newLogging(cmd *cobra.Command) logging {
 	if f := cmd.Flags().Lookup("logging-format"); f != nil {
 		f.Usage = `format of the log: "text" or "json"`
 	}
-	return l
-}
-
-// start applies the flags.
-func (l logging) start() error {
-	logs.InitLogs()
-	return logsapi.ValidateAndApply(l.config, nil)
+	return func() error {
+		logs.InitLogs()
+		return logsapi.ValidateAndApply(config, nil)
+	}
 }
 
 func newControllerCommand() *cobra.Command {
@@ -53,9 +48,9 @@ pod's service account; elsewhere --kubeconfig, $KUBECONFIG or ~/.kube/config.
 The CRDs must be installed.`,
 		Args: cobra.NoArgs,
 	}
-	log := newLogging(cmd)
+	startLog := addLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := log.start(); err != nil {
+		if err := startLog(); err != nil {
 			return err
 		}
 		config, err := restConfig(master, kubeconfig)
@@ -79,23 +74,4 @@ func restConfig(master, kubeconfig string) (*rest.Config, error) {
 	overrides := &clientcmd.ConfigOverrides{}
 	overrides.ClusterInfo.Server = master
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
-}
-
-// localControllers returns the controllers of `everleaf local`. They are alone
-// on the machine, so they run without leader election and listen on loopback
-// only.
-func localControllers(cmd *cobra.Command) func(context.Context, *rest.Config) error {
-	options := operator.Defaults()
-	options.ClusterResourceNamespace = "cert-manager"
-	options.LeaderElection.Enabled = false
-	options.MetricsListenAddress = "127.0.0.1:9402"
-	options.HealthzListenAddress = "127.0.0.1:9403"
-	options.AddFlags(cmd.Flags())
-	log := newLogging(cmd)
-	return func(ctx context.Context, config *rest.Config) error {
-		if err := log.start(); err != nil {
-			return err
-		}
-		return operator.Run(ctx, config, options, klog.Background())
-	}
 }

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"k8s.io/client-go/rest"
 )
 
 // controllers are the parts of kube-controller-manager that everleaf's users
@@ -31,40 +29,51 @@ rules:
 - level: Metadata
 `
 
-// files are the certificates and keys that the children read.
-type files struct {
-	ca, etcdCA                        string
-	etcdServer, etcdClient, apiServer pair
-	serviceAccountKey                 string
+// The files in the directory pki that are not of a certificate.
+const (
+	serviceAccountKey       = "service-accounts.key"
+	controllerManagerConfig = "kube-controller-manager.kubeconfig"
+)
+
+func (c *ControlPlane) pki(name string) string {
+	return filepath.Join(c.options.DataDir, "pki", name)
 }
 
-// writeFiles issues the certificates of the children. The authorities and the
-// key of the service accounts persist. Every start replaces the rest.
+// writeFiles issues the certificates of the children, as NAME.crt and NAME.key in
+// the directory pki. The authorities and the key of the service accounts persist.
+// Every start replaces the rest.
 func (c *ControlPlane) writeFiles(now time.Time) error {
-	dir := filepath.Join(c.options.DataDir, "pki")
 	var err error
-	if c.ca, err = loadAuthority(dir, "ca", now); err != nil {
+	if c.ca, err = loadAuthority(c.pki(""), "ca", now); err != nil {
 		return err
 	}
-	etcdCA, err := loadAuthority(dir, "etcd-ca", now)
+	etcd, err := loadAuthority(c.pki(""), "etcd-ca", now)
 	if err != nil {
 		return err
 	}
-	f := files{ca: c.ca.file, etcdCA: etcdCA.file, serviceAccountKey: filepath.Join(dir, "service-accounts.key")}
-	if err := ensureKey(f.serviceAccountKey); err != nil {
+	if err := ensureKey(c.pki(serviceAccountKey)); err != nil {
 		return err
 	}
-	const loopback = "127.0.0.1"
-	if f.etcdServer, err = etcdCA.issueFile(dir, "etcd", pkix.Name{CommonName: "etcd"}, now, loopback, "localhost"); err != nil {
-		return err
+	for _, leaf := range []struct {
+		ca            *authority
+		name, subject string
+		hosts         []string
+	}{
+		{etcd, "etcd", "etcd", []string{"127.0.0.1", "localhost"}},
+		{etcd, "etcd-client", "kube-apiserver", nil},
+		{c.ca, "kube-apiserver", "kube-apiserver", []string{
+			"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", serviceIP,
+		}},
+	} {
+		cert, key, err := leaf.ca.issue(pkix.Name{CommonName: leaf.subject}, now, leaf.hosts...)
+		if err != nil {
+			return err
+		}
+		if err := writePair(c.pki(leaf.name), cert, key); err != nil {
+			return err
+		}
 	}
-	if f.etcdClient, err = etcdCA.issueFile(dir, "etcd-client", pkix.Name{CommonName: "kube-apiserver"}, now); err != nil {
-		return err
-	}
-	f.apiServer, err = c.ca.issueFile(dir, "kube-apiserver", pkix.Name{CommonName: "kube-apiserver"}, now,
-		loopback, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", serviceIP)
-	c.files = f
-	return err
+	return nil
 }
 
 // serviceRange is the range of ClusterIPs, and serviceIP its first address,
@@ -74,23 +83,25 @@ const (
 	serviceIP    = "10.96.0.1"
 )
 
+func (c *ControlPlane) etcdURL() string { return fmt.Sprintf("https://127.0.0.1:%d", c.etcdPort) }
+
 func (c *ControlPlane) etcdArguments() []string {
-	url := fmt.Sprintf("https://127.0.0.1:%d", c.etcdPort)
+	url := c.etcdURL()
 	args := []string{
 		"--name=default",
 		"--data-dir=" + filepath.Join(c.options.DataDir, "etcd"),
 		"--listen-client-urls=" + url,
 		"--advertise-client-urls=" + url,
 		"--client-cert-auth",
-		"--trusted-ca-file=" + c.files.etcdCA,
-		"--cert-file=" + c.files.etcdServer.certFile,
-		"--key-file=" + c.files.etcdServer.keyFile,
+		"--trusted-ca-file=" + c.pki("etcd-ca.crt"),
+		"--cert-file=" + c.pki("etcd.crt"),
+		"--key-file=" + c.pki("etcd.key"),
 		// A single member has no peers, but etcd still listens for them.
 		"--listen-peer-urls=https://127.0.0.1:0",
 		"--peer-client-cert-auth",
-		"--peer-trusted-ca-file=" + c.files.etcdCA,
-		"--peer-cert-file=" + c.files.etcdServer.certFile,
-		"--peer-key-file=" + c.files.etcdServer.keyFile,
+		"--peer-trusted-ca-file=" + c.pki("etcd-ca.crt"),
+		"--peer-cert-file=" + c.pki("etcd.crt"),
+		"--peer-key-file=" + c.pki("etcd.key"),
 		"--log-level=warn",
 	}
 	if c.options.UnsafeNoFsync {
@@ -105,18 +116,18 @@ func (c *ControlPlane) apiServerArguments() []string {
 		"--advertise-address=127.0.0.1",
 		"--external-hostname=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.port),
-		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", c.etcdPort),
-		"--etcd-cafile=" + c.files.etcdCA,
-		"--etcd-certfile=" + c.files.etcdClient.certFile,
-		"--etcd-keyfile=" + c.files.etcdClient.keyFile,
-		"--tls-cert-file=" + c.files.apiServer.certFile,
-		"--tls-private-key-file=" + c.files.apiServer.keyFile,
-		"--client-ca-file=" + c.files.ca,
+		"--etcd-servers=" + c.etcdURL(),
+		"--etcd-cafile=" + c.pki("etcd-ca.crt"),
+		"--etcd-certfile=" + c.pki("etcd-client.crt"),
+		"--etcd-keyfile=" + c.pki("etcd-client.key"),
+		"--tls-cert-file=" + c.pki("kube-apiserver.crt"),
+		"--tls-private-key-file=" + c.pki("kube-apiserver.key"),
+		"--client-ca-file=" + c.pki("ca.crt"),
 		"--anonymous-auth=false",
 		"--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-key-file=" + c.files.serviceAccountKey,
-		"--service-account-signing-key-file=" + c.files.serviceAccountKey,
+		"--service-account-key-file=" + c.pki(serviceAccountKey),
+		"--service-account-signing-key-file=" + c.pki(serviceAccountKey),
 		"--service-cluster-ip-range=" + serviceRange,
 		"--endpoint-reconciler-type=none",
 		"--profiling=false",
@@ -136,26 +147,16 @@ func (c *ControlPlane) auditPolicyPath() string {
 	return filepath.Join(c.options.DataDir, "audit-policy.yaml")
 }
 
-func (c *ControlPlane) controllerManagerArguments(kubeconfig string) []string {
+func (c *ControlPlane) controllerManagerArguments() []string {
 	return []string{
-		"--kubeconfig=" + kubeconfig,
+		"--kubeconfig=" + c.pki(controllerManagerConfig),
 		"--controllers=" + strings.Join(controllers, ","),
 		"--use-service-account-credentials",
-		"--service-account-private-key-file=" + c.files.serviceAccountKey,
-		"--root-ca-file=" + c.files.ca,
+		"--service-account-private-key-file=" + c.pki(serviceAccountKey),
+		"--root-ca-file=" + c.pki("ca.crt"),
 		"--leader-elect=false",
 		// No port: nothing scrapes it, and no port can be in use.
 		"--secure-port=0",
 		"--profiling=false",
 	}
-}
-
-// writeControllerManagerConfig writes the kubeconfig of kube-controller-manager.
-func (c *ControlPlane) writeControllerManagerConfig() (string, error) {
-	config, err := c.ConfigFor("system:kube-controller-manager")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(c.options.DataDir, "pki", "kube-controller-manager.kubeconfig")
-	return path, c.writeKubeconfig(path, rest.CopyConfig(config))
 }

@@ -35,13 +35,6 @@ var keySpec = pki.KeySpec{Algorithm: pki.ECDSA, Size: 256}
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
-	file string
-}
-
-// pair is a certificate and its key: as files for child processes, and as PEM.
-type pair struct {
-	certFile, keyFile string
-	certPEM, keyPEM   []byte
 }
 
 // loadAuthority reads the authority NAME from dir. It makes a new one if there
@@ -68,14 +61,8 @@ func loadAuthority(dir, name string, now time.Time) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The key first: a certificate without its key would stop every later start.
-	if err := writeFile(keyFile, keyPEM); err != nil {
-		return nil, err
-	}
-	if err := writeFile(file, pki.EncodeChain(cert)); err != nil {
-		return nil, err
-	}
-	return &authority{cert: cert, key: key, file: file}, nil
+	a := &authority{cert: cert, key: key}
+	return a, writePair(filepath.Join(dir, name), a.PEM(), keyPEM)
 }
 
 func readAuthority(file, keyFile string) (*authority, error) {
@@ -94,18 +81,18 @@ func readAuthority(file, keyFile string) (*authority, error) {
 	if !pki.PublicKeysEqual(key.Public(), cert.PublicKey) {
 		return nil, fmt.Errorf("%s does not belong to it", keyFile)
 	}
-	return &authority{cert: cert, key: key, file: file}, nil
+	return &authority{cert: cert, key: key}, nil
 }
 
 // PEM returns the authority's certificate.
 func (a *authority) PEM() []byte { return pki.EncodeChain(a.cert) }
 
-// issue signs a leaf: for a server with hosts (DNS names and IP addresses), for
-// a client without.
-func (a *authority) issue(subject pkix.Name, now time.Time, hosts ...string) (pair, error) {
+// issue signs a leaf, and returns it and its key as PEM: for a server with hosts
+// (DNS names and IP addresses), for a client without.
+func (a *authority) issue(subject pkix.Name, now time.Time, hosts ...string) (certPEM, keyPEM []byte, err error) {
 	key, keyPEM, err := newKey()
 	if err != nil {
-		return pair{}, err
+		return nil, nil, err
 	}
 	template := newTemplate(subject, now, leafLife)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
@@ -120,23 +107,18 @@ func (a *authority) issue(subject pkix.Name, now time.Time, hosts ...string) (pa
 	}
 	cert, err := pki.Sign(template, a.cert, key.Public(), a.key)
 	if err != nil {
-		return pair{}, err
+		return nil, nil, err
 	}
-	return pair{certPEM: pki.EncodeChain(cert), keyPEM: keyPEM}, nil
+	return pki.EncodeChain(cert), keyPEM, nil
 }
 
-// issueFile is issue with the result in DIR/NAME.crt and DIR/NAME.key.
-func (a *authority) issueFile(dir, name string, subject pkix.Name, now time.Time, hosts ...string) (pair, error) {
-	p, err := a.issue(subject, now, hosts...)
-	if err != nil {
-		return pair{}, err
+// writePair writes PATH.key and PATH.crt. The key first: an authority's certificate
+// without its key would stop every later start.
+func writePair(path string, certPEM, keyPEM []byte) error {
+	if err := writeFile(path+".key", keyPEM); err != nil {
+		return err
 	}
-	p.certFile = filepath.Join(dir, name+".crt")
-	p.keyFile = filepath.Join(dir, name+".key")
-	if err := writeFile(p.keyFile, p.keyPEM); err != nil {
-		return pair{}, err
-	}
-	return p, writeFile(p.certFile, p.certPEM)
+	return writeFile(path+".crt", certPEM)
 }
 
 // ensureKey writes a new private key to path unless the file exists.

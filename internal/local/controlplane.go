@@ -1,15 +1,16 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -32,16 +33,17 @@ type ControlPlane struct {
 	port, etcdPort int
 	lock           *os.File
 	ca             *authority
-	files          files
 	admin          *rest.Config
 
 	// children are in the order of their start. They are stopped in reverse
 	// order.
 	children []child
-	stop     sync.Once
-	stopping chan struct{}
-	done     chan struct{}
-	err      error
+	// life ends when end is called, with its cause: the failure of the first child
+	// that ends unexpectedly, or nil to stop.
+	life context.Context
+	end  context.CancelCauseFunc
+	done chan struct{}
+	err  error
 }
 
 type child struct {
@@ -69,18 +71,20 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
 	}
-	c := &ControlPlane{options: options, stopping: make(chan struct{}), done: make(chan struct{})}
+	fmt.Fprintln(options.Stdout, "Starting etcd, kube-apiserver and kube-controller-manager ...")
+	c := &ControlPlane{options: options, done: make(chan struct{})}
 	if c.lock, err = lockDataDir(options.DataDir); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready after %s", readyTimeout))
 	defer cancel()
-	if err := c.start(ctx); err != nil {
-		c.stopChildren()
-		c.lock.Close()
-		return nil, err
-	}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	defer context.AfterFunc(c.life, cancel)()
+	err = c.start(ctx)
 	go c.supervise()
+	if err != nil {
+		return nil, cmp.Or(c.Stop(), err)
+	}
 	return c, nil
 }
 
@@ -92,10 +96,10 @@ func (c *ControlPlane) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if c.admin, err = c.ConfigFor("everleaf-admin", mastersGroup); err != nil {
+	if c.admin, err = c.writeKubeconfig(c.KubeconfigPath(), "everleaf-admin", mastersGroup); err != nil {
 		return err
 	}
-	if err := c.writeKubeconfig(c.KubeconfigPath(), c.admin); err != nil {
+	if _, err := c.writeKubeconfig(c.pki(controllerManagerConfig), "system:kube-controller-manager"); err != nil {
 		return err
 	}
 	if c.options.AuditLog != "" {
@@ -113,17 +117,13 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.run("kube-apiserver", apiServerGrace, c.apiServerArguments()); err != nil {
 		return err
 	}
-	if err := c.waitAPIServer(ctx); err != nil {
+	if err := c.waitReady(ctx, c.admin); err != nil {
 		return err
 	}
-	kubeconfig, err := c.writeControllerManagerConfig()
-	if err != nil {
+	if err := c.run("kube-controller-manager", controllerManagerGrace, c.controllerManagerArguments()); err != nil {
 		return err
 	}
-	if err := c.run("kube-controller-manager", controllerManagerGrace, c.controllerManagerArguments(kubeconfig)); err != nil {
-		return err
-	}
-	return c.orChildFailure(c.install(ctx))
+	return c.install(ctx)
 }
 
 func (c *ControlPlane) run(name string, grace time.Duration, args []string) error {
@@ -133,63 +133,35 @@ func (c *ControlPlane) run(name string, grace time.Duration, args []string) erro
 	}
 	c.options.Log.V(1).Info("Started", "program", name, "pid", p.pid, "log", p.log)
 	c.children = append(c.children, child{p, grace})
+	go func() {
+		<-p.done
+		if c.life.Err() == nil {
+			c.end(p.failure())
+		}
+	}()
 	return nil
 }
 
 // supervise waits for Stop or for the first child that ends unexpectedly, and
-// then stops the others.
+// then stops the children in reverse order: an API server without etcd would hang.
 func (c *ControlPlane) supervise() {
-	ended := make(chan *process, len(c.children))
-	for _, child := range c.children {
-		go func() {
-			<-child.done
-			ended <- child.process
-		}()
+	<-c.life.Done()
+	if err := context.Cause(c.life); !errors.Is(err, context.Canceled) {
+		c.err = err
 	}
-	select {
-	case <-c.stopping:
-	case p := <-ended:
-		select {
-		case <-c.stopping:
-		default:
-			c.err = p.failure()
-		}
+	for _, child := range slices.Backward(c.children) {
+		child.stop(child.grace)
+		c.options.Log.V(1).Info("Ended", "program", child.name, "pid", child.pid)
 	}
-	c.stopChildren()
 	c.lock.Close()
 	close(c.done)
 }
 
-// stopChildren stops the children in reverse order: an API server without etcd
-// would hang.
-func (c *ControlPlane) stopChildren() {
-	for i := len(c.children) - 1; i >= 0; i-- {
-		child := c.children[i]
-		child.stop(child.grace)
-		c.options.Log.V(1).Info("Ended", "program", child.name, "pid", child.pid)
-	}
-}
-
-// orChildFailure returns the failure of a child that has ended instead of an
-// error that follows from it.
-func (c *ControlPlane) orChildFailure(err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, child := range c.children {
-		select {
-		case <-child.done:
-			return child.failure()
-		default:
-		}
-	}
-	return err
-}
-
-// Stop stops kube-controller-manager, kube-apiserver and etcd, in this order,
-// and returns Err() when all have ended. It may be called more than once.
+// Stop stops kube-controller-manager, kube-apiserver and etcd, in this order. When
+// all have ended, it returns which child had ended unexpectedly and the end of its
+// log, or nil. It may be called more than once.
 func (c *ControlPlane) Stop() error {
-	c.stop.Do(func() { close(c.stopping) })
+	c.end(nil)
 	<-c.done
 	return c.err
 }
@@ -197,28 +169,6 @@ func (c *ControlPlane) Stop() error {
 // Done is closed when all children have ended, because of Stop or because one
 // of them ended unexpectedly.
 func (c *ControlPlane) Done() <-chan struct{} { return c.done }
-
-// Err returns, after Done is closed, which child ended unexpectedly and the end
-// of its log; nil after Stop.
-func (c *ControlPlane) Err() error {
-	select {
-	case <-c.done:
-		return c.err
-	default:
-		return nil
-	}
-}
-
-// Wait stops everything when ctx ends. If a child ends unexpectedly before
-// that, it returns an error that names the child.
-func (c *ControlPlane) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return c.Stop()
-	case <-c.done:
-		return c.err
-	}
-}
 
 // Server returns the API server's URL.
 func (c *ControlPlane) Server() string { return "https://" + c.address() }

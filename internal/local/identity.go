@@ -20,26 +20,17 @@ const mastersGroup = "system:masters"
 // contextName is the name of cluster, user and context in kubeconfig files.
 const contextName = "everleaf-local"
 
-// issuedIdentity issues a client certificate for a user with groups.
-func (c *ControlPlane) issuedIdentity(user string, groups []string) (pair, error) {
-	return c.ca.issue(pkix.Name{CommonName: user, Organization: groups}, time.Now())
-}
-
 // ConfigFor returns a client configuration that authenticates as a user with
 // groups, without a client-side rate limit. RBAC decides what the user may do.
 func (c *ControlPlane) ConfigFor(user string, groups ...string) (*rest.Config, error) {
-	identity, err := c.issuedIdentity(user, groups)
+	certPEM, keyPEM, err := c.ca.issue(pkix.Name{CommonName: user, Organization: groups}, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	return &rest.Config{
-		Host: c.Server(),
-		TLSClientConfig: rest.TLSClientConfig{
-			CAData:   c.ca.PEM(),
-			CertData: identity.certPEM,
-			KeyData:  identity.keyPEM,
-		},
-		QPS: -1,
+		Host:            c.Server(),
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.ca.PEM(), CertData: certPEM, KeyData: keyPEM},
+		QPS:             -1,
 	}, nil
 }
 
@@ -48,20 +39,21 @@ func (c *ControlPlane) ControllerConfig() (*rest.Config, error) {
 	return c.ConfigFor(ControllerUser, "system:serviceaccounts", "system:serviceaccounts:"+Namespace)
 }
 
-// writeKubeconfig writes a self-contained kubeconfig, mode 0600.
-func (c *ControlPlane) writeKubeconfig(path string, config *rest.Config) error {
-	file := clientcmdapi.NewConfig()
-	file.Clusters[contextName] = &clientcmdapi.Cluster{
-		Server: config.Host, CertificateAuthorityData: config.CAData,
-	}
-	file.AuthInfos[contextName] = &clientcmdapi.AuthInfo{
-		ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
-	}
-	file.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: contextName}
-	file.CurrentContext = contextName
-	text, err := clientcmd.Write(*file)
+// writeKubeconfig writes the configuration for a user with groups as a
+// self-contained kubeconfig, mode 0600, and returns it.
+func (c *ControlPlane) writeKubeconfig(path, user string, groups ...string) (*rest.Config, error) {
+	config, err := c.ConfigFor(user, groups...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writeFile(path, text)
+	text, err := clientcmd.Write(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{contextName: {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{contextName: {ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}},
+		Contexts:       map[string]*clientcmdapi.Context{contextName: {Cluster: contextName, AuthInfo: contextName}},
+		CurrentContext: contextName,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return config, writeFile(path, text)
 }

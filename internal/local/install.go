@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/base64"
@@ -8,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"time"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -114,9 +115,8 @@ func apply(ctx context.Context, client dynamic.Interface, object *unstructured.U
 }
 
 func remove(ctx context.Context, client dynamic.Interface, retired deploy.Object) error {
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(schema.GroupVersionKind{Group: retired.Group, Version: retired.Version, Kind: retired.Kind})
-	err := resource(client, object).Delete(ctx, retired.Name, metav1.DeleteOptions{})
+	plural, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Group: retired.Group, Version: retired.Version, Kind: retired.Kind})
+	err := client.Resource(plural).Delete(ctx, retired.Name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete %s %s: %w", retired.Kind, retired.Name, err)
 	}
@@ -129,21 +129,19 @@ func waitEstablished(ctx context.Context, client dynamic.Interface, object *unst
 	if object.GetKind() != "CustomResourceDefinition" {
 		return nil
 	}
-	return poll(ctx, object.GetName()+" to be served", func() (bool, error) {
+	return await(ctx, object.GetName()+" to be served", func() error {
 		live, err := resource(client, object).Get(ctx, object.GetName(), metav1.GetOptions{})
 		if err != nil {
-			return false, err
+			return err
 		}
 		conditions, _, err := unstructured.NestedSlice(live.Object, "status", "conditions")
-		if err != nil {
-			return false, err
+		if slices.ContainsFunc(conditions, func(condition any) bool {
+			fields, ok := condition.(map[string]any)
+			return ok && fields["type"] == "Established" && fields["status"] == "True"
+		}) {
+			return nil
 		}
-		for _, condition := range conditions {
-			if fields, ok := condition.(map[string]any); ok && fields["type"] == "Established" {
-				return fields["status"] == "True", nil
-			}
-		}
-		return false, nil
+		return cmp.Or(err, errors.New("not established"))
 	})
 }
 
@@ -157,18 +155,19 @@ func waitPolicies(ctx context.Context, client dynamic.Interface) error {
 		"apiVersion": "v1", "kind": "ConfigMap",
 		"metadata": map[string]any{"name": name, "namespace": Namespace},
 	}}
-	err := poll(ctx, "validating admission policies", func() (bool, error) {
+	err := await(ctx, "validating admission policies", func() error {
 		_, err := resource(client, probe).Create(ctx, probe, dryRun)
 		if apierrors.IsInvalid(err) {
-			return true, nil
+			return nil
 		}
-		return false, err
+		return cmp.Or(err, errors.New("not in force"))
 	})
 	if err != nil {
 		return err
 	}
 
 	request := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "cert-manager.io/v1", "kind": "CertificateRequest",
 		"metadata": map[string]any{"name": name, "namespace": Namespace},
 		// The policies look no further into the request than for the head of a
 		// PEM block.
@@ -177,31 +176,23 @@ func waitPolicies(ctx context.Context, client dynamic.Interface) error {
 			"issuerRef": map[string]any{"name": name},
 		},
 	}}
-	request.SetGroupVersionKind(schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"})
-	return poll(ctx, "mutating admission policies", func() (bool, error) {
+	return await(ctx, "mutating admission policies", func() error {
 		answer, err := resource(client, request).Create(ctx, request, dryRun)
 		if err != nil {
-			return false, err
+			return err
 		}
-		user, _, err := unstructured.NestedString(answer.Object, "spec", "username")
-		return user != "", err
+		if user, _, err := unstructured.NestedString(answer.Object, "spec", "username"); user == "" {
+			return cmp.Or(err, errors.New("not in force"))
+		}
+		return nil
 	})
 }
 
-// poll repeats check until it is done. Errors count as not done: right after a
-// start they go away.
-func poll(ctx context.Context, what string, check func() (bool, error)) error {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		done, err := check()
-		if done {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w (last answer: %w)", what, context.Cause(ctx), err)
-		case <-ticker.C:
-		}
+// await is poll with an error that says what was waited for. Right after a start,
+// errors of the API server go away.
+func await(ctx context.Context, what string, check func() error) error {
+	if err := poll(ctx, check); err != nil {
+		return fmt.Errorf("waiting for %s: %w (last answer: %w)", what, context.Cause(ctx), err)
 	}
+	return nil
 }

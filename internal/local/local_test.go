@@ -194,12 +194,13 @@ func TestChildFailureStopsControlPlane(t *testing.T) {
 	if err := syscall.Kill(pids["kube-controller-manager"], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	err = cp.Wait(t.Context())
+	<-cp.Done()
+	err = cp.Stop()
 	if err == nil || !strings.HasPrefix(err.Error(), "kube-controller-manager ended unexpectedly (signal: killed); the end of ") {
 		t.Errorf("got %v", err)
 	}
-	if cp.Err() == nil {
-		t.Error("Err forgets it")
+	if cp.Stop() == nil {
+		t.Error("Stop forgets it")
 	}
 	for name, pid := range pids {
 		if alive(pid) {

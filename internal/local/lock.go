@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -21,11 +19,18 @@ const orphanGrace = 10 * time.Second
 // process with the open file ends. While an orphan of a killed supervisor still
 // writes to the data, nobody else can lock it.
 func lockDataDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "lock")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	if err := lock(file, dir); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func lock(file *os.File, dir string) error {
 	deadline := time.Now().Add(orphanGrace)
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -33,45 +38,24 @@ func lockDataDir(dir string) (*os.File, error) {
 			break
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
-		pid := lockHolder(file)
-		alive := pid > 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
-		if alive {
-			file.Close()
-			return nil, fmt.Errorf("the data in %s is in use by another `everleaf local` (process %d): stop that one, or choose other data with --data-dir", dir, pid)
+		var pid int // 0 if there is none in the file
+		_, _ = fmt.Fscan(io.NewSectionReader(file, 0, 32), &pid)
+		if pid > 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return fmt.Errorf("the data in %s is in use by another `everleaf local` (process %d): stop that one, or choose other data with --data-dir", dir, pid)
 		}
 		if time.Now().After(deadline) {
-			file.Close()
-			return nil, fmt.Errorf("the data in %s is still in use by etcd, kube-apiserver or kube-controller-manager of an `everleaf local` (process %d) that is gone: end them, or choose other data with --data-dir", dir, pid)
+			return fmt.Errorf("the data in %s is still in use by etcd, kube-apiserver or kube-controller-manager of an `everleaf local` (process %d) that is gone: end them, or choose other data with --data-dir", dir, pid)
 		}
 		<-time.After(100 * time.Millisecond)
 	}
-	if err := writeHolder(file); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("write %s: %w", path, err)
+	err := file.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(io.NewOffsetWriter(file, 0), os.Getpid())
 	}
-	return file, nil
-}
-
-func writeHolder(file *os.File) error {
-	if err := file.Truncate(0); err != nil {
-		return err
-	}
-	_, err := file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
-}
-
-// lockHolder returns the process id in a lock file, or 0.
-func lockHolder(file *os.File) int {
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, 32))
 	if err != nil {
-		return 0
+		return fmt.Errorf("write %s: %w", file.Name(), err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return 0
-	}
-	return pid
+	return nil
 }

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,11 +15,11 @@ import (
 // differs from 6443, the usual port of a cluster on the same machine.
 const DefaultPort = 6444
 
-// Options configure a control plane. The zero value of every field except
-// DataDir is usable.
+// Options configure a control plane. The zero value is usable.
 type Options struct {
 	// DataDir contains all state: etcd's data, keys, logs, the kubeconfig. It
-	// is created with mode 0700. Required.
+	// is created with mode 0700. Empty means $XDG_DATA_HOME/everleaf, or
+	// ~/.local/share/everleaf.
 	DataDir string
 	// BinDir contains etcd, kube-apiserver and kube-controller-manager. Empty
 	// means DefaultBinDir().
@@ -48,8 +47,11 @@ type Options struct {
 
 // complete returns o with defaults for empty fields and an absolute DataDir.
 func (o Options) complete() (Options, error) {
+	var err error
 	if o.DataDir == "" {
-		return o, errors.New("no data directory is set")
+		if o.DataDir, err = userDir("XDG_DATA_HOME", ".local/share", "everleaf"); err != nil {
+			return o, fmt.Errorf("%w: set --data-dir", err)
+		}
 	}
 	abs, err := filepath.Abs(o.DataDir)
 	if err != nil {
@@ -58,7 +60,7 @@ func (o Options) complete() (Options, error) {
 	o.DataDir = abs
 	if o.BinDir == "" {
 		if o.BinDir, err = DefaultBinDir(); err != nil {
-			return o, err
+			return o, fmt.Errorf("%w: set --bin-dir", err)
 		}
 	}
 	if o.AuditLog != "" {
@@ -72,15 +74,16 @@ func (o Options) complete() (Options, error) {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
+	if o.Run == nil {
+		o.Run = func(ctx context.Context, _ *rest.Config) error {
+			<-ctx.Done()
+			return nil
+		}
+	}
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
 	return o, nil
-}
-
-// DefaultDataDir is $XDG_DATA_HOME/everleaf, or ~/.local/share/everleaf.
-func DefaultDataDir() (string, error) {
-	return userDir("XDG_DATA_HOME", ".local/share", "everleaf")
 }
 
 // DefaultBinDir is the directory into which tools/build installs binaries:

@@ -30,9 +30,8 @@ type process struct {
 	pid  int
 	log  string
 	cmd  *exec.Cmd
-	// done is closed when the child has ended. err is then its result.
+	// done is closed when the child has ended.
 	done chan struct{}
-	err  error
 }
 
 // startProcess runs a binary with its output in logs/NAME.log. It renames the
@@ -66,7 +65,7 @@ func startProcess(binary, logDir string, lock *os.File, args ...string) (*proces
 		if err != nil {
 			return
 		}
-		p.err = cmd.Wait()
+		_ = cmd.Wait() // ProcessState has the result
 		close(p.done)
 	}()
 	if err := <-started; err != nil {
@@ -91,11 +90,7 @@ func (p *process) stop(grace time.Duration) {
 // failure describes a child that ended without stop, with the end of its log.
 // It must be called after done is closed.
 func (p *process) failure() error {
-	reason := "exit status 0"
-	if p.err != nil {
-		reason = p.err.Error()
-	}
-	return fmt.Errorf("%s ended unexpectedly (%s); the end of %s:\n%s", p.name, reason, p.log, tail(p.log))
+	return fmt.Errorf("%s ended unexpectedly (%s); the end of %s:\n%s", p.name, p.cmd.ProcessState, p.log, tail(p.log))
 }
 
 // tail returns the last lines of a file, indented.

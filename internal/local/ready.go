@@ -2,13 +2,10 @@ package local
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,73 +17,63 @@ const pollEvery = 50 * time.Millisecond
 
 // waitEtcd waits until etcd serves reads, after the recovery of its data.
 func (c *ControlPlane) waitEtcd(ctx context.Context) error {
-	ca, err := os.ReadFile(c.files.etcdCA)
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	cert, err := tls.X509KeyPair(c.files.etcdClient.certPEM, c.files.etcdClient.keyPEM)
-	if err != nil {
-		return err
-	}
-	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}},
-	}}
-	defer client.CloseIdleConnections()
-	return c.waitReady(ctx, "etcd", client, "https://127.0.0.1:"+strconv.Itoa(c.etcdPort)+"/readyz")
+	return c.waitReady(ctx, &rest.Config{Host: c.etcdURL(), TLSClientConfig: rest.TLSClientConfig{
+		CAFile: c.pki("etcd-ca.crt"), CertFile: c.pki("etcd-client.crt"), KeyFile: c.pki("etcd-client.key"),
+	}})
 }
 
-// waitAPIServer waits until every start-up hook of the API server has run,
-// including the one that creates the RBAC roles.
-func (c *ControlPlane) waitAPIServer(ctx context.Context) error {
-	client, err := rest.HTTPClientFor(c.admin)
+// waitReady polls /readyz of the last started child until it answers 200 or ctx
+// ends. The API server does so when every start-up hook has run, including the one
+// that creates the RBAC roles.
+func (c *ControlPlane) waitReady(ctx context.Context, config *rest.Config) error {
+	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	return c.waitReady(ctx, "kube-apiserver", client, c.Server()+"/readyz")
-}
-
-// waitReady polls url until it answers 200, the last started child ends, or ctx
-// ends.
-func (c *ControlPlane) waitReady(ctx context.Context, name string, client *http.Client, url string) error {
+	last := poll(ctx, func() error { return probe(ctx, client, config.Host+"/readyz") })
+	if last == nil {
+		return nil
+	}
 	p := c.children[len(c.children)-1]
+	return fmt.Errorf("%s %w (%w); the end of %s:\n%s", p.name, context.Cause(ctx), last, p.log, tail(p.log))
+}
+
+// poll repeats check until it succeeds or ctx ends, and returns its last error.
+func poll(ctx context.Context, check func() error) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		last := probe(ctx, client, url)
-		if last == "" {
+		err := check()
+		if err == nil {
 			return nil
 		}
 		select {
-		case <-p.done:
-			return p.failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%s %w (%s); the end of %s:\n%s", name, context.Cause(ctx), last, p.log, tail(p.log))
+			return err
 		case <-ticker.C:
 		}
 	}
 }
 
-// probe returns "" if url answers 200, else the reason.
-func probe(ctx context.Context, client *http.Client, url string) string {
+// probe returns nil if url answers 200, else the reason.
+func probe(ctx context.Context, client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
 	if response.StatusCode == http.StatusOK {
-		return ""
+		return nil
 	}
-	return response.Status + ": " + strings.Join(failedChecks(string(body)), ", ")
+	return errors.New(response.Status + ": " + strings.Join(failedChecks(string(body)), ", "))
 }
 
 // failedChecks returns the failing checks of a verbose /readyz answer.

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +15,12 @@ import (
 // first the controllers, which have leases to release and records to remove,
 // then the control plane.
 func Run(ctx context.Context, options Options) error {
-	options, err := options.complete()
-	if err != nil {
-		return err
-	}
-	if err := FindBinaries(options.BinDir); err != nil {
-		return err
-	}
-	out := options.Stdout
 	began := time.Now()
-	fmt.Fprintln(out, "Starting etcd, kube-apiserver and kube-controller-manager ...")
 	c, err := Start(ctx, options)
 	if err != nil {
 		return err
 	}
+	out := c.options.Stdout
 	fmt.Fprintf(out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
 	c.describe(out)
 
@@ -42,10 +35,6 @@ func Run(ctx context.Context, options Options) error {
 
 // describe prints the addresses and what to type next.
 func (c *ControlPlane) describe(out io.Writer) {
-	kubectl := Kubectl(c.options.BinDir)
-	if kubectl == "" {
-		kubectl = "kubectl"
-	}
 	fmt.Fprintf(out, `  API server  %s
   Data        %s (kept; remove it to start anew)
   Logs        %s
@@ -56,40 +45,23 @@ In another terminal:
   %s get clusterissuers,certificates -A
 
 Ctrl-C stops everything.
-`, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), kubectl)
+`, c.Server(), c.options.DataDir, filepath.Join(c.options.DataDir, "logs"), c.KubeconfigPath(), cmp.Or(Kubectl(c.options.BinDir), "kubectl"))
 }
 
 // runControllers runs the controllers until ctx ends, a child ends
 // unexpectedly, or the controllers return. The controllers have stopped when it
 // returns.
 func (c *ControlPlane) runControllers(ctx context.Context) error {
-	if c.options.Run == nil {
-		select {
-		case <-ctx.Done():
-		case <-c.done:
-		}
-		return nil
-	}
 	config, err := c.ControllerConfig()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result := make(chan error, 1)
-	go func() { result <- c.options.Run(ctx, config) }()
-	select {
-	case err = <-result:
-	case <-c.done:
-		// After the loss of the API server, errors of the controllers are
-		// noise.
-		cancel()
-		<-result
-		return nil
-	case <-ctx.Done():
-		err = <-result
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
+	defer context.AfterFunc(c.life, cancel)()
+	err = c.options.Run(ctx, config)
+	// After the loss of the API server, errors of the controllers are noise.
+	if err != nil && c.life.Err() == nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("controllers: %w", err)
 	}
 	return nil

@@ -40,7 +40,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 		}, []string{"controller"}),
 		syncErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_error_count",
-			Help: "Number of times that a controller has broken off its work on one of its objects because of an error, to try again.",
+			Help: "Number of failures: each action that failed, such as a write to the API server, a refused DNS update or a request that a CA rejected, whether it is retried or not, and each reconciliation that could not read what it needs.",
 		}, []string{"controller"}),
 		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "everleaf_events_dropped_total",

@@ -117,7 +117,7 @@ func TestCounts(t *testing.T) {
 # TYPE certmanager_controller_sync_call_count counter
 certmanager_controller_sync_call_count{controller="issuers"} 0
 certmanager_controller_sync_call_count{controller="orders"} 3
-# HELP certmanager_controller_sync_error_count Number of times that a controller has broken off its work on one of its objects because of an error, to try again.
+# HELP certmanager_controller_sync_error_count Number of failures: each action that failed, such as a write to the API server, a refused DNS update or a request that a CA rejected, whether it is retried or not, and each reconciliation that could not read what it needs.
 # TYPE certmanager_controller_sync_error_count counter
 certmanager_controller_sync_error_count{controller="issuers"} 0
 certmanager_controller_sync_error_count{controller="orders"} 1

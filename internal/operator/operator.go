@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -27,7 +28,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -50,10 +50,7 @@ func Scheme() (*runtime.Scheme, error) {
 
 // Run runs the controllers until ctx ends or they fail.
 func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) error {
-	if err := o.Complete(); err != nil {
-		return err
-	}
-	if err := o.checkListeners(); err != nil {
+	if err := o.Check(); err != nil {
 		return err
 	}
 	ctrl.SetLogger(log)
@@ -146,33 +143,24 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 	return options
 }
 
-// stores are the caches whose lag the gate watches.
-func stores(ctx context.Context, c cache.Cache, secrets *cluster.Secrets, kinds map[string]client.Object) (map[string]cluster.Store, error) {
-	found := map[string]cluster.Store{plan.KindSecret: secrets.Store()}
+// informers are those behind the caches of kinds.
+func informers(ctx context.Context, c cache.Cache, kinds map[string]client.Object) (map[string]toolscache.SharedIndexInformer, error) {
+	found := map[string]toolscache.SharedIndexInformer{}
 	for kind, object := range kinds {
-		informer, err := informerOf(ctx, c, object)
-		if err != nil {
-			return nil, err
+		informer, err := c.GetInformer(ctx, object)
+		if meta.IsNoMatchError(err) {
+			return nil, fmt.Errorf("the API server does not know the kind of %T: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", object, err)
 		}
-		found[kind] = informer.GetIndexer()
+		if err != nil {
+			return nil, fmt.Errorf("cache of %T: %w", object, err)
+		}
+		shared, ok := informer.(toolscache.SharedIndexInformer)
+		if !ok {
+			return nil, fmt.Errorf("cache of %T: an informer of type %T has no store", object, informer)
+		}
+		found[kind] = shared
 	}
 	return found, nil
-}
-
-// informerOf is the informer behind the cache of a kind.
-func informerOf(ctx context.Context, c cache.Cache, object client.Object) (toolscache.SharedIndexInformer, error) {
-	informer, err := c.GetInformer(ctx, object)
-	if meta.IsNoMatchError(err) {
-		return nil, fmt.Errorf("the API server does not know the kind of %T: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", object, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cache of %T: %w", object, err)
-	}
-	shared, ok := informer.(toolscache.SharedIndexInformer)
-	if !ok {
-		return nil, fmt.Errorf("cache of %T: an informer of type %T has no store", object, informer)
-	}
-	return shared, nil
 }
 
 // maxSkew is how far the wall clock may run away from the monotonic one before
@@ -182,12 +170,12 @@ const maxSkew = 5 * time.Minute
 func clockHealth() healthz.Checker {
 	start := time.Now()
 	wall := start.Round(0)
-	return healthChecker(func() error {
+	return func(*http.Request) error {
 		now := time.Now()
 		skew := now.Round(0).Sub(wall) - now.Sub(start)
 		if skew.Abs() > maxSkew {
 			return fmt.Errorf("the wall clock and the monotonic clock are %s apart", skew.Abs().Round(time.Second))
 		}
 		return nil
-	})
+	}
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
+	"k8s.io/utils/clock"
 
+	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
@@ -127,6 +129,30 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
+}
+
+// Check is Complete, and checks the resolvers and that the addresses can be
+// listened on.
+func (o *Options) Check() error {
+	if err := o.Complete(); err != nil {
+		return err
+	}
+	if _, err := o.resolver(clock.RealClock{}); err != nil {
+		return err
+	}
+	return o.checkListeners()
+}
+
+func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
+	servers := o.RecursiveNameservers
+	if len(servers) == 0 {
+		servers = dns.SystemServers()
+	}
+	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
+	if err != nil {
+		return nil, fmt.Errorf("--dns01-recursive-nameservers: %w", err)
+	}
+	return resolver, nil
 }
 
 // Complete checks the options and derives what follows from them. The error

@@ -2,8 +2,6 @@ package operator
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	goruntime "runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +11,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -26,6 +23,7 @@ import (
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
@@ -70,17 +68,25 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
 	}
-	caches, err := stores(ctx, mgr.GetCache(), s.secrets, s.kinds())
+	// Finished requests and Orders are kept as facts.
+	informers, err := informers(ctx, mgr.GetCache(), s.kinds())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addCaches(ctx); err != nil {
+	stores := map[string]cluster.Store{plan.KindSecret: s.secrets.Store()}
+	for kind, informer := range informers {
+		stores[kind] = informer.GetIndexer()
+	}
+	if s.requests, err = cluster.NewRequests(informers[cmv1.CertificateRequestKind], o.Limits); err != nil {
+		return nil, err
+	}
+	if s.orders, err = cluster.NewOrders(informers[acmev1.OrderKind], o.Limits); err != nil {
 		return nil, err
 	}
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}
-	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(caches))
+	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(stores))
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())
 	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, s.metrics.Count)
@@ -88,7 +94,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addIssuerTypes()
-	if err := s.addResolver(); err != nil {
+	if s.resolver, err = o.resolver(s.clock); err != nil {
 		return nil, err
 	}
 	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC} {
@@ -97,23 +103,6 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		}
 	}
 	return s, nil
-}
-
-// addCaches adds the caches that keep finished objects as facts.
-func (s *system) addCaches(ctx context.Context) error {
-	requests, err := informerOf(ctx, s.manager.GetCache(), &cmv1.CertificateRequest{})
-	if err != nil {
-		return err
-	}
-	if s.requests, err = cluster.NewRequests(requests, s.options.Limits); err != nil {
-		return err
-	}
-	orders, err := informerOf(ctx, s.manager.GetCache(), &acmev1.Order{})
-	if err != nil {
-		return err
-	}
-	s.orders, err = cluster.NewOrders(orders, s.options.Limits)
-	return err
 }
 
 // compact has Secrets and events travel as protobuf, which costs both sides
@@ -137,19 +126,6 @@ func (s *system) addIssuerTypes() {
 			UserAgent: "everleaf", Clock: s.clock, Limits: limits, Observe: s.metrics.ObserveACME,
 		}},
 	)
-}
-
-func (s *system) addResolver() error {
-	servers := s.options.RecursiveNameservers
-	if len(servers) == 0 {
-		servers = dns.SystemServers()
-	}
-	var err error
-	s.resolver, err = dns.NewResolver(dns.Config{Servers: servers, Clock: s.clock, Port: s.options.AuthoritativePort})
-	if err != nil {
-		return fmt.Errorf("--dns01-recursive-nameservers: %w", err)
-	}
-	return nil
 }
 
 // sendEvents sends events until stop is called. The manager would stop this
@@ -176,8 +152,3 @@ func (a always) Start(ctx context.Context) error { return a.start(ctx) }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (always) NeedLeaderElection() bool { return false }
-
-// healthChecker makes a check of a function.
-func healthChecker(check func() error) healthz.Checker {
-	return func(*http.Request) error { return check() }
-}

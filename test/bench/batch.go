@@ -66,7 +66,7 @@ func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error)
 	case err := <-watched:
 		return nil, fmt.Errorf("watch of the Certificates: %w", err)
 	case <-p.Done():
-		return nil, p.Err()
+		return nil, p.Stop()
 	case <-ctx.Done():
 		return nil, b.stuck(ctx.Err())
 	}

@@ -19,33 +19,42 @@ type Process struct {
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{}
+	err  error
 }
 
 // Start runs a program in dir, with its output in dir/NAME.log. The caller stops
 // it with Stop.
 func Start(dir, program string, args ...string) (*Process, error) {
-	p := &Process{
-		cmd:  exec.Command(program, args...),
-		log:  filepath.Join(dir, filepath.Base(program)+".log"),
-		done: make(chan struct{}),
-	}
-	out, err := os.Create(p.log)
+	cmd := exec.Command(program, args...)
+	out, err := os.Create(filepath.Join(dir, filepath.Base(program)+".log"))
 	if err != nil {
 		return nil, err
 	}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
-	DieWithParent(p.cmd)
+	defer out.Close()
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	DieWithParent(cmd)
+	p, err := StartCommand(cmd)
+	if err != nil {
+		return nil, err
+	}
+	p.log = out.Name()
+	return p, nil
+}
+
+// StartCommand starts a command that has an output of its own, so that Log returns
+// nothing. The caller stops it with Stop.
+func StartCommand(cmd *exec.Cmd) (*Process, error) {
+	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// On Linux the child dies with the thread that started it, so that
 		// thread waits for the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		defer out.Close()
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			_ = p.cmd.Wait()
+			p.err = p.cmd.Wait()
 		}
 		close(p.done)
 	}()
@@ -58,12 +67,19 @@ func Start(dir, program string, args ...string) (*Process, error) {
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Err returns how the process has ended, after Done is closed: nil for exit
+// status 0.
+func (p *Process) Err() error { return p.err }
+
 // Signal sends a signal to the process.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
 // Stop ends the process with SIGTERM, and with SIGKILL if it does not end in
 // time.
-func (p *Process) Stop() {
+func (p *Process) Stop() { p.StopWithin(grace) }
+
+// StopWithin is Stop with another time before SIGKILL.
+func (p *Process) StopWithin(grace time.Duration) {
 	_ = p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
@@ -75,6 +91,9 @@ func (p *Process) Stop() {
 
 // Log returns what the process has printed.
 func (p *Process) Log() string {
+	if p.log == "" {
+		return ""
+	}
 	out, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

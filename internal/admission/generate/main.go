@@ -3,7 +3,7 @@
 package main
 
 import (
-	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 
@@ -11,17 +11,9 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func run(directory string) error {
 	for file, manifest := range admission.Manifests() {
-		if err := os.WriteFile(filepath.Join(directory, file), []byte(manifest), 0o644); err != nil {
-			return err
+		if err := os.WriteFile(filepath.Join(os.Args[1], file), []byte(manifest), 0o644); err != nil {
+			log.Fatal(err)
 		}
 	}
-	return nil
 }
