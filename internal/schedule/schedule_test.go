@@ -141,12 +141,12 @@ func TestNoMonotonicReading(t *testing.T) {
 	d := New(clocktesting.NewFakeClock(start), func(string) {})
 	at := time.Now().Add(time.Hour)
 	d.Set("a", at)
-	if d.queue[0].at != at.Round(0) {
-		t.Errorf("kept %v", d.queue[0].at)
+	if d.at["a"] != at.Round(0) {
+		t.Errorf("kept %v", d.at["a"])
 	}
 	d.Set("a", at.Add(time.Hour))
-	if d.queue[0].at != at.Add(time.Hour).Round(0) {
-		t.Errorf("kept %v", d.queue[0].at)
+	if d.at["a"] != at.Add(time.Hour).Round(0) {
+		t.Errorf("kept %v", d.at["a"])
 	}
 }
 
@@ -172,7 +172,7 @@ func TestSetWhileDue(t *testing.T) {
 	}
 }
 
-// TestOrder compares the queue with a plain map over many random changes.
+// TestOrder compares the deadlines with a plain map over many random changes.
 func TestOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	d := New(clocktesting.NewFakeClock(start), func(int) {})
