@@ -25,21 +25,8 @@ var (
 )
 
 // certificates collects the metrics of Certificates.
-type certificates struct{ reader }
-
-// Describe implements prometheus.Collector.
-func (c certificates) Describe(ch chan<- *prometheus.Desc) {
-	describe(ch, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
-}
-
-// Collect implements prometheus.Collector.
-func (c certificates) Collect(ch chan<- prometheus.Metric) {
-	var list cmv1.CertificateList
-	if !c.list(&list) {
-		return
-	}
-	for i := range list.Items {
-		cert := &list.Items[i]
+func certificates(r reader) prometheus.Collector {
+	return collect(r, &cmv1.CertificateList{}, func(ch chan<- prometheus.Metric, cert *cmv1.Certificate) {
 		issuer := cert.Spec.IssuerRef
 		labels := []*dto.LabelPair{
 			label("issuer_group", issuer.Group), label("issuer_kind", issuer.Kind), label("issuer_name", issuer.Name),
@@ -51,5 +38,5 @@ func (c certificates) Collect(ch chan<- prometheus.Metric) {
 		ch <- gauge{certificateNotAfter, labels, notAfter}
 		ch <- gauge{certificateExpiration, labels, notAfter}
 		ch <- gauge{certificateRenewal, labels, timestamp(cert.Status.RenewalTime)}
-	}
+	}, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
 }

@@ -22,19 +22,8 @@ var challengeStatuses = []*dto.LabelPair{
 }
 
 // challenges collects the metrics of Challenges.
-type challenges struct{ reader }
-
-// Describe implements prometheus.Collector.
-func (c challenges) Describe(ch chan<- *prometheus.Desc) { describe(ch, challengeStatus) }
-
-// Collect implements prometheus.Collector.
-func (c challenges) Collect(ch chan<- prometheus.Metric) {
-	var list acmev1.ChallengeList
-	if !c.list(&list) {
-		return
-	}
-	for i := range list.Items {
-		challenge := &list.Items[i]
+func challenges(r reader) prometheus.Collector {
+	return collect(r, &acmev1.ChallengeList{}, func(ch chan<- prometheus.Metric, challenge *acmev1.Challenge) {
 		labels := []*dto.LabelPair{
 			label("domain", challenge.Spec.DNSName), label("name", challenge.Name), label("namespace", challenge.Namespace),
 			label("processing", strconv.FormatBool(challenge.Status.Processing)), label("reason", challenge.Status.Reason),
@@ -44,5 +33,5 @@ func (c challenges) Collect(ch chan<- prometheus.Metric) {
 			all := append(labels[:len(labels):len(labels)], status, kind)
 			ch <- gauge{challengeStatus, all, indicator(status.GetValue() == string(challenge.Status.State))}
 		}
-	}
+	}, challengeStatus)
 }

@@ -18,38 +18,17 @@ var (
 )
 
 // issuers collects the metrics of Issuers.
-type issuers struct{ reader }
-
-// Describe implements prometheus.Collector.
-func (c issuers) Describe(ch chan<- *prometheus.Desc) { describe(ch, issuerReady) }
-
-// Collect implements prometheus.Collector.
-func (c issuers) Collect(ch chan<- prometheus.Metric) {
-	var list cmv1.IssuerList
-	if !c.list(&list) {
-		return
-	}
-	for i := range list.Items {
-		issuer := &list.Items[i]
+func issuers(r reader) prometheus.Collector {
+	return collect(r, &cmv1.IssuerList{}, func(ch chan<- prometheus.Metric, issuer *cmv1.Issuer) {
 		labels := []*dto.LabelPair{label("name", issuer.Name), label("namespace", issuer.Namespace)}
 		sendCondition(ch, issuerReady, labels, condition.Status(issuer.Status.Conditions, cmv1.IssuerConditionReady))
-	}
+	}, issuerReady)
 }
 
 // clusterIssuers collects the metrics of ClusterIssuers.
-type clusterIssuers struct{ reader }
-
-// Describe implements prometheus.Collector.
-func (c clusterIssuers) Describe(ch chan<- *prometheus.Desc) { describe(ch, clusterIssuerReady) }
-
-// Collect implements prometheus.Collector.
-func (c clusterIssuers) Collect(ch chan<- prometheus.Metric) {
-	var list cmv1.ClusterIssuerList
-	if !c.list(&list) {
-		return
-	}
-	for i := range list.Items {
-		issuer := &list.Items[i]
-		sendCondition(ch, clusterIssuerReady, []*dto.LabelPair{label("name", issuer.Name)}, condition.Status(issuer.Status.Conditions, cmv1.IssuerConditionReady))
-	}
+func clusterIssuers(r reader) prometheus.Collector {
+	return collect(r, &cmv1.ClusterIssuerList{}, func(ch chan<- prometheus.Metric, issuer *cmv1.ClusterIssuer) {
+		labels := []*dto.LabelPair{label("name", issuer.Name)}
+		sendCondition(ch, clusterIssuerReady, labels, condition.Status(issuer.Status.Conditions, cmv1.IssuerConditionReady))
+	}, clusterIssuerReady)
 }

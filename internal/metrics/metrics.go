@@ -62,7 +62,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 			Name: "certmanager_clock_time_seconds_gauge",
 			Help: "The controller's clock in seconds since 1970.",
 		}, seconds(c)),
-		certificates{scraped}, challenges{scraped}, issuers{scraped}, clusterIssuers{scraped},
+		certificates(scraped), challenges(scraped), issuers(scraped), clusterIssuers(scraped),
 	)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,9 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,16 +28,42 @@ type reader struct {
 	log   logr.Logger
 }
 
-// list fills a list with the cache's own objects, which must not be changed. It
-// reports whether it succeeded.
-func (r reader) list(list client.ObjectList) bool {
+// collector sends the metrics of all objects of a kind.
+type collector[O client.Object] struct {
+	reader
+	// empty is a list of the kind.
+	empty client.ObjectList
+	descs []*prometheus.Desc
+	send  func(chan<- prometheus.Metric, O)
+}
+
+func collect[O client.Object](r reader, empty client.ObjectList, send func(chan<- prometheus.Metric, O), descs ...*prometheus.Desc) prometheus.Collector {
+	return collector[O]{reader: r, empty: empty, descs: descs, send: send}
+}
+
+// Describe implements prometheus.Collector.
+func (c collector[O]) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. It sends nothing if the cache cannot
+// list the kind. The objects are the cache's own, which must not be changed.
+func (c collector[O]) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
-	err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
-	if err != nil && !expected(err) {
-		r.log.Error(err, "Metrics leave out objects that the cache cannot list")
+	list := c.empty.DeepCopyObject().(client.ObjectList)
+	err := c.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
+	if err == nil {
+		err = meta.EachListItem(list, func(o runtime.Object) error {
+			c.send(ch, o.(O))
+			return nil
+		})
 	}
-	return err == nil
+	if err != nil && !expected(err) {
+		c.log.Error(err, "Metrics leave out objects that the cache cannot list")
+	}
 }
 
 // expected reports whether a cache has not started yet, or does not hold a kind
@@ -115,11 +143,5 @@ func sendCondition(ch chan<- prometheus.Metric, desc *prometheus.Desc, labels []
 	}
 	for _, l := range conditionLabels {
 		ch <- gauge{desc, before(labels, l), indicator(l.GetValue() == string(status))}
-	}
-}
-
-func describe(ch chan<- *prometheus.Desc, descs ...*prometheus.Desc) {
-	for _, d := range descs {
-		ch <- d
 	}
 }
