@@ -53,10 +53,62 @@ func (e *entry[O, F]) DeepCopyObject() runtime.Object {
 	return &copied
 }
 
+// reduced makes the transform of a cache of entries. read returns the facts of an
+// object, and whether there is work on it.
+func reduced[O client.Object, F any](read func(O) (facts *F, open bool)) cache.TransformFunc {
+	return func(obj any) (any, error) {
+		o, ok := obj.(O)
+		if !ok {
+			return obj, nil
+		}
+		f, open := read(o)
+		return newEntry(o, f, open), nil
+	}
+}
+
+// The indexes of entries.
+const (
+	byController = "controller"
+	byIssuer     = "issuer"
+	byKeySecret  = "keySecret"
+	byClass      = "class"
+)
+
+// indexes are the values of indexes by name. An entry is left out of an index if
+// the value is empty, or if there is no work on it: it waits for nothing.
+type indexes[O client.Object, F any] map[string]func(*entry[O, F]) string
+
 // store is a cache of entries.
 type store[O client.Object, F any] struct {
 	indexer  cache.Indexer
 	resource schema.GroupResource
+}
+
+// newStore returns the store of an informer that is not started yet, and sets its
+// transform and its indexes, to which it adds that of the controlling owners.
+func newStore[O client.Object, F any](
+	informer cache.SharedIndexInformer, resource schema.GroupResource, transform cache.TransformFunc, of indexes[O, F],
+) (store[O, F], error) {
+	indexers := cache.Indexers{byController: func(obj any) ([]string, error) {
+		if e, ok := obj.(*entry[O, F]); ok && len(e.OwnerReferences) > 0 {
+			return []string{ownerKey(e.Namespace, e.OwnerReferences[0].UID)}, nil
+		}
+		return nil, nil
+	}}
+	for name, value := range of {
+		indexers[name] = func(obj any) ([]string, error) {
+			if e, ok := obj.(*entry[O, F]); ok && e.open {
+				if v := value(e); v != "" {
+					return []string{v}, nil
+				}
+			}
+			return nil, nil
+		}
+	}
+	if err := informer.SetTransform(transform); err != nil {
+		return store[O, F]{}, err
+	}
+	return store[O, F]{informer.GetIndexer(), resource}, informer.AddIndexers(indexers)
 }
 
 // entry returns what the cache holds of an object, nil if there is none.
@@ -89,17 +141,7 @@ func (s store[O, F]) Facts(key types.NamespacedName) *F {
 
 // ControlledBy returns the facts of the objects that an owner controls.
 func (s store[O, F]) ControlledBy(owner metav1.Object) []*F {
-	return s.facts(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
-}
-
-// OpenOf returns the objects of an issuer on which there is work.
-func (s store[O, F]) OpenOf(issuer cmv1.GenericIssuer) []O {
-	return s.open(byIssuer, KeyOfIssuer(issuer))
-}
-
-// facts returns the facts of the objects with an index value.
-func (s store[O, F]) facts(index, value string) []*F {
-	items, err := s.indexer.ByIndex(index, value)
+	items, err := s.indexer.ByIndex(byController, ownerKey(owner.GetNamespace(), owner.GetUID()))
 	if err != nil {
 		return nil
 	}
@@ -110,39 +152,26 @@ func (s store[O, F]) facts(index, value string) []*F {
 	return found
 }
 
-// open returns the objects with an index value on which there is work.
+// OpenOf returns the objects of an issuer on which there is work.
+func (s store[O, F]) OpenOf(issuer cmv1.GenericIssuer) []O {
+	return s.open(byIssuer, KeyOfIssuer(issuer))
+}
+
+// open returns the objects with the value of an index that has only those on which
+// there is work.
 func (s store[O, F]) open(index, value string) []O {
 	items, err := s.indexer.ByIndex(index, value)
 	if err != nil {
 		return nil
 	}
-	var found []O
-	for _, item := range items {
-		if e := item.(*entry[O, F]); e.open {
-			found = append(found, e.object)
-		}
+	found := make([]O, len(items))
+	for i, item := range items {
+		found[i] = item.(*entry[O, F]).object
 	}
 	return found
 }
 
-// ownerKey is the value of an index of controlling owners, empty without one. An
-// object can only be controlled by one of its own namespace: a reference from
-// elsewhere is somebody else's claim.
-func ownerKey(namespace string, owner types.UID) string {
-	if owner == "" {
-		return ""
-	}
-	return namespace + "/" + string(owner)
-}
-
-// indexed makes an index function of an entry's value, left out if it is empty.
-func indexed[O client.Object, F any](value func(*entry[O, F]) string) cache.IndexFunc {
-	return func(obj any) ([]string, error) {
-		if e, ok := obj.(*entry[O, F]); ok {
-			if v := value(e); v != "" {
-				return []string{v}, nil
-			}
-		}
-		return nil, nil
-	}
-}
+// ownerKey is the value of the index of controlling owners. An object can only be
+// controlled by one of its own namespace: a reference from elsewhere is somebody
+// else's claim.
+func ownerKey(namespace string, owner types.UID) string { return namespace + "/" + string(owner) }

@@ -16,42 +16,21 @@ type Orders struct {
 
 // ReduceOrder is the transform of the cache of Orders.
 func ReduceOrder(limits pki.Limits) cache.TransformFunc {
-	return func(obj any) (any, error) {
-		o, ok := obj.(*acmev1.Order)
-		if !ok {
-			return obj, nil
-		}
+	return reduced(func(o *acmev1.Order) (*facts.Order, bool) {
 		f := facts.OfOrder(o, limits)
-		return newEntry(o, f, !f.Ended()), nil
-	}
+		return f, !f.Ended()
+	})
 }
 
 // NewOrders returns the Orders of an informer that is not started yet, and sets
 // its transform to ReduceOrder.
 func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, error) {
 	type item = entry[*acmev1.Order, facts.Order]
-	if err := informer.SetTransform(ReduceOrder(limits)); err != nil {
-		return nil, err
-	}
-	err := informer.AddIndexers(cache.Indexers{
-		byController: indexed(func(e *item) string { return ownerKey(e.Namespace, e.facts.Owner) }),
-		byIssuer: indexed(func(e *item) string {
-			if !e.open {
-				return ""
-			}
-			return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef)
-		}),
-		byClass: indexed(func(e *item) string {
-			if !e.open {
-				return ""
-			}
-			return order.Class(e.object)
-		}),
+	s, err := newStore(informer, acmev1.Resource(acmev1.OrderResource), ReduceOrder(limits), indexes[*acmev1.Order, facts.Order]{
+		byIssuer: func(e *item) string { return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef) },
+		byClass:  func(e *item) string { return order.Class(e.object) },
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &Orders{store[*acmev1.Order, facts.Order]{informer.GetIndexer(), acmev1.Resource(acmev1.OrderResource)}}, nil
+	return &Orders{s}, err
 }
 
 // OpenOfClass returns the unfinished Orders of a class, see order.Class.

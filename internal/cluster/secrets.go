@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -22,28 +22,18 @@ import (
 const (
 	ourSecrets     = cmv1.PartOfCertManagerControllerLabelKey + "=true"
 	foreignSecrets = cmv1.PartOfCertManagerControllerLabelKey + "!=true"
-	byOwner        = "owner"
 )
 
 // cachedSecret is what the Secret informer holds: facts, with the identity
 // that client-go needs. It is never written back.
-type cachedSecret struct {
-	metav1.ObjectMeta
-	facts *facts.Secret
-}
-
-func (c *cachedSecret) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
-
-func (c *cachedSecret) DeepCopyObject() runtime.Object {
-	copied := *c
-	return &copied
-}
+type cachedSecret = entry[*corev1.Secret, facts.Secret]
 
 // Secrets answers what Secrets there are, from two informers: the labelled
 // ones as facts, all others as metadata only. Contents that are not facts are
 // read live, by whoever needs them, when they need them.
 type Secrets struct {
 	ours, foreign cache.SharedIndexInformer
+	kept          store[*corev1.Secret, facts.Secret]
 	client        kubernetes.Interface
 	limits        pki.Limits
 }
@@ -51,54 +41,36 @@ type Secrets struct {
 // NewSecrets returns the informers, not started yet. Namespace "" means all.
 func NewSecrets(client kubernetes.Interface, meta metadata.Interface, namespace string, limits pki.Limits) (*Secrets, error) {
 	s := &Secrets{client: client, limits: limits}
-	s.ours = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector = ourSecrets
-			return client.CoreV1().Secrets(namespace).List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = ourSecrets
-			return client.CoreV1().Secrets(namespace).Watch(ctx, o)
-		},
-	}, client), &corev1.Secret{}, 0, cache.Indexers{
-		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
-		byOwner: func(obj any) ([]string, error) {
-			if c, ok := obj.(*cachedSecret); ok && c.facts.Owner != "" {
-				return []string{ownerKey(c.Namespace, c.facts.Owner)}, nil
-			}
-			return nil, nil
-		},
-	})
-	others := meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
-	s.foreign = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector = foreignSecrets
-			return others.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = foreignSecrets
-			return others.Watch(ctx, o)
-		},
-	}, meta), &metav1.PartialObjectMetadata{}, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	if err := s.ours.SetTransform(s.reduce); err != nil {
+	whole, others := client.CoreV1().Secrets(namespace), meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
+	s.ours = labelled(client, &corev1.Secret{}, ourSecrets, whole.List, whole.Watch)
+	s.foreign = labelled(meta, &metav1.PartialObjectMetadata{}, foreignSecrets, others.List, others.Watch)
+	var err error
+	if s.kept, err = newStore(s.ours, corev1.Resource("secrets"), s.reduce, indexes[*corev1.Secret, facts.Secret]{}); err != nil {
 		return nil, err
 	}
 	return s, s.foreign.SetTransform(identity)
 }
 
+// labelled returns an informer of the objects that a label selector selects.
+func labelled[L runtime.Object](
+	client any, example runtime.Object, selector string,
+	list func(context.Context, metav1.ListOptions) (L, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error),
+) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = selector
+			return list(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			return watches(ctx, o)
+		},
+	}, client), example, 0, cache.Indexers{})
+}
+
 // reduce keeps the facts of a Secret.
 func (s *Secrets) reduce(obj any) (any, error) {
-	secret, ok := obj.(*corev1.Secret)
-	if !ok {
-		return obj, nil
-	}
-	return &cachedSecret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
-			ResourceVersion: secret.ResourceVersion, DeletionTimestamp: secret.DeletionTimestamp,
-		},
-		facts: facts.OfSecret(secret, s.limits),
-	}, nil
+	return reduced(func(secret *corev1.Secret) (*facts.Secret, bool) { return facts.OfSecret(secret, s.limits), false })(obj)
 }
 
 // identity keeps of a foreign Secret that it is there, and its version.
@@ -139,11 +111,11 @@ func (s *Secrets) WaitForSync(ctx context.Context) bool {
 // Facts returns what is known of a Secret, or nil if there is none. A Secret
 // without our label is read live.
 func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*facts.Secret, error) {
-	key := namespace + "/" + name
-	if item, ok, err := s.ours.GetIndexer().GetByKey(key); err == nil && ok {
-		return item.(*cachedSecret).facts, nil
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	if f := s.kept.Facts(key); f != nil {
+		return f, nil
 	}
-	if _, ok, err := s.foreign.GetIndexer().GetByKey(key); err != nil || !ok {
+	if _, ok, err := s.foreign.GetIndexer().GetByKey(key.String()); err != nil || !ok {
 		return nil, err
 	}
 	return s.LiveFacts(ctx, namespace, name)
@@ -182,17 +154,7 @@ func (s *Secrets) Version(namespace, name string) string {
 }
 
 // OwnedBy returns the labelled Secrets that an object controls.
-func (s *Secrets) OwnedBy(owner metav1.Object) []*facts.Secret {
-	items, err := s.ours.GetIndexer().ByIndex(byOwner, ownerKey(owner.GetNamespace(), owner.GetUID()))
-	if err != nil {
-		return nil
-	}
-	owned := make([]*facts.Secret, 0, len(items))
-	for _, item := range items {
-		owned = append(owned, item.(*cachedSecret).facts)
-	}
-	return owned
-}
+func (s *Secrets) OwnedBy(owner metav1.Object) []*facts.Secret { return s.kept.ControlledBy(owner) }
 
 // FactsIn returns the facts that an informer's event is about, or nil.
 func FactsIn(obj any) *facts.Secret {
