@@ -1,10 +1,8 @@
 package cluster
 
 import (
-	"container/list"
-	"sync"
-
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 )
 
 // maxAnswers bounds the certificates that wait to be fetched by the next step.
@@ -19,47 +17,21 @@ type Answer struct {
 // Answers hands certificates from the controller that has stored one in an
 // object's status to the one that takes it from there, because the caches keep
 // only facts of finished objects. It is a shortcut: what is not in it is read
-// from the API server. The zero value is ready.
-type Answers struct {
-	mu    sync.Mutex
-	items map[types.UID]*list.Element
-	order list.List
-}
+// from the API server.
+type Answers struct{ items *lru.Cache }
 
-type answered struct {
-	uid    types.UID
-	answer Answer
-}
+// NewAnswers returns Answers without any.
+func NewAnswers() *Answers { return &Answers{lru.New(maxAnswers)} }
 
 // Put notes the certificate of an object. The oldest goes if there are too many.
-func (a *Answers) Put(uid types.UID, answer Answer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.items == nil {
-		a.items = map[types.UID]*list.Element{}
-	}
-	a.remove(uid)
-	a.items[uid] = a.order.PushBack(answered{uid, answer})
-	if a.order.Len() > maxAnswers {
-		a.remove(a.order.Front().Value.(answered).uid)
-	}
-}
+func (a *Answers) Put(uid types.UID, answer Answer) { a.items.Add(uid, answer) }
 
 // Take returns the certificate of an object once, and whether there is one.
 func (a *Answers) Take(uid types.UID) (Answer, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	found, ok := a.items[uid]
+	answer, ok := a.items.Get(uid)
+	a.items.Remove(uid)
 	if !ok {
 		return Answer{}, false
 	}
-	a.remove(uid)
-	return found.Value.(answered).answer, true
-}
-
-func (a *Answers) remove(uid types.UID) {
-	if found, ok := a.items[uid]; ok {
-		a.order.Remove(found)
-		delete(a.items, uid)
-	}
+	return answer.(Answer), true
 }

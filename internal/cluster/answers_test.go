@@ -8,7 +8,7 @@ import (
 )
 
 func TestAnswers(t *testing.T) {
-	var a Answers
+	a := NewAnswers()
 	if _, ok := a.Take("none"); ok {
 		t.Error("there is an answer that nobody has put")
 	}
@@ -26,8 +26,8 @@ func TestAnswers(t *testing.T) {
 			a.Put("0", Answer{}) // is now the newest
 		}
 	}
-	if len(a.items) != maxAnswers || a.order.Len() != maxAnswers {
-		t.Errorf("%d answers are kept", len(a.items))
+	if n := a.items.Len(); n != maxAnswers {
+		t.Errorf("%d answers are kept", n)
 	}
 	for uid, want := range map[types.UID]bool{"0": false, "1": false, "2": true, "513": true} {
 		if _, got := a.Take(uid); got != want {

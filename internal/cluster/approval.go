@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -16,28 +16,25 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
 
-// approvalTTL is how long an answer about a permission is used. Roles change
-// seldom, and a request that waits for a permission is asked about again.
-const approvalTTL = time.Minute
+const (
+	// approvalTTL is how long an answer about a permission is used. Roles change
+	// seldom, and a request that waits for a permission is asked about again.
+	approvalTTL = time.Minute
+	// maxApprovals bounds the answers that are kept.
+	maxApprovals = 10_000
+)
 
 // Approval answers whether this process may approve requests for an issuer: it
 // needs the verb approve on the signer, as everybody does. Without it, requests
 // are left to whoever has it.
 type Approval struct {
 	core    kubernetes.Interface
-	clock   clock.PassiveClock
-	mu      sync.Mutex
-	answers map[string]answer
-}
-
-type answer struct {
-	allowed bool
-	until   time.Time
+	answers *cache.LRUExpireCache
 }
 
 // NewApproval returns an Approval.
 func NewApproval(core kubernetes.Interface, c clock.PassiveClock) *Approval {
-	return &Approval{core: core, clock: c, answers: map[string]answer{}}
+	return &Approval{core: core, answers: cache.NewLRUExpireCacheWithClock(maxApprovals, c)}
 }
 
 // May reports whether requests in a namespace for an issuer may be approved.
@@ -57,12 +54,8 @@ func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerR
 }
 
 func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {
-	now := a.clock.Now()
-	a.mu.Lock()
-	known, ok := a.answers[signer]
-	a.mu.Unlock()
-	if ok && now.Before(known.until) {
-		return known.allowed, nil
+	if allowed, ok := a.answers.Get(signer); ok {
+		return allowed.(bool), nil
 	}
 	review, err := a.core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -72,13 +65,6 @@ func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("ask for the permission to approve %s: %w", signer, err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for name, old := range a.answers {
-		if now.After(old.until) {
-			delete(a.answers, name)
-		}
-	}
-	a.answers[signer] = answer{allowed: review.Status.Allowed, until: now.Add(approvalTTL)}
+	a.answers.Add(signer, review.Status.Allowed, approvalTTL)
 	return review.Status.Allowed, nil
 }

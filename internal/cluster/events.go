@@ -123,52 +123,40 @@ func (e *Events) Start(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(eventDrain, cancel) })()
-	help := make(chan struct{})
-	var workers sync.WaitGroup
+	var senders sync.WaitGroup
+	helpers := make(chan struct{}, eventHelpers)
 	for range eventWorkers {
-		workers.Go(func() { e.work(ctx, sending, help) })
+		senders.Go(func() { e.work(ctx, sending, &senders, helpers) })
 	}
-	for range eventHelpers {
-		workers.Go(func() { e.help(ctx, sending, help) })
+	senders.Wait()
+	for range eventWorkers + eventHelpers {
+		senders.Go(func() { e.shorten(sending, 0) })
 	}
-	workers.Wait()
+	senders.Wait()
 	return nil
 }
 
-// work sends what is queued, and calls a helper when that is much.
-func (e *Events) work(ctx, sending context.Context, help chan<- struct{}) {
+// work sends what is queued until ctx ends, and starts a helper when that is much.
+func (e *Events) work(ctx, sending context.Context, senders *sync.WaitGroup, helpers chan struct{}) {
 	for {
 		select {
 		case ev := <-e.queue:
 			if len(e.queue) > eventBacklog {
 				select {
-				case help <- struct{}{}:
+				case helpers <- struct{}{}:
+					senders.Go(func() {
+						e.shorten(sending, eventBacklog)
+						<-helpers
+					})
 				default:
 				}
 			}
 			e.send(sending, ev)
 		case <-ctx.Done():
-			e.drain(sending)
 			return
 		}
 	}
 }
-
-// help sends when it is called, as long as the backlog is long.
-func (e *Events) help(ctx, sending context.Context, help <-chan struct{}) {
-	for {
-		select {
-		case <-help:
-			e.shorten(sending, eventBacklog)
-		case <-ctx.Done():
-			e.drain(sending)
-			return
-		}
-	}
-}
-
-// drain sends all that is queued.
-func (e *Events) drain(ctx context.Context) { e.shorten(ctx, 0) }
 
 // shorten sends until no more than a number of events are queued.
 func (e *Events) shorten(ctx context.Context, left int) {

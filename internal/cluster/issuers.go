@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,23 +81,17 @@ func (i *Issuers) SecretRefs(secrets func(*cmv1.IssuerSpec) []string) client.Ind
 func (i *Issuers) Using(ctx context.Context, kind string, secret client.Object) []cmv1.GenericIssuer {
 	var issuers []cmv1.GenericIssuer
 	using := client.MatchingFields{IndexSecretRef: secret.GetNamespace() + "/" + secret.GetName()}
+	list := client.ObjectList(&cmv1.IssuerList{})
 	if kind == cmv1.ClusterIssuerKind {
-		list := &cmv1.ClusterIssuerList{}
-		if err := i.cache.List(ctx, list, using); err != nil {
-			return nil
-		}
-		for n := range list.Items {
-			issuers = append(issuers, &list.Items[n])
-		}
-		return issuers
+		list = &cmv1.ClusterIssuerList{}
 	}
-	list := &cmv1.IssuerList{}
 	if err := i.cache.List(ctx, list, using); err != nil {
 		return nil
 	}
-	for n := range list.Items {
-		issuers = append(issuers, &list.Items[n])
-	}
+	_ = meta.EachListItem(list, func(o runtime.Object) error {
+		issuers = append(issuers, o.(cmv1.GenericIssuer))
+		return nil
+	})
 	return issuers
 }
 

@@ -48,20 +48,12 @@ func Stale(err error) bool {
 // UpdateStatus stores the status of obj, which is the subject and must carry the
 // resourceVersion that was decided on; obj is filled with the result.
 func (w *Writer) UpdateStatus(ctx context.Context, subject plan.Ref, obj client.Object, manager string) error {
-	err := w.client.Status().Update(ctx, obj, client.FieldOwner(manager))
-	if err == nil {
-		w.gate.Wrote(subject, subject.Kind, obj.GetResourceVersion())
-	}
-	return err
+	return w.wrote(subject, subject.Kind, obj, w.client.Status().Update(ctx, obj, client.FieldOwner(manager)))
 }
 
 // Create creates obj, which is filled with the result.
 func (w *Writer) Create(ctx context.Context, subject plan.Ref, kind string, obj client.Object, manager string) error {
-	err := w.client.Create(ctx, obj, client.FieldOwner(manager))
-	if err == nil {
-		w.gate.Wrote(subject, kind, obj.GetResourceVersion())
-	}
-	return err
+	return w.wrote(subject, kind, obj, w.client.Create(ctx, obj, client.FieldOwner(manager)))
 }
 
 // Delete deletes exactly this object, by UID. One that is gone already is
@@ -69,30 +61,19 @@ func (w *Writer) Create(ctx context.Context, subject plan.Ref, kind string, obj 
 func (w *Writer) Delete(ctx context.Context, subject plan.Ref, kind string, obj client.Object) error {
 	err := w.client.Delete(ctx, obj, client.Preconditions{UID: ptr.To(obj.GetUID())},
 		client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err == nil || apierrors.IsNotFound(err) {
-		w.gate.Deleted(subject, kind, client.ObjectKeyFromObject(obj).String(), obj.GetUID())
-		return nil
-	}
-	return err
+	return w.deleted(subject, kind, client.ObjectKeyFromObject(obj), obj.GetUID(), err)
 }
 
 // DeleteSecret is Delete for a Secret that is known only as facts.
 func (w *Writer) DeleteSecret(ctx context.Context, subject plan.Ref, namespace, name string, uid types.UID) error {
 	err := w.core.CoreV1().Secrets(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-	if err == nil || apierrors.IsNotFound(err) {
-		w.gate.Deleted(subject, plan.KindSecret, namespace+"/"+name, uid)
-		return nil
-	}
-	return err
+	return w.deleted(subject, plan.KindSecret, types.NamespacedName{Namespace: namespace, Name: name}, uid, err)
 }
 
 // CreateSecret creates a Secret.
 func (w *Writer) CreateSecret(ctx context.Context, subject plan.Ref, s *corev1.Secret, manager string) (*corev1.Secret, error) {
 	created, err := w.core.CoreV1().Secrets(s.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: manager})
-	if err == nil {
-		w.gate.Wrote(subject, plan.KindSecret, created.ResourceVersion)
-	}
-	return created, err
+	return created, w.wrote(subject, plan.KindSecret, created, err)
 }
 
 // CreateUncachedSecret creates a Secret that is always read live: it carries no
@@ -122,11 +103,8 @@ func (w *Writer) PatchAnnotations(ctx context.Context, subject plan.Ref, obj cli
 }
 
 func (w *Writer) patch(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
-	err := w.client.Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
-	if err == nil {
-		w.gate.Wrote(subject, subject.Kind, changed.GetResourceVersion())
-	}
-	return err
+	return w.wrote(subject, subject.Kind, changed, w.client.Patch(ctx, changed,
+		client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager)))
 }
 
 // ApplySecret applies a Secret by server-side apply. encoded is its JSON; it
@@ -135,10 +113,24 @@ func (w *Writer) patch(ctx context.Context, subject plan.Ref, before, changed cl
 func (w *Writer) ApplySecret(ctx context.Context, subject plan.Ref, namespace, name string, encoded []byte, manager string) (*corev1.Secret, error) {
 	applied, err := w.core.CoreV1().Secrets(namespace).Patch(ctx, name, types.ApplyPatchType, encoded,
 		metav1.PatchOptions{FieldManager: manager, Force: ptr.To(true)})
+	return applied, w.wrote(subject, plan.KindSecret, applied, err)
+}
+
+// wrote records a write in the gate if it did not fail.
+func (w *Writer) wrote(subject plan.Ref, kind string, result metav1.Object, err error) error {
 	if err == nil {
-		w.gate.Wrote(subject, plan.KindSecret, applied.ResourceVersion)
+		w.gate.Wrote(subject, kind, result.GetResourceVersion())
 	}
-	return applied, err
+	return err
+}
+
+// deleted records a delete in the gate if the object is gone.
+func (w *Writer) deleted(subject plan.Ref, kind string, key types.NamespacedName, uid types.UID, err error) error {
+	if err == nil || apierrors.IsNotFound(err) {
+		w.gate.Deleted(subject, kind, key.String(), uid)
+		return nil
+	}
+	return err
 }
 
 // Behind is Gate.Behind.

@@ -143,7 +143,7 @@ func (s *system) newIssuers(kind, name string) (registrable, error) {
 
 func (s *system) newCertificates() (registrable, error) {
 	return certificate.New(certificate.Deps{
-		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: &s.answers, Issuers: s.issuers,
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: s.answers, Issuers: s.issuers,
 		Approval: s.approval, Identity: cluster.NewIdentity(s.core, s.clock), Server: s.server, Keys: s.keys, Clock: s.clock,
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
@@ -154,7 +154,7 @@ func (s *system) newCertificates() (registrable, error) {
 
 func (s *system) newRequests() (registrable, error) {
 	return certificaterequest.New(certificaterequest.Deps{
-		Requests: s.requests, Orders: s.orders, Answers: &s.answers, Issuers: s.issuers, Approval: s.approval,
+		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
 		Types: &s.types, Server: s.server, Clock: s.clock,
 	}, certificaterequest.Config{
 		LeaveApproval: !enabled(s.options.Controllers)[approver], Limits: s.options.Limits,
@@ -164,7 +164,7 @@ func (s *system) newRequests() (registrable, error) {
 func (s *system) newOrders() (registrable, error) {
 	return order.New(order.Deps{
 		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
-		Answers: &s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Clock: s.clock,
+		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
 	})
 }

@@ -41,7 +41,7 @@ type system struct {
 	server   *cluster.Server
 	requests *cluster.Requests
 	orders   *cluster.Orders
-	answers  cluster.Answers
+	answers  *cluster.Answers
 	builder  *controller.Builder
 	keys     *pki.KeyPool
 	metrics  *metrics.Metrics
@@ -56,7 +56,7 @@ type system struct {
 }
 
 func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry) (*system, error) {
-	s := &system{options: o, manager: mgr, clock: clock.RealClock{}}
+	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, answers: cluster.NewAnswers()}
 	var err error
 	if s.core, err = kubernetes.NewForConfigAndClient(compact(rc), mgr.GetHTTPClient()); err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func (f fakes) start(t *testing.T, config Config) started {
 	}
 	events := cluster.NewEvents(f.core, f.objects.Scheme(), clock, logr.Discard(), true, t.FailNow)
 	c, err := New(Deps{
-		Cache: f.objects, Secrets: secrets, Requests: requests, Answers: &cluster.Answers{},
+		Cache: f.objects, Secrets: secrets, Requests: requests, Answers: cluster.NewAnswers(),
 		Issuers: cluster.NewIssuers(f.objects, "cert-manager"), Approval: cluster.NewApproval(f.core, clock), Identity: cluster.NewIdentity(f.core, clock),
 		Server: cluster.NewServer(cluster.NewWriter(f.objects, f.core, cluster.NewGate(nil)), events, f.objects),
 		Keys:   pki.NewKeyPool(1), Clock: clock,

@@ -129,7 +129,7 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	l.requests, l.orders = requests.GetIndexer(), orders.GetIndexer()
 	types := issuer.NewRegistry(s, acmeType{})
 	deps := Deps{
-		Answers: &cluster.Answers{}, Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true), Types: &types,
+		Answers: cluster.NewAnswers(), Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true), Types: &types,
 		Server: cluster.NewServer(cluster.NewWriter(l.client, core, cluster.NewGate(nil)), events, l.client), Clock: l.clock,
 	}
 	var err error

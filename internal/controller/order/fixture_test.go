@@ -164,7 +164,7 @@ func start(t *testing.T, objects ...client.Object) *started {
 	events := cluster.NewEvents(core, scheme, ticking, logr.Discard(), true, t.FailNow)
 	s.Controller, err = New(Deps{
 		Cache: s.objects, Orders: orders, Requests: requests, Issuers: cluster.NewIssuers(s.objects, "cert-manager"),
-		Accounts: &issueracme.Accounts{}, Answers: &cluster.Answers{},
+		Accounts: &issueracme.Accounts{}, Answers: cluster.NewAnswers(),
 		Server:       cluster.NewServer(cluster.NewWriter(s.objects, core, cluster.NewGate(nil)), events, s.objects),
 		AccountReady: &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
 		Clock: ticking, Limits: pki.DefaultLimits, Failed: func() {},
