@@ -85,32 +85,17 @@ func (i *Identity) Refused(err error) {
 	i.user = nil
 }
 
-// get returns the identity, nil if it is not known.
+// get returns the identity, nil if it is not known and cannot be asked for now.
 func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
-	user, ask := i.known()
-	if !ask {
-		return user
-	}
-	return i.ask(ctx)
-}
-
-// known returns the identity that is known, and reports whether the caller must
-// ask the API server.
-func (i *Identity) known() (user *authenticationv1.UserInfo, ask bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.user != nil || i.unknown || i.asking || i.clock.Now().Before(i.notBefore) {
-		return i.user, false
+		return i.user
 	}
 	i.asking = true
-	return nil, true
-}
-
-// ask asks the API server for the identity, and keeps the answer.
-func (i *Identity) ask(ctx context.Context) *authenticationv1.UserInfo {
+	i.mu.Unlock()
 	review, err := i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.asking = false
 	if err != nil {
 		i.notBefore = i.clock.Now().Add(identityRetry)

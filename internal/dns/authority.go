@@ -2,9 +2,10 @@ package dns
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
-	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,11 +93,7 @@ func (r *Resolver) searchServers(ctx context.Context, zone string, referral *nsS
 	}
 	servers := r.resolveAll(ctx, known, delegated.glue)
 	own := r.apexNS(ctx, zone, servers)
-	if more := missing(own.names, servers); len(more) > 0 {
-		for name, s := range r.resolveAll(ctx, more, delegated.glue) {
-			servers[name] = s
-		}
-	}
+	maps.Copy(servers, r.resolveAll(ctx, missing(own.names, servers), delegated.glue))
 	set := merge(zone, servers, seen, delegated, own)
 	if err := ctx.Err(); err != nil {
 		return serverSet{}, noServers(zone, err)
@@ -117,7 +114,7 @@ func merge(zone string, servers map[string]nameServer, seen, delegated, own nsSe
 		}
 		set.servers = append(set.servers, s)
 	}
-	sort.Slice(set.servers, func(i, j int) bool { return set.servers[i].name < set.servers[j].name })
+	slices.SortFunc(set.servers, func(a, b nameServer) int { return strings.Compare(a.name, b.name) })
 	return set
 }
 
@@ -148,7 +145,7 @@ func (r *Resolver) delegation(ctx context.Context, zone string) nsSet {
 	if zone == "." {
 		return nsSet{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.parent)
+	ctx, cancel := context.WithTimeout(ctx, parentBudget)
 	defer cancel()
 	above, err := r.findCut(ctx, dnsname.Parent(zone))
 	if err != nil {
@@ -216,11 +213,7 @@ func (r *Resolver) askNS(ctx context.Context, servers map[string]nameServer, zon
 
 // someAddresses picks maxApexAsks addresses, of different servers first.
 func (r *Resolver) someAddresses(servers map[string]nameServer) []netip.AddrPort {
-	names := make([]string, 0, len(servers))
-	for name := range servers {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(servers))
 	var out []netip.AddrPort
 	for i := range maxPerName {
 		for _, name := range names {
@@ -240,7 +233,7 @@ func (r *Resolver) resolveAll(ctx context.Context, names []string, glue map[stri
 	var (
 		mu    sync.Mutex
 		group sync.WaitGroup
-		slots = make(chan struct{}, r.parallel)
+		slots = make(chan struct{}, parallel)
 	)
 	for _, name := range names {
 		group.Go(func() {

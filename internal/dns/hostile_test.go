@@ -65,6 +65,8 @@ func FuzzAnswers(f *testing.F) {
 			}
 			lastAlias(m, name)
 		}
-		addrsIn(slices.Concat(m.Answer, m.Ns, m.Extra))
+		for _, rr := range slices.Concat(m.Answer, m.Ns, m.Extra) {
+			addrOf(rr)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -86,10 +87,7 @@ func (p *prober) authoritative(ctx context.Context, hint string) error {
 		}
 		hint = ""
 		for _, target := range targets {
-			if seen[target] {
-				return aliasLoop(target, p.report.Name)
-			}
-			if len(names) > maxAliases {
+			if seen[target] || len(names) > maxAliases {
 				return aliasLoop(target, p.report.Name)
 			}
 			seen[target] = true
@@ -221,7 +219,7 @@ type asked struct {
 func (p *prober) askAll(ctx context.Context, asks []ask) []asked {
 	out := make([]asked, len(asks))
 	var group sync.WaitGroup
-	slots := make(chan struct{}, p.parallel)
+	slots := make(chan struct{}, parallel)
 	for i, a := range asks {
 		group.Go(func() {
 			slots <- struct{}{}
@@ -294,13 +292,7 @@ func lastAlias(m *mdns.Msg, name string) string {
 }
 
 func compareAnswers(a, b propagation.Answer) int {
-	if c := strings.Compare(a.Name, b.Name); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Server, b.Server); c != 0 {
-		return c
-	}
-	return a.Addr.Compare(b.Addr)
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Server, b.Server), a.Addr.Compare(b.Addr))
 }
 
 // Locate returns the name at the end of fqdn's CNAME chain, or fqdn itself if

@@ -26,11 +26,6 @@ type Config struct {
 	Timeout time.Duration
 	// Port is where authoritative servers listen; 0 is 53. For tests.
 	Port int
-	// Parallel is how many servers a Probe asks at once; 0 is 16.
-	Parallel int
-	// ParentBudget bounds the search for a zone's delegation at its parent,
-	// which is only the second source of the set of servers; 0 is 2 s.
-	ParentBudget time.Duration
 	// Clock gives the age of cached answers; nil is the system's.
 	Clock clock.PassiveClock
 	// Dial replaces the system's dialler, for tests.
@@ -43,19 +38,20 @@ type Resolver struct {
 	servers   []string
 	transport Transport
 	port      int
-	parallel  int
-	parent    time.Duration
 	clock     clock.PassiveClock
-	cuts      *cache[cut]
-	sets      *cache[serverSet]
+	cuts      cache[cut]
+	sets      cache[serverSet]
 
 	findingCut flight[cut]
 	findingSet flight[serverSet]
 }
 
 const (
-	cacheSize   = 4096
-	maxCacheTTL = time.Minute
+	// parallel is how many servers are asked at once.
+	parallel = 16
+	// parentBudget bounds the search for a zone's delegation at its parent, which
+	// is only the second source of the set of servers.
+	parentBudget = 2 * time.Second
 )
 
 // NewResolver checks the servers. An address without a port, or a DNS over
@@ -73,23 +69,15 @@ func NewResolver(c Config) (*Resolver, error) {
 		servers:   append([]string(nil), c.Servers...),
 		transport: Transport{Timeout: c.Timeout, Dial: c.Dial},
 		port:      c.Port,
-		parallel:  c.Parallel,
-		parent:    c.ParentBudget,
 		clock:     c.Clock,
 	}
 	if r.port == 0 {
 		r.port = 53
 	}
-	if r.parallel <= 0 {
-		r.parallel = 16
-	}
-	if r.parent <= 0 {
-		r.parent = 2 * time.Second
-	}
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
-	r.cuts, r.sets = newCache[cut](r.clock, cacheSize), newCache[serverSet](r.clock, cacheSize)
+	r.cuts, r.sets = newCache[cut](r.clock), newCache[serverSet](r.clock)
 	return r, nil
 }
 
@@ -107,9 +95,6 @@ func checkServer(server string) error {
 	}
 	return nil
 }
-
-// Servers returns the recursive resolvers in the order in which they are asked.
-func (r *Resolver) Servers() []string { return append([]string(nil), r.servers...) }
 
 // recurse asks the recursive resolvers in turn until one answers with NOERROR
 // or NXDOMAIN, and returns the answer and the resolver. If none does, it returns
@@ -160,7 +145,14 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
 			return result{err: fmt.Errorf("%s for the address of %s", RcodeText(m.Rcode), name)}
 		}
-		return result{addrs: addrsIn(m.Answer)}
+		var found []netip.Addr
+		// The owner may be any: the addresses are at the end of a CNAME chain.
+		for _, rr := range m.Answer {
+			if addr, ok := addrOf(rr); ok {
+				found = append(found, addr)
+			}
+		}
+		return result{addrs: found}
 	}
 	six := make(chan result, 1)
 	go func() { six <- look(mdns.TypeAAAA) }()
@@ -175,18 +167,6 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 	// One failed lookup is enough: half an answer is no proof that there is no
 	// address.
 	return nil, errors.Join(a.err, b.err)
-}
-
-// addrsIn collects the addresses among records of any owner: in the answer to
-// an address question they are at the end of its CNAME chain.
-func addrsIn(rrs []mdns.RR) []netip.Addr {
-	var out []netip.Addr
-	for _, rr := range rrs {
-		if addr, ok := addrOf(rr); ok {
-			out = append(out, addr)
-		}
-	}
-	return out
 }
 
 func addrOf(rr mdns.RR) (netip.Addr, bool) {

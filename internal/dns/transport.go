@@ -2,10 +2,8 @@ package dns
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
@@ -115,22 +113,20 @@ func roundTripUDP(conn net.Conn, query []byte) ([]byte, error) {
 }
 
 func roundTripTCP(conn net.Conn, query []byte) ([]byte, error) {
-	framed := binary.BigEndian.AppendUint16(make([]byte, 0, len(query)+2), uint16(len(query)))
-	if _, err := conn.Write(append(framed, query...)); err != nil {
+	// Conn precedes messages by their length (RFC 1035 section 4.2.2).
+	framed := &mdns.Conn{Conn: conn}
+	if _, err := framed.Write(query); err != nil {
 		return nil, err
 	}
-	var size [2]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
+	buf := make([]byte, maxMessage)
+	n, err := framed.Read(buf)
+	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(conn, buf); err != nil {
-		return nil, err
-	}
-	if !answers(buf, query) {
+	if !answers(buf[:n], query) {
 		return nil, errStray
 	}
-	return buf, nil
+	return buf[:n], nil
 }
 
 // answers reports whether a message has the form of a reply to the query.
