@@ -24,7 +24,7 @@ func Split(raw []byte) ([]byte, *mdns.TSIG, error) {
 	count := func(i int) int { return int(binary.BigEndian.Uint16(raw[4+2*i:])) }
 	off := headerSize
 	for range count(0) {
-		end, err := skipName(raw, off)
+		_, end, err := mdns.UnpackDomainName(raw, off)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -63,25 +63,8 @@ func cutOff(raw []byte, start int) ([]byte, *mdns.TSIG, error) {
 	return msg, rr, nil
 }
 
-// skipName returns the offset after a name; a compression pointer ends it.
-func skipName(raw []byte, off int) (int, error) {
-	for off < len(raw) {
-		switch n := int(raw[off]); {
-		case n == 0:
-			return off + 1, nil
-		case n&0xC0 == 0xC0:
-			return off + 2, nil
-		case n&0xC0 != 0:
-			return 0, errShort
-		default:
-			off += n + 1
-		}
-	}
-	return 0, errShort
-}
-
 func skipRecord(raw []byte, off int) (kind uint16, end int, err error) {
-	off, err = skipName(raw, off)
+	_, off, err = mdns.UnpackDomainName(raw, off)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -54,26 +54,7 @@ type Key struct {
 	Secret    []byte
 }
 
-func (a Algorithm) hash() (func() hash.Hash, bool) {
-	switch a {
-	case MD5:
-		return md5.New, true
-	case SHA1:
-		return sha1.New, true
-	case SHA256:
-		return sha256.New, true
-	case SHA512:
-		return sha512.New, true
-	default:
-		return nil, false
-	}
-}
-
-// Supported reports whether this package computes the algorithm.
-func (a Algorithm) Supported() bool {
-	_, ok := a.hash()
-	return ok
-}
+var hashes = map[Algorithm]func() hash.Hash{MD5: md5.New, SHA1: sha1.New, SHA256: sha256.New, SHA512: sha512.New}
 
 // Stamp is what a signature covers besides the message.
 type Stamp struct {
@@ -168,7 +149,7 @@ func ServerTime(rr *mdns.TSIG) (time.Time, bool) {
 // digest is the HMAC over the request's signature, the message and the TSIG
 // variables (RFC 8945 section 4.3).
 func digest(msg []byte, rr *mdns.TSIG, k Key, requestMAC []byte) ([]byte, error) {
-	fn, ok := k.Algorithm.hash()
+	fn, ok := hashes[k.Algorithm]
 	if !ok {
 		return nil, fmt.Errorf("algorithm %q is not supported", k.Algorithm)
 	}
