@@ -44,20 +44,15 @@ type ExternalAccount struct {
 type Account struct {
 	// URL identifies the account in each request (the "kid" of RFC 8555 section
 	// 6.2).
-	URL string
+	URL string `json:"-"`
 	// Status is valid, deactivated or revoked.
-	Status string
+	Status string `json:"status"`
 	// Contact is the contact that the server returns. Some servers never return
 	// it.
-	Contact []string
+	Contact []string `json:"contact"`
 	// Created reports whether Register created the account (201) rather than
 	// found it (200).
-	Created bool
-}
-
-type accountJSON struct {
-	Status  string   `json:"status"`
-	Contact []string `json:"contact"`
+	Created bool `json:"-"`
 }
 
 // Register creates an account for the key, or finds the existing one (RFC 8555
@@ -130,9 +125,10 @@ func (c *Client) postAccount(ctx context.Context, action string, payload any) (A
 }
 
 func (r *response) account() (Account, error) {
-	var wire accountJSON
-	if err := r.decode(&wire, "an account"); err != nil {
+	var a Account
+	if err := r.decode(&a, "an account"); err != nil {
 		return Account{}, err
 	}
-	return Account{Status: safeWord(wire.Status, maxStatus), Contact: wire.Contact}, nil
+	a.Status = safeWord(a.Status, maxStatus)
+	return a, nil
 }

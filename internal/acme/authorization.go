@@ -14,148 +14,98 @@ const (
 // Authorization represents the server's permission for the account to obtain
 // certificates for one identifier (RFC 8555 section 7.1.4).
 type Authorization struct {
-	URL string
+	URL string `json:"-"`
 	// Status is pending, valid, invalid, deactivated, expired or revoked. One
 	// valid challenge makes it valid; one failed challenge makes it invalid
 	// (section 7.1.6).
-	Status string
+	Status string `json:"status"`
 	// Identifier is the name or address that the account is authorized for. For
 	// a wildcard it lacks the "*." prefix.
-	Identifier Identifier
+	Identifier Identifier `json:"identifier"`
 	// Wildcard reports whether the order's identifier had the "*." prefix.
-	Wildcard bool
+	Wildcard bool `json:"wildcard"`
 	// Expires is when the server considers the authorization invalid. Required
 	// for valid authorizations; zero if the server sends none.
-	Expires    time.Time
-	Challenges []Challenge
+	Expires    time.Time   `json:"-"`
+	Challenges []Challenge `json:"-"`
 	// RetryAfter is when the server asks the client to poll again (Retry-After,
 	// section 7.5.1), on the client's clock; zero if it sends none.
-	RetryAfter time.Time
+	RetryAfter time.Time `json:"-"`
 }
 
 // Challenge is one way to prove control of an identifier (RFC 8555 section
 // 7.1.5). The fields are those of section 8, and of sections 8.3 and 8.4 for
 // http-01 and dns-01.
 type Challenge struct {
-	Type string
-	URL  string
+	Type string `json:"type"`
+	URL  string `json:"url"`
 	// Status is pending, processing, valid or invalid. Accept moves it from
 	// pending to processing.
-	Status string
+	Status string `json:"status"`
 	// Token is random, with at least 128 bits of entropy, in the base64url
 	// alphabet (sections 8.3 and 8.4). A token with other characters is left
 	// out: it could be harmful in a path.
-	Token string
+	Token string `json:"token"`
 	// Validated is when the server validated the challenge; required if Status
 	// is valid, else zero.
-	Validated time.Time
+	Validated time.Time `json:"-"`
 	// Error is why the server's validation failed, if it has failed.
-	Error *Problem
+	Error *Problem `json:"error"`
 	// RetryAfter is when the server asks the client to poll again (Retry-After,
 	// section 7.5.1), on the client's clock; zero if it sends none.
-	RetryAfter time.Time
-}
-
-type authorizationJSON struct {
-	Status     string          `json:"status"`
-	Identifier Identifier      `json:"identifier"`
-	Wildcard   bool            `json:"wildcard"`
-	Expires    string          `json:"expires"`
-	Challenges []challengeJSON `json:"challenges"`
-}
-
-type challengeJSON struct {
-	Type      string   `json:"type"`
-	URL       string   `json:"url"`
-	Status    string   `json:"status"`
-	Token     string   `json:"token"`
-	Validated string   `json:"validated"`
-	Error     *Problem `json:"error"`
+	RetryAfter time.Time `json:"-"`
 }
 
 // Authorization reads an authorization.
 func (c *Client) Authorization(ctx context.Context, url string) (Authorization, error) {
-	return c.postAuthorization(ctx, request{action: actionAuthorization, url: url})
-}
-
-// Deactivate relinquishes an authorization (RFC 8555 section 7.5.2). A pending
-// one then no longer counts towards the account's limit.
-func (c *Client) Deactivate(ctx context.Context, authorizationURL string) (Authorization, error) {
-	return c.postAuthorization(ctx, request{
-		action: actionUnnamed,
-		url:    authorizationURL,
-		payload: struct {
-			Status string `json:"status"`
-		}{StatusDeactivated},
-	})
-}
-
-func (c *Client) postAuthorization(ctx context.Context, r request) (Authorization, error) {
-	answer, err := c.post(ctx, r)
+	answer, err := c.post(ctx, request{action: actionAuthorization, url: url})
 	if err != nil {
 		return Authorization{}, err
 	}
-	var wire authorizationJSON
-	if err := answer.decode(&wire, "an authorization"); err != nil {
+	var wire struct {
+		Authorization
+		Expires    string          `json:"expires"`
+		Challenges []challengeJSON `json:"challenges"`
+	}
+	if err := answer.resource(&wire, "an authorization", &wire.Status); err != nil {
 		return Authorization{}, err
 	}
-	if safeWord(wire.Status, maxStatus) == "" {
-		return Authorization{}, &ServerError{Host: answer.url.Host, What: "sent an authorization without a status"}
-	}
-	a := Authorization{
-		URL:        r.url,
-		Status:     wire.Status,
-		Identifier: wire.Identifier.safe(),
-		Wildcard:   wire.Wildcard,
-		Expires:    parseTime(wire.Expires),
-		RetryAfter: answer.retryAfter,
-	}
+	a := wire.Authorization
+	a.URL, a.Identifier, a.Expires, a.RetryAfter = url, a.Identifier.safe(), parseTime(wire.Expires), answer.retryAfter
 	for i := range wire.Challenges {
 		a.Challenges = append(a.Challenges, wire.Challenges[i].challenge())
 	}
 	return a, nil
 }
 
-// Challenge reads a challenge.
-func (c *Client) Challenge(ctx context.Context, url string) (Challenge, error) {
-	return c.postChallenge(ctx, request{action: actionChallenge, url: url})
-}
-
 // Accept asks the server to validate the challenge, once the response is in
 // place (RFC 8555 section 7.5.1). Validation takes place later: the returned
 // challenge is usually pending or processing.
 func (c *Client) Accept(ctx context.Context, challengeURL string) (Challenge, error) {
-	return c.postChallenge(ctx, request{action: actionAccept, url: challengeURL, payload: struct{}{}})
-}
-
-func (c *Client) postChallenge(ctx context.Context, r request) (Challenge, error) {
-	answer, err := c.post(ctx, r)
+	answer, err := c.post(ctx, request{action: actionAccept, url: challengeURL, payload: struct{}{}})
 	if err != nil {
 		return Challenge{}, err
 	}
 	var wire challengeJSON
-	if err := answer.decode(&wire, "a challenge"); err != nil {
+	if err := answer.resource(&wire, "a challenge", &wire.Status); err != nil {
 		return Challenge{}, err
 	}
-	if safeWord(wire.Status, maxStatus) == "" {
-		return Challenge{}, &ServerError{Host: answer.url.Host, What: "sent a challenge without a status"}
-	}
 	challenge := wire.challenge()
-	challenge.URL = r.url
-	challenge.RetryAfter = answer.retryAfter
+	challenge.URL, challenge.RetryAfter = challengeURL, answer.retryAfter
 	return challenge, nil
 }
 
+// challengeJSON is a challenge on the wire.
+type challengeJSON struct {
+	Challenge
+	Validated string `json:"validated"`
+}
+
 func (w *challengeJSON) challenge() Challenge {
-	c := Challenge{
-		Type:      safeWord(w.Type, maxStatus),
-		URL:       w.URL,
-		Status:    safeWord(w.Status, maxStatus),
-		Validated: parseTime(w.Validated),
-		Error:     w.Error,
-	}
-	if isBase64URL(w.Token) {
-		c.Token = w.Token
+	c := w.Challenge
+	c.Type, c.Status, c.Validated = safeWord(c.Type, maxStatus), safeWord(c.Status, maxStatus), parseTime(w.Validated)
+	if !isBase64URL(c.Token) {
+		c.Token = ""
 	}
 	return c
 }

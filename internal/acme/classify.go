@@ -3,6 +3,7 @@ package acme
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,12 +163,7 @@ func (p *Problem) rateLimited() bool {
 }
 
 func (p *Problem) ofValidation() bool {
-	for _, t := range validationTypes {
-		if p.Has(t) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(validationTypes, p.Has)
 }
 
 // ofAccount reports whether the failed request is one that every valid account
@@ -182,12 +178,12 @@ func (p *Problem) ofAccount() bool {
 
 func (p *Problem) gone() bool {
 	switch p.action {
-	case actionOrder, actionAuthorization, actionChallenge, actionCertificate, actionAlternate:
+	case actionOrder, actionAuthorization, actionCertificate, actionAlternate:
 		// A resource of another account is as good as missing.
 		if p.Has(TypeUnauthorized) && p.Status == http.StatusForbidden {
 			return true
 		}
-	case actionFinalize, actionAccept, actionUnnamed:
+	case actionFinalize, actionAccept:
 	default:
 		return false
 	}

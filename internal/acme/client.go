@@ -30,9 +30,7 @@ const (
 	actionCertificate   = "fetch_cert"
 	actionAlternate     = "list_cert_alternates"
 	actionAuthorization = "get_authorization"
-	actionChallenge     = "get_challenge"
 	actionAccept        = "accept_challenge"
-	actionUnnamed       = "unnamed_action"
 )
 
 // maxNonceRetries is how often a request is repeated for a bad nonce.
@@ -99,7 +97,7 @@ func New(c Config) *Client {
 		clock:        c.Clock,
 		observe:      c.Observe,
 		accountURL:   c.AccountURL,
-		directory:    newDirectoryCache(),
+		directory:    directoryCache{lock: make(chan struct{}, 1)},
 	}
 	if client.userAgent == "" {
 		client.userAgent = "everleaf"
@@ -124,19 +122,6 @@ func (c *Client) setAccountURL(u string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.accountURL = u
-}
-
-// KeyAuthorization returns the key authorization of a challenge's token with
-// this client's account key (RFC 8555 section 8.1).
-func (c *Client) KeyAuthorization(token string) (string, error) {
-	if c.key == nil {
-		return "", badKey()
-	}
-	thumbprint, err := Thumbprint(c.key.Public())
-	if err != nil {
-		return "", err
-	}
-	return KeyAuthorization(token, thumbprint), nil
 }
 
 // request is one signed request.

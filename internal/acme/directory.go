@@ -13,22 +13,17 @@ const directoryAge = time.Hour
 
 // Directory lists the URLs of the server's resources (RFC 8555 section 7.1.1).
 type Directory struct {
-	NewNonce    string `json:"newNonce"`
-	NewAccount  string `json:"newAccount"`
-	NewOrder    string `json:"newOrder"`
-	RevokeCert  string `json:"revokeCert"`
-	KeyChange   string `json:"keyChange"`
-	RenewalInfo string `json:"renewalInfo"`
-	Meta        Meta   `json:"meta"`
+	NewNonce   string `json:"newNonce"`
+	NewAccount string `json:"newAccount"`
+	NewOrder   string `json:"newOrder"`
+	Meta       Meta   `json:"meta"`
 }
 
 // Meta is the server's metadata (RFC 8555 section 7.1.1 and the ACME profiles
 // draft).
 type Meta struct {
-	TermsOfService          string   `json:"termsOfService"`
-	Website                 string   `json:"website"`
-	CAAIdentities           []string `json:"caaIdentities"`
-	ExternalAccountRequired bool     `json:"externalAccountRequired"`
+	TermsOfService          string `json:"termsOfService"`
+	ExternalAccountRequired bool   `json:"externalAccountRequired"`
 	// Profiles maps the names of the server's profiles to descriptions.
 	Profiles map[string]string `json:"profiles"`
 }
@@ -39,10 +34,6 @@ type directoryCache struct {
 	lock    chan struct{}
 	value   Directory
 	fetched time.Time // zero if there is no valid directory
-}
-
-func newDirectoryCache() directoryCache {
-	return directoryCache{lock: make(chan struct{}, 1)}
 }
 
 // Directory returns the server's directory, cached for at most an hour.

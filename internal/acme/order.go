@@ -30,43 +30,30 @@ type OrderRequest struct {
 type Order struct {
 	// URL identifies the order. The server sends it in Location, with the
 	// response to NewOrder; its response to Finalize may lack it.
-	URL string
+	URL string `json:"-"`
 	// Status is pending, ready, processing, valid or invalid.
-	Status string
+	Status string `json:"status"`
 	// Expires is when the server considers the order invalid. Required for
 	// pending and valid orders; zero if the server sends none.
-	Expires time.Time
+	Expires time.Time `json:"-"`
 	// NotAfter is the requested end of the certificate's validity, or zero.
-	NotAfter    time.Time
-	Identifiers []Identifier
+	NotAfter    time.Time    `json:"-"`
+	Identifiers []Identifier `json:"identifiers"`
 	// Authorizations are URLs. For a pending order they are those that the
 	// client has to complete; for a final order, those that were completed.
-	Authorizations []string
+	Authorizations []string `json:"authorizations"`
 	// Finalize is the URL to which Finalize posts the CSR, once all
 	// authorizations are valid.
-	Finalize string
+	Finalize string `json:"finalize"`
 	// Certificate is the URL of the issued chain. It is set if Status is valid.
-	Certificate string
+	Certificate string `json:"certificate"`
 	// Error is why processing the order failed, if the server sends a reason.
-	Error    *Problem
-	Profile  string
-	Replaces string
+	Error    *Problem `json:"error"`
+	Profile  string   `json:"profile"`
+	Replaces string   `json:"replaces"`
 	// RetryAfter is when the server asks the client to poll again (Retry-After,
 	// section 7.5.1), on the client's clock; zero if it sends none.
-	RetryAfter time.Time
-}
-
-type orderJSON struct {
-	Status         string       `json:"status"`
-	Expires        string       `json:"expires"`
-	NotAfter       string       `json:"notAfter"`
-	Identifiers    []Identifier `json:"identifiers"`
-	Authorizations []string     `json:"authorizations"`
-	Finalize       string       `json:"finalize"`
-	Certificate    string       `json:"certificate"`
-	Error          *Problem     `json:"error"`
-	Profile        string       `json:"profile"`
-	Replaces       string       `json:"replaces"`
+	RetryAfter time.Time `json:"-"`
 }
 
 // NewOrder creates an order (RFC 8555 section 7.4). If the server does not
@@ -157,29 +144,21 @@ func (c *Client) postOrder(ctx context.Context, r request, orderURL string) (Ord
 }
 
 func (r *response) order() (Order, error) {
-	var wire orderJSON
-	if err := r.decode(&wire, "an order"); err != nil {
+	var wire struct {
+		Order
+		Expires  string `json:"expires"`
+		NotAfter string `json:"notAfter"`
+	}
+	if err := r.resource(&wire, "an order", &wire.Status); err != nil {
 		return Order{}, err
 	}
-	if safeWord(wire.Status, maxStatus) == "" {
-		return Order{}, &ServerError{Host: r.url.Host, What: "sent an order without a status"}
+	o := wire.Order
+	for i := range o.Identifiers {
+		o.Identifiers[i] = o.Identifiers[i].safe()
 	}
-	for i := range wire.Identifiers {
-		wire.Identifiers[i] = wire.Identifiers[i].safe()
-	}
-	return Order{
-		Status:         wire.Status,
-		Expires:        parseTime(wire.Expires),
-		NotAfter:       parseTime(wire.NotAfter),
-		Identifiers:    wire.Identifiers,
-		Authorizations: wire.Authorizations,
-		Finalize:       wire.Finalize,
-		Certificate:    wire.Certificate,
-		Error:          wire.Error,
-		Profile:        safeWord(wire.Profile, maxIdentifier),
-		Replaces:       safeWord(wire.Replaces, maxIdentifier),
-		RetryAfter:     r.retryAfter,
-	}, nil
+	o.Expires, o.NotAfter, o.RetryAfter = parseTime(wire.Expires), parseTime(wire.NotAfter), r.retryAfter
+	o.Profile, o.Replaces = safeWord(o.Profile, maxIdentifier), safeWord(o.Replaces, maxIdentifier)
+	return o, nil
 }
 
 // parseTime reads an RFC 3339 time. A malformed time is returned as zero: the

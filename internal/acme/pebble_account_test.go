@@ -174,14 +174,6 @@ func TestPebbleRefusals(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("deactivated authorization", func(t *testing.T) {
-		a := persist(t, func(ctx context.Context) (acme.Authorization, error) {
-			return c.Deactivate(ctx, order.Authorizations[0])
-		})
-		if a.Status != acme.StatusDeactivated {
-			t.Errorf("%+v", a)
-		}
-	})
 	t.Run("unknown account", func(t *testing.T) {
 		fresh := startPebble(t, pebble.Options{})
 		moved := pebbleClient(t, fresh, ecdsaKey(t, elliptic.P256()))

@@ -162,9 +162,9 @@ func authorize(t *testing.T, c *acme.Client, url string) {
 	if a.Status != acme.StatusValid || a.URL != url {
 		t.Fatalf("authorization: %+v", a)
 	}
-	seen := persist(t, func(ctx context.Context) (acme.Challenge, error) { return c.Challenge(ctx, ch.URL) })
-	if seen.Status != acme.StatusValid || seen.Validated.IsZero() {
-		t.Fatalf("challenge: %+v", seen)
+	// Pebble leaves out the other challenges of a valid authorization.
+	if seen := a.Challenges[0]; seen.URL != ch.URL || seen.Status != acme.StatusValid || seen.Validated.IsZero() {
+		t.Fatalf("challenge: %+v", a.Challenges)
 	}
 }
 

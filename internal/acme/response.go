@@ -65,6 +65,17 @@ func (r *response) decode(v any, what string) error {
 	return nil
 }
 
+// resource decodes a resource that must have a status, which is a field of v.
+func (r *response) resource(v any, what string, status *string) error {
+	if err := r.decode(v, what); err != nil {
+		return err
+	}
+	if safeWord(*status, maxStatus) == "" {
+		return &ServerError{Host: r.url.Host, What: "sent " + what + " without a status"}
+	}
+	return nil
+}
+
 // location returns the URL in the response's Location header, or "".
 func (r *response) location() string {
 	loc := r.header.Get("Location")
