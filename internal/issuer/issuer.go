@@ -80,16 +80,13 @@ type Request struct {
 	Now time.Time
 }
 
-// Registry holds the issuer types of a program. The zero value has none.
-type Registry struct{ types []Type }
-
-// NewRegistry returns a Registry of types, each with a name of its own.
-func NewRegistry(types ...Type) Registry { return Registry{types: types} }
+// Registry holds the issuer types of a program, each with a name of its own.
+type Registry []Type
 
 // Of returns the type that a spec configures, and whether there is one.
 func (r Registry) Of(spec *cmv1.IssuerSpec) (Type, bool) {
 	name := facts.TypeOf(spec)
-	for _, t := range r.types {
+	for _, t := range r {
 		if t.Name() == name {
 			return t, true
 		}
@@ -108,7 +105,7 @@ func (r Registry) Secrets(spec *cmv1.IssuerSpec) []string {
 // Check has an issuer checked by its type. All other types forget it.
 func (r Registry) Check(ctx context.Context, i Issuer) (Status, error) {
 	checked, ok := r.Of(i.Spec)
-	for _, t := range r.types {
+	for _, t := range r {
 		if f, remembers := t.(Forgetter); remembers && t != checked {
 			f.Forget(i.UID)
 		}
@@ -133,7 +130,7 @@ func (r Registry) Sign(ctx context.Context, q Request) (request.Outcome, error) 
 
 // Forget has all types forget an issuer.
 func (r Registry) Forget(uid types.UID) {
-	for _, t := range r.types {
+	for _, t := range r {
 		if f, ok := t.(Forgetter); ok {
 			f.Forget(uid)
 		}

@@ -118,14 +118,14 @@ func compact(rc *rest.Config) *rest.Config {
 func (s *system) addIssuerTypes() {
 	limits := s.options.Limits
 	s.accounts = &issueracme.Accounts{}
-	s.types = issuer.NewRegistry(
+	s.types = issuer.Registry{
 		ca.New(ca.NewCache(s.secrets, limits), limits),
-		selfsigned.New(selfsigned.SecretKeys{Secrets: s.secrets, Limits: limits}, limits),
-		issueracme.Type{Setup: &issueracme.Setup{
-			Accounts: s.accounts, Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
+		selfsigned.New(s.secrets, limits),
+		&issueracme.Type{
+			Accounts: s.accounts, Store: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
 			UserAgent: "everleaf", Clock: s.clock, Limits: limits, Observe: s.metrics.ObserveACME,
-		}},
-	)
+		},
+	}
 }
 
 // sendEvents sends events until stop is called. The manager would stop this

@@ -73,7 +73,7 @@ func New(o Options) (*Server, error) {
 		s.clock = clock.RealClock{}
 	}
 	for _, k := range o.Keys {
-		if !k.Algorithm.Supported() {
+		if !slices.Contains([]tsig.Algorithm{tsig.MD5, tsig.SHA1, tsig.SHA256, tsig.SHA512}, k.Algorithm) {
 			return nil, fmt.Errorf("key %s: algorithm %q is not supported", k.Name, k.Algorithm)
 		}
 		k.Name = mdns.CanonicalName(k.Name)

@@ -127,7 +127,7 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	}
 	requests, orders := informer(&cmv1.CertificateRequest{}), informer(&acmev1.Order{})
 	l.requests, l.orders = requests.GetIndexer(), orders.GetIndexer()
-	types := issuer.NewRegistry(s, acmeType{})
+	types := issuer.Registry{s, acmeType{}}
 	deps := Deps{
 		Answers: cluster.NewAnswers(), Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true), Types: &types,
 		Server: cluster.NewServer(cluster.NewWriter(l.client, core, cluster.NewGate(nil)), events, l.client), Clock: l.clock,

@@ -72,7 +72,7 @@ func newLab(t *testing.T, kind string, objects ...client.Object) *lab {
 		t: t, clock: clocktesting.NewFakeClock(now), acme: &stub{name: facts.IssuerACME},
 		ca: &stub{name: facts.IssuerCA, status: issuer.Status{Reason: "KeyPairVerified", Message: "Signing CA verified"}},
 	}
-	registry := issuer.NewRegistry(l.acme, l.ca)
+	registry := issuer.Registry{l.acme, l.ca}
 	refs := cluster.NewIssuers(nil, "cert-manager").SecretRefs(registry.Secrets)
 	l.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&cmv1.Issuer{}, &cmv1.ClusterIssuer{}).

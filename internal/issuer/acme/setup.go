@@ -11,10 +11,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
-
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -22,6 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -43,30 +40,6 @@ type Solvers interface {
 	Unsupported(*acmev1.ACMEChallengeSolver) string
 }
 
-// Setup registers issuers' accounts.
-type Setup struct {
-	Accounts  *Accounts
-	Secrets   Secrets
-	Solvers   Solvers
-	UserAgent string
-	Clock     clock.PassiveClock
-	Limits    pki.Limits
-	// Observe is acme.Config.Observe.
-	Observe func(action, method, host, scheme string, status int, d time.Duration)
-}
-
-// Issuer is an issuer to be set up.
-type Issuer struct {
-	UID types.UID
-	// Namespace holds its Secrets.
-	Namespace string
-	Spec      *acmev1.ACMEIssuer
-	// Status is what an earlier setup has left.
-	Status acmev1.ACMEIssuerStatus
-	// Ready says that the earlier setup went well, for any spec.
-	Ready bool
-}
-
 // registered is the message of an issuer that is ready.
 const registered = "The ACME account was registered with the ACME server"
 
@@ -77,63 +50,53 @@ var v1 = map[string]string{
 	"https://acme-staging.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
 
-// Run makes the issuer's account ready for use and returns its status. The
-// server is asked only if something has changed since the last time. Errors
-// are fault.Errors with the reason and message of the Ready condition; the
-// status counts even then. The second result is whether the account has come
-// into use by that.
-func (s *Setup) Run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, bool, error) {
-	status, ready, err := s.run(ctx, i)
-	if err != nil {
-		return status, false, err
+// run makes the issuer's account ready for use and returns its status, which
+// counts even with an error. The server is asked only if something has changed
+// since the last time.
+func (t *Type) run(ctx context.Context, i issuer.Issuer) (acmev1.ACMEIssuerStatus, *account, error) {
+	if now, ok := v1[strings.TrimSuffix(i.Spec.ACME.Server, "/")]; ok {
+		return i.Account, nil, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
+			"Your ACME server URL is set to a v1 endpoint (%s). You should update the spec.acme.server field to %q", i.Spec.ACME.Server, now)
 	}
-	return status, s.Accounts.add(i.UID, ready, s.Clock.Now()), nil
-}
-
-func (s *Setup) run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, *account, error) {
-	if now, ok := v1[strings.TrimSuffix(i.Spec.Server, "/")]; ok {
-		return i.Status, nil, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
-			"Your ACME server URL is set to a v1 endpoint (%s). You should update the spec.acme.server field to %q", i.Spec.Server, now)
-	}
-	key, made, err := s.key(ctx, i)
+	key, made, err := t.key(ctx, i)
 	if err != nil {
-		s.Accounts.Remove(i.UID)
-		return i.Status, nil, err
+		t.Accounts.Remove(i.UID)
+		return i.Account, nil, err
 	}
 	if made {
-		i.Status.URI = ""
+		i.Account.URI = ""
 	}
-	if err := s.checkSolvers(ctx, i); err != nil {
-		return i.Status, nil, err
+	if err := t.checkSolvers(ctx, i); err != nil {
+		return i.Account, nil, err
 	}
 	hash, thumbprint, err := describe(key)
 	if err != nil {
-		return i.Status, nil, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
+		return i.Account, nil, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
 	}
-	if !sameHost(i.Spec.Server, i.Status.URI) {
+	if !sameHost(i.Spec.ACME.Server, i.Account.URI) {
 		// The account of another server is no account here.
-		i.Status.URI = ""
+		i.Account.URI = ""
 	}
-	client, err := s.client(i, key, hash)
+	client, err := t.client(i, key, hash)
 	if err != nil {
-		return i.Status, nil, invalidTransport(err)
+		return i.Account, nil, invalidTransport(err)
 	}
-	email := strings.ToLower(i.Spec.Email)
-	current := i.Ready && i.Status.URI != "" &&
-		i.Status.LastRegisteredEmail == i.Spec.Email && i.Status.LastPrivateKeyHash == hash && !s.Accounts.isRejected(i.UID)
+	email := strings.ToLower(i.Spec.ACME.Email)
+	current := i.Ready && i.Account.URI != "" &&
+		i.Account.LastRegisteredEmail == i.Spec.ACME.Email && i.Account.LastPrivateKeyHash == hash && !t.Accounts.isRejected(i.UID)
 	if !current {
-		url, err := s.register(ctx, i, client, email)
+		url, err := t.register(ctx, i, client, email)
 		if url != "" {
-			i.Status.URI = url
+			i.Account.URI = url
 		}
 		if err != nil {
-			return i.Status, nil, err
+			return i.Account, nil, err
 		}
-		i.Status.LastRegisteredEmail, i.Status.LastPrivateKeyHash = i.Spec.Email, hash
+		i.Account.LastRegisteredEmail, i.Account.LastPrivateKeyHash = i.Spec.ACME.Email, hash
 	}
-	return i.Status, &account{
+	return i.Account, &account{
 		client: client, keyHash: hash,
-		info: facts.Account{Issuer: i.Spec, Thumbprint: thumbprint, Unsupported: s.unsupported(i.Spec)},
+		info: facts.Account{Issuer: i.Spec.ACME.DeepCopy(), Thumbprint: thumbprint, Unsupported: t.unsupported(i.Spec.ACME)},
 	}, nil
 }
 
@@ -143,28 +106,28 @@ func invalidTransport(err error) error {
 }
 
 // key reads the account key, or makes it. The second result is whether it is new.
-func (s *Setup) key(ctx context.Context, i Issuer) (crypto.Signer, bool, error) {
-	ref := i.Spec.PrivateKey
+func (t *Type) key(ctx context.Context, i issuer.Issuer) (crypto.Signer, bool, error) {
+	ref := i.Spec.ACME.PrivateKey
 	entry := ref.Key
 	if entry == "" {
 		entry = "tls.key"
 	}
-	data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
+	data, err := t.Store.Read(ctx, i.Namespace, ref.Name)
 	if err != nil {
 		return nil, false, fault.New(fault.Transient, cmv1.IssuerReasonErrVerifyAccount, "Failed to verify ACME account: the secret %s/%s cannot be read", i.Namespace, ref.Name).Because(err)
 	}
 	if data == nil {
-		if i.Spec.DisableAccountKeyGeneration {
+		if i.Spec.ACME.DisableAccountKeyGeneration {
 			return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount,
 				"Failed to verify ACME account: the ACME issuer config has 'disableAccountKeyGeneration' set to true, but the secret was not found: %s/%s", i.Namespace, ref.Name)
 		}
-		key, err := s.makeKey(ctx, i.Namespace, ref.Name, entry)
+		key, err := t.makeKey(ctx, i.Namespace, ref.Name, entry)
 		return key, true, err
 	}
 	if len(data[entry]) == 0 {
 		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: the secret %s/%s does not have key %q", i.Namespace, ref.Name, entry)
 	}
-	key, err := pki.ParseKey(data[entry], s.Limits)
+	key, err := pki.ParseKey(data[entry], t.Limits)
 	if err != nil {
 		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
 	}
@@ -176,7 +139,7 @@ func (s *Setup) key(ctx context.Context, i Issuer) (crypto.Signer, bool, error) 
 	}
 }
 
-func (s *Setup) makeKey(ctx context.Context, namespace, name, entry string) (crypto.Signer, error) {
+func (t *Type) makeKey(ctx context.Context, namespace, name, entry string) (crypto.Signer, error) {
 	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.RSA, Size: 2048})
 	if err != nil {
 		return nil, err
@@ -185,26 +148,26 @@ func (s *Setup) makeKey(ctx context.Context, namespace, name, entry string) (cry
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Secrets.CreateAccountKey(ctx, namespace, name, entry, encoded); err != nil {
+	if err := t.Store.CreateAccountKey(ctx, namespace, name, entry, encoded); err != nil {
 		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: the account key cannot be stored in secret %s/%s", namespace, name).Because(err)
 	}
 	return key, nil
 }
 
 // unsupported is facts.Account.Unsupported.
-func (s *Setup) unsupported(spec *acmev1.ACMEIssuer) []string {
+func (t *Type) unsupported(spec *acmev1.ACMEIssuer) []string {
 	reasons := make([]string, len(spec.Solvers))
 	for i := range spec.Solvers {
-		reasons[i] = s.Solvers.Unsupported(&spec.Solvers[i])
+		reasons[i] = t.Solvers.Unsupported(&spec.Solvers[i])
 	}
 	return reasons
 }
 
 // checkSolvers holds an issuer back whose solvers lack credentials.
-func (s *Setup) checkSolvers(ctx context.Context, i Issuer) error {
+func (t *Type) checkSolvers(ctx context.Context, i issuer.Issuer) error {
 	var missing []string
-	for _, ref := range s.Solvers.Secrets(i.Spec) {
-		data, err := s.Secrets.Read(ctx, i.Namespace, ref.Name)
+	for _, ref := range t.Solvers.Secrets(i.Spec.ACME) {
+		data, err := t.Store.Read(ctx, i.Namespace, ref.Name)
 		switch {
 		case err != nil:
 			return fault.New(fault.Transient, cmv1.IssuerReasonInvalidSolver, "failed to get secret %q", ref.Name).Because(err)
@@ -236,45 +199,45 @@ func describe(key crypto.Signer) (hash, thumbprint string, err error) {
 	return base64.StdEncoding.EncodeToString(sum[:]), thumbprint, err
 }
 
-func (s *Setup) client(i Issuer, key crypto.Signer, hash string) (*acme.Client, error) {
-	if client := s.Accounts.reuse(i.UID, i.Spec, hash); client != nil {
+func (t *Type) client(i issuer.Issuer, key crypto.Signer, hash string) (*acme.Client, error) {
+	if client := t.Accounts.reuse(i.UID, i.Spec.ACME, hash); client != nil {
 		return client, nil
 	}
-	transport, err := acme.HTTPClient(acme.TransportOptions{CABundle: i.Spec.CABundle, SkipTLSVerify: i.Spec.SkipTLSVerify})
+	transport, err := acme.HTTPClient(acme.TransportOptions{CABundle: i.Spec.ACME.CABundle, SkipTLSVerify: i.Spec.ACME.SkipTLSVerify})
 	if err != nil {
 		return nil, err
 	}
 	return acme.New(acme.Config{
-		DirectoryURL: i.Spec.Server, Key: key, AccountURL: i.Status.URI, HTTPClient: transport,
-		UserAgent: s.UserAgent, Clock: s.Clock, Observe: s.Observe,
+		DirectoryURL: i.Spec.ACME.Server, Key: key, AccountURL: i.Account.URI, HTTPClient: transport,
+		UserAgent: t.UserAgent, Clock: t.Clock, Observe: t.Observe,
 	}), nil
 }
 
 // register makes or finds the account, and brings its contact up to date.
-func (s *Setup) register(ctx context.Context, i Issuer, client *acme.Client, email string) (string, error) {
+func (t *Type) register(ctx context.Context, i issuer.Issuer, client *acme.Client, email string) (string, error) {
 	request := acme.AccountRequest{TermsAgreed: true}
 	if email != "" {
 		request.Contact = []string{"mailto:" + email}
 	}
-	binding, err := s.binding(ctx, i)
+	binding, err := t.binding(ctx, i)
 	if err != nil {
 		return "", err
 	}
 	request.EAB = binding
 	got, err := client.Register(ctx, request)
 	if err != nil {
-		return "", s.failed(cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: ", err)
+		return "", t.failed(cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: ", err)
 	}
-	if !got.Created && i.Status.LastRegisteredEmail != i.Spec.Email {
+	if !got.Created && i.Account.LastRegisteredEmail != i.Spec.ACME.Email {
 		if _, err := client.UpdateContact(ctx, request.Contact); err != nil {
-			return got.URL, s.failed(cmv1.IssuerReasonErrUpdateAccount, "Failed to update ACME account: ", err)
+			return got.URL, t.failed(cmv1.IssuerReasonErrUpdateAccount, "Failed to update ACME account: ", err)
 		}
 	}
 	return got.URL, nil
 }
 
-func (s *Setup) failed(reason, prefix string, err error) error {
-	f := acme.Classify(err, s.Clock.Now())
+func (t *Type) failed(reason, prefix string, err error) error {
+	f := acme.Classify(err, t.Clock.Now())
 	out := fault.New(f.Class, reason, "%s%s", prefix, f.Message).Because(err)
 	if out.Class == fault.Permanent {
 		// An issuer is not a request: what the server refuses, a user can fix.
@@ -286,12 +249,12 @@ func (s *Setup) failed(reason, prefix string, err error) error {
 
 // binding reads the key for an external account binding (RFC 8555 section
 // 7.3.4), which CAs hand out as base64url.
-func (s *Setup) binding(ctx context.Context, i Issuer) (*acme.ExternalAccount, error) {
-	eab := i.Spec.ExternalAccountBinding
+func (t *Type) binding(ctx context.Context, i issuer.Issuer) (*acme.ExternalAccount, error) {
+	eab := i.Spec.ACME.ExternalAccountBinding
 	if eab == nil {
 		return nil, nil
 	}
-	data, err := s.Secrets.Read(ctx, i.Namespace, eab.Key.Name)
+	data, err := t.Store.Read(ctx, i.Namespace, eab.Key.Name)
 	if err != nil {
 		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: the secret %q cannot be read", eab.Key.Name).Because(err)
 	}

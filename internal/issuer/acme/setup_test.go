@@ -16,11 +16,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 	"github.com/everleaf/everleaf/test/pebble"
@@ -47,17 +50,34 @@ func (s *secrets) CreateAccountKey(_ context.Context, namespace, name, key strin
 	return nil
 }
 
-// setup is a Setup and what it asks the server.
+// setup is a Type and what it asks the server.
 type setup struct {
-	*Setup
+	*Type
 	secrets *secrets
 	actions []string
 }
 
+// Issuer is an issuer.Issuer of this type.
+type Issuer struct {
+	UID       types.UID
+	Namespace string
+	Spec      *acmev1.ACMEIssuer
+	Status    acmev1.ACMEIssuerStatus
+	Ready     bool
+}
+
+func (s *setup) Run(ctx context.Context, i Issuer) (acmev1.ACMEIssuerStatus, bool, error) {
+	status, err := s.Check(ctx, issuer.Issuer{
+		UID: i.UID, Namespace: i.Namespace, Account: i.Status, Ready: i.Ready,
+		Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{ACME: i.Spec}},
+	})
+	return *status.Account, status.AccountReady, err
+}
+
 func newSetup() *setup {
 	s := &setup{secrets: &secrets{data: map[string]map[string][]byte{}}}
-	s.Setup = &Setup{
-		Accounts: &Accounts{}, Secrets: s.secrets, Solvers: providers.All(), Clock: clocktesting.NewFakePassiveClock(begin), Limits: pki.DefaultLimits,
+	s.Type = &Type{
+		Accounts: &Accounts{}, Store: s.secrets, Solvers: providers.All(), Clock: clocktesting.NewFakePassiveClock(begin), Limits: pki.DefaultLimits,
 		Observe: func(action, _, _, _ string, _ int, _ time.Duration) { s.actions = append(s.actions, action) },
 	}
 	return s
@@ -247,7 +267,7 @@ func TestAccountAtPebble(t *testing.T) {
 	}
 	restarted := newSetup()
 	restarted.secrets = s.secrets
-	restarted.Secrets = s.secrets
+	restarted.Store = s.secrets
 	if came, asked := restarted.run(t, &i), restarted.asked(); !came || len(asked) != 0 || i.Status != first {
 		t.Errorf("after a restart: came into use %t, asked %v, status %+v", came, asked, i.Status)
 	}

@@ -17,7 +17,7 @@ func TestSecrets(t *testing.T) {
 	spec := &acmev1.ACMEIssuer{PrivateKey: ref("account")}
 	check := func(want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, Type{Setup: newSetup().Setup}.Secrets(&cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{ACME: spec}})); diff != "" {
+		if diff := cmp.Diff(want, newSetup().Secrets(&cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{ACME: spec}})); diff != "" {
 			t.Errorf("Secrets (-want +got):\n%s", diff)
 		}
 	}

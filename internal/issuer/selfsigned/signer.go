@@ -5,9 +5,8 @@ package selfsigned
 import (
 	"context"
 	"crypto"
-	"errors"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	corev1 "k8s.io/api/core/v1"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
@@ -17,17 +16,15 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// Keys reads the private key that is in tls.key of a Secret. A Secret that
-// does not exist is the API's NotFound, one that holds no key is
-// pki.ParseKey's error, and any other error is taken for a failure to read it.
-type Keys interface {
-	PrivateKey(ctx context.Context, namespace, name string) (crypto.Signer, error)
+// Secrets reads Secrets from the API server, nil if there is none.
+type Secrets interface {
+	Live(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 }
 
 // Signer is the issuer type selfsigned.
 type Signer struct {
-	keys   Keys
-	limits pki.Limits
+	secrets Secrets
+	limits  pki.Limits
 }
 
 var (
@@ -35,9 +32,10 @@ var (
 	_ issuer.Signer = (*Signer)(nil)
 )
 
-// New returns a Signer that takes the keys from keys. The limits hold for
-// requests.
-func New(keys Keys, limits pki.Limits) *Signer { return &Signer{keys: keys, limits: limits} }
+// New returns a Signer. The limits hold for requests and keys.
+func New(secrets Secrets, limits pki.Limits) *Signer {
+	return &Signer{secrets: secrets, limits: limits}
+}
 
 const (
 	annotation    = cmv1.CertificateRequestPrivateKeyAnnotationKey
@@ -90,24 +88,21 @@ func (s *Signer) key(ctx context.Context, r issuer.Request) (crypto.Signer, erro
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonMissingAnnotation,
 			"Annotation %q missing or reference empty: secret name missing", annotation)
 	}
-	key, err := s.keys.PrivateKey(ctx, r.Object.Namespace, name)
-	if err == nil {
-		return key, nil
+	secret, err := s.secrets.Live(ctx, r.Object.Namespace, name)
+	if err != nil {
+		cause := fault.Of(err)
+		failure := fault.New(cause.Class, cmv1.EventReasonErrorGettingSecret,
+			"Failed to get key %q referenced in annotation %q", name, annotation).Because(err)
+		failure.At = cause.At
+		return nil, failure
 	}
-	if apierrors.IsNotFound(err) {
-		return nil, fault.New(fault.User, cmv1.EventReasonMissingSecret,
-			"Referenced secret %s/%s not found", r.Object.Namespace, name).Because(err)
+	if secret == nil {
+		return nil, fault.New(fault.User, cmv1.EventReasonMissingSecret, "Referenced secret %s/%s not found", r.Object.Namespace, name)
 	}
-	var data *pki.DataError
-	if errors.As(err, &data) {
+	key, err := pki.ParseKey(secret.Data[corev1.TLSPrivateKeyKey], s.limits)
+	if err != nil {
 		return nil, fault.New(fault.User, cmv1.EventReasonErrorParsingKey,
-			"Failed to get key %q referenced in annotation %q: %s", name, annotation, data).Because(err)
+			"Failed to get key %q referenced in annotation %q: %s", name, annotation, err).Because(err)
 	}
-	failure := fault.New(fault.Transient, cmv1.EventReasonErrorGettingSecret,
-		"Failed to get key %q referenced in annotation %q", name, annotation).Because(err)
-	var classified *fault.Error
-	if errors.As(err, &classified) {
-		failure.Class, failure.At = classified.Class, classified.At
-	}
-	return nil, failure
+	return key, nil
 }

@@ -10,9 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -25,15 +24,25 @@ var now = time.Date(2026, 11, 22, 5, 9, 6, 0, time.UTC)
 
 // keys answers for the Secret apps/key.
 type keys struct {
-	key crypto.Signer
-	err error
+	key  crypto.Signer
+	data []byte // instead of the key
+	err  error
 }
 
-func (k keys) PrivateKey(_ context.Context, namespace, name string) (crypto.Signer, error) {
+func (k keys) Live(_ context.Context, namespace, name string) (*corev1.Secret, error) {
 	if namespace != "apps" || name != "key" {
 		panic("asked for " + namespace + "/" + name)
 	}
-	return k.key, k.err
+	if k.key != nil {
+		var err error
+		if k.data, err = pki.EncodeKey(k.key, pki.PKCS8); err != nil {
+			panic(err)
+		}
+	}
+	if k.data == nil {
+		return nil, k.err
+	}
+	return &corev1.Secret{Data: map[string][]byte{"tls.key": k.data}}, k.err
 }
 
 func newKey(t *testing.T, spec pki.KeySpec) crypto.Signer {
@@ -135,7 +144,6 @@ func TestSignEmptySubject(t *testing.T) {
 }
 
 func TestSignFails(t *testing.T) {
-	_, noKey := pki.ParseKey([]byte("x"), pki.Limits{})
 	const named = `Failed to get key "key" referenced in annotation "cert-manager.io/private-key-secret-name"`
 	at := now.Add(time.Hour)
 	for name, tc := range map[string]struct {
@@ -151,11 +159,10 @@ func TestSignFails(t *testing.T) {
 			},
 		},
 		"no Secret": {
-			keys: keys{err: apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "key")},
 			want: fault.Error{Class: fault.User, Reason: "MissingSecret", Message: "Referenced secret apps/key not found"},
 		},
 		"no key in it": {
-			keys: keys{err: noKey},
+			keys: keys{data: []byte("x")},
 			want: fault.Error{Class: fault.User, Reason: "ErrorParsingKey", Message: named + ": no PEM data was found in given input"},
 		},
 		"unreadable": {
