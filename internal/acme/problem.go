@@ -109,34 +109,19 @@ func (p *Problem) Has(acmeType string) bool {
 // sorted by identifier. The text is stable: the same failure gives the same
 // text.
 func (p *Problem) Error() string {
-	var b strings.Builder
+	text := cmp.Or(p.Type, http.StatusText(p.Status), "unspecified error")
 	if p.Status != 0 {
-		b.WriteString(strconv.Itoa(p.Status))
-		b.WriteByte(' ')
-	}
-	switch {
-	case p.Type != "":
-		b.WriteString(p.Type)
-	case p.Status != 0 && http.StatusText(p.Status) != "":
-		b.WriteString(http.StatusText(p.Status))
-	default:
-		b.WriteString("unspecified error")
+		text = strconv.Itoa(p.Status) + " " + text
 	}
 	if p.Detail != "" {
-		b.WriteString(": ")
-		b.WriteString(p.Detail)
+		text += ": " + p.Detail
 	}
-	writeSubproblems(&b, p.Subproblems)
-	return b.String()
-}
-
-func writeSubproblems(b *strings.Builder, subproblems []Problem) {
-	if len(subproblems) == 0 {
-		return
+	if len(p.Subproblems) == 0 {
+		return text
 	}
-	lines := make([]string, 0, len(subproblems))
-	for i := range subproblems {
-		s := &subproblems[i]
+	lines := make([]string, 0, len(p.Subproblems))
+	for i := range p.Subproblems {
+		s := &p.Subproblems[i]
 		line := (&Problem{Type: s.Type, Detail: s.Detail}).Error()
 		if s.Identifier != nil {
 			line = s.Identifier.Value + ": " + line
@@ -145,16 +130,10 @@ func writeSubproblems(b *strings.Builder, subproblems []Problem) {
 	}
 	slices.Sort(lines)
 	lines = slices.Compact(lines)
-	more := len(lines) - maxSubproblemsShown
-	if more > 0 {
-		lines = lines[:maxSubproblemsShown]
+	if more := len(lines) - maxSubproblemsShown; more > 0 {
+		lines = append(lines[:maxSubproblemsShown], fmt.Sprintf("and %d more", more))
 	}
-	b.WriteString(" (")
-	b.WriteString(strings.Join(lines, "; "))
-	if more > 0 {
-		fmt.Fprintf(b, "; and %d more", more)
-	}
-	b.WriteByte(')')
+	return text + " (" + strings.Join(lines, "; ") + ")"
 }
 
 // problemJSON is a problem document on the wire.

@@ -34,19 +34,13 @@ const (
 // dependencies that send no event.
 const UserRetry = 6 * time.Hour
 
+var classNames = [...]string{Transient: "transient", Later: "later", User: "user", Permanent: "permanent"}
+
 func (c Class) String() string {
-	switch c {
-	case Transient:
-		return "transient"
-	case Later:
-		return "later"
-	case User:
-		return "user"
-	case Permanent:
-		return "permanent"
-	default:
+	if c < 0 || int(c) >= len(classNames) {
 		return fmt.Sprintf("Class(%d)", int(c))
 	}
+	return classNames[c]
 }
 
 // Error is a classified failure.

@@ -18,7 +18,7 @@ var ErrBrokenChain = errors.New("certificate chain is malformed or broken: the c
 // ParseCertificate parses the first certificate of PEM. The error is a
 // *DataError.
 func ParseCertificate(data []byte, limits Limits) (*x509.Certificate, error) {
-	block, err := firstBlock(data, limits.certificate(), nil)
+	block, err := firstBlock(data, limits.withDefaults().MaxCertificateSize, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -31,13 +31,13 @@ func ParseCertificate(data []byte, limits Limits) (*x509.Certificate, error) {
 // ParseChain parses all certificates of PEM in their order; there is at least
 // one. The error is a *DataError.
 func ParseChain(data []byte, limits Limits) ([]*x509.Certificate, error) {
-	return parseAll(data, limits.chain())
+	return parseAll(data, limits.withDefaults().MaxChainLength)
 }
 
 // ParseBundle is ParseChain for a bundle of trusted roots, with its larger
 // limit.
 func ParseBundle(data []byte, limits Limits) ([]*x509.Certificate, error) {
-	return parseAll(data, limits.bundle())
+	return parseAll(data, limits.withDefaults().MaxBundleSize)
 }
 
 func parseAll(data []byte, limit int) ([]*x509.Certificate, error) {

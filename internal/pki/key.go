@@ -1,7 +1,7 @@
 package pki
 
 import (
-	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -70,9 +70,9 @@ type KeySpec struct {
 func (s KeySpec) WithDefaults() KeySpec {
 	switch s.Algorithm {
 	case "", RSA:
-		return KeySpec{Algorithm: RSA, Size: orDefault(s.Size, defaultRSABits)}
+		return KeySpec{Algorithm: RSA, Size: cmp.Or(s.Size, defaultRSABits)}
 	case ECDSA:
-		return KeySpec{Algorithm: ECDSA, Size: orDefault(s.Size, defaultECBits)}
+		return KeySpec{Algorithm: ECDSA, Size: cmp.Or(s.Size, defaultECBits)}
 	case Ed25519:
 		return KeySpec{Algorithm: Ed25519}
 	default:
@@ -154,34 +154,27 @@ func EncodeKey(key crypto.Signer, encoding Encoding) ([]byte, error) {
 	if encoding != "" && encoding != PKCS1 && encoding != PKCS8 {
 		return nil, fmt.Errorf("private key encoding %q is not supported: it must be PKCS1 or PKCS8", encoding)
 	}
-	block := &pem.Block{Type: blockPKCS8}
-	var err error
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if encoding != PKCS8 {
-			block.Type, block.Bytes = blockPKCS1, x509.MarshalPKCS1PrivateKey(k)
-			return pem.EncodeToMemory(block), nil
-		}
-	case *ecdsa.PrivateKey:
-		if encoding != PKCS8 {
-			block.Type = blockSEC1
-			if block.Bytes, err = x509.MarshalECPrivateKey(k); err != nil {
-				return nil, fmt.Errorf("encode private key: %w", err)
-			}
-			return pem.EncodeToMemory(block), nil
+	kind, marshal := blockPKCS8, func() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
+	if encoding != PKCS8 {
+		switch k := key.(type) {
+		case *rsa.PrivateKey:
+			kind, marshal = blockPKCS1, func() ([]byte, error) { return x509.MarshalPKCS1PrivateKey(k), nil }
+		case *ecdsa.PrivateKey:
+			kind, marshal = blockSEC1, func() ([]byte, error) { return x509.MarshalECPrivateKey(k) }
 		}
 	}
-	if block.Bytes, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+	der, err := marshal()
+	if err != nil {
 		return nil, fmt.Errorf("encode private key: %w", err)
 	}
-	return pem.EncodeToMemory(block), nil
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), nil
 }
 
 // ParseKey parses an unencrypted private key from PEM: PKCS #1, SEC 1 (also
 // after the EC PARAMETERS block of openssl) or PKCS #8. The error is a
 // *DataError.
 func ParseKey(data []byte, limits Limits) (crypto.Signer, error) {
-	block, err := firstBlock(data, limits.privateKey(), func(b *pem.Block) bool { return b.Type == blockECParams })
+	block, err := firstBlock(data, limits.withDefaults().MaxPrivateKeySize, func(b *pem.Block) bool { return b.Type == blockECParams })
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +216,7 @@ type KeyDigest [sha256.Size]byte
 func (d KeyDigest) String() string { return hex.EncodeToString(d[:]) }
 
 // IsZero reports whether d means no key.
-func (d KeyDigest) IsZero() bool { return bytes.Equal(d[:], make([]byte, len(d))) }
+func (d KeyDigest) IsZero() bool { return d == KeyDigest{} }
 
 // DigestOf returns the digest of a public key, or the zero value for a type
 // that X.509 does not know.

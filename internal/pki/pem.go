@@ -7,6 +7,7 @@
 package pki
 
 import (
+	"cmp"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -55,27 +56,13 @@ var DefaultLimits = Limits{
 	MaxBundleSize:      330000,
 }
 
-func (l Limits) certificate() int {
-	return orDefault(l.MaxCertificateSize, DefaultLimits.MaxCertificateSize)
-}
-
-func (l Limits) privateKey() int {
-	return orDefault(l.MaxPrivateKeySize, DefaultLimits.MaxPrivateKeySize)
-}
-
-func (l Limits) chain() int {
-	return orDefault(l.MaxChainLength, DefaultLimits.MaxChainLength)
-}
-
-func (l Limits) bundle() int {
-	return orDefault(l.MaxBundleSize, DefaultLimits.MaxBundleSize)
-}
-
-func orDefault(n, fallback int) int {
-	if n == 0 {
-		return fallback
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		MaxCertificateSize: cmp.Or(l.MaxCertificateSize, DefaultLimits.MaxCertificateSize),
+		MaxPrivateKeySize:  cmp.Or(l.MaxPrivateKeySize, DefaultLimits.MaxPrivateKeySize),
+		MaxChainLength:     cmp.Or(l.MaxChainLength, DefaultLimits.MaxChainLength),
+		MaxBundleSize:      cmp.Or(l.MaxBundleSize, DefaultLimits.MaxBundleSize),
 	}
-	return n
 }
 
 // firstBlock returns the first PEM block for which skip is not true.

@@ -213,7 +213,7 @@ func keyUsageBits(usage x509.KeyUsage) asn1.BitString {
 // ParseRequest parses one PKCS #10 request from PEM. It does not verify the
 // signature: see VerifyRequest. The error is a *DataError.
 func ParseRequest(data []byte, limits Limits) (*x509.CertificateRequest, error) {
-	block, err := firstBlock(data, limits.certificate(), nil)
+	block, err := firstBlock(data, limits.withDefaults().MaxCertificateSize, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func TestUsageExtensionsEqualTheLibrarys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cert, err := Sign(&x509.Certificate{SerialNumber: mustSerial(t), KeyUsage: bits, ExtKeyUsage: exts}, &x509.Certificate{}, key.Public(), key)
+		cert, err := Sign(&x509.Certificate{SerialNumber: newSerial(), KeyUsage: bits, ExtKeyUsage: exts}, &x509.Certificate{}, key.Public(), key)
 		if err != nil {
 			t.Fatal(err)
 		}

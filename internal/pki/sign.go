@@ -49,12 +49,8 @@ func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.
 	if err != nil {
 		return nil, err
 	}
-	serial, err := newSerial()
-	if err != nil {
-		return nil, err
-	}
 	template := &x509.Certificate{
-		SerialNumber:          serial,
+		SerialNumber:          newSerial(),
 		PublicKey:             csr.PublicKey,
 		RawSubject:            csr.RawSubject,
 		Subject:               csr.Subject,
@@ -91,14 +87,12 @@ func subjectAltNames(csr *x509.CertificateRequest) []pkix.Extension {
 }
 
 // newSerial returns a random positive number of up to 128 bits.
-func newSerial() (*big.Int, error) {
+func newSerial() *big.Int {
 	raw := make([]byte, 16)
-	if _, err := rand.Read(raw); err != nil {
-		return nil, fmt.Errorf("make serial number: %w", err)
-	}
+	_, _ = rand.Read(raw) // never fails
 	// A serial number must not be zero (RFC 5280, section 4.1.2.2).
 	raw[len(raw)-1] |= 1
-	return new(big.Int).SetBytes(raw), nil
+	return new(big.Int).SetBytes(raw)
 }
 
 // Sign issues template for the public key pub, signed by issuer's key. For a

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"math/big"
 	"net/url"
 	"os"
 	"os/exec"
@@ -55,15 +54,6 @@ func issue(t testing.TB, in Template, key crypto.Signer, parent *authority, o Si
 		t.Fatal(err)
 	}
 	return cert
-}
-
-func mustSerial(t testing.TB) *big.Int {
-	t.Helper()
-	serial, err := newSerial()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serial
 }
 
 // compared are the fields of a certificate that its request and options fix.

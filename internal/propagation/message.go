@@ -1,6 +1,7 @@
 package propagation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,24 +96,19 @@ func (a Answer) who() string {
 	return fmt.Sprintf("%s (%s)", a.Server, a.Addr)
 }
 
+var failures = map[Failure]string{
+	NoRoute:           "cannot be reached from here (no route)",
+	Timeout:           "does not answer",
+	ConnectionRefused: "refuses connections",
+	Malformed:         "sends a malformed answer",
+	NoAddress:         "has no address",
+	Unresolved:        "has an address that cannot be looked up",
+}
+
 // says describes an answer that does not have the value.
 func (a Answer) says() string {
-	switch a.Failure {
-	case NoFailure:
-	case NoRoute:
-		return "cannot be reached from here (no route)"
-	case Timeout:
-		return "does not answer"
-	case ConnectionRefused:
-		return "refuses connections"
-	case Malformed:
-		return "sends a malformed answer"
-	case NoAddress:
-		return "has no address"
-	case Unresolved:
-		return "has an address that cannot be looked up"
-	default:
-		return "cannot be asked"
+	if a.Failure != NoFailure {
+		return cmp.Or(failures[a.Failure], "cannot be asked")
 	}
 	switch {
 	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":

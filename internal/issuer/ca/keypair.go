@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -87,43 +86,28 @@ func encodeIssuers(chain []*x509.Certificate) (issuers, root []byte) {
 	return pki.EncodeChain(below...), pki.EncodeChain(top)
 }
 
-// problem is why a key pair is unavailable.
-type problem struct {
-	class fault.Class
-	// at is when to look again, for fault.Later.
-	at     time.Time
-	reason string
-	// text says what is wrong in stable words; it may be empty.
-	text string
-	err  error
-}
-
-// fault converts p to the error that Check and Sign return.
-func (p *problem) fault(reason, message string) error {
-	return &fault.Error{Class: p.class, Reason: reason, Message: message, At: p.at, Err: p.err}
-}
-
 // load finds a key pair that can sign, or says why there is none. The reason
-// is that of a request that needs it.
-func load(ctx context.Context, pairs KeyPairs, namespace, name string) (KeyPair, *problem) {
+// is that of a request that needs it; the message says what is wrong in stable
+// words, and may be empty.
+func load(ctx context.Context, pairs KeyPairs, namespace, name string) (KeyPair, *fault.Error) {
 	pair, err := pairs.KeyPair(ctx, namespace, name)
 	if err == nil {
 		if !isCA(pair) {
-			return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretInvalidData, text: notCA}
+			return KeyPair{}, &fault.Error{Class: fault.User, Reason: cmv1.EventReasonSecretInvalidData, Message: notCA}
 		}
 		return pair, nil
 	}
 	if apierrors.IsNotFound(err) {
-		return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretMissing, err: err}
+		return KeyPair{}, &fault.Error{Class: fault.User, Reason: cmv1.EventReasonSecretMissing, Err: err}
 	}
 	var data *pki.DataError
 	if errors.As(err, &data) {
-		return KeyPair{}, &problem{class: fault.User, reason: cmv1.EventReasonSecretInvalidData, text: data.Error(), err: err}
+		return KeyPair{}, &fault.Error{Class: fault.User, Reason: cmv1.EventReasonSecretInvalidData, Message: data.Error(), Err: err}
 	}
-	p := &problem{class: fault.Transient, reason: cmv1.EventReasonSecretGetError, err: err}
+	f := fault.Error{Class: fault.Transient, Reason: cmv1.EventReasonSecretGetError, Err: err}
 	var classified *fault.Error
 	if errors.As(err, &classified) {
-		p.class, p.at, p.text = classified.Class, classified.At, classified.Message
+		f.Class, f.At, f.Message = classified.Class, classified.At, classified.Message
 	}
-	return KeyPair{}, p
+	return KeyPair{}, &f
 }

@@ -46,20 +46,21 @@ func (*Signer) Secrets(spec *cmv1.IssuerSpec) []string { return []string{spec.CA
 // Check implements issuer.Type.
 func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	namespace, name := i.Namespace, i.Spec.CA.SecretName
-	_, p := load(ctx, s.pairs, namespace, name)
-	if p == nil {
+	_, f := load(ctx, s.pairs, namespace, name)
+	if f == nil {
 		return issuer.Status{Reason: cmv1.IssuerReasonKeyPairVerified, Message: "Signing CA verified"}, nil
 	}
-	reason, text := cmv1.IssuerReasonErrGetKeyPair, p.text
+	reason, text := cmv1.IssuerReasonErrGetKeyPair, f.Message
 	switch {
 	case text == notCA:
 		reason = cmv1.IssuerReasonErrInvalidKeyPair
-	case p.reason == cmv1.EventReasonSecretMissing:
+	case f.Reason == cmv1.EventReasonSecretMissing:
 		text = fmt.Sprintf("secret %s/%s not found", namespace, name)
 	case text == "":
 		text = fmt.Sprintf("secret %s/%s cannot be read", namespace, name)
 	}
-	return issuer.Status{}, p.fault(reason, keyPairError+text)
+	f.Reason, f.Message = reason, keyPairError+text
+	return issuer.Status{}, f
 }
 
 // Sign issues the certificate that r asks for. It is valid for as long as r
@@ -70,9 +71,9 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, e
 	if spec == nil {
 		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a CA issuer")
 	}
-	pair, p := load(ctx, s.pairs, r.Namespace, spec.SecretName)
-	if p != nil {
-		return request.Outcome{}, pending(p, r.Namespace+"/"+spec.SecretName)
+	pair, f := load(ctx, s.pairs, r.Namespace, spec.SecretName)
+	if f != nil {
+		return request.Outcome{}, pending(f, r.Namespace+"/"+spec.SecretName)
 	}
 	options := pki.SignOptions{
 		CRLDistributionPoints:  spec.CRLDistributionPoints,
@@ -134,9 +135,9 @@ func pathLeft(chain []*x509.Certificate) (left int, bounded bool) {
 	return left, bounded
 }
 
-func pending(p *problem, secret string) error {
+func pending(f *fault.Error, secret string) error {
 	var message string
-	switch p.reason {
+	switch f.Reason {
 	case cmv1.EventReasonSecretMissing:
 		message = fmt.Sprintf("Referenced secret %s not found", secret)
 	case cmv1.EventReasonSecretInvalidData:
@@ -144,10 +145,11 @@ func pending(p *problem, secret string) error {
 	default:
 		message = fmt.Sprintf("Failed to get certificate key pair from secret %s", secret)
 	}
-	if p.text != "" {
-		message += ": " + p.text
+	if f.Message != "" {
+		message += ": " + f.Message
 	}
-	return p.fault(p.reason, message)
+	f.Message = message
+	return f
 }
 
 func failed(message string, err error) error {

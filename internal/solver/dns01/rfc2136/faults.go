@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -28,14 +29,7 @@ func transient(reason, format string, args ...any) *fault.Error {
 
 // keyText names the key with the spelling of the issuer.
 func (p *Provider) keyText() string {
-	return fmt.Sprintf("TSIG key %q (%s)", keyName(p.key.Name), p.algorithm)
-}
-
-func keyName(fqdn string) string {
-	if len(fqdn) > 1 {
-		return fqdn[:len(fqdn)-1]
-	}
-	return fqdn
+	return fmt.Sprintf("TSIG key %q (%s)", strings.TrimSuffix(p.key.Name, "."), p.algorithm)
 }
 
 func (p *Provider) secretText() string {
