@@ -16,7 +16,7 @@
 // One trace is left without a hint: the question for the SOA record of the name
 // above. If that name does not exist either, or if the zone is signed, a
 // resolver may derive from the answer that the challenge name does not exist,
-// until the zone's negative TTL has expired. So callers set Hints.Zone, which
+// until the zone's negative TTL has expired. So callers give Probe the zone, which
 // their provider knows; asking for the zone's own apex does no harm.
 //
 // A Probe reports evidence and decides nothing; package propagation decides.

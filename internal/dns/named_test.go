@@ -80,7 +80,7 @@ func TestSignedZoneBehindAggressiveResolver(t *testing.T) {
 	}
 	probe := func(name, v string) propagation.Report {
 		t.Helper()
-		report, err := r.Probe(ctx, name, v, propagation.Authoritative, dns.Hints{Zone: "example.test."})
+		report, err := r.Probe(ctx, name, v, propagation.Authoritative, "example.test.")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestInterceptedPort53(t *testing.T) {
 	if err := provider.Present(ctx, dns01.Record{FQDN: host, Value: value}); err != nil {
 		t.Fatal(err)
 	}
-	report, err := r.Probe(ctx, host, value, propagation.Authoritative)
+	report, err := r.Probe(ctx, host, value, propagation.Authoritative, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,32 +23,23 @@ const (
 	maxTargets = 4
 )
 
-// Hints help a Probe. The zero value is no help.
-type Hints struct {
-	// Zone is the zone in which the provider wrote the record. If resolvers
-	// agree that it is a zone above the name, no other name is looked up to
-	// find the zone.
-	Zone string
-}
-
 // Probe asks the name servers for the TXT records at fqdn, and returns which of
 // them have value. It follows CNAMEs. It fails, with a fault.Error, only if it
 // cannot find out which servers to ask; servers that give no answer are part of
 // the Report. Its questions take at most a few timeouts; it never waits in
 // between.
-func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, hints ...Hints) (propagation.Report, error) {
+//
+// zone is the zone in which the provider wrote the record, or empty. If resolvers
+// agree that it is a zone above the name, no other name is looked up to find it.
+func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, zone string) (propagation.Report, error) {
 	if !validName(fqdn) {
 		return propagation.Report{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
 	}
 	p := prober{Resolver: r, value: value}
 	p.report = propagation.Report{Name: dnsname.Canonical(fqdn), Final: dnsname.Canonical(fqdn), Value: value, Mode: mode}
-	var hint Hints
-	if len(hints) > 0 {
-		hint = hints[0]
-	}
 	if mode == propagation.RecursiveOnly {
 		p.recursive(ctx)
-	} else if err := p.authoritative(ctx, hint.Zone); err != nil {
+	} else if err := p.authoritative(ctx, zone); err != nil {
 		return propagation.Report{}, err
 	}
 	slices.SortFunc(p.report.Answers, compareAnswers)

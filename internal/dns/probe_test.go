@@ -154,7 +154,7 @@ func TestProbeUnionOfDelegationAndZone(t *testing.T) {
 	w.serve(2, testZone("ns1 ns2 ns3"))
 	w.serve(3, testZone("ns1 ns2 ns3", `_acme-challenge 10 TXT "older"`))
 	w.serve(4, testZone("ns1", txt))
-	got, err := w.resolve(nil).Probe(context.Background(), "_ACME-challenge.Example.test", "v", propagation.Authoritative)
+	got, err := w.resolve(nil).Probe(context.Background(), "_ACME-challenge.Example.test", "v", propagation.Authoritative, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestProbeWithoutParent(t *testing.T) {
 	r := w.resolve(nil)
 	probe := func() []string {
 		t.Helper()
-		got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative)
+		got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestProbeFollowsAliases(t *testing.T) {
 	w.serve(2, testZone("ns1 ns2"))
 	w.serve(3, other(`x TXT "v"`, "_acme-challenge.loop CNAME y", "y CNAME _ACME-challenge.loop"))
 	r := w.resolve(nil)
-	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative)
+	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestProbeFollowsAliases(t *testing.T) {
 	if diff := cmp.Diff([]any{"x.acme.test.", "acme.test.", nil}, []any{name, zone, err}); diff != "" {
 		t.Errorf("Locate: %s", diff)
 	}
-	_, err = r.Probe(context.Background(), "_acme-challenge.loop.acme.test.", "v", propagation.Authoritative)
+	_, err = r.Probe(context.Background(), "_acme-challenge.loop.acme.test.", "v", propagation.Authoritative, "")
 	wantErr := `Found recursive CNAME record to "_acme-challenge.loop.acme.test." when looking up "_acme-challenge.loop.acme.test."`
 	if err == nil || err.Error() != wantErr || fault.Of(err).Class != fault.User {
 		t.Errorf("loop: %v", err)
@@ -251,7 +251,7 @@ func TestProbeFollowsReferrals(t *testing.T) {
 	w.serve(2, testZone("ns1 ns2", cut))
 	w.serve(3, sub)
 	r := w.resolve(nil)
-	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative)
+	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestProbeHint(t *testing.T) {
 	w := newWorld(t, testZone("ns1"))
 	w.serve(1, testZone("ns1", `_acme-challenge.a.b.c TXT "v"`))
 	got, err := w.resolve(nil).Probe(context.Background(), "_acme-challenge.a.b.c.example.test.", "v", propagation.Authoritative,
-		Hints{Zone: "example.test"})
+		"example.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func TestProbeRecursiveOnly(t *testing.T) {
 	w := newWorld(t, testZone("ns1", "_acme-challenge CNAME x", `x TXT "v" `))
 	empty := w.serve(2, testZone("ns1"))
 	r := w.resolve(func(c *Config) { c.Servers = append(c.Servers, empty.Addr()) })
-	got, err := r.Probe(context.Background(), challenge, "v", propagation.RecursiveOnly)
+	got, err := r.Probe(context.Background(), challenge, "v", propagation.RecursiveOnly, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestNextResolverOnError(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := r.Probe(ctx, challenge, "v", propagation.Authoritative); err == nil {
+	if _, err := r.Probe(ctx, challenge, "v", propagation.Authoritative, ""); err == nil {
 		t.Error("a probe went on without its context")
 	}
 }

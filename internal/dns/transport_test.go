@@ -51,7 +51,7 @@ func TestProbeWithoutRoute(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}
 	})
-	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative)
+	got, err := r.Probe(context.Background(), challenge, "v", propagation.Authoritative, "")
 	if err != nil {
 		t.Fatal(err)
 	}

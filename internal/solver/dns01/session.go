@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -84,7 +83,7 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	if evidence, err := s.settling(ctx); evidence != nil || err != nil {
 		return evidence, err
 	}
-	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, dns.Hints{Zone: s.zone})
+	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, s.zone)
 	if err != nil {
 		return nil, err
 	}

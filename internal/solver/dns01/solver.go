@@ -19,7 +19,7 @@ import (
 
 // Resolver asks name servers. *dns.Resolver is one.
 type Resolver interface {
-	Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, hints ...dns.Hints) (propagation.Report, error)
+	Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, zone string) (propagation.Report, error)
 	Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error)
 	FindZone(ctx context.Context, fqdn string) (string, error)
 	FollowCNAME(ctx context.Context, fqdn string) (string, error)

@@ -16,7 +16,6 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
@@ -123,8 +122,8 @@ type resolver struct {
 	name string
 }
 
-func (r resolver) Probe(_ context.Context, fqdn, value string, mode propagation.Mode, hints ...dns.Hints) (propagation.Report, error) {
-	r.w.calls = append(r.w.calls, fmt.Sprintf("%sprobe %s mode %d zone %q", r.name, fqdn, mode, hints[0].Zone))
+func (r resolver) Probe(_ context.Context, fqdn, value string, mode propagation.Mode, zone string) (propagation.Report, error) {
+	r.w.calls = append(r.w.calls, fmt.Sprintf("%sprobe %s mode %d zone %q", r.name, fqdn, mode, zone))
 	final := fqdn
 	if target, ok := r.w.aliases[fqdn]; ok {
 		final = target
