@@ -128,15 +128,16 @@ func (e *Events) Start(ctx context.Context) error {
 	for range eventWorkers {
 		senders.Go(func() { e.work(ctx, sending, &senders, helpers) })
 	}
-	senders.Wait()
-	for range eventWorkers + eventHelpers {
+	<-ctx.Done()
+	for range eventHelpers {
 		senders.Go(func() { e.shorten(sending, 0) })
 	}
 	senders.Wait()
 	return nil
 }
 
-// work sends what is queued until ctx ends, and starts a helper when that is much.
+// work sends until ctx ends, then what is queued. It starts a helper when that is
+// much.
 func (e *Events) work(ctx, sending context.Context, senders *sync.WaitGroup, helpers chan struct{}) {
 	for {
 		select {
@@ -153,6 +154,7 @@ func (e *Events) work(ctx, sending context.Context, senders *sync.WaitGroup, hel
 			}
 			e.send(sending, ev)
 		case <-ctx.Done():
+			e.shorten(sending, 0)
 			return
 		}
 	}
