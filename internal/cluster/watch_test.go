@@ -31,7 +31,8 @@ func TestDecoder(t *testing.T) {
 				`{"object":{` + head + `,"metadata":{"name":"a","resourceVersion":"2"}},"type":"MODIFIED"}` + "\n" +
 				`{"type":"DELETED","object":{` + head + `,"metadata":{"name":"a","resourceVersion":"3"}}}`,
 			want: []watch.Event{
-				{Type: watch.Added, Object: order("a", "1")}, {Type: watch.Modified, Object: order("a", "2")},
+				{Type: watch.Added, Object: order("a", "1")},
+				{Type: watch.Modified, Object: order("a", "2")},
 				{Type: watch.Deleted, Object: order("a", "3")},
 			},
 			err: "EOF",
