@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,6 +199,22 @@ func TestUsageExtensionsEqualTheLibrarys(t *testing.T) {
 	}
 }
 
+// usageWords converts X.509 values to the API's words, in the order of its
+// documentation. It uses "digital signature" and "email protection" for those
+// with an alias, and leaves out usages without a word.
+func usageWords(bits x509.KeyUsage, exts []x509.ExtKeyUsage) []string {
+	var words []string
+	for _, u := range usages {
+		if u.alias {
+			continue
+		}
+		if (u.oid == nil && bits&u.bit != 0) || (u.oid != nil && slices.Contains(exts, u.ext)) {
+			words = append(words, u.word)
+		}
+	}
+	return words
+}
+
 func TestUsages(t *testing.T) {
 	if len(usages) != 23 {
 		t.Errorf("%d words", len(usages))
@@ -207,12 +224,12 @@ func TestUsages(t *testing.T) {
 		t.Errorf("default: %b %v %v", bits, exts, err)
 	}
 	want := []string{"digital signature", "key encipherment", "cert sign"}
-	if diff := cmp.Diff(want, UsageWords(bits, exts)); diff != "" {
+	if diff := cmp.Diff(want, usageWords(bits, exts)); diff != "" {
 		t.Error(diff)
 	}
 	for _, u := range usages {
 		bits, exts, _ := ParseUsages([]string{u.word}, false)
-		if diff := cmp.Diff(CanonicalUsages([]string{u.word}), UsageWords(bits, exts)); diff != "" {
+		if diff := cmp.Diff(CanonicalUsages([]string{u.word}), usageWords(bits, exts)); diff != "" {
 			t.Errorf("%s: %s", u.word, diff)
 		}
 	}

@@ -87,22 +87,6 @@ func lookUpUsages(words []string) ([]usage, error) {
 	return found, nil
 }
 
-// UsageWords converts X.509 values to the API's words, in the order of its
-// documentation. It uses "digital signature" and "email protection" for those
-// with an alias, and leaves out usages without a word.
-func UsageWords(bits x509.KeyUsage, exts []x509.ExtKeyUsage) []string {
-	var words []string
-	for _, u := range usages {
-		if u.alias {
-			continue
-		}
-		if (u.oid == nil && bits&u.bit != 0) || (u.oid != nil && slices.Contains(exts, u.ext)) {
-			words = append(words, u.word)
-		}
-	}
-	return words
-}
-
 // CanonicalUsages replaces aliases, so that lists can be compared as sets. It
 // keeps unknown words.
 func CanonicalUsages(words []string) []string {

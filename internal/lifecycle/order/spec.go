@@ -106,7 +106,7 @@ func Identifiers(o *acmev1.Order) []acme.Identifier {
 		ids = append(ids, acme.Identifier{Type: acme.IdentifierDNS, Value: name})
 	}
 	for _, ip := range slices.Sorted(maps.Keys(ips)) {
-		ids = append(ids, acme.Identifier{Type: "ip", Value: ip})
+		ids = append(ids, acme.Identifier{Type: acme.IdentifierIP, Value: ip})
 	}
 	return ids
 }
