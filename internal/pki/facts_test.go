@@ -2,7 +2,6 @@ package pki
 
 import (
 	"crypto/sha256"
-
 	"testing"
 	"time"
 
