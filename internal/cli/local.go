@@ -48,6 +48,13 @@ continues with it.`,
 		if err != nil {
 			return fmt.Errorf("controllers: %w", err)
 		}
+		// Another process on the same data also has the addresses: that is said first.
+		options.Check = func() error {
+			if err := controllers.CheckListeners(); err != nil {
+				return fmt.Errorf("controllers: %w", err)
+			}
+			return nil
+		}
 		options.Stdout = cmd.OutOrStdout()
 		options.Run = func(ctx context.Context, config *rest.Config) error {
 			return operator.Run(ctx, config, controllers, klog.Background())

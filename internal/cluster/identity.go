@@ -93,9 +93,7 @@ func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
 		return i.user
 	}
 	i.asking = true
-	i.mu.Unlock()
-	review, err := i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
-	i.mu.Lock()
+	review, err := i.ask(ctx)
 	i.asking = false
 	if err != nil {
 		i.notBefore = i.clock.Now().Add(identityRetry)
@@ -104,4 +102,11 @@ func (i *Identity) get(ctx context.Context) *authenticationv1.UserInfo {
 	}
 	i.user = &review.Status.UserInfo
 	return i.user
+}
+
+// ask asks the API server, without the lock that it is called with.
+func (i *Identity) ask(ctx context.Context) (*authenticationv1.SelfSubjectReview, error) {
+	i.mu.Unlock()
+	defer i.mu.Lock()
+	return i.core.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 }

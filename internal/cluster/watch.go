@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	kjson "k8s.io/apimachinery/pkg/util/json"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -30,11 +31,16 @@ import (
 type Watches struct {
 	clients   map[schema.GroupVersion]rest.Interface
 	namespace string
+	// pause is the wait between two tries to open a watch.
+	pause time.Duration
 }
+
+// watchTries is how often a watch whose connection breaks is opened.
+const watchTries = 11
 
 // NewWatches returns the Watches of a namespace; all namespaces if it is empty.
 func NewWatches(config *rest.Config, scheme *runtime.Scheme, namespace string) (*Watches, error) {
-	w := &Watches{clients: map[schema.GroupVersion]rest.Interface{}, namespace: namespace}
+	w := &Watches{clients: map[schema.GroupVersion]rest.Interface{}, namespace: namespace, pause: time.Second}
 	for _, version := range []schema.GroupVersion{cmv1.SchemeGroupVersion, acmev1.SchemeGroupVersion} {
 		c := rest.CopyConfig(config)
 		c.GroupVersion, c.APIPath = &version, "/apis"
@@ -57,7 +63,7 @@ var watched = map[reflect.Type]schema.GroupVersionResource{
 }
 
 // NewInformer makes an informer that lists by lw. It fits cache.Options of
-// controller-runtime.
+// controller-runtime; watches know the namespace, and none of its other selectors.
 func (w *Watches) NewInformer(lw cache.ListerWatcher, object runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
 	kind := reflect.TypeOf(object)
 	resource, ok := watched[kind]
@@ -71,15 +77,35 @@ func (w *Watches) NewInformer(lw cache.ListerWatcher, object runtime.Object, res
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.Watch, o.AllowWatchBookmarks = true, true
-			body, err := client.Get().NamespaceIfScoped(w.namespace, w.namespace != "").Resource(resource.Resource).
-				VersionedParams(&o, metav1.ParameterCodec).Stream(ctx)
-			if err != nil {
-				return nil, err
+			body, err := w.open(ctx, func() *rest.Request {
+				return client.Get().NamespaceIfScoped(w.namespace, w.namespace != "").Resource(resource.Resource).
+					VersionedParams(&o, metav1.ParameterCodec)
+			})
+			if body == nil || err != nil {
+				return watch.NewEmptyWatch(), err
 			}
 			return watch.NewStreamWatcherWithLogger(klog.FromContext(ctx), newDecoder(body, empty),
 				apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")), nil
 		},
 	}, object, resync, indexers)
+}
+
+// open sends a request for a watch. If the connection breaks, as while an API server
+// restarts, it tries again as rest.Request.Watch does, because an informer lists
+// everything anew after an error. It returns nil if that does not help.
+func (w *Watches) open(ctx context.Context, request func() *rest.Request) (io.ReadCloser, error) {
+	for range watchTries {
+		body, err := request().Stream(ctx)
+		if broken := utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err); !broken {
+			return body, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(w.pause):
+		}
+	}
+	return nil, nil
 }
 
 // decoder decodes the events of a watch.

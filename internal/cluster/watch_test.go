@@ -1,14 +1,20 @@
 package cluster
 
 import (
+	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 )
@@ -71,6 +77,58 @@ func TestDecoder(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWatchesOpen breaks the connection of a watch: it is opened again, so that the
+// informer need not list everything.
+func TestWatchesOpen(t *testing.T) {
+	tests := []struct {
+		name   string
+		broken int
+		status int
+		want   string
+		tries  int
+	}{
+		{"at once", 0, http.StatusOK, "", 1},
+		{"after two broken connections", 2, http.StatusOK, "", 3},
+		{"never", 1000, http.StatusOK, "no watch", watchTries},
+		{"refused", 0, http.StatusForbidden, "Forbidden", 1},
+		{"gone", 0, http.StatusGone, "Gone", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			tries := 0
+			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if tries++; tries > test.broken {
+					rw.WriteHeader(test.status)
+					return
+				}
+				panic(http.ErrAbortHandler)
+			}))
+			defer server.Close()
+			w, err := NewWatches(&rest.Config{Host: server.URL}, runtime.NewScheme(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pause = time.Millisecond
+			body, err := w.open(t.Context(), func() *rest.Request { return w.clients[acmev1.SchemeGroupVersion].Get().Resource("orders") })
+			got := ""
+			switch {
+			case err != nil:
+				got = "unknown"
+				if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+					got = http.StatusText(int(status.Status().Code))
+				}
+			case body == nil:
+				got = "no watch"
+			default:
+				body.Close()
+			}
+			if got != test.want || tries != test.tries {
+				t.Errorf("got %q after %d tries, want %q after %d", got, tries, test.want, test.tries)
 			}
 		})
 	}

@@ -38,8 +38,9 @@ const (
 	priorityOngoing = 10
 )
 
-// shortWait is the longest wait that is left to a timer.
-const shortWait = time.Minute
+// shortWait is the longest wait that is left to a timer, which is exact: the wait for
+// resolvers to forget an answer is among them. Deadlines are looked at every 30 s.
+const shortWait = 5 * time.Minute
 
 // Requeuer is how reconcilers come back: soon by a timer, later by the wall clock,
 // and when somebody wakes them. It is a source of controller-runtime.

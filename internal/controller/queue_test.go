@@ -70,8 +70,8 @@ func TestWait(t *testing.T) {
 		}{
 			{"never", time.Time{}, reconcile.Result{}},
 			{"past", now.Add(-time.Hour), reconcile.Result{RequeueAfter: time.Millisecond}},
-			{"soon", now.Add(time.Minute), reconcile.Result{RequeueAfter: time.Minute}},
-			{"later", now.Add(time.Minute + 1), reconcile.Result{}},
+			{"soon", now.Add(shortWait), reconcile.Result{RequeueAfter: shortWait}},
+			{"later", now.Add(shortWait + 1), reconcile.Result{}},
 			{"replaced", now.Add(time.Hour), reconcile.Result{}},
 			{"replaced", now.Add(time.Second), reconcile.Result{RequeueAfter: time.Second}},
 			{"taken back", now.Add(time.Hour), reconcile.Result{}},
@@ -89,10 +89,10 @@ func TestWait(t *testing.T) {
 		if diff := cmp.Diff([]priorityItem{{"at once", priorityOngoing}}, queue.take()); diff != "" {
 			t.Errorf("at once, -want +got:\n%s", diff)
 		}
-		time.Sleep(time.Minute + schedule.Interval)
+		time.Sleep(shortWait + schedule.Interval)
 		synctest.Wait()
 		if diff := cmp.Diff([]priorityItem{{"later", priorityOngoing}}, queue.take()); diff != "" {
-			t.Errorf("after a minute, -want +got:\n%s", diff)
+			t.Errorf("after the short wait, -want +got:\n%s", diff)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()

@@ -27,6 +27,10 @@ const (
 // a start takes five seconds.
 const readyTimeout = 2 * time.Minute
 
+// childEnds is how long a start that has failed waits for the end of a child, which
+// says more than the failure that it causes.
+const childEnds = 500 * time.Millisecond
+
 // ControlPlane is a running control plane. It is safe for concurrent use.
 type ControlPlane struct {
 	options        Options
@@ -76,6 +80,12 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	if c.lock, err = lockDataDir(options.DataDir); err != nil {
 		return nil, err
 	}
+	if options.Check != nil {
+		if err := options.Check(); err != nil {
+			c.lock.Close()
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready after %s", readyTimeout))
 	defer cancel()
 	c.life, c.end = context.WithCancelCause(context.Background())
@@ -83,6 +93,11 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	err = c.start(ctx)
 	go c.supervise()
 	if err != nil {
+		// A failed request may be the first sign of a child that ends.
+		select {
+		case <-c.life.Done():
+		case <-time.After(childEnds):
+		}
 		return nil, cmp.Or(c.Stop(), err)
 	}
 	return c, nil

@@ -38,6 +38,9 @@ type Options struct {
 	Log logr.Logger
 	// Stdout receives the output for the user. Nil discards it.
 	Stdout io.Writer
+	// Check is called when the data directory is locked, before anything starts. Its
+	// error ends the start. It may be nil.
+	Check func() error
 	// Run runs the controllers. The function Run of this package calls it when
 	// the control plane is ready, as the user of the roles in
 	// deploy/rbac.yaml. It returns when ctx ends. Nil runs the control

@@ -53,6 +53,9 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := o.Check(); err != nil {
 		return err
 	}
+	if err := o.CheckListeners(); err != nil {
+		return err
+	}
 	ctrl.SetLogger(log)
 	scheme, err := Scheme()
 	if err != nil {

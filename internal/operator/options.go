@@ -5,6 +5,7 @@ package operator
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -131,8 +132,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
 }
 
-// Check is Complete, and checks the resolvers and that the addresses can be
-// listened on.
+// Check is Complete, and checks the resolvers and what addresses look like.
 func (o *Options) Check() error {
 	if err := o.Complete(); err != nil {
 		return err
@@ -140,7 +140,13 @@ func (o *Options) Check() error {
 	if _, err := o.resolver(clock.RealClock{}); err != nil {
 		return err
 	}
-	return o.checkListeners()
+	var errs []error
+	for flag, address := range o.listeners() {
+		if _, err := net.ResolveTCPAddr("tcp", address); err != nil {
+			errs = append(errs, cannotListen(flag, address, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
@@ -200,9 +206,8 @@ func (o *Options) Complete() error {
 	return errors.Join(errs...)
 }
 
-// checkListeners says which address cannot be listened on, by its flag, before
-// anything is started.
-func (o *Options) checkListeners() error {
+// listeners are the addresses to listen on, by flag.
+func (o *Options) listeners() map[string]string {
 	listeners := map[string]string{
 		"metrics-listen-address":          o.MetricsListenAddress,
 		"internal-healthz-listen-address": o.HealthzListenAddress,
@@ -210,14 +215,22 @@ func (o *Options) checkListeners() error {
 	if o.EnableProfiling {
 		listeners["profiler-address"] = o.ProfilerAddress
 	}
+	maps.DeleteFunc(listeners, func(_, address string) bool { return address == "0" || address == "" })
+	return listeners
+}
+
+func cannotListen(flag, address string, err error) error {
+	return fmt.Errorf("--%s=%s: %w; choose another address, or 0 for none", flag, address, err)
+}
+
+// CheckListeners says which address cannot be listened on, by its flag, before
+// anything is started.
+func (o *Options) CheckListeners() error {
 	var errs []error
-	for flag, address := range listeners {
-		if address == "0" || address == "" {
-			continue
-		}
+	for flag, address := range o.listeners() {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--%s=%s: %w; choose another address, or 0 for none", flag, address, err))
+			errs = append(errs, cannotListen(flag, address, err))
 			continue
 		}
 		listener.Close()

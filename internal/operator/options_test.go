@@ -109,11 +109,11 @@ func TestCheckListeners(t *testing.T) {
 	defer taken.Close()
 	o := Defaults()
 	o.MetricsListenAddress, o.HealthzListenAddress, o.ProfilerAddress = "0", "", taken.Addr().String()
-	if err := o.checkListeners(); err != nil {
+	if err := o.CheckListeners(); err != nil {
 		t.Errorf("an address that is not used: %v", err)
 	}
 	o.EnableProfiling = true
-	if err := o.checkListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address="+taken.Addr().String()+": ") {
+	if err := o.CheckListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address="+taken.Addr().String()+": ") {
 		t.Errorf("a taken address: %v", err)
 	}
 }
