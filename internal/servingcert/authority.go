@@ -1,0 +1,123 @@
+package servingcert
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	authorityName     = "cert-manager-webhook-ca"
+	authorityLifetime = 365 * 24 * time.Hour
+	caKey             = "ca.crt"
+)
+
+// authority is a CA that signs serving certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// authorityOf reads the CA in a Secret. The error says why the Secret has to get
+// another one.
+func authorityOf(data map[string][]byte, now time.Time) (*authority, error) {
+	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey, caKey} {
+		if len(data[key]) == 0 {
+			return nil, fmt.Errorf("it lacks %s", key)
+		}
+	}
+	if !bytes.Equal(data[corev1.TLSCertKey], data[caKey]) {
+		return nil, fmt.Errorf("%s differs from %s", caKey, corev1.TLSCertKey)
+	}
+	chain, err := pki.ParseChain(data[corev1.TLSCertKey], pki.DefaultLimits)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", corev1.TLSCertKey, err)
+	}
+	key, err := pki.ParseKey(data[corev1.TLSPrivateKeyKey], pki.DefaultLimits)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", corev1.TLSPrivateKeyKey, err)
+	}
+	cert := chain[0]
+	switch {
+	case !pki.PublicKeysEqual(cert.PublicKey, key.Public()):
+		return nil, fmt.Errorf("%s is not the key of %s", corev1.TLSPrivateKeyKey, corev1.TLSCertKey)
+	case !cert.IsCA:
+		return nil, fmt.Errorf("%s is not a CA", corev1.TLSCertKey)
+	case !now.Before(renewalOf(cert)):
+		return nil, fmt.Errorf("less than a third of the CA's lifetime is left")
+	}
+	return &authority{cert: cert, key: key}, nil
+}
+
+// newAuthority makes a CA, and the data of its Secret.
+func newAuthority(now time.Time) (map[string][]byte, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	template, err := templateFor(key, now, now.Add(authorityLifetime))
+	if err != nil {
+		return nil, err
+	}
+	template.Subject = pkix.Name{CommonName: authorityName}
+	template.IsCA, template.KeyUsage = true, template.KeyUsage|x509.KeyUsageCertSign
+	cert, err := pki.Sign(template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := pki.EncodeKey(key, pki.PKCS8)
+	if err != nil {
+		return nil, err
+	}
+	pem := pki.EncodeChain(cert)
+	return map[string][]byte{corev1.TLSCertKey: pem, caKey: pem, corev1.TLSPrivateKeyKey: encoded}, nil
+}
+
+// leaf signs a serving certificate that ends no later than the CA.
+func (a *authority) leaf(now time.Time, lifetime time.Duration, names []string) (*x509.Certificate, crypto.Signer, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	end := now.Add(lifetime)
+	if end.After(a.cert.NotAfter) {
+		end = a.cert.NotAfter
+	}
+	template, err := templateFor(key, now, end)
+	if err != nil {
+		return nil, nil, err
+	}
+	template.DNSNames, template.ExtKeyUsage = names, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	cert, err := pki.Sign(template, a.cert, key.Public(), a.key)
+	return cert, key, err
+}
+
+func newKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) }
+
+func templateFor(key crypto.Signer, from, until time.Time) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	return &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)), PublicKey: key.Public(),
+		NotBefore: from.UTC().Truncate(time.Second), NotAfter: until.UTC().Truncate(time.Second),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, BasicConstraintsValid: true,
+	}, nil
+}
+
+// renewalOf is when two thirds of a certificate's lifetime have passed.
+func renewalOf(cert *x509.Certificate) time.Time {
+	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) * 2 / 3)
+}
