@@ -48,9 +48,9 @@ pod's service account; elsewhere --kubeconfig, $KUBECONFIG or ~/.kube/config.
 The CRDs must be installed.`,
 		Args: cobra.NoArgs,
 	}
-	startLog := addLogging(cmd)
+	start := configured(cmd, &options)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := startLog(); err != nil {
+		if err := start(); err != nil {
 			return err
 		}
 		config, err := restConfig(master, kubeconfig)
@@ -64,7 +64,6 @@ The CRDs must be installed.`,
 	}
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
 	cmd.Flags().StringVar(&master, "master", "", "URL of the API server, in place of the kubeconfig's")
-	options.AddFlags(cmd.Flags())
 	return cmd
 }
 

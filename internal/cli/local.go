@@ -37,15 +37,10 @@ continues with it.`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	controllers.AddFlags(flags)
-	startLog := addLogging(cmd)
+	start := configured(cmd, &controllers)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		// Wrong flags are refused before anything starts.
-		err := controllers.Check()
-		if err == nil {
-			err = startLog()
-		}
-		if err != nil {
+		if err := start(); err != nil {
 			return fmt.Errorf("controllers: %w", err)
 		}
 		// Another process on the same data also has the addresses: that is said first.

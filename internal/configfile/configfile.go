@@ -126,6 +126,10 @@ func Apply(flags *pflag.FlagSet, path string) (Origins, error) {
 	origins, errs := Origins{}, []error(nil)
 	for _, field := range slices.Sorted(maps.Keys(values)) {
 		flag := flags.Lookup(Fields[field])
+		if flag == nil {
+			errs = append(errs, fmt.Errorf("--config: %s: %s: this command does not have it", path, field))
+			continue
+		}
 		text, isText := values[field].(string)
 		if isText && text != "" && slices.Contains(files, field) && !filepath.IsAbs(text) {
 			values[field] = filepath.Join(filepath.Dir(path), text)

@@ -8,12 +8,15 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -28,6 +31,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/servingcert"
 )
 
 const (
@@ -35,6 +39,8 @@ const (
 	leaseName = "cert-manager-controller"
 	// drain is how long the workers' last steps are waited for.
 	drain = controller.DrainTime + 2*time.Second
+	// probeTimeout is how long the API server's first answer is waited for.
+	probeTimeout = 10 * time.Second
 )
 
 // Scheme knows all kinds that the controllers use.
@@ -62,10 +68,14 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	rc := rest.CopyConfig(base)
-	// No client-side limit: API Priority and Fairness throttles.
-	rc.QPS = -1
 	if rc.UserAgent == "" {
 		rc.UserAgent = "everleaf"
+	}
+	if err := limit(ctx, rc, o); err != nil {
+		return err
+	}
+	for _, warning := range o.ineffective() {
+		log.Info(warning)
 	}
 	watches, err := cluster.NewWatches(rc, scheme, o.Namespace)
 	if err != nil {
@@ -73,9 +83,24 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	options := managerOptions(o, scheme, log)
 	options.Cache.NewInformer = watches.NewInformer
+	certificate, err := o.MetricsTLS.source(func(c servingcert.Config) (*servingcert.Source, error) {
+		core, err := kubernetes.NewForConfig(rc)
+		return servingcert.New(c, core, clock.RealClock{}, log.WithName("metrics")), err
+	})
+	if err != nil {
+		return fmt.Errorf("serve metrics with TLS: %w", err)
+	}
+	if certificate != nil {
+		o.MetricsTLS.serve(&options.Metrics, certificate)
+	}
 	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
 		return fmt.Errorf("start the controllers: %w", err)
+	}
+	if certificate != nil {
+		if err := mgr.Add(always{certificate.Start}); err != nil {
+			return err
+		}
 	}
 	if err := mgr.AddHealthzCheck("clockHealth", clockHealth()); err != nil {
 		return err
@@ -99,6 +124,36 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	defer served.Unregister(registry)
 	defer s.sendEvents(ctx)()
 	return mgr.Start(ctx)
+}
+
+// limit sets how many requests per second may go to the API server: any number if
+// its API Priority and Fairness throttles by itself.
+func limit(ctx context.Context, rc *rest.Config, o Options) error {
+	rc.QPS = -1
+	client, err := rest.HTTPClientFor(rc)
+	if err != nil {
+		return fmt.Errorf("start the controllers: %w", err)
+	}
+	server, _, err := rest.DefaultServerUrlFor(rc)
+	if err != nil {
+		return fmt.Errorf("start the controllers: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.JoinPath("livez", "ping").String(), nil)
+	if err != nil {
+		return fmt.Errorf("start the controllers: %w", err)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		// The requests that follow say what is wrong.
+		return nil //nolint:nilerr // see above
+	}
+	defer answer.Body.Close() //nolint:errcheck // nothing is read
+	if answer.Header.Get(flowcontrolv1.ResponseHeaderMatchedFlowSchemaUID) == "" {
+		rc.QPS, rc.Burst = o.QPS, o.Burst
+	}
+	return nil
 }
 
 func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.Options {

@@ -12,12 +12,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
+	"k8s.io/component-base/featuregate"
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/servingcert"
 )
 
 // Options are what can be set about the controllers. The flags' names and
@@ -56,7 +58,13 @@ type Options struct {
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 
+	// QPS and Burst limit the requests to an API server that has no API Priority
+	// and Fairness; -1 is no limit.
+	QPS   float32
+	Burst int
+
 	MetricsListenAddress string
+	MetricsTLS           MetricsTLS
 	// Registerer takes the metrics; nil is the one whose metrics are served.
 	// Systems that run at the same time in one process each need their own.
 	Registerer           prometheus.Registerer
@@ -65,6 +73,9 @@ type Options struct {
 	ProfilerAddress      string
 
 	events string
+	// flags and features hold what is accepted without effect.
+	flags    *pflag.FlagSet
+	features featuregate.FeatureGate
 }
 
 // LeaderElection says whether and how one of several processes is chosen.
@@ -95,7 +106,10 @@ func Defaults() Options {
 		Backoff:                  plan.DefaultIssuance,
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
+		QPS:                      20,
+		Burst:                    50,
 		MetricsListenAddress:     "0.0.0.0:9402",
+		MetricsTLS:               MetricsTLS{Dynamic: servingcert.Config{Lifetime: 168 * time.Hour, ManagedBy: "cert-manager"}},
 		HealthzListenAddress:     "0.0.0.0:9403",
 		ProfilerAddress:          "localhost:6060",
 		events:                   eventsBrief,
@@ -122,6 +136,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
+	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")
+	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
 	fs.StringVar(&o.MetricsListenAddress, "metrics-listen-address", o.MetricsListenAddress, "host:port of the Prometheus metrics; 0 for none")
 	fs.StringVar(&o.HealthzListenAddress, "internal-healthz-listen-address", o.HealthzListenAddress, "host:port of /livez; 0 for none")
 	fs.BoolVar(&o.EnableProfiling, "enable-profiling", o.EnableProfiling, "serve profiles")
@@ -130,7 +146,19 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
+	fs.Duration(flagLeaderTimeout, 20*time.Second, "accepted, but without effect: a process that loses the lease ends by itself")
+	_ = fs.MarkHidden(flagLeaderTimeout)
+	o.MetricsTLS.addFlags(fs)
+	o.addAccepted(fs)
 }
+
+const flagLeaderTimeout = "internal-healthz-leader-election-timeout"
+
+// FlagError is an error about the value of one flag.
+type FlagError struct{ Flag, Message string }
+
+// Error implements error.
+func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Message }
 
 // Check is Complete, and checks the resolvers and what addresses look like.
 func (o *Options) Check() error {
@@ -156,7 +184,7 @@ func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
 	}
 	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
 	if err != nil {
-		return nil, fmt.Errorf("--dns01-recursive-nameservers: %w", err)
+		return nil, &FlagError{"dns01-recursive-nameservers", err.Error()}
 	}
 	return resolver, nil
 }
@@ -166,7 +194,7 @@ func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
 func (o *Options) Complete() error {
 	var errs []error
 	bad := func(flag, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+		errs = append(errs, &FlagError{flag, fmt.Sprintf(format, args...)})
 	}
 	switch o.events {
 	case eventsBrief, eventsAll, "":
@@ -203,6 +231,14 @@ func (o *Options) Complete() error {
 	if o.Limits.MaxCertificateSize > o.Limits.MaxBundleSize || o.Limits.MaxChainLength > o.Limits.MaxBundleSize {
 		bad("max-certificate-bundle-size", "must not be less than the sizes of a certificate and of a chain")
 	}
+	if o.QPS < -1 {
+		bad("kube-api-qps", "must be -1 (no limit) or more, not %g", o.QPS)
+	}
+	if o.Burst < -1 || (o.QPS > 0 && float32(o.Burst) < o.QPS) {
+		bad("kube-api-burst", "must be -1 (no limit) or more, and not less than --kube-api-qps, not %d", o.Burst)
+	}
+	o.MetricsTLS.check(bad)
+	o.checkAccepted(bad)
 	return errors.Join(errs...)
 }
 

@@ -36,6 +36,37 @@ var upstream = map[string]string{
 	"max-certificate-bundle-size":                  "330000",
 	"certificate-request-minimum-backoff-duration": "1h0m0s",
 	"certificate-request-maximum-backoff-duration": "32h0m0s",
+	"kube-api-qps":                                 "20",
+	"kube-api-burst":                               "50",
+	"feature-gates":                                "",
+	"internal-healthz-leader-election-timeout":     "20s",
+	"metrics-tls-cert-file":                        "",
+	"metrics-tls-private-key-file":                 "",
+	"metrics-tls-cipher-suites":                    "[]",
+	"metrics-tls-min-version":                      "",
+	"metrics-dynamic-serving-ca-secret-namespace":  "",
+	"metrics-dynamic-serving-ca-secret-name":       "",
+	"metrics-dynamic-serving-dns-names":            "[]",
+	"metrics-dynamic-serving-leaf-duration":        "168h0m0s",
+	"acme-http01-solver-image":                     "",
+	"acme-http01-solver-resource-request-cpu":      "10m",
+	"acme-http01-solver-resource-request-memory":   "64Mi",
+	"acme-http01-solver-resource-limits-cpu":       "100m",
+	"acme-http01-solver-resource-limits-memory":    "64Mi",
+	"acme-http01-solver-run-as-non-root":           "true",
+	"acme-http01-solver-nameservers":               "[]",
+	"acme-http01-solver-extra-labels":              "[]",
+	"acme-http01-solver-runtime-class-name":        "",
+	"auto-certificate-annotations":                 "[kubernetes.io/tls-acme]",
+	"extra-certificate-annotations":                "[]",
+	"default-issuer-name":                          "",
+	"default-issuer-kind":                          "Issuer",
+	"default-issuer-group":                         "cert-manager.io",
+	"enable-gateway-api":                           "false",
+	"enable-gateway-api-listenerset":               "false",
+	"gateway-api-extra-protocols":                  "[]",
+	"issuer-ambient-credentials":                   "false",
+	"cluster-issuer-ambient-credentials":           "true",
 }
 
 // Flags that cert-manager does not have.
@@ -77,6 +108,20 @@ func TestComplete(t *testing.T) {
 		{"no back-off", "--certificate-request-minimum-backoff-duration=0s", nil},
 		{"resolvers", "--dns01-recursive-nameservers=9.9.9.9:53,[2620:fe::9]:53,https://dns.example/dns-query", nil},
 		{"resolver without a port", "--dns01-recursive-nameservers=9.9.9.9", []string{`--dns01-recursive-nameservers: "9.9.9.9" is not host:port`}},
+		{"no limit of requests", "--kube-api-qps=-1 --kube-api-burst=-1", nil},
+		{"requests", "--kube-api-qps=-2 --kube-api-burst=-3", []string{"--kube-api-qps: must be -1 (no limit) or more, not -2", "--kube-api-burst: must be -1 (no limit) or more, and not less than --kube-api-qps, not -3"}},
+		{"burst below", "--kube-api-qps=60", []string{"--kube-api-burst: must be -1 (no limit) or more, and not less than --kube-api-qps, not 50"}},
+		{"metrics with files", "--metrics-tls-cert-file=a --metrics-tls-private-key-file=b --metrics-tls-min-version=VersionTLS13 --metrics-tls-cipher-suites=TLS_AES_128_GCM_SHA256", nil},
+		{"metrics with a CA", "--metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-ca-secret-name=b --metrics-dynamic-serving-dns-names=c", nil},
+		{"metrics with both", "--metrics-tls-cert-file=a --metrics-tls-private-key-file=b --metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-ca-secret-name=b --metrics-dynamic-serving-dns-names=c", []string{"--metrics-tls-cert-file: cannot specify both filesystem based and dynamic TLS configuration (--metrics-dynamic-serving-*)"}},
+		{"no key", "--metrics-tls-cert-file=a", []string{"--metrics-tls-private-key-file: must be specified when using filesystem based TLS config"}},
+		{"no certificate", "--metrics-tls-private-key-file=a", []string{"--metrics-tls-cert-file: must be specified when using filesystem based TLS config"}},
+		{"no names", "--metrics-dynamic-serving-ca-secret-name=b", []string{"--metrics-dynamic-serving-ca-secret-namespace: must be specified when using dynamic TLS config", "--metrics-dynamic-serving-dns-names: must be specified when using dynamic TLS config"}},
+		{"no Secret", "--metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-dns-names=c --metrics-dynamic-serving-leaf-duration=1m", []string{"--metrics-dynamic-serving-ca-secret-name: must be specified when using dynamic TLS config", "--metrics-dynamic-serving-leaf-duration: must be at least 1h"}},
+		{"odd TLS", "--metrics-tls-min-version=TLS13", []string{`--metrics-tls-min-version: unknown tls version "TLS13"`}},
+		{"odd cipher", "--metrics-tls-cipher-suites=AES", []string{"--metrics-tls-cipher-suites: Cipher suite AES not supported or doesn't exist"}},
+		{"HTTP-01 resolvers", "--acme-http01-solver-nameservers=9.9.9.9:53,dns.example:53", []string{`--acme-http01-solver-nameservers: "dns.example:53" must be in the format <ip address>:<port>`}},
+		{"no kind", "--default-issuer-kind=", []string{"--default-issuer-kind: must not be empty"}},
 		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period"}},
 		{"lease, not used", "--leader-elect=false --leader-election-lease-duration=40s", nil},
 		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-bundle-size: must not be less than the sizes of a certificate and of a chain"}},
@@ -115,5 +160,51 @@ func TestCheckListeners(t *testing.T) {
 	o.EnableProfiling = true
 	if err := o.CheckListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address="+taken.Addr().String()+": ") {
 		t.Errorf("a taken address: %v", err)
+	}
+}
+
+func TestIneffective(t *testing.T) {
+	for _, test := range []struct {
+		name, args string
+		want       []string
+	}{
+		{"defaults", "", nil},
+		{"defaults, spelt out", "--enable-gateway-api=false --feature-gates=OtherNames=true", nil},
+		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30", nil},
+		{
+			"others", "--acme-http01-solver-image=quay.io/x --enable-gateway-api --cluster-issuer-ambient-credentials=false",
+			[]string{
+				"--acme-http01-solver-image=quay.io/x has no effect: HTTP-01 challenges are not solved yet",
+				"--cluster-issuer-ambient-credentials=false has no effect: no provider that exists here has such credentials yet",
+				"--enable-gateway-api=true has no effect: Ingresses and Gateways are not watched yet",
+			},
+		},
+		{
+			"feature gates", "--feature-gates=ACMEUseARI=true,NameConstraints=false",
+			[]string{
+				"--feature-gates=ACMEUseARI=true has no effect: this version behaves as with ACMEUseARI=false",
+				"--feature-gates=NameConstraints=false has no effect: this version behaves as with NameConstraints=true",
+			},
+		},
+	} {
+		o := Defaults()
+		if err := flagSet(&o).Parse(strings.Fields(test.args)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, o.ineffective()); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", test.name, diff)
+		}
+	}
+	o := Defaults()
+	if got := o.ineffective(); got != nil {
+		t.Errorf("without flags: %q", got)
+	}
+}
+
+func TestUnknownFeatureGate(t *testing.T) {
+	o := Defaults()
+	err := flagSet(&o).Parse([]string{"--feature-gates=NoSuchGate=true"})
+	if err == nil || !strings.Contains(err.Error(), "unrecognized feature gate: NoSuchGate") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everleaf/everleaf/internal/configfile"
+	"github.com/everleaf/everleaf/internal/operator"
+)
+
+// configured adds the flags of the controllers, of the log and --config to a
+// command. The function that it returns applies the file, checks the flags and
+// begins to log; it fails before anything has started.
+func configured(cmd *cobra.Command, options *operator.Options) (start func() error) {
+	flags := cmd.Flags()
+	options.AddFlags(flags)
+	startLog := addLogging(cmd)
+	path := flags.String("config", "", "file with a ControllerConfiguration; flags count more than the file")
+	return func() error {
+		origins, err := configfile.Apply(flags, *path)
+		if err != nil {
+			return err
+		}
+		if err := options.Check(); err != nil {
+			return explain(err, origins)
+		}
+		return startLog()
+	}
+}
+
+// explain names the field of the file in errors about flags that the file has set.
+func explain(err error, origins configfile.Origins) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range several.Unwrap() {
+			errs = append(errs, explain(e, origins))
+		}
+		return errors.Join(errs...)
+	}
+	var wrong *operator.FlagError
+	if errors.As(err, &wrong) {
+		if from, ok := origins[wrong.Flag]; ok {
+			return fmt.Errorf("--config: %s: %s", from, wrong.Message)
+		}
+	}
+	return err
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/everleaf/everleaf/internal/configfile"
+)
+
+// Each field of the file has a flag, so that it works or is warned about.
+func TestFieldsHaveFlags(t *testing.T) {
+	flags := command(t, newRootCommand(), "controller").Flags()
+	for _, field := range slices.Sorted(maps.Keys(configfile.Fields)) {
+		if flags.Lookup(configfile.Fields[field]) == nil {
+			t.Errorf("%s stands for --%s, which does not exist", field, configfile.Fields[field])
+		}
+	}
+}
+
+// Errors name what the user has written: the field of the file, or the flag.
+func TestConfigErrors(t *testing.T) {
+	const head = "apiVersion: controller.config.cert-manager.io/v1alpha1\nkind: ControllerConfiguration\n"
+	tests := []struct {
+		name, content string
+		args          []string
+		want          []string
+	}{
+		{"value of a field", head + "numberOfConcurrentWorkers: 0\nmaxConcurrentChallenges: 0", nil, []string{
+			"--config: FILE: numberOfConcurrentWorkers: must be at least 1", "--config: FILE: maxConcurrentChallenges: must be at least 1",
+		}},
+		{"value of a flag", head + "numberOfConcurrentWorkers: 3", []string{"--concurrent-workers=0"}, []string{"--concurrent-workers: must be at least 1"}},
+		{"type", head + "numberOfConcurrentWorkers: many", nil, []string{`--config: FILE: numberOfConcurrentWorkers: must be a number, not "many"`}},
+		{"feature gate", head + "featureGates: {NoSuchGate: true}", nil, []string{"--config: FILE: featureGates: {\"NoSuchGate\":true}: unrecognized feature gate: NoSuchGate"}},
+		{"log format", head + "logging: {format: xml}", nil, []string{`Unsupported log format`}},
+		{"controllers", head + "controllers: [nonsense]", nil, []string{`--config: FILE: controllers: "nonsense" is not in the list of known controllers`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.yaml")
+			if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			root := newRootCommand()
+			root.SetArgs(append([]string{"controller", "--config=" + path, "--metrics-listen-address=0", "--internal-healthz-listen-address=0"}, test.args...))
+			err := root.ExecuteContext(t.Context())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range test.want {
+				if got := strings.ReplaceAll(err.Error(), path, "FILE"); !strings.Contains(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+		})
+	}
+}

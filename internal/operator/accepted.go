@@ -1,0 +1,129 @@
+package operator
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/component-base/featuregate"
+)
+
+// accepted are flags of cert-manager's controller that this version takes, so
+// that its arguments work unchanged, and does nothing with.
+var accepted = []struct {
+	flag  string
+	value any
+	about string
+	// reason says what does not happen, as the end of a sentence.
+	reason string
+}{
+	{"acme-http01-solver-image", "", "image of the pods that answer HTTP-01", noHTTP01},
+	{"acme-http01-solver-resource-request-cpu", "10m", "CPU request of these pods", noHTTP01},
+	{"acme-http01-solver-resource-request-memory", "64Mi", "memory request of these pods", noHTTP01},
+	{"acme-http01-solver-resource-limits-cpu", "100m", "CPU limit of these pods", noHTTP01},
+	{"acme-http01-solver-resource-limits-memory", "64Mi", "memory limit of these pods", noHTTP01},
+	{"acme-http01-solver-run-as-non-root", true, "whether these pods run as non-root", noHTTP01},
+	{"acme-http01-solver-runtime-class-name", "", "runtime class of these pods", noHTTP01},
+	{"acme-http01-solver-extra-labels", map[string]string(nil), "more labels of these pods", noHTTP01},
+	{solverNameservers, []string(nil), "resolvers for the self-check of HTTP-01, each ip:port", noHTTP01},
+	{"auto-certificate-annotations", []string{"kubernetes.io/tls-acme"}, "annotations of Ingresses that ask for a Certificate", noShim},
+	{"extra-certificate-annotations", []string(nil), "annotations to copy from Ingresses and Gateways to Certificates", noShim},
+	{"default-issuer-name", "", "issuer of Certificates for Ingresses and Gateways that name none", noShim},
+	{"default-issuer-kind", "Issuer", "kind of that issuer", noShim},
+	{"default-issuer-group", "cert-manager.io", "group of that issuer", noShim},
+	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
+	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
+	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
+	{"issuer-ambient-credentials", false, "let Issuers use the credentials of the environment", noAmbient},
+	{"cluster-issuer-ambient-credentials", true, "let ClusterIssuers use the credentials of the environment", noAmbient},
+}
+
+const (
+	noHTTP01  = "HTTP-01 challenges are not solved yet"
+	noShim    = "Ingresses and Gateways are not watched yet"
+	noAmbient = "no provider that exists here has such credentials yet"
+
+	solverNameservers = "acme-http01-solver-nameservers"
+)
+
+// gates are cert-manager's feature gates. None changes what this version does.
+var gates = map[featuregate.Feature]featuregate.FeatureSpec{
+	"ACMEHTTP01IngressPathTypeExact":                   {Default: true, PreRelease: featuregate.Beta},
+	"ACMEUseARI":                                       {PreRelease: featuregate.Alpha},
+	"AdditionalCertificateOutputFormats":               {Default: true, PreRelease: featuregate.GA},
+	"DefaultPrivateKeyRotationPolicyAlways":            {Default: true, PreRelease: featuregate.GA},
+	"DisallowInsecureCSRUsageDefinition":               {Default: true, PreRelease: featuregate.GA},
+	"ExperimentalCertificateSigningRequestControllers": {PreRelease: featuregate.Alpha},
+	"ExperimentalGatewayAPISupport":                    {Default: true, PreRelease: featuregate.Beta},
+	"ListenerSets":                                     {PreRelease: featuregate.Alpha},
+	"LiteralCertificateSubject":                        {Default: true, PreRelease: featuregate.Beta},
+	"NameConstraints":                                  {Default: true, PreRelease: featuregate.Beta},
+	"OtherNames":                                       {Default: true, PreRelease: featuregate.Beta},
+	"SecretsFilteredCaching":                           {Default: true, PreRelease: featuregate.Beta},
+	"ServerSideApply":                                  {PreRelease: featuregate.Alpha},
+	"StableCertificateRequestName":                     {Default: true, PreRelease: featuregate.Beta},
+	"UseCertificateRequestBasicConstraints":            {PreRelease: featuregate.Alpha},
+	"UseDomainQualifiedFinalizer":                      {Default: true, PreRelease: featuregate.GA},
+	"ValidateCAA":                                      {PreRelease: featuregate.Deprecated},
+}
+
+// addAccepted adds the flags and the feature gates that are accepted only.
+func (o *Options) addAccepted(fs *pflag.FlagSet) {
+	for _, a := range accepted {
+		about := a.about + "; accepted, but without effect: " + a.reason
+		switch value := a.value.(type) {
+		case bool:
+			fs.Bool(a.flag, value, about)
+		case string:
+			fs.String(a.flag, value, about)
+		case []string:
+			fs.StringSlice(a.flag, value, about)
+		case map[string]string:
+			fs.StringToString(a.flag, value, about)
+		}
+	}
+	features := featuregate.NewFeatureGate()
+	runtime.Must(features.Add(gates))
+	features.AddFlag(fs)
+	fs.Lookup("feature-gates").Usage = "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect"
+	o.flags, o.features = fs, features
+}
+
+// ineffective says for each flag and feature gate that was set to something else
+// than its default that this version does nothing with it.
+func (o *Options) ineffective() []string {
+	if o.flags == nil {
+		return nil
+	}
+	var warnings []string
+	for _, a := range accepted {
+		if f := o.flags.Lookup(a.flag); f.Value.String() != f.DefValue {
+			warnings = append(warnings, fmt.Sprintf("--%s=%s has no effect: %s", a.flag, f.Value, a.reason))
+		}
+	}
+	for name, spec := range gates {
+		if on := o.features.Enabled(name); on != spec.Default {
+			warnings = append(warnings, fmt.Sprintf("--feature-gates=%s=%t has no effect: this version behaves as with %s=%t", name, on, name, spec.Default))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// checkAccepted checks the values that cert-manager checks.
+func (o *Options) checkAccepted(bad func(flag, format string, args ...any)) {
+	if o.flags == nil {
+		return
+	}
+	servers, _ := o.flags.GetStringSlice(solverNameservers)
+	for _, server := range servers {
+		if _, err := netip.ParseAddrPort(server); err != nil {
+			bad(solverNameservers, "%q must be in the format <ip address>:<port>", server)
+		}
+	}
+	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
+		bad("default-issuer-kind", "must not be empty")
+	}
+}
