@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/controlplane"
 	"github.com/everleaf/everleaf/test/named"
 )
@@ -37,7 +38,7 @@ func testOptions(t *testing.T, out io.Writer) options {
 	t.Helper()
 	binDir := controlplane.BinDir(t)
 	if _, err := os.Stat(filepath.Join(binDir, "pebble")); err != nil {
-		t.Skipf("needs Pebble, which `make test` builds: %v", err)
+		child.Missing(t, "needs Pebble, which `make test` builds: %v", err)
 	}
 	everleaf.once.Do(func() {
 		if everleaf.dir, everleaf.err = os.MkdirTemp("", "everleaf-bin-"); everleaf.err != nil {
@@ -117,7 +118,7 @@ func TestQuickstart(t *testing.T) {
 			o := testOptions(t, out)
 			o.dns, o.keep = dns, true
 			if _, err := bindVersion(ctx); dns == dnsBIND && err != nil {
-				t.Skip(err)
+				child.Missing(t, "%v", err)
 			}
 			if err := run(ctx, o); err != nil {
 				t.Fatalf("%v\n%s", err, out)

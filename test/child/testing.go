@@ -2,6 +2,7 @@ package child
 
 import (
 	"net"
+	"os"
 	"testing"
 )
 
@@ -12,6 +13,16 @@ type Server interface {
 	Log() string
 }
 
+// Missing ends a test for which something is missing on the machine. It skips the
+// test, except where $CI is set: there, nothing may be missing.
+func Missing(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	if os.Getenv("CI") != "" {
+		tb.Fatalf("missing, although $CI is set: "+format, args...)
+	}
+	tb.Skipf(format, args...)
+}
+
 // Listenable skips a test that cannot listen on an address (ip:port): port 53
 // needs root.
 func Listenable(tb testing.TB, addrs ...string) {
@@ -19,7 +30,7 @@ func Listenable(tb testing.TB, addrs ...string) {
 	for _, addr := range addrs {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			tb.Skipf("needs to listen on %s: %v", addr, err)
+			Missing(tb, "needs to listen on %s: %v", addr, err)
 		}
 		l.Close()
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/everleaf/everleaf/internal/local"
+	"github.com/everleaf/everleaf/test/child"
 )
 
 var shared struct {
@@ -71,7 +72,7 @@ func BinDir(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	if err := local.FindBinaries(dir); err != nil {
-		tb.Skipf("needs a control plane: %v", err)
+		child.Missing(tb, "needs a control plane: %v", err)
 	}
 	return dir
 }

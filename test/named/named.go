@@ -95,7 +95,7 @@ func Start(tb testing.TB, o Options) *Server {
 	child.Listenable(tb, o.Listen...)
 	s, err := Run(context.Background(), o)
 	if errors.Is(err, ErrMissing) {
-		tb.Skip(err)
+		child.Missing(tb, "%v", err)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -241,7 +241,7 @@ func TSIGKey(tb testing.TB, name, algorithm string) Key {
 	tb.Helper()
 	key, err := NewKey(tb.Context(), name, algorithm)
 	if errors.Is(err, ErrMissing) {
-		tb.Skip(err)
+		child.Missing(tb, "%v", err)
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
+	"github.com/everleaf/everleaf/test/child"
 )
 
 const name = "_acme-challenge.example.test."
@@ -124,7 +125,7 @@ func nsupdate(t *testing.T, addr, algorithm, key, script string) (string, error)
 	t.Helper()
 	path, err := exec.LookPath("nsupdate")
 	if err != nil {
-		t.Skip("nsupdate is not installed (Debian: apt-get install bind9-dnsutils)")
+		child.Missing(t, "nsupdate is not installed (Debian: apt-get install bind9-dnsutils)")
 	}
 	ap := netip.MustParseAddrPort(addr)
 	args := []string{"-t", "3", "-r", "0"}

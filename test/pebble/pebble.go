@@ -20,15 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/test/child"
 )
 
-// BinDirEnv is the environment variable with the directory of the development
-// tools.
-const BinDirEnv = "EVERLEAF_BIN_DIR"
-
 // ErrNoBinary is returned by Run if Pebble has not been built.
-var ErrNoBinary = errors.New("no pebble binary: build it from tools/pebble and set " + BinDirEnv + " to its directory")
+var ErrNoBinary = errors.New("no pebble binary: build it with `tools/build pebble`")
 
 const (
 	startTimeout = 20 * time.Second
@@ -47,7 +44,7 @@ type Profile struct {
 // Options configure Pebble. The zero value validates with the system's
 // resolver.
 type Options struct {
-	// Binary is the executable; empty means "pebble" in $EVERLEAF_BIN_DIR.
+	// Binary is the executable; empty means "pebble" in local.DefaultBinDir.
 	Binary string
 	// Dir is the directory for the configuration and the server's certificate.
 	// Empty means a temporary directory that Stop removes.
@@ -110,7 +107,7 @@ func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s, err := Run(context.Background(), o)
 	if errors.Is(err, ErrNoBinary) {
-		tb.Skip(err)
+		child.Missing(tb, "%v", err)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -146,9 +143,9 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 
 func findBinary(binary string) (string, error) {
 	if binary == "" {
-		dir := os.Getenv(BinDirEnv)
-		if dir == "" {
-			return "", ErrNoBinary
+		dir, err := local.DefaultBinDir()
+		if err != nil {
+			return "", err
 		}
 		binary = filepath.Join(dir, "pebble")
 	}
