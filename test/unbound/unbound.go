@@ -59,7 +59,7 @@ func Start(tb testing.TB, o Options) *Server {
 	child.Listenable(tb, o.Listen)
 	s, err := Run(context.Background(), o)
 	if errors.Is(err, ErrMissing) {
-		tb.Skip(err)
+		child.Missing(tb, "%v", err)
 	}
 	if err != nil {
 		tb.Fatal(err)
