@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +43,7 @@ func scrape(t *testing.T, address string, ca []byte) (serial string, err error) 
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	if err == nil && !strings.Contains(string(body), "certmanager_clock_time_seconds_gauge") {
+	if err == nil && !strings.Contains(string(body), "go_goroutines") {
 		err = fmt.Errorf("no metrics: %s", body)
 	}
 	return answer.TLS.PeerCertificates[0].SerialNumber.String(), err
@@ -72,6 +73,7 @@ func selfSigned(t *testing.T, name string) (crt, key []byte) {
 // TestMetricsTLSDynamic: two replicas share a CA that they make themselves; a CA
 // that somebody damages is replaced, and both serve with the new one.
 func TestMetricsTLSDynamic(t *testing.T) {
+	t.Parallel()
 	cluster := harness.Shared(t)
 	namespace := controlplane.Namespace(t, cluster.ControlPlane, nil)
 	var addresses []string
@@ -82,7 +84,7 @@ func TestMetricsTLSDynamic(t *testing.T) {
 		}
 		addresses = append(addresses, address)
 		cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) {
-			o.Namespace, o.MetricsListenAddress = namespace, address
+			o.Namespace, o.MetricsListenAddress, o.Registerer = namespace, address, prometheus.NewRegistry()
 			o.MetricsTLS.Dynamic.Namespace, o.MetricsTLS.Dynamic.Name = namespace, "metrics-ca"
 			o.MetricsTLS.Dynamic.DNSNames = []string{metricsName}
 		}})
@@ -133,6 +135,7 @@ func TestMetricsTLSDynamic(t *testing.T) {
 // TestMetricsTLSFiles: the certificate of a file is served, and read again when it
 // changes.
 func TestMetricsTLSFiles(t *testing.T) {
+	t.Parallel()
 	cluster := harness.Shared(t)
 	namespace := controlplane.Namespace(t, cluster.ControlPlane, nil)
 	address, err := child.FreeAddress()
@@ -151,7 +154,7 @@ func TestMetricsTLSFiles(t *testing.T) {
 	}
 	ca := write()
 	cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) {
-		o.Namespace, o.MetricsListenAddress = namespace, address
+		o.Namespace, o.MetricsListenAddress, o.Registerer = namespace, address, prometheus.NewRegistry()
 		o.MetricsTLS.CertFile, o.MetricsTLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 		o.MetricsTLS.MinVersion = "VersionTLS13"
 	}})
