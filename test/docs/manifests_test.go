@@ -2,7 +2,9 @@ package docs
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/everleaf/everleaf/internal/cli"
+	"github.com/everleaf/everleaf/internal/configfile"
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
@@ -50,9 +54,40 @@ func TestManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, object := range all {
+		if object.GetKind() == configfile.Kind {
+			continue
+		}
 		err := api.Create(t.Context(), object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestConfigurations starts the controllers with each configuration file, up to the
+// point at which they look for a cluster.
+func TestConfigurations(t *testing.T) {
+	found := 0
+	for name, object := range manifests(t) {
+		if object.GetKind() != configfile.Kind {
+			continue
+		}
+		found++
+		content, err := yaml.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var errs strings.Builder
+		cli.Main(t.Context(), []string{"controller", "--config=" + path, "--kubeconfig=" + path + ".missing"}, io.Discard, &errs)
+		if !strings.HasPrefix(errs.String(), "everleaf: find the cluster: ") {
+			t.Errorf("%s: %s", name, errs.String())
+		}
+	}
+	if found == 0 {
+		t.Error("no configuration file is documented")
 	}
 }
