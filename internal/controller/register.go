@@ -88,9 +88,13 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 			return fmt.Errorf("controller %s: index %s of %s: %w", r.Name, index.Name, index.Kind, err)
 		}
 	}
+	workers := r.Share * b.workers
+	if limited, ok := r.Reconciler.(interface{ SetWorkers(int) }); ok {
+		limited.SetWorkers(workers)
+	}
 	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
 		Reconciler:              Drain(b.count(r.Name, r.Reconciler)),
-		MaxConcurrentReconciles: r.Share * b.workers,
+		MaxConcurrentReconciles: workers,
 		NewQueue:                NewQueue,
 		// The driver has its own policy; this one is for panics.
 		RateLimiter: Backoff(time.Second, 5*time.Minute),
