@@ -78,6 +78,8 @@ func TestComplete(t *testing.T) {
 		{"resolvers", "--dns01-recursive-nameservers=9.9.9.9:53,[2620:fe::9]:53,https://dns.example/dns-query", nil},
 		{"resolver without a port", "--dns01-recursive-nameservers=9.9.9.9", []string{`--dns01-recursive-nameservers: "9.9.9.9" is not host:port`}},
 		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period"}},
+		{"lease without a margin", "--leader-election-lease-duration=41s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline by 2s or more: a leader that loses its lease ends its work in this time"}},
+		{"client-go's lease", "--leader-election-lease-duration=15s --leader-election-renew-deadline=10s --leader-election-retry-period=2s", nil},
 		{"lease, not used", "--leader-elect=false --leader-election-lease-duration=40s", nil},
 		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-bundle-size: must not be less than the sizes of a certificate and of a chain"}},
 		{"all that is wrong", "--concurrent-workers=0 --events=none", []string{`--events: must be brief or all, not "none"`, "--concurrent-workers: must be at least 1"}},
