@@ -80,7 +80,7 @@ func challengeCases() map[string]ruleCase {
 }
 
 func decodableCases() map[string]ruleCase {
-	const notDuration, notTime = "must be a Go duration such as 2160h", "must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
+	const notDuration, notTime = "must be a duration in h, m and s, such as 2160h", "must be a time as RFC 3339 writes it, such as 2006-01-02T15:04:05Z"
 	refused := func(path, value, why string) string { return path + `: Invalid value: "` + value + `": ` + why }
 	cases := map[string]ruleCase{
 		"duration":     {object: certificate(`duration: +1.5h.5h30m, renewBefore: 0001000000µs3600s`)},

@@ -5,7 +5,7 @@
 //
 // Each rule stands here once: what it looks at, when an object breaks it, and the
 // error, in the webhook's words and with the path of the field. What the webhook
-// takes, the policies take. What needs parsing that CEL cannot do (a CSR, a
+// takes, the policies take, at most with a warning. What needs parsing that CEL cannot do (a CSR, a
 // literal subject, a cron expression, a bundle of certificates) is left to the
 // controllers.
 //
@@ -24,7 +24,7 @@ import "strings"
 //go:generate go run ./generate ../../deploy/policies
 
 func policies() []policy {
-	return []policy{certificates(), certificateRequests(), approval(), issuers(), orders(), challenges(), decodable()}
+	return []policy{certificates(), certificatesAdvice(), certificateRequests(), approval(), issuers(), orders(), challenges(), decodable()}
 }
 
 // Manifests returns the policies as YAML, by file name: the first part of a

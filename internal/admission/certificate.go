@@ -76,6 +76,30 @@ func names() []rule {
 	}
 }
 
+// certificatesAdvice warns about names that an issuer may sign and no client will
+// match. The webhook takes them.
+func certificatesAdvice() policy {
+	name := spec.in("dnsNames").entry("i", "name")
+	const label = "[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
+	return policy{
+		Name:      "certificates-advice.cert-manager.io",
+		About:     `What a Certificate had better not say. It is accepted with a warning.`,
+		Resources: []resources{{certManager, []string{"certificates"}, writes}},
+		Advice:    true,
+		Concerns:  specChanged,
+		Variables: []expression{specVariable},
+		Rules: []rule{name.each(name.invalid(
+			`!name.matches('^([*][.])?`+label+`([.]`+label+`)*[.]?$') || isIP(name) || name.size() > 254`,
+			"name", `is not a DNS name, and clients will not accept the certificate for it: {{`+
+				`isIP(name) || name.startsWith('[') ? 'put an address into ipAddresses' : `+
+				`name.contains('://') ? 'leave out the scheme and what follows the name, or put a URI into uris' : `+
+				`name.matches(':[0-9]+$') ? 'leave out the port' : `+
+				`name.contains('*') ? 'a wildcard is the whole first label, as in *.example.com' : `+
+				`'it has letters, digits, hyphens and underscores between dots'}}`,
+		))},
+	}
+}
+
 // keys is about the private key and what it signs with.
 func keys() []rule {
 	size, signature := spec.in("privateKey.size"), spec.in("signatureAlgorithm")

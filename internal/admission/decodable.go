@@ -40,7 +40,7 @@ func decodable() policy {
 
 // durations is the rules that fields are Go durations.
 func durations(of field, names ...string) []rule {
-	return readable(of, names, goDuration, "duration", "must be a Go duration such as 2160h")
+	return readable(of, names, goDuration, "duration", "must be a duration in h, m and s, such as 2160h")
 }
 
 // moments is the rules that fields are times.

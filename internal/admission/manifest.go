@@ -20,7 +20,7 @@ kind: ValidatingAdmissionPolicy
   labels:
     app.kubernetes.io/part-of: everleaf
 spec:
-{{end}}{{template "metadata" .}}  failurePolicy: Fail
+{{end}}{{template "metadata" .}}  failurePolicy: {{if .Advice}}Ignore{{else}}Fail{{end}}
   matchConstraints:
 {{- if not .Everywhere}}
     namespaceSelector:
@@ -67,7 +67,7 @@ spec:
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 {{template "metadata" .}}  policyName: {{.Name}}
-  validationActions: [Deny]
+  validationActions: [{{if .Advice}}Warn{{else}}Deny{{end}}]
 `))
 
 // Broken is CEL for whether a write breaks a rule and has no excuse. Match

@@ -21,6 +21,8 @@ type policy struct {
 	// Everywhere also looks at namespaces with the label
 	// cert-manager.io/disable-validation.
 	Everywhere bool
+	// Advice has the API server warn about what breaks a rule, and accept it.
+	Advice bool
 	// Concerns is CEL for whether the rules are looked at, in terms of object,
 	// oldObject and request. "" means always.
 	Concerns string

@@ -126,7 +126,10 @@ func checks() []*regexp.Regexp {
 		}
 	}
 	for _, policy := range policies() {
-		walk(policy.Rules)
+		// TestAdvice breaks the rules that only warn.
+		if !policy.Advice {
+			walk(policy.Rules)
+		}
 	}
 	return all
 }

@@ -95,14 +95,18 @@ type Driver[O client.Object, S any] struct {
 	// Requeue brings objects back.
 	Requeue *Requeuer
 
-	kind     Kind[O, S]
-	attempts Memory[attempt]
+	kind      Kind[O, S]
+	attempts  Memory[attempt]
+	endpoints *endpoints
 }
 
 // NewDriver returns a Driver of a kind.
 func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Driver[O, S] {
-	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind}
+	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind, endpoints: newEndpoints(s.Clock)}
 }
+
+// SetWorkers says how many workers call Reconcile, before they do.
+func (d *Driver[O, S]) SetWorkers(n int) { d.endpoints.setWorkers(n) }
 
 // Reconcile implements reconcile.Reconciler. Failures are retried by the plan's
 // policy, never by the queue's, so the error is always nil.
@@ -139,6 +143,7 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 func (d *Driver[O, S]) forget(key types.NamespacedName) {
 	d.attempts.Drop(key)
 	d.Requeue.Forget(key)
+	d.endpoints.forget(key)
 	d.kind.Forget(key)
 }
 
@@ -197,7 +202,6 @@ type run[O client.Object, S any] struct {
 
 // drive takes plans until there is nothing left to do except wait, and returns until when.
 func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
-	log := logr.FromContextOrDiscard(ctx)
 	var p plan.Plan[S]
 	var err error
 	// A failure that holds the object and is not in its status yet comes first.
@@ -226,10 +230,11 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		if Stopping(ctx) {
 			return time.Time{}, nil
 		}
-		log.V(4).Info("Next action", "action", p.Do.String())
 		began := r.Clock.Now()
-		err = r.Do(ctx, p.Do)
+		done, cause, err := r.do(ctx, p.Do)
 		switch {
+		case !done:
+			return r.putOff(ctx, p, cause)
 		case err == nil:
 			if _, local := p.Do.(plan.Local); !local {
 				r.attempt.succeeded()
@@ -253,6 +258,42 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		}
 	}
 	return r.Clock.Now().Add(time.Second), nil
+}
+
+// do carries an action out, unless it asks a server at which there is no place:
+// then it reports false, and why if the wait may be long.
+func (r *run[O, S]) do(ctx context.Context, action plan.Action) (done bool, cause string, err error) {
+	log := logr.FromContextOrDiscard(ctx).WithValues("action", action.String())
+	var server string
+	var longest time.Duration
+	if remote, ok := r.Work.(Remote[S]); ok {
+		server, longest = remote.Endpoint(action)
+	}
+	if server != "" {
+		place, cause := r.endpoints.enter(r.subject.NamespacedName, server, longest)
+		if place == nil {
+			log.V(4).Info("No place at the server", "server", server)
+			return false, cause, nil
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, place.limit)
+		defer cancel()
+		defer func() { r.Requeue.Wake(r.endpoints.leave(place, err)...) }()
+	}
+	log.V(4).Info("Next action")
+	return true, "", r.Do(ctx, action)
+}
+
+// putOff waits for a place at a server. If the wait may be long, the status says so.
+func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], cause string) (time.Time, error) {
+	now := r.Clock.Now()
+	if remote, ok := r.Work.(Remote[S]); ok && cause != "" {
+		p.Do, p.Confirm, p.Status = nil, nil, remote.Waiting(p.Status, cause, now)
+		if _, err := r.prepare(ctx, &p); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return now.Add(placeRetry), nil
 }
 
 // answer decides what a failure means. A hold begins at once, and an action that

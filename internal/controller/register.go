@@ -64,17 +64,18 @@ type Builder struct {
 	kinds   map[string]client.Object
 	secrets *cluster.Secrets
 	workers int
+	drain   time.Duration
 	count   func(name string, r reconcile.Reconciler) reconcile.Reconciler
 	indexed map[string]bool
 }
 
 // NewBuilder returns a Builder. kinds are the kinds that the manager's cache
-// holds, workers is --concurrent-workers, and count wraps reconcilers to count
-// their calls.
-func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, workers int,
+// holds, workers is --concurrent-workers, drain is how long a step may go on when
+// the process stops, and count wraps reconcilers to count their calls.
+func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, workers int, drain time.Duration,
 	count func(string, reconcile.Reconciler) reconcile.Reconciler,
 ) *Builder {
-	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, count: count, indexed: map[string]bool{}}
+	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, drain: drain, count: count, indexed: map[string]bool{}}
 }
 
 // Register makes the controller. An index that another controller has
@@ -88,9 +89,13 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 			return fmt.Errorf("controller %s: index %s of %s: %w", r.Name, index.Name, index.Kind, err)
 		}
 	}
+	workers := r.Share * b.workers
+	if limited, ok := r.Reconciler.(interface{ SetWorkers(int) }); ok {
+		limited.SetWorkers(workers)
+	}
 	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
-		Reconciler:              Drain(b.count(r.Name, r.Reconciler)),
-		MaxConcurrentReconciles: r.Share * b.workers,
+		Reconciler:              Drain(b.count(r.Name, r.Reconciler), b.drain),
+		MaxConcurrentReconciles: workers,
 		NewQueue:                NewQueue,
 		// The driver has its own policy; this one is for panics.
 		RateLimiter: Backoff(time.Second, 5*time.Minute),

@@ -55,6 +55,8 @@ type Issuer struct {
 	Account acmev1.ACMEIssuerStatus
 	// Ready reports that the earlier check succeeded, for any spec.
 	Ready bool
+	// Now is the time of the check.
+	Now time.Time
 }
 
 // Status is what a check has found.
@@ -65,6 +67,8 @@ type Status struct {
 	Account *acmev1.ACMEIssuerStatus
 	// AccountReady reports that the account has come into use by this check.
 	AccountReady bool
+	// Until is when the issuer has to be checked again, zero for never.
+	Until time.Time
 }
 
 // Request is a CertificateRequest that may be signed now: approved, and for an

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -20,16 +21,16 @@ func (r Request) Template(limits pki.Limits, o pki.SignOptions) (*x509.Certifica
 	if err := pki.VerifyRequest(csr); err != nil {
 		return nil, err
 	}
+	if err := pki.CheckEncoded(csr, facts.Words(r.Object.Spec.Usages), r.Object.Spec.IsCA); err != nil {
+		return nil, err
+	}
 	duration, err := r.duration()
 	if err != nil {
 		return nil, err
 	}
 	o.NotBefore, o.NotAfter = r.Now, r.Now.Add(duration)
 	o.IsCA = r.Object.Spec.IsCA
-	o.Usages = nil
-	for _, usage := range r.Object.Spec.Usages {
-		o.Usages = append(o.Usages, string(usage))
-	}
+	o.Usages = facts.Words(r.Object.Spec.Usages)
 	return pki.CertificateFromRequest(csr, o)
 }
 

@@ -30,15 +30,12 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/servingcert"
 )
 
 const (
 	// leaseName is cert-manager's, so that the two never work at once.
 	leaseName = "cert-manager-controller"
-	// drain is how long the workers' last steps are waited for.
-	drain = controller.DrainTime + 2*time.Second
 	// probeTimeout is how long the API server's first answer is waited for.
 	probeTimeout = 10 * time.Second
 )
@@ -184,7 +181,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		LeaseDuration:                 &o.LeaderElection.LeaseDuration,
 		RenewDeadline:                 &o.LeaderElection.RenewDeadline,
 		RetryPeriod:                   &o.LeaderElection.RetryPeriod,
-		GracefulShutdownTimeout:       ptr.To(drain),
+		GracefulShutdownTimeout:       ptr.To(o.LeaderElection.drainTime() + cancelTime),
 
 		// Several systems may run in one process.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},

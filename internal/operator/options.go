@@ -227,6 +227,8 @@ func (o *Options) Complete() error {
 	}
 	if l := o.LeaderElection; l.Enabled && (l.LeaseDuration <= l.RenewDeadline || l.RenewDeadline <= l.RetryPeriod || l.RetryPeriod <= 0) {
 		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period")
+	} else if l.Enabled && l.margin() < minMargin {
+		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline by %s or more: a leader that loses its lease ends its work in this time", minMargin)
 	}
 	if o.Limits.MaxCertificateSize > o.Limits.MaxBundleSize || o.Limits.MaxChainLength > o.Limits.MaxBundleSize {
 		bad("max-certificate-bundle-size", "must not be less than the sizes of a certificate and of a chain")

@@ -123,6 +123,8 @@ func TestComplete(t *testing.T) {
 		{"HTTP-01 resolvers", "--acme-http01-solver-nameservers=9.9.9.9:53,dns.example:53", []string{`--acme-http01-solver-nameservers: "dns.example:53" must be in the format <ip address>:<port>`}},
 		{"no kind", "--default-issuer-kind=", []string{"--default-issuer-kind: must not be empty"}},
 		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period"}},
+		{"lease without a margin", "--leader-election-lease-duration=41s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline by 2s or more: a leader that loses its lease ends its work in this time"}},
+		{"client-go's lease", "--leader-election-lease-duration=15s --leader-election-renew-deadline=10s --leader-election-retry-period=2s", nil},
 		{"lease, not used", "--leader-elect=false --leader-election-lease-duration=40s", nil},
 		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-bundle-size: must not be less than the sizes of a certificate and of a chain"}},
 		{"all that is wrong", "--concurrent-workers=0 --events=none", []string{`--events: must be brief or all, not "none"`, "--concurrent-workers: must be at least 1"}},

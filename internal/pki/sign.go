@@ -32,9 +32,11 @@ type SignOptions struct {
 }
 
 // CertificateFromRequest returns the template of a certificate for csr. It
-// copies the subject and the subject alternative names byte for byte. Usages
-// and IsCA come from the options only, whatever the request contains. It
-// verifies no signature: see VerifyRequest.
+// copies the subject, the subject alternative names and, for a CA, the name
+// constraints byte for byte. The path length is the lesser of the request's and
+// the options'. Usages and IsCA come from the options only: see CheckEncoded. It
+// fails for a request with another extension that is critical or restricts what
+// the certificate is good for, and verifies no signature: see VerifyRequest.
 func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.Certificate, error) {
 	if !o.NotBefore.Before(o.NotAfter) {
 		return nil, errors.New("the certificate would end before it begins")
@@ -46,6 +48,10 @@ func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.
 		}
 	}
 	keyUsage, extKeyUsage, err := ParseUsages(o.Usages, o.IsCA)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := requestedOf(csr, o.IsCA)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +70,14 @@ func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.
 		CRLDistributionPoints: o.CRLDistributionPoints,
 		OCSPServer:            o.OCSPServers,
 		IssuingCertificateURL: o.IssuingCertificateURLs,
-		ExtraExtensions:       subjectAltNames(csr),
+		ExtraExtensions:       append(subjectAltNames(csr), asked.nameConstraints...),
 	}
-	if o.IsCA && o.PathLen != nil {
-		template.MaxPathLen, template.MaxPathLenZero = *o.PathLen, *o.PathLen == 0
+	if o.IsCA {
+		for _, bound := range []*int{o.PathLen, asked.pathLen} {
+			if bound != nil && (template.MaxPathLen < 0 || *bound < template.MaxPathLen) {
+				template.MaxPathLen, template.MaxPathLenZero = *bound, *bound == 0
+			}
+		}
 	}
 	return template, nil
 }

@@ -37,6 +37,7 @@ func TestPermission(t *testing.T) {
 
 func TestWatches(t *testing.T) {
 	s, i := vault()
+	s.secrets = []string{"issuer-key"}
 	waiting, _ := newRequest(t)
 	finished := waiting.DeepCopy()
 	finished.Name = "web-0"
@@ -45,7 +46,8 @@ func TestWatches(t *testing.T) {
 	}}
 	global := waiting.DeepCopy()
 	global.Name, global.Annotations, global.Spec.IssuerRef.Kind = "global-1", nil, cmv1.ClusterIssuerKind
-	l := newLab(t, s, waiting, finished, global, i)
+	everywhere := &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i"}, Spec: i.Spec}
+	l := newLab(t, s, waiting, finished, global, i, everywhere)
 	meta := func(namespace, name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: namespace, Name: name}
 	}
@@ -67,6 +69,9 @@ func TestWatches(t *testing.T) {
 		{"Secret of the key", "Secret", secret("app", "web-key"), []string{name}},
 		{"Secret elsewhere", "Secret", secret("other", "web-key"), nil},
 		{"another Secret", "Secret", secret("app", "web-tls"), nil},
+		// A request may wait although its issuer has been ready all the time.
+		{"Secret of the Issuer", "Secret", secret("app", "issuer-key"), []string{name}},
+		{"Secret of the ClusterIssuer", "Secret", secret("cert-manager", "issuer-key"), []string{"global-1"}},
 		{"Order", "Order", owned, []string{name}},
 		{"Order of nobody", "Order", order, nil},
 		{"Issuer", "Issuer", i, []string{name}},

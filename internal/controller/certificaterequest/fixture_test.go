@@ -34,6 +34,8 @@ import (
 // wants.
 type signer struct {
 	name facts.IssuerType
+	// secrets are those that an issuer uses.
+	secrets []string
 	// answers are what Sign returns, in order.
 	answers []answer
 	asked   []issuer.Request
@@ -44,8 +46,8 @@ type answer struct {
 	err     error
 }
 
-func (s *signer) Name() facts.IssuerType          { return s.name }
-func (*signer) Secrets(*cmv1.IssuerSpec) []string { return nil }
+func (s *signer) Name() facts.IssuerType            { return s.name }
+func (s *signer) Secrets(*cmv1.IssuerSpec) []string { return s.secrets }
 func (*signer) Check(context.Context, issuer.Issuer) (issuer.Status, error) {
 	return issuer.Status{}, nil
 }
@@ -93,7 +95,9 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 		t.Fatal(err)
 	}
 	l := &lab{t: t, clock: clocktesting.NewFakeClock(now)}
+	refs := cluster.NewIssuers(nil, "cert-manager").SecretRefs(s.Secrets)
 	l.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, refs).WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, refs).
 		WithStatusSubresource(&cmv1.CertificateRequest{}, &acmev1.Order{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {

@@ -8,6 +8,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -20,6 +21,10 @@ const share = 3
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
+		Indexes: []controller.Index{
+			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+		},
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
 			{Kind: acmev1.OrderKind, Keys: controller.Owner(cmv1.CertificateRequestKind)},
@@ -29,9 +34,17 @@ func (c *Controller) Registration() controller.Registration {
 	}
 }
 
-// ofSecret are the requests that wait and whose private key is in a Secret.
-func (c *Controller) ofSecret(_ context.Context, o client.Object) []types.NamespacedName {
-	return controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
+// ofSecret are the requests that wait and whose private key is in a Secret, and
+// those that wait for an issuer that uses it: the issuer may have been ready all
+// the time, although it could not sign for a moment.
+func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	keys := controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
+	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
+		for _, issuer := range c.Issuers.Using(ctx, kind, o) {
+			keys = append(keys, c.ofIssuer(ctx, issuer)...)
+		}
+	}
+	return keys
 }
 
 // ofIssuer are the requests that wait for an issuer.

@@ -128,7 +128,7 @@ func (w *work) check(ctx context.Context) error {
 	}
 	found, err := w.Types.Check(ctx, issuer.Issuer{
 		UID: object.GetUID(), Namespace: w.Issuers.SecretNamespace(object), Spec: object.GetSpec(),
-		Account: account, Ready: cluster.IssuerReady(object),
+		Account: account, Ready: cluster.IssuerReady(object), Now: w.Clock.Now(),
 	})
 	w.Account = found.Account
 	if found.AccountReady {
@@ -137,6 +137,6 @@ func (w *work) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message}
+	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message, Until: found.Until}
 	return nil
 }

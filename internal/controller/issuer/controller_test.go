@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -35,6 +36,8 @@ type stub struct {
 	name   facts.IssuerType
 	status issuer.Status
 	err    error
+	// hangs has checks last until their time is up.
+	hangs bool
 	// checked and forgotten are what the type was asked.
 	checked   []issuer.Issuer
 	forgotten []types.UID
@@ -44,8 +47,12 @@ func (s *stub) Name() facts.IssuerType { return s.name }
 
 func (*stub) Secrets(*cmv1.IssuerSpec) []string { return []string{"one", "two"} }
 
-func (s *stub) Check(_ context.Context, i issuer.Issuer) (issuer.Status, error) {
+func (s *stub) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	s.checked = append(s.checked, i)
+	if s.hangs {
+		<-ctx.Done()
+		return issuer.Status{}, fault.New(fault.Transient, "ErrRegisterACMEAccount", "no answer: %v", ctx.Err())
+	}
 	return s.status, s.err
 }
 
@@ -189,6 +196,57 @@ func TestLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a new spec", "True KeyPairVerified: Signing CA verified", 2)
+}
+
+// TestCheckedAgain holds that an issuer which is ready for a time is checked at its
+// end, such as when its CA expires.
+func TestCheckedAgain(t *testing.T) {
+	l := newLab(t, cmv1.IssuerKind, caIssuer("app", "1"))
+	l.ca.status.Until = now.Add(time.Minute)
+	l.reconcile("app")
+	same(t, "comes back", reconcile.Result{RequeueAfter: time.Minute}, l.result)
+	if at := l.ca.checked[0].Now; !at.Equal(now) {
+		t.Errorf("checked as of %s, want %s", at, now)
+	}
+}
+
+// TestTimeOutIsStored holds that a check which uses up its time leaves some for
+// the status that says so.
+func TestTimeOutIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, cmv1.IssuerKind, acmeIssuer("app"))
+		l.acme.hangs = true
+		same(t, "ready", "False ErrRegisterACMEAccount: no answer: context deadline exceeded", l.reconcile("app"))
+	})
+}
+
+func acmeIssuer(namespace string) *cmv1.Issuer {
+	i := caIssuer(namespace, namespace)
+	i.Spec.IssuerConfig = cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{Server: "https://ca.example/dir"}}
+	return i
+}
+
+// TestWaitsForAPlace holds that an issuer whose server hangs leaves workers for
+// others, that one for the same server waits without a worker and says so, and
+// that one with its CA in the cluster waits for neither.
+func TestWaitsForAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, cmv1.IssuerKind, acmeIssuer("hangs"), acmeIssuer("waits"), caIssuer("app", "1"))
+		l.driver.SetWorkers(4)
+		l.acme.hangs = true
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = l.driver.Reconcile(t.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "hangs", Name: "i"}})
+		}()
+		synctest.Wait()
+		same(t, "at once", "", l.reconcile("waits"))
+		l.clock.Step(10 * time.Second)
+		same(t, "later", "False ErrInitIssuer: Error initializing issuer: waiting for the ACME server ca.example, which has not answered other requests in time", l.reconcile("waits"))
+		same(t, "CA", "True KeyPairVerified: Signing CA verified", l.reconcile("app"))
+		same(t, "checks at the server", 1, len(l.acme.checked))
+		<-ended
+	})
 }
 
 func TestRetried(t *testing.T) {

@@ -12,6 +12,10 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+// share is how many workers there are for each of --concurrent-workers. Some wait
+// for ACME servers.
+const share = 4
+
 // Registration is what the controller is.
 func (c *Controller) Registration() controller.Registration {
 	name := "issuers"
@@ -19,7 +23,7 @@ func (c *Controller) Registration() controller.Registration {
 		name = "clusterissuers"
 	}
 	return controller.Registration{
-		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: 1,
+		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Indexes: []controller.Index{{Kind: c.Kind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)}},
 		Watches: []controller.Watch{{Kind: plan.KindSecret, Keys: c.ofSecret}},
 	}

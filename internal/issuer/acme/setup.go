@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -35,6 +37,9 @@ type Solvers interface {
 	// Secrets returns the entries of Secrets that an issuer's solvers read,
 	// each once.
 	Secrets(*acmev1.ACMEIssuer) []cmmeta.SecretKeySelector
+	// Check returns the errors in a solver's provider that can be found without a
+	// Secret or a server. The path is that of the dns01 field, which may be nil.
+	Check(*field.Path, *acmev1.ACMEChallengeSolverDNS01) field.ErrorList
 	// Unsupported says why this build cannot use a solver, as the end of a
 	// sentence that begins with the solver, or returns "".
 	Unsupported(*acmev1.ACMEChallengeSolver) string
@@ -165,6 +170,9 @@ func (t *Type) unsupported(spec *acmev1.ACMEIssuer) []string {
 
 // checkSolvers holds an issuer back whose solvers lack credentials.
 func (t *Type) checkSolvers(ctx context.Context, i issuer.Issuer) error {
+	if err := t.checkFields(i.Spec.ACME); err != nil {
+		return err
+	}
 	var missing []string
 	for _, ref := range t.Solvers.Secrets(i.Spec.ACME) {
 		data, err := t.Store.Read(ctx, i.Namespace, ref.Name)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -163,6 +164,23 @@ func TestRefused(t *testing.T) {
 			i.Spec.Solvers = []acmev1.ACMEChallengeSolver{solver("gone", "key"), solver("tsig", "here"), solver("tsig", "missing"), solver("gone", "key")}
 		}, refusal{
 			fault.User, "InvalidSolver", `failed to get secret "gone": it does not exist in namespace "ns"; the secret "tsig" does not have key "missing"`,
+		}},
+		{"solvers that cannot work", func(i *Issuer, s *secrets) {
+			s.data["tsig"] = map[string][]byte{"here": []byte("x")}
+			port, algorithm, keyless := solver("tsig", "here"), solver("tsig", "here"), solver("", "")
+			port.DNS01.RFC2136.Nameserver, algorithm.DNS01.RFC2136.TSIGAlgorithm = "192.0.2.1:dns", "hmac-sha256."
+			both := solver("tsig", "here")
+			both.HTTP01 = &acmev1.ACMEChallengeSolverHTTP01{}
+			wait := solver("tsig", "here")
+			wait.WaitInsteadOfSelfCheck = &metav1.Duration{Duration: -time.Second}
+			i.Spec.Solvers = []acmev1.ACMEChallengeSolver{port, algorithm, keyless, {}, both, wait}
+		}, refusal{
+			fault.User, "InvalidSolver", `spec.acme.solvers[0].dns01.rfc2136.nameserver: Invalid value: "192.0.2.1:dns": nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number.; ` +
+				`spec.acme.solvers[1].dns01.rfc2136.tsigAlgorithm: Unsupported value: "hmac-sha256.": supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"; ` +
+				`spec.acme.solvers[2].dns01.rfc2136.tsigSecretSecretRef.name: Required value: secret name is required; spec.acme.solvers[2].dns01.rfc2136.tsigSecretSecretRef.key: Required value: secret key is required; ` +
+				`spec.acme.solvers[3]: Required value: no solver type configured; ` +
+				`spec.acme.solvers[4]: Forbidden: may not specify more than one solver type in a single solver; ` +
+				`spec.acme.solvers[5].waitInsteadOfSelfCheck: Invalid value: "-1s": waitInsteadOfSelfCheck must not be negative`,
 		}},
 		{"no Secret with the EAB key", func(i *Issuer, _ *secrets) { i.Spec.ExternalAccountBinding = eab }, refusal{
 			fault.User, "ErrRegisterACMEAccount", `Failed to register ACME account: failed to find external account binding key data in Secret "eab" at index "secret"`,

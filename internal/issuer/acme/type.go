@@ -52,7 +52,7 @@ func (t *Type) Secrets(spec *cmv1.IssuerSpec) []string {
 func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	status, ready, err := t.run(ctx, i)
 	return issuer.Status{
-		Reason: cmv1.IssuerReasonACMEAccountRegistered, Message: registered, Account: &status,
+		Reason: cmv1.IssuerReasonACMEAccountRegistered, Message: registered + t.unusable(i.Spec.ACME), Account: &status,
 		AccountReady: err == nil && t.Accounts.add(i.UID, ready, t.Clock.Now()),
 	}, err
 }

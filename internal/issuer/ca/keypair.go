@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -68,6 +70,30 @@ const (
 	notCA        = "certificate is not a CA"
 )
 
+// errUnfit is the cause of a fault about a key pair that can be read and must not
+// sign.
+var errUnfit = errors.New("the key pair is not that of a CA that may sign now")
+
+// fit returns why a key pair must not sign at a time, nil if it may. A
+// certificate of a CA that is not valid is one that no client accepts.
+func fit(pair KeyPair, now time.Time) *fault.Error {
+	unfit := func(class fault.Class, message string) *fault.Error {
+		return &fault.Error{Class: class, Reason: cmv1.EventReasonSecretInvalidData, Message: message, Err: errUnfit}
+	}
+	if !isCA(pair) {
+		return unfit(fault.User, notCA)
+	}
+	if end := pair.Chain[0].NotAfter; now.After(end) {
+		return unfit(fault.User, fmt.Sprintf("the CA certificate has expired on %s", end.UTC().Format(time.RFC3339)))
+	}
+	if begin := pair.Chain[0].NotBefore; now.Before(begin) {
+		f := unfit(fault.Later, fmt.Sprintf("the CA certificate is not valid before %s", begin.UTC().Format(time.RFC3339)))
+		f.At = begin
+		return f
+	}
+	return nil
+}
+
 func isCA(pair KeyPair) bool {
 	return len(pair.Chain) > 0 && pair.Chain[0].BasicConstraintsValid && pair.Chain[0].IsCA
 }
@@ -86,16 +112,13 @@ func encodeIssuers(chain []*x509.Certificate) (issuers, root []byte) {
 	return pki.EncodeChain(below...), pki.EncodeChain(top)
 }
 
-// load finds a key pair that can sign, or says why there is none. The reason
+// load finds a key pair that may sign at a time, or says why there is none. The reason
 // is that of a request that needs it; the message says what is wrong in stable
 // words, and may be empty.
-func load(ctx context.Context, pairs KeyPairs, namespace, name string) (KeyPair, *fault.Error) {
+func load(ctx context.Context, pairs KeyPairs, namespace, name string, now time.Time) (KeyPair, *fault.Error) {
 	pair, err := pairs.KeyPair(ctx, namespace, name)
 	if err == nil {
-		if !isCA(pair) {
-			return KeyPair{}, &fault.Error{Class: fault.User, Reason: cmv1.EventReasonSecretInvalidData, Message: notCA}
-		}
-		return pair, nil
+		return pair, fit(pair, now)
 	}
 	if apierrors.IsNotFound(err) {
 		return KeyPair{}, &fault.Error{Class: fault.User, Reason: cmv1.EventReasonSecretMissing, Err: err}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,13 +47,15 @@ func (*Signer) Secrets(spec *cmv1.IssuerSpec) []string { return []string{spec.CA
 // Check implements issuer.Type.
 func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	namespace, name := i.Namespace, i.Spec.CA.SecretName
-	_, f := load(ctx, s.pairs, namespace, name)
+	pair, f := load(ctx, s.pairs, namespace, name, i.Now)
 	if f == nil {
-		return issuer.Status{Reason: cmv1.IssuerReasonKeyPairVerified, Message: "Signing CA verified"}, nil
+		// The end is included.
+		expired := pair.Chain[0].NotAfter.Add(time.Second)
+		return issuer.Status{Reason: cmv1.IssuerReasonKeyPairVerified, Message: "Signing CA verified", Until: expired}, nil
 	}
 	reason, text := cmv1.IssuerReasonErrGetKeyPair, f.Message
 	switch {
-	case text == notCA:
+	case errors.Is(f, errUnfit):
 		reason = cmv1.IssuerReasonErrInvalidKeyPair
 	case f.Reason == cmv1.EventReasonSecretMissing:
 		text = fmt.Sprintf("secret %s/%s not found", namespace, name)
@@ -71,7 +74,7 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, e
 	if spec == nil {
 		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a CA issuer")
 	}
-	pair, f := load(ctx, s.pairs, r.Namespace, spec.SecretName)
+	pair, f := load(ctx, s.pairs, r.Namespace, spec.SecretName, r.Now)
 	if f != nil {
 		return request.Outcome{}, pending(f, r.Namespace+"/"+spec.SecretName)
 	}
@@ -137,6 +140,11 @@ func pathLeft(chain []*x509.Certificate) (left int, bounded bool) {
 
 func pending(f *fault.Error, secret string) error {
 	var message string
+	if errors.Is(f, errUnfit) {
+		// The issuer waits for the time, and the request for the issuer or another
+		// Secret, whichever is first.
+		f.Class, f.At = fault.User, time.Time{}
+	}
 	switch f.Reason {
 	case cmv1.EventReasonSecretMissing:
 		message = fmt.Sprintf("Referenced secret %s not found", secret)

@@ -60,7 +60,10 @@ func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.NotBefore, o.IsCA = now.Add(-time.Hour), true
+	o.IsCA = true
+	if o.NotBefore.IsZero() {
+		o.NotBefore = now.Add(-time.Hour)
+	}
 	if o.NotAfter.IsZero() {
 		o.NotAfter = now.Add(365 * 24 * time.Hour)
 	}
@@ -307,7 +310,7 @@ func TestPathLeftSelfIssued(t *testing.T) {
 func checkFault(t *testing.T, name string, err error, class fault.Class, reason, message string) {
 	t.Helper()
 	want := &fault.Error{Class: class, Reason: reason, Message: message}
-	if diff := cmp.Diff(want, fault.Of(err), cmpopts.IgnoreFields(fault.Error{}, "Err")); diff != "" {
+	if diff := cmp.Diff(want, fault.Of(err), cmpopts.IgnoreFields(fault.Error{}, "Err", "At")); diff != "" {
 		t.Errorf("%s: %s", name, diff)
 	}
 }
@@ -394,6 +397,12 @@ func TestNoKeyPair(t *testing.T) {
 			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: certificate is not a CA",
 			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: certificate is not a CA",
 		},
+		"expired": {
+			pairs{pair: newCA(t, "root", KeyPair{}, pki.SignOptions{NotAfter: now.Add(-time.Second)})},
+			fault.User,
+			"SecretInvalidData", "Failed to parse signing CA keypair from secret ns/ca: the CA certificate has expired on 2026-11-22T05:09:04Z",
+			"ErrInvalidKeyPair", "Error getting keypair for CA issuer: the CA certificate has expired on 2026-11-22T05:09:04Z",
+		},
 		"unreadable": {
 			pairs{err: errors.New("read tcp 10.0.0.1:35412: reset")},
 			fault.Transient,
@@ -411,14 +420,28 @@ func TestNoKeyPair(t *testing.T) {
 		r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
 		_, err := signer.Sign(t.Context(), r)
 		checkFault(t, name, err, tc.class, tc.reason, tc.message)
-		_, err = signer.Check(t.Context(), issuer.Issuer{Spec: r.Issuer, Namespace: "ns"})
+		_, err = signer.Check(t.Context(), issuer.Issuer{Spec: r.Issuer, Namespace: "ns", Now: now})
 		checkFault(t, name, err, tc.class, tc.issuerReason, tc.issuerIs)
 	}
-	good := newCA(t, "root", KeyPair{}, pki.SignOptions{})
+	begin := now.Add(time.Minute)
+	young := New(pairs{pair: newCA(t, "root", KeyPair{}, pki.SignOptions{NotBefore: begin})}, pki.Limits{})
+	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+	_, err := young.Sign(t.Context(), r)
+	checkFault(t, "not yet valid", err, fault.User, "SecretInvalidData",
+		"Failed to parse signing CA keypair from secret ns/ca: the CA certificate is not valid before 2026-11-22T05:10:05Z")
+	_, err = young.Check(t.Context(), issuer.Issuer{Spec: r.Issuer, Namespace: "ns", Now: now})
+	checkFault(t, "not yet valid", err, fault.Later, "ErrInvalidKeyPair",
+		"Error getting keypair for CA issuer: the CA certificate is not valid before 2026-11-22T05:10:05Z")
+	if at := fault.Of(err).At; !at.Equal(begin) {
+		t.Errorf("not yet valid: checked again at %s, want %s", at, begin)
+	}
+
+	end := now.Add(time.Hour)
+	good := newCA(t, "root", KeyPair{}, pki.SignOptions{NotAfter: end})
 	spec := &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}}
-	got, err := New(pairs{pair: good}, pki.Limits{}).Check(t.Context(), issuer.Issuer{Spec: spec, Namespace: "ns"})
-	if want := (issuer.Status{Reason: "KeyPairVerified", Message: "Signing CA verified"}); got != want || err != nil {
-		t.Error(err)
+	got, err := New(pairs{pair: good}, pki.Limits{}).Check(t.Context(), issuer.Issuer{Spec: spec, Namespace: "ns", Now: end})
+	if want := (issuer.Status{Reason: "KeyPairVerified", Message: "Signing CA verified", Until: end.Add(time.Second)}); got != want || err != nil {
+		t.Errorf("got %+v, want %+v, error %v", got, want, err)
 	}
 }
 

@@ -41,8 +41,12 @@ type State struct {
 	Account *acmev1.ACMEIssuerStatus
 }
 
-// Checked is what the Ready condition of an issuer that can sign says.
-type Checked struct{ Reason, Message string }
+// Checked is what the Ready condition of an issuer that can sign says, and until
+// when; zero is for ever.
+type Checked struct {
+	Reason, Message string
+	Until           time.Time
+}
 
 // CheckIssuer asks the issuer's type whether the issuer can sign.
 type CheckIssuer struct{}
@@ -58,7 +62,9 @@ func (s State) Next(now time.Time) Plan {
 	case s.Checked == nil:
 		return Plan{Status: *s.Object.GetStatus(), Do: CheckIssuer{}}
 	default:
-		return s.ready(cmmeta.ConditionTrue, s.Checked.Reason, s.Checked.Message, now)
+		p := s.ready(cmmeta.ConditionTrue, s.Checked.Reason, s.Checked.Message, now)
+		p.Until = s.Checked.Until
+		return p
 	}
 }
 
@@ -82,6 +88,15 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	// The event of the status that says so must not repeat the check at once.
 	p.Hold = failure.Class == fault.Later || failure.Class == fault.Transient
 	return p
+}
+
+// Waiting is the status of an issuer whose check waits. The result of an earlier
+// check says more.
+func (s State) Waiting(cause string, now time.Time) cmv1.IssuerStatus {
+	if condition.Find(s.Object.GetStatus().Conditions, cmv1.IssuerConditionReady) != nil {
+		return *s.Object.GetStatus()
+	}
+	return s.ready(cmmeta.ConditionFalse, cmv1.EventReasonErrInitIssuer, "Error initializing issuer: "+cause, now).Status
 }
 
 // ready is the plan for a Ready condition. Its event announces a change.

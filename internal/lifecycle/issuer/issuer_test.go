@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -46,7 +47,7 @@ func status(conditions ...cmv1.IssuerCondition) cmv1.IssuerStatus {
 func TestNext(t *testing.T) {
 	before := now.Add(-time.Hour)
 	other := cmv1.IssuerCondition{Type: "example.com/Seen", Status: cmmeta.ConditionTrue}
-	verified := &Checked{"KeyPairVerified", "Signing CA verified"}
+	verified := &Checked{Reason: "KeyPairVerified", Message: "Signing CA verified"}
 	isReady := func(since time.Time, generation int64) cmv1.IssuerCondition {
 		return ready(cmmeta.ConditionTrue, "KeyPairVerified", "Signing CA verified", since, generation)
 	}
@@ -66,6 +67,11 @@ func TestNext(t *testing.T) {
 			"ready as before",
 			State{Object: newIssuer(has(isReady(before, 2))), Checked: verified},
 			Plan{Status: status(isReady(before, 2))},
+		},
+		{
+			"ready for a time",
+			State{Object: newIssuer(has(isReady(before, 2))), Checked: &Checked{"KeyPairVerified", "Signing CA verified", now.Add(time.Hour)}},
+			Plan{Status: status(isReady(before, 2)), Until: now.Add(time.Hour)},
 		},
 		{
 			"ready with a new spec",
@@ -93,6 +99,24 @@ func TestNext(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			lifecycletest.SamePlan(t, test.want, test.state.Next(now))
 		})
+	}
+}
+
+// TestWaiting holds that an issuer which has never been checked says why, and that
+// the result of a check stays.
+func TestWaiting(t *testing.T) {
+	const cause = "waiting for the ACME server a, which has not answered other requests in time"
+	ended := ready(cmmeta.ConditionFalse, "ErrRegisterACMEAccount", "no", now.Add(-time.Hour), 1)
+	for name, test := range map[string]struct {
+		state State
+		want  cmv1.IssuerStatus
+	}{
+		"never checked": {State{Object: newIssuer()}, status(ready(cmmeta.ConditionFalse, "ErrInitIssuer", "Error initializing issuer: "+cause, now, 2))},
+		"checked":       {State{Object: newIssuer(has(ended))}, status(ended)},
+	} {
+		if diff := cmp.Diff(test.want, test.state.Waiting(cause, now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func check(path *field.Path, s *dns01.Spec) field.ErrorList {
 			"nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number."))
 	}
 	if _, ok := algorithms[strings.ToUpper(spec.TSIGAlgorithm)]; !ok && spec.TSIGAlgorithm != "" {
-		errs = append(errs, field.NotSupported(path.Child("tsigAlgorithm"), "", algorithmNames))
+		errs = append(errs, field.NotSupported(path.Child("tsigAlgorithm"), spec.TSIGAlgorithm, algorithmNames))
 	}
 	secret := dns01.CheckSecret(path.Child("tsigSecretSecretRef"), spec.TSIGSecret)
 	switch {

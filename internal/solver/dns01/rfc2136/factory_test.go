@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 		"bad server": {spec{Nameserver: ":53"}, []string{`dns01.rfc2136.nameserver: Invalid value: ":53": nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number.`}},
 		"algorithm": {
 			spec{Nameserver: "ns.example.com", TSIGAlgorithm: "HMACSHA384"},
-			[]string{`dns01.rfc2136.tsigAlgorithm: Unsupported value: "": supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"`},
+			[]string{`dns01.rfc2136.tsigAlgorithm: Unsupported value: "HMACSHA384": supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"`},
 		},
 		"no secret": {spec{Nameserver: "ns.example.com", TSIGKeyName: "k"}, []string{
 			"dns01.rfc2136.tsigSecretSecretRef.name: Required value: secret name is required",

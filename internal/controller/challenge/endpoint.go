@@ -1,0 +1,56 @@
+package challenge
+
+import (
+	"strings"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/controller"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+var _ controller.Remote[acmev1.ChallengeStatus] = (*work)(nil)
+
+// Endpoint implements controller.Remote.
+func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
+	spec := &w.State.Object.Spec
+	switch action.(type) {
+	case core.Accept, core.FetchAuthorization:
+		if w.Account != nil {
+			return controller.ACMEServer(w.Account.Issuer.Server), askTimeout
+		}
+	case core.Present, core.CleanUp:
+		return provider(spec.Solver.DNS01), askTimeout
+	case core.Probe:
+		return "the name servers of " + registered(spec.DNSName), askTimeout
+	}
+	return "", 0
+}
+
+// provider names the server that a solver writes to, or "" without one.
+func provider(dns01 *acmev1.ACMEChallengeSolverDNS01) string {
+	switch {
+	case dns01 == nil:
+		return ""
+	case dns01.RFC2136 != nil:
+		return "the name server " + strings.TrimSuffix(strings.ToLower(dns01.RFC2136.Nameserver), ":53")
+	default:
+		return "the DNS provider"
+	}
+}
+
+// registered returns the last two labels of a name. Names below them often have
+// the same name servers.
+func registered(name string) string {
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(name, ".")), ".")
+	return strings.Join(labels[max(0, len(labels)-2):], ".")
+}
+
+// Waiting implements controller.Remote.
+func (*work) Waiting(status acmev1.ChallengeStatus, cause string, _ time.Time) acmev1.ChallengeStatus {
+	if status.Reason == "" {
+		status.Reason = cause
+	}
+	return status
+}

@@ -1,0 +1,26 @@
+package operator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/controller"
+)
+
+// TestDrainEndsWithTheLease holds that the steps of a process which has lost its
+// lease have ended before another process may take it.
+func TestDrainEndsWithTheLease(t *testing.T) {
+	for name, test := range map[string]struct {
+		election LeaderElection
+		want     time.Duration
+	}{
+		"defaults":    {Defaults().LeaderElection, controller.DrainTime},
+		"client-go's": {LeaderElection{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, 4 * time.Second},
+		"shortest":    {LeaderElection{Enabled: true, LeaseDuration: 12 * time.Second, RenewDeadline: 10 * time.Second}, time.Second},
+		"none":        {LeaderElection{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, controller.DrainTime},
+	} {
+		if got := test.election.drainTime(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
