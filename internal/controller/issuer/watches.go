@@ -14,7 +14,7 @@ import (
 
 // share is how many workers there are for each of --concurrent-workers. Some wait
 // for ACME servers.
-const share = 4
+const share = 12
 
 // Registration is what the controller is.
 func (c *Controller) Registration() controller.Registration {
