@@ -55,7 +55,8 @@ func ACMEServer(directory string) string {
 // endpoints bounds how many workers of a controller ask a foreign server, and for
 // how long, so that a server that hangs does not occupy what others need.
 //
-//   - One server occupies at most a quarter of the workers.
+//   - One server occupies at most half of the workers while it answers, and at most
+//     a quarter before it has.
 //   - All servers together that have not answered yet, or not the last time,
 //     occupy at most half of the workers. An action at such a server ends after
 //     shortTime. If that is too short, one action at a time has all its time,
@@ -197,14 +198,18 @@ func (e *endpoints) room(s *endpoint, here, all, doubtful int) bool {
 		return true
 	}
 	limit := e.quarter()
-	if s.hangs {
+	switch {
+	case s.hangs:
 		limit = 1
+	case s.answers:
+		limit = e.half()
 	}
 	return len(s.places)+here < limit && e.busy+all < max(1, e.workers-e.quarter()) &&
-		(s.answers || e.doubtful+doubtful < max(1, e.workers/2))
+		(s.answers || e.doubtful+doubtful < e.half())
 }
 
 func (e *endpoints) quarter() int { return max(1, e.workers/4) }
+func (e *endpoints) half() int    { return max(1, e.workers/2) }
 
 // cause says why there is no place at a server, or "" if there will be one soon.
 func (e *endpoints) cause(s *endpoint, server string, now time.Time) string {
