@@ -214,10 +214,6 @@ func (d *draft) needsReplacement(o *facts.Order) bool {
 	return useless || o.State == acmev1.Expired || o.Deleting
 }
 
-func orderFailed(o *facts.Order) string {
-	return fmt.Sprintf("Failed to wait for order resource %q to become ready: order is in %q state: %s", o.Name, o.State, o.Reason)
-}
-
 // act has an action carried out before the status is stored: the plan after the
 // action has the same changes again, and sends their events.
 func (d *draft) act(a plan.Action) {
