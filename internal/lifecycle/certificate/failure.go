@@ -1,19 +1,16 @@
 package certificate
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -47,10 +44,6 @@ func (c State) unrequestable(p Plan, why string, now time.Time) Plan {
 
 func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") + "]" }
 
-// toldAfter is how many failures of an action in a row are reported although the
-// API server does not refuse it: fewer are common, and end within a second.
-const toldAfter = 4
-
 // Failed decides what the failure of an action means. A permanent one ends the
 // issuance. All else is tried again soon; of what lasts, the status says what
 // fails and why.
@@ -62,7 +55,7 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 		return p
 	}
 	p.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now)
-	cause := obstacle(f)
+	cause := plan.Obstacle(f, func(r plan.Refusal) string { return adviceOn(f.Action, r) })
 	if cause == "" {
 		return p
 	}
@@ -81,32 +74,6 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 	p.Events = []plan.Event{event}
 	return p
-}
-
-// obstacle says why an action has failed, what helps and when the next try is, or
-// returns "" if the action may well succeed a moment later. Of a write that may
-// carry a private key it repeats no value.
-func obstacle(f plan.Failure) string {
-	_, secret := f.Action.(plan.Secret)
-	lasts := f.Attempts >= toldAfter
-	var cause string
-	var known *fault.Error
-	var data *pki.DataError
-	if refusal, refused := plan.RefusalOf(f.Err, secret); refused {
-		cause = refusal.Cause + "; " + adviceOn(f.Action, refusal)
-	} else if errors.As(f.Err, &known) && (known.Reason != "" || lasts) {
-		cause = known.Message
-	} else if errors.As(f.Err, &data) {
-		cause = data.Error()
-	} else if reason := apierrors.ReasonForError(f.Err); lasts && reason != metav1.StatusReasonUnknown {
-		cause = fmt.Sprintf("the API server answers %q", reason)
-	} else if lasts && !secret {
-		cause = f.Err.Error()
-	}
-	if cause == "" {
-		return ""
-	}
-	return cause + fmt.Sprintf("; the next try is within %s", plan.APIServer.Max)
 }
 
 // adviceOn is what ends a refusal of an action.
