@@ -27,7 +27,9 @@ type attempt struct {
 }
 
 // succeeded ends a row of failed actions.
-func (a *attempt) succeeded() { a.failures, a.until, a.untold = 0, time.Time{}, nil }
+func (a *attempt) succeeded() {
+	a.failures, a.stale, a.until, a.untold = 0, 0, time.Time{}, nil
+}
 
 // heldUntil returns until when the object is held back, zero if it is not. A
 // hold that has ended is forgotten, and so is a failure that no status reports.

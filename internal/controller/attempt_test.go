@@ -138,16 +138,20 @@ type keyed struct{}
 func (keyed) String() string { return "store a key" }
 func (keyed) Secret()        {}
 
-// TestStaleEndsAsFailure holds that what stays outdated is retried more and more
-// seldom.
+// TestStaleEndsAsFailure holds that what stays outdated is a failure of its action,
+// which the status reports, and is retried more and more seldom.
 func TestStaleEndsAsFailure(t *testing.T) {
 	clock := clocktesting.NewFakeClock(t0)
 	a := &theatre{stored: order()}
 	d := newDriver(a, clock)
 	failed := 0
 	d.Settings.Failed = func() { failed++ }
-	for range maxStale + 9 {
+	for i := range maxStale + 9 {
 		a.next, a.do = []plan.Plan[status]{{Do: act("a")}}, []error{cluster.ErrStale}
+		a.failed = []plan.Plan[status]{{Status: because("outdated"), Until: clock.Now().Add(plan.APIServer.Delay(failed + 1))}}
+		if told := a.stored.Status.Reason == "outdated"; told != (i > maxStale) {
+			t.Errorf("after %d tries: told %t", i, told)
+		}
 		result, err := d.Reconcile(t.Context(), request())
 		if err != nil {
 			t.Fatal(err)
@@ -156,6 +160,37 @@ func TestStaleEndsAsFailure(t *testing.T) {
 	}
 	if failed != 9 || clock.Now().Sub(t0) < maxStale*staleRetry+time.Minute {
 		t.Errorf("%d failures counted, %s gone by", failed, clock.Now().Sub(t0))
+	}
+}
+
+// TestStaleConfirmationEndsAsFailure holds the same of what a plan has confirmed.
+func TestStaleConfirmationEndsAsFailure(t *testing.T) {
+	clock := clocktesting.NewFakeClock(t0)
+	a := &theatre{stored: order()}
+	d := newDriver(a, clock)
+	for range maxStale + 1 {
+		p := plan.Plan[status]{Do: act("a"), Confirm: []plan.Confirm{{Ref: plan.Ref{Kind: "Order"}, Version: "another"}}}
+		a.next, a.failed = []plan.Plan[status]{p}, []plan.Plan[status]{{Status: because("outdated"), Until: clock.Now().Add(time.Minute)}}
+		result, err := d.Reconcile(t.Context(), request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.Step(result.RequeueAfter)
+	}
+	if a.stored.Status.Reason != "outdated" || slices.Contains(a.log, "a") {
+		t.Errorf("status %+v, %q", a.stored.Status, a.log)
+	}
+}
+
+// TestRefusedStatusIsTold holds that an event reports a status that the API server
+// refuses: no condition can.
+func TestRefusedStatusIsTold(t *testing.T) {
+	a := &theatre{stored: order(), refuse: []error{refused()}, next: []plan.Plan[status]{{Status: because("x")}}}
+	if _, err := newDriver(a, clocktesting.NewFakeClock(t0)).Reconcile(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"refused", "event WriteFailed"}; !slices.Equal(a.log, want) {
+		t.Errorf("%q, want %q", a.log, want)
 	}
 }
 

@@ -2,7 +2,7 @@ package controller
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/everleaf/everleaf/internal/cluster"
-	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -165,7 +164,7 @@ func (d *Driver[O, S]) finish(ctx context.Context, key types.NamespacedName, a *
 	log := logr.FromContextOrDiscard(ctx)
 	switch {
 	case err == nil:
-		a.writes, a.stale = 0, 0
+		a.writes = 0
 		if a.empty() {
 			d.attempts.Drop(key)
 		}
@@ -213,6 +212,13 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	}
 	for range maxSteps {
 		stored, err := r.prepare(ctx, &p)
+		if err != nil && p.Do != nil && r.overdue(err) {
+			if p, err = r.fail(ctx, p.Do, err, r.Clock.Now()); err != nil {
+				return time.Time{}, err
+			}
+			failure = true
+			continue
+		}
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -222,6 +228,9 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 				r.API.Send(r.Object(), p.Events...)
 			}
 			if settled := !stored; (failure && !p.Until.IsZero()) || (!failure && settled) {
+				if !failure {
+					r.attempt.stale = 0
+				}
 				return r.wait(p), nil
 			}
 			p, failure = r.Next(r.Clock.Now()), false
@@ -244,15 +253,11 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 				return r.wait(p), nil
 			}
 			p, failure = r.Next(r.Clock.Now()), false
-		case outdated(err), cluster.Terminating(err), ctx.Err() != nil:
+		case outdated(err) && !r.overdue(err), cluster.Terminating(err), ctx.Err() != nil:
 			return time.Time{}, err
 		default:
-			r.count()
-			f := plan.Failure{Action: p.Do, Err: err, Attempts: r.attempt.failures, Began: began}
-			r.attempt.failures++
-			r.log(ctx, f)
 			failure = true
-			if p, err = r.answer(ctx, f); err != nil {
+			if p, err = r.fail(ctx, p.Do, err, began); err != nil {
 				return time.Time{}, err
 			}
 		}
@@ -294,46 +299,6 @@ func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], cause string) (t
 		}
 	}
 	return now.Add(placeRetry), nil
-}
-
-// answer decides what a failure means. A hold begins at once, and an action that
-// changes only what the process knows is carried out at once: both count even if
-// the status that reports the failure cannot be stored.
-func (r *run[O, S]) answer(ctx context.Context, f plan.Failure) (plan.Plan[S], error) {
-	p := r.Failed(f, r.Clock.Now())
-	if p.Hold && !p.Until.IsZero() {
-		r.attempt.hold(r.Object(), p.Until)
-		r.attempt.untold = &f
-	}
-	if _, local := p.Do.(plan.Local); !local {
-		return p, nil
-	}
-	err := r.Do(ctx, p.Do)
-	p.Do = nil
-	return p, err
-}
-
-// log logs a failed action. What the API server answers is an error that only
-// the log shows; of a write that carries a private key it is no more than the
-// reason. A classified failure is in the status.
-func (r *run[O, S]) log(ctx context.Context, f plan.Failure) {
-	log := logr.FromContextOrDiscard(ctx).WithValues("action", f.Action.String())
-	if errors.As(f.Err, new(*fault.Error)) {
-		log.V(2).Info("Action failed", "error", f.Err.Error())
-		return
-	}
-	err := f.Err
-	if _, secret := f.Action.(plan.Secret); secret {
-		err = errors.New(string(apierrors.ReasonForError(err)))
-	}
-	log.Error(err, "Action failed and will be retried")
-}
-
-// outdated reports whether an action failed because the caches are outdated. An
-// error that has been classified says by itself what to do: the Secret that an
-// issuer needs and nobody has made is NotFound, too.
-func outdated(err error) bool {
-	return cluster.Stale(err) && !errors.As(err, new(*fault.Error))
 }
 
 // wait returns until when to wait, and notes a hold.
@@ -386,6 +351,13 @@ func (r *run[O, S]) store(ctx context.Context, p plan.Plan[S]) error {
 		manager = r.Manager
 	}
 	if err := r.API.UpdateStatus(ctx, r.subject, changed, manager); err != nil {
+		if refusal, ok := plan.RefusalOf(err, false); ok {
+			// No condition can report it.
+			r.API.Send(r.Object(), plan.Event{
+				Warning: true, Reason: "WriteFailed", Component: manager,
+				Message: fmt.Sprintf("The status cannot be written: %s; %s", refusal.Cause, refusal.Advice()),
+			})
+		}
 		return err
 	}
 	r.Replace(changed)

@@ -51,3 +51,16 @@ type Issuer struct {
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
 }
+
+// OwnSecrets names the Secrets with an issuer's own private keys: that of its CA,
+// or that of its ACME account.
+func OwnSecrets(spec *cmv1.IssuerSpec) []string {
+	var names []string
+	if spec.CA != nil {
+		names = append(names, spec.CA.SecretName)
+	}
+	if spec.ACME != nil {
+		names = append(names, spec.ACME.PrivateKey.Name)
+	}
+	return names
+}

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"strconv"
 	"time"
@@ -41,7 +42,10 @@ type Request struct {
 	Failure *Failure
 	// Issued reports that it ended with a certificate.
 	Issued bool
-	// Waiting is the message of a Ready condition that is pending.
+	// Approved reports whether it may be signed.
+	Approved bool
+	// Waiting is the message of a Ready condition that says neither that the
+	// request has ended nor nothing.
 	Waiting string
 	// Answer describes the certificate, if there is one.
 	Answer Answer
@@ -100,8 +104,9 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 	f.CSR, f.CSRError = requests.of(r.Spec.Request, limits)
 	ready := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady)
 	f.Issued = f.Failure == nil && ready != nil && ready.Status == cmmeta.ConditionTrue
-	if ready != nil && ready.Reason == cmv1.CertificateRequestReasonPending {
-		f.Waiting = ready.Message
+	f.Approved = condition.Approved(r)
+	if ready != nil && !f.Ended() {
+		f.Waiting = cmp.Or(ready.Message, ready.Reason)
 	}
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,22 +142,22 @@ func TestPublicKeysEqual(t *testing.T) {
 
 func TestKeyPool(t *testing.T) {
 	pool := NewKeyPool(2)
-	key, err := pool.Generate(t.Context(), KeySpec{})
+	key, err := pool.Generate(t.Context(), "app", KeySpec{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if k, ok := key.(*rsa.PrivateKey); !ok || k.N.BitLen() != 2048 {
 		t.Errorf("got %T", key)
 	}
-	if _, err := pool.Generate(t.Context(), KeySpec{Size: 1024}); err == nil {
+	if _, err := pool.Generate(t.Context(), "app", KeySpec{Size: 1024}); err == nil {
 		t.Error("made a key of 1024 bits")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := pool.Generate(ended, KeySpec{}); !errors.Is(err, context.Canceled) {
+	if _, err := pool.Generate(ended, "app", KeySpec{}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if len(pool.slots) != 0 || len(pool.large) != 0 {
+	if pool.free != 2 || pool.large != 1 || len(pool.turns)+len(pool.waiting) != 0 {
 		t.Error("a slot is lost")
 	}
 }
@@ -167,27 +168,26 @@ func TestKeyPoolWhenFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewKeyPool(2)
 		acquire := func(large bool) func() {
-			release, err := pool.acquire(t.Context(), large)
-			if err != nil {
+			if err := pool.acquire(t.Context(), "app", large); err != nil {
 				t.Fatal(err)
 			}
-			return release
+			return func() { pool.release(large) }
 		}
 		releaseLarge := acquire(true)
 
 		ctx, cancel := context.WithCancel(t.Context())
 		var secondLarge error
-		go func() { _, secondLarge = pool.acquire(ctx, true) }()
+		go func() { secondLarge = pool.acquire(ctx, "app", true) }()
 		synctest.Wait()
-		if len(pool.slots) != 1 {
+		if pool.free != 1 {
 			t.Error("a second large key got a slot")
 		}
 		releaseSmall := acquire(false)
 
 		var third error
-		go func() { _, third = pool.acquire(ctx, false) }()
+		go func() { third = pool.acquire(ctx, "app", false) }()
 		synctest.Wait()
-		if _, err := pool.Generate(t.Context(), KeySpec{Algorithm: ECDSA, Size: 256}); err != nil {
+		if _, err := pool.Generate(t.Context(), "app", KeySpec{Algorithm: ECDSA, Size: 256}); err != nil {
 			t.Error(err)
 		}
 		cancel()
@@ -202,7 +202,7 @@ func TestKeyPoolWhenFull(t *testing.T) {
 		otherSmall := acquire(false)
 		ctx, cancel = context.WithCancel(t.Context())
 		var fourth error
-		go func() { _, fourth = pool.acquire(ctx, true) }()
+		go func() { fourth = pool.acquire(ctx, "app", true) }()
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
@@ -211,10 +211,50 @@ func TestKeyPoolWhenFull(t *testing.T) {
 		}
 		otherSmall()
 		releaseSmall()
-		if len(pool.slots) != 0 || len(pool.large) != 0 {
+		if pool.free != 2 || pool.large != 1 || len(pool.turns)+len(pool.waiting) != 0 {
 			t.Error("a slot is lost")
 		}
 		acquire(true)()
+	})
+}
+
+// TestKeyPoolTakesTurns holds that a tenant with many keys to make delays the
+// first key of another by one key, and that one that has given up delays nobody.
+func TestKeyPoolTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := NewKeyPool(1)
+		if err := pool.acquire(t.Context(), "many", false); err != nil {
+			t.Fatal(err)
+		}
+		var order []string
+		abandoned, abandon := context.WithCancel(t.Context())
+		want := func(ctx context.Context, tenant string, large bool) {
+			go func() {
+				if pool.acquire(ctx, tenant, large) == nil {
+					order = append(order, tenant)
+					pool.release(large)
+				}
+			}()
+			synctest.Wait()
+		}
+		for range 3 {
+			want(abandoned, "gone", true)
+		}
+		for range 3 {
+			want(t.Context(), "many", false)
+		}
+		want(t.Context(), "one", true)
+		want(t.Context(), "two", false)
+		abandon()
+		synctest.Wait()
+		pool.release(false)
+		synctest.Wait()
+		if got := []string{"many", "one", "two", "many", "many"}; !slices.Equal(got, order) {
+			t.Errorf("keys are made for %q, want %q", order, got)
+		}
+		if pool.free != 1 || pool.large != 1 || len(pool.turns)+len(pool.waiting) != 0 {
+			t.Errorf("something is lost: %+v", pool)
+		}
 	})
 }
 
@@ -228,16 +268,16 @@ func TestKeyPoolGenerateEndsWithContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var got error
-		go func() { _, got = pool.Generate(ctx, KeySpec{}) }()
+		go func() { _, got = pool.Generate(ctx, "app", KeySpec{}) }()
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		if !errors.Is(got, context.Canceled) || len(pool.slots) != 1 {
-			t.Errorf("got %v with %d slots in use", got, len(pool.slots))
+		if !errors.Is(got, context.Canceled) || pool.free != 0 {
+			t.Errorf("got %v with %d slots free", got, pool.free)
 		}
 		close(finish)
 		synctest.Wait()
-		if len(pool.slots) != 0 {
+		if pool.free != 1 {
 			t.Error("a slot is lost")
 		}
 	})

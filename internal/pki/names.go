@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // Tags of the GeneralName choices (RFC 5280, section 4.2.1.6).
@@ -26,7 +28,7 @@ type names struct {
 }
 
 func (t Template) names() (names, error) {
-	n := names{dns: unique(t.DNSNames), emails: unique(t.EmailAddresses)}
+	n := names{dns: CanonicalDNSNames(t.DNSNames), emails: unique(t.EmailAddresses)}
 	for _, text := range t.IPAddresses {
 		ip, ok := ParseIP(text)
 		if !ok {
@@ -93,6 +95,29 @@ func ParseIP(text string) (netip.Addr, bool) {
 	}
 	return ip.Unmap(), true
 }
+
+// CanonicalDNSNames returns DNS names as a request has them: without the final
+// dot, which an absolute name may have in a spec and none has in a certificate
+// (RFC 5280, section 4.2.1.6), and without duplicates.
+func CanonicalDNSNames(dnsNames []string) []string {
+	canonical := make([]string, len(dnsNames))
+	for i, name := range dnsNames {
+		canonical[i] = CanonicalDNSName(name)
+	}
+	return unique(canonical)
+}
+
+// CanonicalCommonName is the common name as a request has it: without its final
+// dot if it is one of the DNS names. That of a company may end with one.
+func (t Template) CanonicalCommonName() string {
+	if name := CanonicalDNSName(t.CommonName); slices.Contains(CanonicalDNSNames(t.DNSNames), name) {
+		return name
+	}
+	return t.CommonName
+}
+
+// CanonicalDNSName returns a DNS name without its final dot.
+func CanonicalDNSName(name string) string { return strings.TrimSuffix(name, ".") }
 
 // CanonicalURIs returns URIs as a request has them. A list that no request can
 // have stays as it is.

@@ -73,9 +73,9 @@ var signatureAlgorithms = map[string]x509.SignatureAlgorithm{
 }
 
 // BuildRequest returns the PEM of a PKCS #10 request (RFC 2986) for t, signed
-// by key. An error means that t cannot be encoded; the same template always
-// fails.
-func BuildRequest(t Template, key crypto.Signer) ([]byte, error) {
+// by key. An error means that t cannot be encoded, or not within limits; the same
+// template always fails.
+func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) {
 	names, err := t.names()
 	if err != nil {
 		return nil, err
@@ -109,7 +109,12 @@ func BuildRequest(t Template, key crypto.Signer) ([]byte, error) {
 	if _, err := x509.ParseCertificateRequest(der); err != nil {
 		return nil, fmt.Errorf("create certificate request: %w", err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: blockRequest, Bytes: der}), nil
+	encoded := pem.EncodeToMemory(&pem.Block{Type: blockRequest, Bytes: der})
+	// Nor must one that ParseRequest does not read back.
+	if limit := limits.withDefaults().MaxCertificateSize; len(encoded) > limit {
+		return nil, fmt.Errorf("the request has %d bytes, more than the %d of a certificate or request that are accepted (--max-certificate-size): use fewer or shorter names", len(encoded), limit)
+	}
+	return encoded, nil
 }
 
 func (t Template) subject() pkix.Name {
@@ -122,7 +127,7 @@ func (t Template) subject() pkix.Name {
 		StreetAddress:      t.Subject.StreetAddresses,
 		PostalCode:         t.Subject.PostalCodes,
 		SerialNumber:       t.Subject.SerialNumber,
-		CommonName:         t.CommonName,
+		CommonName:         t.CanonicalCommonName(),
 	}
 }
 

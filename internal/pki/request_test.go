@@ -6,7 +6,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -127,7 +129,7 @@ func TestBuildRequest(t *testing.T) {
 			contents{Subject: "CN=x", Critical: map[string]bool{}, Algorithm: x509.SHA384WithRSA},
 		},
 	} {
-		data, err := BuildRequest(tc.in, tc.key)
+		data, err := BuildRequest(tc.in, tc.key, Limits{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -162,7 +164,7 @@ func TestBuildRequestErrors(t *testing.T) {
 		{Template{CommonName: "x", SignatureAlgorithm: "MD5WithRSA"}, `signature algorithm "MD5WithRSA" is not supported`},
 		{Template{CommonName: "x", SignatureAlgorithm: "PureEd25519"}, "create certificate request: x509: requested SignatureAlgorithm does not match private key type"},
 	} {
-		if _, err := BuildRequest(tc.in, key); text(err) != tc.want {
+		if _, err := BuildRequest(tc.in, key, Limits{}); text(err) != tc.want {
 			t.Errorf("%+v:\n got %q\nwant %q", tc.in, text(err), tc.want)
 		}
 	}
@@ -325,9 +327,66 @@ var allFields = Template{
 
 func mustRequest(t testing.TB, in Template, key crypto.Signer) []byte {
 	t.Helper()
-	data, err := BuildRequest(in, key)
+	data, err := BuildRequest(in, key, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestBuildRequestReadsBack holds that a request is no larger than what
+// ParseRequest takes, at whatever limit.
+func TestBuildRequestReadsBack(t *testing.T) {
+	key := newKey(t)
+	built := 0
+	for _, limit := range []int{1, 700, 5000, 0} {
+		limits := Limits{MaxCertificateSize: limit}
+		for n := 1; n < 3000; n *= 3 {
+			var in Template
+			for i := range n {
+				in.DNSNames = append(in.DNSNames, fmt.Sprintf("name-%04d.example.com", i))
+			}
+			data, err := BuildRequest(in, key, limits)
+			if err != nil {
+				if !strings.Contains(err.Error(), "--max-certificate-size") || !strings.Contains(err.Error(), strconv.Itoa(limits.withDefaults().MaxCertificateSize)) {
+					t.Errorf("the error does not say what to do: %v", err)
+				}
+				continue
+			}
+			built++
+			if _, err := ParseRequest(data, limits); err != nil {
+				t.Errorf("%d names, limit %d: %v", n, limit, err)
+			}
+		}
+	}
+	if built < 5 {
+		t.Errorf("only %d requests were built", built)
+	}
+}
+
+// TestFinalDot holds that a request has no absolute names: no certificate has
+// them (RFC 5280, section 4.2.1.6), and ACME servers refuse them.
+func TestFinalDot(t *testing.T) {
+	in := Template{CommonName: "a.example.com.", DNSNames: []string{"a.example.com.", "b.example.com", "a.example.com"}}
+	csr, err := ParseRequest(must(BuildRequest(in, newKey(t), Limits{})), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if csr.Subject.CommonName != "a.example.com" || !slices.Equal(csr.DNSNames, []string{"a.example.com", "b.example.com"}) {
+		t.Errorf("common name %q, DNS names %q", csr.Subject.CommonName, csr.DNSNames)
+	}
+	in = Template{CommonName: "Example Inc.", DNSNames: []string{"a.example.com"}}
+	if csr, _ = ParseRequest(must(BuildRequest(in, newKey(t), Limits{})), Limits{}); csr.Subject.CommonName != "Example Inc." {
+		t.Errorf("common name %q", csr.Subject.CommonName)
+	}
+	if _, err := BuildRequest(Template{DNSNames: []string{"."}}, newKey(t), Limits{}); err == nil {
+		t.Error("the root is a name")
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

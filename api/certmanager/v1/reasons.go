@@ -60,6 +60,9 @@ const (
 	EventReasonIssuing             = "Issuing"
 	EventReasonDecodeFailed        = "DecodeFailed"
 	EventReasonCannotRegenerateKey = "CannotRegenerateKey"
+	EventReasonGenerated           = "Generated"
+	EventReasonReused              = "Reused"
+	EventReasonDeleted             = "Deleted"
 	EventReasonRequested           = "Requested"
 	EventReasonRequestFailed       = "RequestFailed"
 )

@@ -35,7 +35,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	case core.Announce:
 		w.note().begunAt = time.Time{}
 	case core.Forget:
-		w.Controller.memory.Drop(w.subject.NamespacedName)
+		w.Controller.Forget(w.subject.NamespacedName)
 		w.memory = nil
 	default:
 		return fmt.Errorf("a Certificate has no action %T", action)
@@ -52,13 +52,14 @@ func (w *work) generateKey(ctx context.Context, a core.GenerateKey) error {
 		w.note().absentAt = w.Clock.Now()
 	}
 	if a.Spec.Algorithm == pki.RSA {
-		w.note().mu.Lock()
-		w.note().generating = true
-		w.note().mu.Unlock()
-		go w.generateAside(context.WithoutCancel(ctx), w.note(), a.Spec)
+		// A stop of the process need not wait for a key, nor does the reconcile.
+		aside, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		j := &job{spec: a.Spec, since: w.Clock.Now(), cancel: cancel}
+		w.note().begin(j)
+		go w.generateAside(aside, w.note(), j)
 		return nil
 	}
-	key, err := w.Controller.Keys.Generate(ctx, a.Spec)
+	key, err := w.Controller.Keys.Generate(ctx, w.subject.Namespace, a.Spec)
 	if err != nil {
 		return err
 	}
@@ -66,14 +67,16 @@ func (w *work) generateKey(ctx context.Context, a core.GenerateKey) error {
 	return nil
 }
 
-// generateAside makes a key and wakes the Certificate.
-func (w *work) generateAside(ctx context.Context, m *memory, spec pki.KeySpec) {
-	key, err := w.Controller.Keys.Generate(ctx, spec)
+// generateAside makes a key and wakes the Certificate, unless the key is not
+// wanted any more.
+func (w *work) generateAside(ctx context.Context, m *memory, j *job) {
+	defer j.cancel()
+	key, err := w.Controller.Keys.Generate(ctx, w.subject.Namespace, j.spec)
+	if !m.end(j, key, w.Clock.Now()) {
+		return
+	}
 	if err != nil {
 		logr.FromContextOrDiscard(ctx).Error(err, "The private key cannot be generated")
-	}
-	m.hold(key, w.Clock.Now())
-	if err != nil {
 		w.driver.Requeue.WakeAt(w.subject.NamespacedName, w.Clock.Now().Add(plan.APIServer.Max))
 		return
 	}

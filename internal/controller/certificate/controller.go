@@ -5,10 +5,13 @@ package certificate
 import (
 	"context"
 	"crypto"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +19,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -79,28 +83,95 @@ type memory struct {
 	keyName           string
 	absentAt, begunAt time.Time
 
+	// request is the one that was made last, requests and keys count those that
+	// were made and stored for a generation of the spec.
+	request        types.UID
+	requests, keys int
+	generation     int64
+
 	// mu guards what follows, which key generation writes; all else belongs to
 	// the one reconcile of the object that runs.
-	mu         sync.Mutex
-	key        crypto.Signer
-	createdAt  time.Time
-	generating bool
+	mu        sync.Mutex
+	key       crypto.Signer
+	createdAt time.Time
+	// job makes a key, nil if none is being made.
+	job *job
+}
+
+// job is a key that is being made.
+type job struct {
+	spec   pki.KeySpec
+	since  time.Time
+	cancel context.CancelFunc
 }
 
 // held returns the private key in memory and when it was made.
-func (m *memory) held() (key crypto.Signer, createdAt time.Time, generating bool) {
+func (m *memory) held() (key crypto.Signer, createdAt time.Time) {
 	if m == nil {
-		return nil, time.Time{}, false
+		return nil, time.Time{}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.key, m.createdAt, m.generating
+	return m.key, m.createdAt
 }
 
+// hold keeps a private key, and ends the making of another.
 func (m *memory) hold(key crypto.Signer, now time.Time) {
+	m.abandon()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.key, m.createdAt, m.generating = key, now, false
+	m.key, m.createdAt = key, now
+}
+
+// begin notes that a key is being made.
+func (m *memory) begin(j *job) {
+	m.abandon()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.job = j
+}
+
+// end takes the key that a job has made, nil if it has failed. It reports whether
+// the job was still wanted.
+func (m *memory) end(j *job, key crypto.Signer, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.job != j {
+		return false
+	}
+	m.job, m.key, m.createdAt = nil, key, now
+	return true
+}
+
+// making returns the job that makes a key, nil without one.
+func (m *memory) making() *job {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.job
+}
+
+// abandon ends the making of a key that nobody wants any more.
+func (m *memory) abandon() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.job != nil {
+		m.job.cancel()
+		m.job = nil
+	}
+}
+
+// count counts for a generation of the spec.
+func (m *memory) count(generation int64, n *int) {
+	if m.generation != generation {
+		m.generation, m.requests, m.keys = generation, 0, 0
+	}
+	*n++
 }
 
 // Get implements controller.Kind.
@@ -113,7 +184,7 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*cmv1.C
 }
 
 // Forget implements controller.Kind.
-func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key) }
+func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key).abandon() }
 
 // work is one reconcile of one Certificate.
 type work struct {
@@ -150,11 +221,10 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 		}
 	}
 	w.State.Requests = c.Requests.ControlledBy(object)
-	for _, s := range c.Secrets.OwnedBy(object) {
-		if s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true" {
-			w.State.Keys = append(w.State.Keys, s)
-		}
+	if err = w.findKeys(ctx); err != nil {
+		return nil, err
 	}
+	w.SecretUsedBy = w.secretUser(ctx)
 	if w.SecretOwnedBy, err = w.secretOwner(ctx, object); err != nil {
 		return nil, err
 	}
@@ -181,6 +251,23 @@ func (w *work) secretOwner(ctx context.Context, object *cmv1.Certificate) (strin
 	return owner, nil
 }
 
+// secretUser names an issuer that needs what is in spec.secretName, empty without
+// one. A Secret that a Certificate has made is nobody's in this sense.
+func (w *work) secretUser(ctx context.Context) string {
+	if w.Secret == nil || w.Secret.Annotations[cmv1.CertificateNameKey] != "" {
+		return ""
+	}
+	secret := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: w.Secret.Namespace, Name: w.Secret.Name}}
+	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
+		for _, issuer := range w.Issuers.Using(ctx, kind, secret) {
+			if slices.Contains(facts.OwnSecrets(issuer.GetSpec()), secret.Name) {
+				return fmt.Sprintf("%s %q", kind, issuer.GetName())
+			}
+		}
+	}
+	return ""
+}
+
 // signsInline reports whether the issuer signs in this process and needs no
 // stored key, and whether its requests are ours to approve.
 func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool, error) {
@@ -198,7 +285,7 @@ func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool,
 // note returns the memory, made if there is none.
 func (w *work) note() *memory {
 	if w.memory == nil {
-		w.memory = w.Controller.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
+		w.memory = w.Controller.memory.Of(w.subject.NamespacedName, w.State.Object.UID, (*memory).abandon)
 	}
 	return w.memory
 }
@@ -206,15 +293,24 @@ func (w *work) note() *memory {
 // recall brings the state's view of the memory up to date. A key that the spec
 // no longer wants counts as none.
 func (w *work) recall() {
-	key, createdAt, generating := w.memory.held()
-	w.State.Memory = core.Memory{Generating: generating, Kept: w.memory != nil}
-	if w.memory != nil {
-		w.State.Memory.AbsentAt, w.State.Memory.BegunAt = w.memory.absentAt, w.memory.begunAt
+	if j := w.memory.making(); j != nil && j.spec != core.KeySpecOf(&w.State.Object.Spec) {
+		w.memory.abandon()
+	}
+	key, createdAt := w.memory.held()
+	w.State.Memory = core.Memory{Kept: w.memory != nil}
+	if m := w.memory; m != nil {
+		w.State.Memory.AbsentAt, w.State.Memory.BegunAt, w.State.Memory.Request = m.absentAt, m.begunAt, m.request
+		if m.generation == w.State.Object.Generation {
+			w.State.Memory.Requests, w.State.Memory.Keys = m.requests, m.keys
+		}
+		if j := m.making(); j != nil {
+			w.State.Memory.Generating, w.State.Memory.GeneratingSince = true, j.since
+		}
 	}
 	if key == nil || len(w.State.Keys) > 0 {
 		return
 	}
 	if have, ok := pki.SpecOf(key.Public()); ok && len(core.KeyMismatches(&w.State.Object.Spec, have)) == 0 {
-		w.State.Memory.Key = &core.MemoryKey{Digest: pki.DigestOf(key.Public()), CreatedAt: createdAt}
+		w.State.Memory.Key = &core.MemoryKey{Digest: pki.DigestOf(key.Public()), CreatedAt: createdAt, Name: w.nextKeyName()}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 	toolscache "k8s.io/client-go/tools/cache"
+	realclock "k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -22,6 +23,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -32,7 +34,7 @@ var now = lifecycletest.Now
 // fakes are an API server in two parts: Secrets and events, and all else.
 type fakes struct {
 	core    *kubefake.Clientset
-	objects client.Client
+	objects client.WithWatch
 }
 
 func newFakes(t *testing.T, secrets []runtime.Object, objects ...client.Object) fakes {
@@ -47,8 +49,15 @@ func newFakes(t *testing.T, secrets []runtime.Object, objects ...client.Object) 
 		core: kubefake.NewClientset(secrets...),
 		objects: ctrlfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 			WithStatusSubresource(&cmv1.Certificate{}, &cmv1.CertificateRequest{}).
-			WithIndex(&cmv1.Certificate{}, indexSecretName, secretName).Build(),
+			WithIndex(&cmv1.Certificate{}, indexSecretName, secretName).
+			WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, secretRefs).
+			WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, secretRefs).Build(),
 	}
+}
+
+// secretRefs is the index of the Secrets of issuers.
+func secretRefs(o client.Object) []string {
+	return cluster.NewIssuers(nil, "cert-manager").SecretRefs(facts.OwnSecrets)(o)
 }
 
 // started is a controller of a new process, whose caches show what there is.
@@ -70,7 +79,7 @@ func (f fakes) start(t *testing.T, config Config) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := cluster.NewEvents(f.core, f.objects.Scheme(), clock, logr.Discard(), true, t.FailNow)
+	events := cluster.NewEvents(f.core, f.objects.Scheme(), realclock.RealClock{}, logr.Discard(), true, t.FailNow)
 	c, err := New(Deps{
 		Cache: f.objects, Secrets: secrets, Requests: requests, Answers: cluster.NewAnswers(),
 		Issuers: cluster.NewIssuers(f.objects, "cert-manager"), Approval: cluster.NewApproval(f.core, clock), Identity: cluster.NewIdentity(f.core, clock),

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -58,10 +59,10 @@ func TestIssuance(t *testing.T) {
 		!slices.Equal(request.Spec.Usages, object.Spec.Usages) || *request.Spec.Duration != *object.Spec.Duration {
 		t.Errorf("the request: %+v", request)
 	}
-	if k, _, _ := first.memory.Find(subject, object.UID).held(); k != nil {
+	if k, _ := first.memory.Find(subject, object.UID).held(); k != nil {
 		t.Error("the key is still in memory")
 	}
-	if diff := cmp.Diff([]string{`Requested: Created new CertificateRequest resource "web-1"`}, f.sent(t, first)); diff != "" {
+	if diff := cmp.Diff([]string{fmt.Sprintf("Generated: Stored new private key in temporary Secret resource %q", secrets[0].Name), `Requested: Created new CertificateRequest resource "web-1"`}, f.sent(t, first)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 

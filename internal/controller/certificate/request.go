@@ -33,7 +33,7 @@ func (w *work) deleteRequests(ctx context.Context, requests []*facts.Request) er
 
 func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	crt := w.State.Object
-	key, _, _ := w.memory.held()
+	key, _ := w.memory.held()
 	keyName := w.nextKeyName()
 	if a.Key != nil {
 		keyName = a.Key.Name
@@ -45,9 +45,9 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 			key = stored
 		}
 	}
-	csr, err := pki.BuildRequest(core.TemplateOf(&crt.Spec), key)
+	csr, err := pki.BuildRequest(core.TemplateOf(&crt.Spec), key, w.config.Limits)
 	if err != nil {
-		return fault.New(fault.Permanent, cmv1.EventReasonRequestFailed, "%v", err)
+		return fault.New(fault.Permanent, cmv1.EventReasonRequestFailed, "Failed to generate CSR: %v", err)
 	}
 	request := &cmv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
@@ -70,14 +70,26 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	w.Identity.Sign(ctx, &request.Spec)
 	err = w.Server.Create(ctx, w.subject, cmv1.CertificateRequestKind, request, core.ManagerRequests)
 	if apierrors.IsAlreadyExists(err) {
-		return w.requestInTheWay(ctx, request.Name)
+		return w.requestInTheWay(ctx, request.Name, a.Revision)
 	}
 	if err != nil {
 		w.Identity.Refused(err)
 		return err
 	}
 	w.Identity.Check(&request.Spec)
-	w.State.Requests = append(w.State.Requests, facts.OfRequest(request, w.config.Limits))
+	made := facts.OfRequest(request, w.config.Limits)
+	w.State.Requests = append(w.State.Requests, made)
+	w.note().request = made.UID
+	w.note().count(crt.Generation, &w.note().requests)
+	if changed := core.Changed(crt, made, pki.DigestOf(key.Public()), a.Revision, keyName); len(changed) > 0 {
+		// It must not be signed, and made again it would be no better.
+		if err := w.deleteRequests(ctx, []*facts.Request{made}); err != nil {
+			return err
+		}
+		return fault.New(fault.Permanent, cmv1.EventReasonRequestFailed,
+			"CertificateRequest %q was changed while it was created: %s are not as they were sent; find the admission policy or webhook that changes CertificateRequests",
+			request.Name, strings.Join(changed, ", "))
+	}
 	if a.Key != nil {
 		// The key is stored, so it need not be kept here.
 		w.note().hold(nil, time.Time{})
@@ -87,22 +99,24 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 
 // requestInTheWay looks at a request that has the name of the one to create: our
 // own, which the cache does not show yet, or one that must go first.
-func (w *work) requestInTheWay(ctx context.Context, name string) error {
+func (w *work) requestInTheWay(ctx context.Context, name string, revision int) error {
 	live := &cmv1.CertificateRequest{}
 	if err := w.Server.Live(ctx, types.NamespacedName{Namespace: w.subject.Namespace, Name: name}, live); err != nil {
 		return err
 	}
 	owner := metav1.GetControllerOf(live)
-	if owner != nil && owner.UID == w.State.Object.UID && live.DeletionTimestamp == nil {
+	switch {
+	case live.DeletionTimestamp != nil:
+		return fault.New(fault.Transient, "", "one of this name is being deleted; if it does not go, see its finalizers")
+	case owner != nil && owner.UID == w.State.Object.UID && facts.OfRequest(live, w.config.Limits).Revision == revision:
 		return cluster.ErrStale
-	}
-	reason := cmv1.EventReasonRequestFailed
-	if owner != nil && owner.Name == w.subject.Name {
+	case owner != nil && owner.UID != w.State.Object.UID && owner.Name == w.subject.Name:
 		// That of a Certificate of the same name before: the garbage collector
 		// deletes it.
-		reason = ""
+		return fault.New(fault.Transient, "", "one of this name belongs to a Certificate that was deleted; delete it if the garbage collector does not")
+	default:
+		return fault.New(fault.Transient, cmv1.EventReasonRequestFailed, "one of this name exists and is not of this Certificate and revision; delete it")
 	}
-	return fault.New(fault.Transient, reason, "Failed to create CertificateRequest: %q exists and is not this Certificate's", name)
 }
 
 func (w *work) requestAnnotations(keyName string, revision int) map[string]string {

@@ -21,7 +21,7 @@ import (
 
 // storeSecret writes the issued certificate and its key into the target Secret.
 func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
-	key, _, _ := w.memory.held()
+	key, _ := w.memory.held()
 	if a.Key != nil {
 		stored, err := w.readKey(ctx, a.Key.Name)
 		if err != nil {
@@ -31,6 +31,9 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 	}
 	encoded, err := pki.EncodeKey(key, core.EncodingOf(&w.State.Object.Spec))
 	if err != nil {
+		return err
+	}
+	if err := w.readable(encoded); err != nil {
 		return err
 	}
 	answer, err := w.answer(ctx, a.Request)

@@ -19,7 +19,7 @@ import (
 func (w *world) sign() {
 	now := w.clock.Now()
 	for i, r := range w.requests {
-		if facts.OfRequest(r, pki.Limits{}).Ended() || (w.slow && w.random.IntN(3) > 0) {
+		if facts.OfRequest(r, pki.Limits{}).Ended() || (w.slow && w.random.IntN(8) > 0) {
 			continue
 		}
 		answer := r.DeepCopy()

@@ -246,7 +246,7 @@ func (w *simulatedWork) Do(_ context.Context, action plan.Action) error {
 		w.begin(a.Begins)
 		w.generated++
 		if w.aside {
-			w.process.memory.Generating = true
+			w.process.memory.Generating, w.process.memory.GeneratingSince = true, w.clock.Now()
 			return nil
 		}
 		w.hold(lifecycletest.Key(100 + w.generated%50))
@@ -308,6 +308,7 @@ func (w *world) storeKey() error {
 		w.stored[name] = w.process.key
 		w.keys = append(w.keys, lifecycletest.NextKey(name, w.process.key))
 		w.process.memory.Key = nil
+		w.process.memory.Keys++
 	})
 }
 
@@ -338,6 +339,7 @@ func (w *world) deleteRequests(requests []*facts.Request) error {
 func (w *world) createRequest(a core.CreateRequest) error {
 	r := lifecycletest.NewRequest(w.object, w.keyIn(a.Key), a.Revision)
 	r.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	r.UID = types.UID(fmt.Sprintf("%s-%d", r.Name, w.created))
 	if a.Key != nil {
 		r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = a.Key.Name
 	}
@@ -347,6 +349,8 @@ func (w *world) createRequest(a core.CreateRequest) error {
 	return w.write(func(string) {
 		w.created++
 		w.requests = append(slices.Clone(w.requests), r)
+		w.process.memory.Request = r.UID
+		w.process.memory.Requests++
 	})
 }
 

@@ -75,7 +75,7 @@ func TestMemoryIsDropped(t *testing.T) {
 		{"name of a key", func(m *memory) { m.keyName = "web-abcde" }, 0},
 		{"nothing of use", func(*memory) {}, 0},
 		{"times", func(m *memory) { m.absentAt, m.begunAt = now, now }, 0},
-		{"key is being made", func(m *memory) { m.generating = true }, 1},
+		{"key is being made", func(m *memory) { m.begin(&job{spec: core.KeySpecOf(&crt().Spec), cancel: func() {}}) }, 1},
 	} {
 		// It waits for its back-off.
 		object := crt(func(c *cmv1.Certificate) { c.Status.LastFailureTime = &metav1.Time{Time: now} })
@@ -133,21 +133,23 @@ func TestRequestWhoseKeyIsNotCachedStays(t *testing.T) {
 func TestRequestInTheWay(t *testing.T) {
 	former := crt(func(c *cmv1.Certificate) { c.UID = "former" })
 	other := crt(func(c *cmv1.Certificate) { c.Name, c.UID = "other", "other" })
-	const refused = `Failed to create CertificateRequest: "web-1" exists and is not this Certificate's`
 	for _, test := range []struct {
-		name   string
-		owner  *cmv1.Certificate
-		change func(*cmv1.CertificateRequest)
-		stale  bool
-		reason string
+		name            string
+		owner           *cmv1.Certificate
+		change          func(*cmv1.CertificateRequest)
+		stale           bool
+		reason, message string
 	}{
-		{"ours", crt(), nil, true, ""},
+		{"ours", crt(), nil, true, "", ""},
+		{"ours, of another revision", crt(), func(r *cmv1.CertificateRequest) {
+			r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey] = "7"
+		}, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
 		{"ours, being deleted", crt(), func(r *cmv1.CertificateRequest) {
 			r.DeletionTimestamp, r.Finalizers = &metav1.Time{Time: now}, []string{"example.com/x"}
-		}, false, ""},
-		{"that of a Certificate before", former, nil, false, ""},
-		{"another's", other, nil, false, "RequestFailed"},
-		{"nobody's", crt(), func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }, false, "RequestFailed"},
+		}, false, "", "one of this name is being deleted; if it does not go, see its finalizers"},
+		{"that of a Certificate before", former, nil, false, "", "one of this name belongs to a Certificate that was deleted; delete it if the garbage collector does not"},
+		{"another's", other, nil, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
+		{"nobody's", crt(), func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := lifecycletest.NewRequest(test.owner, key(2), 1, func(r *cmv1.CertificateRequest) { r.Name = "web-1" })
@@ -161,7 +163,7 @@ func TestRequestInTheWay(t *testing.T) {
 			if test.stale != errors.Is(err, cluster.ErrStale) {
 				t.Fatalf("error %v", err)
 			}
-			if f := fault.Of(err); !test.stale && (f.Class != fault.Transient || f.Reason != test.reason || f.Message != refused) {
+			if f := fault.Of(err); !test.stale && (f.Class != fault.Transient || f.Reason != test.reason || f.Message != test.message) {
 				t.Errorf("got %+v", f)
 			}
 		})

@@ -101,12 +101,10 @@ func (w *work) taken(ctx context.Context, order *acmev1.Order) error {
 	if err := w.Server.Live(ctx, client.ObjectKeyFromObject(order), live); err != nil {
 		return err
 	}
-	for _, owner := range live.OwnerReferences {
-		if owner.UID == w.State.Object.UID && live.DeletionTimestamp == nil {
-			return cluster.ErrStale
-		}
+	if metav1.IsControlledBy(live, w.State.Object) && live.DeletionTimestamp == nil {
+		return cluster.ErrStale
 	}
-	return fmt.Errorf("found Order resource %s/%s not owned by this CertificateRequest, retrying", order.Namespace, order.Name)
+	return fault.New(fault.Transient, cmv1.EventReasonOrderPending, "one of this name exists, and this CertificateRequest does not control it; delete it")
 }
 
 // takeCertificate takes the certificate of an Order from the controller that has

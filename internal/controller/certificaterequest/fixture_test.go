@@ -210,7 +210,7 @@ func newRequest(t *testing.T) (*cmv1.CertificateRequest, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := pki.BuildRequest(pki.Template{DNSNames: []string{"a.test"}}, k)
+	encoded, err := pki.BuildRequest(pki.Template{DNSNames: []string{"a.test"}}, k, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func request(t *testing.T, dnsName string) *cmv1.CertificateRequest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csr, err := pki.BuildRequest(pki.Template{DNSNames: []string{dnsName}}, key)
+	csr, err := pki.BuildRequest(pki.Template{DNSNames: []string{dnsName}}, key, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

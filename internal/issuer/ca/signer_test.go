@@ -84,7 +84,7 @@ func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair
 
 func newRequest(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request {
 	t.Helper()
-	csr, err := pki.BuildRequest(in, key)
+	csr, err := pki.BuildRequest(in, key, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func newKey(t *testing.T, spec pki.KeySpec) crypto.Signer {
 
 func newRequest(t *testing.T, in pki.Template, key crypto.Signer) issuer.Request {
 	t.Helper()
-	csr, err := pki.BuildRequest(in, key)
+	csr, err := pki.BuildRequest(in, key, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

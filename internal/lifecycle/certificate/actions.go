@@ -66,6 +66,12 @@ func (StoreKey) Secret() {}
 // Secret implements plan.Secret.
 func (StoreSecret) Secret() {}
 
+// Secret implements plan.Secret: all data of the Secret is applied again.
+func (ApplyMetadata) Secret() {}
+
+// Secret implements plan.Secret: an admission webhook is sent what is deleted.
+func (DeleteKeys) Secret() {}
+
 // self confirms that the Certificate is the one that was decided on.
 func (c State) self() plan.Confirm { return plan.AsSeen(cmv1.CertificateKind, c.Object) }
 

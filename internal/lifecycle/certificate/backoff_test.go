@@ -29,7 +29,7 @@ func TestBackoff(t *testing.T) {
 		{"count below one", func(c *State) { c.Object.Status.FailedIssuanceAttempts = ptr.To(-1) }, now, failed.Add(hour)},
 		{"a moment before", func(*State) {}, end.Add(-1), end},
 		{"over", func(*State) {}, end, time.Time{}},
-		{"clock set back", func(*State) {}, failed.Add(-day), end},
+		{"clock set back", func(*State) {}, failed.Add(-day), failed.Add(-day + 2*hour)},
 		{"other spec", func(c *State) { c.Requests = factsOf(newRequest(other, key(1), 1)) }, now, time.Time{}},
 		{"request of nonsense", func(c *State) {
 			c.Requests = factsOf(newRequest(c.Object, key(1), 1, failedAt(failed, "no"), func(r *cmv1.CertificateRequest) { r.Spec.Request = nil }))
@@ -40,6 +40,8 @@ func TestBackoff(t *testing.T) {
 			c.Requests, c.Object.Generation, c.Object.Status.Conditions[0].ObservedGeneration = nil, 2, 0
 		}, now, end},
 		{"switched off", func(c *State) { c.Backoff = plan.Backoff{} }, now, time.Time{}},
+		{"switched off, a moment ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5*time.Second - 1), failed.Add(5 * time.Second)},
+		{"switched off, some seconds ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5 * time.Second), time.Time{}},
 		{"by hand", func(c *State) {
 			c.Object.Status.Conditions[0] = issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "now", now)
 		}, now, time.Time{}},

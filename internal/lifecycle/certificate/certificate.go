@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -41,6 +43,8 @@ const (
 type MemoryKey struct {
 	Digest    pki.KeyDigest
 	CreatedAt time.Time
+	// Name is that of the Secret that it will get.
+	Name string
 }
 
 // State is everything that decides what a Certificate needs next.
@@ -57,6 +61,9 @@ type State struct {
 	Memory Memory
 	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.
 	SecretOwnedBy string
+	// SecretUsedBy names an issuer that needs what is in spec.secretName, for
+	// signing or for its account, as in `Issuer "ca"`.
+	SecretUsedBy string
 	// SignsInline reports that the issuer answers within a request's creation
 	// and approval, and that both are ours: the key may wait in memory.
 	SignsInline bool
@@ -76,7 +83,13 @@ type Memory struct {
 	// Key is the next private key if it is not stored yet.
 	Key *MemoryKey
 	// Generating reports that a key is being made; it wakes the Certificate.
-	Generating bool
+	Generating      bool
+	GeneratingSince time.Time
+	// Request is the one that this process has made last in this issuance.
+	Request types.UID
+	// Requests and Keys count how often this process has made the request and
+	// stored the key of this issuance, for one generation of the spec.
+	Requests, Keys int
 	// AbsentAt is when the API server said that there is no target Secret.
 	AbsentAt time.Time
 	// BegunAt is when this process began an issuance that is not announced yet.
@@ -95,6 +108,9 @@ func (c State) Next(now time.Time) Plan {
 		return p
 	}
 	c.compare()
+	if failed := c.lastFailure(now); p.Status.LastFailureTime != nil && !failed.Equal(p.Status.LastFailureTime.Time) {
+		p.Status.LastFailureTime = &metav1.Time{Time: failed}
+	}
 	trigger, at := c.trigger(now)
 	switch {
 	case c.stored():
@@ -144,7 +160,7 @@ func (c State) trigger(now time.Time) (*Violation, time.Time) {
 	if c.SecretOwnedBy != "" {
 		return nil, now.Add(ownerRecheck)
 	}
-	if end := c.backoffEnd(); end.After(now) {
+	if end := c.backoffEnd(now); end.After(now) {
 		return nil, end
 	}
 	return violation, time.Time{}
@@ -153,9 +169,9 @@ func (c State) trigger(now time.Time) (*Violation, time.Time) {
 // backoffEnd is until when a failed issuance is not repeated. A change of the
 // spec that makes the failed request obsolete ends it at once; so does any
 // change if the issuance failed before it had a request.
-func (c State) backoffEnd() time.Time {
-	failed := c.Object.Status.LastFailureTime
-	if failed == nil {
+func (c State) backoffEnd(now time.Time) time.Time {
+	failed := c.lastFailure(now)
+	if failed.IsZero() {
 		return time.Time{}
 	}
 	next := c.requestsOf(c.nextRevision())
@@ -169,11 +185,36 @@ func (c State) backoffEnd() time.Time {
 		return time.Time{}
 	}
 	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
-	// Even without a back-off, a failure does not repeat itself at once.
-	return failed.Add(max(c.Backoff.Delay(attempts), time.Second))
+	return failed.Add(c.backoff(attempts))
 }
 
-func (c State) nextRevision() int { return ptr.Deref(c.Object.Status.Revision, 0) + 1 }
+// lastFailure is status.lastFailureTime, zero without one. One in the future is
+// of a clock that was wrong, and counts as now.
+func (c State) lastFailure(now time.Time) time.Time {
+	failed := c.Object.Status.LastFailureTime
+	switch {
+	case failed == nil:
+		return time.Time{}
+	case failed.After(now):
+		return now
+	default:
+		return failed.Time
+	}
+}
+
+// maxRevision bounds revisions. A status is writable by others.
+const maxRevision = math.MaxInt32
+
+// revision is that of the present certificate, 0 without one or if it is none
+// that everleaf has written.
+func revision(s cmv1.CertificateStatus) int {
+	if n := ptr.Deref(s.Revision, 0); n > 0 && n < maxRevision {
+		return n
+	}
+	return 0
+}
+
+func (c State) nextRevision() int { return revision(c.Object.Status) + 1 }
 
 func (c State) requestsOf(revision int) []*facts.Request {
 	var found []*facts.Request
@@ -217,13 +258,14 @@ func (c State) tidy(p Plan) Plan {
 		p.Do, p.Persist = Forget{}, plan.Before
 		return p
 	}
-	if !condition.True(p.Status.Conditions, cmv1.CertificateConditionReady) || p.Status.Revision == nil {
+	current := revision(p.Status)
+	if !condition.True(p.Status.Conditions, cmv1.CertificateConditionReady) || current == 0 {
 		return p
 	}
-	limit := int(ptr.Deref(c.Object.Spec.RevisionHistoryLimit, 1))
+	limit := max(int(ptr.Deref(c.Object.Spec.RevisionHistoryLimit, 1)), 1)
 	var kept []*facts.Request
 	for _, r := range c.Requests {
-		if !r.Deleting && r.Revision > 0 && r.Revision <= *p.Status.Revision {
+		if !r.Deleting && r.Revision > 0 && r.Revision <= current {
 			kept = append(kept, r)
 		}
 	}
@@ -241,20 +283,16 @@ func (c State) readiness(p *Plan, now time.Time) {
 	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
 	if s := c.Secret; s != nil && s.Leaf != nil {
 		p.Status.NotBefore, p.Status.NotAfter = &metav1.Time{Time: s.Leaf.NotBefore}, &metav1.Time{Time: s.Leaf.NotAfter}
-		if at := renewalTime(c.Object, s); !at.IsZero() {
+		if at := c.renewalTime(revision(p.Status)); !at.IsZero() {
 			p.Status.RenewalTime = &metav1.Time{Time: at}
 		}
 	}
-	if v := c.violation(p.Status.Revision, true, now); v != nil {
+	if v := c.violation(revision(p.Status), true, now); v != nil {
 		c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
 		return
 	}
-	message := "Certificate is up to date and has not expired"
-	if end := c.Secret.IssuerNotAfter; !end.IsZero() && end.Before(c.Secret.Leaf.NotAfter) {
-		message += fmt.Sprintf(", but it outlives its issuer: it is valid until %s and its issuer's certificate until %s",
-			c.Secret.Leaf.NotAfter.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
-	}
-	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady, message, now)
+	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady,
+		"Certificate is up to date and has not expired", now)
 }
 
 // wakeUps is when the clock alone changes what the status says or needs.
@@ -263,28 +301,6 @@ func wakeUps(s cmv1.CertificateStatus, now time.Time) time.Time {
 	for _, t := range []*metav1.Time{s.RenewalTime, s.NotAfter} {
 		if t != nil && t.After(now) {
 			at = plan.Earliest(at, t.Time)
-		}
-	}
-	return at
-}
-
-// renewalTime is when the leaf in the Secret is due, zero for never. If the
-// leaf reaches as far as its issuer's own certificate, another one could not
-// reach further, so it is not due before half its life has passed.
-func renewalTime(crt *cmv1.Certificate, s *facts.Secret) time.Time {
-	if crt.Spec.Renewal != nil && crt.Spec.Renewal.Policy == cmv1.RenewalPolicyDisabled {
-		return time.Time{}
-	}
-	leaf := s.Leaf
-	var before *time.Duration
-	if crt.Spec.RenewBefore != nil {
-		before = &crt.Spec.RenewBefore.Duration
-	}
-	at := pki.RenewalTime(leaf.NotBefore, leaf.NotAfter, before, crt.Spec.RenewBeforePercentage)
-	if !s.IssuerNotAfter.IsZero() && !leaf.NotAfter.Before(s.IssuerNotAfter) {
-		half := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2).Truncate(time.Second)
-		if at.Before(half) {
-			return half
 		}
 	}
 	return at
@@ -336,7 +352,16 @@ func RequestName(certificate string, revision int) string {
 	const longest, kept = 233, 168
 	if len(certificate) > longest {
 		sum := sha256.Sum256([]byte(certificate))
-		certificate = fmt.Sprintf("%s-%x", certificate[:kept], sum)
+		certificate = fmt.Sprintf("%s-%x", Cut(certificate, kept), sum)
 	}
 	return fmt.Sprintf("%s-%d", certificate, revision)
+}
+
+// Cut is the beginning of an object's name, without what must not stand before
+// "-" in a name: the API server refuses "a.-b".
+func Cut(name string, length int) string {
+	if len(name) <= length {
+		return name
+	}
+	return strings.TrimRight(name[:length], "-.")
 }

@@ -30,6 +30,8 @@ func TestIssuanceEnds(t *testing.T) {
 		reason, message string
 	}{
 		{"failed", []func(*cmv1.CertificateRequest){failedAt(now, "no")}, "Failed", "no"},
+		{"failed by its Order", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: 403 no`)}, "Failed", "403 no"},
+		{"failed by its Order, which says nothing", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `)}, "Failed", `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `},
 		{"denied", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy.example.com")}, "policy.example.com", "not allowed"},
 		{"denied without a reason", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "")}, "Denied", "not allowed"},
 		{"denied and issued", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy"), issued}, "policy", "not allowed"},
@@ -45,9 +47,9 @@ func TestIssuanceEnds(t *testing.T) {
 			c.Object.Status.Conditions = append(c.Object.Status.Conditions, cmv1.CertificateCondition{Type: "example.com/Seen"})
 			c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.answer...))
 			want := Plan{Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
-			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message, now)
+			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message+"; next try at 2026-11-22T07:00:00Z", now)
 			want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts, want.Status.NextPrivateKeySecretName = at(now), ptr.To(1), nil
-			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message, Component: "cert-manager-certificates-issuing"}}
+			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message + "; next try at 2026-11-22T07:00:00Z", Component: "cert-manager-certificates-issuing"}}
 			p := c.Next(now)
 			samePlan(t, want, p)
 
@@ -190,7 +192,10 @@ func TestRotationNever(t *testing.T) {
 		event *plan.Event
 		cause string
 	}{
-		{"reused", func(*State) {}, ReuseKey{}, nil, ""},
+		{"reused", func(*State) {}, ReuseKey{}, &plan.Event{
+			Reason: "Reused", Message: `Reusing private key stored in existing Secret resource "web-tls"`,
+			Component: "cert-manager-certificates-key-manager", Verbose: true,
+		}, ""},
 		{"no Secret", func(c *State) { c.Secret = nil }, generate, nil, ""},
 		{"no key", func(c *State) {
 			c.Secret = secretFor(*c, firstRequest(c.Object), key(1), func(s *corev1.Secret) { delete(s.Data, "tls.key") })

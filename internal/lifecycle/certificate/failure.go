@@ -1,13 +1,10 @@
 package certificate
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -20,14 +17,24 @@ import (
 // failed records a failed issuance; it is retried after the back-off.
 func (c State) failed(p Plan, reason, message, component string, now time.Time) Plan {
 	attempts := ptr.Deref(p.Status.FailedIssuanceAttempts, 0) + 1
-	message = "The certificate request has failed to complete and will be retried: " + message
+	next := now.Add(c.backoff(attempts))
+	message = fmt.Sprintf("The certificate request has failed to complete and will be retried: %s; next try at %s", message, next.UTC().Format(time.RFC3339))
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts = &metav1.Time{Time: now}, &attempts
 	p.Status.NextPrivateKeySecretName = nil
 	c.set(&p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reason, message, now)
 	p.Events = append(p.Events, plan.Event{Warning: true, Reason: reason, Message: message, Component: component})
 	p.Do, p.Confirm, p.Persist = nil, nil, plan.AtEnd
-	p.Until = now.Add(c.Backoff.Delay(attempts))
+	p.Until = next
 	return p
+}
+
+// shortestBackoff is the wait after a failure without a back-off: each failure
+// costs a write.
+const shortestBackoff = 5 * time.Second
+
+// backoff is the wait after a number of failures in a row.
+func (c State) backoff(failures int) time.Duration {
+	return max(c.Backoff.Delay(failures), shortestBackoff)
 }
 
 // unrequestable records an issuance whose spec no signing request can express.
@@ -37,43 +44,73 @@ func (c State) unrequestable(p Plan, why string, now time.Time) Plan {
 
 func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") + "]" }
 
-// Failed decides what the failure of an action means. A spec that no request can
-// express ends the issuance; everything else is tried again soon.
+// Failed decides what the failure of an action means. A permanent one ends the
+// issuance. All else is tried again soon; of what lasts, the status says what
+// fails and why.
 func (c State) Failed(f plan.Failure, now time.Time) Plan {
 	p := Plan{Status: *c.Object.Status.DeepCopy()}
 	if failure := fault.Of(f.Err); failure.Class == fault.Permanent {
-		p = c.unrequestable(p, failure.Message, now)
+		p = c.failed(p, failure.Reason, failure.Message, ManagerRequests, now)
 		p.Until = time.Time{}
 		return p
 	}
 	p.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now)
-	p.Events = rejectedWrite(f)
+	cause := plan.Obstacle(f, func(r plan.Refusal) string { return adviceOn(f.Action, r) })
+	if cause == "" {
+		return p
+	}
+	why := c.undone(f.Action) + ": " + cause
+	// What was decided before the action counts, whether the action succeeds or not.
+	if decided := c.Next(now); decided.Do != nil {
+		p.Status = decided.Status
+		if issuing(p.Status) {
+			c.waitFor(&p, why, now)
+		}
+	}
+	event := plan.Event{Warning: true, Reason: "WriteFailed", Message: why, Component: ManagerIssuing}
+	if _, ok := f.Action.(CreateRequest); ok {
+		event.Reason, event.Component = cmv1.EventReasonRequestFailed, ManagerRequests
+		event.Message = "Failed to create CertificateRequest: " + cause
+	}
+	p.Events = []plan.Event{event}
 	return p
 }
 
-// rejectedWrite is the event for a write that the API server refuses: for a
-// missing permission, a quota, an admission policy. It repeats no more than the
-// fields of a write that may carry a key. Other failures have no event.
-func rejectedWrite(f plan.Failure) []plan.Event {
-	create, isCreate := f.Action.(CreateRequest)
-	event := plan.Event{Warning: true, Reason: cmv1.EventReasonRequestFailed, Component: ManagerRequests}
-	refused := apierrors.IsForbidden(f.Err) || apierrors.IsInvalid(f.Err) || apierrors.IsBadRequest(f.Err)
-	switch taken := fault.Of(f.Err); {
-	case isCreate && taken.Reason == cmv1.EventReasonRequestFailed:
-		event.Message = taken.Message
-	case !refused || apierrors.HasStatusCause(f.Err, corev1.NamespaceTerminatingCause):
-		return nil
-	case isCreate:
-		event.Message = fmt.Sprintf("Failed to %s: %s", strings.Replace(create.String(), "the ", "", 1), f.Err)
+// adviceOn is what ends a refusal of an action.
+func adviceOn(action plan.Action, r plan.Refusal) string {
+	_, request := action.(CreateRequest)
+	switch {
+	case request, r.Kind == plan.RefusedQuota, r.Kind == plan.RefusedPermission, r.Kind == plan.RefusedPolicy:
+		return r.Advice()
+	case r.Kind == plan.RefusedImmutable:
+		return "delete the Secret, or use another spec.secretName"
+	case strings.HasPrefix(r.Cause, "metadata.labels"), strings.HasPrefix(r.Cause, "metadata.annotations"):
+		return "correct spec.secretTemplate"
 	default:
-		event.Reason, event.Component = "WriteFailed", ManagerIssuing
-		event.Message = fmt.Sprintf("Failed to %s: %s", f.Action, apierrors.ReasonForError(f.Err))
-		var status apierrors.APIStatus
-		if errors.As(f.Err, &status) && status.Status().Details != nil {
-			for _, cause := range status.Status().Details.Causes {
-				event.Message += " " + cause.Field
-			}
-		}
+		return r.Advice()
 	}
-	return []plan.Event{event}
+}
+
+// undone names the object of an action, and what cannot be done to it.
+func (c State) undone(action plan.Action) string {
+	namespace := c.Object.Namespace
+	switch a := action.(type) {
+	case StoreKey:
+		if name := ptr.Deref(c.Object.Status.NextPrivateKeySecretName, ""); name != "" {
+			return fmt.Sprintf(`Secret "%s/%s" with the next private key cannot be created`, namespace, name)
+		}
+		return "the Secret with the next private key cannot be created"
+	case DeleteKeys:
+		return fmt.Sprintf(`Secret "%s/%s" with a next private key cannot be deleted`, namespace, a.Keys[0].Name)
+	case CreateRequest:
+		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be created`, namespace, RequestName(c.Object.Name, a.Revision))
+	case DeleteRequests:
+		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
+	case StoreSecret, ApplyMetadata:
+		return fmt.Sprintf(`Secret "%s/%s" cannot be written`, namespace, c.Object.Spec.SecretName)
+	case ReuseKey:
+		return fmt.Sprintf(`the private key in Secret "%s/%s" cannot be read`, namespace, c.Object.Spec.SecretName)
+	default:
+		return "everleaf cannot " + action.String()
+	}
 }

@@ -50,7 +50,7 @@ func newCertificate(change ...func(*cmv1.Certificate)) *cmv1.Certificate {
 // its spec.
 func newRequest(crt *cmv1.Certificate, k crypto.Signer, revision int, change ...func(*cmv1.CertificateRequest)) *cmv1.CertificateRequest {
 	asked := func(r *cmv1.CertificateRequest) {
-		r.Spec.Request = must(pki.BuildRequest(TemplateOf(&crt.Spec), k))
+		r.Spec.Request = must(pki.BuildRequest(TemplateOf(&crt.Spec), k, pki.Limits{}))
 		r.Annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = "web-k"
 	}
 	return lifecycletest.NewRequest(crt, k, revision, append([]func(*cmv1.CertificateRequest){asked}, change...)...)

@@ -49,6 +49,14 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	if why := c.impossible(); why != "" {
 		return c.unrequestable(p, why, now)
 	}
+	if why := c.protected(); why != "" {
+		p.Persist = plan.AtEnd
+		c.waitFor(&p, why, now)
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "SecretInUse", Message: why, Component: ManagerIssuing})
+		// No event reports that an issuer uses another Secret.
+		p.Until = now.Add(ownerRecheck)
+		return p
+	}
 	if due := c.announceAt(trigger); !due.IsZero() {
 		if !due.After(now) {
 			p.Do = Announce{}
@@ -58,7 +66,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 		p.Until = due
 	}
 	next := c.requestsOf(c.nextRevision())
-	if old := c.obsolete(next); len(old) > 0 {
+	if old := c.obsolete(next, now); len(old) > 0 {
 		return c.deleteRequests(p, old)
 	}
 	return c.withKey(p, next, now)
@@ -81,9 +89,22 @@ func (c State) impossible() string {
 	return ""
 }
 
+// protected says why the certificate must not be stored in its Secret, or returns
+// "": an issuer needs what is there, and no Certificate has made it.
+func (c State) protected() string {
+	if c.SecretUsedBy == "" || c.Secret == nil {
+		return ""
+	}
+	if _, made := c.Secret.Annotations[cmv1.CertificateNameKey]; made {
+		return ""
+	}
+	return fmt.Sprintf(`Secret "%s/%s" is in use by %s and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with %s=%s`,
+		c.Object.Namespace, c.Secret.Name, c.SecretUsedBy, cmv1.CertificateNameKey, c.Object.Name)
+}
+
 // obsolete are requests that cannot serve this issuance: without a revision,
 // of another spec, or of an attempt whose failure has been counted.
-func (c State) obsolete(next []*facts.Request) []*facts.Request {
+func (c State) obsolete(next []*facts.Request, now time.Time) []*facts.Request {
 	var old []*facts.Request
 	for _, r := range c.Requests {
 		if !r.Deleting && r.Revision == 0 {
@@ -91,25 +112,45 @@ func (c State) obsolete(next []*facts.Request) []*facts.Request {
 		}
 	}
 	for _, r := range next {
-		if len(c.mismatches[r]) > 0 || c.counted(r) {
+		if len(c.mismatches[r]) > 0 || c.counted(r, now) {
 			old = append(old, r)
 		}
 	}
 	return old
 }
 
-// counted reports whether a request's failure belongs to an earlier attempt.
-func (c State) counted(r *facts.Request) bool {
-	if r.Failure == nil {
+// counted reports whether a request's failure belongs to an earlier attempt. That
+// of a request that this process has made for this attempt never does. Otherwise
+// times decide, which others have written with clocks of their own: one in the
+// future counts as now.
+func (c State) counted(r *facts.Request, now time.Time) bool {
+	if r.Failure == nil || (r.UID != "" && r.UID == c.Memory.Request) {
 		return false
 	}
 	at := r.Failure.At
-	if failed := c.Object.Status.LastFailureTime; failed != nil && !at.After(failed.Time) {
+	if failed := c.lastFailure(now); !failed.IsZero() && !at.After(failed) {
 		return true
 	}
 	issuing := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
-	return issuing != nil && issuing.Status == cmmeta.ConditionTrue &&
-		issuing.LastTransitionTime != nil && at.Before(issuing.LastTransitionTime.Time)
+	if issuing == nil || issuing.Status != cmmeta.ConditionTrue || issuing.LastTransitionTime == nil {
+		return false
+	}
+	begun := issuing.LastTransitionTime.Time
+	if begun.After(now) {
+		begun = now
+	}
+	return at.Before(begun)
+}
+
+// maxMade bounds how often one issuance makes its request, or stores its key.
+// Whatever deletes them, or makes them unfit, would go on for ever.
+const maxMade = 3
+
+// lost records an issuance whose objects do not stay.
+func (c State) lost(p Plan, what, component string, now time.Time) Plan {
+	return c.failed(p, cmv1.EventReasonRequestFailed, fmt.Sprintf(
+		"%s was created %d times, and was each time deleted or changed by others; find what deletes or changes CertificateRequests and Secrets in namespace %q",
+		what, maxMade, c.Object.Namespace), component, now)
 }
 
 // withKey sees to the next private key, then to the request for it.
@@ -119,9 +160,17 @@ func (c State) withKey(p Plan, next []*facts.Request, now time.Time) Plan {
 		unusable := chosen.KeyDigest.IsZero() || len(KeyMismatches(&c.Object.Spec, chosen.Key)) > 0
 		p.Persist = plan.AtEnd
 		if len(c.Keys) > 1 || unusable {
+			if m := KeyMismatches(&c.Object.Spec, chosen.Key); len(m) > 0 && !chosen.KeyDigest.IsZero() {
+				p.Events = append(p.Events, plan.Event{
+					Reason: cmv1.EventReasonDeleted, Component: ManagerKeys, Verbose: true,
+					Message: "Regenerating private key due to change in fields: " + fieldList(m),
+				})
+			}
 			return c.deleteKeys(p, slices.DeleteFunc(slices.Clone(c.Keys), func(k *facts.Secret) bool { return k == chosen && !unusable }))
 		}
-		p.Status.NextPrivateKeySecretName = &chosen.Name
+		// Facts belong to the cache: the status gets a name of its own.
+		name := chosen.Name
+		p.Status.NextPrivateKeySecretName = &name
 		return c.withRequest(p, chosen.KeyDigest, chosen, next, now)
 	}
 	memory := c.Memory.Key
@@ -132,7 +181,14 @@ func (c State) withKey(p Plan, next []*facts.Request, now time.Time) Plan {
 		return c.newKey(p, now)
 	}
 	if !c.SignsInline || now.Sub(memory.CreatedAt) >= keyInMemory {
+		if c.Memory.Keys >= maxMade {
+			return c.lost(p, "The Secret with the next private key", ManagerKeys, now)
+		}
 		p.Do, p.Persist, p.Confirm = StoreKey{}, plan.AtEnd, []plan.Confirm{c.self()}
+		p.Events = append(p.Events, plan.Event{
+			Reason: cmv1.EventReasonGenerated, Component: ManagerKeys, Verbose: true,
+			Message: fmt.Sprintf("Stored new private key in temporary Secret resource %q", memory.Name),
+		})
 		return p
 	}
 	p.Until = plan.Earliest(p.Until, memory.CreatedAt.Add(keyInMemory))
@@ -167,9 +223,7 @@ func isFor(r *facts.Request, key pki.KeyDigest) bool {
 // newKey generates a key, or reuses the one in the Secret if the spec says so.
 func (c State) newKey(p Plan, now time.Time) Plan {
 	if c.Memory.Generating {
-		// The key wakes the Certificate.
-		p.Persist = plan.Held
-		return p
+		return c.awaitKey(p, now)
 	}
 	reuses := c.Object.Spec.PrivateKey != nil && c.Object.Spec.PrivateKey.RotationPolicy == cmv1.RotationPolicyNever &&
 		c.Secret != nil && c.Secret.Has("tls.key")
@@ -184,6 +238,21 @@ func (c State) newKey(p Plan, now time.Time) Plan {
 	}
 	p.Do = GenerateKey{Spec: KeySpecOf(&c.Object.Spec), Begins: !issuing(c.Object.Status)}
 	p.Confirm = append(c.selfUnlessAbsent(), c.target())
+	return p
+}
+
+// generatingFor is how long a key may be in the making before the status says so.
+const generatingFor = time.Second
+
+// awaitKey waits for a key, which wakes the Certificate.
+func (c State) awaitKey(p Plan, now time.Time) Plan {
+	if told := c.Memory.GeneratingSince.Add(generatingFor); now.Before(told) {
+		p.Persist, p.Until = plan.Held, plan.Earliest(p.Until, told)
+		return p
+	}
+	p.Persist = plan.AtEnd
+	spec := KeySpecOf(&c.Object.Spec)
+	c.waitFor(&p, fmt.Sprintf("a private key (%s %d) is being generated", spec.Algorithm, spec.Size), now)
 	return p
 }
 
@@ -202,6 +271,10 @@ func (c State) reuseKey(p Plan, now time.Time) Plan {
 		return p
 	}
 	p.Do, p.Confirm = ReuseKey{Begins: !issuing(c.Object.Status)}, []plan.Confirm{c.self(), c.target()}
+	p.Events = append(p.Events, plan.Event{
+		Reason: cmv1.EventReasonReused, Component: ManagerKeys, Verbose: true,
+		Message: fmt.Sprintf("Reusing private key stored in existing Secret resource %q", c.Secret.Name),
+	})
 	return p
 }
 
@@ -222,6 +295,9 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 		return c.deleteRequests(p, foreign)
 	}
 	if mine == nil {
+		if c.Memory.Requests >= maxMade {
+			return c.lost(p, fmt.Sprintf("CertificateRequest %q", RequestName(c.Object.Name, c.nextRevision())), ManagerRequests, now)
+		}
 		p.Do, p.Confirm = CreateRequest{Revision: c.nextRevision(), Key: stored}, c.selfUnlessAbsent()
 		if stored != nil {
 			p.Persist = plan.Before
@@ -234,7 +310,9 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 	switch why := unfit(mine, key, now); {
 	case mine.Failure != nil:
-		return c.failed(p, mine.Failure.Reason, mine.Failure.Message, ManagerIssuing, now)
+		return c.failed(p, mine.Failure.Reason, request.CauseOfFailure(mine.Failure.Message), ManagerIssuing, now)
+	case !mine.Issued && mine.Waiting == "":
+		return c.unanswered(p, mine, now)
 	case !mine.Issued:
 		c.waitFor(&p, request.CauseOfWaiting(mine.Waiting), now)
 		return p
@@ -242,8 +320,32 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
 	default:
 		p.Do = StoreSecret{Request: mine, Key: stored, Absent: c.knownAbsent(now)}
+		if stored != nil {
+			// The issuance may have taken long: a private key must not appear after
+			// Certificate and Secret were deleted.
+			p.Confirm = []plan.Confirm{c.self()}
+		}
 		return p
 	}
+}
+
+// answeredWithin is how long a request may have no condition before the status
+// says so.
+const answeredWithin = 2 * time.Second
+
+// unanswered waits for the first word about a request.
+func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
+	if told := r.CreatedAt.Add(answeredWithin); now.Before(told) {
+		p.Until = plan.Earliest(p.Until, told)
+		return p
+	}
+	if r.Approved {
+		ref := r.IssuerRef.WithDefaults()
+		c.waitFor(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
+	} else {
+		c.waitFor(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
+	}
+	return p
 }
 
 // waitFor appends what the issuance waits for to why it was begun.
@@ -282,6 +384,9 @@ func (c State) finish(p Plan) Plan {
 	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: "The certificate has been successfully issued", Component: ManagerIssuing})
 	if left := leftOut(c.Object); left != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
+	}
+	if why := c.otherRenewal(revision); why != "" {
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "RenewBeforeIgnored", Message: why, Component: ManagerIssuing})
 	}
 	p.Persist = plan.AtEnd
 	return p

@@ -45,7 +45,7 @@ func TestIssuance(t *testing.T) {
 	stored := func(c *State) { c.Keys = []*facts.Secret{nextKey("web-k", key(1))} }
 	memory := func(age time.Duration) func(*State) {
 		return func(c *State) {
-			c.SignsInline, c.Memory.Key = true, &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now.Add(-age)}
+			c.SignsInline, c.Memory.Key = true, &MemoryKey{Digest: pki.DigestOf(key(1).Public()), CreatedAt: now.Add(-age), Name: "web-k"}
 		}
 	}
 	requested := func(k, revision int, change ...func(*cmv1.CertificateRequest)) func(*State) {
@@ -55,6 +55,20 @@ func TestIssuance(t *testing.T) {
 	}
 	begunBefore := func(ago time.Duration) func(*State) {
 		return func(c *State) { c.Memory.BegunAt = now.Add(-ago) }
+	}
+	toApprove := func(p *Plan) {
+		p.Status.Conditions[0].Message = noSecret + `; waiting: CertificateRequest "web-1" has to be approved`
+	}
+	storeKey := func(p *Plan) {
+		p.Do, p.Confirm = StoreKey{}, []plan.Confirm{self}
+		p.Events = []plan.Event{{
+			Reason: "Generated", Message: `Stored new private key in temporary Secret resource "web-k"`,
+			Component: "cert-manager-certificates-key-manager", Verbose: true,
+		}}
+	}
+	regenerated := plan.Event{
+		Reason: "Deleted", Message: "Regenerating private key due to change in fields: [spec.privateKey.size]",
+		Component: "cert-manager-certificates-key-manager", Verbose: true,
 	}
 	beginning := plan.Event{Reason: "Issuing", Message: noSecret, Component: "cert-manager-certificates-trigger"}
 	issued := signed(now, now.Add(90*day))
@@ -73,7 +87,8 @@ func TestIssuance(t *testing.T) {
 			p.Do, p.Confirm = GenerateKey{Spec: p256}, []plan.Confirm{self, target("")}
 		}},
 		{"key in memory", []func(*State){memory(0), func(c *State) { c.SignsInline = false }}, func(c *State, p *Plan) {
-			p.Do, p.Confirm, p.Status = StoreKey{}, []plan.Confirm{self}, begun("")
+			p.Status = begun("")
+			storeKey(p)
 		}},
 		{"key stored, no status", []func(*State){stored}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
@@ -88,9 +103,10 @@ func TestIssuance(t *testing.T) {
 			p.Status = begun("web-x")
 			create(p, c.Keys[0])
 		}},
-		{"requested", []func(*State){announced, stored, requested(1, 1)}, func(c *State, p *Plan) {}},
+		{"requested", []func(*State){announced, stored, requested(1, 1)}, func(c *State, p *Plan) { toApprove(p) }},
 		{"requested, no status", []func(*State){stored, requested(1, 1)}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
+			toApprove(p)
 		}},
 		{"request lost, status forgot the key", []func(*State){stored, func(c *State) { c.Object.Status = begun("") }}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
@@ -110,7 +126,7 @@ func TestIssuance(t *testing.T) {
 			p.Status.Conditions[0].Message = noSecret
 		}},
 		{"issued", []func(*State){announced, stored, requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Do = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}
+			p.Do, p.Confirm = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}, []plan.Confirm{self}
 		}},
 		{"requested, key lost", []func(*State){announced, requested(1, 1)}, func(c *State, p *Plan) {
 			deletes(p, c.Requests...)
@@ -145,10 +161,11 @@ func TestIssuance(t *testing.T) {
 			create(p, c.Keys[0])
 		}},
 		{"two requests, one issued", []func(*State){announced, stored, requested(1, 1), requested(1, 1, issued)}, func(c *State, p *Plan) {
-			p.Do = StoreSecret{Request: c.Requests[1], Key: c.Keys[0]}
+			p.Do, p.Confirm = StoreSecret{Request: c.Requests[1], Key: c.Keys[0]}, []plan.Confirm{self}
 		}},
 		{"key does not follow the spec", []func(*State){announced, stored, func(c *State) { c.Object.Spec.PrivateKey.Size = 384 }}, func(c *State, p *Plan) {
 			deletesKeys(p, c.Keys...)
+			p.Events = []plan.Event{regenerated}
 		}},
 		{"key cannot be read", []func(*State){announced, func(c *State) {
 			c.Keys = []*facts.Secret{nextKey("web-k", key(1), func(s *corev1.Secret) { s.Data = map[string][]byte{"tls.key": []byte("x")} })}
@@ -181,15 +198,18 @@ func TestIssuance(t *testing.T) {
 		}},
 		{"short cut: requested", []func(*State){memory(time.Second), requested(1, 1)}, func(c *State, p *Plan) {
 			p.Persist, p.Status, p.Until = plan.Held, begun(""), now.Add(time.Second)
+			toApprove(p)
 		}},
 		{"short cut: issued", []func(*State){memory(time.Second), requested(1, 1, issued)}, func(c *State, p *Plan) {
 			p.Do, p.Persist, p.Status, p.Until = StoreSecret{Request: c.Requests[0]}, plan.Held, begun(""), now.Add(time.Second)
 		}},
 		{"short cut: too slow", []func(*State){memory(2 * time.Second), requested(1, 1)}, func(c *State, p *Plan) {
-			p.Do, p.Confirm, p.Status = StoreKey{}, []plan.Confirm{self}, begun("")
+			p.Status = begun("")
+			storeKey(p)
 		}},
 		{"short cut: stored in the end", []func(*State){stored, func(c *State) { c.SignsInline = true }, requested(1, 1)}, func(c *State, p *Plan) {
 			p.Status = begun("web-k")
+			toApprove(p)
 		}},
 		{"short cut: request of an earlier process", []func(*State){memory(0), requested(2, 1, issued)}, func(c *State, p *Plan) {
 			deletes(p, c.Requests...)
@@ -212,15 +232,19 @@ func TestIssuance(t *testing.T) {
 		{"issued, the Secret was looked for long ago", []func(*State){announced, stored, requested(1, 1, issued), func(c *State) {
 			c.Memory.AbsentAt = now.Add(-2 * time.Second)
 		}}, func(c *State, p *Plan) {
-			p.Do = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}
+			p.Do, p.Confirm = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}, []plan.Confirm{self}
 		}},
 		{"request without a key's name, key lost", []func(*State){announced, requested(1, 1, func(r *cmv1.CertificateRequest) {
 			delete(r.Annotations, cmv1.CertificateRequestPrivateKeyAnnotationKey)
 		})}, func(c *State, p *Plan) {
 			deletes(p, c.Requests...)
 		}},
-		{"key is being made", []func(*State){func(c *State) { c.Memory.Generating = true }}, func(c *State, p *Plan) {
-			p.Persist, p.Status = plan.Held, begun("")
+		{"key is being made", []func(*State){func(c *State) { c.Memory.Generating, c.Memory.GeneratingSince = true, now }}, func(c *State, p *Plan) {
+			p.Persist, p.Status, p.Until = plan.Held, begun(""), now.Add(time.Second)
+		}},
+		{"key is being made for a second", []func(*State){func(c *State) { c.Memory.Generating, c.Memory.GeneratingSince = true, now.Add(-time.Second) }}, func(c *State, p *Plan) {
+			p.Status = begun("")
+			p.Status.Conditions[0].Message += "; waiting: a private key (ECDSA 256) is being generated"
 		}},
 
 		{"begun a second ago", []func(*State){memory(0), begunBefore(time.Second)}, func(c *State, p *Plan) {
@@ -237,7 +261,19 @@ func TestIssuance(t *testing.T) {
 		}},
 		{"begun by somebody else: requested since, and waiting", []func(*State){announced, stored, requested(1, 1), func(c *State) {
 			c.Object.Status.Conditions[0].LastTransitionTime = at(born)
-		}}, func(c *State, p *Plan) {}},
+		}}, func(c *State, p *Plan) { toApprove(p) }},
+		{"requested a moment ago", []func(*State){announced, stored, requested(1, 1, func(r *cmv1.CertificateRequest) { r.CreationTimestamp = *at(now.Add(-time.Second)) })}, func(c *State, p *Plan) {
+			p.Until = now.Add(time.Second)
+		}},
+		{"approved, and not answered", []func(*State){announced, stored, requested(1, 1, requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now))}, func(c *State, p *Plan) {
+			p.Status.Conditions[0].Message = noSecret + `; waiting: ClusterIssuer.cert-manager.io "ca" has not answered CertificateRequest "web-1"`
+		}},
+		{"answered in an issuer's own words", []func(*State){announced, stored, requested(1, 1, requestIs(cmv1.CertificateRequestConditionReady, cmmeta.ConditionFalse, "Queued", "no desk is free", now))}, func(c *State, p *Plan) {
+			p.Status.Conditions[0].Message = noSecret + "; waiting: no desk is free"
+		}},
+		{"answered by a reason alone", []func(*State){announced, stored, requested(1, 1, requestIs(cmv1.CertificateRequestConditionReady, cmmeta.ConditionUnknown, "Queued", "", now))}, func(c *State, p *Plan) {
+			p.Status.Conditions[0].Message = noSecret + "; waiting: Queued"
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

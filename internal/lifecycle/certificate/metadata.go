@@ -31,6 +31,8 @@ func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) Sec
 		maps.Copy(m.Labels, t.Labels)
 		maps.Copy(m.Annotations, t.Annotations)
 	}
+	// What has this label is deleted with the issuance.
+	delete(m.Labels, cmv1.IsNextPrivateKeySecretLabelKey)
 	m.Labels[cmv1.PartOfCertManagerControllerLabelKey] = "true"
 	maps.Copy(m.Annotations, secretAnnotations(leaf))
 	m.Annotations[cmv1.CertificateNameKey] = c.Object.Name

@@ -27,8 +27,8 @@ func (m *mismatches) add(field string, differs bool) {
 func requestMismatches(spec *cmv1.CertificateSpec, have *facts.Request) []string {
 	want, csr := TemplateOf(spec), have.CSR
 	var found mismatches
-	found.add("spec.commonName", want.CommonName != csr.CommonName)
-	found.add("spec.dnsNames", !sameSet(want.DNSNames, csr.DNSNames))
+	found.add("spec.commonName", csr.CommonName != want.CommonName && csr.CommonName != want.CanonicalCommonName())
+	found.add("spec.dnsNames", !sameSet(pki.CanonicalDNSNames(want.DNSNames), pki.CanonicalDNSNames(csr.DNSNames)))
 	found.add("spec.ipAddresses", !sameIPs(want, csr.IPAddresses))
 	found.add("spec.uris", !sameSet(pki.CanonicalURIs(want.URIs), csr.URIs))
 	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, csr.EmailAddresses))
@@ -54,11 +54,12 @@ func requestMismatches(spec *cmv1.CertificateSpec, have *facts.Request) []string
 // their own subject.
 func leafMismatches(spec *cmv1.CertificateSpec, leaf *pki.LeafFacts) []string {
 	want := TemplateOf(spec)
-	leafNames := map[string]bool{strings.ToLower(leaf.CommonName): true}
+	fold := func(name string) string { return strings.ToLower(pki.CanonicalDNSName(name)) }
+	leafNames := map[string]bool{fold(leaf.CommonName): true}
 	for _, name := range leaf.DNSNames {
-		leafNames[strings.ToLower(name)] = true
+		leafNames[fold(name)] = true
 	}
-	missing := func(name string) bool { return !leafNames[strings.ToLower(name)] }
+	missing := func(name string) bool { return !leafNames[fold(name)] }
 
 	var found mismatches
 	if ip, ok := pki.ParseIP(want.CommonName); ok {

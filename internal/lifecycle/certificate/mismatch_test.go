@@ -18,7 +18,7 @@ import (
 
 // requested is what is known of a request that a spec's names are asked for with.
 func requested(spec *cmv1.CertificateSpec) *facts.Request {
-	csr := must(pki.ParseRequest(must(pki.BuildRequest(TemplateOf(spec), key(1))), pki.Limits{}))
+	csr := must(pki.ParseRequest(must(pki.BuildRequest(TemplateOf(spec), key(1), pki.Limits{})), pki.Limits{}))
 	return &facts.Request{CSR: pki.FactsOfRequest(csr)}
 }
 

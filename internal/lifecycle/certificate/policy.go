@@ -20,7 +20,7 @@ func violation(reason, format string, args ...any) *Violation {
 
 // needsIssuing returns the first reason to issue, or nil.
 func (c State) needsIssuing(now time.Time) *Violation {
-	if v := c.violation(c.Object.Status.Revision, false, now); v != nil {
+	if v := c.violation(revision(c.Object.Status), false, now); v != nil {
 		return v
 	}
 	return renewalDue(c, now)
@@ -28,13 +28,8 @@ func (c State) needsIssuing(now time.Time) *Violation {
 
 // violation returns the first reason why the certificate is not as its spec wants
 // it, or nil. With expiry, a certificate that has run out is a reason too.
-func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
-	var current *facts.Request
-	if revision != nil {
-		if found := c.requestsOf(*revision); len(found) > 0 {
-			current = found[0]
-		}
-	}
+func (c State) violation(revision int, expiry bool, now time.Time) *Violation {
+	current := c.currentRequest(revision)
 	if v := c.unusableSecret(); v != nil {
 		return v
 	}
@@ -46,6 +41,15 @@ func (c State) violation(revision *int, expiry bool, now time.Time) *Violation {
 	}
 	if end := c.Secret.Leaf.NotAfter; expiry && !now.Before(end) {
 		return violation(cmv1.CertificateReasonExpired, "Certificate expired on %s", end.UTC().Format(time.RFC1123))
+	}
+	return nil
+}
+
+// currentRequest is the request of a revision, nil if it is not known. Revision 0
+// is none.
+func (c State) currentRequest(revision int) *facts.Request {
+	if found := c.requestsOf(revision); revision > 0 && len(found) > 0 {
+		return found[0]
 	}
 	return nil
 }
@@ -115,7 +119,7 @@ func (c State) changedSpec(current *facts.Request) *Violation {
 }
 
 func renewalDue(c State, now time.Time) *Violation {
-	due := renewalTime(c.Object, c.Secret)
+	due := c.renewalTime(revision(c.Object.Status))
 	if due.IsZero() || now.Before(due) {
 		return nil
 	}

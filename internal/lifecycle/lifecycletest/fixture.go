@@ -103,7 +103,7 @@ func NewRequest(crt *cmv1.Certificate, k crypto.Signer, revision int, change ...
 			},
 		},
 		Spec: cmv1.CertificateRequestSpec{
-			Request: Must(pki.BuildRequest(template, k)), IssuerRef: crt.Spec.IssuerRef,
+			Request: Must(pki.BuildRequest(template, k, pki.Limits{MaxCertificateSize: 1 << 20})), IssuerRef: crt.Spec.IssuerRef,
 			Duration: crt.Spec.Duration, IsCA: crt.Spec.IsCA, Usages: crt.Spec.Usages,
 		},
 	}

@@ -43,6 +43,11 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	d := s.draft(now)
 	if _, signing := f.Action.(Sign); !signing {
 		// The request itself is not at fault.
+		if why := plan.Obstacle(f, nil); why != "" && d.approve() {
+			why = undone(f.Action) + ": " + why
+			d.setReady(cmmeta.ConditionFalse, cmv1.CertificateRequestReasonPending, why)
+			d.event(plan.Event{Warning: true, Reason: "WriteFailed", Message: why})
+		}
 		if d.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now); d.Until.IsZero() {
 			d.Until = now.Add(fault.UserRetry)
 		}
@@ -183,8 +188,11 @@ func (d *draft) order(gone *facts.Order) {
 	}
 	if gone == nil {
 		// The approval must be stored before the Order that it allows, and the same
-		// write can say what comes next.
-		d.pending(cmv1.EventReasonOrderPending, WaitingOnOrder(wanted.Namespace, wanted.Name, "", ""))
+		// write can say what comes next. Why the Order was not created before stays
+		// until it is.
+		if !d.isPending() {
+			d.pending(cmv1.EventReasonOrderPending, WaitingOnOrder(wanted.Namespace, wanted.Name, "", ""))
+		}
 		d.Persist, d.Do = plan.Before, CreateOrder{Order: wanted}
 	} else {
 		if gone.Replaces >= maxReplacedOrders {
@@ -214,10 +222,6 @@ func (d *draft) needsReplacement(o *facts.Order) bool {
 	return useless || o.State == acmev1.Expired || o.Deleting
 }
 
-func orderFailed(o *facts.Order) string {
-	return fmt.Sprintf("Failed to wait for order resource %q to become ready: order is in %q state: %s", o.Name, o.State, o.Reason)
-}
-
 // act has an action carried out before the status is stored: the plan after the
 // action has the same changes again, and sends their events.
 func (d *draft) act(a plan.Action) {
@@ -241,9 +245,14 @@ func (d *draft) fail(reason, message string) {
 	d.event(plan.Event{Warning: true, Reason: reason, Message: message})
 }
 
+// isPending reports whether the status says already what the request waits for.
+func (d *draft) isPending() bool {
+	ready := condition.Find(d.Status.Conditions, cmv1.CertificateRequestConditionReady)
+	return ready != nil && ready.Reason == cmv1.CertificateRequestReasonPending
+}
+
 func (d *draft) pending(reason, message string) {
-	before := condition.Find(d.Status.Conditions, cmv1.CertificateRequestConditionReady)
-	if before == nil || before.Reason != cmv1.CertificateRequestReasonPending {
+	if !d.isPending() {
 		d.event(plan.Event{Reason: reason, Message: message, Verbose: true})
 	}
 	d.setReady(cmmeta.ConditionFalse, cmv1.CertificateRequestReasonPending, message)
@@ -267,4 +276,18 @@ func (d *draft) set(kind cmv1.CertificateRequestConditionType, status cmmeta.Con
 	d.Status.Conditions = condition.Set(d.Status.Conditions, cmv1.CertificateRequestCondition{
 		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: &metav1.Time{Time: d.now},
 	})
+}
+
+// undone names the object of an action, and what cannot be done to it.
+func undone(action plan.Action) string {
+	switch a := action.(type) {
+	case CreateOrder:
+		return fmt.Sprintf(`Order "%s/%s" cannot be created`, a.Order.Namespace, a.Order.Name)
+	case ReplaceOrder:
+		return fmt.Sprintf(`Order "%s/%s" cannot be replaced`, a.Gone.Namespace, a.Gone.Name)
+	case TakeCertificate:
+		return fmt.Sprintf(`the certificate in Order "%s/%s" cannot be read`, a.Order.Namespace, a.Order.Name)
+	default:
+		return "everleaf cannot " + action.String()
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -313,6 +315,16 @@ func TestRequestFailed(t *testing.T) {
 	retry := func(wait time.Duration) func(*Plan) {
 		return func(p *Plan) { p.Manager, p.Until = "", now.Add(wait) }
 	}
+	told := func(message string, wait time.Duration) func(*Plan) {
+		return func(p *Plan) {
+			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", message))
+			p.Events = []plan.Event{{Warning: true, Reason: "WriteFailed", Message: message, Component: from}}
+			p.Until = now.Add(wait)
+		}
+	}
+	creating := CreateOrder{Order: &acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "o"}}}
+	taking := TakeCertificate{Order: &facts.Order{Namespace: "app", Name: "o"}}
+	refused := apierrors.NewForbidden(acmev1.Resource("orders"), "o", errors.New("exceeded quota: small, used: 5"))
 	tests := []struct {
 		name     string
 		action   plan.Action
@@ -330,9 +342,14 @@ func TestRequestFailed(t *testing.T) {
 		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down", now.Add(800*time.Millisecond))},
 		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm", now.Add(200*time.Millisecond))},
 		{"the API server", KeepState{}, errors.New("hm"), 1, retry(400 * time.Millisecond)},
-		{"for now, and not the signer", TakeCertificate{}, fault.New(fault.Transient, "Down", "down"), 1, retry(400 * time.Millisecond)},
-		{"later, and not the signer", CreateOrder{}, fault.Until(now.Add(day), "Busy", "busy"), 1, retry(day)},
-		{"never, and not the signer", CreateOrder{}, fault.New(fault.Permanent, "X", "bad"), 1, retry(fault.UserRetry)},
+		{"for now, and not the signer", taking, fault.New(fault.Transient, "Down", "down"), 1, told(`the certificate in Order "app/o" cannot be read: down; the next try is within 30s`, 400*time.Millisecond)},
+		{"later, and not the signer", creating, fault.Until(now.Add(day), "Busy", "busy"), 1, told(`Order "app/o" cannot be created: busy; the next try is at 2026-11-23T06:00:00Z`, day)},
+		{"never, and not the signer", creating, fault.New(fault.Permanent, "X", "bad"), 1, told(`Order "app/o" cannot be created: bad; the next try is within 6h0m0s`, fault.UserRetry)},
+		{"the API server, for long", KeepState{}, errors.New("hm"), 4, told(`everleaf cannot keep the issuer's state in the annotations: hm; the next try is within 30s`, 3200*time.Millisecond)},
+		{"the API server refuses", creating, refused, 0, told(
+			`Order "app/o" cannot be created: exceeded quota: small, used: 5; raise the quota, or delete objects that are not needed; the next try is within 30s`, 200*time.Millisecond)},
+		{"the API server refuses another", ReplaceOrder{Gone: &facts.Order{Namespace: "app", Name: "o"}}, refused, 0, told(
+			`Order "app/o" cannot be replaced: exceeded quota: small, used: 5; raise the quota, or delete objects that are not needed; the next try is within 30s`, 200*time.Millisecond)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -343,4 +360,23 @@ func TestRequestFailed(t *testing.T) {
 			samePlan(t, want, s.Failed(plan.Failure{Action: test.action, Err: test.err, Attempts: test.attempts}, now))
 		})
 	}
+}
+
+// TestRefusedOrder holds that why an Order cannot be created stays in the status
+// while its creation is tried again, and goes once it is there.
+func TestRefusedOrder(t *testing.T) {
+	base := newRequest(newCertificate(), key(1), 1)
+	base.ResourceVersion, base.Status.Conditions = "7", []cmv1.CertificateRequestCondition{approvedCond}
+	s := State{Object: base, Key: pki.DigestOf(key(1).Public()), Issuer: acmeIssuer}
+	create := s.Next(now)
+	base.Status = create.Status
+	refused := apierrors.NewForbidden(acmev1.Resource("orders"), "o", errors.New("exceeded quota: small"))
+	failed := s.Failed(plan.Failure{Action: create.Do, Err: refused}, now)
+	base.Status = failed.Status
+	again := s.Next(now)
+	samePlan(t, failed.Status, again.Status)
+	samePlan(t, create.Do, again.Do)
+	made := create.Do.(CreateOrder).Order.DeepCopy()
+	s.Orders = []*facts.Order{facts.OfOrder(made, pki.Limits{})}
+	samePlan(t, create.Status, s.Next(now).Status)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // The message of a request that waits for an Order is part of the API's
@@ -37,4 +38,25 @@ func CauseOfWaiting(message string) string {
 	}
 	_, cause, _ := strings.Cut(order, waitingCause)
 	return cause
+}
+
+// orderFailed is the message of a request whose Order has ended without a
+// certificate, as the API's contract has it. CauseOfFailure reads it.
+func orderFailed(o *facts.Order) string {
+	return fmt.Sprintf("%s%q to become ready: order is in %q%s%s", failedOrder, o.Name, o.State, failedCause, o.Reason)
+}
+
+const (
+	failedOrder = "Failed to wait for order resource "
+	failedCause = " state: "
+)
+
+// CauseOfFailure returns why a request failed according to the message of its
+// Ready condition: that of its Order, if the Order gives one.
+func CauseOfFailure(message string) string {
+	order, ok := strings.CutPrefix(message, failedOrder)
+	if _, cause, found := strings.Cut(order, failedCause); ok && found && cause != "" {
+		return cause
+	}
+	return message
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 func TestWaitingOnOrder(t *testing.T) {
@@ -30,6 +31,20 @@ func TestWaitingOnOrder(t *testing.T) {
 		})
 	}
 	if cause := CauseOfWaiting("Referenced issuer is not there"); cause != "Referenced issuer is not there" {
+		t.Errorf("another message: cause %q", cause)
+	}
+}
+
+func TestCauseOfFailure(t *testing.T) {
+	order := &facts.Order{Name: "web-1-7", State: acmev1.Errored, Reason: `403 state: "x"`}
+	if cause := CauseOfFailure(orderFailed(order)); cause != order.Reason {
+		t.Errorf("cause %q", cause)
+	}
+	order.Reason = ""
+	if message := orderFailed(order); CauseOfFailure(message) != message {
+		t.Errorf("an Order without a reason: cause %q", CauseOfFailure(message))
+	}
+	if cause := CauseOfFailure("no state: x"); cause != "no state: x" {
 		t.Errorf("another message: cause %q", cause)
 	}
 }
