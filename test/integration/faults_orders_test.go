@@ -141,6 +141,52 @@ func TestFaultsRateLimitOfTheAccount(t *testing.T) {
 	f.silence(t)
 }
 
+// What a CA refuses for one name stops no other name of the account.
+func TestFaultsOfOneName(t *testing.T) {
+	const problem = "urn:ietf:params:acme:error:"
+	for name, test := range map[string]struct {
+		fault faultproxy.Fault
+		waits string
+		fails string
+	}{
+		"limited": {
+			fault: faultproxy.Fault{Times: 1, Status: 429, Type: "rateLimited", Detail: `too many certificates (5) already issued for this exact set of identifiers`, RetryAfter: 121000},
+			waits: "429 " + problem + "rateLimited: too many certificates",
+		},
+		"unauthorized": {
+			fault: faultproxy.Fault{Times: 1, Status: 403, Type: "unauthorized", Detail: "not permitted to order this name"},
+			fails: "403 " + problem + "unauthorized: not permitted to order this name",
+		},
+		"paused": {
+			fault: faultproxy.Fault{Times: 1, Status: 429, Type: "rateLimited", Detail: "Your account is temporarily prevented from requesting certificates for a name. Please visit: https://ca.example/unpause?jwt=a.b.c"},
+			fails: "https://ca.example/unpause?jwt=a.b.c",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFaultLab(t, harness.QuickOptions{})
+			proxy := f.issuer(t, name)
+			f.registered(t, name)
+			accounts := len(proxy.Requests(faultproxy.NewAccount))
+			proxy.Fail(faultproxy.NewOrder, test.fault)
+			f.Apply(t, f.ns, harness.CertificateManifest("bad", name, "bad.example.com"))
+			if test.waits != "" {
+				f.waits(t, "bad", patience, test.waits)
+			} else {
+				f.failed(t, "bad", patience, test.fails)
+			}
+			f.Apply(t, f.ns, harness.CertificateManifest("good", name, "good.example.com"))
+			f.Ready(t, f.ns, "good", patience)
+			if n := len(proxy.Requests(faultproxy.NewOrder)); n != 2 {
+				t.Errorf("%d newOrders, want 2", n)
+			}
+			if n := len(proxy.Requests(faultproxy.NewAccount)); n != accounts {
+				t.Errorf("the account was registered %d times more", n-accounts)
+			}
+			f.silence(t)
+		})
+	}
+}
+
 // What an ACME certificate costs the API server.
 func TestLifecycleCostOfACME(t *testing.T) {
 	f := newFaultLab(t, harness.QuickOptions{})
