@@ -30,8 +30,10 @@ func TestAccountKeyThatCannotBeStored(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"quota", apierrors.NewForbidden(secretsResource, "account", errors.New("exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0")),
-			`: secrets "account" is forbidden: exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0`},
+		{
+			"quota", apierrors.NewForbidden(secretsResource, "account", errors.New("exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0")),
+			`: secrets "account" is forbidden: exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0`,
+		},
 		{"namespace that is being deleted", terminating, `: secrets "account" is forbidden: unable to create new content in namespace ns because it is being terminated`},
 		{"a policy that quotes the key", apierrors.NewForbidden(secretsResource, "account", errors.New("no: -----BEGIN RSA PRIVATE KEY-----")), ": Forbidden"},
 		{"a policy that quotes the data", apierrors.NewForbidden(secretsResource, "account", errors.New("no: "+base64.StdEncoding.EncodeToString([]byte("-----BEGIN RSA")))), ": Forbidden"},

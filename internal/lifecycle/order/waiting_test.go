@@ -16,18 +16,26 @@ import (
 func TestEveryWaitHasAReason(t *testing.T) {
 	type change func(*State)
 	dimensions := [][]change{
-		{func(s *State) { s.Object.Status, s.Server = acmev1.OrderStatus{}, nil }, func(s *State) { s.Server = nil },
-			func(s *State) { s.Object.Status.Authorizations[0].Identifier = "" }, func(s *State) { s.Object.Status.Authorizations = nil }},
-		{serverHas(acme.StatusReady), serverHas(acme.StatusProcessing), serverHas(acme.StatusValid), serverHas("odd"),
+		{
+			func(s *State) { s.Object.Status, s.Server = acmev1.OrderStatus{}, nil }, func(s *State) { s.Server = nil },
+			func(s *State) { s.Object.Status.Authorizations[0].Identifier = "" }, func(s *State) { s.Object.Status.Authorizations = nil },
+		},
+		{
+			serverHas(acme.StatusReady), serverHas(acme.StatusProcessing), serverHas(acme.StatusValid), serverHas("odd"),
 			func(s *State) {
 				if s.Server != nil {
 					s.Server.Status, s.Server.RetryAfter = acme.StatusProcessing, now.Add(hour)
 				}
-			}},
-		{func(s *State) { s.Account = nil }, func(s *State) { s.Account, s.NotReady = nil, "no" }, func(s *State) { s.Account.NewOrderNotBefore = now.Add(hour) },
-			func(s *State) { s.NotBefore = now.Add(hour) }, func(s *State) { s.Account.Issuer = &acmev1.ACMEIssuer{} }},
-		{func(s *State) { s.Request = nil }, func(s *State) { s.Request.Status.Conditions = nil },
-			func(s *State) { s.BlockedBy = "a/b" }, func(s *State) { s.BlockedBy, s.BlockedUntil = "a/b", now.Add(time.Second) }},
+			},
+		},
+		{
+			func(s *State) { s.Account = nil }, func(s *State) { s.Account, s.NotReady = nil, "no" }, func(s *State) { s.Account.NewOrderNotBefore = now.Add(hour) },
+			func(s *State) { s.NotBefore = now.Add(hour) }, func(s *State) { s.Account.Issuer = &acmev1.ACMEIssuer{} },
+		},
+		{
+			func(s *State) { s.Request = nil }, func(s *State) { s.Request.Status.Conditions = nil },
+			func(s *State) { s.BlockedBy = "a/b" }, func(s *State) { s.BlockedBy, s.BlockedUntil = "a/b", now.Add(time.Second) },
+		},
 		{with("", ""), with(acmev1.Pending, acmev1.Valid), with(acmev1.Valid, acmev1.Valid), with(acmev1.Expired, acmev1.Pending), with(acmev1.Pending)},
 		{polled(1), polled(slowPolls), polled(rarePolls)},
 		{since(time.Minute), since(3 * time.Minute), since(2 * hour)},
