@@ -11,6 +11,9 @@ const (
 	ChallengeHTTP01 = "http-01"
 )
 
+// maxChallenges exceeds the number of challenge types that exist.
+const maxChallenges = 16
+
 // Authorization represents the server's permission for the account to obtain
 // certificates for one identifier (RFC 8555 section 7.1.4).
 type Authorization struct {
@@ -72,7 +75,10 @@ func (c *Client) Authorization(ctx context.Context, url string) (Authorization, 
 	}
 	a := wire.Authorization
 	a.URL, a.Identifier, a.Expires, a.RetryAfter = url, a.Identifier.safe(), parseTime(wire.Expires), answer.retryAfter
-	for i := range wire.Challenges {
+	for i := range wire.Challenges[:min(len(wire.Challenges), maxChallenges)] {
+		if len(wire.Challenges[i].URL) > maxURL {
+			continue
+		}
 		a.Challenges = append(a.Challenges, wire.Challenges[i].challenge())
 	}
 	return a, nil

@@ -42,7 +42,6 @@ var verdicts = map[string]struct {
 	// the CA's policy or in its portal.
 	TypeCAA:                {fault.User, "CAA"},
 	TypeRejectedIdentifier: {fault.User, "RejectedIdentifier"},
-	TypePaused:             {fault.User, "Paused"},
 
 	// Only another request can succeed.
 	TypeUnsupportedIdentifier: {fault.Permanent, "UnsupportedIdentifier"},
@@ -64,9 +63,11 @@ var validationTypes = []string{TypeConnection, TypeDNS, TypeIncorrectResponse, T
 //
 //   - Later, until the time that the server sets: rate limits (10 minutes if
 //     it sets none) and any transient error with Retry-After.
-//   - Transient: no response, a response that is not ACME, 5xx, and a 4xx
-//     without a problem document, which comes from a proxy and not from the CA.
-//   - User: errors of the account, of CAA records and of the CA's policy.
+//   - Transient: no response, a response that is not ACME, 5xx, a 4xx without a
+//     problem document, which comes from a proxy and not from the CA, and a
+//     certificate that is not there (see IsCertificateMissing).
+//   - User: errors of the account, of CAA records and of the CA's policy, and
+//     names that the CA has paused.
 //   - Permanent: requests that the CA rejects each time. Also failed
 //     validations and missing resources (see IsGone); both end their order.
 func Classify(err error, now time.Time) *fault.Error {
@@ -117,8 +118,12 @@ func (p *Problem) retryAt(now time.Time) time.Time {
 
 func (p *Problem) verdict() (fault.Class, string) {
 	switch {
+	case p.paused():
+		return fault.User, "Paused"
 	case p.rateLimited():
 		return fault.Later, "RateLimited"
+	case p.certificateMissing():
+		return fault.Transient, "CertificateMissing"
 	case p.gone():
 		return fault.Permanent, "Gone"
 	case p.Has(TypeUnauthorized) && p.ofAccount():
@@ -159,44 +164,115 @@ func (p *Problem) worstSubproblem() (class fault.Class, reason string) {
 }
 
 func (p *Problem) rateLimited() bool {
-	return p.Has(TypeRateLimited) || p.Status == http.StatusTooManyRequests
+	return !p.paused() && (p.Has(TypeRateLimited) || p.Status == http.StatusTooManyRequests)
+}
+
+// paused reports whether the server refuses names until a user has asked it, in
+// its portal, to issue for them again. Boulder has no error type for that: it
+// answers rateLimited, without Retry-After.
+func (p *Problem) paused() bool {
+	return p.Has(TypeRateLimited) && p.RetryAfter.IsZero() && tellsOfPause(p.Detail)
+}
+
+func tellsOfPause(detail string) bool {
+	detail = strings.ToLower(detail)
+	return strings.Contains(detail, "unpause") || strings.Contains(detail, "temporarily prevented from requesting")
+}
+
+// limitsAccount reports whether a rate limit holds for all orders of the account,
+// as far as its text shows: it is about new orders, or about none of the names.
+func (p *Problem) limitsAccount(names []Identifier) bool {
+	if !p.rateLimited() {
+		return false
+	}
+	detail := strings.ToLower(p.Detail)
+	switch {
+	case strings.Contains(detail, "new orders"):
+		return true
+	case len(p.Subproblems) > 0, strings.Contains(detail, "exact set of"):
+		return false
+	}
+	return !slices.ContainsFunc(names, func(id Identifier) bool { return mentions(detail, id.Value) })
+}
+
+// mentions reports whether a text in lower case has a name or a domain above it.
+func mentions(text, name string) bool {
+	name = strings.TrimPrefix(strings.ToLower(name), "*.")
+	for {
+		if strings.Contains(text, name) {
+			return true
+		}
+		_, above, _ := strings.Cut(name, ".")
+		if !strings.Contains(above, ".") {
+			return false
+		}
+		name = above
+	}
 }
 
 func (p *Problem) ofValidation() bool {
 	return slices.ContainsFunc(validationTypes, p.Has)
 }
 
-// ofAccount reports whether the failed request is one that every valid account
-// may make, so that the account must be at fault.
+// ofAccount reports whether the account is at fault: every valid account may
+// make the failed request, or the server does not say that the account is valid.
 func (p *Problem) ofAccount() bool {
 	switch p.action {
-	case actionRegister, actionAccount, actionUpdateAccount, actionNewOrder:
+	case actionRegister, actionAccount, actionUpdateAccount:
 		return true
 	}
-	return false
+	return p.accountInvalid
+}
+
+// missing reports whether the CA, and not a proxy before it, says that the
+// requested resource does not exist, or that it is not the account's.
+func (p *Problem) missing() bool {
+	if p.Status == http.StatusNotFound || p.Status == http.StatusGone {
+		return p.Type != "" || p.alive
+	}
+	return p.Has(TypeUnauthorized) && p.Status == http.StatusForbidden
 }
 
 func (p *Problem) gone() bool {
 	switch p.action {
-	case actionOrder, actionAuthorization, actionCertificate, actionAlternate:
-		// A resource of another account is as good as missing.
-		if p.Has(TypeUnauthorized) && p.Status == http.StatusForbidden {
-			return true
-		}
+	case actionOrder, actionAuthorization:
+		return p.missing()
 	case actionFinalize, actionAccept:
+		// These may be refused as unauthorized, too.
+		return p.missing() && !p.Has(TypeUnauthorized)
 	default:
 		return false
 	}
-	return p.Status == http.StatusNotFound || p.Status == http.StatusGone
 }
 
-// IsGone reports whether the requested order, authorization, challenge or
-// certificate does not exist, no longer exists, or belongs to another account.
-// A new order is needed. An order or authorization with the status expired,
-// deactivated or revoked is not an error: see its Status.
+// certificateMissing reports whether a chain that the server has named is not
+// there. Its replicas may not agree yet, and a new order would have the server
+// issue once more. Of an alternate, no refusal ends an order.
+func (p *Problem) certificateMissing() bool {
+	switch p.action {
+	case actionCertificate:
+		return p.missing()
+	case actionAlternate:
+		return p.Status < http.StatusInternalServerError
+	default:
+		return false
+	}
+}
+
+// IsGone reports whether the CA says that the requested order, authorization or
+// challenge does not exist, no longer exists, or belongs to another account. A
+// new order is needed if it says so again. An order or authorization with the
+// status expired, deactivated or revoked is not an error: see its Status.
 func IsGone(err error) bool {
 	p := ProblemOf(err)
 	return p != nil && p.gone()
+}
+
+// IsCertificateMissing reports whether a certificate, or one of its alternates,
+// is not there although the server has named it.
+func IsCertificateMissing(err error) bool {
+	p := ProblemOf(err)
+	return p != nil && p.certificateMissing()
 }
 
 // IsOrderNotReady reports whether an order was finalized in a state other than
@@ -222,6 +298,14 @@ func IsAccountProblem(err error) bool {
 func IsRateLimited(err error) bool {
 	p := ProblemOf(err)
 	return p != nil && p.rateLimited()
+}
+
+// LimitsAccount reports whether the server rejected a request for an order with
+// these names because of a rate limit that holds for all orders of the account.
+// Most limits of CAs hold for a name, a domain or a set of names.
+func LimitsAccount(err error, names []Identifier) bool {
+	p := ProblemOf(err)
+	return p != nil && p.limitsAccount(names)
 }
 
 // AlreadyReplaced reports whether the server rejected the order because of its

@@ -33,6 +33,10 @@ const (
 	actionAccept        = "accept_challenge"
 )
 
+// actionNonce is the action of a Problem if the request for a nonce failed. In
+// metrics it counts under the request that needed the nonce.
+const actionNonce = "new_nonce"
+
 // maxNonceRetries is how often a request is repeated for a bad nonce.
 const maxNonceRetries = 5
 
@@ -167,6 +171,7 @@ func (c *Client) post(ctx context.Context, r request) (*response, error) {
 		answer, fresh, err := c.exchange(ctx, r.action, http.MethodPost, u, body, r.accept)
 		if p := ProblemOf(err); p == nil || !p.Has(TypeBadNonce) || attempt == maxNonceRetries {
 			c.nonces.put(fresh, c.clock.Now())
+			c.askIfAlive(ctx, r.action, p)
 			return answer, err
 		}
 		c.nonces.drop(replay.since)
@@ -175,6 +180,19 @@ func (c *Client) post(ctx context.Context, r request) (*response, error) {
 		} else if replay, err = c.nonce(ctx, r.action); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// askIfAlive finds out who says that an order or a part of it does not exist, if
+// the answer has no problem document: the CA, if it answers for the account.
+func (c *Client) askIfAlive(ctx context.Context, action string, p *Problem) {
+	if p == nil || p.Type != "" || p.Status != http.StatusNotFound && p.Status != http.StatusGone {
+		return
+	}
+	switch action {
+	case actionOrder, actionAuthorization, actionFinalize, actionAccept:
+		account, err := c.Account(ctx)
+		p.alive = err == nil && account.Status == StatusValid
 	}
 }
 
@@ -197,6 +215,9 @@ func (c *Client) nonce(ctx context.Context, action string) (pooledNonce, error) 
 		err = &ServerError{Host: u.Host, What: "gave no nonce"}
 	}
 	if err != nil {
+		if p := ProblemOf(err); p != nil {
+			p.action = actionNonce
+		}
 		c.suspectDirectory(err)
 		return pooledNonce{}, err
 	}
@@ -267,6 +288,14 @@ func (c *Client) parseURL(raw string) (*url.URL, error) {
 		return nil, &ServerError{Host: directory.Host, What: "named a URL that cannot be used"}
 	}
 	return u, nil
+}
+
+// SameHost reports whether two URLs are of one host and port. A URL that cannot
+// be parsed has none.
+func SameHost(a, b string) bool {
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	return errX == nil && errY == nil && x.Host == y.Host
 }
 
 func (c *Client) parseDirectoryURL() (*url.URL, error) {

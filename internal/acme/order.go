@@ -57,7 +57,9 @@ type Order struct {
 }
 
 // NewOrder creates an order (RFC 8555 section 7.4). If the server does not
-// advertise the profile, NewOrder sends nothing and returns a Permanent error.
+// advertise the profile, NewOrder sends nothing and returns a Permanent error. If
+// the server refuses the order as unauthorized, NewOrder reads the account: the
+// refusal is about the account only if the account is not valid.
 func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
@@ -80,7 +82,7 @@ func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 	answer, err := c.post(ctx, request{action: actionNewOrder, url: directory.NewOrder, payload: payload})
 	if err != nil {
 		c.suspectDirectory(err)
-		return Order{}, err
+		return Order{}, c.blame(ctx, err)
 	}
 	order, err := answer.order()
 	if err != nil {
@@ -90,6 +92,25 @@ func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 		return Order{}, &ServerError{Host: answer.url.Host, What: "named no URL for the order"}
 	}
 	return order, nil
+}
+
+// blame finds out whether the account is why an order was refused as
+// unauthorized. It returns an error of its own if the server does not answer.
+func (c *Client) blame(ctx context.Context, refusal error) error {
+	p := ProblemOf(refusal)
+	if p == nil || !p.Has(TypeUnauthorized) || p.action != actionNewOrder || AlreadyReplaced(refusal) {
+		return refusal
+	}
+	account, err := c.Account(ctx)
+	switch {
+	case err == nil:
+		p.accountInvalid = account.Status != StatusValid
+	case IsAccountProblem(err):
+		p.accountInvalid = true
+	default:
+		return err
+	}
+	return refusal
 }
 
 // checkProfile reports an error if the server does not advertise a profile. It
@@ -153,6 +174,11 @@ func (r *response) order() (Order, error) {
 		return Order{}, err
 	}
 	o := wire.Order
+	for _, url := range append([]string{o.Finalize, o.Certificate}, o.Authorizations...) {
+		if len(url) > maxURL {
+			return Order{}, &ServerError{Host: r.url.Host, What: "named a URL that cannot be used"}
+		}
+	}
 	for i := range o.Identifiers {
 		o.Identifiers[i] = o.Identifiers[i].safe()
 	}

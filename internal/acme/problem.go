@@ -15,8 +15,8 @@ import (
 // ErrorNamespace is the prefix of the ACME error types (RFC 8555 section 6.7).
 const ErrorNamespace = "urn:ietf:params:acme:error:"
 
-// Error types of RFC 8555 section 6.7, RFC 9773 section 7.4, the profiles
-// draft and, for paused, Boulder, without ErrorNamespace.
+// Error types of RFC 8555 section 6.7, RFC 9773 section 7.4 and the profiles
+// draft, without ErrorNamespace.
 const (
 	TypeAccountDoesNotExist     = "accountDoesNotExist"
 	TypeAlreadyReplaced         = "alreadyReplaced"
@@ -35,7 +35,6 @@ const (
 	TypeInvalidProfile          = "invalidProfile"
 	TypeMalformed               = "malformed"
 	TypeOrderNotReady           = "orderNotReady"
-	TypePaused                  = "paused"
 	TypeRateLimited             = "rateLimited"
 	TypeRejectedIdentifier      = "rejectedIdentifier"
 	TypeServerInternal          = "serverInternal"
@@ -98,6 +97,12 @@ type Problem struct {
 
 	// action is the request that failed, empty for a problem within a resource.
 	action string
+	// alive reports that the CA answered for the account, when it was asked because
+	// a proxy may have sent this problem.
+	alive bool
+	// accountInvalid reports that the server did not say that the account is
+	// valid, when it was asked because of this problem.
+	accountInvalid bool
 }
 
 // Has reports whether p has an ACME error type, one of the Type constants.
@@ -168,6 +173,10 @@ func (w *problemJSON) problem() Problem {
 		Type:     safeWord(w.Type, maxProblemType),
 		Detail:   safeDetail(cmp.Or(w.Detail, w.Title)),
 		Instance: safeWord(w.Instance, maxDetail),
+	}
+	if p.Type == ErrorNamespace+TypeRateLimited && tellsOfPause(p.Detail) {
+		// The user needs the link at its end whole.
+		p.Detail = safeText(w.Detail, maxPausedDetail)
 	}
 	if p.Type == "about:blank" {
 		p.Type = ""

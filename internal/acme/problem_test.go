@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -112,11 +113,15 @@ func FuzzProblem(f *testing.F) {
 		if json.Unmarshal(data, &p) != nil {
 			return
 		}
-		checkSafe(t, p.Detail, maxDetail)
+		limit := maxDetail
+		if bytes.Contains(data, []byte(TypeRateLimited)) {
+			limit = maxPausedDetail
+		}
+		checkSafe(t, p.Detail, limit)
 		checkSafe(t, p.Type, maxProblemType)
 		checkSafe(t, p.Instance, maxDetail)
-		checkSafe(t, p.Error(), (maxSubproblemsShown+1)*(maxDetail+maxIdentifier+maxProblemType+16))
-		if again := safeDetail(p.Detail); again != p.Detail && !strings.HasSuffix(p.Detail, "…") {
+		checkSafe(t, p.Error(), (maxSubproblemsShown+1)*(limit+maxIdentifier+maxProblemType+16))
+		if again := safeText(p.Detail, limit); again != p.Detail && !strings.HasSuffix(p.Detail, "…") {
 			t.Errorf("%q becomes %q", p.Detail, again)
 		}
 		_ = Classify(&p, epoch)

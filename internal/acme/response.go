@@ -44,13 +44,18 @@ func readBody(u *url.URL, body io.Reader, limit int64) ([]byte, error) {
 }
 
 // readProblem returns the Problem of a response with an error status. It reads
-// problem documents only and ignores any other body.
+// problem documents only, and ignores any other body. Some servers send them as
+// plain JSON: those count if they have one of ACME's error types.
 func readProblem(u *url.URL, r *http.Response) *Problem {
 	p := &Problem{}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil && mediaType == "application/problem+json" {
+	isProblem := mediaType == "application/problem+json"
+	if err == nil && (isProblem || mediaType == "application/json") {
 		if data, err := readBody(u, r.Body, maxProblem); err == nil {
 			_ = json.Unmarshal(data, p) // or it stays empty
+		}
+		if !isProblem && !strings.HasPrefix(p.Type, ErrorNamespace) {
+			p = &Problem{}
 		}
 	}
 	p.Status = r.StatusCode

@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	maxDetail     = 512
-	maxIdentifier = 256
+	maxDetail = 512
+	// maxPausedDetail leaves room for a URL with a signed token.
+	maxPausedDetail = maxDetail + maxURL
+	maxIdentifier   = 256
 )
 
 // A server's texts are copied to statuses, which users compare and controllers
@@ -20,15 +22,18 @@ var (
 	token     = regexp.MustCompile(`[0-9A-Za-z_-]{16,}`)
 )
 
-// safeDetail makes a foreign text fit for a status: one line of printable
-// characters, ids and times masked, at most maxDetail bytes.
-func safeDetail(s string) string {
-	// Masks can shorten the text, so the limit here exceeds maxDetail.
-	s = oneLine(s, 4*maxDetail)
+// safeDetail makes a foreign text fit for a status, at most maxDetail bytes.
+func safeDetail(s string) string { return safeText(s, maxDetail) }
+
+// safeText makes a foreign text fit for a status: one line of printable
+// characters, ids and times masked, at most limit bytes.
+func safeText(s string, limit int) string {
+	// Masks can shorten the text, so the limit here exceeds the result's.
+	s = oneLine(s, 4*limit)
 	s = timestamp.ReplaceAllString(s, "<time>")
 	s = uuid.ReplaceAllString(s, "<id>")
 	s = maskTokens(s)
-	return truncate(s, maxDetail)
+	return truncate(s, limit)
 }
 
 // safeWord returns s, or "" if s contains spaces or exceeds limit bytes.

@@ -10,6 +10,8 @@ import (
 type Account struct {
 	// Issuer is the ACME part of the issuer's spec.
 	Issuer *acmev1.ACMEIssuer
+	// URL identifies the account at the server.
+	URL string
 	// Thumbprint of the account key (RFC 7638), base64url.
 	Thumbprint string
 	// Unsupported says for each of Issuer.Solvers why this build cannot use it,
@@ -18,4 +20,6 @@ type Account struct {
 	Unsupported []string
 	// NewOrderNotBefore is when the server allows the next new order, zero for now.
 	NewOrderNotBefore time.Time
+	// NewOrdersLimited is why new orders wait until then, in the server's words.
+	NewOrdersLimited string
 }

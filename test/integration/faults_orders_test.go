@@ -28,7 +28,9 @@ func TestFaultsRejectedIdentifier(t *testing.T) {
 }
 
 // An order or an authorization that went away at the server is replaced, at
-// most 3 times, and does not count as a failure of the Certificate.
+// most 3 times, and does not count as a failure of the Certificate. That it does
+// not exist counts if the server says so twice. A certificate that is not there
+// yet is waited for.
 func TestFaultsOrdersThatGoAway(t *testing.T) {
 	f := newFaultLab(t, harness.QuickOptions{Pebble: reusing})
 	gone := faultproxy.Fault{Times: 2, Status: 404, Type: "malformed", Detail: "no such resource"}
@@ -40,14 +42,16 @@ func TestFaultsOrdersThatGoAway(t *testing.T) {
 		name     string
 		endpoint faultproxy.Endpoint
 		fault    faultproxy.Fault
+		replaces string
 	}{
-		{"order-gone", faultproxy.Order, gone},
-		{"order-expired", faultproxy.Order, faultproxy.Fault{Times: 2, Rewrite: func(o map[string]any) { o["status"] = "expired" }}},
-		{"authz-gone", faultproxy.Authorization, gone},
-		{"authz-expired", faultproxy.Authorization, status("expired")},
-		{"authz-deactivated", faultproxy.Authorization, status("deactivated")},
-		{"authz-revoked", faultproxy.Authorization, status("revoked")},
-		{"cert-gone", faultproxy.Certificate, gone},
+		{"order-gone", faultproxy.Order, gone, "1"},
+		{"order-expired", faultproxy.Order, faultproxy.Fault{Times: 2, Rewrite: func(o map[string]any) { o["status"] = "expired" }}, "2"},
+		{"authz-gone", faultproxy.Authorization, gone, "1"},
+		{"authz-expired", faultproxy.Authorization, status("expired"), "1"},
+		{"authz-deactivated", faultproxy.Authorization, status("deactivated"), "1"},
+		{"authz-revoked", faultproxy.Authorization, status("revoked"), "1"},
+		{"authz-at-once", faultproxy.Authorization, faultproxy.Fault{Times: 1, Rewrite: func(o map[string]any) { o["status"] = "deactivated" }}, "1"},
+		{"cert-gone", faultproxy.Certificate, gone, ""},
 	}
 	for _, c := range cases {
 		f.issuerWith(t, c.name, func(p *faultproxy.Proxy) {
@@ -68,8 +72,8 @@ func TestFaultsOrdersThatGoAway(t *testing.T) {
 			if len(orders) != 1 {
 				t.Fatalf("%d Orders are left", len(orders))
 			}
-			if got := orders[0].Annotations[facts.OrderReplacesAnnotation]; got != fmt.Sprint(c.fault.Times) {
-				t.Errorf("the Order says that it replaces %q others, want %d", got, c.fault.Times)
+			if got := orders[0].Annotations[facts.OrderReplacesAnnotation]; got != c.replaces {
+				t.Errorf("the Order says that it replaces %q others, want %q", got, c.replaces)
 			}
 		})
 	}
@@ -135,6 +139,52 @@ func TestFaultsRateLimitOfTheAccount(t *testing.T) {
 		t.Errorf("%d newOrders, want 7", len(requests))
 	}
 	f.silence(t)
+}
+
+// What a CA refuses for one name stops no other name of the account.
+func TestFaultsOfOneName(t *testing.T) {
+	const problem = "urn:ietf:params:acme:error:"
+	for name, test := range map[string]struct {
+		fault faultproxy.Fault
+		waits string
+		fails string
+	}{
+		"limited": {
+			fault: faultproxy.Fault{Times: 1, Status: 429, Type: "rateLimited", Detail: `too many certificates (5) already issued for this exact set of identifiers`, RetryAfter: 121000},
+			waits: "429 " + problem + "rateLimited: too many certificates",
+		},
+		"unauthorized": {
+			fault: faultproxy.Fault{Times: 1, Status: 403, Type: "unauthorized", Detail: "not permitted to order this name"},
+			fails: "403 " + problem + "unauthorized: not permitted to order this name",
+		},
+		"paused": {
+			fault: faultproxy.Fault{Times: 1, Status: 429, Type: "rateLimited", Detail: "Your account is temporarily prevented from requesting certificates for a name. Please visit: https://ca.example/unpause?jwt=a.b.c"},
+			fails: "https://ca.example/unpause?jwt=a.b.c",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFaultLab(t, harness.QuickOptions{})
+			proxy := f.issuer(t, name)
+			f.registered(t, name)
+			accounts := len(proxy.Requests(faultproxy.NewAccount))
+			proxy.Fail(faultproxy.NewOrder, test.fault)
+			f.Apply(t, f.ns, harness.CertificateManifest("bad", name, "bad.example.com"))
+			if test.waits != "" {
+				f.waits(t, "bad", patience, test.waits)
+			} else {
+				f.failed(t, "bad", patience, test.fails)
+			}
+			f.Apply(t, f.ns, harness.CertificateManifest("good", name, "good.example.com"))
+			f.Ready(t, f.ns, "good", patience)
+			if n := len(proxy.Requests(faultproxy.NewOrder)); n != 2 {
+				t.Errorf("%d newOrders, want 2", n)
+			}
+			if n := len(proxy.Requests(faultproxy.NewAccount)); n != accounts {
+				t.Errorf("the account was registered %d times more", n-accounts)
+			}
+			f.silence(t)
+		})
+	}
 }
 
 // What an ACME certificate costs the API server.

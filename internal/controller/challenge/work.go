@@ -219,7 +219,7 @@ func (w *work) rememberValidation(a core.RememberValidation) error {
 // suspectAccount takes the account out of use, and has the issuer set up again.
 func (w *work) suspectAccount(ctx context.Context, began time.Time) error {
 	if w.issuer != nil {
-		again := w.c.Accounts.Suspect(w.issuer.GetUID(), began, w.c.Clock.Now())
+		again := w.c.Accounts.Suspect(w.issuer.GetUID(), began, w.c.Clock.Now(), "")
 		if !again.IsZero() {
 			w.c.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: again})
 		}

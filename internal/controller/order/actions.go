@@ -36,15 +36,30 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		}
 		return w.deleteChallenges(ctx, a.Challenges)
 	case core.SuspectAccount:
-		w.suspectAccount(ctx, a.Began)
+		w.suspectAccount(ctx, a)
 		return nil
-	case core.GateAccount:
-		w.c.deps.Accounts.Gate(w.issuer.GetUID(), a.Until)
+	case core.HoldBack:
+		w.holdBack(a)
 		return nil
 	default:
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		return w.doAtServer(ctx, action)
+		err := w.doAtServer(ctx, action)
+		if err != nil {
+			w.Memory.Failed(action, err, w.c.deps.Clock.Now())
+		}
+		return err
+	}
+}
+
+// holdBack notes when the order may be asked for again, and gates the account.
+func (w *work) holdBack(a core.HoldBack) {
+	w.NotBefore, w.NotBeforeOf = a.Until, ""
+	if w.Account != nil {
+		w.NotBeforeOf = w.Account.URL
+	}
+	if !a.Gate.IsZero() && w.issuer != nil {
+		w.c.deps.Accounts.Gate(w.issuer.GetUID(), a.Gate, a.Cause)
 	}
 }
 
@@ -89,6 +104,7 @@ func (w *work) record(o acme.Order, err error) error {
 		return w.classify(err)
 	}
 	w.Record(o, w.c.deps.Clock.Now())
+	w.Memory.Account = w.client.AccountURL()
 	return nil
 }
 
@@ -97,17 +113,38 @@ func (w *work) record(o acme.Order, err error) error {
 func (w *work) classify(err error) error { return acme.Classify(err, w.c.deps.Clock.Now()) }
 
 // createOrder has the server create the order, unless another Order of the class
-// is doing so.
+// is doing so, or another one finds out whether a rate limit is over.
 func (w *work) createOrder(ctx context.Context, request acme.OrderRequest) error {
 	by := holder{key: w.subject.NamespacedName, uid: w.memory.uid}
 	if !w.c.claims.take(w.memory.class, by, w.c.stands) {
+		return cluster.ErrStale
+	}
+	if !w.mayAsk() {
+		w.c.unclaim(w.memory)
 		return cluster.ErrStale
 	}
 	created, err := w.client.NewOrder(ctx, request)
 	if err != nil {
 		w.c.unclaim(w.memory)
 	}
+	w.answered(err, request)
 	return w.record(created, err)
+}
+
+// mayAsk reports whether the account's new orders are not held back.
+func (w *work) mayAsk() bool {
+	return w.issuer == nil || w.c.deps.Accounts.Ask(w.issuer.GetUID(), w.c.deps.Clock.Now())
+}
+
+// answered lets the account's other Orders go if the server's answer shows that a
+// rate limit of the account is over.
+func (w *work) answered(err error, request acme.OrderRequest) {
+	if w.issuer == nil || err != nil && (acme.ProblemOf(err) == nil || acme.LimitsAccount(err, request.Identifiers)) {
+		return
+	}
+	if w.c.deps.Accounts.Answered(w.issuer.GetUID()) {
+		w.c.driver.Requeue.Wake(controller.KeysOf(w.c.deps.Orders.OpenOf(w.issuer))...)
+	}
 }
 
 // stands reports whether the cache does not show yet that an Order has a URL, or
@@ -146,10 +183,11 @@ func (w *work) fetchAuthorizations(ctx context.Context, urls []string) error {
 
 // suspectAccount has the issuer register its account again, unless that has
 // happened since the refused action began.
-func (w *work) suspectAccount(ctx context.Context, began time.Time) {
-	at := w.c.deps.Accounts.Suspect(w.issuer.GetUID(), began, w.c.deps.Clock.Now())
-	if !at.IsZero() {
-		w.c.deps.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: at})
+func (w *work) suspectAccount(ctx context.Context, a core.SuspectAccount) {
+	now := w.c.deps.Clock.Now()
+	if at := w.c.deps.Accounts.Suspect(w.issuer.GetUID(), a.Began, now, a.Cause); !at.IsZero() {
+		// The issuer waits by itself if it is not to register yet, and says so.
+		w.c.deps.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: now})
 	}
 	w.loadAccount()
 }

@@ -108,7 +108,7 @@ func TestOneOrderOfAClass(t *testing.T) {
 	})
 	s := start(t, from, first, second)
 	s.cache(t, from, first, second)
-	if w := s.work(t, second); w.BlockedBy != first.Name {
+	if w := s.work(t, second); w.BlockedBy != "ns/"+first.Name {
 		t.Errorf("the second Order is blocked by %q", w.BlockedBy)
 	}
 	w := s.work(t, first)
@@ -199,7 +199,7 @@ func TestRequestOfABlockingOrder(t *testing.T) {
 		live  int
 		by    string
 	}{
-		{"its own", "request", 1, "blocking"},
+		{"its own", "request", 1, "ns/blocking"},
 		{"another of the same name", "request before", 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -225,7 +225,12 @@ type failing struct {
 	fail func(plan.Action) error
 }
 
-func (f failing) Do(_ context.Context, action plan.Action) error { return f.fail(action) }
+func (f failing) Do(ctx context.Context, action plan.Action) error {
+	if _, local := action.(plan.Local); local {
+		return f.work.Do(ctx, action)
+	}
+	return f.fail(action)
+}
 
 func (k withAccount) Load(ctx context.Context, o *acmev1.Order) (controller.Work[*acmev1.Order, acmev1.OrderStatus], error) {
 	loaded, err := k.Controller.Load(ctx, o)

@@ -2,6 +2,8 @@ package order
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,6 +46,9 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller
 	key := client.ObjectKeyFromObject(object)
 	m := c.memories.Of(key, object.UID, c.leave)
 	m.class, m.uid = core.Class(object), object.UID
+	if m.Loaded.IsZero() {
+		m.Loaded = c.deps.Clock.Now()
+	}
 	w := &work{
 		c: c, memory: m, subject: plan.Ref{Kind: acmev1.OrderKind, NamespacedName: key},
 		State: core.State{Object: object, Memory: &m.Memory, Limits: c.deps.Limits},
@@ -63,15 +68,27 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller
 	}
 	w.loadAccount()
 	if object.Status.URL == "" {
-		w.BlockedBy, err = c.blockedBy(ctx, object, m.class)
+		w.BlockedBy, w.BlockedUntil, err = c.blockedBy(ctx, object, m.class)
 	}
 	return w, err
 }
 
 // loadAccount looks up the issuer's account, if the issuer is ready.
 func (w *work) loadAccount() {
-	w.client, w.Account = nil, nil
-	if w.issuer == nil || w.issuer.GetSpec().ACME == nil || !cluster.IssuerReady(w.issuer) {
+	w.client, w.Account, w.NotReady = nil, nil, ""
+	ref := w.State.Object.Spec.IssuerRef.WithDefaults()
+	switch {
+	case w.issuer == nil:
+		w.NotReady = fmt.Sprintf("%s %q does not exist", ref.Kind, ref.Name)
+		return
+	case w.issuer.GetSpec().ACME == nil:
+		w.NotReady = fmt.Sprintf("%s %q is not an ACME issuer", ref.Kind, ref.Name)
+		return
+	case !cluster.IssuerReady(w.issuer):
+		w.NotReady = fmt.Sprintf("%s %q is not ready", ref.Kind, ref.Name)
+		if message := cluster.IssuerMessage(w.issuer); message != "" {
+			w.NotReady += ": " + message
+		}
 		return
 	}
 	if found, account, ok := w.c.deps.Accounts.Get(w.issuer.GetUID()); ok {
@@ -90,27 +107,32 @@ func (c *Controller) request(ctx context.Context, object *acmev1.Order) (*cmv1.C
 	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Live[cmv1.CertificateRequest](c.deps.Server))
 }
 
-// blockedBy returns the name of another Order that the server may answer with
-// the same order, and that comes first. One that no approved request calls for
-// never gets to the server.
-func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class string) (string, error) {
+// blockedBy names another Order that the server may answer with the same order,
+// and that comes first, and says until when. One that no approved request calls
+// for never gets to the server.
+func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class string) (string, time.Time, error) {
 	claimant := c.claims.holder(class)
 	if claimant == object.UID {
-		return "", nil
+		return "", time.Time{}, nil
 	}
+	now := c.deps.Clock.Now()
 	for _, other := range c.deps.Orders.OpenOfClass(class) {
+		until := core.BlocksUntil(other)
+		if !until.IsZero() && !until.After(now) {
+			continue
+		}
 		if !core.Precedes(other, object) && (other.UID != claimant || core.Done(other)) {
 			continue
 		}
 		request, err := c.cachedRequest(ctx, other)
 		if err != nil {
-			return "", err
+			return "", time.Time{}, err
 		}
 		if core.Provenance(other, request, c.deps.Limits) == "" {
-			return other.Name, nil
+			return client.ObjectKeyFromObject(other).String(), until, nil
 		}
 	}
-	return "", nil
+	return "", time.Time{}, nil
 }
 
 // cachedRequest returns the CertificateRequest that controls an Order, nil if

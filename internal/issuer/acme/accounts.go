@@ -32,6 +32,11 @@ type account struct {
 	// rejected disables it until it is registered again, which is due at again.
 	rejected bool
 	again    time.Time
+	// cause is why it was rejected, in the server's words.
+	cause string
+	// gated holds back new orders, see Gate; probing says that one of them was let
+	// through to find out whether the rate limit is over.
+	gated, probing bool
 	// reregistrations counts those in a row after which the server still rejected
 	// the account.
 	reregistrations int
@@ -58,28 +63,69 @@ func (a *Accounts) Get(issuer types.UID) (*acme.Client, *facts.Account, bool) {
 	return found.client, &info, true
 }
 
+// probeTime is how long the other new orders wait for the answer to the one that
+// was let through.
+const probeTime = time.Minute
+
 // Gate holds an issuer's new orders back until a time: its server has limited
-// the rate.
-func (a *Accounts) Gate(issuer types.UID, until time.Time) {
+// the rate, with the words of cause. From then on one of them is let through at a
+// time, until Answered is called.
+func (a *Accounts) Gate(issuer types.UID, until time.Time, cause string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if found := a.accounts[issuer]; found != nil && until.After(found.info.NewOrderNotBefore) {
-		found.info.NewOrderNotBefore = until
+	found := a.accounts[issuer]
+	if found == nil || !found.probing && !until.After(found.info.NewOrderNotBefore) {
+		return
 	}
+	found.gated, found.probing = true, false
+	found.info.NewOrderNotBefore, found.info.NewOrdersLimited = until, cause
 }
 
-// Suspect disables an account that the server rejected in a step begun at began.
-// It returns when to register again, zero if that has happened since. That is at
-// once, unless registering has not helped before: some servers find an account
-// that they then refuse orders from.
-func (a *Accounts) Suspect(issuer types.UID, began, now time.Time) time.Time {
+// Ask reports whether the server may be asked for a new order now.
+func (a *Accounts) Ask(issuer types.UID, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found := a.accounts[issuer]
+	switch {
+	case found == nil, !found.gated:
+		return true
+	case found.info.NewOrderNotBefore.After(now):
+		return false
+	}
+	found.probing, found.info.NewOrderNotBefore = true, now.Add(probeTime)
+	return true
+}
+
+// Answered ends a gate, because the server has answered a request for a new order
+// otherwise than by a rate limit of the account. It reports whether there was one.
+func (a *Accounts) Answered(issuer types.UID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found := a.accounts[issuer]
+	if found == nil || !found.probing {
+		return false
+	}
+	found.gated, found.probing = false, false
+	found.info.NewOrderNotBefore, found.info.NewOrdersLimited = time.Time{}, ""
+	return true
+}
+
+// Suspect disables an account that the server rejected, with the words of cause,
+// in a step begun at began. It returns when to register again, zero if that has
+// happened since. That is at once, unless registering has not helped before: some
+// servers find an account that they then refuse orders from.
+func (a *Accounts) Suspect(issuer types.UID, began, now time.Time, cause string) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
 	if found == nil {
 		return now
 	}
-	return found.reject(began, now)
+	again := found.reject(began, now)
+	if !again.IsZero() && cause != "" {
+		found.cause = cause
+	}
+	return again
 }
 
 func (a *account) reject(began, now time.Time) time.Time {
@@ -105,6 +151,18 @@ func (a *Accounts) Remove(issuer types.UID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.accounts, issuer)
+}
+
+// restsUntil returns until when an issuer's account, which the client is for, is
+// not to be registered again, and why.
+func (a *Accounts) restsUntil(issuer types.UID, client *acme.Client) (time.Time, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found := a.accounts[issuer]
+	if found == nil || !found.rejected || found.client != client {
+		return time.Time{}, ""
+	}
+	return found.again, found.cause
 }
 
 func (a *Accounts) isRejected(issuer types.UID) bool {
@@ -141,7 +199,8 @@ func (a *Accounts) add(issuer types.UID, added *account, now time.Time) bool {
 		return true
 	}
 	if old.info.Issuer.Server == added.info.Issuer.Server {
-		added.info.NewOrderNotBefore = old.info.NewOrderNotBefore
+		added.info.NewOrderNotBefore, added.info.NewOrdersLimited = old.info.NewOrderNotBefore, old.info.NewOrdersLimited
+		added.gated, added.probing = old.gated, old.probing
 	}
 	if old.client == added.client {
 		added.reregistrations = old.reregistrations

@@ -34,38 +34,38 @@ func TestSuspectBacksOff(t *testing.T) {
 	for i, want := range []time.Duration{0, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute} {
 		began := now
 		now = now.Add(time.Second)
-		again := a.Suspect("issuer", began, now)
+		again := a.Suspect("issuer", began, now, "")
 		if got := again.Sub(now); got != want {
 			t.Errorf("refusal %d: registered again after %s, want %s", i+1, got, want)
 		}
 		if _, _, ok := a.Get("issuer"); ok || !a.isRejected("issuer") {
 			t.Errorf("refusal %d: still in use", i+1)
 		}
-		if other := a.Suspect("issuer", began, now.Add(time.Second)); !other.Equal(again) {
+		if other := a.Suspect("issuer", began, now.Add(time.Second), ""); !other.Equal(again) {
 			t.Errorf("refusal %d: another step that was refused moves the time to %s", i+1, other)
 		}
 		now = again
 		if !register() {
 			t.Errorf("refusal %d: registering does not bring the account into use", i+1)
 		}
-		if late := a.Suspect("issuer", began, now); !late.IsZero() {
+		if late := a.Suspect("issuer", began, now, ""); !late.IsZero() {
 			t.Errorf("refusal %d: a step from before the registration counts: %s", i+1, late)
 		}
 	}
 	now = now.Add(stableAfter)
-	if again := a.Suspect("issuer", now, now); !again.Equal(now) {
+	if again := a.Suspect("issuer", now, now, ""); !again.Equal(now) {
 		t.Errorf("after an hour of use: registered again after %s, want at once", again.Sub(now))
 	}
 	for range 30 {
 		now = now.Add(time.Minute)
 		register()
-		now = a.Suspect("issuer", now.Add(time.Second), now.Add(time.Second))
+		now = a.Suspect("issuer", now.Add(time.Second), now.Add(time.Second), "")
 	}
 	register()
-	if wait := a.Suspect("issuer", now, now).Sub(now); wait != fault.UserRetry {
+	if wait := a.Suspect("issuer", now, now, "").Sub(now); wait != fault.UserRetry {
 		t.Errorf("waits %s at most, want %s", wait, fault.UserRetry)
 	}
-	if again := a.Suspect("unknown", now, now); !again.Equal(now) {
+	if again := a.Suspect("unknown", now, now, ""); !again.Equal(now) {
 		t.Errorf("an issuer that is not set up: %s", again)
 	}
 }
@@ -73,9 +73,9 @@ func TestSuspectBacksOff(t *testing.T) {
 func TestNewClientStartsAfresh(t *testing.T) {
 	var a Accounts
 	a.add("issuer", anAccount("https://ca.example/", &acme.Client{}), at(0))
-	a.Suspect("issuer", at(0), at(0))
+	a.Suspect("issuer", at(0), at(0), "")
 	a.add("issuer", anAccount("https://ca.example/", &acme.Client{}), at(time.Second))
-	if again := a.Suspect("issuer", at(time.Minute), at(time.Minute)); !again.Equal(at(time.Minute)) {
+	if again := a.Suspect("issuer", at(time.Minute), at(time.Minute), ""); !again.Equal(at(time.Minute)) {
 		t.Errorf("with another key: registered again at %s, want at once", again)
 	}
 }
@@ -86,10 +86,10 @@ func TestGate(t *testing.T) {
 		_, use, _ := a.Get("issuer")
 		return use.NewOrderNotBefore
 	}
-	a.Gate("issuer", at(time.Hour)) // unknown: must not panic
+	a.Gate("issuer", at(time.Hour), "x") // unknown: must not panic
 	a.add("issuer", anAccount("https://ca.example/", nil), at(0))
-	a.Gate("issuer", at(time.Hour))
-	a.Gate("issuer", at(time.Minute))
+	a.Gate("issuer", at(time.Hour), "too many")
+	a.Gate("issuer", at(time.Minute), "fewer")
 	if !gate().Equal(at(time.Hour)) {
 		t.Errorf("gate %s, want the later one", gate())
 	}
@@ -105,4 +105,48 @@ func TestGate(t *testing.T) {
 	if _, _, ok := a.Get("issuer"); ok {
 		t.Error("removed and still in use")
 	}
+}
+
+// TestGateProbe holds that one new order at a time finds out whether a rate limit
+// is over, and that the others follow when it is.
+func TestGateProbe(t *testing.T) {
+	var a Accounts
+	ask := func(now time.Time, want bool) {
+		t.Helper()
+		if got := a.Ask("issuer", now); got != want {
+			t.Errorf("at %s a new order may be asked for: %t", now.Sub(begin), got)
+		}
+	}
+	ask(at(0), true) // not set up: whoever asks finds no account
+	a.add("issuer", anAccount("https://ca.example/", nil), at(0))
+	ask(at(0), true)
+	ask(at(0), true)
+	if a.Answered("issuer") {
+		t.Error("without a gate, one has ended")
+	}
+	a.Gate("issuer", at(5*time.Minute), "too many new orders")
+	ask(at(time.Minute), false)
+	if a.Answered("issuer") {
+		t.Error("an order that was asked for before the gate ends it")
+	}
+	ask(at(5*time.Minute), true)
+	ask(at(5*time.Minute), false)
+	_, info, _ := a.Get("issuer")
+	if !info.NewOrderNotBefore.Equal(at(6*time.Minute)) || info.NewOrdersLimited != "too many new orders" {
+		t.Errorf("while one asks, the others wait until %s: %s", info.NewOrderNotBefore, info.NewOrdersLimited)
+	}
+	a.Gate("issuer", at(5*time.Minute+10*time.Second), "still too many") // the answer
+	ask(at(5*time.Minute+5*time.Second), false)
+	ask(at(5*time.Minute+10*time.Second), true)
+	ask(at(6*time.Minute+10*time.Second), true) // the first got no answer
+	a.add("issuer", anAccount("https://ca.example/", nil), at(0))
+	if !a.Answered("issuer") {
+		t.Error("the gate is lost by a setup, or not ended")
+	}
+	_, info, _ = a.Get("issuer")
+	if !info.NewOrderNotBefore.IsZero() || info.NewOrdersLimited != "" {
+		t.Errorf("after the gate: %+v", info)
+	}
+	ask(at(6*time.Minute+10*time.Second), true)
+	ask(at(6*time.Minute+10*time.Second), true)
 }

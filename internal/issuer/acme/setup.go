@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,9 +10,10 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -78,7 +80,7 @@ func (t *Type) run(ctx context.Context, i issuer.Issuer) (acmev1.ACMEIssuerStatu
 	if err != nil {
 		return i.Account, nil, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: %v", err)
 	}
-	if !sameHost(i.Spec.ACME.Server, i.Account.URI) {
+	if !acme.SameHost(i.Spec.ACME.Server, i.Account.URI) {
 		// The account of another server is no account here.
 		i.Account.URI = ""
 	}
@@ -87,10 +89,15 @@ func (t *Type) run(ctx context.Context, i issuer.Issuer) (acmev1.ACMEIssuerStatu
 		return i.Account, nil, invalidTransport(err)
 	}
 	email := strings.ToLower(i.Spec.ACME.Email)
+	if again, cause := t.Accounts.restsUntil(i.UID, client); again.After(t.Clock.Now()) {
+		// It was registered, and refused all the same.
+		return i.Account, nil, fault.Until(again, cmv1.IssuerReasonErrVerifyAccount,
+			"Failed to verify ACME account: the ACME server refuses to work for the account: %s", cmp.Or(cause, "unauthorized"))
+	}
 	current := i.Ready && i.Account.URI != "" &&
 		i.Account.LastRegisteredEmail == i.Spec.ACME.Email && i.Account.LastPrivateKeyHash == hash && !t.Accounts.isRejected(i.UID)
 	if !current {
-		url, err := t.register(ctx, i, client, email)
+		url, err := t.register(ctx, i, client, email, made)
 		if url != "" {
 			i.Account.URI = url
 		}
@@ -101,7 +108,7 @@ func (t *Type) run(ctx context.Context, i issuer.Issuer) (acmev1.ACMEIssuerStatu
 	}
 	return i.Account, &account{
 		client: client, keyHash: hash,
-		info: facts.Account{Issuer: i.Spec.ACME.DeepCopy(), Thumbprint: thumbprint, Unsupported: t.unsupported(i.Spec.ACME)},
+		info: facts.Account{Issuer: i.Spec.ACME.DeepCopy(), URL: i.Account.URI, Thumbprint: thumbprint, Unsupported: t.unsupported(i.Spec.ACME)},
 	}, nil
 }
 
@@ -154,9 +161,31 @@ func (t *Type) makeKey(ctx context.Context, namespace, name, entry string) (cryp
 		return nil, err
 	}
 	if err := t.Store.CreateAccountKey(ctx, namespace, name, entry, encoded); err != nil {
-		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: the account key cannot be stored in secret %s/%s", namespace, name).Because(err)
+		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount,
+			"Failed to register ACME account: the account key cannot be stored in secret %s/%s%s", namespace, name, saidBy(err)).Because(err)
 	}
 	return key, nil
+}
+
+// maxRefusal bounds what the API server's words take in a message.
+const maxRefusal = 300
+
+// saidBy is what the API server says about a write that it refused, after a
+// colon. An answer that may quote the key counts by its reason alone, and an error
+// that is no answer differs from one time to the next.
+func saidBy(err error) string {
+	reason := apierrors.ReasonForError(err)
+	switch {
+	case reason == metav1.StatusReasonUnknown:
+		return ""
+	case !apierrors.IsForbidden(err):
+		return ": " + string(reason)
+	}
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	if len(message) > maxRefusal || strings.Contains(message, "PRIVATE KEY") || strings.Contains(message, "LS0tLS") {
+		return ": " + string(reason)
+	}
+	return ": " + message
 }
 
 // unsupported is facts.Account.Unsupported.
@@ -221,20 +250,32 @@ func (t *Type) client(i issuer.Issuer, key crypto.Signer, hash string) (*acme.Cl
 	}), nil
 }
 
-// register makes or finds the account, and brings its contact up to date.
-func (t *Type) register(ctx context.Context, i issuer.Issuer, client *acme.Client, email string) (string, error) {
+// register makes or finds the account, and brings its contact up to date. A key
+// that was just made has no account.
+func (t *Type) register(ctx context.Context, i issuer.Issuer, client *acme.Client, email string, made bool) (string, error) {
 	request := acme.AccountRequest{TermsAgreed: true}
 	if email != "" {
 		request.Contact = []string{"mailto:" + email}
 	}
-	binding, err := t.binding(ctx, i)
-	if err != nil {
-		return "", err
-	}
+	binding, noBinding := t.binding(ctx, i)
 	request.EAB = binding
-	got, err := client.Register(ctx, request)
+	var got acme.Account
+	var err error
+	if !made {
+		got, err = t.find(ctx, client)
+	}
+	switch {
+	case got.URL == "" && noBinding != nil:
+		return "", noBinding
+	case got.URL == "" && err == nil:
+		got, err = client.Register(ctx, request)
+	}
 	if err != nil {
 		return "", t.failed(cmv1.IssuerReasonErrRegisterAccount, "Failed to register ACME account: ", err)
+	}
+	if got.Status != acme.StatusValid && got.Status != "" {
+		return got.URL, fault.New(fault.User, cmv1.IssuerReasonErrRegisterAccount,
+			"Failed to register ACME account: the account %s is %s at the ACME server; use another account key", got.URL, got.Status)
 	}
 	if !got.Created && i.Account.LastRegisteredEmail != i.Spec.ACME.Email {
 		if _, err := client.UpdateContact(ctx, request.Contact); err != nil {
@@ -242,6 +283,18 @@ func (t *Type) register(ctx context.Context, i issuer.Issuer, client *acme.Clien
 		}
 	}
 	return got.URL, nil
+}
+
+// find looks for the account of the key (RFC 8555 section 7.3.1), empty if there
+// is none or the server does not say so in ACME's words: then registering shows
+// what is wrong. An account that exists needs no external account binding, whose
+// key CAs hand out for one use.
+func (t *Type) find(ctx context.Context, client *acme.Client) (acme.Account, error) {
+	got, err := client.Register(ctx, acme.AccountRequest{TermsAgreed: true, OnlyExisting: true})
+	if f := acme.Classify(err, t.Clock.Now()); f != nil && (f.Class == fault.User || f.Class == fault.Permanent) && acme.ProblemOf(err) != nil {
+		return acme.Account{}, nil
+	}
+	return got, err
 }
 
 func (t *Type) failed(reason, prefix string, err error) error {
@@ -277,10 +330,4 @@ func (t *Type) binding(ctx context.Context, i issuer.Issuer) (*acme.ExternalAcco
 			"Failed to register ACME account: failed to decode external account binding key data: it is not base64url")
 	}
 	return &acme.ExternalAccount{KeyID: eab.KeyID, Key: mac}, nil
-}
-
-func sameHost(a, b string) bool {
-	x, errX := url.Parse(a)
-	y, errY := url.Parse(b)
-	return errX == nil && errY == nil && x.Host == y.Host
 }

@@ -34,6 +34,8 @@ import (
 type secrets struct {
 	data map[string]map[string][]byte
 	fail error
+	// refuse is the API server's answer to a key that is to be stored.
+	refuse error
 }
 
 func (s *secrets) Read(_ context.Context, namespace, name string) (map[string][]byte, error) {
@@ -44,6 +46,9 @@ func (s *secrets) Read(_ context.Context, namespace, name string) (map[string][]
 }
 
 func (s *secrets) CreateAccountKey(_ context.Context, namespace, name, key string, pem []byte) error {
+	if s.refuse != nil {
+		return s.refuse
+	}
 	if _, ok := s.data[name]; ok || namespace != "ns" {
 		return errors.New("exists, or is elsewhere")
 	}
@@ -305,7 +310,7 @@ func TestAccountAtPebble(t *testing.T) {
 		t.Errorf("contact, -want +got:\n%s", diff)
 	}
 
-	s.Accounts.Suspect("u", begin, begin)
+	s.Accounts.Suspect("u", begin, begin, "")
 	if !s.run(t, &i) || len(s.asked()) == 0 {
 		t.Error("a suspect account is not registered again")
 	}

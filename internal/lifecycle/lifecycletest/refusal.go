@@ -17,12 +17,20 @@ type Refusal struct {
 	Status     int
 	Kind       string
 	RetryAfter string
+	// Detail is the server's explanation.
+	Detail string
+}
+
+// Saying is the refusal with another explanation than "no".
+func (r Refusal) Saying(detail string) Refusal {
+	r.Detail = detail
+	return r
 }
 
 // Refuse is the answer with a status, the last part of a problem's type, and a
 // Retry-After header, empty for none.
 func Refuse(status int, kind, retryAfter string) Refusal {
-	return Refusal{Status: status, Kind: kind, RetryAfter: retryAfter}
+	return Refusal{Status: status, Kind: kind, RetryAfter: retryAfter, Detail: "no"}
 }
 
 // Asked asks a server that refuses, and returns what our client makes of it.
@@ -43,7 +51,7 @@ func (r Refusal) Asked(t *testing.T, ask func(*acme.Client, string) error) error
 				w.Header().Set("Retry-After", r.RetryAfter)
 			}
 			w.WriteHeader(r.Status)
-			_ = json.NewEncoder(w).Encode(map[string]string{"type": acme.ErrorNamespace + r.Kind, "detail": "no"})
+			_ = json.NewEncoder(w).Encode(map[string]string{"type": acme.ErrorNamespace + r.Kind, "detail": r.Detail})
 		}
 	}))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,11 +27,18 @@ type (
 	// Download downloads the certificate at URL, with the chain whose topmost
 	// certificate has an issuer of the preferred name, if there is one.
 	Download struct{ URL, PreferredChain string }
-	// SuspectAccount takes the account out of use, which the server refused in an
-	// action that began at Began.
-	SuspectAccount struct{ Began time.Time }
-	// GateAccount holds back new orders of the account until a time.
-	GateAccount struct{ Until time.Time }
+	// SuspectAccount takes the account out of use, which the server refused, with
+	// the words of Cause, in an action that began at Began.
+	SuspectAccount struct {
+		Began time.Time
+		Cause string
+	}
+	// HoldBack keeps the Order from asking for its order until a time, and all
+	// Orders of the account until Gate, zero for none. Cause is the server's.
+	HoldBack struct {
+		Until, Gate time.Time
+		Cause       string
+	}
 )
 
 func (CreateOrder) String() string         { return "create the order at the server" }
@@ -42,10 +49,10 @@ func (DeleteChallenges) String() string    { return "delete Challenges" }
 func (Finalize) String() string            { return "finalize the order" }
 func (Download) String() string            { return "download the certificate" }
 func (SuspectAccount) String() string      { return "suspect the account" }
-func (GateAccount) String() string         { return "hold back new orders of the account" }
+func (HoldBack) String() string            { return "hold back new orders" }
 
 // Local implements plan.Local.
 func (SuspectAccount) Local() {}
 
 // Local implements plan.Local.
-func (GateAccount) Local() {}
+func (HoldBack) Local() {}

@@ -15,20 +15,24 @@ import (
 // with the server's: an order that has expired there must not wait for ever.
 const orderRefresh = time.Hour
 
+// maxNamed is how many names a reason lists.
+const maxNamed = 10
+
 // authorize decides what a pending order needs: authorizations, challenges, or
 // to be finalized.
 func (s State) authorize(now time.Time) Plan {
 	p := s.wait()
 	switch {
 	case len(p.Status.Authorizations) == 0 || p.Status.FinalizeURL == "":
-		return s.again(s.fetch(), now)
+		return s.again(s.fetch(), "it has named no authorizations for the order", now)
 	case !identified(p.Status.Authorizations) && s.fetchedAuthorizations():
-		// The Challenges are checked against what is stored.
-		p.Status, p.Persist = Authorized(p.Status, s.Authorizations), plan.Before
-		return p
+		return s.authorized(now)
 	case !identified(p.Status.Authorizations):
 		p.Do = FetchAuthorizations{URLs: urlsOf(p.Status.Authorizations)}
 		return p
+	}
+	if why := unasked(s.Object); why != "" {
+		return fail(p, acmev1.Errored, why, now)
 	}
 	wanted, why := WantedChallenges(s.Object, s.Account)
 	if why != "" {
@@ -49,6 +53,23 @@ func (s State) authorize(now time.Time) Plan {
 	default:
 		return s.awaitChallenges(now)
 	}
+}
+
+// authorized decides by what the authorizations are at first. The Challenges are
+// checked against what is stored.
+func (s State) authorized(now time.Time) Plan {
+	p := s.wait()
+	for _, a := range s.Authorizations {
+		ended := fmt.Sprintf("The authorization for %q is %s at the ACME server", a.Identifier.Value, a.Status)
+		switch a.Status {
+		case acme.StatusExpired, acme.StatusDeactivated, acme.StatusRevoked:
+			return fail(p, acmev1.Expired, ended, now)
+		case acme.StatusInvalid:
+			return fail(p, acmev1.Invalid, ended, now)
+		}
+	}
+	p.Status, p.Persist = Authorized(p.Status, s.Authorizations), plan.Before
+	return p
 }
 
 // identified reports whether what is offered for each identifier is known.
@@ -81,8 +102,30 @@ func (s State) awaitChallenges(now time.Time) Plan {
 	}
 	if p.Until = since.Add(orderRefresh); !p.Until.After(now) {
 		p.Until, p.Do = time.Time{}, s.fetch()
+		return p
 	}
-	return p
+	if p.Status.Reason != "" {
+		return p
+	}
+	if s.Loaded.After(since) {
+		since = s.Loaded
+	}
+	return s.because(p, "Waiting for "+unfinished(s.Challenges), since, now)
+}
+
+// unfinished names the Challenges that have not ended.
+func unfinished(challenges []*acmev1.Challenge) string {
+	var names []string
+	for _, c := range challenges {
+		if !Final(c.Status.State) {
+			names = append(names, fmt.Sprintf("%q", challengeDomain(c)))
+		}
+	}
+	slices.Sort(names)
+	if more := len(names) - maxNamed; more > 0 {
+		names = append(names[:maxNamed], fmt.Sprintf("and %d more", more))
+	}
+	return "the challenges of " + strings.Join(names, ", ")
 }
 
 // waitingFor says what the challenges wait for, if it takes them longer than

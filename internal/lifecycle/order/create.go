@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -13,9 +14,25 @@ func (s State) create(now time.Time) Plan {
 	p := s.wait()
 	switch {
 	case s.BlockedBy != "":
+		p.Status.Reason = fmt.Sprintf("Waiting for Order %s, which asks the ACME server for the same names", s.BlockedBy)
+		if p.Until = s.BlockedUntil; p.Until.IsZero() {
+			p.Until = now.Add(stuckAfter)
+			return p
+		}
+		p.Status.Reason += ", until " + timestamp(p.Until)
+		return p
+	case s.NotBefore.After(now) && s.NotBeforeOf == s.Account.URL:
+		// The reason is usually that of the refusal.
+		if p.Until = s.NotBefore; p.Status.Reason == "" {
+			p.Status.Reason = fmt.Sprintf("Waiting until %s: the ACME server has refused the order until then", timestamp(p.Until))
+		}
 		return p
 	case s.Account.NewOrderNotBefore.After(now):
 		p.Until = s.Account.NewOrderNotBefore
+		p.Status.Reason = fmt.Sprintf("Waiting until %s: the ACME server limits the new orders of the account", timestamp(p.Until))
+		if s.Account.NewOrdersLimited != "" {
+			p.Status.Reason += ": " + s.Account.NewOrdersLimited
+		}
 		return p
 	}
 	p.Do = CreateOrder{Request: s.orderRequest(now)}

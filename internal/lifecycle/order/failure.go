@@ -13,6 +13,20 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+const (
+	// goneRecheck is when an order is looked at again that the server says does
+	// not exist: its replicas may not agree yet.
+	goneRecheck = 10 * time.Second
+	// goneAnswers is how many such answers end the order.
+	goneAnswers = 2
+	// missingPatience is how long a certificate may not be where the server has
+	// said before the order is given up. A new one is a new issuance.
+	missingPatience = time.Hour
+	// longestGate is the longest that a rate limit holds back all new orders of an
+	// account. Then one of them finds out whether the limit is over.
+	longestGate = 5 * time.Minute
+)
+
 // notReadyPatience is how many times in a row an order may be ready and yet be
 // refused to be finalized before the status says so.
 const notReadyPatience = 2
@@ -30,21 +44,25 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	_, finalizing := f.Action.(Finalize)
 	switch {
 	case !creating && acme.IsGone(f.Err):
-		return fail(p, acmev1.Expired, reason, now)
+		if s.Gone >= goneAnswers {
+			return fail(p, acmev1.Expired, reason, now)
+		}
+		p.Status.Reason = reason
+		p.Until, p.Hold = now.Add(goneRecheck), true
+		return p
 	case finalizing && acme.IsOrderNotReady(f.Err):
 		return s.notReady(reason)
 	case acme.IsAccountProblem(f.Err):
 		// The issuer registers the account again; then the Order is woken.
 		p.Status.Reason = reason
-		p.Do, p.Persist = SuspectAccount{Began: f.Began}, plan.Before
+		p.Do, p.Persist = SuspectAccount{Began: f.Began, Cause: classified.Message}, plan.Before
 		return p
 	case classified.Class == fault.Later:
 		p.Status.Reason = reason
 		p.Until, p.Hold = classified.At, true
-		if acme.IsRateLimited(f.Err) {
-			p.Do, p.Persist = GateAccount{Until: classified.At}, plan.Before
-		}
-		return p
+		return s.holdBack(p, f, creating, now)
+	case acme.IsCertificateMissing(f.Err):
+		return s.certificateMissing(p, reason, now)
 	case classified.Class == fault.Transient:
 		p.Status.Reason = reason
 		// The event of the new reason must not repeat the action at once.
@@ -53,6 +71,29 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	default:
 		return fail(p, acmev1.Errored, reason, now)
 	}
+}
+
+// holdBack has the Order, and if a rate limit holds for the account all its new
+// orders, asked for later.
+func (s State) holdBack(p Plan, f plan.Failure, creating bool, now time.Time) Plan {
+	held := HoldBack{Until: p.Until, Cause: fault.Of(f.Err).Message}
+	if acme.LimitsAccount(f.Err, Identifiers(s.Object)) {
+		held.Gate = plan.Earliest(p.Until, now.Add(longestGate))
+	}
+	if creating || !held.Gate.IsZero() {
+		p.Do, p.Persist = held, plan.Before
+	}
+	return p
+}
+
+// certificateMissing downloads again later.
+func (s State) certificateMissing(p Plan, reason string, now time.Time) Plan {
+	if !s.MissingSince.IsZero() && now.Sub(s.MissingSince) >= missingPatience {
+		return fail(p, acmev1.Errored, reason, now)
+	}
+	p.Status.Reason = reason
+	p.Until, p.Hold = now.Add(plan.Remote.Delay(s.Downloads)), true
+	return p
 }
 
 // notReady looks at an order that the server refused to finalize.

@@ -26,13 +26,19 @@ func TestOrderFailed(t *testing.T) {
 	hold := func(d time.Duration) func(*Plan) {
 		return func(p *Plan) { p.Until, p.Hold = now.Add(d), true }
 	}
-	gate := func(d time.Duration) func(*Plan) {
+	back := func(d, gate time.Duration, cause string) func(*Plan) {
 		return func(p *Plan) {
 			hold(d)(p)
-			p.Do, p.Persist = GateAccount{Until: now.Add(d)}, plan.Before
+			held := HoldBack{Until: now.Add(d), Cause: cause}
+			if gate > 0 {
+				held.Gate = now.Add(gate)
+			}
+			p.Do, p.Persist = held, plan.Before
 		}
 	}
-	suspect := func(p *Plan) { p.Do, p.Persist = SuspectAccount{Began: began}, plan.Before }
+	suspect := func(cause string) func(*Plan) {
+		return func(p *Plan) { p.Do, p.Persist = SuspectAccount{Began: began, Cause: cause}, plan.Before }
+	}
 	end := func(state acmev1.State, reason string) func(*Plan) {
 		return func(p *Plan) { p.Status.State, p.Status.Reason, p.Status.FailureTime = state, reason, at(now) }
 	}
@@ -42,12 +48,17 @@ func TestOrderFailed(t *testing.T) {
 		refusal lifecycletest.Refusal
 		want    func(*Plan)
 	}{
-		{"rate limit", create, lifecycletest.Refuse(429, acme.TypeRateLimited, "3600"), wait("Failed to create Order: 429 "+problem+"rateLimited: no", gate(hour))},
-		{"rate limit of no length", create, lifecycletest.Refuse(429, acme.TypeRateLimited, ""), wait("Failed to create Order: 429 "+problem+"rateLimited: no", gate(10*time.Minute))},
+		{"rate limit", create, lifecycletest.Refuse(429, acme.TypeRateLimited, "3600"), wait("Failed to create Order: 429 "+problem+"rateLimited: no", back(hour, 5*time.Minute, "429 "+problem+"rateLimited: no"))},
+		{"rate limit of no length", create, lifecycletest.Refuse(429, acme.TypeRateLimited, ""), wait("Failed to create Order: 429 "+problem+"rateLimited: no", back(10*time.Minute, 5*time.Minute, "429 "+problem+"rateLimited: no"))},
+		{"rate limit of the account, over soon", create, lifecycletest.Refuse(429, acme.TypeRateLimited, "60").Saying("too many new orders"), wait("Failed to create Order: 429 "+problem+"rateLimited: too many new orders", back(time.Minute, time.Minute, "429 "+problem+"rateLimited: too many new orders"))},
+		{"rate limit of a domain", create, lifecycletest.Refuse(429, acme.TypeRateLimited, "121000").Saying(`too many certificates already issued for "example.com"`), wait("Failed to create Order: 429 "+problem+`rateLimited: too many certificates already issued for "example.com"`, back(121000*time.Second, 0, "429 "+problem+`rateLimited: too many certificates already issued for "example.com"`))},
+		{"rate limit at the end", finalize, lifecycletest.Refuse(429, acme.TypeRateLimited, "60").Saying("example.com: slowly"), wait("Failed to finalize Order: 429 "+problem+"rateLimited: example.com: slowly", hold(time.Minute))},
+		{"paused", create, lifecycletest.Refuse(429, acme.TypeRateLimited, "").Saying("visit https://ca.test/unpause?jwt=x"), end(acmev1.Errored, "Failed to create Order: 429 "+problem+"rateLimited: visit https://ca.test/unpause?jwt=x")},
+		{"no orders for now", create, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Failed to create Order: 503 "+problem+"serverInternal: no", back(time.Minute, 0, "503 "+problem+"serverInternal: no"))},
 		{"busy", finalize, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Failed to finalize Order: 503 "+problem+"serverInternal: no", hold(time.Minute))},
 		{"broken", fetch, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Failed to retrieve Order resource: 500 "+problem+"serverInternal: no", backOff)},
-		{"account unknown", create, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), wait("Failed to create Order: 400 "+problem+"accountDoesNotExist: no", suspect)},
-		{"terms to be agreed to", finalize, lifecycletest.Refuse(403, acme.TypeUserActionRequired, ""), wait("Failed to finalize Order: 403 "+problem+"userActionRequired: no", suspect)},
+		{"account unknown", create, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), wait("Failed to create Order: 400 "+problem+"accountDoesNotExist: no", suspect("400 "+problem+"accountDoesNotExist: no"))},
+		{"terms to be agreed to", finalize, lifecycletest.Refuse(403, acme.TypeUserActionRequired, ""), wait("Failed to finalize Order: 403 "+problem+"userActionRequired: no", suspect("403 "+problem+"userActionRequired: no"))},
 		{"names refused", create, lifecycletest.Refuse(400, acme.TypeRejectedIdentifier, ""), end(acmev1.Errored, "Failed to create Order: 400 "+problem+"rejectedIdentifier: no")},
 		{"caa", finalize, lifecycletest.Refuse(403, acme.TypeCAA, ""), end(acmev1.Errored, "Failed to finalize Order: 403 "+problem+"caa: no")},
 		{"bad request", finalize, lifecycletest.Refuse(400, acme.TypeBadCSR, ""), end(acmev1.Errored, "Failed to finalize Order: 400 "+problem+"badCSR: no")},
@@ -57,12 +68,13 @@ func TestOrderFailed(t *testing.T) {
 		{"order of another account", fetch, lifecycletest.Refuse(403, acme.TypeUnauthorized, ""), end(acmev1.Expired, "Failed to retrieve Order resource: 403 "+problem+"unauthorized: no")},
 		{"authorization gone", FetchAuthorizations{}, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Failed to fetch authorization: 404 "+problem+"malformed: no")},
 		{"gone at the end", finalize, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Failed to finalize Order: 404 "+problem+"malformed: no")},
-		{"certificate gone", Download{}, lifecycletest.Refuse(410, acme.TypeMalformed, ""), end(acmev1.Expired, "Failed to retrieve signed certificate: 410 "+problem+"malformed: no")},
+		{"certificate missing", Download{}, lifecycletest.Refuse(410, acme.TypeMalformed, ""), wait("Failed to retrieve signed certificate: 410 "+problem+"malformed: no", hold(plan.Remote.Min))},
 		{"not ready", finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, ""), func(p *Plan) { p.Do = FetchOrder{URL: "https://acme/o"} }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			o := ordered()
+			o.Gone = goneAnswers
 			want := Plan{Status: *o.Object.Status.DeepCopy()}
 			test.want(&want)
 			err := test.refusal.Asked(t, ask(test.action))
@@ -89,4 +101,68 @@ func TestOrderFailed(t *testing.T) {
 
 	want = Plan{Status: *ordered().Object.Status.DeepCopy(), Until: now.Add(plan.APIServer.Min)}
 	samePlan(t, want, failed(ordered(), CreateChallenges{}, errors.New("no answer from the API server"), 0))
+}
+
+// TestGoneIsCheckedAgain holds that one answer that something does not exist ends
+// no order, and the second does.
+func TestGoneIsCheckedAgain(t *testing.T) {
+	err := lifecycletest.Refuse(404, acme.TypeMalformed, "").Asked(t, ask(FetchAuthorizations{}))
+	o := ordered()
+	o.Memory.Failed(FetchAuthorizations{}, err, now)
+	want := Plan{Status: *o.Object.Status.DeepCopy(), Until: now.Add(goneRecheck), Hold: true}
+	want.Status.Reason = "Failed to fetch authorization: 404 urn:ietf:params:acme:error:malformed: no"
+	samePlan(t, want, o.Failed(plan.Failure{Action: FetchAuthorizations{}, Err: err}, now))
+
+	samePlan(t, Plan{Status: *o.Object.Status.DeepCopy(), Do: FetchOrder{URL: "https://acme/o"}}, o.Next(now))
+	o.Record(*o.Server, now)
+	if _, fetches := o.Next(now).Do.(FetchOrder); fetches {
+		t.Error("the order is fetched once more although it is there")
+	}
+	o.Memory.Failed(FetchAuthorizations{}, err, now)
+	if p := o.Failed(plan.Failure{Action: FetchAuthorizations{}, Err: err}, now); p.Status.State != acmev1.Expired {
+		t.Errorf("after the second answer the state is %q", p.Status.State)
+	}
+	fresh := ordered()
+	for range 5 {
+		fresh.Memory.Failed(FetchOrder{}, acme.Classify(&acme.NetworkError{}, now), now)
+	}
+	if fresh.Gone != 0 || fresh.Recheck || fresh.Downloads != 0 {
+		t.Errorf("other failures count: %+v", *fresh.Memory)
+	}
+}
+
+// TestMissingCertificate holds that a certificate that cannot be had is waited for,
+// with the default chain if it is an alternate, and that the order is given up
+// only after an hour.
+func TestMissingCertificate(t *testing.T) {
+	err := lifecycletest.Refuse(404, acme.TypeMalformed, "").Asked(t, ask(Download{}))
+	o := ordered()
+	o.Account.Issuer = o.Account.Issuer.DeepCopy()
+	o.Account.Issuer.PreferredChain = "Some Root"
+	o.Record(acme.Order{URL: "https://acme/o", Status: acme.StatusValid, Certificate: "https://acme/c"}, now)
+	at := now
+	for n := 1; ; n++ {
+		want := Download{URL: "https://acme/c", PreferredChain: "Some Root"}
+		if n > recheckDownloads {
+			samePlan(t, Plan{Status: *o.Object.Status.DeepCopy(), Do: FetchOrder{URL: "https://acme/o"}}, o.Next(at))
+			o.Record(*o.Server, at)
+			want.PreferredChain = ""
+		}
+		samePlan(t, Plan{Status: *o.Object.Status.DeepCopy(), Do: want}, o.Next(at))
+		o.Memory.Failed(want, err, at)
+		p := o.Failed(plan.Failure{Action: want, Err: err}, at)
+		if p.Status.Reason != "Failed to retrieve signed certificate: 404 urn:ietf:params:acme:error:malformed: no" {
+			t.Fatalf("reason %q", p.Status.Reason)
+		}
+		if p.Status.State == acmev1.Errored {
+			break
+		}
+		if p.Status.State != acmev1.Pending || !p.Hold || p.Do != nil || p.Until.Sub(at) > 5*time.Minute || p.Until.Sub(at) < 200*time.Millisecond {
+			t.Fatalf("after %s: %+v", at.Sub(now), p)
+		}
+		at = p.Until
+	}
+	if lasted := at.Sub(now); lasted < missingPatience || lasted > missingPatience+10*time.Minute {
+		t.Errorf("given up after %s", lasted)
+	}
 }

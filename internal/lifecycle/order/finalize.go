@@ -12,18 +12,36 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+const (
+	// slowPolls is how many polls take two minutes, rarePolls how many an hour.
+	slowPolls = 28
+	rarePolls = slowPolls + 58
+)
+
 // PollDelay is the wait between two looks at something that the server works
-// on and for which it gave no Retry-After: 0.25 s, doubled up to 5 s.
+// on and for which it gave no Retry-After: 0.25 s, doubled up to 5 s; 1 min after
+// two minutes; 10 min after an hour, as CAs with manual approval need hours.
 func PollDelay(polls int) time.Duration {
-	return min(250*time.Millisecond<<min(polls, 5), 5*time.Second)
+	switch {
+	case polls >= rarePolls:
+		return 10 * time.Minute
+	case polls >= slowPolls:
+		return time.Minute
+	default:
+		return min(250*time.Millisecond<<min(polls, 5), 5*time.Second)
+	}
 }
 
 // again takes an action, but not at once if the server's last answer was the
 // same as before: the server's replicas may not agree on the order's state yet.
-func (s State) again(action plan.Action, now time.Time) Plan {
+// That why is said once it has lasted two minutes.
+func (s State) again(action plan.Action, why string, now time.Time) Plan {
 	p := s.wait()
 	if at := s.FetchedAt.Add(PollDelay(s.Polls)); s.Polls > 0 && at.After(now) {
 		p.Until = at
+		if s.Polls >= slowPolls {
+			p.Status.Reason = "Waiting for the ACME server: " + why
+		}
 		return p
 	}
 	p.Do = action
@@ -41,9 +59,23 @@ func (s State) poll(now time.Time) Plan {
 	}
 	if at.After(now) {
 		p.Until = at
+		if s.Polls >= slowPolls || at.Sub(now) > quiet {
+			p.Status.Reason = "Waiting for the ACME server to issue the certificate: the order is processing"
+		}
 		return p
 	}
 	p.Do = s.fetch()
+	return p
+}
+
+// download downloads the certificate. If that keeps failing, the default chain
+// has to do: it may be an alternate that cannot be had.
+func (s State) download(p Plan) Plan {
+	action := Download{URL: s.server().Certificate}
+	if s.Downloads < recheckDownloads {
+		action.PreferredChain = s.Account.Issuer.PreferredChain
+	}
+	p.Do = action
 	return p
 }
 
@@ -54,7 +86,7 @@ func (s State) poll(now time.Time) Plan {
 func (s State) finalizeAuthorized(now time.Time) Plan {
 	server := s.server()
 	if server == nil || (server.Status == acme.StatusPending && s.Polls > 0) {
-		return s.again(s.fetch(), now)
+		return s.again(s.fetch(), "all authorizations are valid, and the order is still pending", now)
 	}
 	p := s.wait()
 	p.Do = s.finalize()

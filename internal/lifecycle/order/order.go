@@ -3,6 +3,7 @@
 package order
 
 import (
+	"fmt"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -28,12 +29,17 @@ type State struct {
 	Request *cmv1.CertificateRequest
 	// Account is the issuer's, nil while the issuer is not ready.
 	Account *facts.Account
+	// NotReady says why there is no account, as the end of a sentence. It is empty
+	// if the issuer is ready, and this process has yet to set its account up.
+	NotReady string
 	// Challenges are those that the Order controls.
 	Challenges []*acmev1.Challenge
-	// BlockedBy is the name of an older, unfinished Order of the same account for
-	// the same identifiers and profile. Servers such as Boulder answer both
-	// with one order, so they run one at a time.
-	BlockedBy string
+	// BlockedBy names an older, unfinished Order of the same account for the same
+	// identifiers and profile, as "namespace/name". Servers such as Boulder answer
+	// both with one order, so they run one at a time. BlockedUntil is when that
+	// Order no longer counts, zero before it has its order at the server.
+	BlockedBy    string
+	BlockedUntil time.Time
 	// Limits bound the signing request and the certificate.
 	Limits pki.Limits
 	// Memory is what the server has answered. It is never nil.
@@ -43,12 +49,28 @@ type State struct {
 // Memory is what the server has answered to this process about an order. A
 // restart loses it.
 type Memory struct {
+	// Loaded is when this process saw the Order first.
+	Loaded time.Time
+	// Account is the URL of the account that the server's answers were for.
+	Account string
 	// Server is the order in the server's last answer, nil after a restart.
 	Server *acme.Order
 	// FetchedAt is when Server was received; Polls counts the answers in a row
 	// before it that had the same status.
 	FetchedAt time.Time
 	Polls     int
+	// Gone counts the answers that the order, or an authorization of it, does not
+	// exist. Recheck says that the order is fetched before anything else is done.
+	Gone    int
+	Recheck bool
+	// Downloads counts those that failed. MissingSince is when the certificate was
+	// first not where the server had said, zero if it was not missing.
+	Downloads    int
+	MissingSince time.Time
+	// NotBefore is when the server allows NotBeforeOf, the URL of an account, to
+	// ask for this order again.
+	NotBefore   time.Time
+	NotBeforeOf string
 	// Authorizations were fetched, and are not stored yet.
 	Authorizations []acme.Authorization
 	// Chain was downloaded, PEM with the leaf first, and is not stored yet.
@@ -62,7 +84,27 @@ func (m *Memory) Record(o acme.Order, now time.Time) {
 	} else {
 		m.Polls = 0
 	}
-	m.Server, m.FetchedAt = &o, now
+	m.Server, m.FetchedAt, m.Recheck = &o, now, false
+}
+
+// recheckDownloads is how many downloads fail before each further one has the
+// order fetched again first.
+const recheckDownloads = 8
+
+// Failed notes that an action failed at the server.
+func (m *Memory) Failed(action plan.Action, err error, now time.Time) {
+	if acme.IsGone(err) {
+		m.Gone++
+		m.Recheck = true
+	}
+	if _, downloading := action.(Download); !downloading {
+		return
+	}
+	m.Downloads++
+	m.Recheck = m.Downloads >= recheckDownloads
+	if acme.IsCertificateMissing(err) && m.MissingSince.IsZero() {
+		m.MissingSince = now
+	}
 }
 
 // Next decides what the Order needs next.
@@ -78,7 +120,8 @@ func (s State) Next(now time.Time) Plan {
 	}
 	if why := Provenance(s.Object, s.Request, s.Limits); why != "" {
 		if s.Request == nil {
-			return s.wait()
+			// It may be on its way out: garbage collection follows its owner's end.
+			return s.because(s.wait(), why, s.Loaded, now)
 		}
 		return fail(s.wait(), acmev1.Errored, why, now)
 	}
@@ -86,9 +129,11 @@ func (s State) Next(now time.Time) Plan {
 	case s.Chain != nil:
 		return s.complete(now)
 	case s.Account == nil:
-		return s.wait()
+		return s.awaitAccount(now)
 	case status.URL == "":
 		return s.create(now)
+	case s.elsewhere():
+		return fail(s.wait(), acmev1.Expired, "The issuer uses another ACME server or account than the one that has the order", now)
 	default:
 		return s.proceed(now)
 	}
@@ -98,6 +143,12 @@ func (s State) Next(now time.Time) Plan {
 func (s State) proceed(now time.Time) Plan {
 	p, server := s.wait(), s.server()
 	switch {
+	case s.Recheck:
+		p.Do = s.fetch()
+		return p
+	case server != nil && len(server.Authorizations) > len(Identifiers(s.Object)):
+		return fail(p, acmev1.Errored, fmt.Sprintf("The ACME server named %d authorizations for an order of %d names",
+			len(server.Authorizations), len(Identifiers(s.Object))), now)
 	case server != nil && s.lacksURLs():
 		return s.storeURLs()
 	case server == nil && (p.Status.State == acmev1.Valid || p.Status.State == acmev1.Ready || p.Status.State == acmev1.Processing):
@@ -115,10 +166,9 @@ func (s State) proceed(now time.Time) Plan {
 	case acme.StatusProcessing:
 		return s.poll(now)
 	case acme.StatusValid:
-		p.Do = Download{URL: server.Certificate, PreferredChain: s.Account.Issuer.PreferredChain}
-		return p
+		return s.download(p)
 	case acme.StatusReady:
-		return s.again(s.finalize(), now)
+		return s.again(s.finalize(), "the order is ready, and cannot be finalized", now)
 	default:
 		return s.authorize(now)
 	}

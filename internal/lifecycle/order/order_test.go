@@ -70,7 +70,7 @@ func ordered() State {
 	}
 	return State{
 		Object: object, Request: r, Account: &facts.Account{Issuer: acmeIssuer.Spec.ACME, Thumbprint: "thumb"},
-		Memory: &Memory{Server: &acme.Order{URL: "https://acme/o", Status: acme.StatusPending}, FetchedAt: now},
+		Memory: &Memory{Loaded: now, Server: &acme.Order{URL: "https://acme/o", Status: acme.StatusPending}, FetchedAt: now},
 	}
 }
 
@@ -150,6 +150,25 @@ func TestOrder(t *testing.T) {
 		return func(_ *State, p *Plan) { p.Until = now.Add(d) }
 	}
 	none := func(*State, *Plan) {}
+	waits := func(d time.Duration, reason string) func(*State, *Plan) {
+		return func(_ *State, p *Plan) {
+			if p.Status.Reason = reason; d > 0 {
+				p.Until = now.Add(d)
+			}
+		}
+	}
+	const processing = "Waiting for the ACME server to issue the certificate: the order is processing"
+	const elsewhere = "The issuer uses another ACME server or account than the one that has the order"
+	moved := &acmev1.ACMEIssuer{Server: "https://other/directory", Solvers: acmeIssuer.Spec.ACME.Solvers}
+	fetched := func(status string) func(*State) {
+		return func(o *State) {
+			for i := range o.Object.Status.Authorizations {
+				a := &o.Object.Status.Authorizations[i]
+				o.Authorizations = append(o.Authorizations, acme.Authorization{URL: a.URL, Identifier: acme.Identifier{Type: "dns", Value: a.Identifier}, Status: status})
+				a.Identifier = ""
+			}
+		}
+	}
 	solvers := func(s ...acmev1.ACMEChallengeSolver) func(*State) {
 		return func(o *State) {
 			o.Account = &facts.Account{Issuer: &acmev1.ACMEIssuer{Solvers: s}, Thumbprint: "thumb"}
@@ -167,9 +186,36 @@ func TestOrder(t *testing.T) {
 		want  func(*State, *Plan)
 	}{
 		{"new", []func(*State){unmade}, create},
-		{"new, issuer not ready", []func(*State){unmade, func(o *State) { o.Account = nil }}, none},
-		{"new, another goes first", []func(*State){unmade, func(o *State) { o.BlockedBy = "older" }}, none},
-		{"new, rate limited", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now.Add(hour)} }}, until(hour)},
+		{"new, issuer not ready", []func(*State){unmade, func(o *State) { o.Account, o.NotReady = nil, `Issuer "x" is not ready: no` }}, waits(0, `Waiting for the issuer: Issuer "x" is not ready: no`)},
+		{"new, account not set up yet", []func(*State){unmade, func(o *State) { o.Account = nil }}, until(quiet)},
+		{"new, account not set up for long", []func(*State){unmade, func(o *State) { o.Account, o.Loaded = nil, now.Add(-quiet) }}, waits(0, "Waiting for the issuer: its ACME account is not set up yet")},
+		{"new, another goes first", []func(*State){unmade, func(o *State) { o.BlockedBy = "app/older" }}, waits(5*time.Minute, "Waiting for Order app/older, which asks the ACME server for the same names")},
+		{"new, another goes first, and is stuck", []func(*State){unmade, func(o *State) { o.BlockedBy, o.BlockedUntil = "app/older", now.Add(time.Minute) }}, waits(time.Minute, "Waiting for Order app/older, which asks the ACME server for the same names, until "+now.Add(time.Minute).Format(time.RFC3339))},
+		{"new, rate limited", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now.Add(hour)} }}, waits(hour, "Waiting until "+now.Add(hour).Format(time.RFC3339)+": the ACME server limits the new orders of the account")},
+		{"new, rate limited, and why", []func(*State){unmade, func(o *State) {
+			o.Account = &facts.Account{NewOrderNotBefore: now.Add(hour), NewOrdersLimited: "429 too many"}
+		}}, waits(hour, "Waiting until "+now.Add(hour).Format(time.RFC3339)+": the ACME server limits the new orders of the account: 429 too many")},
+		{"new, refused for now", []func(*State){unmade, func(o *State) {
+			o.Object.Status.Reason, o.NotBefore, o.NotBeforeOf, o.Account.URL = "Failed to create Order: 429", now.Add(hour), "https://acme/1", "https://acme/1"
+		}}, until(hour)},
+		{"new, refused for now by another server", []func(*State){unmade, func(o *State) {
+			o.NotBefore, o.NotBeforeOf, o.Account.URL = now.Add(hour), "https://acme/1", "https://other/1"
+		}}, create},
+		{"the issuer has moved to another server", []func(*State){restarted, func(o *State) { o.Account.URL, o.Account.Issuer = "https://other/1", moved }}, fail(acmev1.Expired, elsewhere)},
+		{"the issuer has another account", []func(*State){func(o *State) { o.Account.URL, o.Memory.Account = "https://acme/2", "https://acme/1" }}, fail(acmev1.Expired, elsewhere)},
+		{"orders are at another host than accounts", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
+			o.Account.URL, o.Account.Issuer, o.Memory.Account = "https://other/1", moved, "https://other/1"
+		}}, until(quiet)},
+		{"more authorizations than names", []func(*State){func(o *State) { o.Server.Authorizations = []string{"a", "b", "c"} }}, fail(acmev1.Errored, "The ACME server named 3 authorizations for an order of 2 names")},
+		{"an authorization for another name", []func(*State){func(o *State) { o.Object.Status.Authorizations[0].Identifier = "login.victim.example.org" }}, fail(acmev1.Errored, `The ACME server named an authorization for "login.victim.example.org", which the Order does not ask for`)},
+		{"an authorization for the wildcard of another name", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "victim.example.org" }}, fail(acmev1.Errored, `The ACME server named an authorization for "*.victim.example.org", which the Order does not ask for`)},
+		{"an authorization that keeps the wildcard's prefix", []func(*State){func(o *State) { o.Object.Status.Authorizations[1].Identifier = "*.Example.com." }}, func(o *State, p *Plan) {
+			wanted, _ := WantedChallenges(o.Object, o.Account)
+			p.Do = CreateChallenges{Specs: wanted}
+		}},
+		{"authorization deactivated when it is first fetched", []func(*State){fetched(acme.StatusDeactivated)}, fail(acmev1.Expired, `The authorization for "example.com" is deactivated at the ACME server`)},
+		{"authorization expired when it is first fetched", []func(*State){fetched(acme.StatusExpired)}, fail(acmev1.Expired, `The authorization for "example.com" is expired at the ACME server`)},
+		{"authorization invalid when it is first fetched", []func(*State){fetched(acme.StatusInvalid)}, fail(acmev1.Invalid, `The authorization for "example.com" is invalid at the ACME server`)},
 		{"new, limit over", []func(*State){unmade, func(o *State) { o.Account = &facts.Account{NewOrderNotBefore: now} }}, create},
 		{"being deleted", []func(*State){unmade, func(o *State) { o.Object.DeletionTimestamp = at(now) }}, none},
 		{"made, nothing known", []func(*State){restarted, func(o *State) { o.Object.Status.Authorizations = nil }}, fetch},
@@ -191,9 +237,10 @@ func TestOrder(t *testing.T) {
 			o.Object.Status.Authorizations[0].InitialState, o.Object.Status.Authorizations[1].InitialState = acmev1.Valid, acmev1.Valid
 		}}, finalize},
 		{"challenge of another solver", []func(*State){are("", ""), func(o *State) { o.Challenges[0].Spec.Solver = rfc2136("old") }}, remove(0, 1)},
-		{"challenge that leaves is waited for", []func(*State){are("", ""), func(o *State) { o.Challenges[0].DeletionTimestamp = at(now) }}, until(hour)},
-		{"challenges pending", []func(*State){are(acmev1.Valid, acmev1.Pending)}, until(hour)},
-		{"challenges pending, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Pending)}, until(hour)},
+		{"challenge that leaves is waited for", []func(*State){are("", ""), func(o *State) { o.Challenges[0].DeletionTimestamp = at(now) }}, until(quiet)},
+		{"challenges pending", []func(*State){are(acmev1.Valid, acmev1.Pending)}, until(quiet)},
+		{"challenges pending, restarted", []func(*State){restarted, are(acmev1.Valid, acmev1.Pending)}, until(quiet)},
+		{"challenges pending for long", []func(*State){are(acmev1.Valid, acmev1.Pending), func(o *State) { o.Loaded, o.FetchedAt = now.Add(-quiet), now.Add(-quiet) }}, waits(hour-quiet, `Waiting for the challenges of "*.example.com"`)},
 		{"challenges pending for an hour", []func(*State){are("", ""), func(o *State) { o.FetchedAt = now.Add(-hour) }}, fetch},
 		{"challenges report what they wait for", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
 			o.Challenges[0].Status.Reason, o.Challenges[1].Status.Reason = "b", "a"
@@ -201,7 +248,7 @@ func TestOrder(t *testing.T) {
 			p.Until, p.Status.Reason = now.Add(hour), `"*.example.com": a; "example.com": b`
 		}},
 		{"an old reason goes", []func(*State){are("", ""), func(o *State) { o.Object.Status.Reason = "old" }}, func(_ *State, p *Plan) {
-			p.Until, p.Status.Reason = now.Add(hour), ""
+			p.Until, p.Status.Reason = now.Add(quiet), ""
 		}},
 		{"challenge failed", []func(*State){are(acmev1.Valid, acmev1.Invalid)}, fail(acmev1.Invalid, "invalid because")},
 		{"challenge errored", []func(*State){are(acmev1.Errored, "")}, fail(acmev1.Errored, "errored because")},
@@ -214,7 +261,11 @@ func TestOrder(t *testing.T) {
 		{"ready", []func(*State){server(acme.StatusReady)}, finalize},
 		{"ready, and refused", []func(*State){server(acme.StatusReady, polls(1))}, until(500 * time.Millisecond)},
 		{"processing", []func(*State){server(acme.StatusProcessing)}, until(250 * time.Millisecond)},
-		{"processing for long", []func(*State){server(acme.StatusProcessing, polls(99))}, until(5 * time.Second)},
+		{"processing for seconds", []func(*State){server(acme.StatusProcessing, polls(slowPolls-1))}, until(5 * time.Second)},
+		{"processing for minutes", []func(*State){server(acme.StatusProcessing, polls(rarePolls-1))}, waits(time.Minute, processing)},
+		{"processing for hours", []func(*State){server(acme.StatusProcessing, polls(rarePolls))}, waits(10*time.Minute, processing)},
+		{"processing, server says when, in an hour", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now.Add(hour) })}, waits(hour, processing)},
+		{"ready, and refused for long", []func(*State){server(acme.StatusReady, polls(slowPolls))}, waits(time.Minute, "Waiting for the ACME server: the order is ready, and cannot be finalized")},
 		{"processing, looked at", []func(*State){server(acme.StatusProcessing, func(o *State) { o.FetchedAt = now.Add(-time.Second) })}, fetch},
 		{"processing, server says when", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now.Add(time.Minute) })}, until(time.Minute)},
 		{"processing, server says at once", []func(*State){server(acme.StatusProcessing, func(o *State) { o.Server.RetryAfter = now })}, until(250 * time.Millisecond)},
@@ -232,7 +283,8 @@ func TestOrder(t *testing.T) {
 		{"failed", []func(*State){state(acmev1.Errored), are(acmev1.Errored)}, none},
 		{"done: challenges are removed", []func(*State){state(acmev1.Valid), are(acmev1.Valid, acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, remove(0, 2)},
 		{"done", []func(*State){state(acmev1.Valid), func(o *State) { o.Object.Status.Certificate = []byte("x") }}, none},
-		{"request not to be found", []func(*State){func(o *State) { o.Request = nil }}, none},
+		{"request not to be found", []func(*State){func(o *State) { o.Request = nil }}, until(quiet)},
+		{"request not to be found for long", []func(*State){func(o *State) { o.Request, o.Loaded = nil, now.Add(-quiet) }}, waits(0, "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it")},
 		{"new, for a duration", []func(*State){unmade, func(o *State) { o.Object.Spec.Duration = &metav1.Duration{Duration: hour} }}, func(_ *State, p *Plan) {
 			p.Do = CreateOrder{Request: acme.OrderRequest{Identifiers: names, NotAfter: now.Add(hour)}}
 			p.Confirm = []plan.Confirm{orderIs("7")}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,6 +68,9 @@ func ChallengeProvenance(c *acmev1.Challenge, o *acmev1.Order, account *facts.Ac
 // be chosen, or is empty.
 func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.ChallengeSpec, string) {
 	var wanted []acmev1.ChallengeSpec
+	if why := unasked(o); why != "" {
+		return nil, why
+	}
 	for _, a := range o.Status.Authorizations {
 		if a.InitialState == acmev1.Valid {
 			continue
@@ -94,6 +99,50 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 		})
 	}
 	return wanted, ""
+}
+
+// unasked says which authorization that needs a Challenge is for a name that the
+// Order does not ask for, or returns "".
+func unasked(o *acmev1.Order) string {
+	asked := map[string]bool{}
+	for _, id := range Identifiers(o) {
+		asked[id.Value] = true
+	}
+	for _, a := range o.Status.Authorizations {
+		if a.InitialState == acmev1.Valid || a.Identifier == "" {
+			continue
+		}
+		if name := authorizedName(a); !asked[name] {
+			return fmt.Sprintf("The ACME server named an authorization for %q, which the Order does not ask for", name)
+		}
+	}
+	return ""
+}
+
+// authorizedName is the identifier in an order that an authorization is for.
+func authorizedName(a acmev1.ACMEAuthorization) string {
+	if addr, err := netip.ParseAddr(a.Identifier); err == nil {
+		return addr.Unmap().String()
+	}
+	name := strings.ToLower(strings.TrimSuffix(a.Identifier, "."))
+	if a.Wildcard != nil && *a.Wildcard {
+		// Some servers keep the prefix.
+		return "*." + strings.TrimPrefix(name, "*.")
+	}
+	return name
+}
+
+// elsewhere reports whether the order is at another server than the account, or
+// another account's. After a restart only the host shows it.
+func (s State) elsewhere() bool {
+	switch {
+	case s.Account.URL == "":
+		return false
+	case s.Memory.Account != "":
+		return s.Memory.Account != s.Account.URL
+	}
+	url := s.Object.Status.URL
+	return !acme.SameHost(url, s.Account.URL) && !acme.SameHost(url, s.Account.Issuer.Server)
 }
 
 // ChallengesToCome counts the Challenges that an Order calls for, for the name

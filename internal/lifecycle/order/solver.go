@@ -94,7 +94,7 @@ func match(sel *acmev1.CertificateDNSNameSelector, labels map[string]string, nam
 		return rank{}, false
 	}
 	if len(sel.DNSNames) > 0 {
-		if !slices.ContainsFunc(sel.DNSNames, func(n string) bool { return strings.EqualFold(n, name) }) {
+		if !slices.ContainsFunc(sel.DNSNames, func(n string) bool { return strings.EqualFold(strings.TrimSuffix(n, "."), name) }) {
 			return rank{}, false
 		}
 		r.named = true

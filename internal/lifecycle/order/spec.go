@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -53,6 +54,12 @@ func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits p
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
 	}
 	spec.Profile = issuer.Profile
+	for _, name := range append([]string{spec.CommonName}, spec.DNSNames...) {
+		if strings.HasSuffix(name, ".") {
+			return nil, fault.New(fault.Permanent, cmv1.EventReasonInvalidOrder,
+				"The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name)
+		}
+	}
 	if cn := spec.CommonName; cn != "" && !slices.Contains(spec.DNSNames, cn) && !slices.Contains(spec.IPAddresses, cn) {
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonInvalidOrder, "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. "+
 			"If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: %q does not exist in %s or %s", cn, spec.DNSNames, spec.IPAddresses)
@@ -124,6 +131,20 @@ func Class(o *acmev1.Order) string {
 		fmt.Fprintf(&b, "/%s", id.Value)
 	}
 	return b.String()
+}
+
+// stuckAfter is how long an Order may hold back others of its class. One that
+// takes longer is stuck, as with a record that never appears, and must not keep
+// another's certificate from being renewed.
+const stuckAfter = 5 * time.Minute
+
+// BlocksUntil is when an Order that precedes others of its class no longer holds
+// them back, zero before it has its order at the server.
+func BlocksUntil(o *acmev1.Order) time.Time {
+	if o.Status.URL == "" {
+		return time.Time{}
+	}
+	return o.CreationTimestamp.Add(stuckAfter)
 }
 
 // Precedes reports whether an Order of the same class comes before

@@ -77,3 +77,30 @@ func TestOrderLimits(t *testing.T) {
 		})
 	}
 }
+
+// TestFinalDot holds that a name that no server can sign is refused before any
+// name is proved.
+func TestFinalDot(t *testing.T) {
+	for name, change := range map[string]func(*cmv1.Certificate){
+		"dot.example.com.": func(c *cmv1.Certificate) { c.Spec.DNSNames = []string{"a.example.com", "dot.example.com."} },
+		"a.example.com.": func(c *cmv1.Certificate) {
+			c.Spec.CommonName, c.Spec.DNSNames = "a.example.com.", []string{"a.example.com"}
+		},
+	} {
+		_, err := Build(newRequest(newCertificate(change), key(1), 1), acmeIssuer.Spec.ACME, pki.Limits{})
+		samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name), err)
+	}
+}
+
+// TestBlocksUntil holds that an Order that is stuck does not hold others back for
+// ever, and that it does until it has its order at the server.
+func TestBlocksUntil(t *testing.T) {
+	o := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now)}}
+	if until := BlocksUntil(o); !until.IsZero() {
+		t.Errorf("without a URL until %s", until)
+	}
+	o.Status.URL = "https://acme/o"
+	if until := BlocksUntil(o); !until.Equal(now.Add(5 * time.Minute)) {
+		t.Errorf("until %s", until)
+	}
+}

@@ -5,12 +5,15 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 )
 
+// maxAuthorizations exceeds the number of names that any CA takes.
+const maxAuthorizations = 1000
+
 // Created is the status with the URLs of an order that the server has created.
 func Created(status acmev1.OrderStatus, server acme.Order) acmev1.OrderStatus {
 	status.URL, status.FinalizeURL = server.URL, server.Finalize
 	status.State, status.Reason = acmev1.Pending, ""
 	status.Authorizations = nil
-	for _, url := range server.Authorizations {
+	for _, url := range server.Authorizations[:min(len(server.Authorizations), maxAuthorizations)] {
 		status.Authorizations = append(status.Authorizations, acmev1.ACMEAuthorization{URL: url})
 	}
 	return status

@@ -16,7 +16,7 @@ func TestTakeOverOrders(t *testing.T) {
 	eachDump(t, func(t *testing.T, r lifecycletest.Recorded) {
 		for _, o := range r.Orders {
 			t.Run(o.Name, func(t *testing.T) {
-				state := State{Object: o, Memory: &Memory{}, Account: r.Account(t, o.Namespace, o.Spec.IssuerRef)}
+				state := State{Object: o, Memory: &Memory{Loaded: r.Time}, Account: r.Account(t, o.Namespace, o.Spec.IssuerRef)}
 				for _, q := range r.Requests {
 					if metav1.IsControlledBy(o, q) {
 						state.Request = q
@@ -47,7 +47,9 @@ func TestTakeOverOrders(t *testing.T) {
 				wantPlan := Plan{Status: o.Status}
 				if o.Status.State == acmev1.Pending {
 					wantPlan.Until = r.Time.Add(orderRefresh)
-					wantPlan.Status.Reason = waitingFor(state.Challenges)
+					if wantPlan.Status.Reason = waitingFor(state.Challenges); wantPlan.Status.Reason == "" {
+						wantPlan.Until = r.Time.Add(quiet)
+					}
 				}
 				samePlan(t, wantPlan, plan)
 			})
