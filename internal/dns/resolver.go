@@ -137,7 +137,8 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 		addrs []netip.Addr
 		err   error
 	}
-	look := func(qtype uint16) result {
+	look := func(qtype uint16) (found result) {
+		defer recovered(&found.err)
 		m, _, err := r.recurse(ctx, name, qtype)
 		if err != nil {
 			return result{err: err}
@@ -145,14 +146,13 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
 			return result{err: fmt.Errorf("%s for the address of %s", RcodeText(m.Rcode), name)}
 		}
-		var found []netip.Addr
 		// The owner may be any: the addresses are at the end of a CNAME chain.
 		for _, rr := range m.Answer {
 			if addr, ok := addrOf(rr); ok {
-				found = append(found, addr)
+				found.addrs = append(found.addrs, addr)
 			}
 		}
-		return result{addrs: found}
+		return found
 	}
 	six := make(chan result, 1)
 	go func() { six <- look(mdns.TypeAAAA) }()

@@ -144,8 +144,8 @@ func (r resolver) FindZone(context.Context, string) (string, error) {
 	return "", errors.New("not asked here")
 }
 
-func (r resolver) FollowCNAME(_ context.Context, fqdn string) (string, error) {
-	r.w.calls = append(r.w.calls, r.name+"follow "+fqdn)
+func (r resolver) Alias(_ context.Context, fqdn string) (string, error) {
+	r.w.calls = append(r.w.calls, r.name+"alias "+fqdn)
 	return r.w.aliases[fqdn], nil
 }
 
@@ -234,7 +234,7 @@ func TestSolve(t *testing.T) {
 	// What the CA does is remembered for the next challenge at the name.
 	o := solver.ObserverOf(s)
 	o.Accepted(at)
-	o.Concluded(false, at.Add(time.Second))
+	o.Concluded(false, false, at.Add(time.Second))
 	o.Forget()
 	delete(w.records, challenge+" "+value)
 	w.verdict(s)
@@ -311,7 +311,14 @@ func TestFollowCNAME(t *testing.T) {
 	s = w.begin(func(spec *dns01.Spec) {
 		spec.CNAMEStrategy, spec.Nameservers = acmev1.FollowStrategy, []string{"192.0.2.1:53", "192.0.2.2:53"}
 	})
-	w.want("Present", s.Present(ctx), "192.0.2.1:53,192.0.2.2:53 follow "+challenge, "present y.example.com. as good", "zone as good")
+	w.want("Present", s.Present(ctx), "192.0.2.1:53,192.0.2.2:53 alias "+challenge, "192.0.2.1:53,192.0.2.2:53 alias y.example.com.",
+		"present y.example.com. as good", "zone as good")
+	// Resolvers cache that there is no record: they are not asked at once.
+	if got := w.verdict(s); got.State != propagation.Wait || !got.Until.Equal(t0.Add(5*time.Second)) {
+		t.Errorf("right after the update: %+v", got)
+	}
+	w.want("Check", nil)
+	w.clock.SetTime(t0.Add(5 * time.Second))
 	w.verdict(s)
 	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 probe "+challenge+` mode 1 zone "example.com."`)
 }
