@@ -54,8 +54,3 @@ type Aliaser interface {
 	// serve the name's zone.
 	Alias(ctx context.Context, fqdn string) (target string, known bool, err error)
 }
-
-// TTL is the time to live that providers write whose Factory names no other one:
-// short, because a resolver that has cached an older set of values keeps it this
-// long.
-const TTL = 10 * time.Second

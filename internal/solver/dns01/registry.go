@@ -32,8 +32,9 @@ type Factory struct {
 	// Check returns the errors in the provider's field that can be found without
 	// a Secret or a server. The path is that of the Spec. Check may be nil.
 	Check func(*field.Path, *Spec) field.ErrorList
-	// TTL is the time to live with which the Provider writes records: the least
-	// that the vendor takes.
+	// TTL is the time to live with which the Provider writes records. It is the
+	// least that the vendor takes: a resolver that has cached an older set of
+	// values keeps it this long.
 	TTL time.Duration
 	// New makes the Provider, with the credentials as they are now. Its errors
 	// are fault.Errors.
@@ -99,7 +100,7 @@ func (r Registry) ttl(spec *Spec) time.Duration {
 	if f := r.find(spec); f != nil {
 		return f.TTL
 	}
-	return TTL
+	return 0
 }
 
 // names lists the providers as messages do.

@@ -158,7 +158,7 @@ func Server(nameserver string) (string, error) {
 		host, port, err = net.SplitHostPort(nameserver + ":53")
 	}
 	if addr, failed := netip.ParseAddr(nameserver); failed == nil && addr.Is6() {
-		return "", invalid("RFC2136 nameserver %q is invalid: an IPv6 address needs brackets: [%s]:53", nameserver, addr)
+		return "", invalid("RFC2136 nameserver is invalid: %q is an IPv6 address, which needs brackets: [%s]:53", nameserver, addr)
 	}
 	if err != nil {
 		return "", invalid("RFC2136 nameserver is invalid: %s", err).Because(err)
