@@ -332,6 +332,11 @@ func TestFindZoneAndAlias(t *testing.T) {
 			t.Errorf("Alias(%s) = %q, %v", name, got, err)
 		}
 	}
+	for zone, want := range map[string]bool{"example.test.": true, "example.com.": false} {
+		if got := r.Authoritative(ctx, zone); got != want {
+			t.Errorf("Authoritative(%s) = %t", zone, got)
+		}
+	}
 	// Cached answers expire with their TTL.
 	w.resolver.Behave(0, nameserver.Behaviour{Rcode: mdns.RcodeServerFailure})
 	if _, err := r.FindZone(ctx, "example.test."); err != nil {

@@ -41,6 +41,8 @@ type Resolver struct {
 	clock     clock.PassiveClock
 	cuts      cache[cut]
 	sets      cache[serverSet]
+	// own holds, by zone, whether the recursive resolvers have it themselves.
+	own cache[bool]
 
 	findingCut flight[cut]
 	findingSet flight[serverSet]
@@ -77,7 +79,7 @@ func NewResolver(c Config) (*Resolver, error) {
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
-	r.cuts, r.sets = newCache[cut](r.clock), newCache[serverSet](r.clock)
+	r.cuts, r.sets, r.own = newCache[cut](r.clock), newCache[serverSet](r.clock), newCache[bool](r.clock)
 	return r, nil
 }
 
@@ -123,6 +125,21 @@ func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdn
 		return other, server, nil
 	}
 	return nil, "", unanswered(r.servers, errors.Join(errs...))
+}
+
+// Authoritative reports whether all recursive resolvers serve a zone themselves,
+// so that they cache nothing of it.
+func (r *Resolver) Authoritative(ctx context.Context, zone string) bool {
+	if own, ok := r.own.get(zone); ok {
+		return own
+	}
+	own := true
+	for _, s := range r.servers {
+		m, err := r.transport.ask(ctx, s, query(zone, mdns.TypeSOA, true, false))
+		own = own && err == nil && m.Authoritative
+	}
+	r.own.put(zone, own, maxCacheTTL)
+	return own
 }
 
 // unanswered is the fault for a question to which no resolver replied.

@@ -141,7 +141,7 @@ func TestJudgeServers(t *testing.T) {
 				answerOf(3, func(a *Answer) { nxdomain(a); a.Name, a.Zone = "x.example.net.", "example.net." }),
 			}},
 			first,
-			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + " (an alias of x.example.net.), but the record was written at _acme-challenge.example.com. itself; " +
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + " (an alias of x.example.net.), but the record was written at _acme-challenge.example.com.; " +
 				"set cnameStrategy: Follow in the solver, or remove the CNAME record: ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
 		},
 		"recursive waits for the negative TTL": {

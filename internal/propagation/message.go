@@ -28,7 +28,7 @@ func notPropagated(r Report, p Policy) string {
 	if r.Final != r.Name {
 		msg += fmt.Sprintf(" (an alias of %s)", r.Final)
 		if !p.Follow {
-			msg += fmt.Sprintf(", but the record was written at %s itself; set cnameStrategy: Follow in the solver, or remove the CNAME record", r.Name)
+			msg += fmt.Sprintf(", but the record was written at %s; set cnameStrategy: Follow in the solver, or remove the CNAME record", r.Name)
 		}
 	}
 	parts := few(without)

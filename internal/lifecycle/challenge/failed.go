@@ -1,7 +1,6 @@
 package challenge
 
 import (
-	"net/http"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -109,10 +108,13 @@ func (s State) refused(p Plan, f plan.Failure, prefix string, now time.Time) Pla
 	}
 }
 
+// statusConflict is the HTTP status code of a conflict.
+const statusConflict = 409
+
 // AlreadyAccepted reports whether a server that refused to be asked for a
 // validation is validating already: an earlier request's answer was lost, or
 // another process made it.
 func AlreadyAccepted(err error) bool {
 	problem := acme.ProblemOf(err)
-	return problem != nil && (problem.Has(acme.TypeConflict) || problem.Status == http.StatusConflict)
+	return problem != nil && (problem.Has(acme.TypeConflict) || problem.Status == statusConflict)
 }

@@ -44,7 +44,7 @@ type session struct {
 
 // recursiveSettling is how long after the update a resolver is not asked for the
 // record: if a secondary server does not have it by then, the resolver caches
-// that it does not exist.
+// that it does not exist. One that has the zone itself caches nothing.
 const recursiveSettling = 5 * time.Second
 
 var (
@@ -104,7 +104,7 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 			Name: s.fqdn, Entry: s.config.Ledger.Assumed(s.challenge.CA, s.fqdn, visible), Policy: s.policy(),
 		}, nil
 	}
-	if evidence, err := s.settling(ctx, mode); evidence != nil || err != nil {
+	if evidence, err := s.settling(ctx, resolver, mode); evidence != nil || err != nil {
 		return evidence, err
 	}
 	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, s.zone)
@@ -113,7 +113,9 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	}
 	logReport(ctx, report)
 	now := s.config.Clock.Now()
-	s.zone = report.Zone
+	if report.Zone != "" {
+		s.zone = report.Zone
+	}
 	s.observed = propagation.Observation{
 		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now), Policy: s.policy(), At: now,
 	}
@@ -144,11 +146,12 @@ func logReport(ctx context.Context, r propagation.Report) {
 
 // settling returns Evidence while the provider's name servers do not have the
 // record yet, or nil. A record of an earlier process counts as settled.
-func (s *session) settling(ctx context.Context, mode propagation.Mode) (propagation.Evidence, error) {
+func (s *session) settling(ctx context.Context, resolver Resolver, mode propagation.Mode) (propagation.Evidence, error) {
 	if s.presented.IsZero() {
 		return nil, nil
 	}
-	if until := s.presented.Add(recursiveSettling); mode == propagation.RecursiveOnly && until.After(s.config.Clock.Now()) {
+	until := s.presented.Add(recursiveSettling)
+	if mode == propagation.RecursiveOnly && until.After(s.config.Clock.Now()) && (s.zone == "" || !resolver.Authoritative(ctx, s.zone)) {
 		return unsettled{name: s.challenge.DNSName, until: until}, nil
 	}
 	settler, ok := s.provider.(Settler)

@@ -24,6 +24,7 @@ type Resolver interface {
 	Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error)
 	FindZone(ctx context.Context, fqdn string) (string, error)
 	Alias(ctx context.Context, fqdn string) (string, error)
+	Authoritative(ctx context.Context, zone string) bool
 }
 
 // Config configures a Solver. All fields without a default are required.

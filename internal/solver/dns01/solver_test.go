@@ -50,6 +50,8 @@ type world struct {
 	settle  func(presented time.Time) time.Time
 	// knows reports whether the vendor knows its CNAME records.
 	knows bool
+	// authoritative reports whether the resolvers have the zone themselves.
+	authoritative bool
 }
 
 // vendor is the provider. Its credentials are those that it was made with.
@@ -155,6 +157,11 @@ func (r resolver) FindZone(context.Context, string) (string, error) {
 func (r resolver) Alias(_ context.Context, fqdn string) (string, error) {
 	r.w.calls = append(r.w.calls, r.name+"alias "+fqdn)
 	return r.w.aliases[fqdn], nil
+}
+
+func (r resolver) Authoritative(_ context.Context, zone string) bool {
+	r.w.calls = append(r.w.calls, r.name+"authoritative "+zone)
+	return r.w.authoritative
 }
 
 func newWorld(t *testing.T, change ...func(*dns01.Config)) *world {
@@ -333,7 +340,12 @@ func TestFollowCNAME(t *testing.T) {
 	if got := w.verdict(s); got.State != propagation.Wait || !got.Until.Equal(t0.Add(5*time.Second)) {
 		t.Errorf("right after the update: %+v", got)
 	}
-	w.want("Check", nil)
+	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 authoritative example.com.")
+	w.authoritative = true
+	if got := w.verdict(s); got.State != propagation.Accept {
+		t.Errorf("resolvers with the zone itself: %+v", got)
+	}
+	w.called()
 	w.clock.SetTime(t0.Add(5 * time.Second))
 	w.verdict(s)
 	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 probe "+challenge+` mode 1 zone "example.com."`)
