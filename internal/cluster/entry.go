@@ -72,6 +72,7 @@ const (
 	byIssuer     = "issuer"
 	byKeySecret  = "keySecret"
 	byClass      = "class"
+	byName       = "dnsName"
 )
 
 // indexes are the values of indexes by name. An entry is left out of an index if

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"strings"
+
 	"k8s.io/client-go/tools/cache"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -30,7 +32,20 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 		byIssuer: func(e *item) string { return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef) },
 		byClass:  func(e *item) string { return order.Class(e.object) },
 	})
+	if err == nil {
+		err = informer.AddIndexers(cache.Indexers{byName: func(obj any) ([]string, error) {
+			if e, ok := obj.(*item); ok && e.open {
+				return order.DNSNames(e.object), nil
+			}
+			return nil, nil
+		}})
+	}
 	return &Orders{s}, err
+}
+
+// OpenOfName returns the unfinished Orders for a DNS name or for its wildcard.
+func (o *Orders) OpenOfName(name string) []*acmev1.Order {
+	return o.open(byName, strings.ToLower(name))
 }
 
 // OpenOfClass returns the unfinished Orders of a class, see order.Class.

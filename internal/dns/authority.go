@@ -73,11 +73,14 @@ func (r *Resolver) serversOf(ctx context.Context, zone string, referral *nsSet) 
 func (r *Resolver) searchServers(ctx context.Context, zone string, referral *nsSet) (serverSet, error) {
 	parent := make(chan nsSet, 1)
 	go func() {
+		var set nsSet
+		defer func() { parent <- set }()
+		defer recovered(new(error))
 		if referral != nil {
-			parent <- *referral
-			return
+			set = *referral
+		} else {
+			set = r.delegation(ctx, zone)
 		}
-		parent <- r.delegation(ctx, zone)
 	}()
 	var (
 		seen nsSet
@@ -185,12 +188,12 @@ func (r *Resolver) askNS(ctx context.Context, servers map[string]nameServer, zon
 	results := make(chan nsSet, len(targets))
 	for _, addr := range targets {
 		go func() {
-			m, err := r.transport.ask(ctx, addr.String(), query(zone, mdns.TypeNS, false, true))
-			if err != nil {
-				results <- nsSet{}
-				return
+			var set nsSet
+			defer func() { results <- set }()
+			defer recovered(new(error))
+			if m, err := r.transport.ask(ctx, addr.String(), query(zone, mdns.TypeNS, false, true)); err == nil {
+				set = read(m)
 			}
-			results <- read(m)
 		}()
 	}
 	all := nsSet{zone: zone, ttl: maxCacheTTL, glue: map[string][]netip.Addr{}}

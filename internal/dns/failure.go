@@ -16,10 +16,10 @@ func FailureOf(err error) propagation.Failure {
 	switch {
 	case err == nil:
 		return propagation.NoFailure
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH),
-		errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT),
-		errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 		return propagation.NoRoute
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return propagation.Unreachable
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return propagation.ConnectionRefused
 	case isTimeout(err):

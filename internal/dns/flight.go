@@ -44,12 +44,20 @@ func (f *flight[V]) do(ctx context.Context, key string, search func() (V, error)
 		}
 		f.calls[key] = c
 		f.mu.Unlock()
-		c.value, c.err = search()
-		c.abandoned = ctx.Err() != nil
+		return f.run(ctx, key, c, search)
+	}
+}
+
+// run runs a search. If it panics, those who wait for it search themselves.
+func (f *flight[V]) run(ctx context.Context, key string, c *call[V], search func() (V, error)) (V, error) {
+	c.abandoned = true
+	defer func() {
 		f.mu.Lock()
 		delete(f.calls, key)
 		f.mu.Unlock()
 		close(c.done)
-		return c.value, c.err
-	}
+	}()
+	c.value, c.err = search()
+	c.abandoned = ctx.Err() != nil
+	return c.value, c.err
 }

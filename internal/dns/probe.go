@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	mdns "github.com/miekg/dns"
 
@@ -21,6 +22,9 @@ const (
 	// maxTargets bounds the different CNAME targets that servers of one zone
 	// return.
 	maxTargets = 4
+	// maxAsks and askBudget bound what one zone may cost per probe.
+	maxAsks   = 32
+	askBudget = 10 * time.Second
 )
 
 // Probe asks the name servers for the TXT records at fqdn, and returns which of
@@ -147,16 +151,22 @@ func (p *prober) askZone(ctx context.Context, set serverSet, name string) ([]ask
 		asks []ask
 		out  []asked
 	)
-	for _, s := range set.servers {
-		base := propagation.Answer{Server: s.name, Role: s.role(), Zone: set.zone, Name: name, Failure: s.failure}
-		if len(s.addrs) == 0 {
-			out = append(out, asked{Answer: base})
-		}
-		for _, addr := range s.addrs {
-			base.Addr = netip.AddrPortFrom(addr, uint16(p.port))
-			asks = append(asks, ask{Answer: base})
+	// One address of each server first, so that a budget that is too small leaves
+	// no server out.
+	for i := range maxPerName {
+		for _, s := range set.servers {
+			base := propagation.Answer{Server: s.name, Role: s.role(), Zone: set.zone, Name: name, Failure: s.failure}
+			switch {
+			case i == 0 && len(s.addrs) == 0:
+				out = append(out, asked{Answer: base})
+			case i < len(s.addrs) && len(asks) < maxAsks:
+				base.Addr = netip.AddrPortFrom(s.addrs[i], uint16(p.port))
+				asks = append(asks, ask{Answer: base})
+			}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, askBudget)
+	defer cancel()
 	out = append(out, p.askAll(ctx, asks)...)
 	for _, got := range out {
 		if got.referral != nil && len(got.referral.names) > 0 {
@@ -222,14 +232,20 @@ func (p *prober) askAll(ctx context.Context, asks []ask) []asked {
 	return out
 }
 
-func (p *prober) askOne(ctx context.Context, a ask) asked {
+func (p *prober) askOne(ctx context.Context, a ask) (got asked) {
+	defer func() {
+		if recover() != nil {
+			got = asked{Answer: a.Answer}
+			got.Failure = propagation.Malformed
+		}
+	}()
 	address := a.Server
 	if a.Addr.IsValid() {
 		address = a.Addr.String()
 	}
 	start := p.clock.Now()
 	m, err := p.transport.ask(ctx, address, query(a.Name, mdns.TypeTXT, a.recurse, false))
-	got := asked{Answer: a.Answer}
+	got = asked{Answer: a.Answer}
 	if err == nil {
 		got = classify(m, a.Answer, p.value)
 	}
@@ -288,7 +304,7 @@ func compareAnswers(a, b propagation.Answer) int {
 
 // Locate returns the name at the end of fqdn's CNAME chain, or fqdn itself if
 // follow is false, and the zone that holds that name, as the authoritative
-// servers have it. Unlike FindZone and FollowCNAME it asks no recursive resolver
+// servers have it. Unlike FindZone and Alias it asks no recursive resolver
 // for a name that may not exist yet, but it must be able to reach the
 // authoritative servers.
 func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error) {

@@ -308,7 +308,7 @@ func TestProbeRecursiveOnly(t *testing.T) {
 	}
 }
 
-func TestFindZoneAndFollowCNAME(t *testing.T) {
+func TestFindZoneAndAlias(t *testing.T) {
 	w := newWorld(t, testZone("ns1", "alias CNAME Real", "a CNAME B", "b CNAME A"), nameserver.Zone{Name: "test"})
 	r := w.resolve(nil)
 	ctx := context.Background()
@@ -327,12 +327,15 @@ func TestFindZoneAndFollowCNAME(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("FindZone: %v", err)
 	}
-	if got, err := r.FollowCNAME(ctx, "alias.example.test"); err != nil || got != "real.example.test." {
-		t.Errorf("FollowCNAME = %s, %v", got, err)
+	for name, want := range map[string]string{"alias.example.test": "real.example.test.", "A.example.test.": "b.example.test.", "www.example.test.": ""} {
+		if got, err := r.Alias(ctx, name); err != nil || got != want {
+			t.Errorf("Alias(%s) = %q, %v", name, got, err)
+		}
 	}
-	_, err = r.FollowCNAME(ctx, "A.example.test.")
-	if want := `Found recursive CNAME record to "a.example.test." when looking up "a.example.test."`; err == nil || err.Error() != want {
-		t.Errorf("FollowCNAME: %v", err)
+	for zone, want := range map[string]bool{"example.test.": true, "example.com.": false} {
+		if got := r.Authoritative(ctx, zone); got != want {
+			t.Errorf("Authoritative(%s) = %t", zone, got)
+		}
 	}
 	// Cached answers expire with their TTL.
 	w.resolver.Behave(0, nameserver.Behaviour{Rcode: mdns.RcodeServerFailure})

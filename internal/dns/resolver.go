@@ -41,6 +41,8 @@ type Resolver struct {
 	clock     clock.PassiveClock
 	cuts      cache[cut]
 	sets      cache[serverSet]
+	// own holds, by zone, whether the recursive resolvers have it themselves.
+	own cache[bool]
 
 	findingCut flight[cut]
 	findingSet flight[serverSet]
@@ -77,7 +79,7 @@ func NewResolver(c Config) (*Resolver, error) {
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
-	r.cuts, r.sets = newCache[cut](r.clock), newCache[serverSet](r.clock)
+	r.cuts, r.sets, r.own = newCache[cut](r.clock), newCache[serverSet](r.clock), newCache[bool](r.clock)
 	return r, nil
 }
 
@@ -125,6 +127,21 @@ func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdn
 	return nil, "", unanswered(r.servers, errors.Join(errs...))
 }
 
+// Authoritative reports whether all recursive resolvers serve a zone themselves,
+// so that they cache nothing of it.
+func (r *Resolver) Authoritative(ctx context.Context, zone string) bool {
+	if own, ok := r.own.get(zone); ok {
+		return own
+	}
+	own := true
+	for _, s := range r.servers {
+		m, err := r.transport.ask(ctx, s, query(zone, mdns.TypeSOA, true, false))
+		own = own && err == nil && m.Authoritative
+	}
+	r.own.put(zone, own, maxCacheTTL)
+	return own
+}
+
 // unanswered is the fault for a question to which no resolver replied.
 func unanswered(servers []string, err error) error {
 	return fault.New(fault.Transient, "NoAnswer", "no answer from the recursive name servers %v", servers).Because(err)
@@ -137,7 +154,8 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 		addrs []netip.Addr
 		err   error
 	}
-	look := func(qtype uint16) result {
+	look := func(qtype uint16) (found result) {
+		defer recovered(&found.err)
 		m, _, err := r.recurse(ctx, name, qtype)
 		if err != nil {
 			return result{err: err}
@@ -145,14 +163,13 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
 			return result{err: fmt.Errorf("%s for the address of %s", RcodeText(m.Rcode), name)}
 		}
-		var found []netip.Addr
 		// The owner may be any: the addresses are at the end of a CNAME chain.
 		for _, rr := range m.Answer {
 			if addr, ok := addrOf(rr); ok {
-				found = append(found, addr)
+				found.addrs = append(found.addrs, addr)
 			}
 		}
-		return result{addrs: found}
+		return found
 	}
 	six := make(chan result, 1)
 	go func() { six <- look(mdns.TypeAAAA) }()

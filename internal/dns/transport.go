@@ -79,12 +79,17 @@ func (t Transport) RoundTrip(ctx context.Context, network, address string, query
 // or does not arrive in time. It returns other errors of UDP (no route, port
 // unreachable) unchanged.
 func (t Transport) Exchange(ctx context.Context, address string, query []byte) ([]byte, error) {
+	return t.ExchangeThen(ctx, t, address, query)
+}
+
+// ExchangeThen is Exchange with another Transport for TCP.
+func (t Transport) ExchangeThen(ctx context.Context, tcp Transport, address string, query []byte) ([]byte, error) {
 	answer, err := t.RoundTrip(ctx, "udp", address, query)
 	if err == nil || ctx.Err() != nil {
 		return answer, err
 	}
 	if errors.Is(err, ErrTruncated) || errors.Is(err, errStray) || isTimeout(err) {
-		return t.RoundTrip(ctx, "tcp", address, query)
+		return tcp.RoundTrip(ctx, "tcp", address, query)
 	}
 	return nil, err
 }
@@ -137,7 +142,8 @@ func answers(msg, query []byte) bool {
 // ask sends a question and returns the answer if it repeats the question. It
 // asks a server that does not understand EDNS0 again without EDNS0 (RFC 6891
 // section 7).
-func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
+func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (_ *mdns.Msg, err error) {
+	defer recovered(&err)
 	m, err := t.askOnce(ctx, address, q)
 	if err != nil || m.Rcode != mdns.RcodeFormatError && m.Rcode != mdns.RcodeNotImplemented || m.IsEdns0() != nil {
 		return m, err
@@ -145,6 +151,15 @@ func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.
 	plain := q.Copy()
 	plain.Extra = nil
 	return t.askOnce(ctx, address, plain)
+}
+
+// recovered turns a panic into an error, as the last thing of a function. What
+// name servers answer is data of strangers, and one of them must not end the
+// process.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %v", errMalformed, r)
+	}
 }
 
 func (t Transport) askOnce(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {

@@ -24,7 +24,8 @@ func TestFailureOf(t *testing.T) {
 	for err, want := range map[error]propagation.Failure{
 		nil:                       propagation.NoFailure,
 		op(syscall.ENETUNREACH):   propagation.NoRoute,
-		op(syscall.EHOSTUNREACH):  propagation.NoRoute,
+		op(syscall.EHOSTUNREACH):  propagation.Unreachable,
+		op(syscall.EPERM):         propagation.Unreachable,
 		op(syscall.EADDRNOTAVAIL): propagation.NoRoute,
 		op(syscall.ECONNREFUSED):  propagation.ConnectionRefused,
 		os.ErrDeadlineExceeded:    propagation.Timeout,

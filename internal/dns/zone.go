@@ -111,28 +111,15 @@ func soaOf(section []mdns.RR) *mdns.SOA {
 	return nil
 }
 
-// FollowCNAME returns the name at the end of the CNAME chain that starts at
-// fqdn, absolute and in lower case, as the recursive resolvers see it; fqdn
-// itself if it is no alias, or if its chain cannot be looked up further.
-func (r *Resolver) FollowCNAME(ctx context.Context, fqdn string) (string, error) {
-	name := dnsname.Canonical(fqdn)
-	seen := map[string]bool{name: true}
-	for range maxAliases {
-		m, _, err := r.recurse(ctx, name, mdns.TypeCNAME)
-		if err != nil {
-			return "", err
-		}
-		target, ok := aliasOf(m, name)
-		if !ok || m.Rcode != mdns.RcodeSuccess {
-			return name, nil
-		}
-		if seen[target] {
-			return "", aliasLoop(target, fqdn)
-		}
-		seen[target] = true
-		name = target
+// Alias returns the target of the CNAME record at a name, absolute and in lower
+// case, as the recursive resolvers see it; "" if it has none.
+func (r *Resolver) Alias(ctx context.Context, fqdn string) (string, error) {
+	m, _, err := r.recurse(ctx, dnsname.Canonical(fqdn), mdns.TypeCNAME)
+	if err != nil || m.Rcode != mdns.RcodeSuccess {
+		return "", err
 	}
-	return "", aliasLoop(name, fqdn)
+	target, _ := aliasOf(m, fqdn)
+	return target, nil
 }
 
 // aliasOf finds the CNAME record that a message's answer gives for a name.

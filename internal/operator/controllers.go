@@ -192,7 +192,7 @@ func (s *system) solvers() (solver.Solvers, error) {
 	}
 	dns, err := dns01.New(dns01.Config{
 		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
-		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, Ledger: &propagation.Ledger{}, Clock: s.clock,
+		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,
 	})
 	if err != nil {
 		return nil, err

@@ -51,6 +51,8 @@ type Options struct {
 	RecursiveNameservers     []string
 	RecursiveNameserversOnly bool
 	CheckRetryPeriod         time.Duration
+	// ACMEDNSCacheFloor is how long the resolvers of CAs keep an answer at least.
+	ACMEDNSCacheFloor time.Duration
 
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
 	AuthoritativePort int
@@ -135,6 +137,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.RecursiveNameservers, "dns01-recursive-nameservers", o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system)")
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
+	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
 	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
@@ -210,6 +213,9 @@ func (o *Options) Complete() error {
 	}
 	if o.MaxConcurrentChallenges < 1 {
 		bad("max-concurrent-challenges", "must be at least 1")
+	}
+	if o.ACMEDNSCacheFloor < 0 {
+		bad("acme-dns-cache-floor", "must not be negative")
 	}
 	if o.CheckRetryPeriod <= 0 {
 		bad("dns01-check-retry-period", "must be positive")

@@ -10,6 +10,9 @@ const (
 	// NoRoute: this machine cannot send to that address at all, for example to
 	// IPv6 from a network without it.
 	NoRoute Failure = "NoRoute"
+	// Unreachable: the network refuses to carry packets to that address: a
+	// router, a firewall or an egress policy.
+	Unreachable Failure = "Unreachable"
 	// Timeout: no answer over UDP or TCP.
 	Timeout Failure = "Timeout"
 	// ConnectionRefused: nothing listens at the address.

@@ -6,13 +6,12 @@ const (
 	// silence is how long a server may give no answer before it no longer
 	// blocks.
 	silence = 30 * time.Second
-	// minPositiveWait is the TTL floor of common resolvers, to which they
-	// raise a smaller TTL (unbound's cache-min-ttl is usually set to 60).
-	minPositiveWait = 60 * time.Second
-	// minNegativeWait and maxNegativeWait bound the wait for resolvers to drop
-	// the answer that a name does not exist.
-	minNegativeWait = 60 * time.Second
-	maxNegativeWait = 5 * time.Minute
+	// usualCache is how long the resolvers of a CA keep an answer at most, as
+	// those of Let's Encrypt do.
+	usualCache = 60 * time.Second
+	// longCache is the same for a CA that has shown that it keeps answers
+	// longer than their TTL, or longer than usual.
+	longCache = 5 * time.Minute
 	// openLookup is how long a validation can take if its end was not seen.
 	openLookup = 2 * time.Minute
 	// tick covers the whole seconds in which resolvers count TTLs down.
@@ -35,6 +34,12 @@ type Policy struct {
 	Retry time.Duration
 	// TTL is the time to live with which the provider wrote the record.
 	TTL time.Duration
+	// Floor is how long the CA's resolvers keep an answer at least: some raise
+	// small TTLs.
+	Floor time.Duration
+	// Follow reports whether the record is written at the end of the CNAME chain
+	// (cnameStrategy: Follow).
+	Follow bool
 }
 
 // Observation is the Evidence of a dns-01 challenge: one Report, with what the
@@ -54,6 +59,7 @@ var _ Evidence = Observation{}
 func (o Observation) Verdict(time.Time) Verdict {
 	v := Judge(o.Report, o.Entry, o.Policy, o.At)
 	v.VisibleSince = o.Entry.VisibleSince
+	v.AbsentSince = o.Entry.AbsentSince
 	if v.State == Wait && o.Entry.Probes <= 1 && v.Until.Sub(o.At) <= unremarkable {
 		v.Message = ""
 	}
@@ -64,22 +70,25 @@ func (o Observation) Verdict(time.Time) Verdict {
 //
 // Every server must have the value, with two exceptions, if at least one other
 // server has it:
-//   - a server without a route from here, or without an address;
-//   - a server that has given no usable answer for 30 s: it is silent, or it
-//     answers with an error or without authority.
+//   - a server without an address, or with one of IPv6 to which there is no
+//     route from here;
+//   - a server that has given no usable answer for 30 s: it is silent or cannot
+//     be reached, or it answers with an error or without authority.
 //
 // Then Judge waits until the CA's resolvers have dropped what they cached when
 // they looked the name up before the value was visible:
 //   - a positive answer for the TTL that the provider writes, or a longer one
-//     that the servers return, up to 5 min, but for at least 60 s;
-//   - the answer that there is no record for the zone's negative TTL, between
-//     1 min and 5 min.
+//     that the servers return, up to 60 s;
+//   - the answer that there is no record for the zone's negative TTL, up to 60 s;
+//   - both for at least the floor of the Policy. A CA that has shown that its
+//     resolvers keep answers longer has a floor of 60 s, and an upper limit of
+//     5 min.
 func Judge(r Report, e LedgerEntry, p Policy, now time.Time) Verdict {
 	if p.Retry <= 0 {
 		p.Retry = DefaultRetry
 	}
 	if !agreed(r, e.SilentSince, now) {
-		v := Verdict{State: Wait, Until: nextProbe(r, e, p, now), Message: notPropagated(r)}
+		v := Verdict{State: Wait, Until: nextProbe(r, e, p, now), Message: notPropagated(r, p)}
 		if !e.FirstProbe.IsZero() && now.Sub(e.FirstProbe) >= stuckAfter {
 			v.State = Stuck
 		}
@@ -99,7 +108,7 @@ func agreed(r Report, silentSince map[string]time.Time, now time.Time) bool {
 		case a.Has:
 			has = true
 		case a.Target != "": // the target has answers of its own
-		case a.Failure == NoRoute, a.Failure == NoAddress:
+		case a.cannotCount():
 		case a.silent() && ended(silentSince[a.key()], silence, now):
 		default:
 			return false
@@ -116,10 +125,16 @@ func ended(since time.Time, d time.Duration, now time.Time) bool {
 // key names a server's address in LedgerEntry.SilentSince.
 func (a Answer) key() string { return a.Server + "|" + a.Addr.String() }
 
+// cannotCount reports whether nobody can expect an answer: there is no address,
+// or it is one of IPv6 and this network has none.
+func (a Answer) cannotCount() bool {
+	return a.Failure == NoAddress || a.Failure == NoRoute && a.Addr.Addr().Unmap().Is6()
+}
+
 // silent reports whether the answer says nothing about the name, so that a
 // resolver would ask another server.
 func (a Answer) silent() bool {
-	if a.Failure == NoRoute || a.Failure == NoAddress {
+	if a.cannotCount() {
 		return false
 	}
 	return a.Failure != NoFailure || a.Lame()
@@ -162,6 +177,18 @@ func nextProbe(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 	return next
 }
 
+// absent reports whether every server that gave a usable answer lacks the value.
+func (r Report) absent() bool {
+	answered := false
+	for _, a := range r.Answers {
+		if a.Has {
+			return false
+		}
+		answered = answered || a.Target == "" && !a.silent() && !a.cannotCount()
+	}
+	return answered
+}
+
 // cachesExpired is when no resolver of the CA can still cache an answer that it
 // got before the value was visible.
 func cachesExpired(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
@@ -172,7 +199,11 @@ func cachesExpired(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 	ttl := p.TTL
 	for _, a := range r.Answers {
 		// Other writers of the name may have given the record set a longer TTL.
-		ttl = max(ttl, min(a.TTL, maxNegativeWait))
+		ttl = max(ttl, a.TTL)
+	}
+	floor, most := p.Floor, usualCache
+	if e.KeepsLonger {
+		floor, most = max(floor, usualCache), longCache
 	}
 	var expired time.Time
 	for _, lookup := range e.Lookups {
@@ -188,13 +219,28 @@ func cachesExpired(r Report, e LedgerEntry, p Policy, now time.Time) time.Time {
 		if cached.After(visible) {
 			cached = visible
 		}
-		wait := max(ttl, minPositiveWait)
+		wait := ttl
 		if lookup.Failed {
-			wait = max(wait, min(max(r.NegativeTTL, minNegativeWait), maxNegativeWait))
+			wait = max(wait, r.NegativeTTL)
+		}
+		if wait = max(min(wait, most), floor); wait == 0 {
+			continue
 		}
 		if end := cached.Add(wait + tick); end.After(expired) {
 			expired = end
 		}
 	}
 	return expired
+}
+
+// Stale reports whether a validation that the CA was asked for at a time, and
+// that did not find the value, can have found an older answer in a cache, if the
+// CA's resolvers keep answers longer than was assumed.
+func (o Observation) Stale(accepted time.Time) bool {
+	if o.Entry.VisibleSince.IsZero() || o.Entry.KeepsLonger {
+		return false
+	}
+	longer := o.Entry
+	longer.KeepsLonger = true
+	return cachesExpired(o.Report, longer, o.Policy, accepted).After(accepted)
 }

@@ -30,6 +30,11 @@ func nodata(a *Answer)   { a.Values, a.Has = 0, false }
 func lame(a *Answer)     { a.Authoritative, a.Values, a.Has = false, 0, false }
 func refuses(a *Answer)  { a.Rcode, a.Authoritative, a.Values, a.Has = "REFUSED", false, 0, false }
 
+func noIPv6(a *Answer) {
+	fails(NoRoute)(a)
+	a.Addr = netip.MustParseAddrPort("[2001:db8::2]:53")
+}
+
 func fails(f Failure) func(*Answer) {
 	return func(a *Answer) {
 		a.Failure = f
@@ -85,9 +90,19 @@ func TestJudgeServers(t *testing.T) {
 		"third probe backs off":           {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 3}, Verdict{State: Wait, Until: now.Add(4 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
 		"ninth probe at the retry period": {report(nodata), LedgerEntry{FirstProbe: t0, Probes: 9}, Verdict{State: Wait, Until: now.Add(10 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
 		"after five minutes":              {report(nodata), LedgerEntry{FirstProbe: now.Add(-5 * time.Minute), Probes: 99}, Verdict{State: Stuck, Until: now.Add(10 * time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) has no TXT record there"}},
-		"no route does not block":         {report(has, fails(NoRoute)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) cannot be reached from here (no route)"}},
-		"no address does not block":       {report(has, fails(NoAddress)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. has no address"}},
-		"no route at all":                 {report(fails(NoRoute)), first, Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
+		"no route to IPv6 does not block": {report(has, noIPv6), first, Verdict{State: Accept, Message: "left out: ns2.example.com. (2001:db8::2) cannot be reached from here (no route)"}},
+		"no route to IPv4 blocks":         {report(has, fails(NoRoute)), first, Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns2.example.com. (192.0.2.2) cannot be reached from here (no route); ns1.example.com. (192.0.2.1) has it"}},
+		"a policy that forbids to ask blocks": {report(has, fails(Unreachable)), first, Verdict{
+			State: Wait, Until: now.Add(time.Second),
+			Message: notYet + ": ns2.example.com. (192.0.2.2) cannot be reached from here (host unreachable, or not permitted); ns1.example.com. (192.0.2.1) has it",
+		}},
+		"a policy that forbids to ask for 30 s": {
+			report(has, fails(Unreachable)),
+			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(t0, 2)},
+			Verdict{State: Accept, Message: "left out: ns2.example.com. (192.0.2.2) cannot be reached from here (host unreachable, or not permitted)"},
+		},
+		"no address does not block": {report(has, fails(NoAddress)), first, Verdict{State: Accept, Message: "left out: ns2.example.com. has no address"}},
+		"no route at all":           {report(fails(NoRoute)), first, Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + ": ns1.example.com. (192.0.2.1) cannot be reached from here (no route)"}},
 		"silent for 29 s": {
 			report(has, fails(Timeout)),
 			LedgerEntry{FirstProbe: t0, Probes: 9, SilentSince: silentSince(now.Add(-29*time.Second), 2)},
@@ -126,7 +141,8 @@ func TestJudgeServers(t *testing.T) {
 				answerOf(3, func(a *Answer) { nxdomain(a); a.Name, a.Zone = "x.example.net.", "example.net." }),
 			}},
 			first,
-			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + " (an alias of x.example.net.): ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
+			Verdict{State: Wait, Until: now.Add(time.Second), Message: notYet + " (an alias of x.example.net.), but the record was written at _acme-challenge.example.com.; " +
+				"set cnameStrategy: Follow in the solver, or remove the CNAME record: ns3.example.com. (192.0.2.3) answers NXDOMAIN; ns2.example.com. (192.0.2.2) has it"},
 		},
 		"recursive waits for the negative TTL": {
 			Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Mode: RecursiveOnly, Answers: []Answer{
@@ -199,7 +215,8 @@ func TestJudgeCaches(t *testing.T) {
 					Message: `DNS record for "example.com" is on every name server of example.com.; waiting until no resolver of the CA can have an older answer in its cache`,
 				}
 			}
-			e := LedgerEntry{Lookups: test.lookups, VisibleSince: visible, Probes: 1}
+			// This CA has shown that its resolvers keep answers longer than their TTL.
+			e := LedgerEntry{Lookups: test.lookups, VisibleSince: visible, Probes: 1, KeepsLonger: true}
 			got := Judge(r, e, Policy{TTL: test.ttl}, now)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -214,11 +231,163 @@ func TestJudgeCaches(t *testing.T) {
 }
 
 func TestJudgeObservedTTL(t *testing.T) {
-	e := LedgerEntry{VisibleSince: after(10 * time.Second), Lookups: []Lookup{{Started: after(0), Ended: after(time.Second)}}}
+	e := LedgerEntry{VisibleSince: after(10 * time.Second), Lookups: []Lookup{{Started: after(0), Ended: after(time.Second)}}, KeepsLonger: true}
 	for ttl, want := range map[time.Duration]time.Duration{time.Second: 62 * time.Second, 2 * time.Minute: 122 * time.Second, 24 * time.Hour: 302 * time.Second} {
 		r := report(func(a *Answer) { a.TTL = ttl })
 		if got := Judge(r, e, Policy{TTL: 10 * time.Second}, after(20*time.Second)); !got.Until.Equal(after(want)) {
 			t.Errorf("TTL %s: %+v", ttl, got)
+		}
+	}
+}
+
+// TestJudgeCachesOfUsualCA has a CA whose resolvers keep an answer for its TTL
+// and for a minute at most, until a floor says more.
+func TestJudgeCachesOfUsualCA(t *testing.T) {
+	for name, test := range map[string]struct {
+		failed                       bool
+		written, seen, negative, min time.Duration
+		want                         time.Duration // 0 is accept
+	}{
+		"not cached":                   {},
+		"a second":                     {written: time.Second, want: 2 * time.Second},
+		"a long TTL":                   {written: time.Hour, want: 61 * time.Second},
+		"a TTL that the servers raise": {seen: 10 * time.Second, want: 11 * time.Second},
+		"floor":                        {min: 5 * time.Second, want: 6 * time.Second},
+		"a floor of minutes":           {min: 2 * time.Minute, written: time.Second, want: 121 * time.Second},
+		"a TTL above the floor":        {min: 5 * time.Second, written: 10 * time.Second, want: 11 * time.Second},
+		"failed":                       {failed: true, negative: 10 * time.Second, want: 11 * time.Second},
+		"failed, large negative TTL":   {failed: true, negative: time.Hour, want: 61 * time.Second},
+		"failed, never cached":         {failed: true},
+		"failed, floor":                {failed: true, negative: time.Second, min: 5 * time.Second, want: 6 * time.Second},
+		"succeeded, large negative":    {negative: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report(func(a *Answer) { a.TTL = test.seen })
+			r.NegativeTTL = test.negative
+			e := LedgerEntry{VisibleSince: after(time.Second), Lookups: []Lookup{{Started: after(-time.Second), Ended: t0, Failed: test.failed}}}
+			got := Judge(r, e, Policy{TTL: test.written, Floor: test.min}, after(time.Second))
+			want := time.Time{}
+			if test.want > 0 {
+				want = after(test.want)
+			}
+			if !got.Until.Equal(want) || (got.State == Accept) != want.IsZero() {
+				t.Errorf("%+v, want until %s", got, want)
+			}
+		})
+	}
+}
+
+// TestLearn holds that a validation that finds nothing although every server had
+// the value, and soon after another look-up, shows that the CA's resolvers keep
+// answers longer than their TTL: from then on there is a wait for them.
+func TestLearn(t *testing.T) {
+	const ca, fqdn = "https://ca.example/directory", "_acme-challenge.example.com."
+	for name, test := range map[string]struct {
+		since  time.Duration // of the earlier look-up
+		failed bool          // it failed
+		report Report
+		want   bool
+	}{
+		"a look-up a moment ago":           {time.Second, false, report(has), true},
+		"a look-up two minutes ago":        {2 * time.Minute, false, report(has), false},
+		"a failed look-up two minutes ago": {2 * time.Minute, true, report(has), true},
+		"the record is not there":          {time.Second, false, report(nxdomain), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l Ledger
+			r := test.report
+			r.NegativeTTL = time.Hour
+			l.Restore(ca, fqdn, Lookup{Started: after(-test.since - time.Second), Ended: after(-test.since), Failed: test.failed})
+			o := Observation{Report: r, Entry: l.Observe(ca, r, t0), At: t0}
+			if got := o.Stale(t0); got != test.want {
+				t.Errorf("stale: %t", got)
+			}
+		})
+	}
+	var l Ledger
+	l.Learn(ca, t0)
+	l.Accepted(ca, fqdn, t0)
+	l.Concluded(ca, fqdn, false, after(time.Second))
+	o := Observation{Report: report(has), Entry: l.Observe(ca, report(has), after(2*time.Second)), At: after(2 * time.Second)}
+	if got := o.Verdict(after(2 * time.Second)); got.State != Wait || !got.Until.Equal(after(62*time.Second)) {
+		t.Errorf("having learned: %+v", got)
+	}
+	if o.Stale(after(2 * time.Second)) {
+		t.Error("it learns the same again")
+	}
+	if e := l.Observe("https://other.example", report(has), t0); e.KeepsLonger {
+		t.Error("another CA has learned it too")
+	}
+}
+
+// TestAssumption has a value that nobody looks for.
+func TestAssumption(t *testing.T) {
+	const ca, fqdn = "https://ca.example/directory", "_acme-challenge.example.com."
+	var l Ledger
+	if got := (Assumption{Name: fqdn, Entry: l.Assumed(ca, fqdn, t0)}).Verdict(t0); got != (Verdict{State: Accept, VisibleSince: t0}) {
+		t.Errorf("without a look-up: %+v", got)
+	}
+	l.Restore(ca, fqdn, Lookup{Started: after(-2 * time.Second), Ended: after(-time.Second), Failed: true})
+	a := Assumption{Name: fqdn, Entry: l.Assumed(ca, fqdn, t0)}
+	if got := a.Verdict(t0); got.State != Wait || !got.Until.Equal(after(60*time.Second)) || got.Message == "" {
+		t.Errorf("after a failed look-up: %+v", got)
+	}
+	if got := a.Verdict(after(60 * time.Second)); got.State != Accept {
+		t.Errorf("a minute later: %+v", got)
+	}
+}
+
+// TestSilentServerIsRemembered holds that a server that has been silent for one
+// value is not waited for again for the next, until it answers, or for a day.
+func TestSilentServerIsRemembered(t *testing.T) {
+	verdict := func(l *Ledger, name string, at time.Time, changes ...func(*Answer)) State {
+		r := report(changes...)
+		r.Name, r.Final, r.Value = name, name, name
+		return Observation{Report: r, Entry: l.Observe("ca", r, at), At: at}.Verdict(at).State
+	}
+	var l Ledger
+	for _, step := range []struct {
+		name   string
+		at     time.Duration
+		second func(*Answer)
+		want   State
+	}{
+		{"a.", 0, fails(Timeout), Wait},
+		{"a.", 30 * time.Second, fails(Timeout), Accept},
+		{"b.", time.Hour, fails(Timeout), Accept},
+		{"c.", 2 * time.Hour, refuses, Accept},
+		{"d.", 3 * time.Hour, has, Accept},
+		{"e.", 4 * time.Hour, fails(Timeout), Wait},
+		{"f.", 30 * time.Hour, fails(Timeout), Wait},
+	} {
+		if got := verdict(&l, step.name, after(step.at), has, step.second); got != step.want {
+			t.Errorf("%s at %s: %s", step.name, step.at, got)
+		}
+	}
+}
+
+// TestAbsentSince holds from when on nobody has had the value.
+func TestAbsentSince(t *testing.T) {
+	var l Ledger
+	for _, step := range []struct {
+		at   time.Duration
+		seen []func(*Answer)
+		want time.Duration // negative is never
+	}{
+		{0, []func(*Answer){nxdomain, nodata}, 0},
+		{time.Second, []func(*Answer){nxdomain, fails(Timeout)}, 0},
+		{2 * time.Second, []func(*Answer){has, nxdomain}, -1},
+		{3 * time.Second, []func(*Answer){nxdomain, nxdomain}, 3 * time.Second},
+		{4 * time.Second, []func(*Answer){fails(Timeout), refuses}, -1},
+	} {
+		r := report(step.seen...)
+		got := Observation{Report: r, Entry: l.Observe("ca", r, after(step.at)), At: after(step.at)}.Verdict(t0).AbsentSince
+		want := time.Time{}
+		if step.want >= 0 {
+			want = after(step.want)
+		}
+		if !got.Equal(want) {
+			t.Errorf("at %s: %s, want %s", step.at, got, want)
 		}
 	}
 }

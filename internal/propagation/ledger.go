@@ -27,10 +27,16 @@ type LedgerEntry struct {
 	// VisibleSince is the time from which every server that counts has had the
 	// value without interruption; zero if they do not have it.
 	VisibleSince time.Time
+	// AbsentSince is the time from which every server that gave a usable answer
+	// has lacked the value; zero if one has it.
+	AbsentSince time.Time
 	// FirstProbe is the time of the first probe for the value.
 	FirstProbe time.Time
 	// Probes counts the probes, this one included.
 	Probes int
+	// KeepsLonger reports whether the CA has shown that its resolvers keep
+	// answers longer than their TTL.
+	KeepsLonger bool
 	// SilentSince holds, for each server and address of an Answer that gave no
 	// usable answer, the time from which it has given none.
 	SilentSince map[string]time.Time
@@ -39,7 +45,9 @@ type LedgerEntry struct {
 const (
 	// lookupMemory is how long a Lookup is kept: longer than any cached answer
 	// that Judge waits for.
-	lookupMemory = maxNegativeWait + 5*time.Minute
+	lookupMemory = longCache + 5*time.Minute
+	// silenceMemory is how long it is kept that a server gave no usable answer.
+	silenceMemory = 24 * time.Hour
 	// valueMemory is how long a value is kept without a probe.
 	valueMemory = 2 * time.Hour
 	// maxLookups and maxLedger bound the memory of a Ledger.
@@ -57,8 +65,18 @@ type Ledger struct {
 	failed  map[nameKey][]Lookup // by zone; used where the zone is signed
 	places  map[nameKey]place
 	values  map[valueKey]*sighting
-	swept   time.Time
+	// silent are the servers that gave no usable answer the last time they were
+	// asked, whatever value they were asked for: stale NS records are common.
+	silent map[silentKey]silentTimes
+	// keeps are the CAs whose resolvers keep answers longer than their TTL.
+	keeps map[string]bool
+	swept time.Time
 }
+
+// silentKey is a server of a zone, with its address.
+type silentKey struct{ zone, server string }
+
+type silentTimes struct{ since, last time.Time }
 
 // nameKey is a CA's directory URL and a name, absolute and in lower case.
 type nameKey struct{ ca, name string }
@@ -77,9 +95,8 @@ type place struct {
 }
 
 type sighting struct {
-	visible, first, last time.Time
-	probes               int
-	silent               map[string]time.Time
+	visible, absent, first, last time.Time
+	probes                       int
 }
 
 // Accepted records that a challenge at fqdn was accepted at the CA: from now
@@ -124,6 +141,14 @@ func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {
 	}
 	lookup.Ended, lookup.Failed = now, failed
 	l.add(ca, fqdn, lookup)
+}
+
+// Learn records that a CA's resolvers keep answers longer than their TTL.
+func (l *Ledger) Learn(ca string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.init(now)
+	l.keeps[ca] = true
 }
 
 // Restore adds a Lookup that is known from a stored Challenge only.
@@ -185,36 +210,65 @@ func (l *Ledger) Observe(ca string, r Report, now time.Time) LedgerEntry {
 	key := valueKey{nameKey{ca, dnsname.Canonical(r.Name)}, r.Value}
 	s := l.values[key]
 	if s == nil {
-		s = &sighting{first: now, silent: map[string]time.Time{}}
+		s = &sighting{first: now}
 		l.values[key] = s
 	}
 	s.last = now
 	s.probes++
 	l.places[key.nameKey] = place{final: r.Final, zone: r.Zone, signed: r.Signed, last: now}
-	silent := map[string]time.Time{}
-	for _, a := range r.Answers {
-		if !a.silent() {
-			continue
-		}
-		since, ok := s.silent[a.key()]
-		if !ok {
-			since = now
-		}
-		silent[a.key()] = since
-	}
-	s.silent = silent
+	silent := l.silentSince(r, now)
 	switch {
 	case !agreed(r, silent, now):
 		s.visible = time.Time{}
 	case s.visible.IsZero():
 		s.visible = now
 	}
-	return l.entry(key, r, s)
+	switch {
+	case !r.absent():
+		s.absent = time.Time{}
+	case s.absent.IsZero():
+		s.absent = now
+	}
+	e := l.entry(key.nameKey, r)
+	e.AbsentSince = s.absent
+	e.VisibleSince, e.FirstProbe, e.Probes, e.SilentSince = s.visible, s.first, s.probes, silent
+	return e
 }
 
-func (l *Ledger) entry(key valueKey, r Report, s *sighting) LedgerEntry {
-	e := LedgerEntry{VisibleSince: s.visible, FirstProbe: s.first, Probes: s.probes, SilentSince: s.silent}
-	e.Lookups = append(e.Lookups, l.lookups[key.nameKey]...)
+// Assumed returns the entry for a value that nobody looks for, and that is
+// taken to be visible since a time.
+func (l *Ledger) Assumed(ca, fqdn string, visible time.Time) LedgerEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := nameKey{ca, dnsname.Canonical(fqdn)}
+	e := l.entry(key, Report{Name: key.name})
+	e.VisibleSince = visible
+	return e
+}
+
+// silentSince notes which servers gave no usable answer, and returns since when.
+func (l *Ledger) silentSince(r Report, now time.Time) map[string]time.Time {
+	silent := map[string]time.Time{}
+	for _, a := range r.Answers {
+		key := silentKey{a.Zone, a.key()}
+		if !a.silent() {
+			delete(l.silent, key)
+			continue
+		}
+		times, ok := l.silent[key]
+		if !ok {
+			times.since = now
+		}
+		times.last = now
+		l.silent[key] = times
+		silent[a.key()] = times.since
+	}
+	return silent
+}
+
+func (l *Ledger) entry(key nameKey, r Report) LedgerEntry {
+	e := LedgerEntry{KeepsLonger: l.keeps[key.ca]}
+	e.Lookups = append(e.Lookups, l.lookups[key]...)
 	if r.Final != "" && r.Final != key.name {
 		e.Lookups = append(e.Lookups, l.lookups[nameKey{key.ca, r.Final}]...)
 	}
@@ -237,9 +291,10 @@ func (l *Ledger) init(now time.Time) {
 	if l.lookups == nil {
 		l.lookups, l.failed = map[nameKey][]Lookup{}, map[nameKey][]Lookup{}
 		l.values, l.places = map[valueKey]*sighting{}, map[nameKey]place{}
+		l.silent, l.keeps = map[silentKey]silentTimes{}, map[string]bool{}
 		l.swept = now
 	}
-	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places)
+	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places) + len(l.silent)
 	if age := now.Sub(l.swept); age < time.Second || age < time.Minute && size < maxLedger {
 		return
 	}
@@ -249,6 +304,11 @@ func (l *Ledger) init(now time.Time) {
 	for key, s := range l.values {
 		if now.Sub(s.last) > valueMemory {
 			delete(l.values, key)
+		}
+	}
+	for key, times := range l.silent {
+		if now.Sub(times.last) > silenceMemory {
+			delete(l.silent, key)
 		}
 	}
 	for key, at := range l.places {

@@ -13,7 +13,7 @@ import (
 const maxNamed = 4
 
 // notPropagated says which servers do not have the value, and what they answer.
-func notPropagated(r Report) string {
+func notPropagated(r Report, p Policy) string {
 	var without, with []string
 	for _, a := range r.Answers {
 		switch {
@@ -27,6 +27,9 @@ func notPropagated(r Report) string {
 	msg := fmt.Sprintf("DNS record for %q not yet propagated", dnsname.Identifier(r.Name))
 	if r.Final != r.Name {
 		msg += fmt.Sprintf(" (an alias of %s)", r.Final)
+		if !p.Follow {
+			msg += fmt.Sprintf(", but the record was written at %s; set cnameStrategy: Follow in the solver, or remove the CNAME record", r.Name)
+		}
 	}
 	parts := few(without)
 	if len(with) > 0 {
@@ -38,14 +41,15 @@ func notPropagated(r Report) string {
 	return msg + ": " + strings.Join(parts, "; ")
 }
 
+const olderAnswers = "waiting until no resolver of the CA can have an older answer in its cache"
+
 // mayBeCached is the message while older answers expire.
 func mayBeCached(r Report) string {
 	where := "every name server of " + r.Zone
 	if r.Mode == RecursiveOnly || r.Zone == "" {
 		where = "every name server that was asked"
 	}
-	return fmt.Sprintf("DNS record for %q is on %s; waiting until no resolver of the CA can have an older answer in its cache",
-		dnsname.Identifier(r.Name), where)
+	return fmt.Sprintf("DNS record for %q is on %s; %s", dnsname.Identifier(r.Name), where, olderAnswers)
 }
 
 // leftOut names the servers that were left out of account.
@@ -98,6 +102,7 @@ func (a Answer) who() string {
 
 var failures = map[Failure]string{
 	NoRoute:           "cannot be reached from here (no route)",
+	Unreachable:       "cannot be reached from here (host unreachable, or not permitted)",
 	Timeout:           "does not answer",
 	ConnectionRefused: "refuses connections",
 	Malformed:         "sends a malformed answer",

@@ -27,7 +27,7 @@ func TestObservation(t *testing.T) {
 		},
 		"a long wait at once": {
 			report(has),
-			LedgerEntry{FirstProbe: t0, Probes: 1, VisibleSince: t0, Lookups: lookups},
+			LedgerEntry{FirstProbe: t0, Probes: 1, VisibleSince: t0, Lookups: lookups, KeepsLonger: true},
 			Verdict{State: Wait, Until: after(41 * time.Second), Message: mayBeCached(report(has)), VisibleSince: t0},
 		},
 		"visible": {

@@ -32,6 +32,9 @@ type Verdict struct {
 	// text. It is empty for a wait that is too short to report. For Accept it
 	// is empty, or names what was left out of account.
 	Message string
+	// AbsentSince is the time from which every server that answers has lacked the
+	// value, so that presenting it again may help; zero if one has it.
+	AbsentSince time.Time
 	// VisibleSince is when the challenge became visible everywhere that counts;
 	// zero if it is not. It can be set while the State is Wait.
 	VisibleSince time.Time

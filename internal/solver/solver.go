@@ -43,6 +43,9 @@ type Challenge struct {
 	SecretNamespace string
 	// CA is the directory URL of the issuer's ACME server.
 	CA string
+	// CacheFloor is how long the resolvers of the CA keep an answer at least, if
+	// the issuer says so; nil for what holds in general.
+	CacheFloor *time.Duration
 
 	Type acmev1.ACMEChallengeType
 	// DNSName is the identifier, without the wildcard label.
@@ -86,6 +89,8 @@ type Session interface {
 	Present(ctx context.Context) error
 	// Check looks for the challenge where the CA will look. It fails only if it
 	// cannot find out where that is; a challenge that is not there is Evidence.
+	// With waitInsteadOfSelfCheck it asks nobody, and the Evidence is what is
+	// known of the CA's caches.
 	Check(ctx context.Context) (propagation.Evidence, error)
 	// CleanUp removes what Present made, and nothing else. It uses what Present
 	// used; if Present was not called in this process, or if an earlier CleanUp
@@ -106,8 +111,9 @@ type Observer interface {
 	// Refused removes what Accepted recorded for the time accepted: the CA did
 	// not look.
 	Refused(accepted time.Time)
-	// Concluded records that the result of a validation was seen.
-	Concluded(failed bool, at time.Time)
+	// Concluded records that the result of a validation was seen. missed reports
+	// whether it failed because the CA did not find the value.
+	Concluded(failed, missed bool, at time.Time)
 	// Forget drops what the Checks of this Challenge have collected, when the
 	// Challenge is gone. It keeps what the CA has done.
 	Forget()
@@ -123,10 +129,10 @@ func ObserverOf(s Session) Observer {
 
 type indifferent struct{}
 
-func (indifferent) Accepted(time.Time)        {}
-func (indifferent) Refused(time.Time)         {}
-func (indifferent) Concluded(bool, time.Time) {}
-func (indifferent) Forget()                   {}
+func (indifferent) Accepted(time.Time)              {}
+func (indifferent) Refused(time.Time)               {}
+func (indifferent) Concluded(bool, bool, time.Time) {}
+func (indifferent) Forget()                         {}
 
 // Restorer is implemented by Solvers whose Sessions are Observers. It takes the
 // Challenge as the object has it, without a Session: nothing has been checked of

@@ -11,19 +11,21 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
 	"github.com/everleaf/everleaf/test/unbound"
 )
 
-// forgetful is enough for what has to wait until a resolver forgets: a minute.
-const forgetful = issuable + 75*time.Second
+// remembered is how long the resolver keeps an answer at least. It keeps a
+// negative one as long.
+const remembered = 10 * time.Second
 
-// remembered is how long the resolver keeps an answer at least.
-const remembered = 60 * time.Second
+// forgetful is enough for what has to wait until a resolver forgets.
+const forgetful = issuable + 2*remembered
 
 // signedWorld is a signed zone below an unsigned one, with the CA behind a
-// resolver that keeps every answer for a minute and derives others from NSEC
+// resolver that raises small TTLs, as the flag says, and derives others from NSEC
 // records. The controllers ask the same resolver: if they asked it for a
 // challenge name too soon, they would spoil it for the CA.
 type signedWorld struct {
@@ -33,15 +35,16 @@ type signedWorld struct {
 }
 
 // newSignedWorld uses the addresses 127.53.net.1 to .3.
-func newSignedWorld(t *testing.T, net int) *signedWorld {
+func newSignedWorld(t *testing.T, net int, keeps time.Duration) *signedWorld {
 	t.Helper()
+	seconds := int(keeps / time.Second)
 	addr := func(n int) string { return fmt.Sprintf("127.53.%d.%d", net, n) }
 	w := &signedWorld{primary: addr(1) + ":53", resolver: addr(3) + ":53"}
 	cluster := harness.Shared(t)
 	w.key = named.TSIGKey(t, fmt.Sprintf("signed-%d", net), "hmac-sha256")
 	server := named.Start(t, named.Options{Listen: []string{w.primary}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name), Signed: true,
-		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, "ns1 A "+addr(1), "a A 192.0.2.1", "zz A 192.0.2.2"),
+		Text: named.ZoneText("signed.test", seconds, []string{"ns1"}, "ns1 A "+addr(1), "a A 192.0.2.1", "zz A 192.0.2.2"),
 	}}})
 	anchor, err := server.TrustAnchor("signed.test")
 	if err != nil {
@@ -52,9 +55,11 @@ func newSignedWorld(t *testing.T, net int) *signedWorld {
 	}}})
 	unbound.Start(t, unbound.Options{
 		Listen: w.resolver, Stubs: map[string][]string{"test": {addr(2) + ":53"}},
-		CacheMinTTL: int(remembered / time.Second), AggressiveNSEC: true, TrustAnchors: []string{anchor},
+		CacheMinTTL: seconds, AggressiveNSEC: true, TrustAnchors: []string{anchor},
 	})
-	w.ACME = cluster.ACME(t, harness.ACMEOptions{CAResolver: w.resolver, Resolvers: []string{w.resolver}})
+	w.ACME = cluster.ACME(t, harness.ACMEOptions{CAResolver: w.resolver, Resolvers: []string{w.resolver}, Options: func(o *operator.Options) {
+		o.ACMEDNSCacheFloor = keeps
+	}})
 	w.Key(t, w.Namespace, w.key)
 	w.Apply(t, w.Namespace, w.issuer("issuer", w.primary, ""))
 	return w
@@ -75,7 +80,8 @@ func (w *signedWorld) apply(t *testing.T, certificate string, names ...string) {
 // the other is there, its resolver would not see the other for a minute.
 func TestResolverApexWithWildcard(t *testing.T) {
 	t.Parallel()
-	w := newSignedWorld(t, 31)
+	const remembered = time.Minute
+	w := newSignedWorld(t, 31, remembered)
 	w.apply(t, "both", "signed.test", "*.signed.test", "a.signed.test", "*.a.signed.test")
 	began := time.Now()
 	w.Ready(t, w.Namespace, "both", issuable)
@@ -89,7 +95,7 @@ func TestResolverApexWithWildcard(t *testing.T) {
 // so the second one's value has to wait.
 func TestResolverTwoCertificatesOnOneName(t *testing.T) {
 	t.Parallel()
-	w := newSignedWorld(t, 32)
+	w := newSignedWorld(t, 32, remembered)
 	w.apply(t, "first", "www.signed.test")
 	harness.Eventually(t, issuable, func() error {
 		if asked, _, _ := harness.Validations(w.CA); asked == 0 {
@@ -125,11 +131,11 @@ func TestResolverRetryAfterRestart(t *testing.T) {
 
 func retryAfterFailedValidation(t *testing.T, net int, between func(*signedWorld)) {
 	t.Helper()
-	w := newSignedWorld(t, net)
+	w := newSignedWorld(t, net, remembered)
 	elsewhere := fmt.Sprintf("127.53.%d.9:53", net)
 	named.Start(t, named.Options{Listen: []string{elsewhere}, Keys: []named.Key{w.key}, Zones: []named.Zone{{
 		Name: "signed.test", AllowUpdate: fmt.Sprintf("key %q;", w.key.Name),
-		Text: named.ZoneText("signed.test", 60, []string{"ns1"}, fmt.Sprintf("ns1 A 127.53.%d.9", net)),
+		Text: named.ZoneText("signed.test", int(remembered/time.Second), []string{"ns1"}, fmt.Sprintf("ns1 A 127.53.%d.9", net)),
 	}}})
 	w.Apply(t, w.Namespace, w.issuer("issuer", elsewhere, `, waitInsteadOfSelfCheck: 1s`))
 	w.apply(t, "retried", "www.signed.test")
@@ -145,7 +151,7 @@ func retryAfterFailedValidation(t *testing.T, net int, between func(*signedWorld
 	w.WaitingFor(t, w.Namespace, "other", issuable, "Waiting for DNS-01 challenge propagation: ", "cache")
 	w.Ready(t, w.Namespace, "retried", forgetful)
 	w.Ready(t, w.Namespace, "other", forgetful)
-	if took := time.Since(failed); took < remembered-5*time.Second {
+	if took := time.Since(failed); took < remembered-time.Second {
 		t.Errorf("ready %s after the failed validation, when the resolver still had its negative answer", took)
 	}
 	harness.WantValidations(t, w.CA, 2, 1)

@@ -82,10 +82,15 @@ func (w *work) replaceOrder(ctx context.Context, a core.ReplaceOrder) error {
 }
 
 func (w *work) createOrder(ctx context.Context, order *acmev1.Order) error {
-	order = order.DeepCopy()
+	wanted := order
+	order = wanted.DeepCopy()
 	err := w.Server.Create(ctx, w.subject, acmev1.OrderKind, order, core.ManagerOf(w.State.Issuer))
 	if apierrors.IsAlreadyExists(err) {
-		return w.taken(ctx, order)
+		if err := w.taken(ctx, wanted); err != nil {
+			return err
+		}
+		order = wanted.DeepCopy()
+		err = w.Server.Create(ctx, w.subject, acmev1.OrderKind, order, core.ManagerOf(w.State.Issuer))
 	}
 	if err != nil {
 		return err
@@ -95,7 +100,9 @@ func (w *work) createOrder(ctx context.Context, order *acmev1.Order) error {
 }
 
 // taken looks at an Order that has the name of the one to create: the request's
-// own, which a cache does not show yet, or somebody else's.
+// own, which a cache does not show yet, somebody else's, or that of a request of
+// the same name that is gone. The last one is deleted: garbage collection can
+// take minutes.
 func (w *work) taken(ctx context.Context, order *acmev1.Order) error {
 	live := &acmev1.Order{}
 	if err := w.Server.Live(ctx, client.ObjectKeyFromObject(order), live); err != nil {
@@ -103,6 +110,10 @@ func (w *work) taken(ctx context.Context, order *acmev1.Order) error {
 	}
 	if metav1.IsControlledBy(live, w.State.Object) && live.DeletionTimestamp == nil {
 		return cluster.ErrStale
+	}
+	former := metav1.GetControllerOf(live)
+	if former != nil && former.Kind == cmv1.CertificateRequestKind && former.Name == w.State.Object.Name && live.DeletionTimestamp == nil {
+		return w.Server.Delete(ctx, w.subject, acmev1.OrderKind, live)
 	}
 	return fault.New(fault.Transient, cmv1.EventReasonOrderPending, "one of this name exists, and this CertificateRequest does not control it; delete it")
 }

@@ -78,6 +78,9 @@ func TestOrderTaken(t *testing.T) {
 				t.Fatalf("%d Orders, error %v", len(list.Items), err)
 			}
 			list.Items[0].OwnerReferences[0].UID = owner
+			if owner == "other-uid" {
+				list.Items[0].OwnerReferences[0].Name = "other"
+			}
 			if err := errors.Join(l.client.Update(t.Context(), &list.Items[0]), l.orders.Replace(nil, "")); err != nil {
 				t.Fatal(err)
 			}
@@ -90,6 +93,27 @@ func TestOrderTaken(t *testing.T) {
 				t.Errorf("comes back after %s, want %s", l.result.RequeueAfter, wait)
 			}
 		})
+	}
+}
+
+// TestOrderOfFormerRequest holds that the Order of a request of the same name that
+// is gone is replaced at once, and not waited for.
+func TestOrderOfFormerRequest(t *testing.T) {
+	i := newIssuer(cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{}})
+	r, _ := newRequest(t)
+	l := newLab(t, &signer{}, r, i)
+	l.reconcile()
+	list := &acmev1.OrderList{}
+	if err := l.client.List(t.Context(), list); err != nil || len(list.Items) != 1 {
+		t.Fatalf("%d Orders, error %v", len(list.Items), err)
+	}
+	list.Items[0].OwnerReferences[0].UID = "former-uid"
+	if err := errors.Join(l.client.Update(t.Context(), &list.Items[0]), l.orders.Replace(nil, "")); err != nil {
+		t.Fatal(err)
+	}
+	l.reconcile()
+	if err := l.client.List(t.Context(), list); err != nil || len(list.Items) != 1 || list.Items[0].OwnerReferences[0].UID != r.UID {
+		t.Errorf("%+v, error %v", list.Items, err)
 	}
 }
 

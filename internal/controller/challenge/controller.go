@@ -5,16 +5,20 @@ package challenge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
@@ -68,7 +72,9 @@ type Controller struct {
 
 	failures Failures
 	slots    *Slots
-	memories controller.Memory[memory]
+	// leftovers cleans up after Challenges that are gone.
+	leftovers sync.WaitGroup
+	memories  controller.Memory[memory]
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -81,6 +87,8 @@ type memory struct {
 	begun solver.Challenge
 	// progress is the one part that reconciles of other Challenges read.
 	progress atomic.Pointer[core.Progress]
+	// released reports whether this process has removed the finalizer.
+	released bool
 }
 
 // New returns a Controller, or an error if something that it needs is missing.
@@ -113,20 +121,46 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1
 // Forget implements controller.Kind.
 func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
-		m.forget()
+		c.forget(m)
 	}
 	c.Requeue.Wake(c.slots.Release(key)...)
 }
 
-func (m *memory) forget() { solver.ObserverOf(m.session).Forget() }
+// forget drops what is remembered of a Challenge that is gone. If somebody else
+// has removed the finalizer, what it has presented is cleaned up first.
+func (c *Controller) forget(m *memory) {
+	solver.ObserverOf(m.session).Forget()
+	if m.session == nil || !m.session.Presented() || m.CleanedUp || m.released {
+		return
+	}
+	session, begun := m.session, m.begun
+	c.leftovers.Go(func() { c.cleanUpLeftover(session, begun) })
+}
+
+// cleanUpLeftover removes what a Challenge has presented that is gone.
+func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	others, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
+	if err == nil && slices.ContainsFunc(others, func(o *acmev1.Challenge) bool {
+		return o.Spec.Key == begun.Key && (o.Status.Presented || c.progressOf(o).Presented)
+	}) {
+		return
+	}
+	if err := session.CleanUp(ctx); err != nil {
+		c.Abandoned()
+	}
+}
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
 	key := client.ObjectKeyFromObject(object)
-	m := c.memories.Of(key, object.UID, (*memory).forget)
+	m := c.memories.Of(key, object.UID, c.forget)
 	w := &work{
 		c: c, memory: m, subject: plan.Ref{Kind: acmev1.ChallengeKind, NamespacedName: key},
-		State: core.State{Object: object, Memory: m.Memory, Slot: c.slots.Of(key), CheckRetry: c.CheckRetry},
+		State: core.State{
+			Object: object, Memory: m.Memory, Slot: c.slots.Of(key), Slots: c.MaxConcurrent, CheckRetry: c.CheckRetry,
+		},
 	}
 	if err := w.loadIssuer(ctx); err != nil {
 		return nil, err
@@ -159,7 +193,7 @@ func (w *work) loadAccount() {
 	}
 	if asking, account, ok := w.c.Accounts.Get(w.issuer.GetUID()); ok {
 		w.client, w.Account, w.CA = asking, account, account.Issuer.Server
-		w.FailuresEnd = w.c.failures.Until(w.CA, w.State.Object.Spec.DNSName, w.c.Clock.Now())
+		w.FailuresEnd = w.c.failures.Until(asking.AccountURL(), w.State.Object.Spec.DNSName, w.c.Clock.Now())
 	}
 }
 
@@ -167,49 +201,72 @@ func (w *work) loadAccount() {
 func (w *work) loadOthers(ctx context.Context) error {
 	object := w.State.Object
 	var err error
-	if w.others, err = w.c.othersOf(ctx, object); err != nil {
+	if w.others, err = w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err != nil {
 		return err
 	}
 	for _, other := range w.others {
 		// A server may give two orders one authorization.
-		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && other.Status.Presented)
+		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && (other.Status.Presented || w.c.progressOf(other).Presented))
 	}
-	w.loadSiblings()
+	w.loadSiblings(ctx)
 	return nil
 }
 
-// othersOf returns the other live Challenges of the same type and name.
-func (c *Controller) othersOf(ctx context.Context, object *acmev1.Challenge) ([]*acmev1.Challenge, error) {
+// othersOf returns the live Challenges of a type and name other than one.
+func (c *Controller) othersOf(ctx context.Context, one types.UID, name string, of acmev1.ACMEChallengeType) ([]*acmev1.Challenge, error) {
 	list := &acmev1.ChallengeList{}
-	if err := c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(object.Spec.DNSName)}); err != nil {
-		return nil, fmt.Errorf("list the Challenges for %s: %w", object.Spec.DNSName, err)
+	if err := c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(name)}); err != nil {
+		return nil, fmt.Errorf("list the Challenges for %s: %w", name, err)
 	}
 	var others []*acmev1.Challenge
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID != object.UID && other.DeletionTimestamp == nil && !order.Final(other.Status.State) && other.Spec.Type == object.Spec.Type {
+		if other.UID != one && other.DeletionTimestamp == nil && !order.Final(other.Status.State) && other.Spec.Type == of {
 			others = append(others, other)
 		}
 	}
 	return others, nil
 }
 
+// soon is how old a Challenge or an Order may be that others for the same name
+// wait for: an older one waits for something itself.
+const soon = 30 * time.Second
+
 // loadSiblings finds the Challenges that the CA can see together with this one:
-// those that exist, and those that the Order may be about to create.
-func (w *work) loadSiblings() {
+// those that exist, and those that its Order, or another one for the same name,
+// may be about to create.
+func (w *work) loadSiblings(ctx context.Context) {
 	grouper, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Grouper)
 	if !ok || w.Account == nil || w.order == nil {
 		return
 	}
-	one := w.challenge(w.State.Object)
+	one, now := w.challenge(w.State.Object), w.c.Clock.Now()
+	recent := func(o client.Object) bool { return now.Sub(o.GetCreationTimestamp().Time) < soon }
 	for _, other := range w.others {
-		if grouper.Grouped(one, w.challenge(other)) {
+		if recent(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
 			w.Siblings = append(w.Siblings, w.c.progressOf(other))
 		}
 	}
-	for range order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others) {
+	coming := order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others)
+	for _, other := range w.c.Orders.OpenOfName(w.State.Object.Spec.DNSName) {
+		if other.UID != w.order.UID && recent(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && !hasChallenge(other, w.others) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) {
+			coming++
+		}
+	}
+	for range coming {
 		w.Siblings = append(w.Siblings, core.Progress{})
 	}
+}
+
+// hasChallenge reports whether one of the Challenges is an Order's.
+func hasChallenge(o *acmev1.Order, challenges []*acmev1.Challenge) bool {
+	return slices.ContainsFunc(challenges, func(c *acmev1.Challenge) bool { return metav1.IsControlledBy(c, o) })
+}
+
+// sameCA reports whether an issuer uses the ACME server that this one uses.
+func (w *work) sameCA(ctx context.Context, namespace string, ref cmmeta.IssuerReference) bool {
+	issuer, err := w.c.Issuers.Get(ctx, namespace, ref)
+	return err == nil && issuer != nil && issuer.GetSpec().ACME != nil && issuer.GetSpec().ACME.Server == w.CA
 }
 
 // progressOf returns how far another Challenge is.
@@ -226,7 +283,8 @@ func (c *Controller) progressOf(other *acmev1.Challenge) core.Progress {
 // visible, by the cache as it is now: one that was created since this reconcile
 // began may have looked before.
 func (w *work) wakeSiblings(ctx context.Context) {
-	if others, err := w.c.othersOf(ctx, w.State.Object); err == nil {
+	object := w.State.Object
+	if others, err := w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err == nil {
 		w.c.Requeue.Wake(controller.KeysOf(others)...)
 	}
 }

@@ -111,6 +111,8 @@ type stage struct {
 	api    *api
 	solver *recorder
 	clock  *clocktesting.FakeClock
+	// orders is the cache of Orders.
+	orders cache.Indexer
 }
 
 func newStage(t *testing.T, objects ...client.Object) *stage {
@@ -124,7 +126,8 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 	informer := func(o client.Object) cache.SharedIndexInformer {
 		return cache.NewSharedIndexInformer(&cache.ListWatch{}, o, 0, cache.Indexers{})
 	}
-	orders, err := cluster.NewOrders(informer(&acmev1.Order{}), pki.DefaultLimits)
+	orderInformer := informer(&acmev1.Order{})
+	orders, err := cluster.NewOrders(orderInformer, pki.DefaultLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +135,7 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{solver: &recorder{}, clock: clocktesting.NewFakeClock(start), api: &api{}}
+	s := &stage{solver: &recorder{}, clock: clocktesting.NewFakeClock(start), api: &api{}, orders: orderInformer.GetIndexer()}
 	deps := Deps{
 		Limits: pki.DefaultLimits,
 		Cache:  fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,

@@ -28,6 +28,9 @@ func (w *work) loadProvenance(ctx context.Context) error {
 			return err
 		}
 		w.order, w.Orphan = o, o == nil
+		if o != nil && o.Status.FailureTime != nil {
+			w.OrderEnded = o.Status.FailureTime.Time
+		}
 		if w.Untrusted, err = w.distrust(ctx, o, from); err != nil || w.Untrusted == "" {
 			return err
 		}

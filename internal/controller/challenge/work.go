@@ -51,6 +51,9 @@ func (w *work) Replace(c *acmev1.Challenge) { w.State.Object = c }
 func (w *work) Do(ctx context.Context, action plan.Action) error {
 	defer w.remember()
 	switch a := action.(type) {
+	case core.NoteWait:
+		w.Memory.Waiting, w.Memory.WaitingSince = a.Reason, w.c.Clock.Now()
+		return nil
 	case core.TakeSlot:
 		w.c.slots.Acquire(w.subject.NamespacedName)
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
@@ -64,7 +67,9 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	case core.RememberValidation:
 		return w.rememberValidation(a)
 	case core.AddFinalizer:
-		return w.setFinalizers(ctx, append(slices.Clone(w.State.Object.Finalizers), acmev1.ACMEFinalizer))
+		err := w.setFinalizers(ctx, append(slices.Clone(w.State.Object.Finalizers), acmev1.ACMEFinalizer))
+		w.Memory.Began = w.Memory.Began || err == nil
+		return err
 	case core.RemoveFinalizer:
 		return w.removeFinalizer(ctx, a.Abandoned)
 	}
@@ -72,14 +77,22 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	defer cancel()
 	switch a := action.(type) {
 	case core.Present, core.Probe, core.CleanUp:
-		return w.solve(ctx, action)
+		return w.postponed(w.solve(ctx, action))
 	case core.Accept:
-		return w.accept(ctx, a.URL)
+		return w.postponed(w.accept(ctx, a.URL))
 	case core.FetchAuthorization:
-		return w.fetchAuthorization(ctx, a.URL)
+		return w.postponed(w.fetchAuthorization(ctx, a.URL))
 	default:
 		return fmt.Errorf("unknown action %T", action)
 	}
+}
+
+// postponed notes until when a server that failed asked to be left alone.
+func (w *work) postponed(err error) error {
+	if f := fault.Of(err); f != nil && f.Class == fault.Later {
+		w.Memory.NotBefore = f.At
+	}
+	return err
 }
 
 // remember keeps what an action has changed.
@@ -89,9 +102,18 @@ func (w *work) remember() {
 	w.memory.progress.Store(&progress)
 }
 
+// CacheFloorAnnotation on an issuer says how long the resolvers of its CA keep a
+// DNS answer at least, as a duration such as 60s. It takes the place of
+// --acme-dns-cache-floor.
+const CacheFloorAnnotation = "everleaf.io/acme-dns-cache-floor"
+
 // challenge returns what a Solver needs to know of a Challenge of the issuer.
 func (w *work) challenge(c *acmev1.Challenge) solver.Challenge {
-	return solver.ChallengeOf(c, w.CA, w.c.Issuers.SecretNamespace(w.issuer))
+	challenge := solver.ChallengeOf(c, w.CA, w.c.Issuers.SecretNamespace(w.issuer))
+	if floor, err := time.ParseDuration(w.issuer.GetAnnotations()[CacheFloorAnnotation]); err == nil && floor >= 0 {
+		challenge.CacheFloor = &floor
+	}
+	return challenge
 }
 
 // session returns the Challenge's Session. One that has presented nothing is
@@ -135,9 +157,14 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 	}
 	switch action.(type) {
 	case core.Present:
+		// Others for the same value must not remove it from now on.
+		w.memory.progress.Store(&core.Progress{Presented: true})
 		err = session.Present(ctx)
-		if w.Memory.Presented = session.Presented(); err == nil {
-			w.Memory.PresentedAt = w.c.Clock.Now()
+		w.Memory.Presented = session.Presented()
+		w.Memory.Unknown = err != nil && w.Memory.Presented && fault.Of(err).Class == fault.Transient
+		if err == nil {
+			w.Memory.Rewritten = w.State.Object.Status.Presented
+			w.Memory.PresentedAt, w.Memory.Evidence = w.c.Clock.Now(), nil
 		}
 	case core.Probe:
 		var evidence propagation.Evidence
@@ -146,7 +173,9 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 		}
 	case core.CleanUp:
 		err = session.CleanUp(ctx)
-		w.Memory.CleanedUp = err == nil
+		if w.Memory.CleanedUp = err == nil; err != nil {
+			w.Memory.CleanUps++
+		}
 	}
 	if err == nil {
 		return nil
@@ -170,7 +199,8 @@ func (w *work) accept(ctx context.Context, url string) error {
 	now, observer := w.c.Clock.Now(), w.observer()
 	observer.Accepted(now)
 	challenge, err := w.client.Accept(ctx, url)
-	if err != nil {
+	w.Memory.Accepts++
+	if err != nil && !core.AlreadyAccepted(err) {
 		problem := acme.ProblemOf(err)
 		w.Memory.Unanswered = problem == nil || problem.Status >= 500
 		if !w.Memory.Unanswered {
@@ -200,17 +230,17 @@ func (w *work) fetchAuthorization(ctx context.Context, url string) error {
 			m.AcceptedAt = now
 		}
 	case acme.StatusInvalid:
-		w.observer().Concluded(true, now)
-		w.c.failures.Add(w.CA, w.State.Object.Spec.DNSName, now)
+		w.observer().Concluded(true, core.Missed(&authorization, w.State.Object.Spec.URL), now)
+		w.c.failures.Add(w.client.AccountURL(), w.State.Object.Spec.DNSName, now)
 	default:
-		w.observer().Concluded(false, now)
+		w.observer().Concluded(false, false, now)
 	}
 	return nil
 }
 
 func (w *work) rememberValidation(a core.RememberValidation) error {
 	if restorer, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Restorer); ok {
-		restorer.Restore(w.challenge(w.State.Object), a.PresentedAt, w.c.Clock.Now(), a.Failed)
+		restorer.Restore(w.challenge(w.State.Object), a.PresentedAt, a.EndedAt, a.Failed)
 	}
 	w.Memory.Remembered = true
 	return nil
@@ -238,7 +268,11 @@ func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
 			"dnsName", w.State.Object.Spec.DNSName, "name", name)
 		w.c.Abandoned()
 	}
-	return w.setFinalizers(ctx, core.WithoutFinalizers(w.State.Object.Finalizers))
+	if err := w.setFinalizers(ctx, core.WithoutFinalizers(w.State.Object.Finalizers)); err != nil {
+		return err
+	}
+	w.memory.released = true
+	return nil
 }
 
 func (w *work) setFinalizers(ctx context.Context, finalizers []string) error {

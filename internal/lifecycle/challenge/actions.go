@@ -24,9 +24,11 @@ type (
 	// RememberValidation records a validation of an earlier process, which is
 	// known from the stored Challenge only.
 	RememberValidation struct {
-		PresentedAt time.Time
-		Failed      bool
+		PresentedAt, EndedAt time.Time
+		Failed               bool
 	}
+	// NoteWait notes that the Challenge waits from now on for a reason.
+	NoteWait struct{ Reason string }
 	// CleanUp removes what Present made.
 	CleanUp struct{}
 	// RemoveFinalizer lets the Challenge go. Abandoned reports whether something
@@ -43,6 +45,7 @@ func (Accept) String() string             { return "ask the server to validate" 
 func (FetchAuthorization) String() string { return "fetch the authorization" }
 func (SuspectAccount) String() string     { return "suspect the account" }
 func (RememberValidation) String() string { return "remember a validation" }
+func (NoteWait) String() string           { return "note the wait" }
 func (CleanUp) String() string            { return "remove the record" }
 func (RemoveFinalizer) String() string    { return "remove the finalizer" }
 
@@ -57,3 +60,6 @@ func (SuspectAccount) Local() {}
 
 // Local implements plan.Local.
 func (RememberValidation) Local() {}
+
+// Local implements plan.Local.
+func (NoteWait) Local() {}

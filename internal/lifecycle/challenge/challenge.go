@@ -21,6 +21,10 @@ const Manager = "cert-manager-challenges"
 // does not call for. Usually the Order deletes it at once.
 const untrustedRecheck = time.Minute
 
+// longestValidation is how long after it was presented a challenge that an
+// earlier process had validated can have been looked up, if nothing says when.
+const longestValidation = 5 * time.Minute
+
 // Plan is what a Challenge needs next.
 type Plan = plan.Plan[acmev1.ChallengeStatus]
 
@@ -34,8 +38,10 @@ type Memory struct {
 	PresentedAt time.Time
 	// Evidence is what the last probe found.
 	Evidence propagation.Evidence
-	// AcceptedAt is when the server was asked to validate.
+	// AcceptedAt is when the server was last asked to validate, Accepts counts
+	// how often it was asked.
 	AcceptedAt time.Time
+	Accepts    int
 	// Unanswered reports whether the server was asked and did not answer: it may
 	// be validating.
 	Unanswered bool
@@ -46,23 +52,40 @@ type Memory struct {
 	Checks        int
 	// Remembered reports whether RememberValidation was done.
 	Remembered bool
+	// Began reports whether this process has added the finalizer: no other one
+	// can have presented the challenge.
+	Began bool
+	// Unknown reports whether the last attempt to present got no answer: the
+	// challenge may be presented.
+	Unknown bool
+	// Rewritten reports whether the challenge was presented again because no
+	// server had it.
+	Rewritten bool
+	// CleanUps counts the clean-ups that failed.
+	CleanUps int
+	// NotBefore is until when a server asked to be left alone. Only time ends it.
+	NotBefore time.Time
+	// Waiting is the reason of the present wait, WaitingSince when it began.
+	Waiting      string
+	WaitingSince time.Time
 }
 
 // Progress is what other Challenges need to know of a Challenge.
 type Progress struct {
-	// Visible reports whether its value is visible, Accepted whether the server
-	// was asked to validate it.
-	Visible, Accepted bool
+	// Presented reports whether its value may have been presented, Visible
+	// whether it is visible, Accepted whether the server was asked to validate it.
+	Presented, Visible, Accepted bool
 }
 
 // Progress returns how far a Challenge is at a time.
 func (m Memory) Progress(now time.Time) Progress {
 	visible := m.Evidence != nil && !m.Evidence.Verdict(now).VisibleSince.IsZero()
-	return Progress{Visible: visible, Accepted: !m.AcceptedAt.IsZero()}
+	return Progress{Presented: m.Presented && !m.CleanedUp, Visible: visible, Accepted: !m.AcceptedAt.IsZero()}
 }
 
 // Slot is a Challenge's share in what limits the number of Challenges that are
-// in flight.
+// worked on at once. One that has nothing to do for longer than a moment gives
+// it back: what waits for a name server must not stop others.
 type Slot string
 
 // Slots.
@@ -73,7 +96,7 @@ const (
 	Queued Slot = "queued"
 	// Offered: it has asked, and it is its turn.
 	Offered Slot = "offered"
-	// Held: it may be in flight.
+	// Held: it may be worked on.
 	Held Slot = "held"
 )
 
@@ -100,8 +123,12 @@ type State struct {
 	// Shared reports whether another live Challenge has presented the same value,
 	// and removes it.
 	Shared bool
-	// Slot is the Challenge's share in what limits those that are in flight.
-	Slot Slot
+	// OrderEnded is when the Order failed, zero if it has not or is not known.
+	OrderEnded time.Time
+	// Slot is the Challenge's share in what limits those that are worked on at
+	// once, Slots how many of them there are (--max-concurrent-challenges).
+	Slot  Slot
+	Slots int
 	// CheckRetry is --dns01-check-retry-period.
 	CheckRetry time.Duration
 	// FailuresEnd is when the account may try this name again after failed
@@ -122,34 +149,48 @@ func (m Memory) asked() bool {
 	}
 }
 
+// moment is how long a Challenge may wait without a reason in its status, and
+// with its slot: most waits end sooner, and each status is a write.
+const moment = 2 * time.Second
+
 // Next decides what a Challenge needs next.
 func (s State) Next(now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
 	if s.unremembered() && s.Untrusted == "" {
-		p.Do = RememberValidation{
-			PresentedAt: s.Object.Status.PresentedAt.Time, Failed: s.Object.Status.State != acmev1.Valid,
-		}
+		p.Do = s.rememberValidation(now)
 		return p
 	}
-	switch idle, ok := s.idle(p, now); {
-	case ok && s.Slot != NoSlot:
+	p, idle := s.idle(p, now)
+	if !idle {
+		p = s.work(p, now)
+	}
+	switch {
+	case s.Slot != NoSlot && (idle || pausing(p, now)):
 		// Others can use its slot.
-		p.Do = ReleaseSlot{}
+		return Plan{Do: ReleaseSlot{}, Status: *s.Object.Status.DeepCopy()}
+	case idle || s.Slot == Held || !needsSlot(p.Do):
 		return p
-	case ok:
-		return idle
-	case s.Slot != Held:
-		return s.queue(p)
-	case !s.Object.Status.Presented:
-		return s.present(p)
-	case s.Memory.asked():
-		return s.validate(p, now)
 	default:
-		return s.propagate(p, now)
+		return s.queue(now)
 	}
 }
 
-// idle decides what a Challenge needs that is not to be in flight, and reports
+// pausing reports whether a plan is to wait for longer than a moment.
+func pausing(p Plan, now time.Time) bool {
+	return p.Do == nil && p.Persist == plan.AtEnd && !order.Final(p.Status.State) && (p.Until.IsZero() || p.Until.Sub(now) > moment)
+}
+
+// needsSlot reports whether an action asks a server.
+func needsSlot(action plan.Action) bool {
+	switch action.(type) {
+	case Present, Probe, Accept, FetchAuthorization, AddFinalizer:
+		return true
+	default:
+		return false
+	}
+}
+
+// idle decides what a Challenge needs that is not to be worked on, and reports
 // whether it is one.
 func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 	switch {
@@ -161,12 +202,48 @@ func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 		return s.distrust(p, now), true
 	case s.Account == nil:
 		// Events of the issuer end the wait for the account.
-		return p, true
+		ref := s.Object.Spec.IssuerRef.WithDefaults()
+		return s.wait(p, fmt.Sprintf("Waiting for the ACME account of %s %q, which is not ready", ref.Kind, ref.Name), time.Time{}, now), true
 	case !s.Object.Status.Presented && s.FailuresEnd.After(now):
 		return s.waitForFailures(p), true
+	case s.Memory.NotBefore.After(now):
+		p.Until = s.Memory.NotBefore
+		if p.Status.Reason == "" {
+			p.Status.Reason = "Waiting because a server asked to be left alone for a while"
+		}
+		return p, true
 	default:
 		return p, false
 	}
+}
+
+// work decides what a Challenge needs that is to be worked on.
+func (s State) work(p Plan, now time.Time) Plan {
+	switch {
+	case !s.Object.Status.Presented:
+		return s.present(p)
+	case s.Memory.asked():
+		return s.validate(p, now)
+	default:
+		return s.propagate(p, now)
+	}
+}
+
+// wait waits until a time, zero for an event. The status gets the reason once
+// the wait has lasted a moment.
+func (s State) wait(p Plan, reason string, until, now time.Time) Plan {
+	reported := s.Memory.WaitingSince.Add(moment)
+	switch {
+	case p.Status.Reason == reason:
+		p.Until = until
+	case s.Memory.Waiting != reason:
+		p.Do = NoteWait{Reason: reason}
+	case reported.After(now):
+		p.Until = plan.Earliest(until, reported)
+	default:
+		p.Status.Reason, p.Until = reason, until
+	}
+	return p
 }
 
 // ProvenanceDecides reports whether Untrusted and Orphan decide anything.
@@ -182,14 +259,27 @@ func (s State) unremembered() bool {
 		order.Final(s.Object.Status.State) && s.Object.Status.PresentedAt != nil
 }
 
+// rememberValidation is the action for a validation that an earlier process saw.
+// It ended, at the latest, when the Order failed.
+func (s State) rememberValidation(now time.Time) plan.Action {
+	presented := s.Object.Status.PresentedAt.Time
+	ended := s.OrderEnded
+	if ended.Before(presented) {
+		ended = presented.Add(longestValidation)
+	}
+	if ended.After(now) {
+		ended = now
+	}
+	return RememberValidation{PresentedAt: presented, EndedAt: ended, Failed: s.Object.Status.State == acmev1.Invalid}
+}
+
 // distrust ends a Challenge without an Order. Another one is its Order's
 // business, which deletes what it does not call for.
 func (s State) distrust(p Plan, now time.Time) Plan {
 	if s.Orphan {
 		return end(p, acmev1.Errored, s.Untrusted)
 	}
-	p.Until = now.Add(untrustedRecheck)
-	return p
+	return s.wait(p, s.Untrusted, now.Add(untrustedRecheck), now)
 }
 
 // waitForFailures waits until fewer validations of the name count as failed.
@@ -201,11 +291,18 @@ func (s State) waitForFailures(p Plan) Plan {
 }
 
 // queue waits for a slot. A slot that becomes free wakes those whose turn it is.
-func (s State) queue(p Plan) Plan {
+func (s State) queue(now time.Time) Plan {
+	p := Plan{Status: *s.Object.Status.DeepCopy()}
 	if s.Slot != Queued {
 		p.Do = TakeSlot{}
+		return p
 	}
-	return p
+	places := "places"
+	if s.Slots == 1 {
+		places = "place"
+	}
+	reason := fmt.Sprintf("Waiting for one of the %d %s for challenges in progress (--max-concurrent-challenges): others are before it", s.Slots, places)
+	return s.wait(p, reason, time.Time{}, now)
 }
 
 // end gives a Challenge its final state.

@@ -18,7 +18,7 @@ func presented() State {
 	c.Finalizers = []string{acmev1.ACMEFinalizer}
 	c.Status.Presented, c.Status.Processing, c.Status.PresentedAt = true, true, at(now.Add(-time.Minute))
 	return State{
-		Object: c, CA: account.Issuer.Server, Account: account, OwnSolver: true, Slot: Held,
+		Object: c, CA: account.Issuer.Server, Account: account, OwnSolver: true, Slot: Held, Slots: 60,
 		Memory: Memory{Presented: true}, CheckRetry: 10 * time.Second,
 	}
 }
@@ -97,13 +97,40 @@ func TestChallenge(t *testing.T) {
 			p.Status.State, p.Status.Reason, p.Status.Processing, p.Events = state, reason, false, events
 		}
 	}
-	none := func(*Plan) {}
+	// waiting is the plan that waits for a time, or, if that is negative, for an event.
 	waiting := func(d time.Duration, reason string) func(*Plan) {
-		return func(p *Plan) { p.Until, p.Status.Reason = now.Add(d), reason }
+		return func(p *Plan) {
+			if p.Status.Reason = reason; d >= 0 {
+				p.Until = now.Add(d)
+			}
+		}
+	}
+	note := func(reason string) func(*Plan) { return do(NoteWait{Reason: reason}) }
+	const accountReason = `Waiting for the ACME account of ClusterIssuer "ca", which is not ready`
+	const queueReason = "Waiting for one of the 60 places for challenges in progress (--max-concurrent-challenges): others are before it"
+	const siblingReason = `Waiting for the other records of "example.com", which the ACME server can see together with this one`
+	const assumedMessage = `DNS record for "example.com" is taken to be there; waiting until no resolver of the CA can have an older answer in its cache`
+	const undecided = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+	noAccount := func(c *State) { c.Account = nil }
+	queued := func(c *State) { c.Slot = Queued }
+	waits := func(ago time.Duration, reason string) func(*State) {
+		return func(c *State) { c.Memory.Waiting, c.Memory.WaitingSince = reason, now.Add(-ago) }
+	}
+	accepts := func(n int) func(*State) { return func(c *State) { c.Memory.Accepts = n } }
+	absent := func(ago time.Duration) func(*propagation.LedgerEntry) {
+		return func(e *propagation.LedgerEntry) { e.AbsentSince = now.Add(-ago) }
+	}
+	assumed := func(lookups ...propagation.Lookup) func(*State) {
+		return func(c *State) {
+			c.Memory.Evidence = propagation.Assumption{
+				Name:  "_acme-challenge.example.com.",
+				Entry: propagation.LedgerEntry{VisibleSince: now.Add(-time.Second), Lookups: lookups},
+			}
+		}
 	}
 	missing := observation(false, 0, 2).Verdict(now).Message
 	cached := func(e *propagation.LedgerEntry) {
-		e.Lookups = []propagation.Lookup{{Started: now.Add(-30 * time.Second), Ended: now.Add(-20 * time.Second)}}
+		e.Lookups = []propagation.Lookup{{Started: now.Add(-3 * time.Second), Ended: now.Add(-2 * time.Second)}}
 	}
 	if missing == "" {
 		t.Fatal("the judge has nothing to say")
@@ -118,10 +145,17 @@ func TestChallenge(t *testing.T) {
 		{"new", []func(*State){unpresented}, do(Present{})},
 		{"new, no finalizer", []func(*State){unpresented, func(c *State) { c.Object.Finalizers = []string{"x"} }}, do(AddFinalizer{})},
 		{"new, legacy finalizer", []func(*State){unpresented, func(c *State) { c.Object.Finalizers = []string{acmev1.ACMELegacyFinalizer} }}, do(Present{})},
-		{"new, issuer not ready", []func(*State){unpresented, noSlot, func(c *State) { c.Account = nil }}, none},
+		{"new, issuer not ready", []func(*State){unpresented, noSlot, noAccount}, note(accountReason)},
+		{"new, issuer not ready for a second", []func(*State){unpresented, noSlot, noAccount, waits(time.Second, accountReason)}, until(time.Second)},
+		{"new, issuer not ready for two", []func(*State){unpresented, noSlot, noAccount, waits(2*time.Second, accountReason)}, waiting(-1, accountReason)},
 		{"new, issuer no longer ready", []func(*State){unpresented, func(c *State) { c.Account = nil }}, do(ReleaseSlot{})},
 		{"new, asks for a slot", []func(*State){unpresented, noSlot}, do(TakeSlot{})},
-		{"new, no slot", []func(*State){unpresented, func(c *State) { c.Slot = Queued }}, none},
+		{"new, no slot", []func(*State){unpresented, queued}, note(queueReason)},
+		{"new, no slot for a second", []func(*State){unpresented, queued, waits(time.Second, queueReason)}, until(time.Second)},
+		{"new, no slot for two", []func(*State){unpresented, queued, waits(2*time.Second, queueReason)}, waiting(-1, queueReason)},
+		{"presented, no slot", []func(*State){queued}, note(queueReason)},
+		{"presented, asks for a slot", []func(*State){noSlot}, do(TakeSlot{})},
+		{"waits, and is queued still", []func(*State){probed(false, 0, 9), queued}, do(ReleaseSlot{})},
 		{"new, its turn", []func(*State){unpresented, func(c *State) { c.Slot = Offered }}, do(TakeSlot{})},
 		{"new, name failed too often while it had a slot", []func(*State){unpresented, func(c *State) { c.FailuresEnd = now.Add(hour) }}, do(ReleaseSlot{})},
 		{"presented, name has failed too often", []func(*State){func(c *State) { c.FailuresEnd = now.Add(hour) }}, do(Probe{})},
@@ -130,7 +164,8 @@ func TestChallenge(t *testing.T) {
 			waiting(hour, `Waiting before "example.com" is tried again: its validation has failed too often within an hour`)(p)
 		}},
 		{"new, the name has no failures to wait for", []func(*State){unpresented, func(c *State) { c.FailuresEnd = now }}, do(Present{})},
-		{"forged", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted = "no" }}, until(untrustedRecheck)},
+		{"forged", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted = "no" }}, note("no")},
+		{"forged for long", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted = "no" }, waits(time.Hour, "no")}, waiting(untrustedRecheck, "no")},
 		{"forged, has a slot", []func(*State){unpresented, func(c *State) { c.Untrusted = "no" }}, do(ReleaseSlot{})},
 		{"orphan", []func(*State){unpresented, noSlot, func(c *State) { c.Untrusted, c.Orphan = "no", true }}, end(acmev1.Errored, "no")},
 		{"just presented", []func(*State){unpresented, func(c *State) {
@@ -156,27 +191,58 @@ func TestChallenge(t *testing.T) {
 
 		{"not there at the first look", []func(*State){probed(false, 0, 1)}, until(time.Second)},
 		{"not there at the second", []func(*State){probed(false, 0, 2)}, waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
-		{"not there for long", []func(*State){probed(false, 0, 9)}, waiting(10*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
+		{"not there for long, others can use its slot", []func(*State){probed(false, 0, 9)}, do(ReleaseSlot{})},
+		{"not there for long", []func(*State){noSlot, probed(false, 0, 9)}, waiting(10*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
 		{"time to look again", []func(*State){probed(false, time.Second, 1)}, do(Probe{})},
 		{"there", []func(*State){probed(true, 0, 1)}, do(accept)},
-		{"there, may be cached", []func(*State){probed(true, 0, 1, cached)}, func(p *Plan) {
-			p.Until = now.Add(-20*time.Second + 61*time.Second)
+		{"there, may be cached", []func(*State){noSlot, probed(true, 0, 1, cached)}, func(p *Plan) {
+			p.Until = now.Add(-2*time.Second + 11*time.Second)
 			p.Status.Reason = "Waiting for DNS-01 challenge propagation: " + observation(true, 0, 1, cached).Verdict(now).Message
 		}},
-		{"there, another value is coming", []func(*State){probed(true, 4*time.Second, 1), sibling(Progress{})}, until(6 * time.Second)},
+		{"there, another value is coming", []func(*State){probed(true, 0, 1), sibling(Progress{})}, note(siblingReason)},
+		{"there, another value is coming soon", []func(*State){probed(true, time.Second, 1), sibling(Progress{}), waits(time.Second, siblingReason)}, until(time.Second)},
+		{"there, another value takes long", []func(*State){noSlot, probed(true, 4*time.Second, 1), sibling(Progress{}), waits(4*time.Second, siblingReason)}, waiting(6*time.Second, siblingReason)},
+
+		{"lost for less than a minute", []func(*State){noSlot, probed(false, 0, 9, absent(55*time.Second))}, waiting(5*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
+		{"lost", []func(*State){probed(false, 0, 9, absent(time.Minute))}, func(p *Plan) {
+			p.Do, p.Persist = Present{}, plan.Before
+			p.Status.Reason = "Waiting for DNS-01 challenge propagation: " + missing + "; it is written again"
+		}},
+		{"written again a moment ago", []func(*State){probed(false, 5*time.Second, 9, absent(time.Hour)), func(c *State) {
+			c.Memory.Rewritten, c.Memory.PresentedAt = true, now.Add(-time.Second)
+		}, func(c *State) { c.Memory.Evidence = observation(false, 0, 2, absent(time.Hour)) }},
+			waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing+"; it was written again")},
 		{"there, another value did not come", []func(*State){probed(true, 10*time.Second, 1), sibling(Progress{})}, do(accept)},
 		{"there, so is another", []func(*State){probed(true, 0, 1), sibling(Progress{Visible: true})}, do(accept)},
 		{"there, another is being validated", []func(*State){probed(true, 0, 1), sibling(Progress{Accepted: true})}, do(accept)},
-		{"waits instead of looking", []func(*State){instead(90 * time.Second)}, waiting(30*time.Second, "Waiting 1m30s before accepting DNS-01 challenge without self-check")},
-		{"has waited instead of looking", []func(*State){instead(time.Minute)}, do(accept)},
-		{"waits instead, since unknown", []func(*State){instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, do(accept)},
+		{"waits instead of looking", []func(*State){noSlot, instead(90 * time.Second)}, waiting(30*time.Second, "Waiting 1m30s before accepting DNS-01 challenge without self-check")},
+		{"has waited instead of looking", []func(*State){instead(time.Minute)}, do(Probe{})},
+		{"has waited instead of looking, nothing is cached", []func(*State){instead(time.Minute), assumed()}, do(accept)},
+		{"has waited instead of looking, may be cached", []func(*State){noSlot, instead(time.Minute), assumed(propagation.Lookup{
+			Started: now.Add(-70 * time.Second), Ended: now.Add(-20 * time.Second), Failed: true,
+		})}, waiting(41*time.Second, "Waiting for DNS-01 challenge propagation: "+assumedMessage)}, {"waits instead, since unknown", []func(*State){instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, do(Probe{})},
 
 		{"asked to validate", []func(*State){beingValidated(0, 0, 0, "")}, until(100 * time.Millisecond)},
 		{"time to see", []func(*State){beingValidated(100*time.Millisecond, 0, 0, "")}, do(fetch)},
 		{"looked at before it was asked", []func(*State){beingValidated(time.Second, time.Minute, 1, acme.StatusPending)}, do(fetch)},
 		{"not decided", []func(*State){beingValidated(time.Second, 0, 2, acme.StatusPending)}, until(time.Second)},
 		{"not decided, time to see", []func(*State){beingValidated(5*time.Second, time.Second, 2, acme.StatusPending)}, do(fetch)},
-		{"not decided for long", []func(*State){beingValidated(3*time.Minute, 0, 9, acme.StatusPending)}, waiting(10*time.Second, "Waiting for the ACME server to validate: it was asked and has not decided yet")},
+		{"not decided for ten seconds", []func(*State){noSlot, beingValidated(11*time.Second, 0, 9, acme.StatusPending)}, waiting(5*time.Second, undecided)},
+		{"not decided for long", []func(*State){beingValidated(119*time.Second, 0, 9, acme.StatusPending)}, waiting(time.Second, undecided)},
+		{"lost by the server", []func(*State){beingValidated(2*time.Minute, 0, 9, acme.StatusPending)}, func(p *Plan) { p.Do, p.Status.Reason = accept, undecided }},
+		{"asked again", []func(*State){noSlot, beingValidated(4*time.Minute, 0, 9, acme.StatusPending), accepts(2)}, waiting(10*time.Second, undecided)},
+		{"lost again", []func(*State){beingValidated(5*time.Minute, 0, 9, acme.StatusPending), accepts(2)}, func(p *Plan) { p.Do, p.Status.Reason = accept, undecided }},
+		{"lost a third time", []func(*State){beingValidated(15*time.Minute, 0, 9, acme.StatusPending), accepts(3)}, func(p *Plan) { p.Do, p.Status.Reason = accept, undecided }},
+		{"lost for good", []func(*State){beingValidated(15*time.Minute, 0, 9, acme.StatusPending), accepts(4)},
+			end(acmev1.Expired, `The ACME server was asked 4 times to validate "example.com" and has not begun; the order is given up`)},
+		{"the server works on it for long", []func(*State){noSlot, beingValidated(time.Hour, 0, 9, acme.StatusPending), func(c *State) {
+			c.Memory.Authorization.Challenges = []acme.Challenge{{URL: c.Object.Spec.URL, Status: acme.StatusProcessing}}
+		}}, waiting(10*time.Second, undecided)},
+
+		{"a server asked to be left alone", []func(*State){noSlot, probed(true, 0, 1), func(c *State) {
+			c.Memory.NotBefore, c.Object.Status.Reason = now.Add(hour), "Error accepting challenge: 429"
+		}}, waiting(hour, "Error accepting challenge: 429")},
+		{"a server asked to be left alone, until now", []func(*State){probed(true, 0, 1), func(c *State) { c.Memory.NotBefore = now }}, do(accept)},
 		{"valid", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain", verified)},
 		{"invalid", []func(*State){invalid}, end(acmev1.Invalid, refused, plan.Event{
 			Warning: true, Reason: "Failed", Component: "cert-manager-challenges", Message: "Accepting challenge authorization failed: " + refused,
@@ -208,7 +274,11 @@ func TestChallengeLeaves(t *testing.T) {
 	restarted := func(c *State) { c.Memory = Memory{} }
 	foreign := func(c *State) { c.OwnSolver = false }
 	unconfirmed := func(c *State) { c.Object.Status.Presented = false }
-	untouched := func(c *State) { c.Object.Status, c.Memory = acmev1.ChallengeStatus{}, Memory{} }
+	// crashed is what is known if an earlier process has written the record and
+	// ended before the status said so, untouched if this one has not begun to.
+	crashed := func(c *State) { c.Object.Status, c.Memory = acmev1.ChallengeStatus{}, Memory{} }
+	untouched := func(c *State) { c.Object.Status, c.Memory = acmev1.ChallengeStatus{}, Memory{Began: true} }
+	unknown := func(c *State) { c.Object.Status.Presented, c.Memory.Unknown = false, true }
 	remembered := func(c *State) { c.Memory.Remembered = true }
 	shared := func(c *State) { c.Shared = true }
 	release := func(p *Plan) { p.Do = RemoveFinalizer{} }
@@ -235,16 +305,16 @@ func TestChallengeLeaves(t *testing.T) {
 		{"has a slot", []func(*State){state(acmev1.Valid), func(c *State) { c.Slot = Held }}, func(p *Plan) { p.Do = ReleaseSlot{} }},
 		{"is queued", []func(*State){state(acmev1.Valid), func(c *State) { c.Slot = Queued }}, func(p *Plan) { p.Do = ReleaseSlot{} }},
 		{"valid, nothing remembered", []func(*State){state(acmev1.Valid), restarted}, func(p *Plan) {
-			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute)}
+			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute), EndedAt: now}
 		}},
 		{"invalid, nothing remembered", []func(*State){state(acmev1.Invalid), restarted}, func(p *Plan) {
-			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute), Failed: true}
+			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute), EndedAt: now, Failed: true}
 		}},
 		{"invalid, nothing remembered, never presented", []func(*State){untouched, state(acmev1.Invalid)}, release},
 		{"invalid, nothing remembered, issuer gone", []func(*State){state(acmev1.Invalid), restarted, foreign, func(c *State) { c.CA = "" }}, abandon},
 		{"invalid, nothing remembered, forged", []func(*State){state(acmev1.Invalid), restarted, func(c *State) { c.Untrusted = "no" }}, cleanUp},
 		{"deleted, nothing remembered", []func(*State){deleted(0), state(acmev1.Invalid), restarted}, func(p *Plan) {
-			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute), Failed: true}
+			p.Do = RememberValidation{PresentedAt: now.Add(-time.Minute), EndedAt: now, Failed: true}
 		}},
 		{"cleaned up, restarted", []func(*State){state(acmev1.Valid), restarted, remembered, unconfirmed}, release},
 		{"released", []func(*State){state(acmev1.Valid), func(c *State) { c.Object.Finalizers = nil }}, none},
@@ -258,6 +328,21 @@ func TestChallengeLeaves(t *testing.T) {
 		{"deleted, of a solver that is not the issuer's", []func(*State){deleted(0), restarted, foreign}, abandon},
 		{"deleted, issuer changed since we presented it", []func(*State){deleted(0), foreign}, cleanUp},
 		{"deleted, never touched", []func(*State){deleted(0), untouched}, release},
+		{"deleted, may have been presented by another process", []func(*State){deleted(0), crashed}, cleanUp},
+		{"deleted, may have been presented by another process, clean-up failed", []func(*State){deleted(0), crashed, func(c *State) { c.Memory.CleanUps = 1 }}, release},
+		{"deleted, may have been presented by another process with another solver", []func(*State){deleted(0), crashed, foreign}, release},
+		{"errored, may have been presented by another process", []func(*State){crashed, state(acmev1.Errored)}, cleanUp},
+		{"deleted, while a server asked to be left alone", []func(*State){deleted(0), func(c *State) { c.Memory.NotBefore = now.Add(hour) }}, cleanUp},
+		{"deleted half a minute ago, presenting got no answer", []func(*State){deleted(30 * time.Second), unknown}, cleanUp},
+		{"deleted ten minutes ago, presenting got no answer", []func(*State){deleted(10 * time.Minute), unknown}, abandon},
+		{"invalid for long, nothing remembered", []func(*State){state(acmev1.Invalid), restarted, func(c *State) {
+			c.Object.Status.PresentedAt, c.OrderEnded = at(now.Add(-48*time.Hour)), now.Add(-47*time.Hour)
+		}}, func(p *Plan) {
+			p.Do = RememberValidation{PresentedAt: now.Add(-48 * time.Hour), EndedAt: now.Add(-47 * time.Hour), Failed: true}
+		}},
+		{"errored, nothing remembered", []func(*State){state(acmev1.Errored), restarted, func(c *State) { c.Object.Status.PresentedAt = at(now.Add(-hour)) }}, func(p *Plan) {
+			p.Do = RememberValidation{PresentedAt: now.Add(-hour), EndedAt: now.Add(5*time.Minute - hour)}
+		}},
 		{"deleted, never touched, of another solver", []func(*State){deleted(0), untouched, foreign}, release},
 		{"deleted, no finalizer of ours", []func(*State){deleted(0), func(c *State) { c.Object.Finalizers = []string{"x"} }}, none},
 		{"deleted, cleaned up", []func(*State){deleted(0), cleaned}, release},
@@ -287,4 +372,40 @@ func TestBeingValidated(t *testing.T) {
 		}
 	}
 	samePlan(t, []string{"x"}, WithoutFinalizers([]string{acmev1.ACMEFinalizer, "x", acmev1.ACMELegacyFinalizer}))
+}
+
+// TestAlreadyAccepted holds that a server that validates already was not
+// refused anything.
+func TestAlreadyAccepted(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		kind   string
+		want   bool
+	}{
+		{409, acme.TypeConflict, true},
+		{400, acme.TypeConflict, true},
+		{409, acme.TypeMalformed, true},
+		{400, acme.TypeMalformed, false},
+		{500, acme.TypeServerInternal, false},
+	} {
+		err := &acme.Problem{Type: acme.ErrorNamespace + test.kind, Status: test.status}
+		if got := AlreadyAccepted(acme.Classify(err, now)); got != test.want {
+			t.Errorf("%d %s: %t", test.status, test.kind, got)
+		}
+	}
+	if AlreadyAccepted(nil) {
+		t.Error("no error is none")
+	}
+}
+
+func TestMissed(t *testing.T) {
+	for kind, want := range map[string]bool{acme.TypeUnauthorized: true, acme.TypeDNS: true, acme.TypeIncorrectResponse: true, acme.TypeCAA: false, "": false} {
+		a := &acme.Authorization{Challenges: []acme.Challenge{{URL: "c"}}}
+		if kind != "" {
+			a.Challenges[0].Error = &acme.Problem{Type: acme.ErrorNamespace + kind}
+		}
+		if got := Missed(a, "c"); got != want {
+			t.Errorf("%q: %t", kind, got)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 // Failed decides what the failure of an action means.
@@ -14,12 +15,14 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
 	switch f.Action.(type) {
 	case Present:
-		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", now)
+		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", plan.Server, now)
 	case CleanUp:
-		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", now)
+		// Other steps may have failed before it.
+		f.Attempts = max(s.Memory.CleanUps-1, 0)
+		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", cleanUpBackoff, now)
 	case Probe:
 		p.Status.Reason = s.propagationReason(fault.Of(f.Err).Message)
-		return s.hold(p, f, now)
+		return s.hold(p, f, s.probeBackoff(), now)
 	case Accept:
 		return s.serverFailed(p, f, "Error accepting challenge: ", now)
 	case FetchAuthorization:
@@ -30,16 +33,36 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 }
 
-func (s State) solverFailed(p Plan, f plan.Failure, reason, prefix string, now time.Time) Plan {
+// The waits after failures. Present has plan.Server: a provider may limit how
+// often it is asked. The others cost little, and a certificate waits for them.
+var (
+	cleanUpBackoff = plan.Backoff{Min: 5 * time.Second, Max: time.Minute}
+	askBackoff     = plan.Backoff{Min: 5 * time.Second, Max: 2 * time.Minute}
+)
+
+// probeBackoff is the wait after a probe that could not be made, which is no
+// longer than that after one that has found nothing.
+func (s State) probeBackoff() plan.Backoff {
+	return plan.Backoff{Min: min(plan.Server.Min, s.checkRetry()), Max: s.checkRetry()}
+}
+
+func (s State) checkRetry() time.Duration {
+	if s.CheckRetry > 0 {
+		return s.CheckRetry
+	}
+	return propagation.DefaultRetry
+}
+
+func (s State) solverFailed(p Plan, f plan.Failure, reason, prefix string, backoff plan.Backoff, now time.Time) Plan {
 	message := prefix + fault.Of(f.Err).Message
 	p.Status.Reason = message
 	p.Events = []plan.Event{{Warning: true, Reason: reason, Message: message, Component: Manager}}
-	return s.hold(p, f, now)
+	return s.hold(p, f, backoff, now)
 }
 
 // hold tries again later, and leaves the slot to others until then.
-func (s State) hold(p Plan, f plan.Failure, now time.Time) Plan {
-	p.Until, p.Hold = plan.Earliest(retryAt(f, now), s.cleanUpEnd()), true
+func (s State) hold(p Plan, f plan.Failure, backoff plan.Backoff, now time.Time) Plan {
+	p.Until, p.Hold = plan.Earliest(retryAt(f, backoff, now), s.cleanUpEnd()), true
 	if s.Slot != NoSlot {
 		p.Do, p.Persist = ReleaseSlot{}, plan.Before
 	}
@@ -48,12 +71,12 @@ func (s State) hold(p Plan, f plan.Failure, now time.Time) Plan {
 
 // retryAt uses the back-off also where a user must act: a fix at the name
 // server, or of the account, sends no event.
-func retryAt(f plan.Failure, now time.Time) time.Time {
+func retryAt(f plan.Failure, backoff plan.Backoff, now time.Time) time.Time {
 	again := *fault.Of(f.Err)
 	if again.Class != fault.Later {
 		again.Class = fault.Transient
 	}
-	return plan.Retry(&again, f.Attempts, plan.Server, now)
+	return plan.Retry(&again, f.Attempts, backoff, now)
 }
 
 func (s State) serverFailed(p Plan, f plan.Failure, prefix string, now time.Time) Plan {
@@ -78,9 +101,20 @@ func (s State) refused(p Plan, f plan.Failure, prefix string, now time.Time) Pla
 		return end(p, acmev1.Expired, reason)
 	case classified.Class == fault.Later, classified.Class == fault.Transient, acme.IsAccountProblem(f.Err):
 		p.Status.Reason = reason
-		return s.hold(p, f, now)
+		return s.hold(p, f, askBackoff, now)
 	default:
 		p.Events = []plan.Event{validationFailed(reason)}
 		return end(p, acmev1.Errored, reason)
 	}
+}
+
+// statusConflict is the HTTP status code of a conflict.
+const statusConflict = 409
+
+// AlreadyAccepted reports whether a server that refused to be asked for a
+// validation is validating already: an earlier request's answer was lost, or
+// another process made it.
+func AlreadyAccepted(err error) bool {
+	problem := acme.ProblemOf(err)
+	return problem != nil && (problem.Has(acme.TypeConflict) || problem.Status == statusConflict)
 }

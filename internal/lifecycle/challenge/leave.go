@@ -12,8 +12,8 @@ const (
 	// abandonCleanUp is how long a deleted Challenge is kept for its clean-up;
 	// after that its namespace matters more than its record.
 	abandonCleanUp = 10 * time.Minute
-	// abandonAttempt is the same for a record that was never seen to be
-	// written: where it could not be written, it cannot be removed either.
+	// abandonAttempt is the same for a record that the server refused to write:
+	// where it could not be written, it cannot be removed either.
 	abandonAttempt = 30 * time.Second
 	// lingering is how long a valid Challenge keeps its record while its Order
 	// is busy with other names. Usually the Order ends first and deletes it,
@@ -36,12 +36,12 @@ func (s State) linger(p Plan, now time.Time) Plan {
 
 // leave cleans up and lets the Challenge go.
 func (s State) leave(p Plan, now time.Time) Plan {
-	presented, end := s.Object.Status.Presented, s.cleanUpEnd()
+	presented, end := s.mayExist(), s.cleanUpEnd()
 	switch {
 	case !HasFinalizer(s.Object):
 	case !s.dirty():
 		p.Do = RemoveFinalizer{}
-		if presented && s.Object.DeletionTimestamp == nil {
+		if s.Object.Status.Presented && s.Object.DeletionTimestamp == nil {
 			p.Status.Presented, p.Status.Processing = false, false
 			p.Persist = plan.Before
 		}
@@ -58,8 +58,19 @@ func (s State) leave(p Plan, now time.Time) Plan {
 
 // dirty reports whether there may be something to remove.
 func (s State) dirty() bool {
-	return (s.Object.Status.Presented || s.Memory.Presented) && !s.Memory.CleanedUp && !s.Shared
+	return (s.Object.Status.Presented || s.Memory.Presented || s.uncertain()) && !s.Memory.CleanedUp && !s.Shared
 }
+
+// uncertain reports whether an earlier process may have presented the challenge
+// and ended before the status said so. One clean-up is tried for it.
+func (s State) uncertain() bool {
+	return !s.Memory.Began && !s.Memory.Presented && s.Object.Status.PresentedAt == nil &&
+		s.OwnSolver && s.Memory.CleanUps == 0
+}
+
+// mayExist reports whether the challenge was presented, or whether that is not
+// known.
+func (s State) mayExist() bool { return s.Object.Status.Presented || s.Memory.Unknown }
 
 // cleanUpEnd is when the clean-up of a deleted Challenge is given up, zero if
 // it is not being deleted.
@@ -68,7 +79,7 @@ func (s State) cleanUpEnd() time.Time {
 	switch {
 	case deleted == nil:
 		return time.Time{}
-	case s.Object.Status.Presented:
+	case s.mayExist():
 		return deleted.Add(abandonCleanUp)
 	default:
 		return deleted.Add(abandonAttempt)

@@ -16,6 +16,10 @@ import (
 // same name that are still being presented.
 const siblingPatience = 10 * time.Second
 
+// rewriteAfter is when a record that no server has is written again: somebody
+// may have removed it. Writing what is there changes nothing.
+const rewriteAfter = time.Minute
+
 // present has the solver present the challenge, and stores that it has.
 func (s State) present(p Plan) Plan {
 	switch {
@@ -44,44 +48,54 @@ func (s State) presented(p Plan) Plan {
 // propagate probes until the CA would find the challenge, then asks the server
 // to validate.
 func (s State) propagate(p Plan, now time.Time) Plan {
-	if wait := s.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil {
-		return s.waitInstead(p, wait.Duration, now)
+	if wait := s.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil && s.Object.Status.PresentedAt != nil {
+		if ready := s.Object.Status.PresentedAt.Add(wait.Duration); ready.After(now) {
+			p.Status.Reason = fmt.Sprintf("Waiting %s before accepting %s challenge without self-check", wait.Duration, s.Object.Spec.Type)
+			p.Until = ready
+			return p
+		}
 	}
 	if s.Memory.Evidence == nil {
 		p.Do = Probe{}
 		return p
 	}
 	verdict := s.Memory.Evidence.Verdict(now)
-	if verdict.State == propagation.Accept {
+	switch {
+	case verdict.State == propagation.Accept:
 		return s.acceptTogether(p, verdict.VisibleSince, now)
-	}
-	if !verdict.Until.After(now) {
+	case !verdict.AbsentSince.IsZero() && !s.rewriteAt(verdict.AbsentSince).After(now):
+		p.Persist = plan.Before
+		p.Status.Reason = s.propagationReason(verdict.Message) + "; it is written again"
+		p.Do = Present{}
+		return p
+	case !verdict.Until.After(now):
 		p.Do = Probe{}
 		return p
 	}
 	if verdict.Message != "" {
 		p.Status.Reason = s.propagationReason(verdict.Message)
+		if !verdict.AbsentSince.IsZero() && s.Memory.Rewritten {
+			p.Status.Reason += "; it was written again"
+		}
 	}
 	p.Until = verdict.Until
+	if !verdict.AbsentSince.IsZero() {
+		p.Until = plan.Earliest(p.Until, s.rewriteAt(verdict.AbsentSince))
+	}
 	return p
+}
+
+// rewriteAt is when a record is written again that no server has had since a time.
+func (s State) rewriteAt(absentSince time.Time) time.Time {
+	since := absentSince
+	if s.Memory.PresentedAt.After(since) {
+		since = s.Memory.PresentedAt
+	}
+	return since.Add(rewriteAfter)
 }
 
 func (s State) propagationReason(message string) string {
 	return fmt.Sprintf("Waiting for %s challenge propagation: %s", s.Object.Spec.Type, message)
-}
-
-func (s State) waitInstead(p Plan, wait time.Duration, now time.Time) Plan {
-	ready := now
-	if s.Object.Status.PresentedAt != nil {
-		ready = s.Object.Status.PresentedAt.Add(wait)
-	}
-	if ready.After(now) {
-		p.Status.Reason = fmt.Sprintf("Waiting %s before accepting %s challenge without self-check", wait, s.Object.Spec.Type)
-		p.Until = ready
-		return p
-	}
-	p.Do = Accept{URL: s.Object.Spec.URL}
-	return p
 }
 
 // acceptTogether asks the server to validate, unless a sibling will soon be
@@ -90,8 +104,8 @@ func (s State) waitInstead(p Plan, wait time.Duration, now time.Time) Plan {
 func (s State) acceptTogether(p Plan, visibleSince, now time.Time) Plan {
 	coming := func(s Progress) bool { return !s.Visible && !s.Accepted }
 	if patience := visibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, coming) {
-		p.Until = patience
-		return p
+		reason := fmt.Sprintf("Waiting for the other records of %q, which the ACME server can see together with this one", s.Object.Spec.DNSName)
+		return s.wait(p, reason, patience, now)
 	}
 	p.Do = Accept{URL: s.Object.Spec.URL}
 	return p

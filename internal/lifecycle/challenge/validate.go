@@ -14,12 +14,18 @@ import (
 const (
 	// firstCheck is how long a server that validates at once needs for it.
 	firstCheck = 100 * time.Millisecond
+	// quickValidation is how long most servers need at most.
+	quickValidation = 10 * time.Second
 	// validationPatience is how long the server may take to validate before
 	// its authorization is fetched less often.
 	validationPatience = 2 * time.Minute
 	// slowCheck is the shortest wait between two fetches then.
 	slowCheck = 5 * time.Second
 )
+
+// acceptAgain is how long after the server was asked it is asked again if it
+// has not begun: it may have lost the request (RFC 8555 section 8.2).
+var acceptAgain = [...]time.Duration{2 * time.Minute, 5 * time.Minute, 15 * time.Minute}
 
 // validate fetches the authorization until the server has decided.
 func (s State) validate(p Plan, now time.Time) Plan {
@@ -38,10 +44,30 @@ func (s State) validate(p Plan, now time.Time) Plan {
 	case acme.StatusExpired, acme.StatusDeactivated, acme.StatusRevoked:
 		return end(p, acmev1.Expired, fmt.Sprintf("The authorization for %q is %s at the ACME server", s.Object.Spec.DNSName, m.Authorization.Status))
 	}
-	next := m.CheckedAt.Add(order.PollDelay(m.Checks))
-	if now.Sub(m.AcceptedAt) > validationPatience {
-		next = m.CheckedAt.Add(max(s.CheckRetry, slowCheck))
+	since := now.Sub(m.AcceptedAt)
+	delay := order.PollDelay(m.Checks)
+	switch {
+	case since <= quickValidation:
+		delay = min(delay, moment)
+	case since > validationPatience || m.Accepts > 1:
+		delay = max(s.CheckRetry, slowCheck)
+	}
+	if since > quickValidation {
 		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+	}
+	next := m.CheckedAt.Add(delay)
+	if BeingValidated(m.Authorization, s.Object.Spec.URL) {
+		return s.fetchAt(p, next, now)
+	}
+	asked := max(m.Accepts, 1)
+	if again := m.AcceptedAt.Add(acceptAgain[min(asked, len(acceptAgain))-1]); !again.After(now) {
+		if asked > len(acceptAgain) {
+			return end(p, acmev1.Expired, fmt.Sprintf("The ACME server was asked %d times to validate %q and has not begun; the order is given up", asked, s.Object.Spec.DNSName))
+		}
+		p.Do = Accept{URL: s.Object.Spec.URL}
+		return p
+	} else if again.Before(next) {
+		next = again
 	}
 	return s.fetchAt(p, next, now)
 }
@@ -90,4 +116,11 @@ func challengeAt(a *acme.Authorization, url string) (found acme.Challenge) {
 // BeingValidated reports whether the server works on a challenge.
 func BeingValidated(a *acme.Authorization, url string) bool {
 	return challengeAt(a, url).Status == acme.StatusProcessing
+}
+
+// Missed reports whether the validation of a challenge failed because the server
+// did not find what was presented.
+func Missed(a *acme.Authorization, url string) bool {
+	problem := challengeAt(a, url).Error
+	return problem != nil && (problem.Has(acme.TypeUnauthorized) || problem.Has(acme.TypeDNS) || problem.Has(acme.TypeIncorrectResponse))
 }

@@ -118,6 +118,29 @@ func Identifiers(o *acmev1.Order) []acme.Identifier {
 	return ids
 }
 
+// DNSNames are the names for which an Order may need a Challenge: its DNS
+// identifiers without the wildcard label.
+func DNSNames(o *acmev1.Order) []string {
+	var names []string
+	for _, id := range Identifiers(o) {
+		if id.Type == acme.IdentifierDNS {
+			names = append(names, strings.TrimPrefix(id.Value, "*."))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names)))
+}
+
+// MayNeedChallenge reports whether an unfinished Order may need a Challenge for
+// a name: its authorizations are not known yet, or one of them is open.
+func MayNeedChallenge(o *acmev1.Order, name string) bool {
+	for _, a := range o.Status.Authorizations {
+		if a.Identifier == "" || a.Identifier == name && a.InitialState != acmev1.Valid {
+			return true
+		}
+	}
+	return len(o.Status.Authorizations) == 0
+}
+
 // Class is equal for Orders that a server may answer with one order.
 func Class(o *acmev1.Order) string {
 	var b strings.Builder

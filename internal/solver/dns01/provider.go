@@ -45,6 +45,12 @@ type Settler interface {
 	Settled(ctx context.Context, r Record, presented time.Time) (time.Time, error)
 }
 
-// TTL is the time to live that providers write where they can choose it: short,
-// because a resolver that has cached an older set of values keeps it this long.
-const TTL = 10 * time.Second
+// Aliaser is implemented by Providers that can say whether a name in their zones
+// is an alias. A recursive resolver that is asked about a name that does not
+// exist yet caches that for the zone's negative TTL, for all types.
+type Aliaser interface {
+	// Alias returns the target of the CNAME record at a name, absolute and in
+	// lower case, or "" if it has none. known is false if the provider does not
+	// serve the name's zone.
+	Alias(ctx context.Context, fqdn string) (target string, known bool, err error)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -31,6 +32,10 @@ type Factory struct {
 	// Check returns the errors in the provider's field that can be found without
 	// a Secret or a server. The path is that of the Spec. Check may be nil.
 	Check func(*field.Path, *Spec) field.ErrorList
+	// TTL is the time to live with which the Provider writes records. It is the
+	// least that the vendor takes: a resolver that has cached an older set of
+	// values keeps it this long.
+	TTL time.Duration
 	// New makes the Provider, with the credentials as they are now. Its errors
 	// are fault.Errors.
 	New func(context.Context, Deps, *Spec) (Provider, error)
@@ -62,10 +67,15 @@ func (d Deps) Secret(ctx context.Context, ref cmmeta.SecretKeySelector) (string,
 		return "", fault.New(fault.Transient, cmv1.EventReasonSecretGetError, "the secret %s/%s cannot be read", d.Namespace, ref.Name).Because(err)
 	case data == nil:
 		return "", fault.New(fault.User, cmv1.EventReasonSecretMissing, "the secret %s/%s does not exist", d.Namespace, ref.Name)
-	case len(data[ref.Key]) == 0:
+	}
+	value, ok := data[ref.Key]
+	switch {
+	case !ok:
 		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s does not have key %q", d.Namespace, ref.Name, ref.Key)
+	case len(value) == 0:
+		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s has an empty value for key %q", d.Namespace, ref.Name, ref.Key)
 	default:
-		return string(data[ref.Key]), nil
+		return string(value), nil
 	}
 }
 
@@ -83,6 +93,14 @@ func (r Registry) find(spec *Spec) *Factory {
 		}
 	}
 	return nil
+}
+
+// ttl returns the time to live with which a Spec's provider writes.
+func (r Registry) ttl(spec *Spec) time.Duration {
+	if f := r.find(spec); f != nil {
+		return f.TTL
+	}
+	return 0
 }
 
 // names lists the providers as messages do.

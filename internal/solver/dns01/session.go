@@ -3,6 +3,7 @@ package dns01
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -25,8 +26,10 @@ type session struct {
 	// have changed.
 	outdated bool
 	// record is the record to write. Its name is empty until locateRecord has
-	// found it.
+	// found it. former are those that were written at other names before a CNAME
+	// record changed.
 	record Record
+	former []Record
 	// zone is the zone of the record, if it is known: with it, a probe need not
 	// ask resolvers about names below the zone.
 	zone string
@@ -34,7 +37,15 @@ type session struct {
 	// presented is when it succeeded last.
 	attempted bool
 	presented time.Time
+	// observed is what the last Check found, accepted when the CA was asked.
+	observed propagation.Observation
+	accepted time.Time
 }
+
+// recursiveSettling is how long after the update a resolver is not asked for the
+// record: if a secondary server does not have it by then, the resolver caches
+// that it does not exist. One that has the zone itself caches nothing.
+const recursiveSettling = 5 * time.Second
 
 var (
 	_ solver.Session  = (*session)(nil)
@@ -47,7 +58,7 @@ func (s *session) Present(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.locateRecord(ctx); err != nil {
+	if err := s.locateRecord(ctx, provider); err != nil {
 		return err
 	}
 	// From here on the record can exist, even if Present fails.
@@ -62,25 +73,38 @@ func (s *session) Present(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) locateRecord(ctx context.Context) error {
-	if s.record.FQDN != "" {
-		return nil
-	}
-	name, err := s.locate(ctx, s.fqdn, s.challenge.Solver.DNS01)
+// locateRecord finds where to write. A CNAME record may have been added or
+// changed since the last time.
+func (s *session) locateRecord(ctx context.Context, provider Provider) error {
+	name, err := s.locate(ctx, s.fqdn, s.challenge.Solver.DNS01, provider)
 	if err != nil {
 		return err
 	}
-	s.record = Record{FQDN: name, Value: s.challenge.Key}
+	record := Record{FQDN: name, Value: s.challenge.Key}
+	if s.attempted && s.record.FQDN != name {
+		s.former, s.zone = append(s.former, s.record), ""
+	}
+	s.record = record
 	return nil
 }
 
 // Check implements solver.Session.
 func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
-	resolver, mode, err := s.resolver(s.challenge.Solver.DNS01)
+	spec := s.challenge.Solver.DNS01
+	resolver, mode, err := s.resolver(spec)
 	if err != nil {
 		return nil, err
 	}
-	if evidence, err := s.settling(ctx); evidence != nil || err != nil {
+	if s.challenge.Solver.WaitInsteadOfSelfCheck != nil {
+		visible := s.presented
+		if visible.IsZero() {
+			visible = s.config.Clock.Now()
+		}
+		return propagation.Assumption{
+			Name: s.fqdn, Entry: s.config.Ledger.Assumed(s.challenge.CA, s.fqdn, visible), Policy: s.policy(),
+		}, nil
+	}
+	if evidence, err := s.settling(ctx, resolver, mode); evidence != nil || err != nil {
 		return evidence, err
 	}
 	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, s.zone)
@@ -89,11 +113,24 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	}
 	logReport(ctx, report)
 	now := s.config.Clock.Now()
-	s.zone = report.Zone
-	return propagation.Observation{
-		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now),
-		Policy: propagation.Policy{Retry: s.config.Retry, TTL: TTL}, At: now,
-	}, nil
+	if report.Zone != "" {
+		s.zone = report.Zone
+	}
+	s.observed = propagation.Observation{
+		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now), Policy: s.policy(), At: now,
+	}
+	return s.observed, nil
+}
+
+func (s *session) policy() propagation.Policy {
+	spec := s.challenge.Solver.DNS01
+	p := propagation.Policy{
+		Retry: s.config.Retry, TTL: s.config.Providers.ttl(spec), Floor: s.config.CacheFloor, Follow: follows(spec),
+	}
+	if s.challenge.CacheFloor != nil {
+		p.Floor = *s.challenge.CacheFloor
+	}
+	return p
 }
 
 func logReport(ctx context.Context, r propagation.Report) {
@@ -109,9 +146,16 @@ func logReport(ctx context.Context, r propagation.Report) {
 
 // settling returns Evidence while the provider's name servers do not have the
 // record yet, or nil. A record of an earlier process counts as settled.
-func (s *session) settling(ctx context.Context) (propagation.Evidence, error) {
+func (s *session) settling(ctx context.Context, resolver Resolver, mode propagation.Mode) (propagation.Evidence, error) {
+	if s.presented.IsZero() {
+		return nil, nil
+	}
+	until := s.presented.Add(recursiveSettling)
+	if mode == propagation.RecursiveOnly && until.After(s.config.Clock.Now()) && (s.zone == "" || !resolver.Authoritative(ctx, s.zone)) {
+		return unsettled{name: s.challenge.DNSName, until: until}, nil
+	}
 	settler, ok := s.provider.(Settler)
-	if !ok || s.presented.IsZero() {
+	if !ok {
 		return nil, nil
 	}
 	again, err := settler.Settled(ctx, s.record, s.presented)
@@ -147,12 +191,16 @@ func (s *session) CleanUp(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.locateRecord(ctx); err != nil {
-		return err
+	if s.record.FQDN == "" {
+		if err := s.locateRecord(ctx, s.provider); err != nil {
+			return err
+		}
 	}
-	if err := s.provider.CleanUp(ctx, s.record); err != nil {
-		s.outdated = true
-		return err
+	for _, record := range append(slices.Clone(s.former), s.record) {
+		if err := s.provider.CleanUp(ctx, record); err != nil {
+			s.outdated = true
+			return err
+		}
 	}
 	return nil
 }
@@ -169,7 +217,10 @@ func (s *session) String() string {
 }
 
 // Accepted implements solver.Observer.
-func (s *session) Accepted(at time.Time) { s.config.Ledger.Accepted(s.challenge.CA, s.fqdn, at) }
+func (s *session) Accepted(at time.Time) {
+	s.accepted = at
+	s.config.Ledger.Accepted(s.challenge.CA, s.fqdn, at)
+}
 
 // Refused implements solver.Observer.
 func (s *session) Refused(accepted time.Time) {
@@ -177,7 +228,10 @@ func (s *session) Refused(accepted time.Time) {
 }
 
 // Concluded implements solver.Observer.
-func (s *session) Concluded(failed bool, at time.Time) {
+func (s *session) Concluded(failed, missed bool, at time.Time) {
+	if missed && s.observed.Stale(s.accepted) {
+		s.config.Ledger.Learn(s.challenge.CA, at)
+	}
 	s.config.Ledger.Concluded(s.challenge.CA, s.fqdn, failed, at)
 }
 

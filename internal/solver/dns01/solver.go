@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -22,7 +23,8 @@ type Resolver interface {
 	Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, zone string) (propagation.Report, error)
 	Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error)
 	FindZone(ctx context.Context, fqdn string) (string, error)
-	FollowCNAME(ctx context.Context, fqdn string) (string, error)
+	Alias(ctx context.Context, fqdn string) (string, error)
+	Authoritative(ctx context.Context, zone string) bool
 }
 
 // Config configures a Solver. All fields without a default are required.
@@ -34,7 +36,10 @@ type Config struct {
 	Resolver Resolver
 	Mode     propagation.Mode
 	// Retry is --dns01-check-retry-period; 0 is propagation.DefaultRetry.
-	Retry  time.Duration
+	Retry time.Duration
+	// CacheFloor is --acme-dns-cache-floor.
+	CacheFloor time.Duration
+
 	Ledger *propagation.Ledger
 	Clock  clock.PassiveClock
 	// NewResolver makes the Resolver of a solver with nameservers of its own;
@@ -46,11 +51,17 @@ type Config struct {
 type Solver struct {
 	config Config
 
-	mu sync.Mutex
 	// other holds the Resolvers of solvers with nameservers of their own, by
 	// these nameservers.
-	other map[string]Resolver
+	other *lru.Cache
 }
+
+const (
+	// maxResolvers bounds the Resolvers that are kept: each has caches.
+	maxResolvers = 64
+	// maxAliases bounds a CNAME chain.
+	maxAliases = 16
+)
 
 var (
 	_ solver.Solver   = (*Solver)(nil)
@@ -68,7 +79,7 @@ func New(c Config) (*Solver, error) {
 			return dns.NewResolver(dns.Config{Servers: servers, Clock: c.Clock})
 		}
 	}
-	return &Solver{config: c, other: map[string]Resolver{}}, nil
+	return &Solver{config: c, other: lru.New(maxResolvers)}, nil
 }
 
 // Begin implements solver.Solver.
@@ -111,22 +122,20 @@ func (s *Solver) resolver(spec *Spec) (Resolver, propagation.Mode, error) {
 		return s.config.Resolver, s.config.Mode, nil
 	}
 	key := strings.Join(spec.Nameservers, " ")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.other[key]; r != nil {
-		return r, propagation.RecursiveOnly, nil
+	if found, ok := s.other.Get(key); ok {
+		return found.(Resolver), propagation.RecursiveOnly, nil
 	}
 	r, err := s.config.NewResolver(spec.Nameservers)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the solver's name servers: %w", err)
 	}
-	s.other[key] = r
+	s.other.Add(key, r)
 	return r, propagation.RecursiveOnly, nil
 }
 
-// locate returns the name to write at.
-func (s *Solver) locate(ctx context.Context, fqdn string, spec *Spec) (string, error) {
-	if spec == nil || spec.CNAMEStrategy != acmev1.FollowStrategy {
+// locate returns the name to write at with a Provider.
+func (s *Solver) locate(ctx context.Context, fqdn string, spec *Spec, provider Provider) (string, error) {
+	if !follows(spec) {
 		return fqdn, nil
 	}
 	resolver, mode, err := s.resolver(spec)
@@ -134,8 +143,34 @@ func (s *Solver) locate(ctx context.Context, fqdn string, spec *Spec) (string, e
 		return "", err
 	}
 	if mode == propagation.RecursiveOnly {
-		return resolver.FollowCNAME(ctx, fqdn)
+		return followCNAME(ctx, fqdn, provider, resolver)
 	}
 	name, _, err := resolver.Locate(ctx, fqdn, true)
 	return name, err
+}
+
+func follows(spec *Spec) bool { return spec != nil && spec.CNAMEStrategy == acmev1.FollowStrategy }
+
+// followCNAME returns the end of a CNAME chain. It asks the provider where that
+// knows, and the resolver for the other names: those exist, or nothing can be
+// written there.
+func followCNAME(ctx context.Context, fqdn string, provider Provider, resolver Resolver) (string, error) {
+	name := fqdn
+	for range maxAliases {
+		target, err := aliasOf(ctx, name, provider, resolver)
+		if err != nil || target == "" {
+			return name, err
+		}
+		name = target
+	}
+	return "", fault.New(fault.User, "CNAMELoop", "Found recursive CNAME record to %q when looking up %q", name, fqdn)
+}
+
+func aliasOf(ctx context.Context, name string, provider Provider, resolver Resolver) (string, error) {
+	if aliaser, ok := provider.(Aliaser); ok {
+		if target, known, err := aliaser.Alias(ctx, name); known || err != nil {
+			return target, err
+		}
+	}
+	return resolver.Alias(ctx, name)
 }

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -46,6 +48,10 @@ type world struct {
 	aliases map[string]string
 	calls   []string
 	settle  func(presented time.Time) time.Time
+	// knows reports whether the vendor knows its CNAME records.
+	knows bool
+	// authoritative reports whether the resolvers have the zone themselves.
+	authoritative bool
 }
 
 // vendor is the provider. Its credentials are those that it was made with.
@@ -91,6 +97,7 @@ func (v settlingVendor) Settled(_ context.Context, r dns01.Record, presented tim
 func (w *world) factory() dns01.Factory {
 	return dns01.Factory{
 		Name:     "vendor",
+		TTL:      10 * time.Second,
 		Selected: func(s *dns01.Spec) bool { return s.DigitalOcean != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.DigitalOcean.Token}
@@ -102,6 +109,9 @@ func (w *world) factory() dns01.Factory {
 			token, err := d.Secret(ctx, s.DigitalOcean.Token)
 			if err != nil {
 				return nil, err
+			}
+			if w.knows {
+				return knowingVendor{vendor{w, token}}, nil
 			}
 			if w.settle != nil {
 				return settlingVendor{vendor{w, token}}, nil
@@ -144,25 +154,34 @@ func (r resolver) FindZone(context.Context, string) (string, error) {
 	return "", errors.New("not asked here")
 }
 
-func (r resolver) FollowCNAME(_ context.Context, fqdn string) (string, error) {
-	r.w.calls = append(r.w.calls, r.name+"follow "+fqdn)
+func (r resolver) Alias(_ context.Context, fqdn string) (string, error) {
+	r.w.calls = append(r.w.calls, r.name+"alias "+fqdn)
 	return r.w.aliases[fqdn], nil
 }
 
-func newWorld(t *testing.T) *world {
+func (r resolver) Authoritative(_ context.Context, zone string) bool {
+	r.w.calls = append(r.w.calls, r.name+"authoritative "+zone)
+	return r.w.authoritative
+}
+
+func newWorld(t *testing.T, change ...func(*dns01.Config)) *world {
 	t.Helper()
 	w := &world{
 		t: t, clock: clocktesting.NewFakePassiveClock(t0), ledger: &propagation.Ledger{}, token: "good",
 		secrets: map[string]map[string][]byte{"team/token": {"key": []byte("good")}},
 		records: map[string]bool{},
 	}
-	var err error
-	w.solver, err = dns01.New(dns01.Config{
+	config := dns01.Config{
 		Providers: append(providers.All(), w.factory()), Secrets: w, Resolver: resolver{w: w}, Ledger: w.ledger, Clock: w.clock,
 		NewResolver: func(servers []string) (dns01.Resolver, error) {
 			return resolver{w: w, name: strings.Join(servers, ",") + " "}, nil
 		},
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	var err error
+	w.solver, err = dns01.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +189,10 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) begin(change func(*dns01.Spec)) solver.Session {
+	return w.beginAt("www.example.com", change)
+}
+
+func (w *world) beginAt(name string, change func(*dns01.Spec)) solver.Session {
 	spec := &dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{
 		Token: cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "token"}, Key: "key"},
 	}}
@@ -177,7 +200,7 @@ func (w *world) begin(change func(*dns01.Spec)) solver.Session {
 		change(spec)
 	}
 	return w.solver.Begin(solver.Challenge{
-		SecretNamespace: "team", CA: ca, Type: acmev1.ACMEChallengeTypeDNS01, DNSName: "www.example.com", Key: value,
+		SecretNamespace: "team", CA: ca, Type: acmev1.ACMEChallengeTypeDNS01, DNSName: name, Key: value,
 		Solver: acmev1.ACMEChallengeSolver{DNS01: spec},
 	})
 }
@@ -213,7 +236,7 @@ func TestSolve(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	s := w.begin(nil)
-	if got, want := w.verdict(s), (propagation.Verdict{State: propagation.Wait, Until: t0.Add(time.Second)}); got != want {
+	if got, want := w.verdict(s), (propagation.Verdict{State: propagation.Wait, Until: t0.Add(time.Second), AbsentSince: t0}); got != want {
 		t.Errorf("before: %+v", got)
 	}
 	w.called()
@@ -234,7 +257,7 @@ func TestSolve(t *testing.T) {
 	// What the CA does is remembered for the next challenge at the name.
 	o := solver.ObserverOf(s)
 	o.Accepted(at)
-	o.Concluded(false, at.Add(time.Second))
+	o.Concluded(false, false, at.Add(time.Second))
 	o.Forget()
 	delete(w.records, challenge+" "+value)
 	w.verdict(s)
@@ -311,7 +334,19 @@ func TestFollowCNAME(t *testing.T) {
 	s = w.begin(func(spec *dns01.Spec) {
 		spec.CNAMEStrategy, spec.Nameservers = acmev1.FollowStrategy, []string{"192.0.2.1:53", "192.0.2.2:53"}
 	})
-	w.want("Present", s.Present(ctx), "192.0.2.1:53,192.0.2.2:53 follow "+challenge, "present y.example.com. as good", "zone as good")
+	w.want("Present", s.Present(ctx), "192.0.2.1:53,192.0.2.2:53 alias "+challenge, "192.0.2.1:53,192.0.2.2:53 alias y.example.com.",
+		"present y.example.com. as good", "zone as good")
+	// Resolvers cache that there is no record: they are not asked at once.
+	if got := w.verdict(s); got.State != propagation.Wait || !got.Until.Equal(t0.Add(5*time.Second)) {
+		t.Errorf("right after the update: %+v", got)
+	}
+	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 authoritative example.com.")
+	w.authoritative = true
+	if got := w.verdict(s); got.State != propagation.Accept {
+		t.Errorf("resolvers with the zone itself: %+v", got)
+	}
+	w.called()
+	w.clock.SetTime(t0.Add(5 * time.Second))
 	w.verdict(s)
 	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 probe "+challenge+` mode 1 zone "example.com."`)
 }
@@ -324,7 +359,12 @@ func TestPresentFailures(t *testing.T) {
 	if err := s.Present(ctx); err == nil || !s.Presented() {
 		t.Errorf("refused by the vendor: %v, presented %t", err, s.Presented())
 	}
-	w.secrets["team/token"]["key"] = nil
+	w.secrets["team/token"]["key"] = []byte{}
+	s = w.begin(nil)
+	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token has an empty value for key "key"` {
+		t.Errorf("an empty entry: %v", err)
+	}
+	delete(w.secrets["team/token"], "key")
 	s = w.begin(nil)
 	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token does not have key "key"` || s.Presented() {
 		t.Errorf("no entry: %v, presented %t", err, s.Presented())
@@ -371,7 +411,7 @@ func TestObserver(t *testing.T) {
 	}
 	w = newWorld(t)
 	w.records[challenge+" "+value] = true
-	w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-time.Minute), t0.Add(-time.Second), true)
+	w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-time.Minute), t0.Add(-time.Second), false)
 	if got := w.verdict(w.begin(nil)); got.State != propagation.Wait {
 		t.Errorf("restored: %+v", got)
 	}
@@ -415,5 +455,176 @@ func TestNewRefusesWhatIsMissing(t *testing.T) {
 		if _, err := dns01.New(c); err == nil {
 			t.Errorf("New made a Solver without %s", name)
 		}
+	}
+}
+
+// TestCNAMEChanges holds that each attempt to present looks for the CNAME record
+// again, and that what was written at its former target is removed too.
+func TestCNAMEChanges(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	follow := func(spec *dns01.Spec) { spec.CNAMEStrategy = acmev1.FollowStrategy }
+	w.aliases = map[string]string{challenge: "x.example.com."}
+	s := w.begin(follow)
+	w.token = "other"
+	if err := s.Present(ctx); err == nil {
+		t.Fatal("the vendor accepted another token")
+	}
+	w.token = "good"
+	w.records["x.example.com. "+value] = true
+	w.aliases[challenge] = "y.example.com."
+	if err := s.Present(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !w.records["y.example.com. "+value] || s.String() != "y.example.com." {
+		t.Errorf("presented at %s: %v", s, w.records)
+	}
+	if err := s.CleanUp(ctx); err != nil || len(w.records) != 0 {
+		t.Errorf("CleanUp: %v, left: %v", err, w.records)
+	}
+}
+
+// knowingVendor knows the CNAME records of its own zones.
+type knowingVendor struct{ vendor }
+
+func (v knowingVendor) Alias(_ context.Context, fqdn string) (string, bool, error) {
+	v.w.calls = append(v.w.calls, "vendor alias "+fqdn)
+	return "", strings.HasSuffix(fqdn, ".example.com."), nil
+}
+
+// TestFollowWithoutPoisoning holds that no resolver is asked for a CNAME record
+// at a name of the provider's own zone: the name does not exist yet, and a
+// resolver would cache that.
+func TestFollowWithoutPoisoning(t *testing.T) {
+	for name, test := range map[string]struct {
+		dnsName string
+		aliases map[string]string
+		want    []string
+	}{
+		"no CNAME record": {"www.example.com", nil, []string{"vendor alias " + challenge, "present " + challenge + " as good", "zone as good"}},
+		"a CNAME record elsewhere": {"www.example.net", map[string]string{"_acme-challenge.www.example.net.": "x.example.com."}, []string{
+			"vendor alias _acme-challenge.www.example.net.", "192.0.2.1:53 alias _acme-challenge.www.example.net.", "vendor alias x.example.com.",
+			"present x.example.com. as good", "zone as good",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.aliases, w.knows = test.aliases, true
+			s := w.beginAt(test.dnsName, func(spec *dns01.Spec) {
+				spec.CNAMEStrategy, spec.Nameservers = acmev1.FollowStrategy, []string{"192.0.2.1:53"}
+			})
+			w.want("Present", s.Present(t.Context()), test.want...)
+		})
+	}
+}
+
+// TestCNAMELoop ends.
+func TestCNAMELoop(t *testing.T) {
+	w := newWorld(t)
+	w.aliases = map[string]string{challenge: "x.example.com.", "x.example.com.": challenge}
+	s := w.begin(func(spec *dns01.Spec) {
+		spec.CNAMEStrategy, spec.Nameservers = acmev1.FollowStrategy, []string{"192.0.2.1:53"}
+	})
+	if err := s.Present(t.Context()); err == nil || fault.Of(err).Reason != "CNAMELoop" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWaitInstead asks nobody, and waits for what the CA may have cached.
+func TestWaitInstead(t *testing.T) {
+	w := newWorld(t)
+	s := w.solver.Begin(solver.Challenge{
+		SecretNamespace: "team", CA: ca, Type: acmev1.ACMEChallengeTypeDNS01, DNSName: "www.example.com", Key: value,
+		Solver: acmev1.ACMEChallengeSolver{
+			DNS01: &dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{}}, WaitInsteadOfSelfCheck: &metav1.Duration{},
+		},
+	})
+	if got := w.verdict(s); got.State != propagation.Accept {
+		t.Errorf("without a look-up: %+v", got)
+	}
+	w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-2*time.Second), t0.Add(-time.Second), false)
+	if got := w.verdict(s); got.State != propagation.Wait || !got.Until.Equal(t0.Add(10*time.Second)) {
+		t.Errorf("after a look-up: %+v", got)
+	}
+	w.want("both", nil)
+}
+
+// TestCacheFloor holds that an issuer's floor takes the place of the general one.
+func TestCacheFloor(t *testing.T) {
+	for _, test := range []struct {
+		general time.Duration
+		issuer  *time.Duration
+		want    time.Duration
+	}{
+		{0, nil, 11 * time.Second},
+		{time.Minute, nil, 61 * time.Second},
+		{time.Minute, ptr.To(20 * time.Second), 21 * time.Second},
+		{time.Minute, ptr.To(time.Duration(0)), 11 * time.Second},
+	} {
+		w := newWorld(t, func(c *dns01.Config) { c.CacheFloor = test.general })
+		w.records[challenge+" "+value] = true
+		spec := &dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{}}
+		s := w.solver.Begin(solver.Challenge{
+			CA: ca, DNSName: "www.example.com", Key: value, CacheFloor: test.issuer, Solver: acmev1.ACMEChallengeSolver{DNS01: spec},
+		})
+		w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-time.Second), t0, false)
+		w.clock.SetTime(t0.Add(time.Millisecond))
+		if got := w.verdict(s); !got.Until.Equal(t0.Add(test.want)) {
+			t.Errorf("%+v: %+v", test, got)
+		}
+	}
+}
+
+// TestLearnsFromMisses holds that a CA that misses a value which every server
+// has, soon after another look-up, is one that keeps answers longer.
+func TestLearnsFromMisses(t *testing.T) {
+	for name, missed := range map[string]bool{"missed": true, "failed otherwise": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.records[challenge+" "+value] = true
+			w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-31*time.Second), t0.Add(-30*time.Second), false)
+			s := w.begin(nil)
+			if got := w.verdict(s); got.State != propagation.Accept {
+				t.Fatalf("%+v", got)
+			}
+			o := solver.ObserverOf(s)
+			o.Accepted(t0)
+			o.Concluded(true, missed, t0.Add(time.Second))
+			w.clock.SetTime(t0.Add(40 * time.Second))
+			want := propagation.Accept
+			if missed {
+				want = propagation.Wait
+			}
+			o.Forget()
+			if got := w.verdict(w.begin(nil)); got.State != want {
+				t.Errorf("the next: %+v", got)
+			}
+		})
+	}
+}
+
+// TestForgetsUnderTheChallengeName holds that what was collected of a value is
+// dropped also if the record is at the end of a CNAME.
+func TestForgetsUnderTheChallengeName(t *testing.T) {
+	w := newWorld(t)
+	w.aliases = map[string]string{challenge: "x.example.com."}
+	s := w.begin(func(spec *dns01.Spec) { spec.CNAMEStrategy = acmev1.FollowStrategy })
+	if err := s.Present(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	probes := func() int {
+		evidence, err := s.Check(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return evidence.(propagation.Observation).Entry.Probes
+	}
+	probes()
+	if got := probes(); got != 2 {
+		t.Fatalf("%d probes", got)
+	}
+	solver.ObserverOf(s).Forget()
+	if got := probes(); got != 1 {
+		t.Errorf("%d probes after it was forgotten", got)
 	}
 }

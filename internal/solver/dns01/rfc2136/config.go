@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,8 @@ type Config struct {
 
 	// Clock gives the time of signatures; nil is the system's.
 	Clock clock.PassiveClock
-	// Timeout bounds one attempt over UDP or TCP; 0 is dns.DefaultTimeout.
+	// Timeout bounds one attempt over UDP or TCP; 0 is dns.DefaultTimeout for
+	// questions, and 5 s over UDP and 15 s over TCP for updates.
 	Timeout time.Duration
 	// Walk finds a name's zone without this server, for servers that do not
 	// answer SOA queries; nil for none. (*dns.Resolver).Locate does it without
@@ -78,7 +80,10 @@ type Provider struct {
 	walk          func(ctx context.Context, fqdn string) (string, error)
 }
 
-var _ dns01.Provider = (*Provider)(nil)
+var (
+	_ dns01.Provider = (*Provider)(nil)
+	_ dns01.Aliaser  = (*Provider)(nil)
+)
 
 // New returns the Provider of a Config, or a User fault that says what is wrong
 // with the Config.
@@ -151,6 +156,9 @@ func Server(nameserver string) (string, error) {
 	if err != nil {
 		// There is no port. An IPv6 address must have brackets nevertheless.
 		host, port, err = net.SplitHostPort(nameserver + ":53")
+	}
+	if addr, failed := netip.ParseAddr(nameserver); failed == nil && addr.Is6() {
+		return "", invalid("RFC2136 nameserver is invalid: %q is an IPv6 address, which needs brackets: [%s]:53", nameserver, addr)
 	}
 	if err != nil {
 		return "", invalid("RFC2136 nameserver is invalid: %s", err).Because(err)

@@ -23,7 +23,7 @@ func TestServer(t *testing.T) {
 		"":                 "!RFC2136 nameserver missing",
 		"  ":               "!RFC2136 nameserver missing",
 		":53":              "!RFC2136 nameserver has no host defined, :53",
-		"2001:db8::1":      "!RFC2136 nameserver is invalid: address 2001:db8::1:53: too many colons in address",
+		"2001:db8::1":      "!RFC2136 nameserver is invalid: \"2001:db8::1\" is an IPv6 address, which needs brackets: [2001:db8::1]:53",
 		"192.0.2.1:dns":    `!RFC2136 nameserver is invalid: "dns" is not a port`,
 		"192.0.2.1:0":      `!RFC2136 nameserver is invalid: "0" is not a port`,
 	} {

@@ -4,11 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// updateUDP and updateTCP bound one attempt of an update. Servers with a
+// database, or that sign a large zone, need seconds for one.
+const (
+	updateUDP = 5 * time.Second
+	updateTCP = 15 * time.Second
 )
 
 // exchange sends a message, signed if there is a key, checks the signature of
@@ -26,11 +34,15 @@ func (p *Provider) exchange(ctx context.Context, m *mdns.Msg) (*mdns.Msg, error)
 			return nil, fault.New(fault.User, "InvalidConfig", "DNS update failed: the message cannot be signed").Because(err)
 		}
 	}
+	udp, tcp := p.transport, p.transport
+	if m.Opcode == mdns.OpcodeUpdate && p.transport.Timeout == 0 {
+		udp.Timeout, tcp.Timeout = updateUDP, updateTCP
+	}
 	var raw []byte
 	if p.tcp {
-		raw, err = p.transport.RoundTrip(ctx, "tcp", p.server, packed)
+		raw, err = tcp.RoundTrip(ctx, "tcp", p.server, packed)
 	} else {
-		raw, err = p.transport.Exchange(ctx, p.server, packed)
+		raw, err = udp.ExchangeThen(ctx, tcp, p.server, packed)
 	}
 	if err != nil {
 		return nil, p.unreachable(err)

@@ -19,6 +19,7 @@ func Factory() dns01.Factory {
 			return []cmmeta.SecretKeySelector{s.RFC2136.TSIGSecret}
 		},
 		Check: check,
+		TTL:   ttl,
 		New:   fromSpec,
 	}
 }

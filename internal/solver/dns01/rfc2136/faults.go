@@ -163,6 +163,14 @@ func (p *Provider) noZone(fqdn string, rcode int) error {
 		fqdn, p.server, dns.RcodeText(rcode), p.query())
 }
 
+// delegated is the fault for a name below a zone cut: the server would take the
+// record, but resolvers ask the servers of the zone below (RFC 2136 section 7.6).
+func (p *Provider) delegated(fqdn, zone string, cut *mdns.NS) error {
+	return fault.New(fault.User, "ZoneDelegated",
+		"Could not determine the zone for %q: %s serves %s, where %s is delegated to %s; set rfc2136.nameserver to the primary server of %s",
+		fqdn, p.server, zone, dnsname.Canonical(cut.Hdr.Name), dnsname.Canonical(cut.Ns), dnsname.Canonical(cut.Hdr.Name))
+}
+
 func (p *Provider) query() string {
 	if p.key == nil {
 		return "an unsigned query"
@@ -183,6 +191,8 @@ func (p *Provider) unreachable(err error) error {
 		what = "refuses connections; check its address and port, and that it runs"
 	case propagation.NoRoute:
 		what = "cannot be reached from here (no route)"
+	case propagation.Unreachable:
+		what = "cannot be reached from here (host unreachable, or not permitted); check that the network and its policies allow UDP and TCP to it"
 	case propagation.Malformed:
 		return p.malformed(err)
 	default:
