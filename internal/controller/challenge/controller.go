@@ -141,7 +141,7 @@ func (c *Controller) forget(m *memory) {
 func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	others, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
+	others, _, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
 	if err == nil && slices.ContainsFunc(others, func(o *acmev1.Challenge) bool {
 		return o.Spec.Key == begun.Key && (o.Status.Presented || c.progressOf(o).Presented)
 	}) {
@@ -200,32 +200,37 @@ func (w *work) loadAccount() {
 // loadOthers finds what other Challenges there are for the same name.
 func (w *work) loadOthers(ctx context.Context) error {
 	object := w.State.Object
+	var ended []*acmev1.Challenge
 	var err error
-	if w.others, err = w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err != nil {
+	if w.others, ended, err = w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err != nil {
 		return err
 	}
 	for _, other := range w.others {
 		// A server may give two orders one authorization.
 		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && (other.Status.Presented || w.c.progressOf(other).Presented))
 	}
-	w.loadSiblings(ctx)
+	w.loadSiblings(ctx, ended)
 	return nil
 }
 
-// othersOf returns the live Challenges of a type and name other than one.
-func (c *Controller) othersOf(ctx context.Context, one types.UID, name string, of acmev1.ACMEChallengeType) ([]*acmev1.Challenge, error) {
+// othersOf returns the Challenges of a type and name other than one: those that
+// are live, and those that have ended or are being deleted.
+func (c *Controller) othersOf(ctx context.Context, one types.UID, name string, of acmev1.ACMEChallengeType) (live, ended []*acmev1.Challenge, err error) {
 	list := &acmev1.ChallengeList{}
 	if err := c.Cache.List(ctx, list, client.MatchingFields{cluster.IndexDNSName: strings.ToLower(name)}); err != nil {
-		return nil, fmt.Errorf("list the Challenges for %s: %w", name, err)
+		return nil, nil, fmt.Errorf("list the Challenges for %s: %w", name, err)
 	}
-	var others []*acmev1.Challenge
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID != one && other.DeletionTimestamp == nil && !order.Final(other.Status.State) && other.Spec.Type == of {
-			others = append(others, other)
+		switch {
+		case other.UID == one || other.Spec.Type != of:
+		case other.DeletionTimestamp == nil && !order.Final(other.Status.State):
+			live = append(live, other)
+		default:
+			ended = append(ended, other)
 		}
 	}
-	return others, nil
+	return live, ended, nil
 }
 
 // soon is how old a Challenge or an Order may be that others for the same name
@@ -235,7 +240,7 @@ const soon = 30 * time.Second
 // loadSiblings finds the Challenges that the CA can see together with this one:
 // those that exist, and those that its Order, or another one for the same name,
 // may be about to create.
-func (w *work) loadSiblings(ctx context.Context) {
+func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 	grouper, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Grouper)
 	if !ok || w.Account == nil || w.order == nil {
 		return
@@ -247,9 +252,11 @@ func (w *work) loadSiblings(ctx context.Context) {
 			w.Siblings = append(w.Siblings, w.c.progressOf(other))
 		}
 	}
+	known := append(slices.Clone(w.others), ended...)
 	coming := order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others)
 	for _, other := range w.c.Orders.OpenOfName(w.State.Object.Spec.DNSName) {
-		if other.UID != w.order.UID && recent(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && !hasChallenge(other, w.others) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) {
+		if other.UID != w.order.UID && recent(other) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) &&
+			!hasChallenge(other, known) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) {
 			coming++
 		}
 	}
@@ -284,7 +291,7 @@ func (c *Controller) progressOf(other *acmev1.Challenge) core.Progress {
 // began may have looked before.
 func (w *work) wakeSiblings(ctx context.Context) {
 	object := w.State.Object
-	if others, err := w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err == nil {
+	if others, _, err := w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err == nil {
 		w.c.Requeue.Wake(controller.KeysOf(others)...)
 	}
 }

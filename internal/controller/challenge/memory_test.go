@@ -1,7 +1,6 @@
 package challenge
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -213,23 +212,26 @@ func TestSiblingsToCome(t *testing.T) {
 	otherCA.Spec.ACME.Server = "https://other.example/directory"
 	for name, test := range map[string]struct {
 		order *acmev1.Order
+		ended bool // its Challenge
 		want  int
 	}{
-		"a new Order":                {at("p", func(*acmev1.Order) {}), 1},
-		"one that is authorized":     {at("p", authorized("a.example", acmev1.Pending)), 1},
-		"one that needs none":        {at("p", authorized("a.example", acmev1.Valid)), 0},
-		"one with unknown names":     {at("p", authorized("", "")), 1},
-		"its own Order":              {at("o", func(*acmev1.Order) {}), 0},
-		"another name's":             {at("p", func(o *acmev1.Order) { o.Spec.DNSNames = []string{"b.example"} }), 0},
-		"another CA's":               {at("p", func(o *acmev1.Order) { o.Spec.IssuerRef.Name = "other" }), 0},
-		"one that waits for long":    {at("p", func(o *acmev1.Order) { o.CreationTimestamp = metav1.NewTime(start.Add(-time.Minute)) }), 0},
-		"one that has failed":        {at("p", func(o *acmev1.Order) { o.Status.State = acmev1.Errored }), 0},
-		"one with a Challenge there": {at("q", func(*acmev1.Order) {}), 1},
+		"a new Order":                   {at("p", func(*acmev1.Order) {}), false, 1},
+		"one whose Challenge has ended": {at("q", authorized("a.example", acmev1.Pending)), true, 0},
+		"one that is ready":             {at("p", func(o *acmev1.Order) { o.Status.State = acmev1.Ready }), false, 0},
+		"one that is authorized":        {at("p", authorized("a.example", acmev1.Pending)), false, 1},
+		"one that needs none":           {at("p", authorized("a.example", acmev1.Valid)), false, 0},
+		"one with unknown names":        {at("p", authorized("", "")), false, 1},
+		"its own Order":                 {at("o", func(*acmev1.Order) {}), false, 0},
+		"another name's":                {at("p", func(o *acmev1.Order) { o.Spec.DNSNames = []string{"b.example"} }), false, 0},
+		"another CA's":                  {at("p", func(o *acmev1.Order) { o.Spec.IssuerRef.Name = "other" }), false, 0},
+		"one that waits for long":       {at("p", func(o *acmev1.Order) { o.CreationTimestamp = metav1.NewTime(start.Add(-time.Minute)) }), false, 0},
+		"one that has failed":           {at("p", func(o *acmev1.Order) { o.Status.State = acmev1.Errored }), false, 0},
+		"one with a Challenge there":    {at("q", func(*acmev1.Order) {}), false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, acmeIssuer("one"), otherCA, challengeOf("a", "one", "o"), challengeOf("c", "one", "q", func(c *acmev1.Challenge) {
 				c.Spec.DNSName, c.CreationTimestamp = "a.example", metav1.NewTime(start)
-				if test.order.Name != "q" {
+				if test.order.Name != "q" || test.ended {
 					c.Status.State = acmev1.Valid
 				}
 			}))
@@ -243,7 +245,11 @@ func TestSiblingsToCome(t *testing.T) {
 			}
 			w := s.load(t, "a")
 			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
-			w.loadSiblings(context.Background())
+			_, ended, err := s.othersOf(t.Context(), "a", "a.example", acmev1.ACMEChallengeTypeDNS01)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.loadSiblings(t.Context(), ended)
 			if got := len(w.Siblings); got != test.want {
 				t.Errorf("%d siblings, want %d", got, test.want)
 			}

@@ -130,9 +130,12 @@ func DNSNames(o *acmev1.Order) []string {
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// MayNeedChallenge reports whether an unfinished Order may need a Challenge for
-// a name: its authorizations are not known yet, or one of them is open.
+// MayNeedChallenge reports whether an Order may need a Challenge for a name: its
+// authorizations are not known yet, or one of them is open.
 func MayNeedChallenge(o *acmev1.Order, name string) bool {
+	if o.DeletionTimestamp != nil || o.Status.State != "" && o.Status.State != acmev1.Pending {
+		return false
+	}
 	for _, a := range o.Status.Authorizations {
 		if a.Identifier == "" || a.Identifier == name && a.InitialState != acmev1.Valid {
 			return true
