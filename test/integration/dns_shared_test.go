@@ -18,7 +18,6 @@ const unhurried = 30 * time.Second
 // TestNameInTwoCertificates has apex and wildcard, and later the same name again,
 // in two Certificates. Nothing waits for caches: the records have a TTL of 0.
 func TestNameInTwoCertificates(t *testing.T) {
-	t.Parallel()
 	for n, test := range []struct {
 		second string
 		gap    time.Duration
@@ -26,7 +25,6 @@ func TestNameInTwoCertificates(t *testing.T) {
 		{"*.www.example.com", 0}, {"*.www.example.com", 300 * time.Millisecond}, {"*.www.example.com", 2 * time.Second}, {"www.example.com", 2 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d %s after %s", n, test.second, test.gap), func(t *testing.T) {
-			t.Parallel()
 			f := newFaultLab(t, harness.QuickOptions{})
 			f.issuer(t, "acme")
 			f.registered(t, "acme")
