@@ -208,10 +208,13 @@ func TestChallenge(t *testing.T) {
 			p.Do, p.Persist = Present{}, plan.Before
 			p.Status.Reason = "Waiting for DNS-01 challenge propagation: " + missing + "; it is written again"
 		}},
-		{"written again a moment ago", []func(*State){probed(false, 5*time.Second, 9, absent(time.Hour)), func(c *State) {
-			c.Memory.Rewritten, c.Memory.PresentedAt = true, now.Add(-time.Second)
-		}, func(c *State) { c.Memory.Evidence = observation(false, 0, 2, absent(time.Hour)) }},
-			waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing+"; it was written again")},
+		{
+			"written again a moment ago",
+			[]func(*State){probed(false, 5*time.Second, 9, absent(time.Hour)), func(c *State) {
+				c.Memory.Rewritten, c.Memory.PresentedAt = true, now.Add(-time.Second)
+			}, func(c *State) { c.Memory.Evidence = observation(false, 0, 2, absent(time.Hour)) }},
+			waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing+"; it was written again"),
+		},
 		{"there, another value did not come", []func(*State){probed(true, 10*time.Second, 1), sibling(Progress{})}, do(accept)},
 		{"there, so is another", []func(*State){probed(true, 0, 1), sibling(Progress{Visible: true})}, do(accept)},
 		{"there, another is being validated", []func(*State){probed(true, 0, 1), sibling(Progress{Accepted: true})}, do(accept)},
@@ -220,7 +223,8 @@ func TestChallenge(t *testing.T) {
 		{"has waited instead of looking, nothing is cached", []func(*State){instead(time.Minute), assumed()}, do(accept)},
 		{"has waited instead of looking, may be cached", []func(*State){noSlot, instead(time.Minute), assumed(propagation.Lookup{
 			Started: now.Add(-70 * time.Second), Ended: now.Add(-20 * time.Second), Failed: true,
-		})}, waiting(41*time.Second, "Waiting for DNS-01 challenge propagation: "+assumedMessage)}, {"waits instead, since unknown", []func(*State){instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, do(Probe{})},
+		})}, waiting(41*time.Second, "Waiting for DNS-01 challenge propagation: "+assumedMessage)},
+		{"waits instead, since unknown", []func(*State){instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, do(Probe{})},
 
 		{"asked to validate", []func(*State){beingValidated(0, 0, 0, "")}, until(100 * time.Millisecond)},
 		{"time to see", []func(*State){beingValidated(100*time.Millisecond, 0, 0, "")}, do(fetch)},
@@ -233,8 +237,11 @@ func TestChallenge(t *testing.T) {
 		{"asked again", []func(*State){noSlot, beingValidated(4*time.Minute, 0, 9, acme.StatusPending), accepts(2)}, waiting(10*time.Second, undecided)},
 		{"lost again", []func(*State){beingValidated(5*time.Minute, 0, 9, acme.StatusPending), accepts(2)}, func(p *Plan) { p.Do, p.Status.Reason = accept, undecided }},
 		{"lost a third time", []func(*State){beingValidated(15*time.Minute, 0, 9, acme.StatusPending), accepts(3)}, func(p *Plan) { p.Do, p.Status.Reason = accept, undecided }},
-		{"lost for good", []func(*State){beingValidated(15*time.Minute, 0, 9, acme.StatusPending), accepts(4)},
-			end(acmev1.Expired, `The ACME server was asked 4 times to validate "example.com" and has not begun; the order is given up`)},
+		{
+			"lost for good",
+			[]func(*State){beingValidated(15*time.Minute, 0, 9, acme.StatusPending), accepts(4)},
+			end(acmev1.Expired, `The ACME server was asked 4 times to validate "example.com" and has not begun; the order is given up`),
+		},
 		{"the server works on it for long", []func(*State){noSlot, beingValidated(time.Hour, 0, 9, acme.StatusPending), func(c *State) {
 			c.Memory.Authorization.Challenges = []acme.Challenge{{URL: c.Object.Spec.URL, Status: acme.StatusProcessing}}
 		}}, waiting(10*time.Second, undecided)},

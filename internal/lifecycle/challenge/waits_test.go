@@ -38,18 +38,23 @@ func variants() [][]variant {
 		{plain, {"waits instead", func(c *State) { c.Object.Spec.Solver.WaitInsteadOfSelfCheck = &metav1.Duration{Duration: 2 * hour} }}},
 		{
 			plain, memory("restarted", func(m *Memory) { *m = Memory{} }), memory("unanswered", func(m *Memory) { m.Unanswered = true }),
-			{"missing", probed(false, 0, 9)}, {"missing for long", probed(false, 0, 9, func(e *propagation.LedgerEntry) { e.AbsentSince = now.Add(-30 * time.Second) })},
-			{"visible", probed(true, 0, 1)}, {"cached", probed(true, 0, 1, func(e *propagation.LedgerEntry) { e.Lookups = []propagation.Lookup{lookup}; e.KeepsLonger = true })},
+			{"missing", probed(false, 0, 9)},
+			{"missing for long", probed(false, 0, 9, func(e *propagation.LedgerEntry) { e.AbsentSince = now.Add(-30 * time.Second) })},
+			{"visible", probed(true, 0, 1)},
+			{"cached", probed(true, 0, 1, func(e *propagation.LedgerEntry) { e.Lookups = []propagation.Lookup{lookup}; e.KeepsLonger = true })},
 			{"assumed", func(c *State) {
 				c.Memory.Evidence = propagation.Assumption{Entry: propagation.LedgerEntry{Lookups: []propagation.Lookup{lookup}, VisibleSince: now}}
 			}},
-			{"accepted", beingValidated(0, 0, 0, "")}, {"pending", beingValidated(9*time.Second, 0, 9, acme.StatusPending)},
-			{"slow", beingValidated(time.Minute, 0, 9, acme.StatusPending)}, {"very slow", beingValidated(hour, 0, 9, acme.StatusPending)},
+			{"accepted", beingValidated(0, 0, 0, "")},
+			{"pending", beingValidated(9*time.Second, 0, 9, acme.StatusPending)},
+			{"slow", beingValidated(time.Minute, 0, 9, acme.StatusPending)},
+			{"very slow", beingValidated(hour, 0, 9, acme.StatusPending)},
 			{"processing", func(c *State) {
 				beingValidated(hour, 0, 9, acme.StatusPending)(c)
 				c.Memory.Authorization.Challenges = []acme.Challenge{{URL: c.Object.Spec.URL, Status: acme.StatusProcessing}}
 			}},
-			{"valid", beingValidated(0, 0, 1, acme.StatusValid)}, {"invalid", beingValidated(0, 0, 1, acme.StatusInvalid)},
+			{"valid", beingValidated(0, 0, 1, acme.StatusValid)},
+			{"invalid", beingValidated(0, 0, 1, acme.StatusInvalid)},
 		},
 	}
 }
