@@ -19,25 +19,42 @@ var (
 	requests = memo[pki.RequestFacts]{parse: parseRequest}
 )
 
-// chain describes a certificate, the leaf, and its issuers.
+// chain describes a certificate, the leaf, and what comes with it.
 type chain struct {
 	leaf pki.LeafFacts
-	// issuers are those of the leaf.
+	// signed is the leaf as what its issuer has signed.
+	signed authority
+	// issuers are what follows the leaf.
 	issuers []authority
 }
 
-// authority is the certificate of a CA.
+// authority is the certificate of a CA. Its names and key identifiers are digests.
 type authority struct {
-	digest   [sha256.Size]byte
-	notAfter time.Time
+	digest          [sha256.Size]byte
+	notAfter        time.Time
+	subject, issuer [sha256.Size]byte
+	// keyID is its own, issuerKeyID that of its issuer, that of nothing if not given.
+	keyID, issuerKeyID [sha256.Size]byte
 }
+
+// issued reports whether a certificate names a as its issuer. Whether the
+// signature is a's does not matter here: the answer trusts nobody.
+func (a authority) issued(child authority) bool {
+	const none = ""
+	return a.subject == child.issuer && (a.keyID == digestOf(none) || child.issuerKeyID == digestOf(none) || a.keyID == child.issuerKeyID)
+}
+
+// selfSigned reports whether a names itself as its issuer.
+func (a authority) selfSigned() bool { return a.issued(a) }
+
+func digestOf[T string | []byte](data T) [sha256.Size]byte { return sha256.Sum256([]byte(data)) }
 
 func parseChain(data []byte, limits pki.Limits) (c chain, err error) {
 	parsed, err := pki.ParseChain(data, limits)
 	if err != nil {
 		return c, err
 	}
-	return chain{leaf: pki.FactsOf(parsed[0]), issuers: authoritiesOf(parsed[1:])}, nil
+	return chain{leaf: pki.FactsOf(parsed[0]), signed: authorityOf(parsed[0]), issuers: authoritiesOf(parsed[1:])}, nil
 }
 
 func parseBundle(data []byte, limits pki.Limits) ([]authority, error) {
@@ -48,9 +65,16 @@ func parseBundle(data []byte, limits pki.Limits) ([]authority, error) {
 func authoritiesOf(certs []*x509.Certificate) []authority {
 	var all []authority
 	for _, cert := range certs {
-		all = append(all, authority{sha256.Sum256(cert.Raw), cert.NotAfter})
+		all = append(all, authorityOf(cert))
 	}
 	return all
+}
+
+func authorityOf(cert *x509.Certificate) authority {
+	return authority{
+		digest: digestOf(cert.Raw), notAfter: cert.NotAfter, subject: digestOf(cert.RawSubject), issuer: digestOf(cert.RawIssuer),
+		keyID: digestOf(cert.SubjectKeyId), issuerKeyID: digestOf(cert.AuthorityKeyId),
+	}
 }
 
 func parseRequest(data []byte, limits pki.Limits) (pki.RequestFacts, error) {

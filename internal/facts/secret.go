@@ -47,8 +47,8 @@ type Secret struct {
 	// be read.
 	Leaf      *pki.LeafFacts
 	LeafError string
-	// IssuerNotAfter is the earliest end of the issuers' certificates in
-	// tls.crt and ca.crt, zero if there are none except the leaf itself.
+	// IssuerNotAfter is until when the leaf's issuers in tls.crt and ca.crt are
+	// valid, zero if there are none except the leaf itself.
 	IssuerNotAfter time.Time
 	// Managed are the fields that SecretManager owns.
 	Managed ManagedFields
@@ -83,10 +83,7 @@ func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 		f.Digests = append(f.Digests, Digest{Key: Shared(k), Sum: sha256.Sum256(s.Data[k])})
 	}
 	f.readKey(s.Data[corev1.TLSPrivateKeyKey], limits)
-	f.readChain(s.Data[corev1.TLSCertKey], limits)
-	// A bundle that cannot be read names no issuer.
-	bundle, _ := bundles.of(s.Data[cmmeta.TLSCAKey], limits)
-	f.issuedBy(bundle)
+	f.readChain(s.Data[corev1.TLSCertKey], s.Data[cmmeta.TLSCAKey], limits)
 	return f
 }
 
@@ -114,7 +111,7 @@ func (f *Secret) readKey(data []byte, limits pki.Limits) {
 	f.KeyDigest = pki.DigestOf(key.Public())
 }
 
-func (f *Secret) readChain(data []byte, limits pki.Limits) {
+func (f *Secret) readChain(data, bundle []byte, limits pki.Limits) {
 	if len(data) == 0 {
 		return
 	}
@@ -123,18 +120,44 @@ func (f *Secret) readChain(data []byte, limits pki.Limits) {
 		return
 	}
 	f.Leaf = &c.leaf
-	f.issuedBy(c.issuers)
+	// A bundle that cannot be read names no issuer.
+	roots, _ := bundles.of(bundle, limits)
+	f.IssuerNotAfter = signedUntil(c.signed, slices.Concat(c.issuers, roots))
 }
 
-func (f *Secret) issuedBy(issuers []authority) {
-	for _, issuer := range issuers {
-		if f.Leaf != nil && issuer.digest == f.Leaf.Digest {
-			continue
+// signedUntil is until when the issuers of a certificate, theirs and so on are
+// valid, zero without an issuer. Of several certificates of one issuer, the one
+// that is valid longest counts. What has signed none of them does not count. Nor
+// does, except for the first issuer, a certificate whose own issuer is not here
+// either: that of a root that another CA has signed as well, a way that clients
+// need not go.
+func signedUntil(leaf authority, others []authority) time.Time {
+	var until time.Time
+	left := slices.DeleteFunc(slices.Clone(others), func(a authority) bool { return a.digest == leaf.digest })
+	for level := []authority{leaf}; len(level) > 0; {
+		var next []authority
+		var end time.Time
+		first := until.IsZero()
+		left = slices.DeleteFunc(left, func(a authority) bool {
+			if !slices.ContainsFunc(level, a.issued) {
+				return false
+			}
+			root := a.selfSigned()
+			if !root {
+				next = append(next, a)
+			}
+			known := root || slices.ContainsFunc(others, func(o authority) bool { return o.issued(a) })
+			if (first || known) && a.notAfter.After(end) {
+				end = a.notAfter
+			}
+			return true
+		})
+		if !end.IsZero() && (first || end.Before(until)) {
+			until = end
 		}
-		if f.IssuerNotAfter.IsZero() || issuer.notAfter.Before(f.IssuerNotAfter) {
-			f.IssuerNotAfter = issuer.notAfter
-		}
+		level = next
 	}
+	return until
 }
 
 // Has reports whether a data key has content.

@@ -272,7 +272,7 @@ type CertificateConditionType string
 
 const (
 	// CertificateConditionReady is True if the Secret holds a certificate that
-	// is valid now and matches the spec.
+	// has not expired and matches the spec.
 	CertificateConditionReady CertificateConditionType = "Ready"
 	// CertificateConditionIssuing is True while a certificate is being issued.
 	// Whoever sets it to True starts an issuance.

@@ -122,6 +122,7 @@ func (c State) Next(now time.Time) Plan {
 		p = c.issue(p, *trigger, now)
 	default:
 		p = c.idle(p)
+		c.awaitOwner(&p, now)
 	}
 	c.readiness(&p, now)
 	p.Until = plan.Earliest(p.Until, plan.Earliest(at, wakeUps(p.Status, now)))
@@ -232,6 +233,25 @@ func (c State) stored() bool {
 	return slices.ContainsFunc(c.requestsOf(c.nextRevision()), func(r *facts.Request) bool {
 		return r.Issued && holds(c.Secret, r.Answer)
 	})
+}
+
+// reasonShared is the reason of Issuing while a Certificate issues nothing because
+// its Secret belongs to another.
+const reasonShared = "SecretShared"
+
+// awaitOwner says that the Certificate waits for another to make their Secret, as
+// long as the Secret does not say so.
+func (c State) awaitOwner(p *Plan, now time.Time) {
+	v := c.needsIssuing(now)
+	if c.SecretOwnedBy != "" && v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
+		c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
+			`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`,
+			c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
+		return
+	}
+	if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun != nil && begun.Reason == reasonShared {
+		p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+	}
 }
 
 // idle is what a Certificate needs that is not being issued: no leftovers, and

@@ -43,12 +43,6 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 			p.Persist = plan.Held
 		}
 	}
-	if why := unsupportedSpec(c.Object); why != "" {
-		return c.failed(p, "NotSupported", "Failed to generate CSR: "+why, ManagerRequests, now)
-	}
-	if why := c.impossible(); why != "" {
-		return c.unrequestable(p, why, now)
-	}
 	if why := c.protected(); why != "" {
 		p.Persist = plan.AtEnd
 		c.waitFor(&p, why, now)
@@ -68,6 +62,13 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	next := c.requestsOf(c.nextRevision())
 	if old := c.obsolete(next, now); len(old) > 0 {
 		return c.deleteRequests(p, old)
+	}
+	// A request for another spec is gone by now: it would end the back-off.
+	if why := unsupportedSpec(c.Object); why != "" {
+		return c.failed(p, "NotSupported", "Failed to generate CSR: "+why, ManagerRequests, now)
+	}
+	if why := c.impossible(); why != "" {
+		return c.unrequestable(p, why, now)
 	}
 	return c.withKey(p, next, now)
 }
@@ -112,7 +113,7 @@ func (c State) obsolete(next []*facts.Request, now time.Time) []*facts.Request {
 		}
 	}
 	for _, r := range next {
-		if len(c.mismatches[r]) > 0 || c.counted(r, now) {
+		if r.CSRError != "" || len(c.mismatches[r]) > 0 || c.counted(r, now) {
 			old = append(old, r)
 		}
 	}

@@ -142,6 +142,9 @@ func (d *draft) bySigner() {
 	outcome := d.state.Outcome
 	switch {
 	case d.state.SignNotBefore.After(d.now):
+		if !d.isPending() {
+			d.pending(cmv1.EventReasonIssuancePending, "The issuer has asked not to be asked again before "+d.state.SignNotBefore.UTC().Format(time.RFC3339))
+		}
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
 		d.act(Sign{})
