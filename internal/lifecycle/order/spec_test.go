@@ -1,6 +1,10 @@
 package order
 
 import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"testing"
 	"time"
@@ -81,14 +85,18 @@ func TestOrderLimits(t *testing.T) {
 // TestFinalDot holds that a name that no server can sign is refused before any
 // name is proved.
 func TestFinalDot(t *testing.T) {
-	for name, change := range map[string]func(*cmv1.Certificate){
-		"dot.example.com.": func(c *cmv1.Certificate) { c.Spec.DNSNames = []string{"a.example.com", "dot.example.com."} },
-		"a.example.com.": func(c *cmv1.Certificate) {
-			c.Spec.CommonName, c.Spec.DNSNames = "a.example.com.", []string{"a.example.com"}
-		},
+	for name, template := range map[string]x509.CertificateRequest{
+		"dot.example.com.": {DNSNames: []string{"a.example.com", "dot.example.com."}},
+		"a.example.com.":   {DNSNames: []string{"a.example.com"}, Subject: pkix.Name{CommonName: "a.example.com."}},
 	} {
-		_, err := Build(newRequest(newCertificate(change), key(1), 1), acmeIssuer.Spec.ACME, pki.Limits{})
-		samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name), err)
+		der, err := x509.CreateCertificateRequest(rand.Reader, &template, key(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRequest(newCertificate(), key(1), 1)
+		r.Spec.Request = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+		_, refused := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
+		samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name), refused)
 	}
 }
 
