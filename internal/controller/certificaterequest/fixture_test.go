@@ -87,7 +87,7 @@ type lab struct {
 	refuse []error
 	// refuseCreate fails all creates.
 	refuseCreate error
-	result reconcile.Result
+	result       reconcile.Result
 }
 
 func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
