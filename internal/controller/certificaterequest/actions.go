@@ -75,6 +75,9 @@ func (w *work) keepState(ctx context.Context, annotations map[string]string) err
 
 func (w *work) replaceOrder(ctx context.Context, a core.ReplaceOrder) error {
 	gone := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: a.Gone.Namespace, Name: a.Gone.Name, UID: a.Gone.UID}}
+	// Creating the other one may fail, and the annotation goes with this one.
+	w.Replaced = a.Gone.Replaces + 1
+	w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil).replaced = w.Replaced
 	if err := w.Server.Delete(ctx, w.subject, acmev1.OrderKind, gone); err != nil {
 		return err
 	}

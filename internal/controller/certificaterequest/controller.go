@@ -64,6 +64,8 @@ type memory struct {
 	outcome *core.Outcome
 	// notBefore is when it may be asked again.
 	notBefore time.Time
+	// replaced is core.State.Replaced.
+	replaced int
 }
 
 // New returns a Controller. All of d is needed; failed counts failures.
@@ -142,6 +144,9 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 // recall brings the state's view of the memory up to date.
 func (w *work) recall() {
 	m := w.memory.Find(w.subject.NamespacedName, w.State.Object.UID)
+	if m != nil {
+		w.Replaced = m.replaced
+	}
 	if m == nil || w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
 		return
 	}

@@ -85,7 +85,9 @@ type lab struct {
 	// writes are what was written, and refuse the results of the next status writes.
 	writes []string
 	refuse []error
-	result reconcile.Result
+	// refuseCreate fails all creates.
+	refuseCreate error
+	result       reconcile.Result
 }
 
 func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
@@ -117,6 +119,9 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 			},
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 				l.writes = append(l.writes, "create "+o.GetName())
+				if l.refuseCreate != nil {
+					return l.refuseCreate
+				}
 				return c.Create(ctx, o, opts...)
 			},
 			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {

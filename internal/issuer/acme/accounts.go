@@ -154,12 +154,12 @@ func (a *Accounts) Remove(issuer types.UID) {
 }
 
 // restsUntil returns until when an issuer's account, which the client is for, is
-// not to be registered again, and why.
+// not to be registered again, and why; zero if nobody has said why.
 func (a *Accounts) restsUntil(issuer types.UID, client *acme.Client) (time.Time, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := a.accounts[issuer]
-	if found == nil || !found.rejected || found.client != client {
+	if found == nil || !found.rejected || found.client != client || found.cause == "" {
 		return time.Time{}, ""
 	}
 	return found.again, found.cause

@@ -1,7 +1,6 @@
 package acme
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -92,7 +91,7 @@ func (t *Type) run(ctx context.Context, i issuer.Issuer) (acmev1.ACMEIssuerStatu
 	if again, cause := t.Accounts.restsUntil(i.UID, client); again.After(t.Clock.Now()) {
 		// It was registered, and refused all the same.
 		return i.Account, nil, fault.Until(again, cmv1.IssuerReasonErrVerifyAccount,
-			"Failed to verify ACME account: the ACME server refuses to work for the account: %s", cmp.Or(cause, "unauthorized"))
+			"Failed to verify ACME account: the ACME server refuses to work for the account: %s", cause)
 	}
 	current := i.Ready && i.Account.URI != "" &&
 		i.Account.LastRegisteredEmail == i.Spec.ACME.Email && i.Account.LastPrivateKeyHash == hash && !t.Accounts.isRejected(i.UID)

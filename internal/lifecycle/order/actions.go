@@ -33,8 +33,9 @@ type (
 		Began time.Time
 		Cause string
 	}
-	// HoldBack keeps the Order from asking for its order until a time, and all
-	// Orders of the account until Gate, zero for none. Cause is the server's.
+	// HoldBack keeps the Order from asking the server until a time, and all Orders
+	// of the account from asking for new orders until Gate, zero for none. Cause is
+	// the server's.
 	HoldBack struct {
 		Until, Gate time.Time
 		Cause       string

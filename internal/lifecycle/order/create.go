@@ -21,12 +21,6 @@ func (s State) create(now time.Time) Plan {
 		}
 		p.Status.Reason += ", until " + timestamp(p.Until)
 		return p
-	case s.NotBefore.After(now) && s.NotBeforeOf == s.Account.URL:
-		// The reason is usually that of the refusal.
-		if p.Until = s.NotBefore; p.Status.Reason == "" {
-			p.Status.Reason = fmt.Sprintf("Waiting until %s: the ACME server has refused the order until then", timestamp(p.Until))
-		}
-		return p
 	case s.Account.NewOrderNotBefore.After(now):
 		p.Until = s.Account.NewOrderNotBefore
 		p.Status.Reason = fmt.Sprintf("Waiting until %s: the ACME server limits the new orders of the account", timestamp(p.Until))

@@ -60,7 +60,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	case classified.Class == fault.Later:
 		p.Status.Reason = reason
 		p.Until, p.Hold = classified.At, true
-		return s.holdBack(p, f, creating, now)
+		return s.holdBack(p, f, now)
 	case acme.IsCertificateMissing(f.Err):
 		return s.certificateMissing(p, reason, now)
 	case classified.Class == fault.Transient:
@@ -73,16 +73,14 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 }
 
-// holdBack has the Order, and if a rate limit holds for the account all its new
-// orders, asked for later.
-func (s State) holdBack(p Plan, f plan.Failure, creating bool, now time.Time) Plan {
+// holdBack has the Order wait, and if a rate limit holds for the account all its
+// new orders.
+func (s State) holdBack(p Plan, f plan.Failure, now time.Time) Plan {
 	held := HoldBack{Until: p.Until, Cause: fault.Of(f.Err).Message}
 	if acme.LimitsAccount(f.Err, Identifiers(s.Object)) {
 		held.Gate = plan.Earliest(p.Until, now.Add(longestGate))
 	}
-	if creating || !held.Gate.IsZero() {
-		p.Do, p.Persist = held, plan.Before
-	}
+	p.Do, p.Persist = held, plan.Before
 	return p
 }
 

@@ -68,7 +68,7 @@ type Memory struct {
 	Downloads    int
 	MissingSince time.Time
 	// NotBefore is when the server allows NotBeforeOf, the URL of an account, to
-	// ask for this order again.
+	// ask again for this order or about it.
 	NotBefore   time.Time
 	NotBeforeOf string
 	// Authorizations were fetched, and are not stored yet.
@@ -130,10 +130,12 @@ func (s State) Next(now time.Time) Plan {
 		return s.complete(now)
 	case s.Account == nil:
 		return s.awaitAccount(now)
+	case status.URL != "" && s.elsewhere():
+		return fail(s.wait(), acmev1.Expired, "The issuer uses another ACME server or account than the one that has the order", now)
+	case s.NotBefore.After(now) && s.NotBeforeOf == s.Account.URL:
+		return s.rest()
 	case status.URL == "":
 		return s.create(now)
-	case s.elsewhere():
-		return fail(s.wait(), acmev1.Expired, "The issuer uses another ACME server or account than the one that has the order", now)
 	default:
 		return s.proceed(now)
 	}

@@ -198,6 +198,7 @@ func TestOrder(t *testing.T) {
 		{"new, refused for now", []func(*State){unmade, func(o *State) {
 			o.Object.Status.Reason, o.NotBefore, o.NotBeforeOf, o.Account.URL = "Failed to create Order: 429", now.Add(hour), "https://acme/1", "https://acme/1"
 		}}, until(hour)},
+		{"made, to be left alone for now", []func(*State){are(acmev1.Valid, acmev1.Valid), func(o *State) { o.NotBefore = now.Add(hour) }}, waits(hour, "Waiting until "+now.Add(hour).Format(time.RFC3339)+", as the ACME server has asked")},
 		{"new, refused for now by another server", []func(*State){unmade, func(o *State) {
 			o.NotBefore, o.NotBeforeOf, o.Account.URL = now.Add(hour), "https://acme/1", "https://other/1"
 		}}, create},

@@ -85,16 +85,15 @@ func TestOrderLimits(t *testing.T) {
 // TestFinalDot holds that a name that no server can sign is refused before any
 // name is proved.
 func TestFinalDot(t *testing.T) {
-	// Other clients make requests with such names.
-	for name, csr := range map[string]x509.CertificateRequest{
+	for name, template := range map[string]x509.CertificateRequest{
 		"dot.example.com.": {DNSNames: []string{"a.example.com", "dot.example.com."}},
-		"a.example.com.":   {Subject: pkix.Name{CommonName: "a.example.com."}, DNSNames: []string{"a.example.com"}},
+		"a.example.com.":   {DNSNames: []string{"a.example.com"}, Subject: pkix.Name{CommonName: "a.example.com."}},
 	} {
-		r := newRequest(newCertificate(), key(1), 1)
-		der, err := x509.CreateCertificateRequest(rand.Reader, &csr, key(1))
+		der, err := x509.CreateCertificateRequest(rand.Reader, &template, key(1))
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := newRequest(newCertificate(), key(1), 1)
 		r.Spec.Request = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 		_, refused := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
 		samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name), refused)

@@ -31,5 +31,15 @@ func (s State) awaitAccount(now time.Time) Plan {
 	return p
 }
 
+// rest waits until the server may be asked again, which only time brings: events,
+// also of the issuer, change nothing. The reason is usually that of the refusal.
+func (s State) rest() Plan {
+	p := s.wait()
+	if p.Until = s.NotBefore; p.Status.Reason == "" {
+		p.Status.Reason = "Waiting until " + timestamp(p.Until) + ", as the ACME server has asked"
+	}
+	return p
+}
+
 // timestamp is a time in a status.
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

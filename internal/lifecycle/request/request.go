@@ -190,6 +190,9 @@ func (d *draft) order(gone *facts.Order) {
 		return
 	}
 	if gone == nil {
+		if d.state.Replaced > 0 {
+			wanted = order.Replacement(wanted, d.state.Replaced)
+		}
 		// The approval must be stored before the Order that it allows, and the same
 		// write can say what comes next. Why the Order was not created before stays
 		// until it is.

@@ -52,6 +52,9 @@ type State struct {
 	NoPermission bool
 	// Orders are those that the request controls.
 	Orders []*facts.Order
+	// Replaced counts the Orders that this process has deleted to replace them, in
+	// case the one in their place could not be created yet.
+	Replaced int
 	// Outcome is what the issuer has answered, nil before.
 	Outcome *Outcome
 	// SignNotBefore is when the issuer may be asked again, zero for now: it asked
