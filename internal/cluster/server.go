@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,11 +23,24 @@ type Server struct {
 	*Writer
 	*Events
 	live client.Reader
+	// Observe, if it is set, is called with all events, also with those that are
+	// not sent because --events leaves them out.
+	Observe func(object runtime.Object, e plan.Event)
 }
 
 // NewServer returns a Server. live reads from the API server, not from a cache.
 func NewServer(w *Writer, e *Events, live client.Reader) *Server {
 	return &Server{Writer: w, Events: e, live: live}
+}
+
+// Send sends events about an object.
+func (s *Server) Send(object runtime.Object, events ...plan.Event) {
+	if s.Observe != nil {
+		for _, e := range events {
+			s.Observe(object, e)
+		}
+	}
+	s.Events.Send(object, events...)
 }
 
 // Live reads an object from the API server.

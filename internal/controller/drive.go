@@ -97,6 +97,7 @@ type Driver[O client.Object, S any] struct {
 	kind      Kind[O, S]
 	attempts  Memory[attempt]
 	endpoints *endpoints
+	steps     Steps
 }
 
 // NewDriver returns a Driver of a kind.
@@ -104,8 +105,40 @@ func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Drive
 	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind, endpoints: newEndpoints(s.Clock)}
 }
 
-// SetWorkers says how many workers call Reconcile, before they do.
-func (d *Driver[O, S]) SetWorkers(n int) { d.endpoints.setWorkers(n) }
+// SetUp says how many workers call Reconcile, before they do, and who counts the
+// steps of kinds that do the work of several controllers of cert-manager; it may
+// be nil.
+func (d *Driver[O, S]) SetUp(workers int, steps Steps) {
+	d.endpoints.setWorkers(workers)
+	d.steps = steps
+}
+
+// Steps counts steps under the names of cert-manager's controllers.
+type Steps interface {
+	// Step counts an action of a controller, and whether it failed.
+	Step(controller string, failed bool)
+}
+
+// Named is implemented by the Work of kinds that do the work of several
+// controllers of cert-manager.
+type Named interface {
+	// ControllerOf returns the name of the controller that an action is the work
+	// of, or "".
+	ControllerOf(action plan.Action) string
+}
+
+// step counts an action. It reports whether a failure has been counted.
+func (r *run[O, S]) step(action plan.Action, failed bool) bool {
+	named, ok := r.Work.(Named)
+	if !ok || r.steps == nil {
+		return false
+	}
+	controller := named.ControllerOf(action)
+	if controller != "" {
+		r.steps.Step(controller, failed)
+	}
+	return controller != ""
+}
 
 // Reconcile implements reconcile.Reconciler. Failures are retried by the plan's
 // policy, never by the queue's, so the error is always nil.
@@ -245,6 +278,7 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		case !done:
 			return r.putOff(ctx, p, cause)
 		case err == nil:
+			r.step(p.Do, false)
 			if _, local := p.Do.(plan.Local); !local {
 				r.attempt.succeeded()
 			}

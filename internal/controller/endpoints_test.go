@@ -205,7 +205,7 @@ func TestDrivePutsOff(t *testing.T) {
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clock,
 	})
-	d.SetWorkers(4)
+	d.SetUp(4, nil)
 	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute)
 	reconcileOnce := func(after time.Duration, want ...string) {
 		t.Helper()

@@ -16,7 +16,9 @@ import (
 
 // fail counts and logs the failure of an action, and decides what it means.
 func (r *run[O, S]) fail(ctx context.Context, action plan.Action, err error, began time.Time) (plan.Plan[S], error) {
-	r.count()
+	if !r.step(action, true) {
+		r.count()
+	}
 	if r.overdue(err) {
 		err = fault.New(fault.Transient, "Outdated", "what everleaf has cached has differed from what the API server has for more than a minute (%s)",
 			cmp.Or(apierrors.ReasonForError(err), "Outdated")).Because(err)

@@ -65,17 +65,19 @@ type Builder struct {
 	secrets *cluster.Secrets
 	workers int
 	drain   time.Duration
+	steps   Steps
 	count   func(name string, r reconcile.Reconciler) reconcile.Reconciler
 	indexed map[string]bool
 }
 
 // NewBuilder returns a Builder. kinds are the kinds that the manager's cache
 // holds, workers is --concurrent-workers, drain is how long a step may go on when
-// the process stops, and count wraps reconcilers to count their calls.
+// the process stops, steps counts steps, and count wraps reconcilers to count
+// their calls.
 func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, workers int, drain time.Duration,
-	count func(string, reconcile.Reconciler) reconcile.Reconciler,
+	steps Steps, count func(string, reconcile.Reconciler) reconcile.Reconciler,
 ) *Builder {
-	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, drain: drain, count: count, indexed: map[string]bool{}}
+	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, drain: drain, steps: steps, count: count, indexed: map[string]bool{}}
 }
 
 // Register makes the controller. An index that another controller has
@@ -90,8 +92,8 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 		}
 	}
 	workers := r.Share * b.workers
-	if limited, ok := r.Reconciler.(interface{ SetWorkers(int) }); ok {
-		limited.SetWorkers(workers)
+	if driver, ok := r.Reconciler.(interface{ SetUp(int, Steps) }); ok {
+		driver.SetUp(workers, b.steps)
 	}
 	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
 		Reconciler:              Drain(b.count(r.Name, r.Reconciler), b.drain),

@@ -16,7 +16,8 @@ const (
 	// authors of Issuers influence host and status. A summary takes about 25
 	// kB.
 	maxACMESeries = 512
-	// otherACME replaces host and status above the bound.
+	// otherACME replaces host and status above the bound, and the labels of issuers
+	// above theirs.
 	otherACME = "other"
 )
 

@@ -1,8 +1,11 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"k8s.io/utils/clock"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/condition"
@@ -39,4 +42,30 @@ func certificates(r reader) prometheus.Collector {
 		ch <- gauge{certificateExpiration, labels, notAfter}
 		ch <- gauge{certificateRenewal, labels, timestamp(cert.Status.RenewalTime)}
 	}, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
+}
+
+var overdueRenewal = prometheus.NewDesc("everleaf_oldest_overdue_renewal_seconds",
+	"How long the renewal of a certificate is overdue, in seconds: of the one that should have been renewed first; 0 if none is overdue.",
+	nil, nil)
+
+// overdue collects how long renewals are overdue.
+type overdue struct {
+	reader
+	clock clock.PassiveClock
+}
+
+// Describe implements prometheus.Collector.
+func (overdue) Describe(ch chan<- *prometheus.Desc) { ch <- overdueRenewal }
+
+// Collect implements prometheus.Collector. It sends nothing if the cache cannot
+// list Certificates, which the other collector of Certificates logs.
+func (o overdue) Collect(ch chan<- prometheus.Metric) {
+	now, longest := o.clock.Now(), time.Duration(0)
+	if each(o.reader, &cmv1.CertificateList{}, func(cert *cmv1.Certificate) {
+		if at := cert.Status.RenewalTime; !at.IsZero() {
+			longest = max(longest, now.Sub(at.Time))
+		}
+	}) {
+		ch <- prometheus.MustNewConstMetric(overdueRenewal, prometheus.GaugeValue, longest.Seconds())
+	}
 }

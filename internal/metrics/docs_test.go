@@ -17,6 +17,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/metrics"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // recording is a registry that records what is registered.
@@ -57,6 +58,13 @@ func inCode(t *testing.T) map[string]metric {
 		t.Fatal(err)
 	}
 	m.Count("orders", nil)
+	writes := metrics.NewWrites()
+	if err := reg.Register(writes); err != nil {
+		t.Fatal(err)
+	}
+	writes.WithLabelValues("update", "secrets").Inc()
+	m.ObserveEvent(requestOf("", "ca", false), plan.Event{Reason: cmv1.EventReasonCertificateIssued})
+	m.ObserveEvent(requestOf("", "ca", true), plan.Event{Warning: true, Reason: cmv1.EventReasonSigningError})
 	m.ObserveACME("discover", "GET", "acme.example.com", "https", 200, time.Second)
 	families, err := reg.Gather()
 	if err != nil {

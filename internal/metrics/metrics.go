@@ -10,14 +10,18 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Metrics counts what the controllers do. It is safe for concurrent use.
 type Metrics struct {
 	acme             acmeRequests
+	issuances        *issuances
 	syncs            *prometheus.CounterVec
 	syncErrors       *prometheus.CounterVec
 	eventsDropped    prometheus.Counter
@@ -33,7 +37,7 @@ type Metrics struct {
 // cache cannot list because it has not started or has no informer for the kind.
 func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c clock.PassiveClock) (*Metrics, error) {
 	m := &Metrics{
-		acme: newACMERequests(),
+		acme: newACMERequests(), issuances: newIssuances(c),
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_call_count",
 			Help: "Number of times that a controller has looked at one of its objects.",
@@ -53,7 +57,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 	}
 	scraped := reader{cache: cache, log: log}
 	err := registerAll(reg,
-		m.acme.count, m.acme.duration, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned,
+		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "certmanager_clock_time_seconds",
 			Help: "Deprecated: use certmanager_clock_time_seconds_gauge. The controller's clock in seconds since 1970.",
@@ -62,7 +66,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 			Name: "certmanager_clock_time_seconds_gauge",
 			Help: "The controller's clock in seconds since 1970.",
 		}, seconds(c)),
-		certificates(scraped), challenges(scraped), issuers(scraped), clusterIssuers(scraped),
+		certificates(scraped), overdue{reader{cache: cache, log: logr.Discard()}, c}, challenges(scraped), issuers(scraped), clusterIssuers(scraped),
 	)
 	if err != nil {
 		return nil, err
@@ -92,26 +96,75 @@ func (m *Metrics) ObserveACME(action, method, host, scheme string, status int, d
 	m.acme.observe(action, method, host, scheme, status, d)
 }
 
-// Count returns a reconciler that calls r and counts the calls under a
-// controller's name, such as "certificates" or "orders".
+// looks are cert-manager's controllers whose work every reconciliation of one of
+// ours does, and steps those whose work its actions do. Of a controller that has
+// neither, the name is cert-manager's.
+var (
+	looks = map[string][]string{
+		"certificates":        {"certificates-trigger", "certificates-readiness"},
+		"certificaterequests": {"certificaterequests-approver"},
+	}
+	steps = map[string][]string{
+		"certificates": {"certificates-issuing", "certificates-key-manager", "certificates-request-manager"},
+		"certificaterequests": {
+			"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
+		},
+	}
+)
+
+// upstream returns the names that reconciliations of a controller count under.
+func upstream(controller string) []string {
+	if names := looks[controller]; names != nil {
+		return names
+	}
+	return []string{controller}
+}
+
+// Count returns a reconciler that calls r and counts the calls under the names of
+// the controllers of cert-manager that do the work of a controller, such as
+// "certificates" or "orders".
 func (m *Metrics) Count(controller string, r reconcile.Reconciler) reconcile.Reconciler {
-	// Both series exist with 0 from the start, so that a rate is visible from
-	// the first error on.
-	calls, failures := m.syncs.WithLabelValues(controller), m.syncErrors.WithLabelValues(controller)
+	// All series exist with 0 from the start, so that a rate is visible from the
+	// first error on.
+	var calls []prometheus.Counter
+	for _, name := range upstream(controller) {
+		calls = append(calls, m.syncs.WithLabelValues(name))
+		m.syncErrors.WithLabelValues(name)
+	}
+	for _, name := range steps[controller] {
+		m.syncs.WithLabelValues(name)
+		m.syncErrors.WithLabelValues(name)
+	}
+	failed := m.Failed(controller)
 	return reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-		calls.Inc()
+		for _, c := range calls {
+			c.Inc()
+		}
 		result, err := r.Reconcile(ctx, request)
 		if err != nil {
-			failures.Inc()
+			failed()
 		}
 		return result, err
 	})
 }
 
-// Failed returns a function that counts a failure of a controller.
-func (m *Metrics) Failed(controller string) func() {
-	return m.syncErrors.WithLabelValues(controller).Inc
+// Step counts an action as a call of a controller of cert-manager.
+func (m *Metrics) Step(controller string, failed bool) {
+	m.syncs.WithLabelValues(controller).Inc()
+	if failed {
+		m.syncErrors.WithLabelValues(controller).Inc()
+	}
 }
+
+// Failed returns a function that counts a failure of a controller that is not one
+// of its steps.
+func (m *Metrics) Failed(controller string) func() {
+	return m.syncErrors.WithLabelValues(upstream(controller)[0]).Inc
+}
+
+// ObserveEvent counts what the event of an object says: the end of a
+// CertificateRequest.
+func (m *Metrics) ObserveEvent(object runtime.Object, e plan.Event) { m.issuances.observe(object, e) }
 
 // EventDropped counts a Kubernetes event that was not sent.
 func (m *Metrics) EventDropped() { m.eventsDropped.Inc() }

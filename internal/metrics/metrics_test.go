@@ -82,9 +82,16 @@ everleaf_dns01_records_abandoned_total %d
 everleaf_events_dropped_total %d
 `
 
+// overdueText is there if the cache can list Certificates.
+const overdueText = `
+# HELP everleaf_oldest_overdue_renewal_seconds How long the renewal of a certificate is overdue, in seconds: of the one that should have been renewed first; 0 if none is overdue.
+# TYPE everleaf_oldest_overdue_renewal_seconds gauge
+everleaf_oldest_overdue_renewal_seconds 0
+`
+
 func TestEmptyCluster(t *testing.T) {
 	_, reg := setUp(t)
-	expect(t, reg, clockText+fmt.Sprintf(ownText, 0, 0))
+	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0))
 }
 
 func TestCounts(t *testing.T) {
@@ -112,7 +119,7 @@ func TestCounts(t *testing.T) {
 	}
 	m.Count("issuers", nil)
 
-	expect(t, reg, clockText+fmt.Sprintf(ownText, 1, 2)+`
+	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 1, 2)+`
 # HELP certmanager_controller_sync_call_count Number of times that a controller has looked at one of its objects.
 # TYPE certmanager_controller_sync_call_count counter
 certmanager_controller_sync_call_count{controller="issuers"} 0

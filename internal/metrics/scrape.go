@@ -51,19 +51,26 @@ func (c collector[O]) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector. It sends nothing if the cache cannot
 // list the kind. The objects are the cache's own, which must not be changed.
 func (c collector[O]) Collect(ch chan<- prometheus.Metric) {
+	each(c.reader, c.empty, func(o O) { c.send(ch, o) })
+}
+
+// each calls f with all objects of a kind, of which empty is a list. It reports
+// whether the cache can list them.
+func each[O client.Object](r reader, empty client.ObjectList, f func(O)) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
-	list := c.empty.DeepCopyObject().(client.ObjectList)
-	err := c.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
+	list := empty.DeepCopyObject().(client.ObjectList)
+	err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
 	if err == nil {
 		err = meta.EachListItem(list, func(o runtime.Object) error {
-			c.send(ch, o.(O))
+			f(o.(O))
 			return nil
 		})
 	}
 	if err != nil && !expected(err) {
-		c.log.Error(err, "Metrics leave out objects that the cache cannot list")
+		r.log.Error(err, "Metrics leave out objects that the cache cannot list")
 	}
+	return err == nil
 }
 
 // expected reports whether a cache has not started yet, or does not hold a kind

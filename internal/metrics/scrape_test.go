@@ -33,7 +33,7 @@ func TestCertificates(t *testing.T) {
 			NotBefore: after(-time.Hour), NotAfter: after(90 * 24 * time.Hour), RenewalTime: after(60 * 24 * time.Hour),
 		}),
 	)
-	expect(t, reg, clockText+fmt.Sprintf(ownText, 0, 0)+`
+	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
 # HELP certmanager_certificate_expiration_timestamp_seconds The same as certmanager_certificate_not_after_timestamp_seconds.
 # TYPE certmanager_certificate_expiration_timestamp_seconds gauge
 certmanager_certificate_expiration_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
@@ -126,7 +126,7 @@ func TestIssuers(t *testing.T) {
 		&cmv1.ClusterIssuer{ObjectMeta: named("acme", ""), Status: issuerStatus(cmmeta.ConditionTrue)},
 		&cmv1.ClusterIssuer{ObjectMeta: named("odd", ""), Status: issuerStatus("Perhaps")},
 	)
-	expect(t, reg, clockText+fmt.Sprintf(ownText, 0, 0)+`
+	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
 # HELP certmanager_clusterissuer_ready_status Whether the condition Ready of a ClusterIssuer has the status that the label condition names.
 # TYPE certmanager_clusterissuer_ready_status gauge
 certmanager_clusterissuer_ready_status{condition="False",name="acme"} 0

@@ -30,6 +30,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/servingcert"
 )
 
@@ -74,6 +75,8 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	for _, warning := range o.ineffective() {
 		log.Info(warning)
 	}
+	writes := metrics.NewWrites()
+	rc.Wrap(writes.Wrap)
 	watches, err := cluster.NewWatches(rc, scheme, o.Namespace)
 	if err != nil {
 		return err
@@ -104,6 +107,9 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	// A registry of its own, so that Run can unregister all metrics at once.
 	registry := prometheus.NewRegistry()
+	if err := registry.Register(writes); err != nil {
+		return fmt.Errorf("register the metrics: %w", err)
+	}
 	s, err := newSystem(ctx, mgr, rc, o, registry)
 	if err != nil {
 		return err

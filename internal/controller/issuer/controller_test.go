@@ -232,7 +232,7 @@ func acmeIssuer(namespace string) *cmv1.Issuer {
 func TestWaitsForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, cmv1.IssuerKind, acmeIssuer("hangs"), acmeIssuer("waits"), caIssuer("app", "1"))
-		l.driver.SetWorkers(4)
+		l.driver.SetUp(4, nil)
 		l.acme.hangs = true
 		ended := make(chan struct{})
 		go func() {
