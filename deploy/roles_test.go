@@ -37,7 +37,7 @@ func TestRoles(t *testing.T) {
 			"orders/status": "patch update", "challenges/status": "patch update",
 			"certificates/finalizers": "update", "certificaterequests/finalizers": "update", "orders/finalizers": "update",
 			"signers issuers.cert-manager.io/* clusterissuers.cert-manager.io/*": "approve",
-			"secrets": "create delete get list patch watch", "events": "create patch",
+			"secrets": "create delete get list patch update watch", "events": "create patch",
 		},
 		"Role kube-system/cert-manager:leaderelection": {"leases cert-manager-controller": "get patch update", "leases": "create"},
 	}
