@@ -68,6 +68,8 @@ type Fault struct {
 	Rewrite func(map[string]any)
 	// Drop closes the connection.
 	Drop bool
+	// Hang accepts the request and never answers.
+	Hang bool
 	// Late drops the connection only after the request has reached Pebble.
 	Late bool
 }
@@ -192,6 +194,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.proxy.ServeHTTP(w, r)
 	case fault.Late:
 		p.proxy.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	case fault.Hang:
+		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case fault.Drop:
 		panic(http.ErrAbortHandler)
