@@ -22,8 +22,10 @@ type attempt struct {
 	until      time.Time
 	generation int64
 	deleting   bool
-	// retry ends the hold, also one that a reconcile is about to begin.
+	// retry ends the hold, also one that a reconcile is about to begin, unless a
+	// server has asked for it (Retry-After).
 	retry atomic.Bool
+	asked bool
 }
 
 // succeeded ends a row of failed actions.
@@ -34,7 +36,7 @@ func (a *attempt) succeeded() {
 // heldUntil returns until when the object is held back, zero if it is not. A
 // hold that has ended is forgotten, and so is a failure that no status reports.
 func (a *attempt) heldUntil(object client.Object, now time.Time) time.Time {
-	if a.retry.Swap(false) || a.generation != object.GetGeneration() ||
+	if (a.retry.Swap(false) && !a.asked) || a.generation != object.GetGeneration() ||
 		a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
 		a.until, a.untold = time.Time{}, nil
 	}

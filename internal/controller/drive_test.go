@@ -286,8 +286,14 @@ func TestDriveHolds(t *testing.T) {
 	reconcileOnce("a") // the first did not hold it
 	reconcileOnce()    // the second did
 	d.Retry([]types.NamespacedName{{Namespace: "n", Name: "o"}})
+	reconcileOnce() // the server has asked for the hold: no event ends it
+	a.stored.Generation++
 	fail(true)
+	a.do = []error{fault.New(fault.Transient, "R", "no")}
 	reconcileOnce("a")
+	d.Retry([]types.NamespacedName{{Namespace: "n", Name: "o"}})
+	fail(true)
+	reconcileOnce("a") // a hold by itself is ended
 	a.stored.Generation++
 	fail(true)
 	reconcileOnce("a")

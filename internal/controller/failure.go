@@ -40,6 +40,7 @@ func (r *run[O, S]) answer(ctx context.Context, f plan.Failure) (plan.Plan[S], e
 	p := r.Failed(f, r.Clock.Now())
 	if p.Hold && !p.Until.IsZero() {
 		r.attempt.hold(r.Object(), p.Until)
+		r.attempt.asked = fault.Of(f.Err).Class == fault.Later
 		r.attempt.untold = &f
 	}
 	if _, local := p.Do.(plan.Local); !local {

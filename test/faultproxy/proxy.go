@@ -84,6 +84,8 @@ type Proxy struct {
 	canary string
 	server *httptest.Server
 	proxy  *httputil.ReverseProxy
+	// ended is closed when the proxy stops.
+	ended chan struct{}
 
 	mu       sync.Mutex
 	faults   map[Endpoint]*Fault
@@ -111,7 +113,7 @@ func Start(tb testing.TB, ca *pebble.Server, canary string) *Proxy {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.CABundle)
-	p := &Proxy{canary: canary, faults: map[Endpoint]*Fault{}, requests: map[Endpoint][]time.Time{}}
+	p := &Proxy{canary: canary, faults: map[Endpoint]*Fault{}, requests: map[Endpoint][]time.Time{}, ended: make(chan struct{})}
 	quiet := log.New(io.Discard, "", 0)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 64}
 	p.proxy = &httputil.ReverseProxy{
@@ -129,6 +131,7 @@ func Start(tb testing.TB, ca *pebble.Server, canary string) *Proxy {
 	p.DirectoryURL = p.server.URL + string(Directory)
 	p.CABundle = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
 	tb.Cleanup(func() {
+		close(p.ended)
 		p.server.CloseClientConnections()
 		p.server.Close()
 		transport.CloseIdleConnections()
@@ -196,7 +199,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.proxy.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	case fault.Hang:
-		<-r.Context().Done()
+		// Only after the body has been read is the client's end noticed.
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-p.ended:
+		}
 		panic(http.ErrAbortHandler)
 	case fault.Drop:
 		panic(http.ErrAbortHandler)
