@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,9 +101,9 @@ func TestWatchesOpen(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			tries := 0
+			var tries atomic.Int64
 			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				if tries++; tries > test.broken {
+				if tries.Add(1) > int64(test.broken) {
 					rw.WriteHeader(test.status)
 					return
 				}
@@ -127,8 +128,8 @@ func TestWatchesOpen(t *testing.T) {
 			default:
 				body.Close()
 			}
-			if got != test.want || tries != test.tries {
-				t.Errorf("got %q after %d tries, want %q after %d", got, tries, test.want, test.tries)
+			if n := int(tries.Load()); got != test.want || n != test.tries {
+				t.Errorf("got %q after %d tries, want %q after %d", got, n, test.want, test.tries)
 			}
 		})
 	}
