@@ -26,3 +26,14 @@ func (l LeaderElection) drainTime() time.Duration {
 	}
 	return min(controller.DrainTime, l.margin()-cancelTime)
 }
+
+// graceTime is how long the workers are waited for when the process stops: until
+// their steps have been canceled and have returned, which takes a busy machine more
+// than cancelTime, but not until another process may have the lease.
+func (l LeaderElection) graceTime() time.Duration {
+	const busy = 5 * time.Second
+	if !l.Enabled {
+		return l.drainTime() + busy
+	}
+	return min(l.drainTime()+busy, max(l.margin(), l.drainTime()+cancelTime))
+}

@@ -24,3 +24,18 @@ func TestDrainEndsWithTheLease(t *testing.T) {
 		}
 	}
 }
+
+func TestGraceEndsWithTheLease(t *testing.T) {
+	for name, test := range map[string]struct {
+		election LeaderElection
+		want     time.Duration
+	}{
+		"defaults":     {Defaults().LeaderElection, controller.DrainTime + 5*time.Second},
+		"none":         {LeaderElection{}, controller.DrainTime + 5*time.Second},
+		"short margin": {LeaderElection{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, 5 * time.Second},
+	} {
+		if got := test.election.graceTime(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}

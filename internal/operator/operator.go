@@ -187,7 +187,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		LeaseDuration:                 &o.LeaderElection.LeaseDuration,
 		RenewDeadline:                 &o.LeaderElection.RenewDeadline,
 		RetryPeriod:                   &o.LeaderElection.RetryPeriod,
-		GracefulShutdownTimeout:       ptr.To(o.LeaderElection.drainTime() + cancelTime),
+		GracefulShutdownTimeout:       ptr.To(o.LeaderElection.graceTime()),
 
 		// Several systems may run in one process.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},
