@@ -12,11 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/faultproxy"
 	"github.com/everleaf/everleaf/test/harness"
-	"github.com/everleaf/everleaf/test/nameserver"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
@@ -157,30 +155,6 @@ func TestBlastRadiusSilentNameServer(t *testing.T) {
 			}
 			return nil
 		})
-	})
-}
-
-// Another account fails to validate a name four times: its owner is not held back.
-func TestBlastRadiusForeignFailures(t *testing.T) {
-	f := newBlastLab(t, nil)
-	elsewhere := harness.Nameserver(t, nameserver.Options{
-		Listen: []string{"127.0.0.1:0"},
-		Zones:  []nameserver.Zone{{Name: "example.com.", Update: []string{"quick."}}},
-		Keys:   []tsig.Key{{Name: "quick.", Algorithm: tsig.SHA256, Secret: []byte("0123456789abcdef0123456789abcdef")}},
-	})
-	f.account(t, "good")
-	f.account(t, "bad")
-	f.Apply(t, f.ns, harness.IssuerManifest("good", f.quick.CA, f.quick.Solver()))
-	f.Apply(t, f.ns, harness.IssuerManifest("bad", f.quick.CA,
-		"{waitInsteadOfSelfCheck: 0s, dns01: {"+harness.RFC2136(elsewhere.Addr(), f.quick.Key)+"}}"))
-	f.registered(t, "good")
-	f.registered(t, "bad")
-	f.unharmed(t, "good", "shop.example.com", func() {
-		for i := range 4 {
-			name := fmt.Sprintf("bad-%d", i)
-			f.Apply(t, f.ns, harness.CertificateManifest(name, "bad", "shop.example.com"))
-			f.failed(t, name, 2*time.Minute, "urn:ietf:params:acme:error")
-		}
 	})
 }
 
