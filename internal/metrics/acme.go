@@ -3,7 +3,6 @@ package metrics
 import (
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,9 +15,6 @@ const (
 	// authors of Issuers influence host and status. A summary takes about 25
 	// kB.
 	maxACMESeries = 512
-	// otherACME replaces host and status above the bound, and the labels of issuers
-	// above theirs.
-	otherACME = "other"
 )
 
 // acmeLabels are the labels of a request, in the order of acmeLabelNames.
@@ -29,13 +25,7 @@ var acmeLabelNames = []string{"scheme", "host", "action", "method", "status"}
 type acmeRequests struct {
 	count    *prometheus.CounterVec
 	duration *prometheus.SummaryVec
-	seen     *acmeSeries
-}
-
-// acmeSeries is the set of label values that have a series of their own.
-type acmeSeries struct {
-	mu    sync.Mutex
-	known map[acmeLabels]struct{}
+	seen     *series[acmeLabels]
 }
 
 func newACMERequests() acmeRequests {
@@ -52,7 +42,7 @@ func newACMERequests() acmeRequests {
 			AgeBuckets: 2,
 			BufCap:     64,
 		}, acmeLabelNames),
-		seen: &acmeSeries{known: map[acmeLabels]struct{}{}},
+		seen: newSeries[acmeLabels](maxACMESeries),
 	}
 }
 
@@ -60,26 +50,13 @@ func (r acmeRequests) observe(action, method, host, scheme string, status int, d
 	if status == 0 {
 		status = noAnswer
 	}
-	l := r.seen.bounded(acmeLabels{
+	l := acmeLabels{
 		scheme: scheme, host: strings.ToValidUTF8(host, "\uFFFD"), action: action, method: method,
 		status: strconv.Itoa(status),
-	})
+	}
+	if !r.seen.own(l) {
+		l.host, l.status = other, other
+	}
 	r.count.WithLabelValues(l.scheme, l.host, l.action, l.method, l.status).Inc()
 	r.duration.WithLabelValues(l.scheme, l.host, l.action, l.method, l.status).Observe(d.Seconds())
-}
-
-// bounded returns l if it has a series or can still get one, else l with
-// "other" as host and status.
-func (s *acmeSeries) bounded(l acmeLabels) acmeLabels {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.known[l]; ok {
-		return l
-	}
-	if len(s.known) < maxACMESeries {
-		s.known[l] = struct{}{}
-		return l
-	}
-	l.host, l.status = otherACME, otherACME
-	return l
 }

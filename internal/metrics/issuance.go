@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
@@ -25,14 +23,12 @@ type issuances struct {
 	clock    clock.PassiveClock
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
-
-	mu    sync.Mutex
-	known map[issuerLabels]struct{}
+	seen     *series[issuerLabels]
 }
 
 func newIssuances(c clock.PassiveClock) *issuances {
 	return &issuances{
-		clock: c, known: map[issuerLabels]struct{}{},
+		clock: c, seen: newSeries[issuerLabels](maxIssuers),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "everleaf_issuance_duration_seconds",
 			Help:    "Time from the creation of a CertificateRequest to its certificate, in seconds.",
@@ -62,25 +58,12 @@ func (i *issuances) observe(object runtime.Object, e plan.Event) {
 	if l.kind == cmv1.ClusterIssuerKind {
 		l.namespace = ""
 	}
-	l = i.bounded(l)
+	if !i.seen.own(l) {
+		l = issuerLabels{other, other, other}
+	}
 	if failed {
 		i.failures.WithLabelValues(e.Reason, l.namespace, l.name, l.kind).Inc()
 		return
 	}
 	i.duration.WithLabelValues(l.namespace, l.name, l.kind).Observe(max(0, i.clock.Since(r.CreationTimestamp.Time).Seconds()))
-}
-
-// bounded returns l if it has series or can still get them, else labels that all
-// further issuers share.
-func (i *issuances) bounded(l issuerLabels) issuerLabels {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if _, ok := i.known[l]; ok {
-		return l
-	}
-	if len(i.known) < maxIssuers {
-		i.known[l] = struct{}{}
-		return l
-	}
-	return issuerLabels{otherACME, otherACME, otherACME}
 }

@@ -54,7 +54,7 @@ func (c collector[O]) Collect(ch chan<- prometheus.Metric) {
 	each(c.reader, c.empty, func(o O) { c.send(ch, o) })
 }
 
-// each calls f with all objects of a kind, of which empty is a list. It reports
+// each calls f with all objects of a kind; empty is a list of it. It reports
 // whether the cache can list them.
 func each[O client.Object](r reader, empty client.ObjectList, f func(O)) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
