@@ -3,13 +3,9 @@ package servingcert
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,6 +18,8 @@ const (
 	authorityLifetime = 365 * 24 * time.Hour
 	caKey             = "ca.crt"
 )
+
+var keySpec = pki.KeySpec{Algorithm: pki.ECDSA, Size: 384}
 
 // authority is a CA that signs serving certificates.
 type authority struct {
@@ -62,14 +60,11 @@ func authorityOf(data map[string][]byte, now time.Time) (*authority, error) {
 
 // newAuthority makes a CA, and the data of its Secret.
 func newAuthority(now time.Time) (map[string][]byte, error) {
-	key, err := newKey()
+	key, err := pki.GenerateKey(keySpec)
 	if err != nil {
 		return nil, err
 	}
-	template, err := templateFor(key, now, now.Add(authorityLifetime))
-	if err != nil {
-		return nil, err
-	}
+	template := templateFor(now, now.Add(authorityLifetime))
 	template.Subject = pkix.Name{CommonName: authorityName}
 	template.IsCA, template.KeyUsage = true, template.KeyUsage|x509.KeyUsageCertSign
 	cert, err := pki.Sign(template, template, key.Public(), key)
@@ -86,7 +81,7 @@ func newAuthority(now time.Time) (map[string][]byte, error) {
 
 // leaf signs a serving certificate that ends no later than the CA.
 func (a *authority) leaf(now time.Time, lifetime time.Duration, names []string) (*x509.Certificate, crypto.Signer, error) {
-	key, err := newKey()
+	key, err := pki.GenerateKey(keySpec)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,27 +89,18 @@ func (a *authority) leaf(now time.Time, lifetime time.Duration, names []string) 
 	if end.After(a.cert.NotAfter) {
 		end = a.cert.NotAfter
 	}
-	template, err := templateFor(key, now, end)
-	if err != nil {
-		return nil, nil, err
-	}
+	template := templateFor(now, end)
 	template.DNSNames, template.ExtKeyUsage = names, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	cert, err := pki.Sign(template, a.cert, key.Public(), a.key)
 	return cert, key, err
 }
 
-func newKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) }
-
-func templateFor(key crypto.Signer, from, until time.Time) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
-	}
+// templateFor leaves the serial number to crypto/x509, which chooses it at random.
+func templateFor(from, until time.Time) *x509.Certificate {
 	return &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)), PublicKey: key.Public(),
 		NotBefore: from.UTC().Truncate(time.Second), NotAfter: until.UTC().Truncate(time.Second),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, BasicConstraintsValid: true,
-	}, nil
+	}
 }
 
 // renewalOf is when two thirds of a certificate's lifetime have passed.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -171,9 +172,7 @@ func (s *Source) storeAuthority(ctx context.Context, secret *corev1.Secret, now 
 		if changed.Data == nil {
 			changed.Data = map[string][]byte{}
 		}
-		for key, value := range data {
-			changed.Data[key] = value
-		}
+		maps.Copy(changed.Data, data)
 		_, err = secrets.Update(ctx, changed, metav1.UpdateOptions{})
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return nil
