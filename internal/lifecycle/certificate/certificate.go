@@ -242,12 +242,13 @@ const reasonShared = "SecretShared"
 // awaitOwner says that the Certificate waits for another to make their Secret, as
 // long as the Secret does not say so.
 func (c State) awaitOwner(p *Plan, now time.Time) {
-	v := c.needsIssuing(now)
-	if c.SecretOwnedBy != "" && v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
-		c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
-			`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`,
-			c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
-		return
+	if c.SecretOwnedBy != "" {
+		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
+			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
+				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`,
+				c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
+			return
+		}
 	}
 	if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun != nil && begun.Reason == reasonShared {
 		p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
