@@ -108,7 +108,7 @@ func formatErrors(name, value, text string) texts {
 	return texts("format." + name + "().validate(" + value + ").orValue([]).map(e, " + text + ")")
 }
 
-// option is one of several fields of which an object has one, and its rules.
+// option is a field that excludes the others of its kind, and its rules.
 type option struct {
 	name  string
 	rules []rule

@@ -105,7 +105,7 @@ var Fields = map[string]string{
 // files are the fields that hold a path, relative to the folder of the file.
 var files = []string{"kubeConfig", "metricsTLSConfig.filesystem.certFile", "metricsTLSConfig.filesystem.keyFile"}
 
-// Origins says for a flag, by name, which field of which file has set it.
+// Origins has, by the name of a flag, the file and the field that have set the flag.
 type Origins map[string]string
 
 // Apply sets the flags that the file at path has values for and that were not
