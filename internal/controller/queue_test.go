@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +142,45 @@ func TestHandlers(t *testing.T) {
 		test.do()
 		if got := queue.take(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// Workers end when the queue is shut down while objects are being handed to them:
+// controller-runtime before v0.25 could block there for ever, and a stop then took
+// all of its grace time.
+func TestQueueShutDown(t *testing.T) {
+	for range 200 {
+		queue := NewQueue("shutdown", Backoff(time.Second, time.Minute))
+		var workers sync.WaitGroup
+		var handed atomic.Int64
+		busy := make(chan struct{})
+		for worker := range 20 {
+			workers.Go(func() {
+				for n := 0; ; n++ {
+					enqueue(queue, n%3, types.NamespacedName{Name: fmt.Sprintf("%d-%d", worker, n)})
+					request, shutdown := queue.Get()
+					if shutdown {
+						return
+					}
+					if handed.Add(1) == 200 {
+						close(busy)
+					}
+					queue.Done(request)
+				}
+			})
+		}
+		<-busy
+		queue.ShutDown()
+		ended := make(chan struct{})
+		go func() {
+			workers.Wait()
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Fatal("workers still wait 30 s after the queue was shut down")
 		}
 	}
 }
