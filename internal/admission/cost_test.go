@@ -70,7 +70,7 @@ func evaluator(tb testing.TB, manifests map[string]string) *validating.Plugin {
 	plugin.SetRESTMapper(meta.NewDefaultRESTMapper(nil))
 	plugin.SetDynamicClient(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()))
 	plugin.SetDrainedNotification(stop)
-	plugin.SetAuthorizer(permissive{})
+	plugin.SetUnconditionalAuthorizer(permissive{})
 	if err := plugin.ValidateInitialization(); err != nil {
 		tb.Fatal(err)
 	}
