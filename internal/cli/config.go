@@ -2,7 +2,8 @@ package cli
 
 import (
 	"errors"
-	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,12 +27,15 @@ func configured(cmd *cobra.Command, options *operator.Options) (start func() err
 		if err := options.Check(); err != nil {
 			return explain(err, origins)
 		}
-		return startLog()
+		return explain(startLog(), origins)
 	}
 }
 
 // explain names the field of the file in errors about flags that the file has set.
 func explain(err error, origins configfile.Origins) error {
+	if err == nil {
+		return nil
+	}
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var errs []error
 		for _, e := range several.Unwrap() {
@@ -40,10 +44,19 @@ func explain(err error, origins configfile.Origins) error {
 		return errors.Join(errs...)
 	}
 	var wrong *operator.FlagError
-	if errors.As(err, &wrong) {
-		if from, ok := origins[wrong.Flag]; ok {
-			return fmt.Errorf("--config: %s: %s", from, wrong.Message)
-		}
+	if !errors.As(err, &wrong) || len(origins) == 0 {
+		return err
 	}
-	return err
+	message := flagName.ReplaceAllStringFunc(wrong.Error(), func(flag string) string {
+		if from, ok := origins[strings.TrimPrefix(flag, "--")]; ok {
+			return from
+		}
+		return flag
+	})
+	if strings.HasPrefix(message, "--") {
+		return errors.New(message)
+	}
+	return errors.New("--config: " + message)
 }
+
+var flagName = regexp.MustCompile(`--[a-z0-9]+(-[a-z0-9]+)*`)

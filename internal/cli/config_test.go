@@ -30,12 +30,17 @@ func TestConfigErrors(t *testing.T) {
 		want          []string
 	}{
 		{"value of a field", head + "numberOfConcurrentWorkers: 0\nmaxConcurrentChallenges: 0", nil, []string{
-			"--config: FILE: numberOfConcurrentWorkers: must be at least 1", "--config: FILE: maxConcurrentChallenges: must be at least 1",
+			"--config: FILE: numberOfConcurrentWorkers: must be greater than 0, not 0", "--config: FILE: maxConcurrentChallenges: must be greater than 0, not 0",
 		}},
-		{"value of a flag", head + "numberOfConcurrentWorkers: 3", []string{"--concurrent-workers=0"}, []string{"--concurrent-workers: must be at least 1"}},
+		{"value of a flag", head + "numberOfConcurrentWorkers: 3", []string{"--concurrent-workers=0"}, []string{"--concurrent-workers: must be greater than 0, not 0"}},
 		{"type", head + "numberOfConcurrentWorkers: many", nil, []string{`--config: FILE: numberOfConcurrentWorkers: must be a number, not "many"`}},
 		{"feature gate", head + "featureGates: {NoSuchGate: true}", nil, []string{"--config: FILE: featureGates: {\"NoSuchGate\":true}: unrecognized feature gate: NoSuchGate"}},
-		{"log format", head + "logging: {format: xml}", nil, []string{`Unsupported log format`}},
+		{"log format", head + "logging: {format: xml}", nil, []string{`--config: FILE: logging.format: Invalid value: "xml": Unsupported log format; it must be text or json`}},
+		{"two values, the other flag's", head + "kubernetesAPIQPS: 100", nil, []string{"--kube-api-burst: is 50, and must not be less than FILE: kubernetesAPIQPS, which is 100"}},
+		{"address", head + "metricsListenAddress: foo", []string{"--metrics-listen-address=foo"}, []string{`--metrics-listen-address: cannot listen on "foo": address foo: missing port in address; choose another address, or 0 for none`}},
+		{"certificate file", head + "metricsTLSConfig: {filesystem: {certFile: a, keyFile: b}}", nil, []string{
+			"--config: FILE: metricsTLSConfig.filesystem.certFile: cannot be used together with FILE: metricsTLSConfig.filesystem.keyFile: open ",
+		}},
 		{"controllers", head + "controllers: [nonsense]", nil, []string{`--config: FILE: controllers: "nonsense" is not in the list of known controllers`}},
 	}
 	for _, test := range tests {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/logs"
@@ -14,6 +15,7 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
 	"k8s.io/klog/v2"
 
+	"github.com/everleaf/everleaf/internal/configfile"
 	"github.com/everleaf/everleaf/internal/operator"
 )
 
@@ -32,9 +34,26 @@ func addLogging(cmd *cobra.Command) (start func() error) {
 		f.Usage = `format of the log: "text" or "json"`
 	}
 	return func() error {
+		if err := checkLogging(config); err != nil {
+			return err
+		}
 		logs.InitLogs()
 		return logsapi.ValidateAndApply(config, nil)
 	}
+}
+
+// checkLogging names the flags that are wrong: the library names the fields of its
+// configuration.
+func checkLogging(config *logsapi.LoggingConfiguration) error {
+	var errs []error
+	for _, err := range logsapi.Validate(config, nil, field.NewPath("logging")) {
+		flag, message := configfile.Fields[err.Field], err.ErrorBody()
+		if flag == "logging-format" {
+			message += "; it must be text or json"
+		}
+		errs = append(errs, &operator.FlagError{Flag: flag, Message: message})
+	}
+	return errors.Join(errs...)
 }
 
 func newControllerCommand() *cobra.Command {

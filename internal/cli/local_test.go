@@ -17,8 +17,8 @@ func TestLocalRefusesWrongFlagsFirst(t *testing.T) {
 		"--events=none":                          `--events: must be brief or all, not "none"`,
 		"--concurrent-workers=0 --controllers=a": `--controllers: "a" is not in the list of known controllers: `,
 		"--dns01-recursive-nameservers=a:0":      `--dns01-recursive-nameservers: name server "a:0" has no valid port`,
-		"--metrics-listen-address=a":             `--metrics-listen-address=a: `,
-		"--logging-format=a":                     `format: Invalid value: "a": `,
+		"--metrics-listen-address=a":             `--metrics-listen-address: cannot listen on "a": `,
+		"--logging-format=a":                     `--logging-format: Invalid value: "a": `,
 	} {
 		t.Run(flags, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")

@@ -134,7 +134,10 @@ func Apply(flags *pflag.FlagSet, path string) (Origins, error) {
 		if isText && text != "" && slices.Contains(files, field) && !filepath.IsAbs(text) {
 			values[field] = filepath.Join(filepath.Dir(path), text)
 		}
-		if flag.Changed {
+		// Of two fields for one feature, as enableGatewayAPI and gatewayAPI.enabled,
+		// either switches it on.
+		_, twice := origins[flag.Name]
+		if on := flag.Value.Type() == "bool" && flag.Value.String() == "true"; flag.Changed || (twice && on) {
 			continue
 		}
 		if err := set(flag, values[field]); err != nil {
@@ -183,7 +186,8 @@ func decode(data []byte) (map[string]any, error) {
 	return values, errors.Join(errs...)
 }
 
-// flatten collects values by field; null is as if the field were not there.
+// flatten collects values by field. Null and an empty text are as if the field were
+// not there: cert-manager has the default for both.
 func flatten(prefix string, content, values map[string]any) []error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(content)) {
@@ -191,7 +195,7 @@ func flatten(prefix string, content, values map[string]any) []error {
 		inner, isObject := value.(map[string]any)
 		_, known := Fields[field]
 		switch {
-		case known && value != nil:
+		case known && value != nil && value != "":
 			values[field] = value
 		case known:
 		case !isParent(field):

@@ -47,7 +47,9 @@ type Issuer struct {
 	Spec *cmv1.IssuerSpec
 	// Supported reports that this version has issuers of its type.
 	Supported bool
-	Ready     bool
+	// Left reports that somebody else answers the requests for its type.
+	Left  bool
+	Ready bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
 }

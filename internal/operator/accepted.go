@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/component-base/featuregate"
 )
@@ -20,10 +22,10 @@ var accepted = []struct {
 	reason string
 }{
 	{"acme-http01-solver-image", "", "image of the pods that answer HTTP-01", noHTTP01},
-	{"acme-http01-solver-resource-request-cpu", "10m", "CPU request of these pods", noHTTP01},
-	{"acme-http01-solver-resource-request-memory", "64Mi", "memory request of these pods", noHTTP01},
-	{"acme-http01-solver-resource-limits-cpu", "100m", "CPU limit of these pods", noHTTP01},
-	{"acme-http01-solver-resource-limits-memory", "64Mi", "memory limit of these pods", noHTTP01},
+	{requestCPU, "10m", "CPU request of these pods", noHTTP01},
+	{requestMemory, "64Mi", "memory request of these pods", noHTTP01},
+	{limitsCPU, "100m", "CPU limit of these pods", noHTTP01},
+	{limitsMemory, "64Mi", "memory limit of these pods", noHTTP01},
 	{"acme-http01-solver-run-as-non-root", true, "whether these pods run as non-root", noHTTP01},
 	{"acme-http01-solver-runtime-class-name", "", "runtime class of these pods", noHTTP01},
 	{"acme-http01-solver-extra-labels", map[string]string(nil), "more labels of these pods", noHTTP01},
@@ -45,6 +47,10 @@ const (
 	noShim    = "Ingresses and Gateways are not watched yet"
 	noAmbient = "no provider that exists here has such credentials yet"
 
+	requestCPU        = "acme-http01-solver-resource-request-cpu"
+	requestMemory     = "acme-http01-solver-resource-request-memory"
+	limitsCPU         = "acme-http01-solver-resource-limits-cpu"
+	limitsMemory      = "acme-http01-solver-resource-limits-memory"
 	solverNameservers = "acme-http01-solver-nameservers"
 )
 
@@ -87,8 +93,36 @@ func (o *Options) addAccepted(fs *pflag.FlagSet) {
 	features := featuregate.NewFeatureGate()
 	runtime.Must(features.Add(gates))
 	features.AddFlag(fs)
-	fs.Lookup("feature-gates").Usage = "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect"
+	gatesFlag := fs.Lookup("feature-gates")
+	gatesFlag.Value = gatesValue{gatesFlag.Value}
+	gatesFlag.Usage = "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect: " +
+		strings.Join(gateNames(), ", ")
 	o.flags, o.features = fs, features
+}
+
+// gatesValue is the value of --feature-gates, whose errors say which there are.
+type gatesValue struct{ pflag.Value }
+
+// Set implements pflag.Value.
+func (v gatesValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return fmt.Errorf("%w; known are %s", err, strings.Join(gateNames(), ", "))
+	}
+	return nil
+}
+
+// gateNames lists the feature gates with stage and default.
+func gateNames() []string {
+	var names []string
+	for name, spec := range gates {
+		stage := strings.ToLower(string(spec.PreRelease))
+		if spec.PreRelease == featuregate.GA {
+			stage = "ga"
+		}
+		names = append(names, fmt.Sprintf("%s (%s, %t)", name, stage, spec.Default))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // ineffective says for each flag and feature gate that was set to something else
@@ -108,12 +142,17 @@ func (o *Options) ineffective() []string {
 			warnings = append(warnings, fmt.Sprintf("--feature-gates=%s=%t has no effect: this version behaves as with %s=%t", name, on, name, spec.Default))
 		}
 	}
+	for _, server := range o.RecursiveNameservers {
+		if isHTTPS(server) {
+			warnings = append(warnings, fmt.Sprintf("--%s=%s has no effect: DNS over HTTPS is not spoken yet; the other resolvers are asked, or those of the system if there are none", flagResolvers, server))
+		}
+	}
 	slices.Sort(warnings)
 	return warnings
 }
 
 // checkAccepted checks the values that cert-manager checks.
-func (o *Options) checkAccepted(bad func(flag, format string, args ...any)) {
+func (o *Options) checkAccepted(bad complaint) {
 	if o.flags == nil {
 		return
 	}
@@ -122,6 +161,15 @@ func (o *Options) checkAccepted(bad func(flag, format string, args ...any)) {
 		if _, err := netip.ParseAddrPort(server); err != nil {
 			bad(solverNameservers, "%q must be in the format <ip address>:<port>", server)
 		}
+	}
+	for _, flag := range []string{requestCPU, requestMemory, limitsCPU, limitsMemory} {
+		text, _ := o.flags.GetString(flag)
+		if _, err := resource.ParseQuantity(text); err != nil {
+			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
+		}
+	}
+	if timeout, _ := o.flags.GetDuration(flagLeaderTimeout); timeout <= 0 && o.LeaderElection.Enabled {
+		bad(flagLeaderTimeout, "must be greater than 0, not %s", timeout)
 	}
 	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
 		bad("default-issuer-kind", "must not be empty")

@@ -17,6 +17,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -26,10 +27,18 @@ import (
 // approver is cert-manager's controller that approves requests.
 const approver = "certificaterequests-approver"
 
-// signers are cert-manager's controllers that have issuers sign requests.
-var signers = []string{
-	"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
-	"certificaterequests-issuer-vault", "certificaterequests-issuer-venafi",
+// signer names the controller of cert-manager that has issuers of a type sign requests.
+func signer(t facts.IssuerType) string { return "certificaterequests-issuer-" + string(t) }
+
+var signed = []facts.IssuerType{facts.IssuerACME, facts.IssuerCA, facts.IssuerSelfSigned, facts.IssuerVault, facts.IssuerVenafi}
+
+// requests are cert-manager's controllers of CertificateRequests.
+func requests() []string {
+	names := []string{approver}
+	for _, t := range signed {
+		names = append(names, signer(t))
+	}
+	return names
 }
 
 // idle are cert-manager's controllers that this program has nothing to do for.
@@ -40,10 +49,17 @@ var idle = []string{
 }
 
 // entry is a controller of this program: the names of cert-manager's controllers
-// whose work it does, and how it is made. It runs if --controllers has them all.
+// whose work it does, and how it is made. It runs if --controllers has all of them,
+// or, where it can do a part of the work, one.
 type entry struct {
 	names []string
+	parts bool
 	make  func(*system) (registrable, error)
+}
+
+// missing are the names of an entry that are not enabled.
+func (e entry) missing(on map[string]bool) []string {
+	return slices.DeleteFunc(slices.Clone(e.names), func(name string) bool { return on[name] })
 }
 
 type registrable interface {
@@ -53,24 +69,24 @@ type registrable interface {
 // controllers are all controllers.
 func controllers() []entry {
 	return []entry{
-		{[]string{"issuers"}, func(s *system) (registrable, error) { return s.newIssuers(cmv1.IssuerKind, "issuers") }},
-		{[]string{"clusterissuers"}, func(s *system) (registrable, error) {
+		{[]string{"issuers"}, false, func(s *system) (registrable, error) { return s.newIssuers(cmv1.IssuerKind, "issuers") }},
+		{[]string{"clusterissuers"}, false, func(s *system) (registrable, error) {
 			return s.newIssuers(cmv1.ClusterIssuerKind, "clusterissuers")
 		}},
 		{[]string{
 			"certificates-issuing", "certificates-key-manager", "certificates-readiness",
 			"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
-		}, (*system).newCertificates},
-		{signers, (*system).newRequests},
-		{[]string{"orders"}, (*system).newOrders},
-		{[]string{"challenges"}, (*system).newChallenges},
+		}, false, (*system).newCertificates},
+		{requests(), true, (*system).newRequests},
+		{[]string{"orders"}, false, (*system).newOrders},
+		{[]string{"challenges"}, false, (*system).newChallenges},
 	}
 }
 
 // known are the names that --controllers takes: those of cert-manager whose work
 // this program does, and those that it has nothing to do for.
 func known() []string {
-	names := append([]string{approver}, idle...)
+	names := slices.Clone(idle)
 	for _, e := range controllers() {
 		names = append(names, e.names...)
 	}
@@ -98,20 +114,10 @@ func checkControllers(list []string) error {
 	}
 	on := enabled(list)
 	for _, e := range controllers() {
-		var missing []string
-		for _, name := range e.names {
-			if !on[name] {
-				missing = append(missing, name)
-			}
-		}
-		if len(missing) > 0 && len(missing) < len(e.names) {
+		if missing := e.missing(on); !e.parts && len(missing) > 0 && len(missing) < len(e.names) {
 			return fmt.Errorf("%s run as one controller in everleaf: enable all of them or none (disabled: %s)",
 				strings.Join(e.names, ", "), strings.Join(missing, ", "))
 		}
-	}
-	if on[approver] && !on[signers[0]] {
-		return fmt.Errorf("%s cannot run alone in this version of everleaf: disable it, or enable %s",
-			approver, strings.Join(signers, ", "))
 	}
 	return nil
 }
@@ -120,7 +126,7 @@ func checkControllers(list []string) error {
 func (s *system) register(ctx context.Context) error {
 	on := enabled(s.options.Controllers)
 	for _, e := range controllers() {
-		if !on[e.names[0]] || (e.names[0] == "clusterissuers" && s.options.Namespace != "") {
+		if len(e.missing(on)) == len(e.names) || (e.names[0] == "clusterissuers" && s.options.Namespace != "") {
 			continue
 		}
 		c, err := e.make(s)
@@ -153,11 +159,13 @@ func (s *system) newCertificates() (registrable, error) {
 }
 
 func (s *system) newRequests() (registrable, error) {
+	on := enabled(s.options.Controllers)
+	leave := slices.DeleteFunc(slices.Clone(signed), func(t facts.IssuerType) bool { return on[signer(t)] })
 	return certificaterequest.New(certificaterequest.Deps{
 		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
 		Types: &s.types, Server: s.server, Clock: s.clock,
 	}, certificaterequest.Config{
-		LeaveApproval: !enabled(s.options.Controllers)[approver], Limits: s.options.Limits,
+		LeaveApproval: !on[approver], Leave: leave, Limits: s.options.Limits,
 	}, s.metrics.Failed("certificaterequests"))
 }
 

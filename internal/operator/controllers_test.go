@@ -57,7 +57,10 @@ func TestEnabled(t *testing.T) {
 		{strings.Join(certificates, ","), certificates},
 		{strings.Join(nothingToDo, ","), nothingToDo},
 		{"-gateway-shim", without(known(), "gateway-shim")},
-		{"*,-certificaterequests-approver,-" + strings.Join(signers, ",-"), without(known(), append([]string{approver}, signers...)...)},
+		{"*,-" + strings.Join(requests(), ",-"), without(known(), requests()...)},
+		{"*,-certificaterequests-issuer-venafi", without(known(), "certificaterequests-issuer-venafi")},
+		{"certificaterequests-issuer-ca", []string{"certificaterequests-issuer-ca"}},
+		{approver, []string{approver}},
 	} {
 		t.Run(test.list, func(t *testing.T) {
 			list := split(test.list)
@@ -88,22 +91,13 @@ func split(list string) []string {
 
 func TestListsThatAreRefused(t *testing.T) {
 	together := strings.Join(certificates, ", ") + " run as one controller in everleaf: enable all of them or none (disabled: "
-	const alone = "certificaterequests-approver cannot run alone in this version of everleaf: disable it, or enable certificaterequests-issuer-acme, " +
-		"certificaterequests-issuer-ca, certificaterequests-issuer-selfsigned, certificaterequests-issuer-vault, " +
-		"certificaterequests-issuer-venafi"
 	for _, test := range []struct{ list, want string }{
-		{"certificaterequests-approver", alone},
-		{"certificaterequests-approver," + strings.Join(certificates, ","), alone},
-		{"*,-" + strings.Join(signers, ",-"), alone},
 		{"gateway", `"gateway" is not in the list of known controllers: ` + strings.Join(known(), ", ")},
 		{"*,-gateway", `"gateway" is not in the list of known controllers: ` + strings.Join(known(), ", ")},
 		{"-*", `"*" is not in the list of known controllers: ` + strings.Join(known(), ", ")},
 		{"certificates-trigger,certificates-issuing", together +
 			"certificates-key-manager, certificates-readiness, certificates-request-manager, certificates-revision-manager)"},
 		{"*,-certificates-trigger", together + "certificates-trigger)"},
-		{"certificaterequests-issuer-ca", "certificaterequests-issuer-acme, certificaterequests-issuer-ca, certificaterequests-issuer-selfsigned, " +
-			"certificaterequests-issuer-vault, certificaterequests-issuer-venafi run as one controller in everleaf: enable all of them or none " +
-			"(disabled: certificaterequests-issuer-acme, certificaterequests-issuer-selfsigned, certificaterequests-issuer-vault, certificaterequests-issuer-venafi)"},
 	} {
 		t.Run(test.list, func(t *testing.T) {
 			err := checkControllers(split(test.list))

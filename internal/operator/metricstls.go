@@ -3,6 +3,8 @@ package operator
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -42,7 +44,7 @@ func (m *MetricsTLS) addFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&m.Dynamic.DNSNames, flagDNSNames, m.Dynamic.DNSNames, "DNS names of this certificate")
 	fs.DurationVar(&m.Dynamic.Lifetime, flagLifetime, m.Dynamic.Lifetime, "lifetime of this certificate")
 	fs.StringSliceVar(&m.CipherSuites, flagCiphers, m.CipherSuites, "cipher suites of the metrics' TLS, by Go's names (default Go's)")
-	fs.StringVar(&m.MinVersion, flagMinVersion, m.MinVersion, "least version of the metrics' TLS: VersionTLS12 or VersionTLS13 (default Go's)")
+	fs.StringVar(&m.MinVersion, flagMinVersion, m.MinVersion, "least version of the metrics' TLS: VersionTLS10, VersionTLS11, VersionTLS12 or VersionTLS13 (default Go's)")
 }
 
 func (m *MetricsTLS) files() bool { return m.CertFile != "" || m.KeyFile != "" }
@@ -51,7 +53,7 @@ func (m *MetricsTLS) dynamic() bool {
 	return m.Dynamic.Namespace != "" || m.Dynamic.Name != "" || len(m.Dynamic.DNSNames) > 0
 }
 
-func (m *MetricsTLS) check(bad func(flag, format string, args ...any)) {
+func (m *MetricsTLS) check(bad complaint) {
 	const neededForFiles, neededForDynamic = "must be specified when using filesystem based TLS config", "must be specified when using dynamic TLS config"
 	if m.files() && m.dynamic() {
 		bad(flagCertFile, "cannot specify both filesystem based and dynamic TLS configuration (--metrics-dynamic-serving-*)")
@@ -75,11 +77,23 @@ func (m *MetricsTLS) check(bad func(flag, format string, args ...any)) {
 		bad(flagLifetime, "must be at least 1h")
 	}
 	if _, err := cliflag.TLSCipherSuites(m.CipherSuites); err != nil {
-		bad(flagCiphers, "%v", err)
+		bad(flagCiphers, "%v; known are %s", err, strings.Join(cliflag.TLSCipherPossibleValues(), ", "))
 	}
 	if _, err := cliflag.TLSVersion(m.MinVersion); err != nil {
-		bad(flagMinVersion, "%v", err)
+		bad(flagMinVersion, "%q is none of %s", m.MinVersion, strings.Join(cliflag.TLSPossibleVersions(), ", "))
 	}
+}
+
+// checkFiles reports files that hold no certificate with its key. They are read again
+// when the metrics are served.
+func (m *MetricsTLS) checkFiles() error {
+	if !m.files() {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(m.CertFile, m.KeyFile); err != nil {
+		return &FlagError{flagCertFile, fmt.Sprintf("cannot be used together with --%s: %v", flagKeyFile, err)}
+	}
+	return nil
 }
 
 // source returns what serves a certificate, nil without TLS.

@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/featuregate"
-	"k8s.io/utils/clock"
 
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
@@ -134,7 +131,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
 	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")
 	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance")
-	fs.StringSliceVar(&o.RecursiveNameservers, "dns01-recursive-nameservers", o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system)")
+	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system); an https:// URL (DNS over HTTPS) is accepted, but not asked yet")
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
@@ -155,100 +152,16 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.addAccepted(fs)
 }
 
-const flagLeaderTimeout = "internal-healthz-leader-election-timeout"
+const (
+	flagLeaderTimeout = "internal-healthz-leader-election-timeout"
+	flagResolvers     = "dns01-recursive-nameservers"
+)
 
 // FlagError is an error about the value of one flag.
 type FlagError struct{ Flag, Message string }
 
 // Error implements error.
 func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Message }
-
-// Check is Complete, and checks the resolvers and what addresses look like.
-func (o *Options) Check() error {
-	if err := o.Complete(); err != nil {
-		return err
-	}
-	if _, err := o.resolver(clock.RealClock{}); err != nil {
-		return err
-	}
-	var errs []error
-	for flag, address := range o.listeners() {
-		if _, err := net.ResolveTCPAddr("tcp", address); err != nil {
-			errs = append(errs, cannotListen(flag, address, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
-	servers := o.RecursiveNameservers
-	if len(servers) == 0 {
-		servers = dns.SystemServers()
-	}
-	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
-	if err != nil {
-		return nil, &FlagError{"dns01-recursive-nameservers", err.Error()}
-	}
-	return resolver, nil
-}
-
-// Complete checks the options and derives what follows from them. The error
-// names every option that is wrong.
-func (o *Options) Complete() error {
-	var errs []error
-	bad := func(flag, format string, args ...any) {
-		errs = append(errs, &FlagError{flag, fmt.Sprintf(format, args...)})
-	}
-	switch o.events {
-	case eventsBrief, eventsAll, "":
-		o.AllEvents = o.AllEvents || o.events == eventsAll
-	default:
-		bad("events", "must be %s or %s, not %q", eventsBrief, eventsAll, o.events)
-	}
-	if err := checkControllers(o.Controllers); err != nil {
-		bad("controllers", "%v", err)
-	}
-	if o.ConcurrentWorkers < 1 {
-		bad("concurrent-workers", "must be at least 1")
-	}
-	if o.MaxConcurrentChallenges < 1 {
-		bad("max-concurrent-challenges", "must be at least 1")
-	}
-	if o.ACMEDNSCacheFloor < 0 {
-		bad("acme-dns-cache-floor", "must not be negative")
-	}
-	if o.CheckRetryPeriod <= 0 {
-		bad("dns01-check-retry-period", "must be positive")
-	}
-	if o.Backoff.Max < o.Backoff.Min {
-		bad("certificate-request-maximum-backoff-duration", "must not be less than the minimum")
-	}
-	for _, server := range o.RecursiveNameservers {
-		if strings.HasPrefix(server, "https://") {
-			continue // dns.NewResolver says what there is to say
-		}
-		if _, _, err := net.SplitHostPort(server); err != nil {
-			bad("dns01-recursive-nameservers", "%q is not host:port", server)
-		}
-	}
-	if l := o.LeaderElection; l.Enabled && (l.LeaseDuration <= l.RenewDeadline || l.RenewDeadline <= l.RetryPeriod || l.RetryPeriod <= 0) {
-		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period")
-	} else if l.Enabled && l.margin() < minMargin {
-		bad("leader-election-lease-duration", "must be greater than --leader-election-renew-deadline by %s or more: a leader that loses its lease ends its work in this time", minMargin)
-	}
-	if o.Limits.MaxCertificateSize > o.Limits.MaxBundleSize || o.Limits.MaxChainLength > o.Limits.MaxBundleSize {
-		bad("max-certificate-bundle-size", "must not be less than the sizes of a certificate and of a chain")
-	}
-	if o.QPS < -1 {
-		bad("kube-api-qps", "must be -1 (no limit) or more, not %g", o.QPS)
-	}
-	if o.Burst < -1 || (o.QPS > 0 && float32(o.Burst) < o.QPS) {
-		bad("kube-api-burst", "must be -1 (no limit) or more, and not less than --kube-api-qps, not %d", o.Burst)
-	}
-	o.MetricsTLS.check(bad)
-	o.checkAccepted(bad)
-	return errors.Join(errs...)
-}
 
 // listeners are the addresses to listen on, by flag.
 func (o *Options) listeners() map[string]string {
@@ -259,12 +172,12 @@ func (o *Options) listeners() map[string]string {
 	if o.EnableProfiling {
 		listeners["profiler-address"] = o.ProfilerAddress
 	}
-	maps.DeleteFunc(listeners, func(_, address string) bool { return address == "0" || address == "" })
+	maps.DeleteFunc(listeners, func(_, address string) bool { return address == "0" })
 	return listeners
 }
 
 func cannotListen(flag, address string, err error) error {
-	return fmt.Errorf("--%s=%s: %w; choose another address, or 0 for none", flag, address, err)
+	return &FlagError{flag, fmt.Sprintf("cannot listen on %q: %v; choose another address, or 0 for none", address, err)}
 }
 
 // CheckListeners says which address cannot be listened on, by its flag, before

@@ -7,6 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // cert-manager's controller has these flags, with these defaults.
@@ -95,6 +98,7 @@ func TestFlagsAreUpstreams(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
+	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for _, test := range []struct {
 		name, args string
 		want       []string
@@ -102,17 +106,30 @@ func TestComplete(t *testing.T) {
 		{"defaults", "", nil},
 		{"all events", "--events=all", nil},
 		{"odd events", "--events=some", []string{`--events: must be brief or all, not "some"`}},
-		{"no workers", "--concurrent-workers=0", []string{"--concurrent-workers: must be at least 1"}},
-		{"no challenges", "--max-concurrent-challenges=0", []string{"--max-concurrent-challenges: must be at least 1"}},
-		{"negative floor", "--acme-dns-cache-floor=-1s", []string{"--acme-dns-cache-floor: must not be negative"}},
-		{"no retry", "--dns01-check-retry-period=0s", []string{"--dns01-check-retry-period: must be positive"}},
-		{"back-off", "--certificate-request-maximum-backoff-duration=59m", []string{"--certificate-request-maximum-backoff-duration: must not be less than the minimum"}},
-		{"no back-off", "--certificate-request-minimum-backoff-duration=0s", nil},
+		{"no workers", "--concurrent-workers=0", []string{"--concurrent-workers: must be greater than 0, not 0"}},
+		{"no challenges", "--max-concurrent-challenges=0", []string{"--max-concurrent-challenges: must be greater than 0, not 0"}},
+		{"negative floor", "--acme-dns-cache-floor=-1s", []string{"--acme-dns-cache-floor: must be between 0s and 1h0m0s, not -1s"}},
+		{"no retry", "--dns01-check-retry-period=0s", []string{"--dns01-check-retry-period: must be greater than 0, not 0s"}},
+		{"back-off", "--certificate-request-maximum-backoff-duration=59m", []string{"--certificate-request-maximum-backoff-duration: is 59m0s, and must not be less than --certificate-request-minimum-backoff-duration, which is 1h0m0s"}},
+		{"negative back-off", "--certificate-request-minimum-backoff-duration=-1h", []string{"--certificate-request-minimum-backoff-duration: must not be negative, but is -1h0m0s"}},
+		{"long floor", "--acme-dns-cache-floor=2h", []string{"--acme-dns-cache-floor: must be between 0s and 1h0m0s, not 2h0m0s"}},
+		{"no address", "--metrics-listen-address=", []string{"--metrics-listen-address: must be host:port, or 0 for none"}},
+		{"no namespaces", "--cluster-resource-namespace= --leader-election-namespace=", []string{
+			`--cluster-resource-namespace: "" is not the name of a namespace: ` + label, `--leader-election-namespace: "" is not the name of a namespace: ` + label,
+		}},
+		{"no election", "--leader-elect=false --leader-election-namespace= --leader-election-lease-duration=0s", nil},
+		{"odd namespace", "--namespace=Foo", []string{`--namespace: "Foo" is not the name of a namespace: ` + label}},
+		{"limits", "--max-certificate-size=-5 --max-private-key-size=0", []string{"--max-certificate-size: must be greater than 0, not -5", "--max-private-key-size: must be greater than 0, not 0"}},
+		{"odd quantity", "--acme-http01-solver-resource-limits-cpu=abc", []string{`--acme-http01-solver-resource-limits-cpu: "abc" is not a quantity such as 100m or 64Mi`}},
+		{"no timeout", "--internal-healthz-leader-election-timeout=-1s", []string{"--internal-healthz-leader-election-timeout: must be greater than 0, not -1s"}},
+		{"odd limit of requests", "--kube-api-qps=NaN", []string{"--kube-api-qps: must be -1 (no limit) or more, not NaN"}},
+		{"negative lease", "--leader-election-lease-duration=-1s --leader-election-retry-period=0s", []string{"--leader-election-lease-duration: must be greater than 0, not -1s", "--leader-election-retry-period: must be greater than 0, not 0s"}},
+		{"late renewal", "--leader-election-renew-deadline=16s", []string{"--leader-election-renew-deadline: is 16s, and must be greater than 1.2 times --leader-election-retry-period, which is 15s"}},
 		{"resolvers", "--dns01-recursive-nameservers=9.9.9.9:53,[2620:fe::9]:53,https://dns.example/dns-query", nil},
 		{"resolver without a port", "--dns01-recursive-nameservers=9.9.9.9", []string{`--dns01-recursive-nameservers: "9.9.9.9" is not host:port`}},
 		{"no limit of requests", "--kube-api-qps=-1 --kube-api-burst=-1", nil},
-		{"requests", "--kube-api-qps=-2 --kube-api-burst=-3", []string{"--kube-api-qps: must be -1 (no limit) or more, not -2", "--kube-api-burst: must be -1 (no limit) or more, and not less than --kube-api-qps, not -3"}},
-		{"burst below", "--kube-api-qps=60", []string{"--kube-api-burst: must be -1 (no limit) or more, and not less than --kube-api-qps, not 50"}},
+		{"requests", "--kube-api-qps=-2 --kube-api-burst=-3", []string{"--kube-api-qps: must be -1 (no limit) or more, not -2", "--kube-api-burst: must be -1 or more, not -3"}},
+		{"burst below", "--kube-api-qps=60", []string{"--kube-api-burst: is 50, and must not be less than --kube-api-qps, which is 60"}},
 		{"metrics with files", "--metrics-tls-cert-file=a --metrics-tls-private-key-file=b --metrics-tls-min-version=VersionTLS13 --metrics-tls-cipher-suites=TLS_AES_128_GCM_SHA256", nil},
 		{"metrics with a CA", "--metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-ca-secret-name=b --metrics-dynamic-serving-dns-names=c", nil},
 		{"metrics with both", "--metrics-tls-cert-file=a --metrics-tls-private-key-file=b --metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-ca-secret-name=b --metrics-dynamic-serving-dns-names=c", []string{"--metrics-tls-cert-file: cannot specify both filesystem based and dynamic TLS configuration (--metrics-dynamic-serving-*)"}},
@@ -120,16 +137,16 @@ func TestComplete(t *testing.T) {
 		{"no certificate", "--metrics-tls-private-key-file=a", []string{"--metrics-tls-cert-file: must be specified when using filesystem based TLS config"}},
 		{"no names", "--metrics-dynamic-serving-ca-secret-name=b", []string{"--metrics-dynamic-serving-ca-secret-namespace: must be specified when using dynamic TLS config", "--metrics-dynamic-serving-dns-names: must be specified when using dynamic TLS config"}},
 		{"no Secret", "--metrics-dynamic-serving-ca-secret-namespace=a --metrics-dynamic-serving-dns-names=c --metrics-dynamic-serving-leaf-duration=1m", []string{"--metrics-dynamic-serving-ca-secret-name: must be specified when using dynamic TLS config", "--metrics-dynamic-serving-leaf-duration: must be at least 1h"}},
-		{"odd TLS", "--metrics-tls-min-version=TLS13", []string{`--metrics-tls-min-version: unknown tls version "TLS13"`}},
-		{"odd cipher", "--metrics-tls-cipher-suites=AES", []string{"--metrics-tls-cipher-suites: Cipher suite AES not supported or doesn't exist"}},
+		{"odd TLS", "--metrics-tls-min-version=TLS13", []string{`--metrics-tls-min-version: "TLS13" is none of VersionTLS10, VersionTLS11, VersionTLS12, VersionTLS13`}},
+		{"odd cipher", "--metrics-tls-cipher-suites=AES", []string{"--metrics-tls-cipher-suites: Cipher suite AES not supported or doesn't exist; known are " + strings.Join(cliflag.TLSCipherPossibleValues(), ", ")}},
 		{"HTTP-01 resolvers", "--acme-http01-solver-nameservers=9.9.9.9:53,dns.example:53", []string{`--acme-http01-solver-nameservers: "dns.example:53" must be in the format <ip address>:<port>`}},
 		{"no kind", "--default-issuer-kind=", []string{"--default-issuer-kind: must not be empty"}},
-		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline, and that greater than --leader-election-retry-period"}},
+		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: is 40s, and must be greater than --leader-election-renew-deadline, which is 40s"}},
 		{"lease without a margin", "--leader-election-lease-duration=41s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline by 2s or more: a leader that loses its lease ends its work in this time"}},
 		{"client-go's lease", "--leader-election-lease-duration=15s --leader-election-renew-deadline=10s --leader-election-retry-period=2s", nil},
 		{"lease, not used", "--leader-elect=false --leader-election-lease-duration=40s", nil},
-		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-bundle-size: must not be less than the sizes of a certificate and of a chain"}},
-		{"all that is wrong", "--concurrent-workers=0 --events=none", []string{`--events: must be brief or all, not "none"`, "--concurrent-workers: must be at least 1"}},
+		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-chain-length: is 95000, and must not be larger than --max-certificate-bundle-size, which is 50000"}},
+		{"all that is wrong", "--concurrent-workers=0 --events=none", []string{`--events: must be brief or all, not "none"`, "--concurrent-workers: must be greater than 0, not 0"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := Defaults()
@@ -150,6 +167,18 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// No back-off at all would be a hot loop: 0 is the default, as in cert-manager.
+func TestBackoffOfZero(t *testing.T) {
+	o := Defaults()
+	o.Backoff = plan.Backoff{}
+	if err := o.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plan.Backoff{Min: plan.DefaultIssuance.Min, Max: plan.DefaultIssuance.Max}, o.Backoff); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestCheckListeners(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -157,12 +186,12 @@ func TestCheckListeners(t *testing.T) {
 	}
 	defer taken.Close()
 	o := Defaults()
-	o.MetricsListenAddress, o.HealthzListenAddress, o.ProfilerAddress = "0", "", taken.Addr().String()
+	o.MetricsListenAddress, o.HealthzListenAddress, o.ProfilerAddress = "0", "0", taken.Addr().String()
 	if err := o.CheckListeners(); err != nil {
 		t.Errorf("an address that is not used: %v", err)
 	}
 	o.EnableProfiling = true
-	if err := o.CheckListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address="+taken.Addr().String()+": ") {
+	if err := o.CheckListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address: cannot listen on ") {
 		t.Errorf("a taken address: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ package certificaterequest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +26,9 @@ import (
 type Config struct {
 	// LeaveApproval leaves the approval to others altogether.
 	LeaveApproval bool
-	Limits        pki.Limits
+	// Leave are the types of issuers whose requests are left to others.
+	Leave  []facts.IssuerType
+	Limits pki.Limits
 }
 
 // Approval answers whether this process may approve requests in a namespace for
@@ -124,7 +127,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 	if w.issuer != nil {
 		_, supported := c.Types.Of(w.issuer.GetSpec())
 		w.Issuer = &facts.Issuer{
-			Spec: w.issuer.GetSpec(), Supported: supported,
+			Spec: w.issuer.GetSpec(), Supported: supported, Left: slices.Contains(c.config.Leave, facts.TypeOf(w.issuer.GetSpec())),
 			Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
 		}
 		if w.issuer.GetSpec().ACME != nil {

@@ -83,7 +83,7 @@ func (d *draft) approve() bool {
 	if object.DeletionTimestamp != nil || ended(d.Status.Conditions) {
 		return false
 	}
-	own := facts.OwnIssuer(object.Spec.IssuerRef)
+	own := facts.OwnIssuer(object.Spec.IssuerRef) && (d.state.Issuer == nil || !d.state.Issuer.Left)
 	if condition.True(d.Status.Conditions, cmv1.CertificateRequestConditionDenied) {
 		if own {
 			d.setReady(cmmeta.ConditionFalse, cmv1.CertificateRequestReasonDenied, messageDenied)

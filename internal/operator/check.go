@@ -1,0 +1,201 @@
+package operator
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// maxCacheFloor is longer than any resolver of a CA is known to keep a small TTL.
+const maxCacheFloor = time.Hour
+
+// complaint adds an error about the value of a flag. The text may name other flags,
+// with their dashes.
+type complaint func(flag, format string, args ...any)
+
+// Check is Complete, and checks the resolvers, the addresses and the files.
+func (o *Options) Check() error {
+	if err := o.Complete(); err != nil {
+		return err
+	}
+	if _, err := o.resolver(clock.RealClock{}); err != nil {
+		return err
+	}
+	var errs []error
+	for flag, address := range o.listeners() {
+		if _, err := net.ResolveTCPAddr("tcp", address); err != nil {
+			errs = append(errs, cannotListen(flag, address, err))
+		}
+	}
+	if err := o.MetricsTLS.checkFiles(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
+	servers := slices.DeleteFunc(slices.Clone(o.RecursiveNameservers), isHTTPS)
+	if len(servers) == 0 {
+		servers = dns.SystemServers()
+	}
+	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
+	if err != nil {
+		return nil, &FlagError{flagResolvers, err.Error()}
+	}
+	return resolver, nil
+}
+
+func isHTTPS(server string) bool { return strings.HasPrefix(server, "https://") }
+
+// Complete checks the options and derives what follows from them. The error
+// names every option that is wrong.
+func (o *Options) Complete() error {
+	var errs []error
+	bad := func(flag, format string, args ...any) {
+		errs = append(errs, &FlagError{flag, fmt.Sprintf(format, args...)})
+	}
+	switch o.events {
+	case eventsBrief, eventsAll, "":
+		o.AllEvents = o.AllEvents || o.events == eventsAll
+	default:
+		bad("events", "must be %s or %s, not %q", eventsBrief, eventsAll, o.events)
+	}
+	if err := checkControllers(o.Controllers); err != nil {
+		bad("controllers", "%v", err)
+	}
+	o.checkNamespaces(bad)
+	o.completeBackoff(bad)
+	o.checkDNS(bad)
+	o.LeaderElection.check(bad)
+	o.checkSizes(bad)
+	if o.QPS < -1 || math.IsNaN(float64(o.QPS)) {
+		bad("kube-api-qps", "must be -1 (no limit) or more, not %g", o.QPS)
+	}
+	if o.Burst < -1 {
+		bad("kube-api-burst", "must be -1 or more, not %d", o.Burst)
+	} else if o.QPS > 0 && float32(o.Burst) < o.QPS {
+		bad("kube-api-burst", "is %d, and must not be less than --kube-api-qps, which is %g", o.Burst, o.QPS)
+	}
+	for flag, address := range o.listeners() {
+		if address == "" {
+			bad(flag, "must be host:port, or 0 for none")
+		}
+	}
+	o.MetricsTLS.check(bad)
+	o.checkAccepted(bad)
+	return errors.Join(errs...)
+}
+
+func (o *Options) checkNamespaces(bad complaint) {
+	for _, n := range []struct {
+		flag, name string
+		mayBeEmpty bool
+	}{
+		{"namespace", o.Namespace, true},
+		{"cluster-resource-namespace", o.ClusterResourceNamespace, false},
+		{"leader-election-namespace", o.LeaderElection.Namespace, !o.LeaderElection.Enabled},
+	} {
+		if wrong := validation.IsDNS1123Label(n.name); len(wrong) > 0 && (n.name != "" || !n.mayBeEmpty) {
+			bad(n.flag, "%q is not the name of a namespace: %s", n.name, wrong[0])
+		}
+	}
+}
+
+// completeBackoff takes 0 for the default, as cert-manager does.
+func (o *Options) completeBackoff(bad complaint) {
+	const least, most = "certificate-request-minimum-backoff-duration", "certificate-request-maximum-backoff-duration"
+	for _, b := range []struct {
+		flag       string
+		value      *time.Duration
+		substitute time.Duration
+	}{
+		{least, &o.Backoff.Min, plan.DefaultIssuance.Min},
+		{most, &o.Backoff.Max, plan.DefaultIssuance.Max},
+	} {
+		if *b.value < 0 {
+			bad(b.flag, "must not be negative, but is %s", *b.value)
+		} else if *b.value == 0 {
+			*b.value = b.substitute
+		}
+	}
+	if o.Backoff.Min > 0 && o.Backoff.Max > 0 && o.Backoff.Max < o.Backoff.Min {
+		bad(most, "is %s, and must not be less than --%s, which is %s", o.Backoff.Max, least, o.Backoff.Min)
+	}
+}
+
+func (o *Options) checkDNS(bad complaint) {
+	if o.ACMEDNSCacheFloor < 0 || o.ACMEDNSCacheFloor > maxCacheFloor {
+		bad("acme-dns-cache-floor", "must be between 0s and %s, not %s", maxCacheFloor, o.ACMEDNSCacheFloor)
+	}
+	if o.CheckRetryPeriod <= 0 {
+		bad("dns01-check-retry-period", "must be greater than 0, not %s", o.CheckRetryPeriod)
+	}
+	for _, server := range o.RecursiveNameservers {
+		if _, _, err := net.SplitHostPort(server); err != nil && !isHTTPS(server) {
+			bad(flagResolvers, "%q is not host:port", server)
+		}
+	}
+}
+
+func (l LeaderElection) check(bad complaint) {
+	const lease, renew, retry = "leader-election-lease-duration", "leader-election-renew-deadline", "leader-election-retry-period"
+	if !l.Enabled {
+		return
+	}
+	ok := true
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{lease, l.LeaseDuration}, {renew, l.RenewDeadline}, {retry, l.RetryPeriod}} {
+		if d.value <= 0 {
+			bad(d.flag, "must be greater than 0, not %s", d.value)
+			ok = false
+		}
+	}
+	switch {
+	case !ok:
+	case l.RenewDeadline <= l.RetryPeriod*6/5:
+		// client-go's leader election waits up to a fifth longer.
+		bad(renew, "is %s, and must be greater than 1.2 times --%s, which is %s", l.RenewDeadline, retry, l.RetryPeriod)
+	case l.LeaseDuration <= l.RenewDeadline:
+		bad(lease, "is %s, and must be greater than --%s, which is %s", l.LeaseDuration, renew, l.RenewDeadline)
+	case l.margin() < minMargin:
+		bad(lease, "must be greater than --%s by %s or more: a leader that loses its lease ends its work in this time", renew, minMargin)
+	}
+}
+
+func (o *Options) checkSizes(bad complaint) {
+	const certificate, chain, bundle = "max-certificate-size", "max-certificate-chain-length", "max-certificate-bundle-size"
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{
+		{"concurrent-workers", o.ConcurrentWorkers},
+		{"max-concurrent-challenges", o.MaxConcurrentChallenges},
+		{certificate, o.Limits.MaxCertificateSize},
+		{"max-private-key-size", o.Limits.MaxPrivateKeySize},
+		{chain, o.Limits.MaxChainLength},
+		{bundle, o.Limits.MaxBundleSize},
+	} {
+		if n.value < 1 {
+			bad(n.flag, "must be greater than 0, not %d", n.value)
+		}
+	}
+	const larger = "is %d, and must not be larger than --%s, which is %d"
+	if l := o.Limits; l.MaxCertificateSize > l.MaxBundleSize {
+		bad(certificate, larger, l.MaxCertificateSize, bundle, l.MaxBundleSize)
+	}
+	if l := o.Limits; l.MaxChainLength > l.MaxBundleSize {
+		bad(chain, larger, l.MaxChainLength, bundle, l.MaxBundleSize)
+	}
+}
