@@ -121,6 +121,11 @@ func (s *Secrets) Facts(ctx context.Context, namespace, name string) (*facts.Sec
 	return s.LiveFacts(ctx, namespace, name)
 }
 
+// Kept returns what is known of a Secret with our label, or nil. It asks nobody.
+func (s *Secrets) Kept(namespace, name string) *facts.Secret {
+	return s.kept.Facts(types.NamespacedName{Namespace: namespace, Name: name})
+}
+
 // LiveFacts asks the API server; nil if there is no such Secret.
 func (s *Secrets) LiveFacts(ctx context.Context, namespace, name string) (*facts.Secret, error) {
 	secret, err := s.Live(ctx, namespace, name)

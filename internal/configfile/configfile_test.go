@@ -19,6 +19,7 @@ func flags() *pflag.FlagSet {
 	fs.Bool("leader-elect", true, "")
 	fs.Duration("dns01-check-retry-period", 10*time.Second, "")
 	fs.Int("max-concurrent-challenges", 60, "")
+	fs.Bool("enable-gateway-api", false, "")
 	fs.Float32("kube-api-qps", 20, "")
 	fs.String("kubeconfig", "", "")
 	fs.String("namespace", "", "")
@@ -60,6 +61,17 @@ namespace: null
 		{
 			name: "flags over file", content: head + "maxConcurrentChallenges: 7\nnamespace: file", args: []string{"--max-concurrent-challenges=60"},
 			want: map[string]string{"max-concurrent-challenges": "60", "namespace": "file"},
+		},
+		{
+			name: "an empty text is the default", content: head + `namespace: ""`, want: map[string]string{},
+		},
+		{
+			name: "either of two fields switches on", content: head + "enableGatewayAPI: true\ngatewayAPI: {enabled: false}",
+			want: map[string]string{"enable-gateway-api": "true"},
+		},
+		{
+			name: "the other of two fields switches on", content: head + "enableGatewayAPI: false\ngatewayAPI: {enabled: true}",
+			want: map[string]string{"enable-gateway-api": "true"},
 		},
 		{
 			name: "wrong values", content: head + `

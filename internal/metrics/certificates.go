@@ -3,38 +3,37 @@ package metrics
 import (
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 var (
 	certificateLabels = []string{"name", "namespace", "issuer_name", "issuer_kind", "issuer_group"}
 
 	certificateReady = prometheus.NewDesc("certmanager_certificate_ready_status",
-		"Whether the condition Ready of a Certificate has the status that the label condition names.",
+		"The ready status of the certificate.",
 		append([]string{"condition"}, certificateLabels...), nil)
 	certificateNotBefore = prometheus.NewDesc("certmanager_certificate_not_before_timestamp_seconds",
-		"When a certificate becomes valid, in seconds since 1970; 0 if there is none.", certificateLabels, nil)
+		"The timestamp before which the certificate is invalid, expressed as a Unix Epoch Time.", certificateLabels, nil)
 	certificateNotAfter = prometheus.NewDesc("certmanager_certificate_not_after_timestamp_seconds",
-		"When a certificate expires, in seconds since 1970; 0 if there is none.", certificateLabels, nil)
+		"The timestamp after which the certificate is invalid, expressed as a Unix Epoch Time.", certificateLabels, nil)
 	certificateExpiration = prometheus.NewDesc("certmanager_certificate_expiration_timestamp_seconds",
-		"The same as certmanager_certificate_not_after_timestamp_seconds.", certificateLabels, nil)
+		"The timestamp after which the certificate expires, expressed in Unix Epoch Time.", certificateLabels, nil)
 	certificateRenewal = prometheus.NewDesc("certmanager_certificate_renewal_timestamp_seconds",
-		"When a certificate will be renewed, in seconds since 1970; 0 if that is not planned.", certificateLabels, nil)
+		"The timestamp after which the certificate should be renewed, expressed in Unix Epoch Time.", certificateLabels, nil)
 )
 
 // certificates collects the metrics of Certificates.
 func certificates(r reader) prometheus.Collector {
 	return collect(r, &cmv1.CertificateList{}, func(ch chan<- prometheus.Metric, cert *cmv1.Certificate) {
-		issuer := cert.Spec.IssuerRef
-		labels := []*dto.LabelPair{
-			label("issuer_group", issuer.Group), label("issuer_kind", issuer.Kind), label("issuer_name", issuer.Name),
-			label("name", cert.Name), label("namespace", cert.Namespace),
-		}
+		labels := labelsOf(cert)
 		sendCondition(ch, certificateReady, labels, condition.Status(cert.Status.Conditions, cmv1.CertificateConditionReady))
 		ch <- gauge{certificateNotBefore, labels, timestamp(cert.Status.NotBefore)}
 		notAfter := timestamp(cert.Status.NotAfter)
@@ -67,5 +66,29 @@ func (o overdue) Collect(ch chan<- prometheus.Metric) {
 		}
 	}) {
 		ch <- prometheus.MustNewConstMetric(overdueRenewal, prometheus.GaugeValue, longest.Seconds())
+	}
+}
+
+var outlivesIssuer = prometheus.NewDesc("everleaf_certificate_outlives_issuer",
+	"1 for each Certificate whose certificate is valid for longer than that of the CA which has signed it: clients reject it from then on.",
+	certificateLabels, nil)
+
+// Outliving collects the Certificates whose certificates outlive their CAs. secret
+// returns what a cache knows of a Secret, or nil.
+func Outliving(cache client.Reader, secret func(namespace, name string) *facts.Secret) prometheus.Collector {
+	return collect(reader{cache: cache, log: logr.Discard()}, &cmv1.CertificateList{}, func(ch chan<- prometheus.Metric, cert *cmv1.Certificate) {
+		s := secret(cert.Namespace, cert.Spec.SecretName)
+		if s != nil && s.Leaf != nil && !s.IssuerNotAfter.IsZero() && s.IssuerNotAfter.Before(s.Leaf.NotAfter) {
+			ch <- gauge{outlivesIssuer, labelsOf(cert), one}
+		}
+	}, outlivesIssuer)
+}
+
+// labelsOf are certificateLabels of a Certificate, sorted by name.
+func labelsOf(cert *cmv1.Certificate) []*dto.LabelPair {
+	issuer := cert.Spec.IssuerRef
+	return []*dto.LabelPair{
+		label("issuer_group", issuer.Group), label("issuer_kind", issuer.Kind), label("issuer_name", issuer.Name),
+		label("name", cert.Name), label("namespace", cert.Namespace),
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var challengeStatus = prometheus.NewDesc("certmanager_certificate_challenge_status",
-	"Whether a Challenge is in the state that the label status names.",
+	"The status of certificate challenges",
 	[]string{"status", "domain", "reason", "processing", "name", "namespace", "type"}, nil)
 
 // challengeStatuses are the labels of the series that show a Challenge's state.

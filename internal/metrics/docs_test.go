@@ -16,7 +16,9 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/metrics"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -49,12 +51,17 @@ type metric struct {
 func inCode(t *testing.T) map[string]metric {
 	t.Helper()
 	reg := &recording{Registry: prometheus.NewRegistry()}
-	m, err := metrics.New(reg, reader(t,
+	certificates := reader(t,
 		certificate("web", cmmeta.IssuerReference{}, cmv1.CertificateStatus{}), challenge("one", "", ""),
 		&cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "ca"}},
 		&cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "ca"}},
-	), logr.Discard(), clocktesting.NewFakePassiveClock(now))
+	)
+	m, err := metrics.New(reg, certificates, logr.Discard(), clocktesting.NewFakePassiveClock(now))
 	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, issuer := &pki.LeafFacts{NotAfter: now.Add(2 * time.Hour)}, now.Add(time.Hour)
+	if err := reg.Register(metrics.Outliving(certificates, func(string, string) *facts.Secret { return &facts.Secret{Leaf: leaf, IssuerNotAfter: issuer} })); err != nil {
 		t.Fatal(err)
 	}
 	m.Count("orders", nil)

@@ -10,10 +10,10 @@ import (
 
 var (
 	issuerReady = prometheus.NewDesc("certmanager_issuer_ready_status",
-		"Whether the condition Ready of an Issuer has the status that the label condition names.",
+		"The ready status of the Issuer.",
 		[]string{"name", "namespace", "condition"}, nil)
 	clusterIssuerReady = prometheus.NewDesc("certmanager_clusterissuer_ready_status",
-		"Whether the condition Ready of a ClusterIssuer has the status that the label condition names.",
+		"The ready status of the ClusterIssuer.",
 		[]string{"name", "condition"}, nil)
 )
 

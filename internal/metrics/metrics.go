@@ -40,11 +40,11 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 		acme: newACMERequests(), issuances: newIssuances(c),
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_call_count",
-			Help: "Number of times that a controller has looked at one of its objects.",
+			Help: "The number of sync() calls made by a controller. Label: controller (fixed small set of controller names).",
 		}, []string{"controller"}),
 		syncErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_error_count",
-			Help: "Number of failures: each action that failed, such as a write to the API server, a refused DNS update or a request that a CA rejected, whether it is retried or not, and each reconciliation that could not read what it needs.",
+			Help: "The number of errors encountered during controller sync(). Label: controller. Use with controller_sync_call_count to derive error rates.",
 		}, []string{"controller"}),
 		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "everleaf_events_dropped_total",
@@ -60,11 +60,11 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "certmanager_clock_time_seconds",
-			Help: "Deprecated: use certmanager_clock_time_seconds_gauge. The controller's clock in seconds since 1970.",
+			Help: "DEPRECATED: use clock_time_seconds_gauge instead. The clock time given in seconds (from 1970/01/01 UTC).",
 		}, seconds(c)),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "certmanager_clock_time_seconds_gauge",
-			Help: "The controller's clock in seconds since 1970.",
+			Help: "The clock time given in seconds (from 1970/01/01 UTC). Gauge form of the deprecated clock_time_seconds counter. No labels.",
 		}, seconds(c)),
 		certificates(scraped), overdue{reader{cache: cache, log: logr.Discard()}, c}, challenges(scraped), issuers(scraped), clusterIssuers(scraped),
 	)

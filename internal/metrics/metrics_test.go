@@ -23,7 +23,9 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/metrics"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -65,10 +67,10 @@ func after(d time.Duration) *metav1.Time {
 }
 
 const clockText = `
-# HELP certmanager_clock_time_seconds Deprecated: use certmanager_clock_time_seconds_gauge. The controller's clock in seconds since 1970.
+# HELP certmanager_clock_time_seconds DEPRECATED: use clock_time_seconds_gauge instead. The clock time given in seconds (from 1970/01/01 UTC).
 # TYPE certmanager_clock_time_seconds counter
 certmanager_clock_time_seconds 1.7829072e+09
-# HELP certmanager_clock_time_seconds_gauge The controller's clock in seconds since 1970.
+# HELP certmanager_clock_time_seconds_gauge The clock time given in seconds (from 1970/01/01 UTC). Gauge form of the deprecated clock_time_seconds counter. No labels.
 # TYPE certmanager_clock_time_seconds_gauge gauge
 certmanager_clock_time_seconds_gauge 1.7829072e+09
 `
@@ -120,11 +122,11 @@ func TestCounts(t *testing.T) {
 	m.Count("issuers", nil)
 
 	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 1, 2)+`
-# HELP certmanager_controller_sync_call_count Number of times that a controller has looked at one of its objects.
+# HELP certmanager_controller_sync_call_count The number of sync() calls made by a controller. Label: controller (fixed small set of controller names).
 # TYPE certmanager_controller_sync_call_count counter
 certmanager_controller_sync_call_count{controller="issuers"} 0
 certmanager_controller_sync_call_count{controller="orders"} 3
-# HELP certmanager_controller_sync_error_count Number of failures: each action that failed, such as a write to the API server, a refused DNS update or a request that a CA rejected, whether it is retried or not, and each reconciliation that could not read what it needs.
+# HELP certmanager_controller_sync_error_count The number of errors encountered during controller sync(). Label: controller. Use with controller_sync_call_count to derive error rates.
 # TYPE certmanager_controller_sync_error_count counter
 certmanager_controller_sync_error_count{controller="issuers"} 0
 certmanager_controller_sync_error_count{controller="orders"} 1
@@ -199,4 +201,29 @@ func challenge(name string, state acmev1.State, reason string) *acmev1.Challenge
 
 func issuerStatus(ready cmmeta.ConditionStatus) cmv1.IssuerStatus {
 	return cmv1.IssuerStatus{Conditions: []cmv1.IssuerCondition{{Type: cmv1.IssuerConditionReady, Status: ready}}}
+}
+
+// A certificate that outlives its CA has a series, another one has none.
+func TestOutliving(t *testing.T) {
+	until := map[string]time.Time{"longer": now.Add(time.Hour), "as long": now.Add(2 * time.Hour), "no issuer": {}}
+	var objects []client.Object
+	for name := range until {
+		cert := certificate(strings.ReplaceAll(name, " ", "-"), cmmeta.IssuerReference{Name: "ca", Kind: "Issuer"}, cmv1.CertificateStatus{})
+		cert.Spec.SecretName = name
+		objects = append(objects, cert)
+	}
+	none := certificate("none", cmmeta.IssuerReference{Name: "ca"}, cmv1.CertificateStatus{})
+	none.Spec.SecretName = "none"
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(metrics.Outliving(reader(t, append(objects, none)...), func(_, name string) *facts.Secret {
+		if name == "none" {
+			return nil
+		}
+		return &facts.Secret{Leaf: &pki.LeafFacts{NotAfter: now.Add(2 * time.Hour)}, IssuerNotAfter: until[name]}
+	}))
+	expect(t, reg, `
+# HELP everleaf_certificate_outlives_issuer 1 for each Certificate whose certificate is valid for longer than that of the CA which has signed it: clients reject it from then on.
+# TYPE everleaf_certificate_outlives_issuer gauge
+everleaf_certificate_outlives_issuer{issuer_group="",issuer_kind="Issuer",issuer_name="ca",name="longer",namespace="shop"} 1
+`)
 }

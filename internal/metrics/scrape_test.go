@@ -34,19 +34,19 @@ func TestCertificates(t *testing.T) {
 		}),
 	)
 	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
-# HELP certmanager_certificate_expiration_timestamp_seconds The same as certmanager_certificate_not_after_timestamp_seconds.
+# HELP certmanager_certificate_expiration_timestamp_seconds The timestamp after which the certificate expires, expressed in Unix Epoch Time.
 # TYPE certmanager_certificate_expiration_timestamp_seconds gauge
 certmanager_certificate_expiration_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
 certmanager_certificate_expiration_timestamp_seconds{issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 1.7906832e+09
-# HELP certmanager_certificate_not_after_timestamp_seconds When a certificate expires, in seconds since 1970; 0 if there is none.
+# HELP certmanager_certificate_not_after_timestamp_seconds The timestamp after which the certificate is invalid, expressed as a Unix Epoch Time.
 # TYPE certmanager_certificate_not_after_timestamp_seconds gauge
 certmanager_certificate_not_after_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
 certmanager_certificate_not_after_timestamp_seconds{issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 1.7906832e+09
-# HELP certmanager_certificate_not_before_timestamp_seconds When a certificate becomes valid, in seconds since 1970; 0 if there is none.
+# HELP certmanager_certificate_not_before_timestamp_seconds The timestamp before which the certificate is invalid, expressed as a Unix Epoch Time.
 # TYPE certmanager_certificate_not_before_timestamp_seconds gauge
 certmanager_certificate_not_before_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
 certmanager_certificate_not_before_timestamp_seconds{issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 1.7829036e+09
-# HELP certmanager_certificate_ready_status Whether the condition Ready of a Certificate has the status that the label condition names.
+# HELP certmanager_certificate_ready_status The ready status of the certificate.
 # TYPE certmanager_certificate_ready_status gauge
 certmanager_certificate_ready_status{condition="False",issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
 certmanager_certificate_ready_status{condition="False",issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 0
@@ -54,7 +54,7 @@ certmanager_certificate_ready_status{condition="True",issuer_group="",issuer_kin
 certmanager_certificate_ready_status{condition="True",issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 1
 certmanager_certificate_ready_status{condition="Unknown",issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 1
 certmanager_certificate_ready_status{condition="Unknown",issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 0
-# HELP certmanager_certificate_renewal_timestamp_seconds When a certificate will be renewed, in seconds since 1970; 0 if that is not planned.
+# HELP certmanager_certificate_renewal_timestamp_seconds The timestamp after which the certificate should be renewed, expressed in Unix Epoch Time.
 # TYPE certmanager_certificate_renewal_timestamp_seconds gauge
 certmanager_certificate_renewal_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
 certmanager_certificate_renewal_timestamp_seconds{issuer_group="cert-manager.io",issuer_kind="ClusterIssuer",issuer_name="acme",name="web",namespace="shop"} 1.7880912e+09
@@ -70,7 +70,7 @@ func TestChallenges(t *testing.T) {
 	)
 	const waits = `processing="true",reason="Waiting for DNS-01 challenge propagation: ns1.example.com says \"no\""`
 	const fresh = `processing="true",reason=""`
-	want := "# HELP " + challengeMetric + " Whether a Challenge is in the state that the label status names.\n# TYPE " + challengeMetric + " gauge\n"
+	want := "# HELP " + challengeMetric + " The status of certificate challenges\n# TYPE " + challengeMetric + " gauge\n"
 	for _, status := range []string{"", "errored", "expired", "invalid", "pending", "processing", "ready", "valid"} {
 		for _, c := range []struct{ name, text, state string }{{"one", waits, "pending"}, {"two", fresh, ""}} {
 			value := 0
@@ -127,7 +127,7 @@ func TestIssuers(t *testing.T) {
 		&cmv1.ClusterIssuer{ObjectMeta: named("odd", ""), Status: issuerStatus("Perhaps")},
 	)
 	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
-# HELP certmanager_clusterissuer_ready_status Whether the condition Ready of a ClusterIssuer has the status that the label condition names.
+# HELP certmanager_clusterissuer_ready_status The ready status of the ClusterIssuer.
 # TYPE certmanager_clusterissuer_ready_status gauge
 certmanager_clusterissuer_ready_status{condition="False",name="acme"} 0
 certmanager_clusterissuer_ready_status{condition="False",name="odd"} 0
@@ -135,7 +135,7 @@ certmanager_clusterissuer_ready_status{condition="True",name="acme"} 1
 certmanager_clusterissuer_ready_status{condition="True",name="odd"} 0
 certmanager_clusterissuer_ready_status{condition="Unknown",name="acme"} 0
 certmanager_clusterissuer_ready_status{condition="Unknown",name="odd"} 1
-# HELP certmanager_issuer_ready_status Whether the condition Ready of an Issuer has the status that the label condition names.
+# HELP certmanager_issuer_ready_status The ready status of the Issuer.
 # TYPE certmanager_issuer_ready_status gauge
 certmanager_issuer_ready_status{condition="False",name="ca",namespace="blog"} 0
 certmanager_issuer_ready_status{condition="False",name="ca",namespace="shop"} 1
@@ -185,7 +185,7 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 		challenges:   []acmev1.Challenge{*challenge("one", "", "\xc3\x28")},
 	}.register(t, reg)
 	expect(t, reg, `
-# HELP certmanager_certificate_renewal_timestamp_seconds When a certificate will be renewed, in seconds since 1970; 0 if that is not planned.
+# HELP certmanager_certificate_renewal_timestamp_seconds The timestamp after which the certificate should be renewed, expressed in Unix Epoch Time.
 # TYPE certmanager_certificate_renewal_timestamp_seconds gauge
 certmanager_certificate_renewal_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="a�b",name="web",namespace="shop"} 0
 `, "certmanager_certificate_renewal_timestamp_seconds")

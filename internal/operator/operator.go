@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -102,8 +103,17 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 			return err
 		}
 	}
-	if err := mgr.AddHealthzCheck("clockHealth", clockHealth()); err != nil {
-		return err
+	// cert-manager's two checks. A process that cannot renew its lease ends by
+	// itself, so that one which answers is a leader or waits to be one.
+	for name, check := range map[string]healthz.Checker{"clockHealth": clockHealth(), "leaderElection": healthz.Ping} {
+		if err := mgr.AddHealthzCheck(name, check); err != nil {
+			return err
+		}
+	}
+	if o.EnableProfiling {
+		if err := mgr.Add(profiler(o.ProfilerAddress)); err != nil {
+			return err
+		}
 	}
 	// A registry of its own, so that Run can unregister all metrics at once.
 	registry := prometheus.NewRegistry()
@@ -192,9 +202,6 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		// Several systems may run in one process.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},
 	}
-	if o.EnableProfiling {
-		options.PprofBindAddress = o.ProfilerAddress
-	}
 	if o.Namespace != "" {
 		// The informers list and watch under this namespace's path, for which
 		// its permissions are enough. DefaultNamespaces would do the same, by
@@ -238,5 +245,25 @@ func clockHealth() healthz.Checker {
 			return fmt.Errorf("the wall clock and the monotonic clock are %s apart", skew.Abs().Round(time.Second))
 		}
 		return nil
+	}
+}
+
+// profiler serves profiles as cert-manager does: without the command line.
+func profiler(address string) *manager.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/debug/pprof/cmdline" {
+			http.NotFound(w, r)
+			return
+		}
+		pprof.Index(w, r)
+	})
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return &manager.Server{
+		Name:            "pprof",
+		Server:          &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 32 * time.Second},
+		ShutdownTimeout: ptr.To(time.Second),
 	}
 }

@@ -86,6 +86,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}
+	if err := registry.Register(metrics.Outliving(mgr.GetCache(), s.secrets.Kept)); err != nil {
+		return nil, err
+	}
 	s.write = cluster.NewWriter(mgr.GetClient(), s.core, cluster.NewGate(stores))
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())

@@ -235,13 +235,11 @@ func (d *draft) act(a plan.Action) {
 }
 
 func (d *draft) issued(outcome Outcome) {
-	message := messageIssued
 	if outcome.Warning != "" {
-		message += ". " + outcome.Warning
 		d.event(plan.Event{Warning: true, Reason: outcome.WarningReason, Message: outcome.Warning})
 	}
 	d.Status.Certificate, d.Status.CA = outcome.Chain, outcome.CA
-	d.setReady(cmmeta.ConditionTrue, cmv1.CertificateRequestReasonIssued, message)
+	d.setReady(cmmeta.ConditionTrue, cmv1.CertificateRequestReasonIssued, messageIssued)
 	d.event(plan.Event{Reason: cmv1.EventReasonCertificateIssued, Message: messageIssued, Verbose: true})
 }
 

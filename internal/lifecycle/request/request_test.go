@@ -258,7 +258,7 @@ func TestRequestAnswered(t *testing.T) {
 			"signed, with a warning",
 			Outcome{Chain: []byte("c"), Warning: "It outlives.", WarningReason: "Outlives"},
 			nil,
-			issued(ca, messageIssued+". It outlives.", plan.Event{Warning: true, Reason: "Outlives", Message: "It outlives.", Component: ca}),
+			issued(ca, messageIssued, plan.Event{Warning: true, Reason: "Outlives", Message: "It outlives.", Component: ca}),
 		},
 		{"taken from an Order", Outcome{Chain: []byte("c")}, func(s *State) {
 			s.Issuer, s.Key, s.Orders = acmeIssuer, pki.DigestOf(key(1).Public()), []*facts.Order{valid}
@@ -290,6 +290,22 @@ func TestRequestAnswered(t *testing.T) {
 			samePlan(t, want, s.Next(now))
 		})
 	}
+}
+
+// What the signer of an issuer's type does is left to another process, if
+// --controllers says so; the approval is not.
+func TestRequestOfAnotherSigner(t *testing.T) {
+	left := *caIssuer
+	left.Left = true
+	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: &left, MayApprove: true}
+	want := Plan{Status: s.Object.Status}
+	want.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
+	want.Events = []plan.Event{{Reason: "cert-manager.io", Message: messageApproved, Component: Manager, Verbose: true}}
+	samePlan(t, want, s.Next(now))
+	with(approvedCond)(&s)
+	samePlan(t, Plan{Status: s.Object.Status}, s.Next(now))
+	with(deniedCond)(&s)
+	samePlan(t, Plan{Status: s.Object.Status}, s.Next(now))
 }
 
 func TestRequestLeftAlone(t *testing.T) {
