@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -27,9 +28,19 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "everleaf",
 		Short:         "Keep TLS certificates valid",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(newLocalCommand(), newControllerCommand())
 	return root
+}
+
+// version is that of the module, or the commit that was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
 }

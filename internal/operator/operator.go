@@ -96,7 +96,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
-		return fmt.Errorf("start the controllers: %w", err)
+		return fmt.Errorf("start the controllers: %w", missingCRDs(err))
 	}
 	if certificate != nil {
 		if err := mgr.Add(always{certificate.Start}); err != nil {
@@ -140,7 +140,8 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 }
 
 // limit sets how many requests per second may go to the API server: any number if
-// its API Priority and Fairness throttles by itself.
+// its API Priority and Fairness throttles by itself. It fails if the server cannot
+// be reached.
 func limit(ctx context.Context, rc *rest.Config, o Options) error {
 	rc.QPS = -1
 	client, err := rest.HTTPClientFor(rc)
@@ -159,8 +160,7 @@ func limit(ctx context.Context, rc *rest.Config, o Options) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		// The requests that follow say what is wrong.
-		return nil //nolint:nilerr // see above
+		return fmt.Errorf("cannot reach the API server: %w; check the address in the kubeconfig or in --master, and that the server runs", err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // nothing is read
 	if answer.Header.Get(flowcontrolv1.ResponseHeaderMatchedFlowSchemaUID) == "" {
@@ -211,16 +211,21 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 	return options
 }
 
+// missingCRDs says what to do about an API server that does not know our kinds.
+func missingCRDs(err error) error {
+	if !meta.IsNoMatchError(err) {
+		return err
+	}
+	return fmt.Errorf("the API server does not know all kinds of cert-manager.io and acme.cert-manager.io: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", err)
+}
+
 // informers are those behind the caches of kinds.
 func informers(ctx context.Context, c cache.Cache, kinds map[string]client.Object) (map[string]toolscache.SharedIndexInformer, error) {
 	found := map[string]toolscache.SharedIndexInformer{}
 	for kind, object := range kinds {
 		informer, err := c.GetInformer(ctx, object)
-		if meta.IsNoMatchError(err) {
-			return nil, fmt.Errorf("the API server does not know the kind of %T: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", object, err)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("cache of %T: %w", object, err)
+			return nil, fmt.Errorf("cache of %T: %w", object, missingCRDs(err))
 		}
 		shared, ok := informer.(toolscache.SharedIndexInformer)
 		if !ok {
