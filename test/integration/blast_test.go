@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +184,47 @@ func TestBlastRadiusSilentNameServer(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// Another account fails to validate a name as often as a CA may be asked within an
+// hour: its owner is not held back.
+func TestBlastRadiusForeignFailures(t *testing.T) {
+	f := newBlastLab(t, nil)
+	proxy := f.issuer(t, "good")
+	f.alone.issuer(t, "good")
+	f.behind(t, "bad", proxy)
+	f.unharmed(t, "good", func() {
+		// The CA finds the record, and then fails for a reason that no cache has to do with.
+		proxy.Fail(faultproxy.Authorization, faultproxy.Fault{Rewrite: func(a map[string]any) {
+			if a["status"] != "valid" {
+				return
+			}
+			a["status"] = "invalid"
+			for _, c := range a["challenges"].([]any) {
+				challenge := c.(map[string]any)
+				challenge["status"], challenge["error"] = "invalid", map[string]any{"type": "urn:ietf:params:acme:error:connection", "detail": "refused by the test"}
+			}
+		}})
+		for i := range 5 {
+			f.Apply(t, f.ns, harness.CertificateManifest(fmt.Sprintf("bad-%d", i), "bad", "good.example.com"))
+		}
+		harness.Eventually(t, 2*time.Minute, func() error {
+			failed, waiting := 0, 0
+			for i := range 5 {
+				switch said := conditions(f.crt(t, fmt.Sprintf("bad-%d", i))); {
+				case strings.Contains(said, "refused by the test"):
+					failed++
+				case strings.Contains(said, "failed too often within an hour"):
+					waiting++
+				}
+			}
+			if failed != 4 || waiting != 1 {
+				return fmt.Errorf("%d have failed, and %d wait for the hour to end; want 4 and 1", failed, waiting)
+			}
+			return nil
+		})
+		proxy.Heal(faultproxy.Authorization)
 	})
 }
 

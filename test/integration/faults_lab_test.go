@@ -78,10 +78,17 @@ func (f *faultLab) issuerWith(t *testing.T, name string, faults func(*faultproxy
 	t.Helper()
 	proxy := faultproxy.Start(t, f.quick.CA, canary)
 	faults(proxy)
+	f.behind(t, name, proxy)
+	return proxy
+}
+
+// behind makes an Issuer, with an account of its own, behind a proxy that others may
+// use too.
+func (f *faultLab) behind(t *testing.T, name string, proxy *faultproxy.Proxy) {
+	t.Helper()
 	f.account(t, name)
 	f.Apply(t, f.ns, harness.IssuerManifest(name,
 		&pebble.Server{DirectoryURL: proxy.DirectoryURL, CABundle: proxy.CABundle}, f.quick.Solver()))
-	return proxy
 }
 
 func (f *faultLab) account(t *testing.T, issuer string) {
