@@ -74,3 +74,45 @@ func TestRoles(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestBindingsHaveSubjects holds that the manifests create the roles and the service
+// accounts that their bindings name, and the namespaces of these.
+func TestBindingsHaveSubjects(t *testing.T) {
+	made, needed := map[string]bool{"Namespace /kube-system": true}, map[string]string{}
+	for _, file := range []string{"namespace.yaml", "rbac.yaml"} {
+		text, err := Base.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range bytes.Split(text, []byte("\n---\n")) {
+			var object rbacv1.RoleBinding
+			if err := yaml.Unmarshal(document, &object); err != nil {
+				t.Fatal(err)
+			}
+			id := object.Kind + " " + object.Namespace + "/" + object.Name
+			made[id] = true
+			if object.Namespace != "" {
+				needed["Namespace /"+object.Namespace] = id
+			}
+			if !strings.HasSuffix(object.Kind, "Binding") {
+				continue
+			}
+			role := object.RoleRef.Kind + " /" + object.RoleRef.Name
+			if object.RoleRef.Kind == "Role" {
+				role = "Role " + object.Namespace + "/" + object.RoleRef.Name
+			}
+			needed[role] = id
+			for _, s := range object.Subjects {
+				needed[s.Kind+" "+s.Namespace+"/"+s.Name] = id
+			}
+		}
+	}
+	if len(needed) < 4 {
+		t.Errorf("the bindings need only %v", needed)
+	}
+	for what, by := range needed {
+		if !made[what] {
+			t.Errorf("%s needs %s, which the manifests do not create", by, what)
+		}
+	}
+}

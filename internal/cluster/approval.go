@@ -20,6 +20,9 @@ const (
 	// approvalTTL is how long an answer about a permission is used. Roles change
 	// seldom, and a request that waits for a permission is asked about again.
 	approvalTTL = time.Minute
+	// approvalErrorTTL is how long an error is used in place of an answer: an
+	// authorizer that does not answer must not hold a worker for each object.
+	approvalErrorTTL = 5 * time.Second
 	// maxApprovals bounds the answers that are kept.
 	maxApprovals = 10_000
 )
@@ -30,6 +33,12 @@ const (
 type Approval struct {
 	core    kubernetes.Interface
 	answers *cache.LRUExpireCache
+}
+
+// approvalAnswer is what the API server has answered about a signer.
+type approvalAnswer struct {
+	allowed bool
+	err     error
 }
 
 // NewApproval returns an Approval.
@@ -54,8 +63,8 @@ func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerR
 }
 
 func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {
-	if allowed, ok := a.answers.Get(signer); ok {
-		return allowed.(bool), nil
+	if known, ok := a.answers.Get(signer); ok {
+		return known.(approvalAnswer).allowed, known.(approvalAnswer).err
 	}
 	review, err := a.core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -63,8 +72,12 @@ func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("ask for the permission to approve %s: %w", signer, err)
+		err = fmt.Errorf("ask for the permission to approve %s: %w", signer, err)
+		if ctx.Err() == nil {
+			a.answers.Add(signer, approvalAnswer{err: err}, approvalErrorTTL)
+		}
+		return false, err
 	}
-	a.answers.Add(signer, review.Status.Allowed, approvalTTL)
+	a.answers.Add(signer, approvalAnswer{allowed: review.Status.Allowed}, approvalTTL)
 	return review.Status.Allowed, nil
 }

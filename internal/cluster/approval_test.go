@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -64,20 +65,44 @@ func TestApproval(t *testing.T) {
 			if diff := cmp.Diff(test.asked, asked); diff != "" {
 				t.Errorf("asked, -want +got:\n%s", diff)
 			}
+			// An error is remembered for seconds, an answer for a minute.
+			remembers := approvalTTL
 			if test.fail != nil {
-				return // nothing to remember
+				remembers = approvalErrorTTL
 			}
-			clock.SetTime(clock.Now().Add(approvalTTL - time.Second))
+			clock.SetTime(clock.Now().Add(remembers - time.Second))
 			if got := may(); got != test.want || len(asked) != len(test.asked) {
-				t.Errorf("within a minute: %t, asked %v", got, asked)
+				t.Errorf("within %s: %t, asked %v", remembers, got, asked)
 			}
 			clock.SetTime(clock.Now().Add(2 * time.Second))
 			if got := may(); got != test.want || len(asked) != 2*len(test.asked) {
-				t.Errorf("after a minute: %t, asked %v", got, asked)
+				t.Errorf("after %s: %t, asked %v", remembers, got, asked)
 			}
 			if remembered := approval.answers.Keys(); len(remembered) != len(test.asked) {
 				t.Errorf("remembered %v", remembered)
 			}
 		})
+	}
+}
+
+// TestApprovalOfStoppedProcess holds that an error which the end of a call brings is
+// not remembered.
+func TestApprovalOfStoppedProcess(t *testing.T) {
+	client := fake.NewClientset()
+	asked := 0
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+		asked++
+		return true, &authorizationv1.SelfSubjectAccessReview{}, context.Canceled
+	})
+	approval := NewApproval(client, clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if _, err := approval.May(ended, "ns", cmmeta.IssuerReference{Name: "ca"}); err == nil {
+			t.Error("no error")
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
 	}
 }

@@ -25,7 +25,7 @@ func TestNameInTwoCertificates(t *testing.T) {
 		{"*.www.example.com", 0}, {"*.www.example.com", 300 * time.Millisecond}, {"*.www.example.com", 2 * time.Second}, {"www.example.com", 2 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d %s after %s", n, test.second, test.gap), func(t *testing.T) {
-			f := newFaultLab(t, harness.QuickOptions{})
+			f := newFaultLabAlone(t, harness.QuickOptions{})
 			f.issuer(t, "acme")
 			f.registered(t, "acme")
 			began := time.Now()
@@ -66,6 +66,6 @@ func TestStuckZoneStopsNoOther(t *testing.T) {
 	}
 	began := time.Now()
 	a.Apply(t, a.Namespace, harness.CertificateManifest("good", "good", "www.good.test"))
-	a.Ready(t, a.Namespace, "good", unhurried)
+	a.Ready(t, a.Namespace, "good", issuable)
 	t.Logf("beside a zone that is stuck: %s", time.Since(began))
 }

@@ -34,17 +34,33 @@ type faultLab struct {
 	log   *harness.Lines
 }
 
-func newFaultLab(t *testing.T, o harness.QuickOptions) *faultLab {
+// newFaultLab returns a lab whose test runs beside others. options changes the
+// controllers' options; it may be nil.
+func newFaultLab(t *testing.T, o harness.QuickOptions, options func(*operator.Options)) *faultLab {
+	t.Helper()
+	t.Parallel()
+	cluster := harness.Shared(t)
+	ns := cluster.Namespace(t)
+	return startFaultLab(t, cluster, ns, harness.QuickACME(t, o), within(ns, options))
+}
+
+// newFaultLabAlone returns a lab for a test that measures: no other test runs at the
+// same time.
+func newFaultLabAlone(t *testing.T, o harness.QuickOptions) *faultLab {
 	t.Helper()
 	cluster := harness.Shared(t)
-	f := &faultLab{
-		lab:   &lab{Cluster: cluster, ns: cluster.Namespace(t), traffic: &harness.Traffic{}},
-		quick: harness.QuickACME(t, o), log: &harness.Lines{},
-	}
+	return startFaultLab(t, cluster, cluster.Namespace(t), harness.QuickACME(t, o), func(*operator.Options) {})
+}
+
+func startFaultLab(t *testing.T, cluster *harness.Cluster, ns string, quick *harness.Quick, options func(*operator.Options)) *faultLab {
+	t.Helper()
+	f := &faultLab{lab: &lab{Cluster: cluster, ns: ns, traffic: &harness.Traffic{}}, quick: quick, log: &harness.Lines{}}
 	cluster.Run(t, harness.Controllers{
-		Log:     f.log.Logger(5),
-		Options: func(o *operator.Options) { f.quick.Resolve(o) },
-		Config:  f.traffic.Record,
+		Log: f.log.Logger(5), Config: f.traffic.Record,
+		Options: func(o *operator.Options) {
+			f.quick.Resolve(o)
+			options(o)
+		},
 	})
 	cluster.Key(t, f.ns, f.quick.Key)
 	return f
@@ -62,10 +78,17 @@ func (f *faultLab) issuerWith(t *testing.T, name string, faults func(*faultproxy
 	t.Helper()
 	proxy := faultproxy.Start(t, f.quick.CA, canary)
 	faults(proxy)
+	f.behind(t, name, proxy)
+	return proxy
+}
+
+// behind makes an Issuer, with an account of its own, behind a proxy that others may
+// use too.
+func (f *faultLab) behind(t *testing.T, name string, proxy *faultproxy.Proxy) {
+	t.Helper()
 	f.account(t, name)
 	f.Apply(t, f.ns, harness.IssuerManifest(name,
 		&pebble.Server{DirectoryURL: proxy.DirectoryURL, CABundle: proxy.CABundle}, f.quick.Solver()))
-	return proxy
 }
 
 func (f *faultLab) account(t *testing.T, issuer string) {
@@ -84,18 +107,22 @@ func (f *faultLab) account(t *testing.T, issuer string) {
 // registered waits until an Issuer is ready.
 func (f *faultLab) registered(t *testing.T, name string) {
 	t.Helper()
-	harness.Eventually(t, patience, func() error {
-		i := &cmv1.Issuer{}
-		if err := f.Get(t.Context(), client.ObjectKey{Namespace: f.ns, Name: name}, i); err != nil {
-			return err
+	harness.Eventually(t, patience, func() error { return f.isRegistered(t, name) })
+}
+
+// isRegistered returns an error if an Issuer is not ready.
+func (f *faultLab) isRegistered(t *testing.T, name string) error {
+	t.Helper()
+	i := &cmv1.Issuer{}
+	if err := f.Get(t.Context(), client.ObjectKey{Namespace: f.ns, Name: name}, i); err != nil {
+		return err
+	}
+	for _, c := range i.Status.Conditions {
+		if c.Type == cmv1.IssuerConditionReady && c.Status == cmmeta.ConditionTrue {
+			return nil
 		}
-		for _, c := range i.Status.Conditions {
-			if c.Type == cmv1.IssuerConditionReady && c.Status == cmmeta.ConditionTrue {
-				return nil
-			}
-		}
-		return fmt.Errorf("Issuer %s is not ready: %+v", name, i.Status.Conditions)
-	})
+	}
+	return fmt.Errorf("Issuer %s is not ready: %+v", name, i.Status.Conditions)
 }
 
 // orders are those of a Certificate, and their Challenges.

@@ -20,7 +20,7 @@ import (
 func reusing(o *pebble.Options) { o.Env = append(o.Env, "PEBBLE_AUTHZREUSE=100") }
 
 func TestFaultsRejectedIdentifier(t *testing.T) {
-	f := newFaultLab(t, harness.QuickOptions{Pebble: func(o *pebble.Options) { o.Blocklist = []string{"blocked.example.com"} }})
+	f := newFaultLab(t, harness.QuickOptions{Pebble: func(o *pebble.Options) { o.Blocklist = []string{"blocked.example.com"} }}, nil)
 	f.issuer(t, "acme")
 	f.Apply(t, f.ns, harness.CertificateManifest("blocked", "acme", "ok.example.com", "blocked.example.com"))
 	f.failed(t, "blocked", patience, "400 urn:ietf:params:acme:error:rejectedIdentifier: ", "blocked.example.com")
@@ -32,7 +32,7 @@ func TestFaultsRejectedIdentifier(t *testing.T) {
 // not exist counts if the server says so twice. A certificate that is not there
 // yet is waited for.
 func TestFaultsOrdersThatGoAway(t *testing.T) {
-	f := newFaultLab(t, harness.QuickOptions{Pebble: reusing})
+	f := newFaultLab(t, harness.QuickOptions{Pebble: reusing}, nil)
 	gone := faultproxy.Fault{Times: 2, Status: 404, Type: "malformed", Detail: "no such resource"}
 	status := func(s string) faultproxy.Fault {
 		// The first look finds it pending.
@@ -83,13 +83,14 @@ func TestFaultsOrdersThatGoAway(t *testing.T) {
 // A CA may answer two requests for equal names with one order, and then only
 // one of the two gets its certificate.
 func TestFaultsOneOrderForTwo(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*faultproxy.Proxy){
 		"order":       func(p *faultproxy.Proxy) { p.RepeatOrder(1) },
 		"certificate": func(p *faultproxy.Proxy) { p.SwapCertificate(1) },
 	}
-	f := newFaultLab(t, harness.QuickOptions{Pebble: reusing})
 	for name, fault := range tests {
 		t.Run(name, func(t *testing.T) {
+			f := newFaultLab(t, harness.QuickOptions{Pebble: reusing}, nil)
 			proxy := f.issuerWith(t, name, fault)
 			one, two := name+"-one", name+"-two"
 			for _, crt := range []string{one, two} {
@@ -108,15 +109,15 @@ func TestFaultsOneOrderForTwo(t *testing.T) {
 			if n := len(proxy.Requests(faultproxy.NewOrder)); n != 3 {
 				t.Errorf("%d newOrders, want 3: one of them without effect", n)
 			}
+			f.silence(t)
 		})
 	}
-	f.silence(t)
 }
 
 // A rate limit of newOrder holds for the account: no other Order asks before
 // it is over.
 func TestFaultsRateLimitOfTheAccount(t *testing.T) {
-	f := newFaultLab(t, harness.QuickOptions{})
+	f := newFaultLab(t, harness.QuickOptions{}, nil)
 	const wait = 5
 	proxy := f.issuer(t, "acme")
 	f.registered(t, "acme")
@@ -143,6 +144,7 @@ func TestFaultsRateLimitOfTheAccount(t *testing.T) {
 
 // What a CA refuses for one name stops no other name of the account.
 func TestFaultsOfOneName(t *testing.T) {
+	t.Parallel()
 	const problem = "urn:ietf:params:acme:error:"
 	for name, test := range map[string]struct {
 		fault faultproxy.Fault
@@ -163,7 +165,7 @@ func TestFaultsOfOneName(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFaultLab(t, harness.QuickOptions{})
+			f := newFaultLab(t, harness.QuickOptions{}, nil)
 			proxy := f.issuer(t, name)
 			f.registered(t, name)
 			accounts := len(proxy.Requests(faultproxy.NewAccount))
@@ -189,7 +191,7 @@ func TestFaultsOfOneName(t *testing.T) {
 
 // What an ACME certificate costs the API server.
 func TestLifecycleCostOfACME(t *testing.T) {
-	f := newFaultLab(t, harness.QuickOptions{})
+	f := newFaultLabAlone(t, harness.QuickOptions{})
 	f.issuer(t, "acme")
 	f.Apply(t, f.ns, harness.CertificateManifest("warm", "acme", "warm.example.com"))
 	f.Ready(t, f.ns, "warm", patience)

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/pebble"
 )
@@ -129,6 +128,7 @@ func wantRevisions(t *testing.T, cluster *harness.Cluster, ns string, revision i
 }
 
 func TestLaggingCachesACME(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	cluster := harness.Shared(t)
 	ns := cluster.Namespace(t)
@@ -137,7 +137,7 @@ func TestLaggingCachesACME(t *testing.T) {
 	}})
 	traffic := &harness.Traffic{}
 	cluster.Run(t, harness.Controllers{
-		Options: func(o *operator.Options) { quick.Resolve(o) },
+		Options: within(ns, quick.Resolve),
 		Config: func(c *rest.Config) {
 			traffic.Record(c)
 			harness.Lag(t, c, mostLag)

@@ -106,12 +106,13 @@ func (l *lab) decide(t *testing.T, request *cmv1.CertificateRequest, kind cmv1.C
 }
 
 func TestLifecycleApprovalLeftToOthers(t *testing.T) {
+	t.Parallel()
 	cluster := harness.Shared(t)
 	const user = "controllers-without-approval"
 	role(t, cluster, user, "signers")
 	l := &lab{Cluster: cluster, ns: cluster.Namespace(t), traffic: &harness.Traffic{}}
 	as := asUser(t, cluster, user)
-	cluster.Run(t, harness.Controllers{Config: func(c *rest.Config) {
+	cluster.Run(t, harness.Controllers{Options: within(l.ns, nil), Config: func(c *rest.Config) {
 		as(c)
 		l.traffic.Record(c)
 	}})

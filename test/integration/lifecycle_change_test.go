@@ -279,7 +279,7 @@ func leftovers(ctx context.Context, l *lab, prefix string) error {
 }
 
 func TestLifecycleNamespaceDeletion(t *testing.T) {
-	l := newLab(t, harness.Controllers{})
+	l := newLabAlone(t, harness.Controllers{})
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "doomed-"}}
 	if err := l.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ const (
 )
 
 func TestLifecycleCostOfCA(t *testing.T) {
-	l := newLab(t, harness.Controllers{})
+	l := newLabAlone(t, harness.Controllers{})
 	l.certificate(t, "warm", simple("warm", ""))
 	l.revision(t, "warm", 1)
 	began := len(l.traffic.Settle(t, l.ns, time.Second, patience))

@@ -11,17 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
 )
 
 // patience is enough for a step of a CA issuance on a machine that is busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // lab is a namespace with a self-signed issuer, a CA issuer below it, and
 // controllers.
@@ -54,10 +56,38 @@ metadata: {name: ca}
 spec: {ca: {secretName: root}}
 `
 
+// newLab returns a lab whose test runs beside others.
 func newLab(t *testing.T, how harness.Controllers) *lab {
 	t.Helper()
+	t.Parallel()
 	cluster := harness.Shared(t)
-	l := &lab{Cluster: cluster, ns: cluster.Namespace(t), traffic: &harness.Traffic{}}
+	ns := cluster.Namespace(t)
+	how.Options = within(ns, how.Options)
+	return startLab(t, cluster, ns, how)
+}
+
+// newLabAlone returns a lab for a test that measures, or that needs more than one
+// namespace: no other test runs at the same time.
+func newLabAlone(t *testing.T, how harness.Controllers) *lab {
+	t.Helper()
+	cluster := harness.Shared(t)
+	return startLab(t, cluster, cluster.Namespace(t), how)
+}
+
+// within has controllers work in one namespace only, so that other tests can run at
+// the same time. more changes the options further; it may be nil.
+func within(ns string, more func(*operator.Options)) func(*operator.Options) {
+	return func(o *operator.Options) {
+		o.Namespace, o.Registerer = ns, prometheus.NewRegistry()
+		if more != nil {
+			more(o)
+		}
+	}
+}
+
+func startLab(t *testing.T, cluster *harness.Cluster, ns string, how harness.Controllers) *lab {
+	t.Helper()
+	l := &lab{Cluster: cluster, ns: ns, traffic: &harness.Traffic{}}
 	change := how.Config
 	how.Config = func(c *rest.Config) {
 		if change != nil {

@@ -247,15 +247,17 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 	}
 	one, now := w.challenge(w.State.Object), w.c.Clock.Now()
 	recent := func(o client.Object) bool { return now.Sub(o.GetCreationTimestamp().Time) < soon }
+	// An Order for the same names is made at the server when this one has ended.
+	blocked := func(o *acmev1.Order) bool { return o.Status.URL == "" && order.Class(o) == order.Class(w.order) }
 	for _, other := range w.others {
-		if recent(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
+		if recent(other) && !waits(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
 			w.Siblings = append(w.Siblings, w.c.progressOf(other))
 		}
 	}
 	known := append(slices.Clone(w.others), ended...)
 	coming := order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others)
 	for _, other := range w.c.Orders.OpenOfName(w.State.Object.Spec.DNSName) {
-		if other.UID != w.order.UID && recent(other) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) &&
+		if other.UID != w.order.UID && recent(other) && !blocked(other) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) &&
 			!hasChallenge(other, known) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) {
 			coming++
 		}
@@ -264,6 +266,10 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 		w.Siblings = append(w.Siblings, core.Progress{})
 	}
 }
+
+// waits reports whether a Challenge is not presented for a reason that its status
+// says, such as the failures of its account: that lasts longer than others would wait.
+func waits(c *acmev1.Challenge) bool { return !c.Status.Presented && c.Status.Reason != "" }
 
 // hasChallenge reports whether one of the Challenges is an Order's.
 func hasChallenge(o *acmev1.Order, challenges []*acmev1.Challenge) bool {

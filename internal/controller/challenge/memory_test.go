@@ -226,6 +226,8 @@ func TestSiblingsToCome(t *testing.T) {
 		"another CA's":                  {at("p", func(o *acmev1.Order) { o.Spec.IssuerRef.Name = "other" }), false, 0},
 		"one that waits for long":       {at("p", func(o *acmev1.Order) { o.CreationTimestamp = metav1.NewTime(start.Add(-time.Minute)) }), false, 0},
 		"one that has failed":           {at("p", func(o *acmev1.Order) { o.Status.State = acmev1.Errored }), false, 0},
+		"one that waits for its own":    {at("p", func(o *acmev1.Order) { o.Spec.DNSNames = []string{"a.example"} }), false, 0},
+		"one for the same names":        {at("p", func(o *acmev1.Order) { o.Spec.DNSNames, o.Status.URL = []string{"a.example"}, "https://ca.example/o" }), false, 1},
 		"one with a Challenge there":    {at("q", func(*acmev1.Order) {}), false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +246,8 @@ func TestSiblingsToCome(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := s.load(t, "a")
-			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
+			w.Account, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, nil
+			w.order = at("o", func(o *acmev1.Order) { o.Spec.DNSNames = []string{"a.example"} })
 			_, ended, err := s.othersOf(t.Context(), "a", "a.example", acmev1.ACMEChallengeTypeDNS01)
 			if err != nil {
 				t.Fatal(err)

@@ -3,10 +3,12 @@ package challenge
 import (
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // TestVisibleWakesLateSiblings holds that a Challenge whose value has become
@@ -42,5 +44,31 @@ func TestVisibleWakesLateSiblings(t *testing.T) {
 	}
 	if n := queue.Len(); n != 0 {
 		t.Errorf("%d others are woken", n)
+	}
+}
+
+// TestSiblingThatWaits holds that nobody waits for a Challenge of another that waits
+// itself, such as one whose account has failed to validate the name too often.
+func TestSiblingThatWaits(t *testing.T) {
+	for name, test := range map[string]struct {
+		status acmev1.ChallengeStatus
+		want   int
+	}{
+		"new":                            {acmev1.ChallengeStatus{}, 1},
+		"waits":                          {acmev1.ChallengeStatus{State: acmev1.Pending, Reason: "Waiting before it is tried again"}, 0},
+		"presented":                      {acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true}, 1},
+		"presented, and not seen by all": {acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true, Reason: "Waiting for propagation"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"), challengeOf("b", "one", "p", func(c *acmev1.Challenge) {
+				c.Spec.DNSName, c.CreationTimestamp, c.Status = "a.example", metav1.NewTime(start), test.status
+			}))
+			s.Solvers[acmev1.ACMEChallengeTypeDNS01] = grouping{s.solver}
+			w := s.load(t, "a")
+			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
+			if w.loadSiblings(t.Context(), nil); len(w.Siblings) != test.want {
+				t.Errorf("%d siblings, want %d", len(w.Siblings), test.want)
+			}
+		})
 	}
 }

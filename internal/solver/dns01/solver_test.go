@@ -628,3 +628,38 @@ func TestForgetsUnderTheChallengeName(t *testing.T) {
 		t.Errorf("%d probes after it was forgotten", got)
 	}
 }
+
+// TestResolversAreBounded holds that the Resolvers of solvers with nameservers of
+// their own are kept for the next Challenge, and not without a bound: anybody who may
+// create an Issuer chooses these nameservers.
+func TestResolversAreBounded(t *testing.T) {
+	made := map[string]int{}
+	w := newWorld(t)
+	w = newWorld(t, func(c *dns01.Config) {
+		c.NewResolver = func(servers []string) (dns01.Resolver, error) {
+			made[servers[0]]++
+			return resolver{w: w}, nil
+		}
+	})
+	probe := func(server int) string {
+		address := fmt.Sprintf("192.0.2.%d:53", server)
+		if _, err := w.begin(func(s *dns01.Spec) { s.Nameservers = []string{address} }).Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return address
+	}
+	const others = 100
+	first := probe(0)
+	if probe(0); made[first] != 1 {
+		t.Errorf("made %d times for two Challenges", made[first])
+	}
+	for i := range others {
+		probe(1 + i)
+	}
+	if probe(0); made[first] != 2 {
+		t.Errorf("after %d others: made %d times, want 2", others, made[first])
+	}
+	if last := probe(others); made[last] != 1 {
+		t.Errorf("the last one was made %d times", made[last])
+	}
+}
