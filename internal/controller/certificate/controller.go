@@ -228,8 +228,13 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if w.SecretOwnedBy, err = w.secretOwner(ctx, object); err != nil {
 		return nil, err
 	}
-	if w.SignsInline, err = w.signsInline(ctx, object); err != nil {
+	issuer, err := c.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil {
 		return nil, err
+	}
+	if issuer != nil {
+		w.IssuerVersion = facts.IssuerVersion(issuer)
+		w.SignsInline = w.signsInline(ctx, issuer)
 	}
 	w.recall()
 	return w, nil
@@ -270,16 +275,16 @@ func (w *work) secretUser(ctx context.Context) string {
 
 // signsInline reports whether the issuer signs in this process and needs no
 // stored key, and whether its requests are ours to approve.
-func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool, error) {
-	issuer, err := w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
-	if err != nil || w.config.LeaveApproval || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
-		return false, err
+func (w *work) signsInline(ctx context.Context, issuer cmv1.GenericIssuer) bool {
+	if w.config.LeaveApproval || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
+		return false
 	}
+	object := w.State.Object
 	may, err := w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)
 	if err != nil {
 		logr.FromContextOrDiscard(ctx).V(4).Info("Storing the key, as it is unknown whether the request may be approved here", "error", err.Error())
 	}
-	return may && err == nil, nil
+	return may && err == nil
 }
 
 // note returns the memory, made if there is none.

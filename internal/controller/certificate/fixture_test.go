@@ -50,6 +50,7 @@ func newFakes(t *testing.T, secrets []runtime.Object, objects ...client.Object) 
 		objects: ctrlfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 			WithStatusSubresource(&cmv1.Certificate{}, &cmv1.CertificateRequest{}).
 			WithIndex(&cmv1.Certificate{}, indexSecretName, secretName).
+			WithIndex(&cmv1.Certificate{}, indexFailedIssuer, failedIssuer).
 			WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, secretRefs).
 			WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, secretRefs).Build(),
 	}
