@@ -44,6 +44,7 @@ type Deps struct {
 	Cache    client.Reader
 	Secrets  *cluster.Secrets
 	Requests *cluster.Requests
+	Orders   *cluster.Orders
 	Answers  *cluster.Answers
 	Issuers  *cluster.Issuers
 	Approval *cluster.Approval
@@ -221,6 +222,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 		}
 	}
 	w.State.Requests = c.Requests.ControlledBy(object)
+	w.State.Orders = c.ordersOf(w.State.Requests)
 	if err = w.findKeys(ctx); err != nil {
 		return nil, err
 	}
@@ -238,6 +240,25 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	}
 	w.recall()
 	return w, nil
+}
+
+// ordersOf are the Orders of those of the requests that wait or have failed.
+func (c *Controller) ordersOf(requests []*facts.Request) map[types.UID]*facts.Order {
+	var orders map[types.UID]*facts.Order
+	for _, r := range requests {
+		if r.Waiting == "" && r.Failure == nil {
+			continue
+		}
+		o := facts.Newest(c.Orders.ControlledBy(&metav1.ObjectMeta{Namespace: r.Namespace, UID: r.UID}))
+		if o == nil {
+			continue
+		}
+		if orders == nil {
+			orders = map[types.UID]*facts.Order{}
+		}
+		orders[r.UID] = o
+	}
+	return orders
 }
 
 // secretOwner is the name of another Certificate that has a better right to

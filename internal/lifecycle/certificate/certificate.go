@@ -55,6 +55,9 @@ type State struct {
 	Secret *facts.Secret
 	// Requests are those that the Certificate controls.
 	Requests []*facts.Request
+	// Orders are those of the requests that wait or have failed, by the UID of the
+	// request: the newest of each.
+	Orders map[types.UID]*facts.Order
 	// Keys are the Secrets with a next private key that it controls.
 	Keys []*facts.Secret
 	// Memory is what this process knows of the issuance and does not store.

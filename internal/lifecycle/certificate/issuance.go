@@ -11,7 +11,6 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -316,11 +315,11 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 	switch why := unfit(mine, key, now); {
 	case mine.Failure != nil:
-		return c.failed(p, mine.Failure.Reason, request.CauseOfFailure(mine.Failure.Message), ManagerIssuing, now)
+		return c.failed(p, mine.Failure.Reason, c.causeOfFailure(mine), ManagerIssuing, now)
 	case !mine.Issued && mine.Waiting == "":
 		return c.unanswered(p, mine, now)
 	case !mine.Issued:
-		c.waitFor(&p, request.CauseOfWaiting(mine.Waiting), now)
+		c.waitFor(&p, c.causeOfWaiting(mine), now)
 		return p
 	case why != "":
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)

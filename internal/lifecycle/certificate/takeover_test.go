@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/condition"
@@ -16,7 +17,7 @@ import (
 
 // stateOf is what the reconciler would load for a Certificate.
 func stateOf(r lifecycletest.Recorded, crt *cmv1.Certificate) State {
-	c := State{Object: crt, Backoff: plan.DefaultIssuance}
+	c := State{Object: crt, Backoff: plan.DefaultIssuance, Orders: map[types.UID]*facts.Order{}}
 	var sharing []cmv1.Certificate
 	for i := range r.Certificates {
 		if other := &r.Certificates[i]; other.Namespace == crt.Namespace && other.Spec.SecretName == crt.Spec.SecretName {
@@ -34,12 +35,23 @@ func stateOf(r lifecycletest.Recorded, crt *cmv1.Certificate) State {
 	for _, q := range r.Requests {
 		if metav1.IsControlledBy(q, crt) {
 			c.Requests = append(c.Requests, facts.OfRequest(q, pki.Limits{}))
+			c.Orders[q.UID] = facts.Newest(ordersOf(r, q))
 		}
 	}
 	if owner := SecretOwner(sharing, c.Secret); owner != crt.Name {
 		c.SecretOwnedBy = owner
 	}
 	return c
+}
+
+func ordersOf(r lifecycletest.Recorded, q *cmv1.CertificateRequest) []*facts.Order {
+	var orders []*facts.Order
+	for _, o := range r.Orders {
+		if metav1.IsControlledBy(o, q) {
+			orders = append(orders, facts.OfOrder(o, pki.Limits{}))
+		}
+	}
+	return orders
 }
 
 // TestTakeOverCertificates holds that nothing is issued again, made or deleted

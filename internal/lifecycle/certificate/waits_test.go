@@ -19,7 +19,6 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -134,7 +133,7 @@ func unexplained(c State, p Plan) string {
 		return ""
 	}
 	for _, r := range c.requestsOf(c.nextRevision()) {
-		if r.Waiting != "" && request.CauseOfWaiting(r.Waiting) == "" {
+		if r.Waiting != "" && c.causeOfWaiting(r) == "" {
 			// The Order takes its usual course, and the request says so.
 			return ""
 		}

@@ -2,7 +2,6 @@ package request
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -162,7 +161,7 @@ func (d *draft) bySigner() {
 
 // byOrder decides by the state of the request's Order.
 func (d *draft) byOrder() {
-	current := d.currentOrder()
+	current := facts.Newest(d.state.Orders)
 	if current == nil || d.needsReplacement(current) {
 		d.order(current)
 		return
@@ -209,14 +208,6 @@ func (d *draft) order(gone *facts.Order) {
 	}
 	// An approval in a cache may have been followed by a denial.
 	d.Confirm = []plan.Confirm{plan.AsSeen(cmv1.CertificateRequestKind, d.state.Object)}
-}
-
-// currentOrder is the newest of the request's Orders, or nil.
-func (d *draft) currentOrder() *facts.Order {
-	if len(d.state.Orders) == 0 {
-		return nil
-	}
-	return slices.MaxFunc(d.state.Orders, func(a, b *facts.Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
 }
 
 // needsReplacement reports whether an Order has ended in a way that calls for
