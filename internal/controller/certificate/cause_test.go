@@ -28,7 +28,7 @@ func TestCauseOfOrder(t *testing.T) {
 	s.fill(t)
 	for i, reason := range []string{"the first", "no solver for y.example.com"} {
 		o := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{
-			Namespace: "app", Name: reason[:5], CreationTimestamp: metav1.NewTime(now.Add(time.Duration(i)*time.Second)),
+			Namespace: "app", Name: reason[:5], CreationTimestamp: metav1.NewTime(now.Add(time.Duration(i) * time.Second)),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(request, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateRequestKind))},
 		}}
 		o.Status.State, o.Status.Reason = acmev1.Errored, reason

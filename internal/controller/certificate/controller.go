@@ -60,6 +60,9 @@ type Controller struct {
 	config Config
 	driver *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
 	memory controller.Memory[memory]
+	// started is when the first Certificate was looked at: a process may have
+	// waited long for its lease.
+	started func() time.Time
 }
 
 // New returns a Controller. All of d is needed.
@@ -67,7 +70,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, config: config}
+	c := &Controller{Deps: d, config: config, started: sync.OnceValue(d.Clock.Now)}
 	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.Certificate, cmv1.CertificateStatus]{
 		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
 		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
@@ -207,7 +210,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	name := client.ObjectKeyFromObject(object)
 	w := &work{
 		Controller: c,
-		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets},
+		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets, Started: c.started()},
 		subject:    plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: name},
 		memory:     c.memory.Find(name, object.UID),
 	}

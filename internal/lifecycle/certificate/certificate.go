@@ -60,6 +60,8 @@ type State struct {
 	Orders map[types.UID]*facts.Order
 	// Keys are the Secrets with a next private key that it controls.
 	Keys []*facts.Secret
+	// Started is when this process began to look at Certificates.
+	Started time.Time
 	// Memory is what this process knows of the issuance and does not store.
 	Memory Memory
 	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.

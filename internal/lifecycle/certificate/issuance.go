@@ -319,7 +319,7 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	case !mine.Issued && mine.Waiting == "":
 		return c.unanswered(p, mine, now)
 	case !mine.Issued:
-		c.waitFor(&p, c.causeOfWaiting(mine), now)
+		c.awaitRequest(&p, c.causeOfWaiting(mine), now)
 		return p
 	case why != "":
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
@@ -346,9 +346,9 @@ func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
 	}
 	if r.Approved {
 		ref := r.IssuerRef.WithDefaults()
-		c.waitFor(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
+		c.awaitRequest(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
 	} else {
-		c.waitFor(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
+		c.awaitRequest(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -55,8 +56,8 @@ func ordersOf(r lifecycletest.Recorded, q *cmv1.CertificateRequest) []*facts.Ord
 }
 
 // TestTakeOverCertificates holds that nothing is issued again, made or deleted
-// for any Certificate that cert-manager has left behind, and that the status
-// changes only by what everleaf adds to it.
+// for any Certificate that cert-manager has left behind, and that no status is
+// written: only what still waits two minutes later says what for.
 func TestTakeOverCertificates(t *testing.T) {
 	const noIssuer = `; waiting: Referenced "Issuer" not found: issuer.cert-manager.io "does-not-exist" not found`
 	eachDump(t, func(t *testing.T, r lifecycletest.Recorded) {
@@ -71,18 +72,60 @@ func TestTakeOverCertificates(t *testing.T) {
 				if failed := crt.Status.LastFailureTime; failed != nil {
 					want.Until = failed.Add(time.Hour)
 				}
-				switch crt.Name {
-				case "no-issuer", "temporary":
-					issuing.Message += noIssuer
-				case "external":
-					issuing.Message += `; waiting: Bar.example.com "foo" has not answered CertificateRequest "external-1"`
-				case "unapproved":
-					issuing.Message += `; waiting: CertificateRequest "unapproved-1" has to be approved`
-				case "dup-b":
+				waits := map[string]string{
+					"no-issuer": noIssuer, "temporary": noIssuer,
+					"external":   `; waiting: Bar.example.com "foo" has not answered CertificateRequest "external-1"`,
+					"unapproved": `; waiting: CertificateRequest "unapproved-1" has to be approved`,
+				}[crt.Name]
+				if waits != "" {
+					want.Until = plan.Earliest(want.Until, r.Time.Add(2*time.Minute))
+				}
+				if crt.Name == "dup-b" {
 					want.Until = r.Time.Add(ownerRecheck)
 				}
-				samePlan(t, want, stateOf(r, crt).Next(r.Time))
+				c := stateOf(r, crt)
+				c.Started = r.Time
+				samePlan(t, want, c.Next(r.Time))
+				if waits == "" {
+					return
+				}
+
+				issuing.Message += waits
+				want.Until = time.Time{}
+				if at := crt.Status.RenewalTime; at != nil {
+					want.Until = at.Time
+				}
+				samePlan(t, want, c.Next(r.Time.Add(2*time.Minute)))
 			})
 		}
 	})
+}
+
+// TestInheritedWaits has issuances that wait for an approval, and whether the
+// status says so at once.
+func TestInheritedWaits(t *testing.T) {
+	tests := []struct {
+		name  string
+		state func(*State)
+		told  bool
+	}{
+		{"begun by another process", func(*State) {}, false},
+		{"begun by another process, two minutes ago", func(c *State) { c.Started = now.Add(-2 * time.Minute) }, true},
+		{"begun in the second in which this process started", func(c *State) { c.Started = now.Add(time.Second - 1) }, true},
+		{"begun since this process started", func(c *State) { c.Started = now.Add(-time.Minute) }, true},
+		{"requested by this process", func(c *State) { c.Memory.Request = c.Requests[0].UID }, true},
+		{"said before", func(c *State) { c.Object.Status.Conditions[0].Message += "; waiting: no issuer" }, true},
+		{"not begun", func(c *State) { c.Object.Status.Conditions = nil }, true},
+	}
+	for _, test := range tests {
+		c := State{Object: newCertificate(), Backoff: plan.DefaultIssuance, Started: now.Add(time.Second), Keys: []*facts.Secret{nextKey("web-k", key(1))}}
+		c.Object.Status = begun("web-k")
+		c.Requests = factsOf(newRequest(c.Object, key(1), 1))
+		test.state(&c)
+		p := c.Next(now)
+		message := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing).Message
+		if told := strings.HasSuffix(message, `; waiting: CertificateRequest "web-1" has to be approved`); told != test.told || told == p.Until.Equal(c.Started.Add(2*time.Minute)) {
+			t.Errorf("%s: %q, until %s", test.name, message, p.Until)
+		}
+	}
 }

@@ -87,6 +87,7 @@ func someState(random *rand.Rand) State {
 		pick(none, func(c *State) { c.SignsInline = true }),
 		pick(none, none, func(c *State) { c.Memory.BegunAt, c.Memory.Kept = now.Add(-time.Second), true }),
 		pick(none, none, none, func(c *State) { c.Memory.Requests, c.Memory.Keys = 3, 3 }),
+		pick(none, func(c *State) { c.Started = now }),
 		pick(none, none, none, func(c *State) { status.Revision = ptr.To(-5) }),
 	} {
 		f(&c)
@@ -116,6 +117,8 @@ func unexplained(c State, p Plan) string {
 	soon := !p.Until.IsZero() && !p.Until.After(now.Add(keyInMemory))
 	switch {
 	case begun == nil && condition.True(p.Status.Conditions, cmv1.CertificateConditionReady):
+		return ""
+	case !c.inherited(now).IsZero() && !p.Until.IsZero() && !p.Until.After(c.Started.Add(takeover)):
 		return ""
 	case begun == nil && c.SecretOwnedBy != "":
 		ready := condition.Find(p.Status.Conditions, cmv1.CertificateConditionReady)
