@@ -108,8 +108,11 @@ func (d *draft) approve() bool {
 func (d *draft) answer() {
 	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef.WithDefaults()
 	if issuer == nil {
-		d.pending(cmv1.EventReasonIssuerNotFound, fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
-			ref.Kind, strings.ToLower(ref.Kind), ref.Group, ref.Name))
+		message := fmt.Sprintf("Referenced %q not found: %s.%s %q not found", ref.Kind, strings.ToLower(ref.Kind), ref.Group, ref.Name)
+		if other := d.state.OtherKind; other != "" {
+			message += fmt.Sprintf("; but there is a %s %q: to use it, set issuerRef.kind to %s", other, ref.Name, other)
+		}
+		d.pending(cmv1.EventReasonIssuerNotFound, message)
 		return
 	}
 	kind := facts.TypeOf(issuer.Spec)

@@ -45,6 +45,9 @@ type State struct {
 	Key pki.KeyDigest
 	// Issuer is nil if the one that the request names does not exist.
 	Issuer *facts.Issuer
+	// OtherKind is the other kind of issuer, IssuerKind or ClusterIssuerKind, if only
+	// that one has an issuer of the name that the request may use.
+	OtherKind string
 	// MayApprove reports that this process approves requests for the issuer.
 	MayApprove bool
 	// NoPermission reports that this process would approve the request, but lacks
