@@ -136,6 +136,10 @@ func TestLeftOut(t *testing.T) {
 		"spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only": func(s *cmv1.CertificateSpec) {
 			s.AdditionalOutputFormats = []cmv1.CertificateAdditionalOutputFormat{{Type: cmv1.CertificateOutputFormatDER}}
 		},
+		"spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore; spec.renewal.windows is not supported by this version of everleaf: their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime": func(s *cmv1.CertificateSpec) {
+			s.Keystores = &cmv1.CertificateKeystores{}
+			s.Renewal = &cmv1.CertificateRenewal{Windows: []cmv1.CertificateRenewalWindow{{}}}
+		},
 	} {
 		c := issuedState(func(crt *cmv1.Certificate) { change(&crt.Spec) })
 		c.Object.Status.Revision = nil
