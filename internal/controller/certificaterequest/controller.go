@@ -69,6 +69,8 @@ type memory struct {
 	notBefore time.Time
 	// replaced is core.State.Replaced.
 	replaced int
+	// announced is set once an event has said that the approval is missing.
+	announced bool
 }
 
 // New returns a Controller. All of d is needed; failed counts failures.
@@ -168,6 +170,7 @@ func (c *Controller) otherKind(ctx context.Context, object *cmv1.CertificateRequ
 // recall brings the state's view of the memory up to date.
 func (w *work) recall() {
 	m := w.memory.Find(w.subject.NamespacedName, w.State.Object.UID)
+	w.Unannounced = m == nil || !m.announced
 	if m != nil {
 		w.Replaced = m.replaced
 	}

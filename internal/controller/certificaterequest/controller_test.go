@@ -29,6 +29,9 @@ func TestPermission(t *testing.T) {
 	if until := w.Next(now).Until; !until.Equal(now.Add(core.ApprovalRecheck)) {
 		t.Errorf("asks again at %s", until)
 	}
+	if w.(*work).Unannounced {
+		t.Error("no event has said that the approval is missing")
+	}
 	l.config.LeaveApproval = true
 	if w, err = l.Load(t.Context(), r); err != nil || !w.Next(now).Until.IsZero() {
 		t.Errorf("asks for the permission although others approve; error %v", err)

@@ -97,6 +97,10 @@ func (d *draft) approve() bool {
 		if d.state.NoPermission {
 			d.Until = d.now.Add(ApprovalRecheck)
 		}
+		if own && d.state.Unannounced {
+			d.Do = AnnounceWait{}
+			d.event(plan.Event{Reason: "WaitingForApproval", Message: "Not signing CertificateRequest until it is Approved", Verbose: true})
+		}
 		return false
 	}
 	d.set(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, cmv1.CertificateRequestReasonApproved, messageApproved)

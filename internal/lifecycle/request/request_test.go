@@ -59,6 +59,12 @@ func TestRequest(t *testing.T) {
 		}},
 		{"not ours to approve", nil, none},
 		{"ours to approve, without the permission", []func(*State){func(r *State) { r.NoPermission = true }}, laterAsk},
+		{"not approved, and not announced", []func(*State){func(r *State) { r.Unannounced = true }}, func(p *Plan) {
+			p.Do = AnnounceWait{}
+			p.Events = []plan.Event{{Reason: "WaitingForApproval", Message: "Not signing CertificateRequest until it is Approved", Component: fromIssuer + "-ca", Verbose: true}}
+		}},
+		{"not approved, foreign", []func(*State){ref("Thing", "example.com"), func(r *State) { r.Unannounced = true }}, none},
+		{"denied, not announced", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x")), func(r *State) { r.Unannounced = true }}, none},
 		{"approved by another", []func(*State){with(approvedCond)}, sign},
 		{"foreign, approved by us", []func(*State){ref("Thing", "example.com"), func(r *State) { r.MayApprove = true }}, func(p *Plan) {
 			p.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
