@@ -1,6 +1,10 @@
 package facts
 
 import (
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
@@ -52,6 +56,16 @@ type Issuer struct {
 	Ready bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
+}
+
+// IssuerVersionAnnotation holds, on a CertificateRequest, the version of the
+// issuer that it was made for.
+const IssuerVersionAnnotation = "everleaf.io/issuer-version"
+
+// IssuerVersion identifies an issuer's spec: it differs between two issuers of one
+// name, and changes with the spec only.
+func IssuerVersion(issuer metav1.Object) string {
+	return string(issuer.GetUID()) + "/" + strconv.FormatInt(issuer.GetGeneration(), 10)
 }
 
 // OwnSecrets names the Secrets with an issuer's own private keys: that of its CA,

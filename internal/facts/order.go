@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,6 +47,15 @@ func OfOrder(o *acmev1.Order, limits pki.Limits) *Order {
 		f.Replaces = n
 	}
 	return f
+}
+
+// Newest is the newest of the Orders of a request, the one that counts, nil
+// without any.
+func Newest(orders []*Order) *Order {
+	if len(orders) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(orders, func(a, b *Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
 }
 
 // Ended reports whether nothing is asked of the ACME server for the order any

@@ -30,6 +30,9 @@ type Request struct {
 	// KeySecret names the Secret of the private key, empty without one.
 	KeySecret string
 	IssuerRef cmmeta.IssuerReference
+	// IssuerVersion is that of the issuer when the request was made, empty if it is
+	// not known.
+	IssuerVersion string
 	// IsCA, Usages and Duration stand beside the signing request; no usages and
 	// no duration mean the defaults.
 	IsCA     bool
@@ -88,7 +91,8 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 		IssuerRef: cmmeta.IssuerReference{
 			Name: Shared(r.Spec.IssuerRef.Name), Kind: Shared(r.Spec.IssuerRef.Kind), Group: Shared(r.Spec.IssuerRef.Group),
 		},
-		IsCA: r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
+		IssuerVersion: Shared(r.Annotations[IssuerVersionAnnotation]),
+		IsCA:          r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
 		Failure: failureOf(r),
 		Answer:  AnswerOf(r.Status.Certificate, limits),
 	}

@@ -149,8 +149,8 @@ func (s *system) newIssuers(kind, name string) (registrable, error) {
 
 func (s *system) newCertificates() (registrable, error) {
 	return certificate.New(certificate.Deps{
-		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Answers: s.answers, Issuers: s.issuers,
-		Approval: s.approval, Identity: cluster.NewIdentity(s.core, s.clock), Server: s.server, Keys: s.keys, Clock: s.clock,
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Orders: s.orders, Answers: s.answers,
+		Issuers: s.issuers, Approval: s.approval, Identity: cluster.NewIdentity(s.core, s.clock), Server: s.server, Keys: s.keys, Clock: s.clock,
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,

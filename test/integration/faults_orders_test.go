@@ -3,11 +3,13 @@ package integration
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/test/faultproxy"
 	"github.com/everleaf/everleaf/test/harness"
@@ -25,6 +27,25 @@ func TestFaultsRejectedIdentifier(t *testing.T) {
 	f.Apply(t, f.ns, harness.CertificateManifest("blocked", "acme", "ok.example.com", "blocked.example.com"))
 	f.failed(t, "blocked", patience, "400 urn:ietf:params:acme:error:rejectedIdentifier: ", "blocked.example.com")
 	f.silence(t)
+}
+
+// A Certificate for which its issuer had no solver is issued soon after the issuer
+// was corrected, and the messages before name the domain and the next attempt.
+func TestFaultsCorrectedIssuer(t *testing.T) {
+	f := newFaultLab(t, harness.QuickOptions{})
+	f.account(t, "acme")
+	solver := f.quick.Solver()
+	manifest := func(solver string) string {
+		return harness.IssuerManifest("acme", f.quick.CA, solver)
+	}
+	f.Apply(t, f.ns, manifest("{selector: {dnsNames: [x.example.com]}, "+strings.TrimPrefix(solver, "{")))
+	f.Apply(t, f.ns, harness.CertificateManifest("corrected", "acme", "y.example.com"))
+	f.failed(t, "corrected", patience, `"y.example.com"`)
+	if message := certificateCondition(f.crt(t, "corrected"), cmv1.CertificateConditionIssuing).Message; !strings.Contains(message, "; next try at ") {
+		t.Errorf("Issuing says %q", message)
+	}
+	f.Apply(t, f.ns, manifest(solver))
+	f.Ready(t, f.ns, "corrected", patience)
 }
 
 // An order or an authorization that went away at the server is replaced, at

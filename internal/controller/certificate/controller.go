@@ -44,6 +44,7 @@ type Deps struct {
 	Cache    client.Reader
 	Secrets  *cluster.Secrets
 	Requests *cluster.Requests
+	Orders   *cluster.Orders
 	Answers  *cluster.Answers
 	Issuers  *cluster.Issuers
 	Approval *cluster.Approval
@@ -59,6 +60,9 @@ type Controller struct {
 	config Config
 	driver *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
 	memory controller.Memory[memory]
+	// started is when the first Certificate was looked at: a process may have
+	// waited long for its lease.
+	started func() time.Time
 }
 
 // New returns a Controller. All of d is needed.
@@ -66,7 +70,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 	if err := controller.Complete(d); err != nil {
 		return nil, err
 	}
-	c := &Controller{Deps: d, config: config}
+	c := &Controller{Deps: d, config: config, started: sync.OnceValue(d.Clock.Now)}
 	c.driver = controller.NewDriver(c, controller.Settings[*cmv1.Certificate, cmv1.CertificateStatus]{
 		Kind: cmv1.CertificateKind, Manager: core.ManagerIssuing,
 		New:    func() *cmv1.Certificate { return &cmv1.Certificate{} },
@@ -206,7 +210,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	name := client.ObjectKeyFromObject(object)
 	w := &work{
 		Controller: c,
-		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets},
+		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets, Started: c.started()},
 		subject:    plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: name},
 		memory:     c.memory.Find(name, object.UID),
 	}
@@ -221,6 +225,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 		}
 	}
 	w.State.Requests = c.Requests.ControlledBy(object)
+	w.State.Orders = c.ordersOf(w.State.Requests)
 	if err = w.findKeys(ctx); err != nil {
 		return nil, err
 	}
@@ -228,11 +233,35 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if w.SecretOwnedBy, err = w.secretOwner(ctx, object); err != nil {
 		return nil, err
 	}
-	if w.SignsInline, err = w.signsInline(ctx, object); err != nil {
+	issuer, err := c.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
+	if err != nil {
 		return nil, err
+	}
+	if issuer != nil {
+		w.IssuerVersion = facts.IssuerVersion(issuer)
+		w.SignsInline = w.signsInline(ctx, issuer)
 	}
 	w.recall()
 	return w, nil
+}
+
+// ordersOf are the Orders of those of the requests that wait or have failed.
+func (c *Controller) ordersOf(requests []*facts.Request) map[types.UID]*facts.Order {
+	var orders map[types.UID]*facts.Order
+	for _, r := range requests {
+		if r.Waiting == "" && r.Failure == nil {
+			continue
+		}
+		o := facts.Newest(c.Orders.ControlledBy(&metav1.ObjectMeta{Namespace: r.Namespace, UID: r.UID}))
+		if o == nil {
+			continue
+		}
+		if orders == nil {
+			orders = map[types.UID]*facts.Order{}
+		}
+		orders[r.UID] = o
+	}
+	return orders
 }
 
 // secretOwner is the name of another Certificate that has a better right to
@@ -270,16 +299,16 @@ func (w *work) secretUser(ctx context.Context) string {
 
 // signsInline reports whether the issuer signs in this process and needs no
 // stored key, and whether its requests are ours to approve.
-func (w *work) signsInline(ctx context.Context, object *cmv1.Certificate) (bool, error) {
-	issuer, err := w.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
-	if err != nil || w.config.LeaveApproval || issuer == nil || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
-		return false, err
+func (w *work) signsInline(ctx context.Context, issuer cmv1.GenericIssuer) bool {
+	if w.config.LeaveApproval || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
+		return false
 	}
+	object := w.State.Object
 	may, err := w.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef)
 	if err != nil {
 		logr.FromContextOrDiscard(ctx).V(4).Info("Storing the key, as it is unknown whether the request may be approved here", "error", err.Error())
 	}
-	return may && err == nil, nil
+	return may && err == nil
 }
 
 // note returns the memory, made if there is none.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
@@ -50,6 +51,7 @@ func newFakes(t *testing.T, secrets []runtime.Object, objects ...client.Object) 
 		objects: ctrlfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 			WithStatusSubresource(&cmv1.Certificate{}, &cmv1.CertificateRequest{}).
 			WithIndex(&cmv1.Certificate{}, indexSecretName, secretName).
+			WithIndex(&cmv1.Certificate{}, indexFailedIssuer, failedIssuer).
 			WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, secretRefs).
 			WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, secretRefs).Build(),
 	}
@@ -64,6 +66,7 @@ func secretRefs(o client.Object) []string {
 type started struct {
 	*Controller
 	requests toolscache.SharedIndexInformer
+	orders   toolscache.SharedIndexInformer
 	clock    *clocktesting.FakeClock
 }
 
@@ -79,9 +82,14 @@ func (f fakes) start(t *testing.T, config Config) started {
 	if err != nil {
 		t.Fatal(err)
 	}
+	orderInformer := toolscache.NewSharedIndexInformer(&toolscache.ListWatch{}, &acmev1.Order{}, 0, toolscache.Indexers{})
+	orders, err := cluster.NewOrders(orderInformer, pki.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	events := cluster.NewEvents(f.core, f.objects.Scheme(), realclock.RealClock{}, logr.Discard(), true, t.FailNow)
 	c, err := New(Deps{
-		Cache: f.objects, Secrets: secrets, Requests: requests, Answers: cluster.NewAnswers(),
+		Cache: f.objects, Secrets: secrets, Requests: requests, Orders: orders, Answers: cluster.NewAnswers(),
 		Issuers: cluster.NewIssuers(f.objects, "cert-manager"), Approval: cluster.NewApproval(f.core, clock), Identity: cluster.NewIdentity(f.core, clock),
 		Server: cluster.NewServer(cluster.NewWriter(f.objects, f.core, cluster.NewGate(nil)), events, f.objects),
 		Keys:   pki.NewKeyPool(1), Clock: clock,
@@ -89,7 +97,7 @@ func (f fakes) start(t *testing.T, config Config) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := started{c, informer, clock}
+	s := started{c, informer, orderInformer, clock}
 	list := &cmv1.CertificateRequestList{}
 	if err := f.objects.List(t.Context(), list); err != nil {
 		t.Fatal(err)

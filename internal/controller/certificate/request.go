@@ -129,6 +129,9 @@ func (w *work) requestAnnotations(keyName string, revision int) map[string]strin
 	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(revision)
 	annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = keyName
 	annotations[cmv1.CertificateNameKey] = w.State.Object.Name
+	if delete(annotations, facts.IssuerVersionAnnotation); w.IssuerVersion != "" {
+		annotations[facts.IssuerVersionAnnotation] = w.IssuerVersion
+	}
 	return annotations
 }
 

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 )
 
@@ -24,10 +25,10 @@ func TestRegistration(t *testing.T) {
 	for _, w := range r.Watches {
 		watched = append(watched, w.Kind)
 	}
-	if !slices.Equal(watched, []string{"Secret", "CertificateRequest", "Certificate"}) {
+	if !slices.Equal(watched, []string{"Secret", "CertificateRequest", "Certificate", "Issuer", "ClusterIssuer"}) {
 		t.Errorf("watches %q", watched)
 	}
-	if len(r.Indexes) != 1 || r.Indexes[0].Kind != "Certificate" || !slices.Equal(r.Indexes[0].Values(crt()), []string{"web-tls"}) ||
+	if len(r.Indexes) != 2 || r.Indexes[0].Kind != "Certificate" || !slices.Equal(r.Indexes[0].Values(crt()), []string{"web-tls"}) ||
 		r.Indexes[0].Values(crt(func(c *cmv1.Certificate) { c.Spec.SecretName = "" })) != nil || r.Indexes[0].Values(&corev1.Secret{}) != nil {
 		t.Errorf("indexes %+v", r.Indexes)
 	}
@@ -41,7 +42,13 @@ func TestWatches(t *testing.T) {
 		})
 	}
 	one, two := named("app", "one", "shared"), named("app", "two", "shared")
-	objects := []client.Object{one, two, named("app", "three", "three-tls"), named("elsewhere", "four", "shared")}
+	failed := func(c *cmv1.Certificate, name, kind, group string) *cmv1.Certificate {
+		c.Status.LastFailureTime, c.Spec.IssuerRef = lifecycletest.At(now), cmmeta.IssuerReference{Name: name, Kind: kind, Group: group}
+		return c
+	}
+	failed(one, "le", "", "")
+	failed(two, "le", "ClusterIssuer", "cert-manager.io")
+	objects := []client.Object{one, two, named("app", "three", "three-tls"), named("elsewhere", "four", "shared"), failed(named("app", "five", "five"), "le", "", "example.com")}
 	ours := func(name, label string, owner *cmv1.Certificate) *corev1.Secret {
 		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: name, Labels: map[string]string{cmv1.PartOfCertManagerControllerLabelKey: "true"}}}
 		if label != "" {
@@ -90,6 +97,11 @@ func TestWatches(t *testing.T) {
 		{"Certificate", "with another of the same Secret", two, []string{"one"}},
 		{"Certificate", "with a Secret of its own", objects[2], nil},
 		{"Certificate", "of no kind", &corev1.Pod{}, nil},
+		{"Issuer", "of a failed Certificate", &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "le"}}, []string{"one"}},
+		{"Issuer", "elsewhere", &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "le"}}, nil},
+		{"Issuer", "of Certificates that have not failed", &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "ca"}}, nil},
+		{"ClusterIssuer", "of a failed Certificate", &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "le"}}, []string{"two"}},
+		{"ClusterIssuer", "of no kind", &corev1.Pod{}, nil},
 	} {
 		t.Run(test.kind+" "+test.name, func(t *testing.T) {
 			var got []string

@@ -27,6 +27,10 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		return w.sign(ctx)
 	case core.KeepState:
 		return w.keepState(ctx, a.Annotations)
+	case core.AnnounceWait:
+		w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil).announced = true
+		w.recall()
+		return nil
 	case core.CreateOrder:
 		return w.createOrder(ctx, a.Order)
 	case core.ReplaceOrder:

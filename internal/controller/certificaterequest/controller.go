@@ -69,6 +69,8 @@ type memory struct {
 	notBefore time.Time
 	// replaced is core.State.Replaced.
 	replaced int
+	// announced is set once an event has said that the approval is missing.
+	announced bool
 }
 
 // New returns a Controller. All of d is needed; failed counts failures.
@@ -133,6 +135,8 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 		if w.issuer.GetSpec().ACME != nil {
 			w.State.Orders = c.Orders.ControlledBy(object)
 		}
+	} else if w.OtherKind, err = c.otherKind(ctx, object); err != nil {
+		return nil, err
 	}
 	if !c.config.LeaveApproval && !core.Decided(object) {
 		if w.MayApprove, err = c.Approval.May(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
@@ -144,9 +148,29 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 	return w, nil
 }
 
+// otherKind is the kind of an issuer that has the name that a request refers to,
+// but not the kind, empty without one.
+func (c *Controller) otherKind(ctx context.Context, object *cmv1.CertificateRequest) (string, error) {
+	ref := object.Spec.IssuerRef.WithDefaults()
+	if !facts.OwnIssuer(ref) {
+		return "", nil
+	}
+	if ref.Kind == cmv1.IssuerKind {
+		ref.Kind = cmv1.ClusterIssuerKind
+	} else {
+		ref.Kind = cmv1.IssuerKind
+	}
+	other, err := c.Issuers.Get(ctx, object.Namespace, ref)
+	if other == nil || err != nil {
+		return "", err
+	}
+	return ref.Kind, nil
+}
+
 // recall brings the state's view of the memory up to date.
 func (w *work) recall() {
 	m := w.memory.Find(w.subject.NamespacedName, w.State.Object.UID)
+	w.Unannounced = m == nil || !m.announced
 	if m != nil {
 		w.Replaced = m.replaced
 	}

@@ -29,6 +29,9 @@ func TestPermission(t *testing.T) {
 	if until := w.Next(now).Until; !until.Equal(now.Add(core.ApprovalRecheck)) {
 		t.Errorf("asks again at %s", until)
 	}
+	if w.(*work).Unannounced {
+		t.Error("no event has said that the approval is missing")
+	}
 	l.config.LeaveApproval = true
 	if w, err = l.Load(t.Context(), r); err != nil || !w.Next(now).Until.IsZero() {
 		t.Errorf("asks for the permission although others approve; error %v", err)
@@ -95,5 +98,32 @@ func TestNewRefusesGaps(t *testing.T) {
 	deps.Answers = nil
 	if _, err := New(deps, Config{}, nil); err == nil {
 		t.Error("a Controller without Answers")
+	}
+}
+
+// TestOtherKind has requests whose issuer does not exist, and issuers of its name.
+func TestOtherKind(t *testing.T) {
+	s, i := vault()
+	global := &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: i.Name}, Spec: i.Spec}
+	elsewhere := i.DeepCopy()
+	elsewhere.Namespace = "other"
+	for _, test := range []struct {
+		name, kind, group string
+		issuer            client.Object
+		want              string
+	}{
+		{"an Issuer is named, there is a ClusterIssuer", "", "", global, "ClusterIssuer"},
+		{"a ClusterIssuer is named, there is an Issuer", "ClusterIssuer", "", i, "Issuer"},
+		{"a ClusterIssuer is named, there is an Issuer elsewhere", "ClusterIssuer", "", elsewhere, ""},
+		{"the issuer is there", "Issuer", "", i, ""},
+		{"an issuer of another group", "Issuer", "example.com", global, ""},
+	} {
+		r, _ := newRequest(t)
+		r.Spec.IssuerRef.Kind, r.Spec.IssuerRef.Group = test.kind, test.group
+		w, err := newLab(t, s, r, test.issuer).Load(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, test.name, test.want, w.(*work).OtherKind)
 	}
 }

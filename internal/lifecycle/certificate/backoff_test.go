@@ -16,6 +16,14 @@ import (
 func TestBackoff(t *testing.T) {
 	failed := now.Add(-time.Minute)
 	end := failed.Add(2 * hour)
+	issuerWas := func(then, present string) func(*State) {
+		return func(c *State) {
+			c.IssuerVersion = present
+			c.Requests = factsOf(newRequest(c.Object, key(1), 1, failedAt(failed, "no"), func(r *cmv1.CertificateRequest) {
+				r.Annotations[facts.IssuerVersionAnnotation] = then
+			}))
+		}
+	}
 	other := newCertificate(func(crt *cmv1.Certificate) { crt.Spec.DNSNames = []string{"old.example.com"} })
 	tests := []struct {
 		name  string
@@ -42,6 +50,20 @@ func TestBackoff(t *testing.T) {
 		{"switched off", func(c *State) { c.Backoff = plan.Backoff{} }, now, time.Time{}},
 		{"switched off, a moment ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5*time.Second - 1), failed.Add(5 * time.Second)},
 		{"switched off, some seconds ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5 * time.Second), time.Time{}},
+		{"issuer changed", issuerWas("i/1", "i/2"), now, time.Time{}},
+		{"another issuer of the name", issuerWas("i/1", "j/1"), now, time.Time{}},
+		{"issuer changed, a moment after the failure", issuerWas("i/1", "i/2"), failed.Add(20*time.Second - 1), failed.Add(20 * time.Second)},
+		{"issuer changed, after many failures", func(c *State) {
+			issuerWas("i/1", "i/2")(c)
+			c.Object.Status.FailedIssuanceAttempts = ptr.To(20)
+		}, now, failed.Add(hour)},
+		{"issuer changed, short back-off", func(c *State) {
+			issuerWas("i/1", "i/2")(c)
+			c.Backoff = plan.Backoff{}
+		}, failed.Add(time.Second), failed.Add(5 * time.Second)},
+		{"issuer unchanged", issuerWas("i/2", "i/2"), now, end},
+		{"issuer gone", issuerWas("i/1", ""), now, end},
+		{"issuer not known", issuerWas("", "i/2"), now, end},
 		{"by hand", func(c *State) {
 			c.Object.Status.Conditions[0] = issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "now", now)
 		}, now, time.Time{}},

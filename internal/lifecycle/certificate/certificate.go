@@ -55,8 +55,13 @@ type State struct {
 	Secret *facts.Secret
 	// Requests are those that the Certificate controls.
 	Requests []*facts.Request
+	// Orders are those of the requests that wait or have failed, by the UID of the
+	// request: the newest of each.
+	Orders map[types.UID]*facts.Order
 	// Keys are the Secrets with a next private key that it controls.
 	Keys []*facts.Secret
+	// Started is when this process began to look at Certificates.
+	Started time.Time
 	// Memory is what this process knows of the issuance and does not store.
 	Memory Memory
 	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.
@@ -67,7 +72,9 @@ type State struct {
 	// SignsInline reports that the issuer answers within a request's creation
 	// and approval, and that both are ours: the key may wait in memory.
 	SignsInline bool
-	Backoff     plan.Backoff
+	// IssuerVersion is facts.IssuerVersion of the issuer, empty without one of ours.
+	IssuerVersion string
+	Backoff       plan.Backoff
 	// Applied reports that this reconcile has applied the Secret's metadata: what
 	// differs still is somebody else's doing, and no reason for a fight.
 	Applied bool
@@ -165,42 +172,6 @@ func (c State) trigger(now time.Time) (*Violation, time.Time) {
 		return nil, end
 	}
 	return violation, time.Time{}
-}
-
-// backoffEnd is until when a failed issuance is not repeated. A change of the
-// spec that makes the failed request obsolete ends it at once; so does any
-// change if the issuance failed before it had a request.
-func (c State) backoffEnd(now time.Time) time.Time {
-	failed := c.lastFailure(now)
-	if failed.IsZero() {
-		return time.Time{}
-	}
-	next := c.requestsOf(c.nextRevision())
-	for _, r := range next {
-		if r.CSRError != "" || len(c.mismatches[r]) > 0 {
-			return time.Time{}
-		}
-	}
-	last := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if len(next) == 0 && last != nil && last.ObservedGeneration > 0 && last.ObservedGeneration < c.Object.Generation {
-		return time.Time{}
-	}
-	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
-	return failed.Add(c.backoff(attempts))
-}
-
-// lastFailure is status.lastFailureTime, zero without one. One in the future is
-// of a clock that was wrong, and counts as now.
-func (c State) lastFailure(now time.Time) time.Time {
-	failed := c.Object.Status.LastFailureTime
-	switch {
-	case failed == nil:
-		return time.Time{}
-	case failed.After(now):
-		return now
-	default:
-		return failed.Time
-	}
 }
 
 // maxRevision bounds revisions. A status is writable by others.

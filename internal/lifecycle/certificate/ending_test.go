@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -28,17 +29,20 @@ func TestIssuanceEnds(t *testing.T) {
 		name            string
 		answer          []func(*cmv1.CertificateRequest)
 		reason, message string
+		order           *facts.Order
 	}{
-		{"failed", []func(*cmv1.CertificateRequest){failedAt(now, "no")}, "Failed", "no"},
-		{"failed by its Order", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: 403 no`)}, "Failed", "403 no"},
-		{"failed by its Order, which says nothing", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `)}, "Failed", `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `},
-		{"denied", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy.example.com")}, "policy.example.com", "not allowed"},
-		{"denied without a reason", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "")}, "Denied", "not allowed"},
-		{"denied and issued", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy"), issued}, "policy", "not allowed"},
-		{"invalid", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionInvalidRequest, "OldKey")}, "OldKey", "not allowed"},
-		{"expired", []func(*cmv1.CertificateRequest){signed(born, now)}, "InvalidCertificate", "The issuer returned a certificate that has expired on Sun, 22 Nov 2026 06:00:00 UTC"},
-		{"nothing", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = nil }}, "InvalidCertificate", "The issuer returned a certificate that cannot be decoded: " + pki.ErrNoPEM.Error()},
-		{"another's", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = pki.EncodeChain(authority()) }}, "InvalidCertificate", "The issuer returned a certificate for another public key than the one requested"},
+		{"failed", []func(*cmv1.CertificateRequest){failedAt(now, "no")}, "Failed", "no", nil},
+		{"failed by its Order", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: 403 no`)}, "Failed", "403 no", &facts.Order{Reason: "403 no"}},
+		{"failed by its Order, in other words", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "x" to become ready: order is in "invalid" state: a state: b`)}, "Failed", "no address of y.example.com", &facts.Order{Reason: "no address of y.example.com"}},
+		{"failed otherwise, beside an Order", []func(*cmv1.CertificateRequest){failedAt(now, "no")}, "Failed", "no", &facts.Order{Reason: "403 no"}},
+		{"failed by its Order, which says nothing", []func(*cmv1.CertificateRequest){failedAt(now, `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `)}, "Failed", `Failed to wait for order resource "web-1-7" to become ready: order is in "errored" state: `, &facts.Order{}},
+		{"denied", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy.example.com")}, "policy.example.com", "not allowed", nil},
+		{"denied without a reason", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "")}, "Denied", "not allowed", nil},
+		{"denied and issued", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionDenied, "policy"), issued}, "policy", "not allowed", nil},
+		{"invalid", []func(*cmv1.CertificateRequest){condition(cmv1.CertificateRequestConditionInvalidRequest, "OldKey")}, "OldKey", "not allowed", nil},
+		{"expired", []func(*cmv1.CertificateRequest){signed(born, now)}, "InvalidCertificate", "The issuer returned a certificate that has expired on Sun, 22 Nov 2026 06:00:00 UTC", nil},
+		{"nothing", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = nil }}, "InvalidCertificate", "The issuer returned a certificate that cannot be decoded: " + pki.ErrNoPEM.Error(), nil},
+		{"another's", []func(*cmv1.CertificateRequest){issued, func(r *cmv1.CertificateRequest) { r.Status.Certificate = pki.EncodeChain(authority()) }}, "InvalidCertificate", "The issuer returned a certificate for another public key than the one requested", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,6 +50,7 @@ func TestIssuanceEnds(t *testing.T) {
 			c.Object.Status = begun("web-k")
 			c.Object.Status.Conditions = append(c.Object.Status.Conditions, cmv1.CertificateCondition{Type: "example.com/Seen"})
 			c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.answer...))
+			c.Orders = map[types.UID]*facts.Order{c.Requests[0].UID: test.order}
 			want := Plan{Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
 			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message+"; next try at 2026-11-22T07:00:00Z", now)
 			want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts, want.Status.NextPrivateKeySecretName = at(now), ptr.To(1), nil
@@ -130,6 +135,10 @@ func TestLeftOut(t *testing.T) {
 		},
 		"spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only": func(s *cmv1.CertificateSpec) {
 			s.AdditionalOutputFormats = []cmv1.CertificateAdditionalOutputFormat{{Type: cmv1.CertificateOutputFormatDER}}
+		},
+		"spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore; spec.renewal.windows is not supported by this version of everleaf: their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime": func(s *cmv1.CertificateSpec) {
+			s.Keystores = &cmv1.CertificateKeystores{}
+			s.Renewal = &cmv1.CertificateRenewal{Windows: []cmv1.CertificateRenewalWindow{{}}}
 		},
 	} {
 		c := issuedState(func(crt *cmv1.Certificate) { change(&crt.Spec) })

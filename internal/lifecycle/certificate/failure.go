@@ -28,15 +28,6 @@ func (c State) failed(p Plan, reason, message, component string, now time.Time) 
 	return p
 }
 
-// shortestBackoff is the wait after a failure without a back-off: each failure
-// costs a write.
-const shortestBackoff = 5 * time.Second
-
-// backoff is the wait after a number of failures in a row.
-func (c State) backoff(failures int) time.Duration {
-	return max(c.Backoff.Delay(failures), shortestBackoff)
-}
-
 // unrequestable records an issuance whose spec no signing request can express.
 func (c State) unrequestable(p Plan, why string, now time.Time) Plan {
 	return c.failed(p, cmv1.EventReasonRequestFailed, "Failed to generate CSR: "+why, ManagerRequests, now)

@@ -11,7 +11,6 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -61,7 +60,12 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	}
 	next := c.requestsOf(c.nextRevision())
 	if old := c.obsolete(next, now); len(old) > 0 {
-		return c.deleteRequests(p, old)
+		p = c.deleteRequests(p, old)
+		if c.issuerChanged(old) && !issuing(c.Object.Status) {
+			// Without the failed request nothing shows that the back-off is over.
+			p.Persist = plan.Before
+		}
+		return p
 	}
 	// A request for another spec is gone by now: it would end the back-off.
 	if why := unsupportedSpec(c.Object); why != "" {
@@ -311,11 +315,11 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 	switch why := unfit(mine, key, now); {
 	case mine.Failure != nil:
-		return c.failed(p, mine.Failure.Reason, request.CauseOfFailure(mine.Failure.Message), ManagerIssuing, now)
+		return c.failed(p, mine.Failure.Reason, c.causeOfFailure(mine), ManagerIssuing, now)
 	case !mine.Issued && mine.Waiting == "":
 		return c.unanswered(p, mine, now)
 	case !mine.Issued:
-		c.waitFor(&p, request.CauseOfWaiting(mine.Waiting), now)
+		c.awaitRequest(&p, c.causeOfWaiting(mine), now)
 		return p
 	case why != "":
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
@@ -342,9 +346,9 @@ func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
 	}
 	if r.Approved {
 		ref := r.IssuerRef.WithDefaults()
-		c.waitFor(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
+		c.awaitRequest(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
 	} else {
-		c.waitFor(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
+		c.awaitRequest(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
 	}
 	return p
 }

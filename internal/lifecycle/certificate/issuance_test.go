@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -75,6 +76,9 @@ func TestIssuance(t *testing.T) {
 	pendingOn := func(message string) func(*cmv1.CertificateRequest) {
 		return requestIs(cmv1.CertificateRequestConditionReady, cmmeta.ConditionFalse, "Pending", message, now)
 	}
+	order := func(reason string) func(*State) {
+		return func(c *State) { c.Orders = map[types.UID]*facts.Order{c.Requests[0].UID: {Reason: reason}} }
+	}
 	tests := []struct {
 		name  string
 		state []func(*State)
@@ -117,13 +121,17 @@ func TestIssuance(t *testing.T) {
 		}},
 		{"request waits for something else", []func(*State){announced, stored, func(c *State) {
 			c.Object.Status.Conditions[0].Message += "; waiting: no issuer"
-		}, requested(1, 1, pendingOn(`Waiting on certificate issuance from order app/web-1-7: "pending": name server x: REFUSED`))}, func(c *State, p *Plan) {
+		}, requested(1, 1, pendingOn(`Waiting on certificate issuance from order app/web-1-7: "pending": name server x: REFUSED`)), order("name server x: REFUSED")}, func(c *State, p *Plan) {
 			p.Status.Conditions[0].Message = noSecret + "; waiting: name server x: REFUSED"
 		}},
 		{"request waits for its order", []func(*State){announced, stored, func(c *State) {
 			c.Object.Status.Conditions[0].Message += "; waiting: no issuer"
-		}, requested(1, 1, pendingOn(`Waiting on certificate issuance from order app/web-1-7: "pending"`))}, func(c *State, p *Plan) {
+		}, requested(1, 1, pendingOn(`Waiting on certificate issuance from order app/web-1-7: "pending"`)), order("")}, func(c *State, p *Plan) {
 			p.Status.Conditions[0].Message = noSecret
+		}},
+		{"request waits for its order, which is not known", []func(*State){announced, stored, requested(1, 1, pendingOn(`Waiting on certificate issuance from order app/web-1-7: "pending": x`))}, func(*State, *Plan) {}},
+		{"request waits for something else than its order", []func(*State){announced, stored, requested(1, 1, pendingOn("no issuer")), order("name server x: REFUSED")}, func(c *State, p *Plan) {
+			p.Status.Conditions[0].Message = noSecret + "; waiting: no issuer"
 		}},
 		{"issued", []func(*State){announced, stored, requested(1, 1, issued)}, func(c *State, p *Plan) {
 			p.Do, p.Confirm = StoreSecret{Request: c.Requests[0], Key: c.Keys[0]}, []plan.Confirm{self}

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"cmp"
+	"strings"
 
 	"k8s.io/utils/ptr"
 
@@ -61,15 +62,19 @@ func unsupportedSpec(crt *cmv1.Certificate) string {
 	}
 }
 
-// leftOut names what a spec wants in the Secret beside certificate and key and
-// this version does not write, or returns "".
+// leftOut names what a spec wants beside certificate and key and this version
+// does not do, or returns "".
 func leftOut(crt *cmv1.Certificate) string {
-	switch {
-	case crt.Spec.Keystores != nil:
-		return "spec.keystores is not supported by this version of everleaf: the Secret has tls.crt and tls.key, but no keystore"
-	case len(crt.Spec.AdditionalOutputFormats) > 0:
-		return "spec.additionalOutputFormats is not supported by this version of everleaf: the Secret has tls.crt and tls.key only"
-	default:
-		return ""
+	const not = " is not supported by this version of everleaf: "
+	var left []string
+	if crt.Spec.Keystores != nil {
+		left = append(left, "spec.keystores"+not+"the Secret has tls.crt and tls.key, but no keystore")
 	}
+	if len(crt.Spec.AdditionalOutputFormats) > 0 {
+		left = append(left, "spec.additionalOutputFormats"+not+"the Secret has tls.crt and tls.key only")
+	}
+	if crt.Spec.Renewal != nil && len(crt.Spec.Renewal.Windows) > 0 {
+		left = append(left, "spec.renewal.windows"+not+"their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime")
+	}
+	return strings.Join(left, "; ")
 }

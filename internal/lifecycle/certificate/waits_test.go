@@ -19,7 +19,6 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -88,6 +87,7 @@ func someState(random *rand.Rand) State {
 		pick(none, func(c *State) { c.SignsInline = true }),
 		pick(none, none, func(c *State) { c.Memory.BegunAt, c.Memory.Kept = now.Add(-time.Second), true }),
 		pick(none, none, none, func(c *State) { c.Memory.Requests, c.Memory.Keys = 3, 3 }),
+		pick(none, func(c *State) { c.Started = now }),
 		pick(none, none, none, func(c *State) { status.Revision = ptr.To(-5) }),
 	} {
 		f(&c)
@@ -118,6 +118,8 @@ func unexplained(c State, p Plan) string {
 	switch {
 	case begun == nil && condition.True(p.Status.Conditions, cmv1.CertificateConditionReady):
 		return ""
+	case !c.inherited(now).IsZero() && !p.Until.IsZero() && !p.Until.After(c.Started.Add(takeover)):
+		return ""
 	case begun == nil && c.SecretOwnedBy != "":
 		ready := condition.Find(p.Status.Conditions, cmv1.CertificateConditionReady)
 		if ready.Reason != cmv1.CertificateReasonIncorrectCertificate {
@@ -134,7 +136,7 @@ func unexplained(c State, p Plan) string {
 		return ""
 	}
 	for _, r := range c.requestsOf(c.nextRevision()) {
-		if r.Waiting != "" && request.CauseOfWaiting(r.Waiting) == "" {
+		if r.Waiting != "" && c.causeOfWaiting(r) == "" {
 			// The Order takes its usual course, and the request says so.
 			return ""
 		}

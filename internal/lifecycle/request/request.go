@@ -2,7 +2,6 @@ package request
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +97,10 @@ func (d *draft) approve() bool {
 		if d.state.NoPermission {
 			d.Until = d.now.Add(ApprovalRecheck)
 		}
+		if own && d.state.Unannounced {
+			d.Do = AnnounceWait{}
+			d.event(plan.Event{Reason: "WaitingForApproval", Message: "Not signing CertificateRequest until it is Approved", Verbose: true})
+		}
 		return false
 	}
 	d.set(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, cmv1.CertificateRequestReasonApproved, messageApproved)
@@ -109,8 +112,11 @@ func (d *draft) approve() bool {
 func (d *draft) answer() {
 	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef.WithDefaults()
 	if issuer == nil {
-		d.pending(cmv1.EventReasonIssuerNotFound, fmt.Sprintf("Referenced %q not found: %s.%s %q not found",
-			ref.Kind, strings.ToLower(ref.Kind), ref.Group, ref.Name))
+		message := fmt.Sprintf("Referenced %q not found: %s.%s %q not found", ref.Kind, strings.ToLower(ref.Kind), ref.Group, ref.Name)
+		if other := d.state.OtherKind; other != "" {
+			message += fmt.Sprintf("; but there is a %s %q: to use it, set issuerRef.kind to %s", other, ref.Name, other)
+		}
+		d.pending(cmv1.EventReasonIssuerNotFound, message)
 		return
 	}
 	kind := facts.TypeOf(issuer.Spec)
@@ -162,7 +168,7 @@ func (d *draft) bySigner() {
 
 // byOrder decides by the state of the request's Order.
 func (d *draft) byOrder() {
-	current := d.currentOrder()
+	current := facts.Newest(d.state.Orders)
 	if current == nil || d.needsReplacement(current) {
 		d.order(current)
 		return
@@ -209,14 +215,6 @@ func (d *draft) order(gone *facts.Order) {
 	}
 	// An approval in a cache may have been followed by a denial.
 	d.Confirm = []plan.Confirm{plan.AsSeen(cmv1.CertificateRequestKind, d.state.Object)}
-}
-
-// currentOrder is the newest of the request's Orders, or nil.
-func (d *draft) currentOrder() *facts.Order {
-	if len(d.state.Orders) == 0 {
-		return nil
-	}
-	return slices.MaxFunc(d.state.Orders, func(a, b *facts.Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
 }
 
 // needsReplacement reports whether an Order has ended in a way that calls for

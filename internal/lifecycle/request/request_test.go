@@ -59,6 +59,12 @@ func TestRequest(t *testing.T) {
 		}},
 		{"not ours to approve", nil, none},
 		{"ours to approve, without the permission", []func(*State){func(r *State) { r.NoPermission = true }}, laterAsk},
+		{"not approved, and not announced", []func(*State){func(r *State) { r.Unannounced = true }}, func(p *Plan) {
+			p.Do = AnnounceWait{}
+			p.Events = []plan.Event{{Reason: "WaitingForApproval", Message: "Not signing CertificateRequest until it is Approved", Component: fromIssuer + "-ca", Verbose: true}}
+		}},
+		{"not approved, foreign", []func(*State){ref("Thing", "example.com"), func(r *State) { r.Unannounced = true }}, none},
+		{"denied, not announced", []func(*State){with(deniedCond, readyCond(cmmeta.ConditionFalse, "Denied", "x")), func(r *State) { r.Unannounced = true }}, none},
 		{"approved by another", []func(*State){with(approvedCond)}, sign},
 		{"foreign, approved by us", []func(*State){ref("Thing", "example.com"), func(r *State) { r.MayApprove = true }}, func(p *Plan) {
 			p.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
@@ -85,6 +91,11 @@ func TestRequest(t *testing.T) {
 		{"failed", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Failed", "x"))}, none},
 		{"being deleted", []func(*State){with(approvedCond), func(r *State) { r.Object.DeletionTimestamp = at(now) }}, none},
 		{"no issuer", []func(*State){with(approvedCond), ref("", "")}, pending("IssuerNotFound", `Referenced "Issuer" not found: issuer.cert-manager.io "x" not found`, fromIssuer)},
+		{
+			"no issuer, but a cluster issuer",
+			[]func(*State){with(approvedCond), ref("", ""), func(s *State) { s.OtherKind = "ClusterIssuer" }},
+			pending("IssuerNotFound", `Referenced "Issuer" not found: issuer.cert-manager.io "x" not found; but there is a ClusterIssuer "x": to use it, set issuerRef.kind to ClusterIssuer`, fromIssuer),
+		},
 		{"no cluster issuer", []func(*State){with(approvedCond), ref("ClusterIssuer", "cert-manager.io")}, pending("IssuerNotFound", `Referenced "ClusterIssuer" not found: clusterissuer.cert-manager.io "x" not found`, fromIssuer)},
 		{"issuer of no type", []func(*State){with(approvedCond), use(issuerOf(cmv1.IssuerConfig{}))}, pending("IssuerTypeMissing", "Missing issuer type: the issuer's spec configures none", fromIssuer)},
 		{"issuer of a type to come", []func(*State){with(approvedCond), use(&facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}, Ready: true})}, pending("IssuerNotReady", "This version of everleaf cannot sign with issuers of type vault yet", fromIssuer+"-vault")},

@@ -45,11 +45,17 @@ type State struct {
 	Key pki.KeyDigest
 	// Issuer is nil if the one that the request names does not exist.
 	Issuer *facts.Issuer
+	// OtherKind is the other kind of issuer, IssuerKind or ClusterIssuerKind, if only
+	// that one has an issuer of the name that the request may use.
+	OtherKind string
 	// MayApprove reports that this process approves requests for the issuer.
 	MayApprove bool
 	// NoPermission reports that this process would approve the request, but lacks
 	// the permission.
 	NoPermission bool
+	// Unannounced reports that this process has sent no event yet that the request
+	// waits for its approval.
+	Unannounced bool
 	// Orders are those that the request controls.
 	Orders []*facts.Order
 	// Replaced counts the Orders that this process has deleted to replace them, in
@@ -104,6 +110,9 @@ type (
 	// KeepState stores annotations in the request: what its issuer must know when
 	// it is asked again.
 	KeepState struct{ Annotations map[string]string }
+	// AnnounceWait reports by its event that the request waits for its approval: no
+	// condition does.
+	AnnounceWait struct{}
 	// CreateOrder creates the request's Order.
 	CreateOrder struct{ Order *acmev1.Order }
 	// ReplaceOrder deletes the Order that is Gone at the ACME server and creates
@@ -119,6 +128,10 @@ type (
 
 func (Sign) String() string            { return "sign" }
 func (KeepState) String() string       { return "keep the issuer's state in the annotations" }
+func (AnnounceWait) String() string    { return "announce that the approval is missing" }
 func (CreateOrder) String() string     { return "create the Order" }
 func (ReplaceOrder) String() string    { return "replace the Order" }
 func (TakeCertificate) String() string { return "take the certificate from the Order" }
+
+// Local implements plan.Local.
+func (AnnounceWait) Local() {}

@@ -8,12 +8,13 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 )
 
-// The message of a request that waits for an Order is part of the API's
-// contract, and the only place where the request's owner reads what the Order
-// waits for. WaitingOnOrder prints it, CauseOfWaiting reads it.
+// The messages of a request that waits for its Order, and of one that its Order
+// has failed, are part of the API's contract. Whoever wants to know what the Order
+// waits for, or why it failed, asks the Order; the beginning of the message only
+// says that the Order knows.
 const (
 	waitingOnOrder = "Waiting on certificate issuance from order "
-	waitingCause   = `": `
+	failedOrder    = "Failed to wait for order resource "
 )
 
 // WaitingOnOrder is the message of a request that waits for an Order in a state,
@@ -29,34 +30,13 @@ func WaitingOnOrder(namespace, name string, state acmev1.State, reason string) s
 	return message
 }
 
-// CauseOfWaiting returns what a pending request waits for according to the
-// message of its Ready condition, empty if an Order takes its usual course.
-func CauseOfWaiting(message string) string {
-	order, ok := strings.CutPrefix(message, waitingOnOrder)
-	if !ok {
-		return message
-	}
-	_, cause, _ := strings.Cut(order, waitingCause)
-	return cause
+// OnOrder reports whether a message of a request is about its Order.
+func OnOrder(message string) bool {
+	return strings.HasPrefix(message, waitingOnOrder) || strings.HasPrefix(message, failedOrder)
 }
 
 // orderFailed is the message of a request whose Order has ended without a
-// certificate, as the API's contract has it. CauseOfFailure reads it.
+// certificate.
 func orderFailed(o *facts.Order) string {
-	return fmt.Sprintf("%s%q to become ready: order is in %q%s%s", failedOrder, o.Name, o.State, failedCause, o.Reason)
-}
-
-const (
-	failedOrder = "Failed to wait for order resource "
-	failedCause = " state: "
-)
-
-// CauseOfFailure returns why a request failed according to the message of its
-// Ready condition: that of its Order, if the Order gives one.
-func CauseOfFailure(message string) string {
-	order, ok := strings.CutPrefix(message, failedOrder)
-	if _, cause, found := strings.Cut(order, failedCause); ok && found && cause != "" {
-		return cause
-	}
-	return message
+	return fmt.Sprintf("%s%q to become ready: order is in %q state: %s", failedOrder, o.Name, o.State, o.Reason)
 }

@@ -25,26 +25,21 @@ func TestWaitingOnOrder(t *testing.T) {
 			if message != test.want {
 				t.Errorf("message %q", message)
 			}
-			if cause := CauseOfWaiting(message); cause != test.reason {
-				t.Errorf("cause %q, want %q", cause, test.reason)
+			if !OnOrder(message) {
+				t.Errorf("%q is not about an Order", message)
 			}
 		})
 	}
-	if cause := CauseOfWaiting("Referenced issuer is not there"); cause != "Referenced issuer is not there" {
-		t.Errorf("another message: cause %q", cause)
-	}
 }
 
-func TestCauseOfFailure(t *testing.T) {
-	order := &facts.Order{Name: "web-1-7", State: acmev1.Errored, Reason: `403 state: "x"`}
-	if cause := CauseOfFailure(orderFailed(order)); cause != order.Reason {
-		t.Errorf("cause %q", cause)
-	}
-	order.Reason = ""
-	if message := orderFailed(order); CauseOfFailure(message) != message {
-		t.Errorf("an Order without a reason: cause %q", CauseOfFailure(message))
-	}
-	if cause := CauseOfFailure("no state: x"); cause != "no state: x" {
-		t.Errorf("another message: cause %q", cause)
+func TestOnOrder(t *testing.T) {
+	for message, want := range map[string]bool{
+		orderFailed(&facts.Order{Name: "web-1-7", State: acmev1.Errored, Reason: "no"}): true,
+		"Referenced issuer is not there":                                                false,
+		`no such zone: Waiting on certificate issuance from order app/web-1-7: "x"`:     false,
+	} {
+		if OnOrder(message) != want {
+			t.Errorf("%q: %t", message, !want)
+		}
 	}
 }

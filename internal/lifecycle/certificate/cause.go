@@ -1,0 +1,71 @@
+package certificate
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// takeover is how long an issuance that another process has begun, such as
+// cert-manager, may wait before the status says what for: most waits end by
+// themselves, and a controller that takes a cluster over should not write the
+// status of all that waits.
+const takeover = 2 * time.Minute
+
+// inherited returns until when the status does not say what the issuance waits
+// for, zero if it may: another process has begun the issuance and has not said it.
+func (c State) inherited(now time.Time) time.Time {
+	begun := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+	until := c.Started.Add(takeover)
+	switch {
+	case begun == nil, begun.Status != cmmeta.ConditionTrue, c.Memory.Request != "", strings.Contains(begun.Message, causeMark),
+		// The API has whole seconds.
+		begun.LastTransitionTime != nil && !begun.LastTransitionTime.Time.Before(c.Started.Truncate(time.Second)), !until.After(now):
+		return time.Time{}
+	default:
+		return until
+	}
+}
+
+// awaitRequest waits for what a request waits for.
+func (c State) awaitRequest(p *Plan, cause string, now time.Time) {
+	if until := c.inherited(now); cause != "" && !until.IsZero() {
+		p.Until = plan.Earliest(p.Until, until)
+		return
+	}
+	c.waitFor(p, cause, now)
+}
+
+// causeOfWaiting is what a request waits for, empty if its Order takes its usual
+// course.
+func (c State) causeOfWaiting(r *facts.Request) string {
+	if !request.OnOrder(r.Waiting) {
+		return r.Waiting
+	}
+	return c.reasonOfOrder(r)
+}
+
+// causeOfFailure is why a request has failed: why its Order has, if the Order is
+// the cause and says why.
+func (c State) causeOfFailure(r *facts.Request) string {
+	if !request.OnOrder(r.Failure.Message) {
+		return r.Failure.Message
+	}
+	return cmp.Or(c.reasonOfOrder(r), r.Failure.Message)
+}
+
+// reasonOfOrder is why the Order of a request waits or has failed, empty if it
+// does not say so.
+func (c State) reasonOfOrder(r *facts.Request) string {
+	if o := c.Orders[r.UID]; o != nil {
+		return o.Reason
+	}
+	return ""
+}
