@@ -26,6 +26,8 @@ type attempt struct {
 	// server has asked for it (Retry-After).
 	retry atomic.Bool
 	asked bool
+	// begun reports whether a foreign server was asked for the object.
+	begun bool
 }
 
 // succeeded ends a row of failed actions.
@@ -49,5 +51,5 @@ func (a *attempt) hold(object client.Object, until time.Time) {
 
 // empty reports whether the attempt says nothing and can be forgotten.
 func (a *attempt) empty() bool {
-	return a.failures == 0 && a.writes == 0 && a.stale == 0 && a.until.IsZero() && a.untold == nil
+	return a.failures == 0 && a.writes == 0 && a.stale == 0 && a.until.IsZero() && a.untold == nil && !a.begun
 }
