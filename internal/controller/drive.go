@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -320,7 +321,13 @@ func (r *run[O, S]) do(ctx context.Context, action plan.Action) (refused refusal
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, place.limit)
 		defer cancel()
-		defer func() { r.endpoints.leave(place, err) }()
+		defer func() {
+			answer := err
+			if silent, ok := r.Work.(Unanswered); ok && err == nil && silent.Unanswered(action) {
+				answer = os.ErrDeadlineExceeded
+			}
+			r.endpoints.leave(place, answer)
+		}()
 	}
 	log.V(4).Info("Next action")
 	return refusal{}, r.Do(ctx, action)

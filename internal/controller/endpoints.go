@@ -2,8 +2,12 @@ package controller
 
 import (
 	"container/list"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +49,13 @@ type Remote[S any] interface {
 	// Waiting returns a status which says that the object waits, and why, unless
 	// the status has a cause that says more. It is pure.
 	Waiting(status S, cause string, now time.Time) S
+}
+
+// Unanswered is implemented by a Work with actions that succeed even if the servers
+// that they ask do not answer in time.
+type Unanswered interface {
+	// Unanswered reports whether an action, which has succeeded, got no answer.
+	Unanswered(action plan.Action) bool
 }
 
 // ACMEServer names the server of a directory URL for Remote.
@@ -209,7 +220,7 @@ func (e *endpoints) leave(p *place, err error) {
 	defer e.mu.Unlock()
 	s := p.server
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
-	s.hangs = err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
+	s.hangs = timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
 	s.answers = !s.hangs
 	e.busy--
 	if p.doubtful {
@@ -220,6 +231,13 @@ func (e *endpoints) leave(p *place, err error) {
 	}
 	e.line(s)
 	e.invite()
+}
+
+// timedOut reports whether an error says that there was no answer in time: those
+// who ask may wait for less time than an action may take.
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
 }
 
 // invitation returns what a reconcile of an object passes to decline, nil if the

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -69,6 +72,10 @@ func TestEndpoints(t *testing.T) {
 				"+a 5", "15s", "-a 5 slow", "+a 2", "2m", "-a 1 slow", "+a 2", "15s", "-a 1 slow", "8m", "+a 2", "-a 1 ok", "+a 9",
 			},
 			want: []string{"5 with 15s", "1 with 2m0s", "1 with 15s", "1 with 2m0s", "9 with 2m0s"},
+		},
+		"what does not answer hangs, though who asks it gives up soon": {
+			workers: 20, script: []string{"+a 2", "4s", "-a 1 silent", "+a 9", "-a 1 ok", "+a 3"},
+			want: []string{"2 with 15s", "0", "3 with 2m0s"},
 		},
 		"a failure that comes soon is an answer": {
 			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 2m0s"},
@@ -128,8 +135,11 @@ func TestEndpoints(t *testing.T) {
 				if strings.HasPrefix(step, "-") {
 					for range n {
 						var err error
-						if how == "slow" {
+						switch how {
+						case "slow":
 							err = errSlow
+						case "silent":
+							err = fault.New(fault.Transient, "Silent", "no answer").Because(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded})
 						}
 						e.leave(places[server][0], err)
 						places[server] = places[server][1:]
@@ -292,7 +302,10 @@ func TestACMEServer(t *testing.T) {
 type remoteTheatre struct {
 	*theatre
 	server string
+	silent bool
 }
+
+func (r *remoteTheatre) Unanswered(plan.Action) bool { return r.silent }
 
 func (r *remoteTheatre) Load(_ context.Context, o *acmev1.Order) (Work[*acmev1.Order, status], error) {
 	r.object = o
@@ -316,7 +329,7 @@ func (r *remoteTheatre) Waiting(s status, cause string, _ time.Time) status {
 // server.
 func TestDrivePutsOff(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC))
-	r := &remoteTheatre{&theatre{stored: order()}, "the server a"}
+	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
 	d := NewDriver(r, Settings[*acmev1.Order, status]{
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clock,
@@ -348,12 +361,19 @@ func TestDrivePutsOff(t *testing.T) {
 	if n := d.endpoints.busy; n != 0 {
 		t.Errorf("%d places are taken after the action", n)
 	}
+	for _, silent := range []bool{true, false} {
+		r.silent, r.next = silent, []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
+		reconcileOnce(0, "ask")
+		if s := d.endpoints.servers["the server a"]; s.hangs != silent || s.answers == silent {
+			t.Errorf("the server hangs: %t, want %t", s.hangs, silent)
+		}
+	}
 }
 
 // TestDriveDeclines holds that an object which does not need the place any more
 // that it is woken for leaves it to others.
 func TestDriveDeclines(t *testing.T) {
-	r := &remoteTheatre{&theatre{stored: order()}, "the server a"}
+	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
 	d := NewDriver(r, Settings[*acmev1.Order, status]{
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clocktesting.NewFakeClock(time.Now()),

@@ -8,9 +8,13 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
 )
 
-var _ controller.Remote[acmev1.ChallengeStatus] = (*work)(nil)
+var (
+	_ controller.Remote[acmev1.ChallengeStatus] = (*work)(nil)
+	_ controller.Unanswered                     = (*work)(nil)
+)
 
 // Endpoint implements controller.Remote.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
@@ -23,7 +27,7 @@ func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
 	case core.Present, core.CleanUp:
 		return provider(spec.Solver.DNS01), askTimeout
 	case core.Probe:
-		return "the name servers of " + registered(spec.DNSName), askTimeout
+		return "the name servers of " + w.zone(), askTimeout
 	}
 	return "", 0
 }
@@ -38,6 +42,23 @@ func provider(dns01 *acmev1.ACMEChallengeSolverDNS01) string {
 	default:
 		return "the DNS provider"
 	}
+}
+
+// zone returns the zone that a probe asks about. As long as it is not known, names
+// of one registered domain count as one zone.
+func (w *work) zone() string {
+	if located, ok := w.memory.session.(solver.Located); ok {
+		if zone := strings.TrimSuffix(located.Zone(), "."); zone != "" {
+			return zone
+		}
+	}
+	return registered(w.State.Object.Spec.DNSName)
+}
+
+// Unanswered implements controller.Unanswered.
+func (w *work) Unanswered(action plan.Action) bool {
+	_, probed := action.(core.Probe)
+	return probed && w.Memory.Evidence != nil && w.Memory.Evidence.Verdict(w.c.Clock.Now()).Unanswered
 }
 
 // registered returns the last two labels of a name. Names below them often have
