@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -70,8 +71,6 @@ func registered(name string) string {
 
 // Waiting implements controller.Remote.
 func (*work) Waiting(status acmev1.ChallengeStatus, cause string, _ time.Time) acmev1.ChallengeStatus {
-	if status.Reason == "" {
-		status.Reason = cause
-	}
+	status.Reason = cmp.Or(status.Reason, cause)
 	return status
 }
