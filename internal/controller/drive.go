@@ -163,7 +163,15 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		return d.finish(ctx, key, a, time.Time{}, err)
 	}
 	a = d.attempts.Of(key, object.GetUID(), nil)
-	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() && a.untold == nil {
+	moved := func() bool {
+		work, err := d.kind.Load(ctx, object)
+		if err != nil {
+			return false
+		}
+		server := serverOf[S](work, a.asked)
+		return server != "" && server != a.server
+	}
+	if until := a.heldUntil(object, d.Clock.Now(), moved); !until.IsZero() && a.untold == nil {
 		return d.Requeue.Until(key, until), nil
 	}
 	work, err := d.kind.Load(ctx, object)
