@@ -259,7 +259,8 @@ func TestChallenge(t *testing.T) {
 		{"the server has said when to ask", []func(*State){beingValidated(5*time.Second, 5*time.Second, 2, acme.StatusPending), polled(0)}, do(fetch)},
 		{"sooner than makes sense", []func(*State){beingValidated(time.Second, 0, 2, acme.StatusPending), polled(time.Millisecond)}, until(time.Second)},
 		{
-			"the server asks for patience", []func(*State){noSlot, beingValidated(5*time.Minute, 0, 9, acme.StatusPending), polled(hour)},
+			"the server asks for patience",
+			[]func(*State){noSlot, beingValidated(5*time.Minute, 0, 9, acme.StatusPending), polled(hour)},
 			waiting(hour, "Waiting for the ACME server to validate: it asks for patience until "+now.Add(hour).Format(time.RFC3339)),
 		},
 		{"valid", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain", verified)},
