@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/reference"
 	"k8s.io/utils/clock"
 
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -36,8 +36,6 @@ const (
 	rememberedEvents = 1024
 	// eventDrain bounds how long a stop waits for the events that are queued.
 	eventDrain = 3 * time.Second
-	// longestName is that of the API's names.
-	longestName = 253
 )
 
 // Events sends core/v1 events in the background, several at a time. client-go
@@ -112,10 +110,7 @@ func (e *Events) build(ref *corev1.ObjectReference, ev plan.Event) *corev1.Event
 // long as an event's own.
 func eventName(object string, at time.Time) string {
 	suffix := fmt.Sprintf(".%x", at.UnixNano())
-	if most := longestName - len(suffix); len(object) > most {
-		object = strings.TrimRight(object[:most], "-.")
-	}
-	return object + suffix
+	return facts.CutName(object, facts.LongestName-len(suffix)) + suffix
 }
 
 // Start sends until ctx ends, then what is queued, for a moment.

@@ -23,9 +23,13 @@ type attempt struct {
 	generation int64
 	deleting   bool
 	// retry ends the hold, also one that a reconcile is about to begin, unless a
-	// server has asked for it (Retry-After).
-	retry atomic.Bool
-	asked bool
+	// server has asked for it (Retry-After) in answer to the action asked, and the
+	// object still asks this server.
+	retry  atomic.Bool
+	asked  plan.Action
+	server string
+	// begun reports whether a foreign server was asked for the object.
+	begun bool
 }
 
 // succeeded ends a row of failed actions.
@@ -35,8 +39,9 @@ func (a *attempt) succeeded() {
 
 // heldUntil returns until when the object is held back, zero if it is not. A
 // hold that has ended is forgotten, and so is a failure that no status reports.
-func (a *attempt) heldUntil(object client.Object, now time.Time) time.Time {
-	if (a.retry.Swap(false) && !a.asked) || a.generation != object.GetGeneration() ||
+// moved reports whether the object asks another server now.
+func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() bool) time.Time {
+	if (a.retry.Swap(false) && (a.asked == nil || a.until.After(now) && moved())) || a.generation != object.GetGeneration() ||
 		a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
 		a.until, a.untold = time.Time{}, nil
 	}
@@ -49,5 +54,5 @@ func (a *attempt) hold(object client.Object, until time.Time) {
 
 // empty reports whether the attempt says nothing and can be forgotten.
 func (a *attempt) empty() bool {
-	return a.failures == 0 && a.writes == 0 && a.stale == 0 && a.until.IsZero() && a.untold == nil
+	return a.failures == 0 && a.writes == 0 && a.stale == 0 && a.until.IsZero() && a.untold == nil && !a.begun
 }

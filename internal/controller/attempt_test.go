@@ -227,6 +227,32 @@ func TestRetryDuringReconcile(t *testing.T) {
 	}
 }
 
+// TestRetryAtAnotherServer holds that the wait that a server has asked for ends if
+// the object asks another server by now, and only then.
+func TestRetryAtAnotherServer(t *testing.T) {
+	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
+	d := NewDriver(r, Settings[*acmev1.Order, status]{
+		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
+		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clocktesting.NewFakeClock(t0),
+	})
+	r.do = []error{fault.Until(t0.Add(time.Hour), "R", "later")}
+	r.failed = []plan.Plan[status]{{Until: t0.Add(time.Hour), Hold: true}}
+	for _, step := range []struct {
+		server string
+		want   bool
+	}{{"the server a", true}, {"the server a", false}, {"", false}, {"the server b", true}} {
+		r.server = step.server
+		r.next, r.log = []plan.Plan[status]{{Do: act("ask")}}, nil
+		if _, err := d.Reconcile(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(r.log, "ask"); got != step.want {
+			t.Errorf("asked %q: %t, want %t", step.server, got, step.want)
+		}
+		d.Retry([]types.NamespacedName{request().NamespacedName})
+	}
+}
+
 type unreadable struct{ *theatre }
 
 func (unreadable) Get(context.Context, types.NamespacedName) (*acmev1.Order, bool, error) {

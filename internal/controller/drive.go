@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -102,7 +103,8 @@ type Driver[O client.Object, S any] struct {
 
 // NewDriver returns a Driver of a kind.
 func NewDriver[O client.Object, S any](kind Kind[O, S], s Settings[O, S]) *Driver[O, S] {
-	return &Driver[O, S]{Settings: s, Requeue: NewRequeuer(s.Clock), kind: kind, endpoints: newEndpoints(s.Clock)}
+	requeue := NewRequeuer(s.Clock)
+	return &Driver[O, S]{Settings: s, Requeue: requeue, kind: kind, endpoints: newEndpoints(s.Clock, requeue.Wake)}
 }
 
 // SetUp says how many workers call Reconcile, before they do, and who counts the
@@ -149,6 +151,8 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		log.V(5).Info("Waiting for a cache to show own writes", "kind", kind)
 		return reconcile.Result{RequeueAfter: staleRetry}, nil
 	}
+	invited := d.endpoints.invitation(key)
+	defer func() { d.endpoints.decline(invited) }()
 	a := d.attempts.Of(key, "", nil)
 	object, open, err := d.kind.Get(ctx, key)
 	if apierrors.IsNotFound(err) || (err == nil && !open) {
@@ -159,7 +163,15 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		return d.finish(ctx, key, a, time.Time{}, err)
 	}
 	a = d.attempts.Of(key, object.GetUID(), nil)
-	if until := a.heldUntil(object, d.Clock.Now()); !until.IsZero() && a.untold == nil {
+	moved := func() bool {
+		work, err := d.kind.Load(ctx, object)
+		if err != nil {
+			return false
+		}
+		server := serverOf[S](work, a.asked)
+		return server != "" && server != a.server
+	}
+	if until := a.heldUntil(object, d.Clock.Now(), moved); !until.IsZero() && a.untold == nil {
 		return d.Requeue.Until(key, until), nil
 	}
 	work, err := d.kind.Load(ctx, object)
@@ -273,10 +285,10 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 			return time.Time{}, nil
 		}
 		began := r.Clock.Now()
-		done, cause, err := r.do(ctx, p.Do)
+		refused, err := r.do(ctx, p.Do)
 		switch {
-		case !done:
-			return r.putOff(ctx, p, cause)
+		case refused.again > 0:
+			return r.putOff(ctx, p, refused)
 		case err == nil:
 			r.step(p.Do, false)
 			if _, local := p.Do.(plan.Local); !local {
@@ -299,9 +311,8 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 	return r.Clock.Now().Add(time.Second), nil
 }
 
-// do carries an action out, unless it asks a server at which there is no place:
-// then it reports false, and why if the wait may be long.
-func (r *run[O, S]) do(ctx context.Context, action plan.Action) (done bool, cause string, err error) {
+// do carries an action out, unless it asks a server at which there is no place.
+func (r *run[O, S]) do(ctx context.Context, action plan.Action) (refused refusal, err error) {
 	log := logr.FromContextOrDiscard(ctx).WithValues("action", action.String())
 	var server string
 	var longest time.Duration
@@ -309,30 +320,37 @@ func (r *run[O, S]) do(ctx context.Context, action plan.Action) (done bool, caus
 		server, longest = remote.Endpoint(action)
 	}
 	if server != "" {
-		place, cause := r.endpoints.enter(r.subject.NamespacedName, server, longest)
+		place, refused := r.endpoints.enter(r.subject.NamespacedName, server, longest, r.attempt.begun)
 		if place == nil {
 			log.V(4).Info("No place at the server", "server", server)
-			return false, cause, nil
+			return refused, nil
 		}
+		r.attempt.begun = true
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, place.limit)
 		defer cancel()
-		defer func() { r.Requeue.Wake(r.endpoints.leave(place, err)...) }()
+		defer func() {
+			answer := err
+			if silent, ok := r.Work.(Unanswered); ok && err == nil && silent.Unanswered(action) {
+				answer = os.ErrDeadlineExceeded
+			}
+			r.endpoints.leave(place, answer)
+		}()
 	}
 	log.V(4).Info("Next action")
-	return true, "", r.Do(ctx, action)
+	return refusal{}, r.Do(ctx, action)
 }
 
-// putOff waits for a place at a server. If the wait may be long, the status says so.
-func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], cause string) (time.Time, error) {
+// putOff waits for a place at a server. If the wait is long, the status says so.
+func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], refused refusal) (time.Time, error) {
 	now := r.Clock.Now()
-	if remote, ok := r.Work.(Remote[S]); ok && cause != "" {
-		p.Do, p.Confirm, p.Status = nil, nil, remote.Waiting(p.Status, cause, now)
+	if remote, ok := r.Work.(Remote[S]); ok && refused.cause != "" {
+		p.Do, p.Confirm, p.Status = nil, nil, remote.Waiting(p.Status, refused.cause, now)
 		if _, err := r.prepare(ctx, &p); err != nil {
 			return time.Time{}, err
 		}
 	}
-	return now.Add(placeRetry), nil
+	return now.Add(refused.again), nil
 }
 
 // wait returns until when to wait, and notes a hold.

@@ -1,8 +1,13 @@
 package controller
 
 import (
+	"container/list"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,10 +29,13 @@ const (
 	// fullAgain is the wait between two actions that have all their time, at a
 	// server that does not answer in shortTime.
 	fullAgain = 10 * time.Minute
-	// placeRetry is when an object asks for a place again at the latest. A place
-	// that becomes free comes first.
-	placeRetry = shortTime
-	// maxEndpoints bounds the servers that are remembered.
+	// firstAsk is when an object that waits for a place asks again: by then it is
+	// known whether the server answers. Later it asks every placeRetry, if it has
+	// not been invited to a place.
+	firstAsk   = shortTime
+	placeRetry = 2 * time.Minute
+	// maxEndpoints is how many servers are remembered before those that nobody asks
+	// are forgotten.
 	maxEndpoints = 1024
 )
 
@@ -43,6 +51,13 @@ type Remote[S any] interface {
 	Waiting(status S, cause string, now time.Time) S
 }
 
+// Unanswered is implemented by a Work with actions that succeed even if the servers
+// that they ask do not answer in time.
+type Unanswered interface {
+	// Unanswered reports whether an action, which has succeeded, got no answer.
+	Unanswered(action plan.Action) bool
+}
+
 // ACMEServer names the server of a directory URL for Remote.
 func ACMEServer(directory string) string {
 	host := directory
@@ -55,54 +70,93 @@ func ACMEServer(directory string) string {
 // endpoints bounds how many workers of a controller ask a foreign server, and for
 // how long, so that a server that hangs does not occupy what others need.
 //
-//   - One server occupies at most half of the workers while it answers, and at most
-//     a quarter before it has.
+//   - A quarter of the workers, one at least, asks no foreign server.
+//   - One server that answers leaves, besides these, an eighth of the workers, one at
+//     least, to others. One that has not answered yet occupies at most a quarter.
 //   - All servers together that have not answered yet, or not the last time,
 //     occupy at most half of the workers. An action at such a server ends after
 //     shortTime. If that is too short, one action at a time has all its time,
 //     every fullAgain, and those occupy at most a quarter of the workers.
-//   - A quarter of the workers, one at least, asks no foreign server.
 //
-// An object that finds no place does not occupy a worker: it is woken when there
-// is a place.
+// An object that finds no place does not occupy a worker: it stands in the queue of
+// the server and is invited when there is a place. No call takes longer because more
+// objects wait.
 type endpoints struct {
 	clock clock.PassiveClock
+	// wake has objects reconciled.
+	wake func(...types.NamespacedName)
 
 	mu      sync.Mutex
 	workers int
 	servers map[string]*endpoint
-	// busy, doubtful and full count the places that are taken: all, those at
-	// servers that may not answer, and of those the ones with all their time.
+	// sweepAt is the number of servers at which those that nobody asks are
+	// forgotten.
+	sweepAt int
+	// busy, doubtful and full count the places that are taken or offered: all,
+	// those at servers that may not answer, and of those the ones with all their
+	// time.
 	busy, doubtful, full int
-	waiting              []waiter
+	// waiting has the objects in the queues, and those that are invited.
+	waiting map[types.NamespacedName]*waiter
+	// turns are the servers with a queue, in the sequence in which they are served:
+	// those that answer, and the others. turn is which of the two is next.
+	turns [2]list.List
+	turn  int
 }
 
 // endpoint is what is known of a server.
 type endpoint struct {
+	name   string
 	places []*place
+	// invited counts the places that are offered.
+	invited int
 	// answers reports that the last action ended soon, hangs that it did not. A
 	// new server has neither.
 	answers, hangs bool
 	// full is when an action last had all its time.
 	full time.Time
+	// queues are those who wait: first the objects that a server has been asked
+	// for before, so that what has begun is finished, then the others.
+	queues [2]list.List
+	// turn is the server's element of endpoints.turns, line which of these; nil
+	// without a queue.
+	turn *list.Element
+	line int
 }
 
 // place is the right to ask a server.
 type place struct {
-	server string
+	server *endpoint
 	began  time.Time
 	// limit is how long the action may take.
 	limit          time.Duration
 	doubtful, full bool
 }
 
+// waiter is an object that has no place.
 type waiter struct {
 	key    types.NamespacedName
-	server string
+	server *endpoint
+	since  time.Time
+	begun  bool
+	// queued is its element of the server's queue, nil if it is invited.
+	queued *list.Element
+	// invited reports whether a place is kept for it until it comes, or declines,
+	// doubtful whether that place counts as such.
+	invited, doubtful bool
 }
 
-func newEndpoints(c clock.PassiveClock) *endpoints {
-	return &endpoints{clock: c, servers: map[string]*endpoint{}}
+// refusal is why there is no place, "" if the wait is not long, and when to ask
+// again at the latest.
+type refusal struct {
+	cause string
+	again time.Duration
+}
+
+func newEndpoints(c clock.PassiveClock, wake func(...types.NamespacedName)) *endpoints {
+	return &endpoints{
+		clock: c, wake: wake, servers: map[string]*endpoint{}, sweepAt: maxEndpoints, waiting: map[types.NamespacedName]*waiter{},
+	}
 }
 
 // setWorkers sets the number of workers. Without it there is no limit.
@@ -112,21 +166,38 @@ func (e *endpoints) setWorkers(n int) {
 	e.workers = n
 }
 
-// enter takes a place for an action that may take as long as longest. Without
-// one it returns nil, and why if the wait may be long; the object is then woken
-// by leave.
-func (e *endpoints) enter(key types.NamespacedName, server string, longest time.Duration) (*place, string) {
+// enter takes a place for an action that may take as long as longest. Without one
+// it returns nil, and the object is woken when there is one. An object that has
+// begun comes before those that have not.
+func (e *endpoints) enter(key types.NamespacedName, server string, longest time.Duration, begun bool) (*place, refusal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now, s := e.clock.Now(), e.server(server)
-	if !e.room(s, 0, 0, 0) {
-		if !slices.Contains(e.waiting, waiter{key, server}) {
-			e.waiting = append(e.waiting, waiter{key, server})
-		}
-		return nil, e.cause(s, server, now)
+	w := e.waiting[key]
+	if w != nil && w.server != s {
+		e.drop(w)
+		e.invite()
+		w = nil
 	}
-	e.forgetLocked(key)
-	p := &place{server: server, began: now, limit: longest, doubtful: !s.answers}
+	invited := w != nil && w.invited
+	if invited {
+		e.uninvite(w)
+	}
+	if !e.room(s) {
+		if w == nil {
+			w = &waiter{key: key, server: s, since: now, begun: begun}
+			e.waiting[key] = w
+		}
+		if w.queued == nil {
+			// A server that has stopped answering takes what it has offered back.
+			e.queue(w, invited)
+		}
+		return nil, e.refusal(w, now)
+	}
+	if w != nil {
+		e.drop(w)
+	}
+	p := &place{server: s, began: now, limit: longest, doubtful: !s.answers}
 	if p.doubtful {
 		e.doubtful++
 		p.full = s.hangs && now.Sub(s.full) >= fullAgain && e.full < e.quarter()
@@ -139,17 +210,17 @@ func (e *endpoints) enter(key types.NamespacedName, server string, longest time.
 	}
 	e.busy++
 	s.places = append(s.places, p)
-	return p, ""
+	return p, refusal{}
 }
 
-// leave gives a place back after an action, and returns the objects that may find
+// leave gives a place back after an action, and invites the objects that may find
 // a place now.
-func (e *endpoints) leave(p *place, err error) []types.NamespacedName {
+func (e *endpoints) leave(p *place, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := e.servers[p.server]
+	s := p.server
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
-	s.hangs = err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
+	s.hangs = timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
 	s.answers = !s.hangs
 	e.busy--
 	if p.doubtful {
@@ -158,90 +229,111 @@ func (e *endpoints) leave(p *place, err error) []types.NamespacedName {
 	if p.full {
 		e.full--
 	}
-	return e.next()
+	e.line(s)
+	e.invite()
 }
 
-// next takes the objects off the queue that there are places for.
-func (e *endpoints) next() []types.NamespacedName {
-	var keys []types.NamespacedName
-	taken, doubtful := map[string]int{}, 0
-	e.waiting = slices.DeleteFunc(e.waiting, func(w waiter) bool {
-		s := e.server(w.server)
-		if !e.room(s, taken[w.server], len(keys), doubtful) {
-			return false
-		}
-		taken[w.server]++
-		if !s.answers {
-			doubtful++
-		}
-		keys = append(keys, w.key)
-		return true
-	})
-	return keys
+// timedOut reports whether an error says that there was no answer in time: those
+// who ask may wait for less time than an action may take.
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}
+
+// invitation returns what a reconcile of an object passes to decline, nil if the
+// object is not invited.
+func (e *endpoints) invitation(key types.NamespacedName) *waiter {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.waiting[key]; w != nil && w.invited {
+		return w
+	}
+	return nil
+}
+
+// decline passes the place on that was offered to an object, if a reconcile that
+// began with the invitation has not taken it.
+func (e *endpoints) decline(w *waiter) {
+	if w == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting[w.key] == w && w.invited {
+		e.drop(w)
+		e.invite()
+	}
 }
 
 // forget drops an object that is gone.
 func (e *endpoints) forget(key types.NamespacedName) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.forgetLocked(key)
-}
-
-func (e *endpoints) forgetLocked(key types.NamespacedName) {
-	e.waiting = slices.DeleteFunc(e.waiting, func(w waiter) bool { return w.key == key })
-}
-
-// room reports whether there is a place at a server, beside so many more there,
-// in all, and at servers that may not answer.
-func (e *endpoints) room(s *endpoint, here, all, doubtful int) bool {
-	if e.workers == 0 {
-		return true
+	if w := e.waiting[key]; w != nil {
+		e.drop(w)
+		e.invite()
 	}
-	limit := e.quarter()
+}
+
+// room reports whether there is a place at a server.
+func (e *endpoints) room(s *endpoint) bool {
+	return e.workers == 0 || e.busy < e.places() && len(s.places)+s.invited < e.limit(s) && (s.answers || e.doubtful < e.half())
+}
+
+// limit is how many places a server can have.
+func (e *endpoints) limit(s *endpoint) int {
 	switch {
 	case s.hangs:
-		limit = 1
+		return 1
 	case s.answers:
-		limit = e.half()
+		return max(1, e.places()-max(1, e.workers/8))
+	default:
+		return e.quarter()
 	}
-	return len(s.places)+here < limit && e.busy+all < max(1, e.workers-e.quarter()) &&
-		(s.answers || e.doubtful+doubtful < e.half())
 }
 
+// places is how many workers may ask foreign servers.
+func (e *endpoints) places() int  { return max(1, e.workers-e.quarter()) }
 func (e *endpoints) quarter() int { return max(1, e.workers/4) }
 func (e *endpoints) half() int    { return max(1, e.workers/2) }
 
-// cause says why there is no place at a server, or "" if there will be one soon.
-func (e *endpoints) cause(s *endpoint, server string, now time.Time) string {
+// refusal says why an object has no place.
+func (e *endpoints) refusal(w *waiter, now time.Time) refusal {
+	s, waited := w.server, now.Sub(w.since)
+	r := refusal{again: placeRetry}
+	if waited < firstAsk {
+		r.again = firstAsk - waited
+	}
 	long := s.hangs
 	for _, p := range s.places {
 		long = long || now.Sub(p.began) >= overdue
 	}
 	switch {
 	case long:
-		return fmt.Sprintf("waiting for %s, which has not answered other requests in time", server)
-	case e.doubtful > 0 && len(s.places) == 0:
-		return fmt.Sprintf("waiting to ask %s: too many other servers have not answered yet", server)
-	default:
-		return ""
+		r.cause = fmt.Sprintf("waiting for %s, which has not answered other requests in time", s.name)
+	case !s.answers && len(s.places) == 0 && e.doubtful > 0:
+		r.cause = fmt.Sprintf("waiting to ask %s: too many other servers have not answered yet", s.name)
+	case waited >= firstAsk:
+		r.cause = fmt.Sprintf("waiting to ask %s: other requests are before this one", s.name)
 	}
+	return r
 }
 
-// server returns what is known of a server. Servers that nobody asks are
-// forgotten when there are too many.
+// server returns what is known of a server.
 func (e *endpoints) server(name string) *endpoint {
 	s := e.servers[name]
 	if s != nil {
 		return s
 	}
-	if len(e.servers) >= maxEndpoints {
+	if len(e.servers) >= e.sweepAt {
 		for name, s := range e.servers {
-			if len(s.places) == 0 {
+			if len(s.places)+s.invited == 0 && s.turn == nil {
 				delete(e.servers, name)
 			}
 		}
+		e.sweepAt = max(maxEndpoints, 2*len(e.servers))
 	}
-	s = &endpoint{}
+	s = &endpoint{name: name}
 	e.servers[name] = s
 	return s
 }

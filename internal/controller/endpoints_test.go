@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -22,9 +27,10 @@ func keyOf(n int) types.NamespacedName {
 	return types.NamespacedName{Namespace: "n", Name: fmt.Sprint(n)}
 }
 
-// TestEndpoints walks through what happens to 20 workers, by a script: "+a 3" are
-// three objects that ask a, "-a 2 ok" are two actions there that end, and a
-// duration lets time pass.
+// TestEndpoints walks through what happens to the workers, by a script: "+a 3" are
+// three objects that ask a, first those that have been woken, "*a 3" are such that
+// have begun, "-a 2 ok" are two actions there that end, "no" has the first that was
+// woken decline, and a duration lets time pass.
 func TestEndpoints(t *testing.T) {
 	for name, c := range map[string]struct {
 		workers int
@@ -38,9 +44,13 @@ func TestEndpoints(t *testing.T) {
 			workers: 20, script: []string{"+a 30", "+b 1"},
 			want: []string{"5 with 15s", "1 with 15s"},
 		},
-		"half for one server that answers": {
+		"all except two reserves for one server that answers": {
 			workers: 20, script: []string{"+a 1", "-a 1 ok", "+a 30", "+b 9"},
-			want: []string{"1 with 15s", "10 with 2m0s", "5 with 15s"},
+			want: []string{"1 with 15s", "13 with 2m0s", "2 with 15s"},
+		},
+		"the reserves of many workers": {
+			workers: 40, script: []string{"+a 1", "-a 1 ok", "+a 30", "+b 9"},
+			want: []string{"1 with 15s", "25 with 2m0s", "5 with 15s"},
 		},
 		"half for servers that have not answered": {
 			workers: 20, script: []string{"+a 5", "+b 5", "+c 5"},
@@ -63,6 +73,10 @@ func TestEndpoints(t *testing.T) {
 			},
 			want: []string{"5 with 15s", "1 with 2m0s", "1 with 15s", "1 with 2m0s", "9 with 2m0s"},
 		},
+		"what does not answer hangs, though who asks it gives up soon": {
+			workers: 20, script: []string{"+a 2", "4s", "-a 1 silent", "+a 9", "-a 1 ok", "+a 3"},
+			want: []string{"2 with 15s", "0", "3 with 2m0s"},
+		},
 		"a failure that comes soon is an answer": {
 			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 2m0s"},
 		},
@@ -71,22 +85,48 @@ func TestEndpoints(t *testing.T) {
 		},
 		"one worker": {workers: 1, script: []string{"+a 2"}, want: []string{"1 with 15s"}},
 		"no limit":   {workers: 0, script: []string{"+a 30"}, want: []string{"30 with 15s"}},
-		"a free place wakes who waits longest, at the server or elsewhere": {
+		"places that become free go to the servers in turn": {
 			workers: 20, script: []string{"+a 7", "+b 5", "+c 1", "-a 1 ok", "-b 2 ok"},
 			want:  []string{"5 with 15s", "5 with 15s", "0"},
-			woken: []string{"5", "6", "12"},
+			woken: []string{"5", "12", "6"},
+		},
+		"a place that is offered is kept, and passed on": {
+			workers: 2, script: []string{"+a 3", "-a 1 ok", "+b 1", "no", "+b 1", "-b 1 ok"},
+			want:  []string{"1 with 15s", "0", "1 with 15s"},
+			woken: []string{"1", "3", "2"},
+		},
+		"what has begun comes first": {
+			workers: 2, script: []string{"+a 2", "*a 1", "-a 1 ok", "+a 1", "-a 1 ok"},
+			want:  []string{"1 with 15s", "0", "1 with 2m0s"},
+			woken: []string{"2", "1"},
+		},
+		"servers take turns": {
+			workers: 8, script: []string{
+				"+a 1", "-a 1 ok", "+a 5", "+b 1", "+a 3", "+b 3", "+c 1",
+				"-a 1 ok", "+a 1", "-a 1 ok", "+b 1", "-a 1 ok", "-a 1 ok", "-b 1 ok", "-a 1 ok",
+			},
+			want:  []string{"1 with 15s", "5 with 2m0s", "1 with 15s", "0", "0", "0", "1 with 2m0s", "1 with 15s"},
+			woken: []string{"7", "10", "8", "13", "9", "11"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC))
-			e := newEndpoints(clock)
+			var got, woken []string
+			e := newEndpoints(clock, func(keys ...types.NamespacedName) {
+				for _, key := range keys {
+					woken = append(woken, key.Name)
+				}
+			})
 			e.setWorkers(c.workers)
 			places := map[string][]*place{}
-			var got, woken []string
-			object := 0
+			object, asked := 0, map[string]string{}
 			for _, step := range c.script {
 				if d, err := time.ParseDuration(step); err == nil {
 					clock.Step(d)
+					continue
+				}
+				if step == "no" {
+					e.decline(e.invitation(types.NamespacedName{Namespace: "n", Name: woken[0]}))
 					continue
 				}
 				var server, how string
@@ -95,20 +135,30 @@ func TestEndpoints(t *testing.T) {
 				if strings.HasPrefix(step, "-") {
 					for range n {
 						var err error
-						if how == "slow" {
+						switch how {
+						case "slow":
 							err = errSlow
+						case "silent":
+							err = fault.New(fault.Transient, "Silent", "no answer").Because(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded})
 						}
-						for _, key := range e.leave(places[server][0], err) {
-							woken = append(woken, key.Name)
-						}
+						e.leave(places[server][0], err)
 						places[server] = places[server][1:]
 					}
 					continue
 				}
 				found, limit := 0, time.Duration(0)
+				come := slices.DeleteFunc(slices.Clone(woken), func(name string) bool {
+					return asked[name] != server || e.invitation(types.NamespacedName{Namespace: "n", Name: name}) == nil
+				})
 				for range n {
-					p, _ := e.enter(keyOf(object), server, 2*time.Minute)
-					object++
+					name := fmt.Sprint(object)
+					if len(come) > 0 {
+						name, come = come[0], come[1:]
+					} else {
+						object++
+					}
+					asked[name] = server
+					p, _ := e.enter(types.NamespacedName{Namespace: "n", Name: name}, server, 2*time.Minute, step[0] == '*')
 					if p != nil {
 						places[server] = append(places[server], p)
 						found, limit = found+1, max(limit, p.limit)
@@ -135,11 +185,11 @@ func TestEndpoints(t *testing.T) {
 // TestEndpointsForget holds that neither objects that are gone nor servers that
 // nobody asks are kept.
 func TestEndpointsForget(t *testing.T) {
-	e := newEndpoints(clocktesting.NewFakeClock(time.Now()))
+	e := newEndpoints(clocktesting.NewFakeClock(time.Now()), func(...types.NamespacedName) {})
 	e.setWorkers(4)
-	held, _ := e.enter(keyOf(0), "held", time.Minute)
+	held, _ := e.enter(keyOf(0), "held", time.Minute, false)
 	for range 2 {
-		e.enter(keyOf(1), "held", time.Minute)
+		e.enter(keyOf(1), "held", time.Minute, false)
 	}
 	if len(e.waiting) != 1 {
 		t.Errorf("%d objects wait, want 1", len(e.waiting))
@@ -149,13 +199,89 @@ func TestEndpointsForget(t *testing.T) {
 		t.Errorf("%d objects wait, want none", len(e.waiting))
 	}
 	for n := range 2 * maxEndpoints {
-		p, _ := e.enter(keyOf(2), fmt.Sprint(n), time.Minute)
+		p, _ := e.enter(keyOf(2), fmt.Sprint(n), time.Minute, false)
 		e.leave(p, nil)
 	}
 	if len(e.servers) > maxEndpoints+1 || e.servers["held"] == nil {
 		t.Errorf("%d servers are known, the one that is asked %t", len(e.servers), e.servers["held"] != nil)
 	}
 	e.leave(held, nil)
+}
+
+// TestEndpointsCount lets objects come and go at random, and holds that the counts
+// are those of what is there, and that nobody waits who could have a place.
+func TestEndpointsCount(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	clock := clocktesting.NewFakeClock(time.Now())
+	e := newEndpoints(clock, func(...types.NamespacedName) {})
+	e.setWorkers(12)
+	var taken []*place
+	for step := range 20000 {
+		key := keyOf(random.IntN(60))
+		switch random.IntN(8) {
+		case 0:
+			e.forget(key)
+		case 1:
+			e.decline(e.invitation(key))
+		case 2:
+			clock.Step(time.Duration(random.IntN(3000)) * time.Millisecond)
+		case 3, 4:
+			if len(taken) > 0 {
+				i, err := random.IntN(len(taken)), error(nil)
+				if random.IntN(4) == 0 {
+					err = errSlow
+				}
+				e.leave(taken[i], err)
+				taken = slices.Delete(taken, i, i+1)
+			}
+		default:
+			if p, _ := e.enter(key, fmt.Sprint("server ", random.IntN(6)), time.Minute, random.IntN(2) == 0); p != nil {
+				taken = append(taken, p)
+			}
+		}
+		busy, queued, invited := 0, 0, 0
+		for _, s := range e.servers {
+			busy, invited = busy+len(s.places)+s.invited, invited+s.invited
+			waits := s.queues[0].Len() + s.queues[1].Len()
+			queued += waits
+			if waits > 0 && e.room(s) {
+				t.Fatalf("step %d: objects wait for %s, which has room", step, s.name)
+			}
+		}
+		if busy != e.busy || busy > e.places() || queued+invited != len(e.waiting) || e.doubtful > e.half() || e.doubtful < 0 {
+			t.Fatalf("step %d: %d places are taken, %d counted, %d doubtful; %d objects are queued, %d invited, %d wait",
+				step, busy, e.busy, e.doubtful, queued, invited, len(e.waiting))
+		}
+	}
+}
+
+// BenchmarkEndpoints is one action at a server for which so many objects wait: it
+// takes the time that it takes with one.
+func BenchmarkEndpoints(b *testing.B) {
+	for _, waiting := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
+			var woken []types.NamespacedName
+			e := newEndpoints(clocktesting.NewFakeClock(time.Now()), func(keys ...types.NamespacedName) { woken = append(woken, keys...) })
+			e.setWorkers(20)
+			var taken []*place
+			for n := range waiting + 20 {
+				if p, _ := e.enter(keyOf(n), "a", time.Minute, true); p != nil {
+					taken = append(taken, p)
+				}
+			}
+			for b.Loop() {
+				e.leave(taken[0], nil)
+				taken = taken[1:]
+				for _, key := range woken {
+					p, _ := e.enter(key, "a", time.Minute, true)
+					taken = append(taken, p)
+					// It comes back for its next action.
+					e.enter(types.NamespacedName{Namespace: "again", Name: key.Name}, "a", time.Minute, true)
+				}
+				woken = woken[:0]
+			}
+		})
+	}
 }
 
 func TestACMEServer(t *testing.T) {
@@ -176,7 +302,10 @@ func TestACMEServer(t *testing.T) {
 type remoteTheatre struct {
 	*theatre
 	server string
+	silent bool
 }
+
+func (r *remoteTheatre) Unanswered(plan.Action) bool { return r.silent }
 
 func (r *remoteTheatre) Load(_ context.Context, o *acmev1.Order) (Work[*acmev1.Order, status], error) {
 	r.object = o
@@ -200,13 +329,13 @@ func (r *remoteTheatre) Waiting(s status, cause string, _ time.Time) status {
 // server.
 func TestDrivePutsOff(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC))
-	r := &remoteTheatre{&theatre{stored: order()}, "the server a"}
+	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
 	d := NewDriver(r, Settings[*acmev1.Order, status]{
 		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
 		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clock,
 	})
 	d.SetUp(4, nil)
-	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute)
+	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute, false)
 	reconcileOnce := func(after time.Duration, want ...string) {
 		t.Helper()
 		r.log = nil
@@ -219,14 +348,52 @@ func TestDrivePutsOff(t *testing.T) {
 		}
 	}
 	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}}
-	reconcileOnce(placeRetry)
+	reconcileOnce(firstAsk)
 	clock.Step(10 * time.Second)
 	r.next = []plan.Plan[status]{{Do: local("note")}, {Do: act("ask"), Status: because("x")}}
-	reconcileOnce(placeRetry, "note", "store waiting for the server a, which has not answered other requests in time as m")
+	reconcileOnce(5*time.Second, "note", "store waiting for the server a, which has not answered other requests in time as m")
+	clock.Step(5 * time.Second)
+	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}}
+	reconcileOnce(placeRetry)
 	d.endpoints.leave(other, nil)
 	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
 	reconcileOnce(0, "ask", "store x as m")
-	if n := len(d.endpoints.servers["the server a"].places); n != 0 {
+	if n := d.endpoints.busy; n != 0 {
 		t.Errorf("%d places are taken after the action", n)
+	}
+	for _, silent := range []bool{true, false} {
+		r.silent, r.next = silent, []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
+		reconcileOnce(0, "ask")
+		if s := d.endpoints.servers["the server a"]; s.hangs != silent || s.answers == silent {
+			t.Errorf("the server hangs: %t, want %t", s.hangs, silent)
+		}
+	}
+}
+
+// TestDriveDeclines holds that an object which does not need the place any more
+// that it is woken for leaves it to others.
+func TestDriveDeclines(t *testing.T) {
+	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
+	d := NewDriver(r, Settings[*acmev1.Order, status]{
+		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
+		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clocktesting.NewFakeClock(time.Now()),
+	})
+	d.SetUp(2, nil)
+	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute, false)
+	r.next = []plan.Plan[status]{{Do: act("ask")}}
+	if _, err := d.Reconcile(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	d.endpoints.leave(other, nil)
+	if d.endpoints.invitation(request().NamespacedName) == nil {
+		t.Fatal("the object is not invited")
+	}
+	d.endpoints.enter(keyOf(2), "the server a", time.Minute, false)
+	r.next = []plan.Plan[status]{{}}
+	if _, err := d.Reconcile(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	if d.endpoints.invitation(keyOf(2)) == nil {
+		t.Error("the place is not offered to the next object")
 	}
 }

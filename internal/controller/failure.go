@@ -40,7 +40,10 @@ func (r *run[O, S]) answer(ctx context.Context, f plan.Failure) (plan.Plan[S], e
 	p := r.Failed(f, r.Clock.Now())
 	if p.Hold && !p.Until.IsZero() {
 		r.attempt.hold(r.Object(), p.Until)
-		r.attempt.asked = fault.Of(f.Err).Class == fault.Later
+		r.attempt.asked = nil
+		if fault.Of(f.Err).Class == fault.Later {
+			r.attempt.asked, r.attempt.server = f.Action, serverOf[S](r.Work, f.Action)
+		}
 		r.attempt.untold = &f
 	}
 	if _, local := p.Do.(plan.Local); !local {
@@ -49,6 +52,16 @@ func (r *run[O, S]) answer(ctx context.Context, f plan.Failure) (plan.Plan[S], e
 	err := r.Do(ctx, p.Do)
 	p.Do = nil
 	return p, err
+}
+
+// serverOf returns the server that an action asks, or "".
+func serverOf[S any](work any, action plan.Action) string {
+	remote, ok := work.(Remote[S])
+	if !ok {
+		return ""
+	}
+	server, _ := remote.Endpoint(action)
+	return server
 }
 
 // log logs a failed action. What the API server answers is an error that only

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -40,6 +41,7 @@ var accepted = []struct {
 	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
 	{"issuer-ambient-credentials", false, "let Issuers use the credentials of the environment", noAmbient},
 	{"cluster-issuer-ambient-credentials", true, "let ClusterIssuers use the credentials of the environment", noAmbient},
+	{leaderTimeout, 20 * time.Second, "how long the lease may not be renewed before /livez fails", noLeaderCheck},
 }
 
 const (
@@ -47,10 +49,13 @@ const (
 	noShim    = "Ingresses and Gateways are not watched yet"
 	noAmbient = "no provider that exists here has such credentials yet"
 
-	requestCPU        = "acme-http01-solver-resource-request-cpu"
-	requestMemory     = "acme-http01-solver-resource-request-memory"
-	limitsCPU         = "acme-http01-solver-resource-limits-cpu"
-	limitsMemory      = "acme-http01-solver-resource-limits-memory"
+	requestCPU    = "acme-http01-solver-resource-request-cpu"
+	requestMemory = "acme-http01-solver-resource-request-memory"
+	limitsCPU     = "acme-http01-solver-resource-limits-cpu"
+	limitsMemory  = "acme-http01-solver-resource-limits-memory"
+	noLeaderCheck = "a process that loses the lease ends by itself"
+
+	leaderTimeout     = "internal-healthz-leader-election-timeout"
 	solverNameservers = "acme-http01-solver-nameservers"
 )
 
@@ -84,12 +89,16 @@ func (o *Options) addAccepted(fs *pflag.FlagSet) {
 			fs.Bool(a.flag, value, about)
 		case string:
 			fs.String(a.flag, value, about)
+		case time.Duration:
+			fs.Duration(a.flag, value, about)
 		case []string:
 			fs.StringSlice(a.flag, value, about)
 		case map[string]string:
 			fs.StringToString(a.flag, value, about)
 		}
 	}
+	// It is hidden in cert-manager, too.
+	runtime.Must(fs.MarkHidden(leaderTimeout))
 	features := featuregate.NewFeatureGate()
 	runtime.Must(features.Add(gates))
 	features.AddFlag(fs)
@@ -168,8 +177,8 @@ func (o *Options) checkAccepted(bad complaint) {
 			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
 		}
 	}
-	if timeout, _ := o.flags.GetDuration(flagLeaderTimeout); timeout <= 0 && o.LeaderElection.Enabled {
-		bad(flagLeaderTimeout, "must be greater than 0, not %s", timeout)
+	if timeout, _ := o.flags.GetDuration(leaderTimeout); timeout <= 0 && o.LeaderElection.Enabled {
+		bad(leaderTimeout, "must be greater than 0, not %s", timeout)
 	}
 	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
 		bad("default-issuer-kind", "must not be empty")

@@ -146,16 +146,11 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
-	fs.Duration(flagLeaderTimeout, 20*time.Second, "accepted, but without effect: a process that loses the lease ends by itself")
-	_ = fs.MarkHidden(flagLeaderTimeout)
 	o.MetricsTLS.addFlags(fs)
 	o.addAccepted(fs)
 }
 
-const (
-	flagLeaderTimeout = "internal-healthz-leader-election-timeout"
-	flagResolvers     = "dns01-recursive-nameservers"
-)
+const flagResolvers = "dns01-recursive-nameservers"
 
 // FlagError is an error about the value of one flag.
 type FlagError struct{ Flag, Message string }

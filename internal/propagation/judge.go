@@ -59,7 +59,7 @@ var _ Evidence = Observation{}
 func (o Observation) Verdict(time.Time) Verdict {
 	v := Judge(o.Report, o.Entry, o.Policy, o.At)
 	v.VisibleSince = o.Entry.VisibleSince
-	v.AbsentSince = o.Entry.AbsentSince
+	v.AbsentSince, v.Unanswered = o.Entry.AbsentSince, o.Report.unanswered()
 	if v.State == Wait && o.Entry.Probes <= 1 && v.Until.Sub(o.At) <= unremarkable {
 		v.Message = ""
 	}
@@ -187,6 +187,22 @@ func (r Report) absent() bool {
 		answered = answered || a.Target == "" && !a.silent() && !a.cannotCount()
 	}
 	return answered
+}
+
+// unanswered reports whether no server of the zone at the end of the CNAME chain
+// gave an answer in time.
+func (r Report) unanswered() bool {
+	asked := false
+	for _, a := range r.Answers {
+		switch {
+		case a.Name != r.Final || a.cannotCount():
+		case a.Failure != Timeout:
+			return false
+		default:
+			asked = true
+		}
+	}
+	return asked
 }
 
 // cachesExpired is when no resolver of the CA can still cache an answer that it

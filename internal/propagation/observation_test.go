@@ -20,6 +20,14 @@ func TestObservation(t *testing.T) {
 			LedgerEntry{FirstProbe: after(-time.Second), Probes: 2},
 			Verdict{State: Wait, Until: after(2 * time.Second), Message: missing},
 		},
+		"nobody answers in time": {
+			report(fails(Timeout), fails(NoAddress)),
+			LedgerEntry{FirstProbe: t0, Probes: 1},
+			Verdict{State: Wait, Until: after(time.Second), Unanswered: true},
+		},
+		"one of two answers in time": {
+			report(fails(Timeout), nxdomain), LedgerEntry{FirstProbe: t0, Probes: 1}, Verdict{State: Wait, Until: after(time.Second)},
+		},
 		"stuck": {
 			report(nxdomain),
 			LedgerEntry{FirstProbe: after(-5 * time.Minute), Probes: 1},

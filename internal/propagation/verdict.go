@@ -35,6 +35,8 @@ type Verdict struct {
 	// AbsentSince is the time from which every server that answers has lacked the
 	// value, so that presenting it again may help; zero if one has it.
 	AbsentSince time.Time
+	// Unanswered reports whether no server gave an answer in time.
+	Unanswered bool
 	// VisibleSince is when the challenge became visible everywhere that counts;
 	// zero if it is not. It can be set while the State is Wait.
 	VisibleSince time.Time

@@ -103,6 +103,12 @@ type Session interface {
 	String() string
 }
 
+// Located is implemented by Sessions that know in which DNS zone they present.
+type Located interface {
+	// Zone returns the zone, or "" as long as it is not known.
+	Zone() string
+}
+
 // Observer is implemented by Sessions that learn from what the CA does.
 type Observer interface {
 	// Accepted records that the CA is asked to validate. It must be called

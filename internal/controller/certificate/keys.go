@@ -79,7 +79,7 @@ func (w *work) nextKeyName() string {
 
 // renameKey chooses another name.
 func (w *work) renameKey() {
-	w.note().keyName = core.Cut(w.State.Object.Name, 247) + "-" + rand.String(5)
+	w.note().keyName = facts.CutName(w.State.Object.Name, 247) + "-" + rand.String(5)
 }
 
 func (w *work) storeKey(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -8,9 +9,13 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
 )
 
-var _ controller.Remote[acmev1.ChallengeStatus] = (*work)(nil)
+var (
+	_ controller.Remote[acmev1.ChallengeStatus] = (*work)(nil)
+	_ controller.Unanswered                     = (*work)(nil)
+)
 
 // Endpoint implements controller.Remote.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
@@ -23,7 +28,7 @@ func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
 	case core.Present, core.CleanUp:
 		return provider(spec.Solver.DNS01), askTimeout
 	case core.Probe:
-		return "the name servers of " + registered(spec.DNSName), askTimeout
+		return "the name servers of " + w.zone(), askTimeout
 	}
 	return "", 0
 }
@@ -40,6 +45,23 @@ func provider(dns01 *acmev1.ACMEChallengeSolverDNS01) string {
 	}
 }
 
+// zone returns the zone that a probe asks about. As long as it is not known, names
+// of one registered domain count as one zone.
+func (w *work) zone() string {
+	if located, ok := w.memory.session.(solver.Located); ok {
+		if zone := strings.TrimSuffix(located.Zone(), "."); zone != "" {
+			return zone
+		}
+	}
+	return registered(w.State.Object.Spec.DNSName)
+}
+
+// Unanswered implements controller.Unanswered.
+func (w *work) Unanswered(action plan.Action) bool {
+	_, probed := action.(core.Probe)
+	return probed && w.Memory.Evidence != nil && w.Memory.Evidence.Verdict(w.c.Clock.Now()).Unanswered
+}
+
 // registered returns the last two labels of a name. Names below them often have
 // the same name servers.
 func registered(name string) string {
@@ -49,8 +71,6 @@ func registered(name string) string {
 
 // Waiting implements controller.Remote.
 func (*work) Waiting(status acmev1.ChallengeStatus, cause string, _ time.Time) acmev1.ChallengeStatus {
-	if status.Reason == "" {
-		status.Reason = cause
-	}
+	status.Reason = cmp.Or(status.Reason, cause)
 	return status
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // share is large because the workers wait for foreign servers.
-const share = 4
+const share = 8
 
 // Registration returns what makes this a controller.
 func (c *Controller) Registration() controller.Registration {

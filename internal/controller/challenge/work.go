@@ -63,7 +63,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Slot = core.NoSlot
 		return nil
 	case core.SuspectAccount:
-		return w.suspectAccount(ctx, a.Began)
+		return w.suspectAccount(ctx, a)
 	case core.RememberValidation:
 		return w.rememberValidation(a)
 	case core.AddFinalizer:
@@ -247,11 +247,12 @@ func (w *work) rememberValidation(a core.RememberValidation) error {
 }
 
 // suspectAccount takes the account out of use, and has the issuer set up again.
-func (w *work) suspectAccount(ctx context.Context, began time.Time) error {
+func (w *work) suspectAccount(ctx context.Context, a core.SuspectAccount) error {
 	if w.issuer != nil {
-		again := w.c.Accounts.Suspect(w.issuer.GetUID(), began, w.c.Clock.Now(), "")
-		if !again.IsZero() {
-			w.c.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: again})
+		now := w.c.Clock.Now()
+		if at := w.c.Accounts.Suspect(w.issuer.GetUID(), a.Began, now, a.Cause); !at.IsZero() {
+			// The issuer waits by itself if it is not to register yet, and says so.
+			w.c.Suspected.Publish(ctx, controller.IssuerNews{Issuer: w.issuer, At: now})
 		}
 	}
 	w.loadAccount()

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -24,8 +25,6 @@ func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
 
 // Waiting implements controller.Remote.
 func (*work) Waiting(status acmev1.OrderStatus, cause string, _ time.Time) acmev1.OrderStatus {
-	if status.Reason == "" {
-		status.Reason = cause
-	}
+	status.Reason = cmp.Or(status.Reason, cause)
 	return status
 }

@@ -13,8 +13,9 @@ import (
 )
 
 // share is how many workers there are for each of --concurrent-workers. They
-// wait for the answers of ACME servers most of the time.
-const share = 4
+// wait for the answers of ACME servers most of the time, and a server that answers
+// may occupy most of them.
+const share = 8
 
 // Registration is what the controller is. An Order that ends wakes those that
 // waited for it by itself, see wakeClass: as facts it has no class any more.

@@ -25,6 +25,7 @@ func TestAccountKeyThatCannotBeStored(t *testing.T) {
 	secretsResource := schema.GroupResource{Resource: "secrets"}
 	terminating := apierrors.NewForbidden(secretsResource, "account", errors.New("unable to create new content in namespace ns because it is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	const refusedByPolicy = `: the API server answers "Forbidden"; change the policy, or what it refuses`
 	for _, test := range []struct {
 		name string
 		err  error
@@ -32,13 +33,14 @@ func TestAccountKeyThatCannotBeStored(t *testing.T) {
 	}{
 		{
 			"quota", apierrors.NewForbidden(secretsResource, "account", errors.New("exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0")),
-			`: secrets "account" is forbidden: exceeded quota: q, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0`,
+			": exceeded quota: q; raise the quota, or delete objects that are not needed",
 		},
-		{"namespace that is being deleted", terminating, `: secrets "account" is forbidden: unable to create new content in namespace ns because it is being terminated`},
-		{"a policy that quotes the key", apierrors.NewForbidden(secretsResource, "account", errors.New("no: -----BEGIN RSA PRIVATE KEY-----")), ": Forbidden"},
-		{"a policy that quotes the data", apierrors.NewForbidden(secretsResource, "account", errors.New("no: "+base64.StdEncoding.EncodeToString([]byte("-----BEGIN RSA")))), ": Forbidden"},
-		{"a policy that says much", apierrors.NewForbidden(secretsResource, "account", errors.New(strings.Repeat("x", 400))), ": Forbidden"},
-		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "account", nil), ": Invalid"},
+		{"namespace that is being deleted", terminating, `: the API server answers "Forbidden"`},
+		{"a policy that quotes the key", apierrors.NewForbidden(secretsResource, "account", errors.New("no: -----BEGIN RSA PRIVATE KEY-----")), refusedByPolicy},
+		{"a policy that quotes the data", apierrors.NewForbidden(secretsResource, "account", errors.New("no: "+base64.StdEncoding.EncodeToString([]byte("-----BEGIN RSA")))), refusedByPolicy},
+		{"a policy that says much", apierrors.NewForbidden(secretsResource, "account", errors.New(strings.Repeat("x", 400))), refusedByPolicy},
+		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "account", nil), `: the API server answers "Invalid"; correct what the API server refuses`},
+		{"overload", apierrors.NewTooManyRequests("later", 1), `: the API server answers "TooManyRequests"`},
 		{"no answer", errors.New("dial tcp 10.0.0.1:6443: connection refused"), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // Secrets reads and makes the Secrets of issuers.
@@ -166,25 +167,16 @@ func (t *Type) makeKey(ctx context.Context, namespace, name, entry string) (cryp
 	return key, nil
 }
 
-// maxRefusal bounds what the API server's words take in a message.
-const maxRefusal = 300
-
-// saidBy is what the API server says about a write that it refused, after a
-// colon. An answer that may quote the key counts by its reason alone, and an error
-// that is no answer differs from one time to the next.
+// saidBy is why the API server has not carried a write of a key out, after a colon.
+// An error that is no answer differs from one time to the next.
 func saidBy(err error) string {
-	reason := apierrors.ReasonForError(err)
-	switch {
-	case reason == metav1.StatusReasonUnknown:
-		return ""
-	case !apierrors.IsForbidden(err):
-		return ": " + string(reason)
+	if refusal, ok := plan.RefusalOf(err, true); ok {
+		return ": " + refusal.Cause + "; " + refusal.Advice()
 	}
-	message := strings.Join(strings.Fields(err.Error()), " ")
-	if len(message) > maxRefusal || strings.Contains(message, "PRIVATE KEY") || strings.Contains(message, "LS0tLS") {
-		return ": " + string(reason)
+	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {
+		return fmt.Sprintf(": the API server answers %q", reason)
 	}
-	return ": " + message
+	return ""
 }
 
 // unsupported is facts.Account.Unsupported.

@@ -344,16 +344,7 @@ func RequestName(certificate string, revision int) string {
 	const longest, kept = 233, 168
 	if len(certificate) > longest {
 		sum := sha256.Sum256([]byte(certificate))
-		certificate = fmt.Sprintf("%s-%x", Cut(certificate, kept), sum)
+		certificate = fmt.Sprintf("%s-%x", facts.CutName(certificate, kept), sum)
 	}
 	return fmt.Sprintf("%s-%d", certificate, revision)
-}
-
-// Cut is the beginning of an object's name, without what must not stand before
-// "-" in a name: the API server refuses "a.-b".
-func Cut(name string, length int) string {
-	if len(name) <= length {
-		return name
-	}
-	return strings.TrimRight(name[:length], "-.")
 }

@@ -19,8 +19,11 @@ type (
 	// FetchAuthorization fetches the authorization at URL.
 	FetchAuthorization struct{ URL string }
 	// SuspectAccount takes an account out of use which the server refused in a
-	// step that began at Began.
-	SuspectAccount struct{ Began time.Time }
+	// step that began at Began, with the words of Cause.
+	SuspectAccount struct {
+		Began time.Time
+		Cause string
+	}
 	// RememberValidation records a validation of an earlier process, which is
 	// known from the stored Challenge only.
 	RememberValidation struct {

@@ -70,6 +70,11 @@ func beingValidated(accepted, checked time.Duration, checks int, status string) 
 	}
 }
 
+// polled is a server that says when it is to be asked for the authorization again.
+func polled(in time.Duration) func(*State) {
+	return func(c *State) { c.Memory.Authorization.RetryAfter = now.Add(in) }
+}
+
 func TestChallenge(t *testing.T) {
 	unpresented := func(c *State) {
 		c.Object.Status, c.Memory = acmev1.ChallengeStatus{}, Memory{}
@@ -250,6 +255,14 @@ func TestChallenge(t *testing.T) {
 			c.Memory.NotBefore, c.Object.Status.Reason = now.Add(hour), "Error accepting challenge: 429"
 		}}, waiting(hour, "Error accepting challenge: 429")},
 		{"a server asked to be left alone, until now", []func(*State){probed(true, 0, 1), func(c *State) { c.Memory.NotBefore = now }}, do(accept)},
+		{"the server says when to ask", []func(*State){noSlot, beingValidated(time.Second, 0, 2, acme.StatusPending), polled(7 * time.Second)}, until(7 * time.Second)},
+		{"the server has said when to ask", []func(*State){beingValidated(5*time.Second, 5*time.Second, 2, acme.StatusPending), polled(0)}, do(fetch)},
+		{"sooner than makes sense", []func(*State){beingValidated(time.Second, 0, 2, acme.StatusPending), polled(time.Millisecond)}, until(time.Second)},
+		{
+			"the server asks for patience",
+			[]func(*State){noSlot, beingValidated(5*time.Minute, 0, 9, acme.StatusPending), polled(hour)},
+			waiting(hour, "Waiting for the ACME server to validate: it asks for patience until "+now.Add(hour).Format(time.RFC3339)),
+		},
 		{"valid", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain", verified)},
 		{"invalid", []func(*State){invalid}, end(acmev1.Invalid, refused, plan.Event{
 			Warning: true, Reason: "Failed", Component: "cert-manager-challenges", Message: "Accepting challenge authorization failed: " + refused,

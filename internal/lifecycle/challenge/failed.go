@@ -83,7 +83,7 @@ func (s State) serverFailed(p Plan, f plan.Failure, prefix string, now time.Time
 	p = s.refused(p, f, prefix, now)
 	if acme.IsAccountProblem(f.Err) {
 		// The wait for the account takes the place of the back-off.
-		p.Do, p.Persist = SuspectAccount{Began: f.Began}, plan.Before
+		p.Do, p.Persist = SuspectAccount{Began: f.Began, Cause: fault.Of(f.Err).Message}, plan.Before
 		p.Until, p.Hold = time.Time{}, false
 	}
 	return p

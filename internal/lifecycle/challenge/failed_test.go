@@ -31,10 +31,10 @@ func TestChallengeFailed(t *testing.T) {
 			p.Status.State, p.Status.Reason, p.Status.Processing, p.Events = state, reason, false, events
 		}
 	}
-	suspect := func(want func(*Plan)) func(*Plan) {
+	suspect := func(cause string, want func(*Plan)) func(*Plan) {
 		return func(p *Plan) {
 			want(p)
-			p.Do, p.Persist, p.Until, p.Hold = SuspectAccount{Began: began}, plan.Before, time.Time{}, false
+			p.Do, p.Persist, p.Until, p.Hold = SuspectAccount{Began: began, Cause: cause}, plan.Before, time.Time{}, false
 		}
 	}
 	const errored = "Accepting challenge authorization failed: "
@@ -61,8 +61,8 @@ func TestChallengeFailed(t *testing.T) {
 		{"accept: busy", accept, 0, nil, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Error accepting challenge: 503 "+problem+"serverInternal: no", time.Minute, nil)},
 		{"accept: broken", accept, 0, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 5*time.Second, nil)},
 		{"accept: rate limit", accept, 0, nil, lifecycletest.Refuse(429, acme.TypeRateLimited, "120"), wait("Error accepting challenge: 429 "+problem+"rateLimited: no", 2*time.Minute, nil)},
-		{"accept: account unknown", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), suspect(wait("Error accepting challenge: 400 "+problem+"accountDoesNotExist: no", 0, nil))},
-		{"accept: account gone", accept, 0, nil, lifecycletest.Refuse(404, acme.TypeAccountDoesNotExist, ""), suspect(end(acmev1.Expired, "Error accepting challenge: 404 "+problem+"accountDoesNotExist: no", nil))},
+		{"accept: account unknown", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), suspect("400 "+problem+"accountDoesNotExist: no", wait("Error accepting challenge: 400 "+problem+"accountDoesNotExist: no", 0, nil))},
+		{"accept: account gone", accept, 0, nil, lifecycletest.Refuse(404, acme.TypeAccountDoesNotExist, ""), suspect("404 "+problem+"accountDoesNotExist: no", end(acmev1.Expired, "Error accepting challenge: 404 "+problem+"accountDoesNotExist: no", nil))},
 		{"accept: gone", accept, 0, nil, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Error accepting challenge: 404 "+problem+"malformed: no", nil)},
 		{"accept: no longer pending", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeMalformed, ""), end(acmev1.Expired, "Error accepting challenge: 400 "+problem+"malformed: no", nil)},
 		{"accept: refused", accept, 0, nil, lifecycletest.Refuse(403, acme.TypeCAA, ""), end(acmev1.Errored, "Error accepting challenge: 403 "+problem+"caa: no", event("Failed", errored+"Error accepting challenge: 403 "+problem+"caa: no"))},

@@ -56,6 +56,16 @@ func (s State) validate(p Plan, now time.Time) Plan {
 		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
 	}
 	next := m.CheckedAt.Add(delay)
+	if again := m.Authorization.RetryAfter; again.After(now) {
+		// RFC 8555 section 7.5.1: the client polls when the server says.
+		if p.Until = again; next.After(again) {
+			p.Until = next
+		}
+		if p.Until.Sub(now) > quickValidation {
+			p.Status.Reason = "Waiting for the ACME server to validate: it asks for patience until " + again.UTC().Format(time.RFC3339)
+		}
+		return p
+	}
 	if BeingValidated(m.Authorization, s.Object.Spec.URL) {
 		return s.fetchAt(p, next, now)
 	}

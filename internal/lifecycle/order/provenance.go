@@ -194,7 +194,7 @@ func Name(request string, spec acmev1.OrderSpec) string {
 }
 
 // hashedName appends a 32-bit FNV-1 hash of the spec's JSON, as clusters that
-// cert-manager has worked in hold it. Names of the API end at 253 characters.
+// cert-manager has worked in hold it.
 func hashedName(prefix string, spec any) string {
 	encoded, err := json.Marshal(spec)
 	if err != nil {
@@ -204,10 +204,10 @@ func hashedName(prefix string, spec any) string {
 	h := fnv.New32()
 	h.Write(encoded)
 	suffix := fmt.Sprintf("-%d", h.Sum32())
-	if len(prefix)+len(suffix) > 253 {
+	if len(prefix)+len(suffix) > facts.LongestName {
 		h.Write([]byte(prefix))
 		suffix = fmt.Sprintf("-%d", h.Sum32())
-		prefix = prefix[:253-len(suffix)]
+		prefix = facts.CutName(prefix, facts.LongestName-len(suffix))
 	}
 	return prefix + suffix
 }

@@ -7,11 +7,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -127,6 +129,15 @@ func TestName(t *testing.T) {
 	a, b := Name(long+"xxxxxxxxxxxxxxa", acmev1.OrderSpec{}), Name(long+"xxxxxxxxxxxxxxb", acmev1.OrderSpec{})
 	if len(a) > 253 || a == b {
 		t.Errorf("long names of Orders: %q, %q", a, b)
+	}
+	for length := 235; length <= facts.LongestName; length++ {
+		for _, request := range []string{strings.Repeat("x.", length/2) + "x", strings.Repeat("x--", length/3) + "x"} {
+			for _, name := range []string{Name(request, acmev1.OrderSpec{}), ChallengeName(request, acmev1.ChallengeSpec{})} {
+				if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+					t.Errorf("%s: %s", name, problems)
+				}
+			}
+		}
 	}
 	spec := acmev1.OrderSpec{DNSNames: []string{"a"}, Request: []byte("x")}
 	bare := acmev1.OrderSpec{DNSNames: []string{"a"}}

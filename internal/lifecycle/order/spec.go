@@ -2,6 +2,7 @@ package order
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -26,6 +27,10 @@ func specOf(request *cmv1.CertificateRequest, limits pki.Limits) (acmev1.OrderSp
 	if err != nil {
 		return acmev1.OrderSpec{}, err
 	}
+	return specFor(request, csr), nil
+}
+
+func specFor(request *cmv1.CertificateRequest, csr *x509.CertificateRequest) acmev1.OrderSpec {
 	spec := acmev1.OrderSpec{
 		Request:    request.Spec.Request,
 		IssuerRef:  request.Spec.IssuerRef,
@@ -35,7 +40,7 @@ func specOf(request *cmv1.CertificateRequest, limits pki.Limits) (acmev1.OrderSp
 	for _, ip := range csr.IPAddresses {
 		spec.IPAddresses = append(spec.IPAddresses, ip.String())
 	}
-	return spec, nil
+	return spec
 }
 
 // sameNames reports whether two Orders ask for the same names, in any sequence.
@@ -49,10 +54,19 @@ func sameNames(a, b *acmev1.OrderSpec) bool {
 // Build returns the Order for an approved request, or a Permanent error that
 // says why ACME cannot meet the request.
 func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
-	spec, err := specOf(request, limits)
+	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
 	}
+	// What the CA signs, or refuses after all names are proved, is the signing
+	// request. Approvers look at the spec.
+	if err = pki.VerifyRequest(csr); err == nil {
+		err = pki.CheckEncoded(csr, facts.Words(request.Spec.Usages), request.Spec.IsCA)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Permanent, cmv1.EventReasonInvalidOrder, "The CSR in spec.request cannot be ordered: %v", err)
+	}
+	spec := specFor(request, csr)
 	spec.Profile = issuer.Profile
 	for _, name := range append([]string{spec.CommonName}, spec.DNSNames...) {
 		if strings.HasSuffix(name, ".") {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"testing"
@@ -97,6 +98,71 @@ func TestFinalDot(t *testing.T) {
 		r.Spec.Request = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 		_, refused := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
 		samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests the name %q with a final dot, which no ACME server signs; remove the dot", name), refused)
+	}
+}
+
+// TestRequestThatDiffers holds that a signing request which says something else
+// than the spec that was approved, or which no CA takes, is refused before any name
+// is proved.
+func TestRequestThatDiffers(t *testing.T) {
+	template := &x509.CertificateRequest{DNSNames: []string{"a.example.com"}}
+	encode := func(change func(*x509.CertificateRequest, []byte) []byte) []byte {
+		asked := *template
+		if change != nil {
+			change(&asked, nil)
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, &asked, key(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change != nil {
+			der = change(&asked, der)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+	}
+	extension := func(id asn1.ObjectIdentifier, value ...byte) func(*x509.CertificateRequest, []byte) []byte {
+		return func(r *x509.CertificateRequest, der []byte) []byte {
+			r.ExtraExtensions = []pkix.Extension{{Id: id, Critical: true, Value: value}}
+			return der
+		}
+	}
+	keyUsage, basicConstraints := asn1.ObjectIdentifier{2, 5, 29, 15}, asn1.ObjectIdentifier{2, 5, 29, 19}
+	for _, test := range []struct {
+		name   string
+		change func(*x509.CertificateRequest, []byte) []byte
+		want   string
+	}{
+		{"the same", nil, ""},
+		{"no CA, as the spec", extension(basicConstraints, 0x30, 0), ""},
+		{
+			"a CA", extension(basicConstraints, 0x30, 3, 1, 1, 0xff),
+			"encoded CSR error: IsCA true does not match expected value false",
+		},
+		{
+			"other usages", extension(keyUsage, 3, 2, 2, 4),
+			"encoded CSR error: the KeyUsages [ 'cert sign' ] do not match the expected KeyUsages [ 'digital signature', 'key encipherment' ]",
+		},
+		{
+			"signed by another key", func(_ *x509.CertificateRequest, der []byte) []byte {
+				if len(der) > 0 {
+					der[len(der)-1] ^= 1
+				}
+				return der
+			}, "certificate request is not signed by its own key: x509: ECDSA verification failure",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRequest(newCertificate(), key(1), 1)
+			r.Spec.Request = encode(test.change)
+			_, refused := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
+			if test.want == "" {
+				if refused != nil {
+					t.Errorf("refused: %v", refused)
+				}
+				return
+			}
+			samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR in spec.request cannot be ordered: %s", test.want), refused)
+		})
 	}
 }
 

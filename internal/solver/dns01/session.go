@@ -50,6 +50,7 @@ const recursiveSettling = 5 * time.Second
 var (
 	_ solver.Session  = (*session)(nil)
 	_ solver.Observer = (*session)(nil)
+	_ solver.Located  = (*session)(nil)
 )
 
 // Present implements solver.Session.
@@ -207,6 +208,9 @@ func (s *session) CleanUp(ctx context.Context) error {
 
 // Presented implements solver.Session.
 func (s *session) Presented() bool { return s.attempted }
+
+// Zone implements solver.Located.
+func (s *session) Zone() string { return s.zone }
 
 // String implements solver.Session.
 func (s *session) String() string {

@@ -1,0 +1,79 @@
+package challenge
+
+import (
+	"testing"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// located is a Session in a zone.
+type located struct {
+	solver.Session
+	zone string
+}
+
+func (l located) Zone() string { return l.zone }
+
+// TestEndpoint holds which server an action asks: one that hangs must not delay
+// what asks another.
+func TestEndpoint(t *testing.T) {
+	rfc2136 := &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "NS1.example.com:53"}}
+	for _, test := range []struct {
+		name   string
+		action plan.Action
+		zone   string
+		want   string
+	}{
+		{"accept", core.Accept{}, "", "the ACME server ca.example"},
+		{"authorization", core.FetchAuthorization{}, "", "the ACME server ca.example"},
+		{"present", core.Present{}, "", "the name server ns1.example.com"},
+		{"clean up", core.CleanUp{}, "shop.example.co.uk.", "the name server ns1.example.com"},
+		{"probe of a zone that is not known yet", core.Probe{}, "", "the name servers of co.uk"},
+		{"probe of a zone", core.Probe{}, "shop.example.co.uk.", "the name servers of shop.example.co.uk"},
+		{"finalizer", core.AddFinalizer{}, "", ""},
+		{"slot", core.TakeSlot{}, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &acmev1.Challenge{Spec: acmev1.ChallengeSpec{DNSName: "www.shop.example.co.uk", Solver: acmev1.ACMEChallengeSolver{DNS01: rfc2136}}}
+			w := &work{memory: &memory{session: located{zone: test.zone}}, State: core.State{
+				Object: c, Account: &facts.Account{Issuer: &acmev1.ACMEIssuer{Server: "https://ca.example/directory"}},
+			}}
+			if got, longest := w.Endpoint(test.action); got != test.want || (got != "") != (longest > 0) {
+				t.Errorf("asks %q for %s, want %q", got, longest, test.want)
+			}
+		})
+	}
+}
+
+// verdict is Evidence that has been judged.
+type verdict propagation.Verdict
+
+func (v verdict) Verdict(time.Time) propagation.Verdict { return propagation.Verdict(v) }
+
+// TestUnanswered holds that name servers which do not answer a probe count as
+// servers that hang, although the probe has told something.
+func TestUnanswered(t *testing.T) {
+	s := newStage(t)
+	for _, test := range []struct {
+		name     string
+		action   plan.Action
+		evidence propagation.Evidence
+		want     bool
+	}{
+		{"silent", core.Probe{}, verdict{Unanswered: true}, true},
+		{"answers", core.Probe{}, verdict{}, false},
+		{"no evidence", core.Probe{}, nil, false},
+		{"another action", core.Accept{}, verdict{Unanswered: true}, false},
+	} {
+		w := &work{c: s.Controller, State: core.State{Memory: core.Memory{Evidence: test.evidence}}}
+		if got := w.Unanswered(test.action); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
