@@ -32,7 +32,7 @@ func TestFaultsRejectedIdentifier(t *testing.T) {
 // A Certificate for which its issuer had no solver is issued soon after the issuer
 // was corrected, and the messages before name the domain and the next attempt.
 func TestFaultsCorrectedIssuer(t *testing.T) {
-	f := newFaultLab(t, harness.QuickOptions{})
+	f := newFaultLab(t, harness.QuickOptions{}, nil)
 	f.account(t, "acme")
 	solver := f.quick.Solver()
 	manifest := func(solver string) string {
