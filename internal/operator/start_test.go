@@ -1,7 +1,7 @@
 package operator
 
 import (
-	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -35,7 +35,7 @@ func TestStartSaysWhatIsMissing(t *testing.T) {
 					w.WriteHeader(http.StatusNotFound)
 					answer = `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`
 				}
-				fmt.Fprintln(w, answer)
+				_, _ = io.WriteString(w, answer)
 			}))
 			defer server.Close()
 			if test.answers == nil {
