@@ -19,7 +19,7 @@ import (
 
 // remembered is how long the resolver keeps an answer at least. It keeps a
 // negative one as long.
-const remembered = 10 * time.Second
+const remembered = 30 * time.Second
 
 // forgetful is enough for what has to wait until a resolver forgets.
 const forgetful = issuable + 2*remembered
