@@ -22,6 +22,8 @@ type attempt struct {
 	until      time.Time
 	generation int64
 	deleting   bool
+	// terminating reports that the namespace is being deleted: retry ends no hold.
+	terminating bool
 	// retry ends the hold, also one that a reconcile is about to begin, unless a
 	// server has asked for it (Retry-After) in answer to the action asked, and the
 	// object still asks this server.
@@ -41,14 +43,15 @@ func (a *attempt) succeeded() {
 // hold that has ended is forgotten, and so is a failure that no status reports.
 // moved reports whether the object asks another server now.
 func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() bool) time.Time {
-	if (a.retry.Swap(false) && (a.asked == nil || a.until.After(now) && moved())) || a.generation != object.GetGeneration() ||
+	if (a.retry.Swap(false) && !a.terminating && (a.asked == nil || a.until.After(now) && moved())) || a.generation != object.GetGeneration() ||
 		a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
-		a.until, a.untold = time.Time{}, nil
+		a.until, a.untold, a.terminating = time.Time{}, nil, false
 	}
 	return a.until
 }
 
 func (a *attempt) hold(object client.Object, until time.Time) {
+	a.terminating = false
 	a.until, a.generation, a.deleting = until, object.GetGeneration(), object.GetDeletionTimestamp() != nil
 }
 

@@ -28,6 +28,9 @@ const (
 	// maxStale bounds how often in a row that happens before it counts as a
 	// failure: about a minute, longer than caches lag.
 	maxStale = 12
+	// terminatingHold is how long an object is left alone in whose namespace, which
+	// is being deleted, nothing can be created. The object's own deletion ends it.
+	terminatingHold = time.Hour
 	// staleRetry is when a reconcile that met something newer than its caches
 	// comes back at the latest; the event that it waits for usually comes first.
 	staleRetry = 5 * time.Second
@@ -179,6 +182,11 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 	if err == nil {
 		r := run[O, S]{Driver: d, Work: work, subject: subject, attempt: a}
 		until, err = r.drive(ctx)
+	}
+	if cluster.Terminating(err) && key.Namespace != "" {
+		// Each event would do anew what comes before the refused write, such as a key.
+		a.hold(object, d.Clock.Now().Add(terminatingHold))
+		a.terminating = true
 	}
 	return d.finish(ctx, key, a, until, err)
 }

@@ -258,6 +258,32 @@ func TestDrive(t *testing.T) {
 	}
 }
 
+// In a namespace that is being deleted, events of an object and of what it depends
+// on cause nothing, until the object itself is deleted.
+func TestDriveInTerminatingNamespace(t *testing.T) {
+	clock := clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC))
+	a := &theatre{stored: order(), next: []plan.Plan[status]{{Do: act("a")}}, do: []error{terminating()}}
+	d := newDriver(a, clock)
+	reconciled := func(want ...string) {
+		t.Helper()
+		if _, err := d.Reconcile(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, a.log); diff != "" {
+			t.Errorf("what happened (-want +got):\n%s", diff)
+		}
+	}
+	reconciled("a")
+	reconciled("a")
+	d.Retry([]types.NamespacedName{request().NamespacedName})
+	reconciled("a")
+	now := metav1.NewTime(clock.Now())
+	a.stored.DeletionTimestamp = &now
+	a.next = []plan.Plan[status]{{Do: act("clean up")}, {}}
+	a.do = nil
+	reconciled("a", "clean up")
+}
+
 func TestDriveHolds(t *testing.T) {
 	start := time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
 	clock := clocktesting.NewFakeClock(start)
