@@ -95,8 +95,8 @@ func challenges(o State, states ...acmev1.State) []*acmev1.Challenge {
 }
 
 func TestOrder(t *testing.T) {
-	const noSolver = `Failed to determine a valid solver configuration for the set of domains on the Order: no configured challenge solvers can be used for this challenge: none of the issuer's solvers matches "example.com" and offers one of dns-01, http-01`
-	const http01 = `Failed to determine a valid solver configuration for the set of domains on the Order: the solver selected for "example.com" is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name`
+	const noSolver = `Failed to determine a valid solver configuration for the set of domains on the Order: no configured challenge solvers can be used for this challenge: ClusterIssuer ca has no spec.acme.solvers`
+	const http01 = `Failed to determine a valid solver configuration for the set of domains on the Order: the solver selected for "example.com", spec.acme.solvers[0] of ClusterIssuer ca, is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name`
 	noHTTP01 := func(s *State) {
 		s.Account.Unsupported = []string{"is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name"}
 	}

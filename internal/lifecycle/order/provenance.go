@@ -2,6 +2,7 @@ package order
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -38,10 +39,23 @@ func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest, limits pki.Li
 	case !bytes.Equal(o.Spec.Request, request.Spec.Request):
 		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
 	}
-	if wanted, err := specOf(request, limits); err != nil || !sameNames(&wanted, &o.Spec) {
+	switch wanted, err := specOf(request, limits); {
+	case err != nil:
+		return "The certificate signing request of the CertificateRequest that controls the Order cannot be read: " + readError(request, err, limits)
+	case !sameNames(&wanted, &o.Spec):
 		return "The Order asks for other names than the CertificateRequest that controls it"
+	default:
+		return ""
 	}
-	return ""
+}
+
+// readError says why a signing request cannot be read, and what sets the limit
+// that it exceeds.
+func readError(request *cmv1.CertificateRequest, err error, limits pki.Limits) string {
+	if len(request.Spec.Request) > cmp.Or(limits.MaxCertificateSize, pki.DefaultLimits.MaxCertificateSize) {
+		return err.Error() + " (--max-certificate-size)"
+	}
+	return err.Error()
 }
 
 // ChallengeProvenance returns why a Challenge must not be worked on, or "":
@@ -54,11 +68,14 @@ func ChallengeProvenance(c *acmev1.Challenge, o *acmev1.Order, account *facts.Ac
 		// Nothing is done for it before the issuer is ready.
 		return ""
 	}
-	wanted, _ := WantedChallenges(o, account)
+	wanted, why := WantedChallenges(o, account)
 	for i := range wanted {
 		if SameChallenge(&c.Spec, &wanted[i]) {
 			return ""
 		}
+	}
+	if why != "" {
+		return "The Challenge cannot be compared with what its Order calls for, and no credential is used for it: " + why
 	}
 	return "The Challenge is not what its Order and the issuer's solvers call for; no credential is used for it"
 }
@@ -77,9 +94,9 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 		}
 		sel, ok := selectSolver(account.Issuer.Solvers, o.Labels, a)
 		if !ok {
-			return nil, noSolver(a)
+			return nil, noSolver(o, account.Issuer.Solvers, a)
 		}
-		if why := unsupported(account, sel, a.Identifier); why != "" {
+		if why := unsupported(o, account, sel, a.Identifier); why != "" {
 			return nil, why
 		}
 		key := acme.KeyAuthorization(sel.challenge.Token, account.Thumbprint)

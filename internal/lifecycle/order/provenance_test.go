@@ -14,12 +14,12 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/pki"
 )
 
 func TestOrderProvenance(t *testing.T) {
 	other := newRequest(newCertificate(), key(2), 1).Spec.Request
 	const names = "The Order asks for other names than the CertificateRequest that controls it"
+	const unreadable = "The certificate signing request of the CertificateRequest that controls the Order cannot be read: "
 	const uncontrolled = "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it"
 	const unapproved = "The CertificateRequest that controls the Order is not approved"
 	tests := []struct {
@@ -41,13 +41,22 @@ func TestOrderProvenance(t *testing.T) {
 		{"fewer names", func(o *State) { o.Object.Spec.DNSNames = o.Object.Spec.DNSNames[:1] }, names},
 		{"an address", func(o *State) { o.Object.Spec.IPAddresses = []string{"10.0.0.1"} }, names},
 		{"a common name", func(o *State) { o.Object.Spec.CommonName = "x.example" }, names},
-		{"a request of nonsense", func(o *State) { o.Object.Spec.Request, o.Request.Spec.Request = []byte("x"), []byte("x") }, names},
+		{
+			"a request of nonsense",
+			func(o *State) { o.Object.Spec.Request, o.Request.Spec.Request = []byte("x"), []byte("x") },
+			unreadable + "no PEM data was found in given input",
+		},
+		{
+			"a request that has become too large",
+			func(o *State) { o.Limits.MaxCertificateSize = 10 },
+			unreadable + "provided PEM data was larger than the maximum 10B (--max-certificate-size)",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			o := ordered()
 			test.forge(&o)
-			if got := Provenance(o.Object, o.Request, pki.Limits{}); got != test.want {
+			if got := Provenance(o.Object, o.Request, o.Limits); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -77,6 +86,8 @@ func TestChallengeProvenance(t *testing.T) {
 		{"another issuer", func(c *acmev1.Challenge, _ *State) { c.Spec.IssuerRef.Name = "x" }, forged},
 		{"another name server", func(c *acmev1.Challenge, _ *State) { c.Spec.Solver.DNS01.RFC2136.Nameserver = "evil.example" }, forged},
 		{"another Secret", func(c *acmev1.Challenge, _ *State) { c.Spec.Solver.DNS01.RFC2136.TSIGSecret.Name = "x" }, forged},
+		{"no solver left", func(_ *acmev1.Challenge, o *State) { o.Account.Issuer = &acmev1.ACMEIssuer{} }, "The Challenge cannot be compared with what its Order calls for, and no credential is used for it: " +
+			"no configured challenge solvers can be used for this challenge: ClusterIssuer ca has no spec.acme.solvers"},
 		{"another account key", func(_ *acmev1.Challenge, o *State) { o.Account.Thumbprint = "x" }, forged},
 		{"valid from the start", func(_ *acmev1.Challenge, o *State) { o.Object.Status.Authorizations[0].InitialState = acmev1.Valid }, forged},
 	}

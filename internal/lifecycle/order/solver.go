@@ -3,10 +3,12 @@ package order
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/facts"
 )
@@ -117,20 +119,38 @@ func inZone(name, zone string) bool {
 	return zone != "" && (name == zone || strings.HasSuffix(name, "."+zone))
 }
 
+// issuerOf names the issuer of an Order.
+func issuerOf(o *acmev1.Order) string {
+	ref := o.Spec.IssuerRef.WithDefaults()
+	if ref.Kind == cmv1.IssuerKind {
+		return ref.Kind + " " + o.Namespace + "/" + ref.Name
+	}
+	return ref.Kind + " " + ref.Name
+}
+
 // unsupported returns a sentence about why this build cannot use a solver, or "".
-func unsupported(account *facts.Account, sel selection, domain string) string {
+func unsupported(o *acmev1.Order, account *facts.Account, sel selection, domain string) string {
 	if sel.index >= len(account.Unsupported) || account.Unsupported[sel.index] == "" {
 		return ""
 	}
-	return fmt.Sprintf("the solver selected for %q %s", domain, account.Unsupported[sel.index])
+	return fmt.Sprintf("the solver selected for %q, spec.acme.solvers[%d] of %s, %s", domain, sel.index, issuerOf(o), account.Unsupported[sel.index])
 }
 
 // noSolver explains that no solver matches, naming what the server offers.
-func noSolver(authz acmev1.ACMEAuthorization) string {
+func noSolver(o *acmev1.Order, solvers []acmev1.ACMEChallengeSolver, authz acmev1.ACMEAuthorization) string {
+	const unusable = "no configured challenge solvers can be used for this challenge: "
+	if len(solvers) == 0 {
+		return unusable + issuerOf(o) + " has no spec.acme.solvers"
+	}
 	types := map[string]bool{}
 	for _, c := range authz.Challenges {
 		types[c.Type] = true
 	}
-	return fmt.Sprintf("no configured challenge solvers can be used for this challenge: none of the issuer's solvers matches %q and offers one of %s",
-		authz.Identifier, strings.Join(slices.Sorted(maps.Keys(types)), ", "))
+	why := fmt.Sprintf(unusable+"none of the solvers of %s matches %q and offers one of %s",
+		issuerOf(o), authz.Identifier, strings.Join(slices.Sorted(maps.Keys(types)), ", "))
+	if _, err := netip.ParseAddr(authz.Identifier); err == nil {
+		// RFC 8738 section 7.
+		why += "; IP addresses cannot be validated by DNS-01"
+	}
+	return why
 }

@@ -1,9 +1,11 @@
 package order
 
 import (
+	"slices"
 	"testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 )
 
@@ -85,10 +87,45 @@ func TestSelectSolver(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	account := &facts.Account{Unsupported: []string{"", "is of no use"}}
-	for index, want := range []string{"", `the solver selected for "a.example" is of no use`, ""} {
-		if got := unsupported(account, selection{index: index}, "a.example"); got != want {
+	account, o := &facts.Account{Unsupported: []string{"", "is of no use"}}, ordered().Object
+	for index, want := range []string{"", `the solver selected for "a.example", spec.acme.solvers[1] of ClusterIssuer ca, is of no use`, ""} {
+		if got := unsupported(o, account, selection{index: index}, "a.example"); got != want {
 			t.Errorf("solver %d: got %q, want %q", index, got, want)
 		}
+	}
+}
+
+// TestNoSolver holds that the message names the issuer and why none of its solvers
+// can be used.
+func TestNoSolver(t *testing.T) {
+	const begin = "no configured challenge solvers can be used for this challenge: "
+	dns := []acmev1.ACMEChallengeSolver{{DNS01: &acmev1.ACMEChallengeSolverDNS01{}}}
+	namespaced := func(o *acmev1.Order) { o.Spec.IssuerRef = cmmeta.IssuerReference{Name: "le"} }
+	for _, test := range []struct {
+		name    string
+		order   func(*acmev1.Order)
+		solvers []acmev1.ACMEChallengeSolver
+		domain  string
+		want    string
+	}{
+		{"no solvers", namespaced, nil, "a.example", "Issuer app/le has no spec.acme.solvers"},
+		{"no solvers of a ClusterIssuer", nil, nil, "a.example", "ClusterIssuer ca has no spec.acme.solvers"},
+		{"none that matches", namespaced, dns, "a.example", `none of the solvers of Issuer app/le matches "a.example" and offers one of dns-01, http-01`},
+		{"an address", nil, dns, "10.0.0.1", `none of the solvers of ClusterIssuer ca matches "10.0.0.1" and offers one of http-01; IP addresses cannot be validated by DNS-01`},
+		{"an address of IPv6", namespaced, dns, "2001:db8::1", `none of the solvers of Issuer app/le matches "2001:db8::1" and offers one of http-01; IP addresses cannot be validated by DNS-01`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := ordered().Object
+			if test.order != nil {
+				test.order(o)
+			}
+			a := authorization(test.domain, false)
+			if test.domain != "a.example" {
+				a.Challenges = slices.DeleteFunc(a.Challenges, func(c acmev1.ACMEChallenge) bool { return c.Type != "http-01" })
+			}
+			if got := noSolver(o, test.solvers, a); got != begin+test.want {
+				t.Errorf("got  %s\nwant %s", got, begin+test.want)
+			}
+		})
 	}
 }

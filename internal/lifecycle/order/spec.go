@@ -56,7 +56,7 @@ func sameNames(a, b *acmev1.OrderSpec) bool {
 func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits pki.Limits) (*acmev1.Order, *fault.Error) {
 	csr, err := pki.ParseRequest(request.Spec.Request, limits)
 	if err != nil {
-		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %v", err)
+		return nil, fault.New(fault.Permanent, cmv1.EventReasonRequestParsingError, "Failed to decode CSR in spec.request: %s", readError(request, err, limits))
 	}
 	// What the CA signs, or refuses after all names are proved, is the signing
 	// request. Approvers look at the spec.
