@@ -281,7 +281,7 @@ func TestCleanUp(t *testing.T) {
 		}
 	}
 	want("at first", 5*time.Second, "begin a.example", "clean up")
-	if got := s.stored(t, "a").Status.Reason; got != "Error cleaning up challenge: no" {
+	if got := s.stored(t, "a").Status.Reason; got != "Error cleaning up challenge: no; the next try is within 1m" {
 		t.Errorf("the status says %q", got)
 	}
 	want("held", 5*time.Second)

@@ -21,8 +21,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		f.Attempts = max(s.Memory.CleanUps-1, 0)
 		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", cleanUpBackoff, now)
 	case Probe:
-		p.Status.Reason = s.propagationReason(fault.Of(f.Err).Message)
-		return s.hold(p, f, s.probeBackoff(), now)
+		return s.hold(p, f, s.propagationReason(fault.Of(f.Err).Message), s.probeBackoff(), now)
 	case Accept:
 		return s.serverFailed(p, f, "Error accepting challenge: ", now)
 	case FetchAuthorization:
@@ -55,28 +54,33 @@ func (s State) checkRetry() time.Duration {
 
 func (s State) solverFailed(p Plan, f plan.Failure, reason, prefix string, backoff plan.Backoff, now time.Time) Plan {
 	message := prefix + fault.Of(f.Err).Message
-	p.Status.Reason = message
 	p.Events = []plan.Event{{Warning: true, Reason: reason, Message: message, Component: Manager}}
-	return s.hold(p, f, backoff, now)
+	return s.hold(p, f, message, backoff, now)
 }
 
-// hold tries again later, and leaves the slot to others until then.
-func (s State) hold(p Plan, f plan.Failure, backoff plan.Backoff, now time.Time) Plan {
-	p.Until, p.Hold = plan.Earliest(retryAt(f, backoff, now), s.cleanUpEnd()), true
+// hold tries again later, for a reason, and leaves the slot to others until then.
+func (s State) hold(p Plan, f plan.Failure, reason string, backoff plan.Backoff, now time.Time) Plan {
+	again := retried(f.Err)
+	at, end := plan.Retry(again, f.Attempts, backoff, now), s.cleanUpEnd()
+	p.Status.Reason = reason
+	if end.IsZero() || at.Before(end) {
+		p.Status.Reason = plan.WithNextTry(reason, again, backoff, now)
+	}
+	p.Until, p.Hold = plan.Earliest(at, end), true
 	if s.Slot != NoSlot {
 		p.Do, p.Persist = ReleaseSlot{}, plan.Before
 	}
 	return p
 }
 
-// retryAt uses the back-off also where a user must act: a fix at the name
-// server, or of the account, sends no event.
-func retryAt(f plan.Failure, backoff plan.Backoff, now time.Time) time.Time {
-	again := *fault.Of(f.Err)
+// retried is a failure that is retried after the back-off also where a user must
+// act: a fix at the name server, or of the account, sends no event.
+func retried(err error) error {
+	again := *fault.Of(err)
 	if again.Class != fault.Later {
 		again.Class = fault.Transient
 	}
-	return plan.Retry(&again, f.Attempts, backoff, now)
+	return &again
 }
 
 func (s State) serverFailed(p Plan, f plan.Failure, prefix string, now time.Time) Plan {
@@ -85,6 +89,7 @@ func (s State) serverFailed(p Plan, f plan.Failure, prefix string, now time.Time
 		// The wait for the account takes the place of the back-off.
 		p.Do, p.Persist = SuspectAccount{Began: f.Began, Cause: fault.Of(f.Err).Message}, plan.Before
 		p.Until, p.Hold = time.Time{}, false
+		p.Status.Reason = prefix + fault.Of(f.Err).Message
 	}
 	return p
 }
@@ -100,8 +105,7 @@ func (s State) refused(p Plan, f plan.Failure, prefix string, now time.Time) Pla
 		// earlier answer was lost, and a new order finds out how it ended.
 		return end(p, acmev1.Expired, reason)
 	case classified.Class == fault.Later, classified.Class == fault.Transient, acme.IsAccountProblem(f.Err):
-		p.Status.Reason = reason
-		return s.hold(p, f, askBackoff, now)
+		return s.hold(p, f, reason, askBackoff, now)
 	default:
 		p.Events = []plan.Event{validationFailed(reason)}
 		return end(p, acmev1.Errored, reason)

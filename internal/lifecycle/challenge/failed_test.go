@@ -20,9 +20,12 @@ func TestChallengeFailed(t *testing.T) {
 	event := func(reason, message string) []plan.Event {
 		return []plan.Event{{Warning: true, Reason: reason, Message: message, Component: "cert-manager-challenges"}}
 	}
-	wait := func(reason string, d time.Duration, events []plan.Event) func(*Plan) {
+	wait := func(reason string, d time.Duration, next string, events []plan.Event) func(*Plan) {
 		return func(p *Plan) {
-			p.Status.Reason, p.Events = reason, events
+			if p.Status.Reason = reason; next != "" {
+				p.Status.Reason += "; the next try is within " + next
+			}
+			p.Events = events
 			p.Until, p.Hold, p.Do, p.Persist = now.Add(d), true, ReleaseSlot{}, plan.Before
 		}
 	}
@@ -47,28 +50,28 @@ func TestChallengeFailed(t *testing.T) {
 		refusal  lifecycletest.Refusal
 		want     func(*Plan)
 	}{
-		{"present", Present{}, 0, fault.New(fault.User, "NoZone", "no such zone"), lifecycletest.Refusal{}, wait("Error presenting challenge: no such zone", 5*time.Second, event("PresentError", "Error presenting challenge: no such zone"))},
-		{"present, the third time", Present{}, 2, fault.New(fault.Permanent, "NoZone", "no such zone"), lifecycletest.Refusal{}, wait("Error presenting challenge: no such zone", 20*time.Second, event("PresentError", "Error presenting challenge: no such zone"))},
-		{"present, very often", Present{}, 99, plain, lifecycletest.Refusal{}, wait("Error presenting challenge: unclear", 30*time.Minute, event("PresentError", "Error presenting challenge: unclear"))},
-		{"present, later", Present{}, 0, later, lifecycletest.Refusal{}, wait("Error presenting challenge: later", time.Minute, event("PresentError", "Error presenting challenge: later"))},
-		{"present, unclassified", Present{}, 0, plain, lifecycletest.Refusal{}, wait("Error presenting challenge: unclear", 5*time.Second, event("PresentError", "Error presenting challenge: unclear"))},
-		{"probe, very often", Probe{}, 99, plain, lifecycletest.Refusal{}, wait("Waiting for DNS-01 challenge propagation: unclear", 10*time.Second, nil)},
-		{"accept: broken, very often", accept, 99, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 2*time.Minute, nil)},
-		{"clean up, after others failed", CleanUp{}, 9, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, event("CleanUpError", "Error cleaning up challenge: unclear"))},
-		{"clean up", CleanUp{}, 0, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, event("CleanUpError", "Error cleaning up challenge: unclear"))},
-		{"probe", Probe{}, 0, plain, lifecycletest.Refusal{}, wait("Waiting for DNS-01 challenge propagation: unclear", 5*time.Second, nil)},
+		{"present", Present{}, 0, fault.New(fault.User, "NoZone", "no such zone"), lifecycletest.Refusal{}, wait("Error presenting challenge: no such zone", 5*time.Second, "30m", event("PresentError", "Error presenting challenge: no such zone"))},
+		{"present, the third time", Present{}, 2, fault.New(fault.Permanent, "NoZone", "no such zone"), lifecycletest.Refusal{}, wait("Error presenting challenge: no such zone", 20*time.Second, "30m", event("PresentError", "Error presenting challenge: no such zone"))},
+		{"present, very often", Present{}, 99, plain, lifecycletest.Refusal{}, wait("Error presenting challenge: unclear", 30*time.Minute, "30m", event("PresentError", "Error presenting challenge: unclear"))},
+		{"present, later", Present{}, 0, later, lifecycletest.Refusal{}, wait("Error presenting challenge: later", time.Minute, "5m", event("PresentError", "Error presenting challenge: later"))},
+		{"present, unclassified", Present{}, 0, plain, lifecycletest.Refusal{}, wait("Error presenting challenge: unclear", 5*time.Second, "30m", event("PresentError", "Error presenting challenge: unclear"))},
+		{"probe, very often", Probe{}, 99, plain, lifecycletest.Refusal{}, wait("Waiting for DNS-01 challenge propagation: unclear", 10*time.Second, "10s", nil)},
+		{"accept: broken, very often", accept, 99, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 2*time.Minute, "2m", nil)},
+		{"clean up, after others failed", CleanUp{}, 9, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, "1m", event("CleanUpError", "Error cleaning up challenge: unclear"))},
+		{"clean up", CleanUp{}, 0, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, "1m", event("CleanUpError", "Error cleaning up challenge: unclear"))},
+		{"probe", Probe{}, 0, plain, lifecycletest.Refusal{}, wait("Waiting for DNS-01 challenge propagation: unclear", 5*time.Second, "10s", nil)},
 		{"finalizer", AddFinalizer{}, 1, plain, lifecycletest.Refusal{}, func(p *Plan) { p.Until = now.Add(2 * plan.APIServer.Min) }},
-		{"accept: busy", accept, 0, nil, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Error accepting challenge: 503 "+problem+"serverInternal: no", time.Minute, nil)},
-		{"accept: broken", accept, 0, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 5*time.Second, nil)},
-		{"accept: rate limit", accept, 0, nil, lifecycletest.Refuse(429, acme.TypeRateLimited, "120"), wait("Error accepting challenge: 429 "+problem+"rateLimited: no", 2*time.Minute, nil)},
-		{"accept: account unknown", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), suspect("400 "+problem+"accountDoesNotExist: no", wait("Error accepting challenge: 400 "+problem+"accountDoesNotExist: no", 0, nil))},
+		{"accept: busy", accept, 0, nil, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Error accepting challenge: 503 "+problem+"serverInternal: no", time.Minute, "5m", nil)},
+		{"accept: broken", accept, 0, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 5*time.Second, "2m", nil)},
+		{"accept: rate limit", accept, 0, nil, lifecycletest.Refuse(429, acme.TypeRateLimited, "120"), wait("Error accepting challenge: 429 "+problem+"rateLimited: no", 2*time.Minute, "5m", nil)},
+		{"accept: account unknown", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeAccountDoesNotExist, ""), suspect("400 "+problem+"accountDoesNotExist: no", wait("Error accepting challenge: 400 "+problem+"accountDoesNotExist: no", 0, "", nil))},
 		{"accept: account gone", accept, 0, nil, lifecycletest.Refuse(404, acme.TypeAccountDoesNotExist, ""), suspect("404 "+problem+"accountDoesNotExist: no", end(acmev1.Expired, "Error accepting challenge: 404 "+problem+"accountDoesNotExist: no", nil))},
 		{"accept: gone", accept, 0, nil, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Error accepting challenge: 404 "+problem+"malformed: no", nil)},
 		{"accept: no longer pending", accept, 0, nil, lifecycletest.Refuse(400, acme.TypeMalformed, ""), end(acmev1.Expired, "Error accepting challenge: 400 "+problem+"malformed: no", nil)},
 		{"accept: refused", accept, 0, nil, lifecycletest.Refuse(403, acme.TypeCAA, ""), end(acmev1.Errored, "Error accepting challenge: 403 "+problem+"caa: no", event("Failed", errored+"Error accepting challenge: 403 "+problem+"caa: no"))},
 		{"check: gone", fetch, 0, nil, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Error accepting authorization: 404 "+problem+"malformed: no", nil)},
 		{"check: refused", fetch, 0, nil, lifecycletest.Refuse(400, acme.TypeMalformed, ""), end(acmev1.Errored, "Error accepting authorization: 400 "+problem+"malformed: no", event("Failed", errored+"Error accepting authorization: 400 "+problem+"malformed: no"))},
-		{"check: no network", fetch, 0, &acme.NetworkError{Host: "acme", Why: "refused"}, lifecycletest.Refusal{}, wait("Error accepting authorization: cannot reach the ACME server acme: refused", 5*time.Second, nil)},
+		{"check: no network", fetch, 0, &acme.NetworkError{Host: "acme", Why: "refused"}, lifecycletest.Refusal{}, wait("Error accepting authorization: cannot reach the ACME server acme: refused", 5*time.Second, "2m", nil)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,11 +101,12 @@ func TestCleanUpFailed(t *testing.T) {
 		presented bool
 		retry     time.Duration
 		want      time.Duration
+		next      string
 	}{
-		{"ended", -1, true, time.Minute, time.Minute},
-		{"deleted", time.Minute, true, time.Minute, time.Minute},
-		{"deleted, fails to the end", 9 * time.Minute, true, 30 * time.Minute, time.Minute},
-		{"deleted, presenting failed", 10 * time.Second, false, time.Minute, 20 * time.Second},
+		{"ended", -1, true, time.Minute, time.Minute, "; the next try is within 5m"},
+		{"deleted", time.Minute, true, time.Minute, time.Minute, "; the next try is within 5m"},
+		{"deleted, fails to the end", 9 * time.Minute, true, 30 * time.Minute, time.Minute, ""},
+		{"deleted, presenting failed", 10 * time.Second, false, time.Minute, 20 * time.Second, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -118,7 +122,7 @@ func TestCleanUpFailed(t *testing.T) {
 				Status: *c.Object.Status.DeepCopy(), Until: now.Add(test.want), Hold: true,
 				Events: []plan.Event{{Warning: true, Reason: "CleanUpError", Message: message, Component: "cert-manager-challenges"}},
 			}
-			want.Status.Reason = message
+			want.Status.Reason = message + test.next
 			got := c.Failed(plan.Failure{Action: CleanUp{}, Err: fault.Until(now.Add(test.retry), "Busy", "no")}, now)
 			samePlan(t, want, got)
 		})

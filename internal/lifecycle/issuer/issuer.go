@@ -79,7 +79,10 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	if reason == "" {
 		reason = cmv1.EventReasonErrInitIssuer
 	}
-	p := s.ready(cmmeta.ConditionFalse, reason, failure.Message, now)
+	p := s.ready(cmmeta.ConditionFalse, reason, plan.WithNextTry(failure.Message, failure, plan.Remote, now), now)
+	for i := range p.Events {
+		p.Events[i].Message = failure.Message
+	}
 	p.Until = plan.Retry(failure, f.Attempts, plan.Remote, now)
 	if failure.Class == fault.Permanent {
 		// An issuer is not a request: a user can fix it.

@@ -133,8 +133,9 @@ func TestFailed(t *testing.T) {
 		p.Until = now.Add(wait)
 		return p
 	}
-	held := func(p Plan) Plan {
+	held := func(p Plan, next string) Plan {
 		p.Hold = true
+		p.Status.Conditions[0].Message += "; the next try is " + next
 		return p
 	}
 	withAccount := failed("ErrUpdateACMEAccount", "no")
@@ -147,15 +148,15 @@ func TestFailed(t *testing.T) {
 		want     Plan
 	}{
 		{"a user must act", State{Object: newIssuer()}, fault.New(fault.User, "ErrGetKeyPair", "none"), 0, in(failed("ErrGetKeyPair", "none"), fault.UserRetry)},
-		{"for now", State{Object: newIssuer()}, fault.New(fault.Transient, "ErrGetKeyPair", "down"), 3, held(in(failed("ErrGetKeyPair", "down"), 1600*time.Millisecond))},
-		{"later", State{Object: newIssuer()}, fault.Until(now.Add(time.Hour), "ErrRegisterACMEAccount", "busy"), 3, held(in(failed("ErrRegisterACMEAccount", "busy"), time.Hour))},
+		{"for now", State{Object: newIssuer()}, fault.New(fault.Transient, "ErrGetKeyPair", "down"), 3, held(in(failed("ErrGetKeyPair", "down"), 1600*time.Millisecond), "within 5m")},
+		{"later", State{Object: newIssuer()}, fault.Until(now.Add(time.Hour), "ErrRegisterACMEAccount", "busy"), 3, held(in(failed("ErrRegisterACMEAccount", "busy"), time.Hour), "at "+now.Add(time.Hour).Format(time.RFC3339))},
 		{"never", State{Object: newIssuer()}, fault.New(fault.Permanent, "InvalidConfig", "no"), 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
 		{"without a reason", State{Object: newIssuer()}, fault.New(fault.User, "", "no"), 0, in(failed("ErrInitIssuer", "no"), fault.UserRetry)},
 		{
 			"unclassified",
 			State{Object: newIssuer()},
 			errors.New("dial 10.0.0.1:6443"), 0,
-			held(in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond)),
+			held(in(failed("ErrInitIssuer", "Error initializing issuer: the API server did not answer as expected"), 200*time.Millisecond), "within 5m"),
 		},
 		{
 			"as before",

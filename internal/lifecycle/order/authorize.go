@@ -138,7 +138,7 @@ func waitingFor(challenges []*acmev1.Challenge) string {
 		}
 	}
 	slices.Sort(reasons)
-	return strings.Join(slices.Compact(reasons), "; ")
+	return plan.NextTryOnce(slices.Compact(reasons), "; ")
 }
 
 func challengeDomain(c *acmev1.Challenge) string {

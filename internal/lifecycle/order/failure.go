@@ -58,13 +58,13 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		p.Do, p.Persist = SuspectAccount{Began: f.Began, Cause: classified.Message}, plan.Before
 		return p
 	case classified.Class == fault.Later:
-		p.Status.Reason = reason
+		p.Status.Reason = plan.WithNextTry(reason, f.Err, plan.Remote, now)
 		p.Until, p.Hold = classified.At, true
 		return s.holdBack(p, f, now)
 	case acme.IsCertificateMissing(f.Err):
-		return s.certificateMissing(p, reason, now)
+		return s.certificateMissing(p, f, reason, now)
 	case classified.Class == fault.Transient:
-		p.Status.Reason = reason
+		p.Status.Reason = plan.WithNextTry(reason, f.Err, plan.Remote, now)
 		// The event of the new reason must not repeat the action at once.
 		p.Until, p.Hold = plan.Retry(f.Err, f.Attempts, plan.Remote, now), true
 		return p
@@ -85,11 +85,11 @@ func (s State) holdBack(p Plan, f plan.Failure, now time.Time) Plan {
 }
 
 // certificateMissing downloads again later.
-func (s State) certificateMissing(p Plan, reason string, now time.Time) Plan {
+func (s State) certificateMissing(p Plan, f plan.Failure, reason string, now time.Time) Plan {
 	if !s.MissingSince.IsZero() && now.Sub(s.MissingSince) >= missingPatience {
 		return fail(p, acmev1.Errored, reason, now)
 	}
-	p.Status.Reason = reason
+	p.Status.Reason = plan.WithNextTry(reason, f.Err, plan.Remote, now)
 	p.Until, p.Hold = now.Add(plan.Remote.Delay(s.Downloads)), true
 	return p
 }

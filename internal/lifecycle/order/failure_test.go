@@ -22,13 +22,22 @@ func TestOrderFailed(t *testing.T) {
 			change(p)
 		}
 	}
-	backOff := func(p *Plan) { p.Until, p.Hold = now.Add(200*time.Millisecond), true }
+	const soon = "; the next try is within 5m"
+	backOff := func(p *Plan) {
+		p.Until, p.Hold = now.Add(200*time.Millisecond), true
+		p.Status.Reason += soon
+	}
 	hold := func(d time.Duration) func(*Plan) {
 		return func(p *Plan) { p.Until, p.Hold = now.Add(d), true }
 	}
 	back := func(d, gate time.Duration, cause string) func(*Plan) {
 		return func(p *Plan) {
 			hold(d)(p)
+			if d > 5*time.Minute {
+				p.Status.Reason += "; the next try is at " + now.Add(d).Format(time.RFC3339)
+			} else {
+				p.Status.Reason += soon
+			}
 			held := HoldBack{Until: now.Add(d), Cause: cause}
 			if gate > 0 {
 				held.Gate = now.Add(gate)
@@ -68,7 +77,7 @@ func TestOrderFailed(t *testing.T) {
 		{"order of another account", fetch, lifecycletest.Refuse(403, acme.TypeUnauthorized, ""), end(acmev1.Expired, "Failed to retrieve Order resource: 403 "+problem+"unauthorized: no")},
 		{"authorization gone", FetchAuthorizations{}, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Failed to fetch authorization: 404 "+problem+"malformed: no")},
 		{"gone at the end", finalize, lifecycletest.Refuse(404, acme.TypeMalformed, ""), end(acmev1.Expired, "Failed to finalize Order: 404 "+problem+"malformed: no")},
-		{"certificate missing", Download{}, lifecycletest.Refuse(410, acme.TypeMalformed, ""), wait("Failed to retrieve signed certificate: 410 "+problem+"malformed: no", hold(plan.Remote.Min))},
+		{"certificate missing", Download{}, lifecycletest.Refuse(410, acme.TypeMalformed, ""), wait("Failed to retrieve signed certificate: 410 "+problem+"malformed: no"+soon, hold(plan.Remote.Min))},
 		{"not ready", finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, ""), func(p *Plan) { p.Do = FetchOrder{URL: "https://acme/o"} }},
 	}
 	for _, test := range tests {
@@ -91,7 +100,7 @@ func TestOrderFailed(t *testing.T) {
 	samePlan(t, want, failed(again, finalize, lifecycletest.Refuse(403, acme.TypeOrderNotReady, "").Asked(t, ask(finalize)), 0))
 
 	want = Plan{Status: *ordered().Object.Status.DeepCopy(), Until: now.Add(800 * time.Millisecond), Hold: true}
-	want.Status.Reason = "Failed to retrieve Order resource: cannot reach the ACME server acme: refused"
+	want.Status.Reason = "Failed to retrieve Order resource: cannot reach the ACME server acme: refused" + soon
 	samePlan(t, want, failed(ordered(), fetch, acme.Classify(&acme.NetworkError{Host: "acme", Why: "refused"}, now), 2))
 
 	want = Plan{Status: *ordered().Object.Status.DeepCopy()}
@@ -151,7 +160,11 @@ func TestMissingCertificate(t *testing.T) {
 		samePlan(t, Plan{Status: *o.Object.Status.DeepCopy(), Do: want}, o.Next(at))
 		o.Memory.Failed(want, err, at)
 		p := o.Failed(plan.Failure{Action: want, Err: err}, at)
-		if p.Status.Reason != "Failed to retrieve signed certificate: 404 urn:ietf:params:acme:error:malformed: no" {
+		reason := "Failed to retrieve signed certificate: 404 urn:ietf:params:acme:error:malformed: no"
+		if p.Status.State != acmev1.Errored {
+			reason += "; the next try is within 5m"
+		}
+		if p.Status.Reason != reason {
 			t.Fatalf("reason %q", p.Status.Reason)
 		}
 		if p.Status.State == acmev1.Errored {

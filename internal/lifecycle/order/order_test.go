@@ -248,6 +248,11 @@ func TestOrder(t *testing.T) {
 		}}, func(_ *State, p *Plan) {
 			p.Until, p.Status.Reason = now.Add(hour), `"*.example.com": a; "example.com": b`
 		}},
+		{"challenges are tried again", []func(*State){are(acmev1.Pending, acmev1.Pending), func(o *State) {
+			o.Challenges[0].Status.Reason, o.Challenges[1].Status.Reason = "b; the next try is within 30m", "a; the next try is within 30m"
+		}}, func(_ *State, p *Plan) {
+			p.Until, p.Status.Reason = now.Add(hour), `"*.example.com": a; "example.com": b; the next try is within 30m`
+		}},
 		{"an old reason goes", []func(*State){are("", ""), func(o *State) { o.Object.Status.Reason = "old" }}, func(_ *State, p *Plan) {
 			p.Until, p.Status.Reason = now.Add(quiet), ""
 		}},
