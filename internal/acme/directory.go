@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -73,20 +74,39 @@ func (c *Client) fetchDirectory(ctx context.Context) (Directory, error) {
 	}
 	answer, _, err := c.exchange(ctx, actionDiscover, http.MethodGet, u, nil, "application/json")
 	if err != nil {
-		return Directory{}, err
+		return Directory{}, notDirectory(u, err)
 	}
 	var d Directory
 	if err := answer.decode(&d, "a directory"); err != nil {
-		return Directory{}, err
+		return Directory{}, notDirectory(u, err)
 	}
 	for _, required := range []struct{ name, url string }{
 		{"newNonce", d.NewNonce}, {"newAccount", d.NewAccount}, {"newOrder", d.NewOrder},
 	} {
 		if _, err := c.parseURL(required.url); err != nil {
-			return Directory{}, &ServerError{Host: u.Host, What: "has a directory without a usable " + required.name + " URL"}
+			return Directory{}, notDirectory(u, &ServerError{Host: u.Host, What: "has a directory without a usable " + required.name + " URL"})
 		}
 	}
 	return d, nil
+}
+
+// notDirectory has an error name the URL that a user has given, if the answer shows
+// that the URL may be wrong. A password or a query in the URL is left out.
+func notDirectory(u *url.URL, err error) error {
+	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	var server *ServerError
+	if errors.As(err, &server) {
+		return &ServerError{Host: server.Host, What: server.What + " at " + shown + ": check spec.acme.server"}
+	}
+	p := ProblemOf(err)
+	if p == nil || p.rateLimited() || p.Status >= http.StatusInternalServerError ||
+		p.Status == http.StatusRequestTimeout || p.Status == http.StatusTooEarly {
+		return err
+	}
+	if p.directory = shown; u.Scheme == "http" && p.Status == http.StatusBadRequest {
+		p.directoryHint = "; the server may want https"
+	}
+	return err
 }
 
 // suspectDirectory drops the cached directory if the cause of an error could be

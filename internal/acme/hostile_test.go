@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -183,7 +184,7 @@ func TestDirectoryIsChecked(t *testing.T) {
 		s := newServer(t)
 		s.handle("/dir", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, 200, body) })
 		_, err := s.client().Directory(t.Context())
-		if err == nil || !strings.HasSuffix(err.Error(), want) {
+		if want += " at " + s.URL + "/dir: check spec.acme.server"; err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
@@ -202,5 +203,56 @@ func TestNonceMissing(t *testing.T) {
 	_, err := s.client().Account(t.Context())
 	if f := Classify(err, epoch); f.Class != fault.Later || !f.At.Equal(epoch.Add(2*time.Minute)) || f.Message != "503 Service Unavailable" {
 		t.Errorf("%v until %v: %v", f.Class, f.At, f)
+	}
+}
+
+// TestURLIsNoDirectory holds that an answer which shows that the URL is wrong is
+// reported with the URL, without its secrets, and that another one is not.
+func TestURLIsNoDirectory(t *testing.T) {
+	const https = "; the server may want https"
+	for _, test := range []struct {
+		name   string
+		plain  bool
+		status int
+		header string
+		body   string
+		want   string
+		class  fault.Class
+	}{
+		{"wrong path", false, 404, "", "no " + canary, "URL is not an ACME directory (404 Not Found): check spec.acme.server", fault.Transient},
+		{"wrong path, in words of ACME", false, 404, "", `{"type":"urn:ietf:params:acme:error:malformed","detail":"no such page"}`, "URL is not an ACME directory (404 urn:ietf:params:acme:error:malformed: no such page): check spec.acme.server", fault.Permanent},
+		{"wrong scheme", true, 400, "", "http", "URL is not an ACME directory (400 Bad Request): check spec.acme.server" + https, fault.Transient},
+		{"bad request over TLS", false, 400, "", "", "URL is not an ACME directory (400 Bad Request): check spec.acme.server", fault.Transient},
+		{"down", false, 503, "", "", "503 Service Unavailable", fault.Transient},
+		{"slow", false, 408, "", "", "408 Request Timeout", fault.Transient},
+		{"busy", false, 429, "60", "", "429 Too Many Requests", fault.Later},
+		{"a page", false, 200, "", "<html>" + canary, "the ACME server HOST did not answer with a directory in JSON at URL: check spec.acme.server", fault.Transient},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/problem+json")
+				if test.header != "" {
+					w.Header().Set("Retry-After", test.header)
+				}
+				w.WriteHeader(test.status)
+				_, _ = w.Write([]byte(test.body))
+			})
+			server := httptest.NewUnstartedServer(answer)
+			t.Cleanup(server.Close)
+			if test.plain {
+				server.Start()
+			} else {
+				server.StartTLS()
+			}
+			u := mustURL(server.URL + "/directory")
+			given := *u
+			given.User, given.RawQuery = url.UserPassword("me", canary), "key="+canary
+			_, err := New(Config{DirectoryURL: given.String(), HTTPClient: server.Client(), Key: testKey}).Directory(t.Context())
+			f := Classify(err, time.Now())
+			want := strings.NewReplacer("URL", u.String(), "HOST", u.Host).Replace(test.want)
+			if f == nil || f.Message != want || f.Class != test.class {
+				t.Errorf("got  %v\nwant %s: %s", f, test.class, want)
+			}
+		})
 	}
 }

@@ -103,6 +103,9 @@ type Problem struct {
 	// accountInvalid reports that the server did not say that the account is
 	// valid, when it was asked because of this problem.
 	accountInvalid bool
+	// directory is the URL that answered so and may be no directory, directoryHint a
+	// clause about what else may be wrong.
+	directory, directoryHint string
 }
 
 // Has reports whether p has an ACME error type, one of the Type constants.
@@ -120,6 +123,9 @@ func (p *Problem) Error() string {
 	}
 	if p.Detail != "" {
 		text += ": " + p.Detail
+	}
+	if p.directory != "" {
+		return fmt.Sprintf("%s is not an ACME directory (%s): check spec.acme.server%s", p.directory, text, p.directoryHint)
 	}
 	if len(p.Subproblems) == 0 {
 		return text
