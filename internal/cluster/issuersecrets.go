@@ -28,8 +28,9 @@ func (s IssuerSecrets) Read(ctx context.Context, namespace, name string) (map[st
 	return secret.Data, nil
 }
 
-// CreateAccountKey makes the Secret of an ACME account key.
-func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) error {
+// CreateAccountKey makes the Secret of an ACME account key. It reports whether it
+// did, false if there is a Secret of this name already.
+func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) (bool, error) {
 	err := s.Writer.CreateUncachedSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: name,
@@ -39,7 +40,7 @@ func (s IssuerSecrets) CreateAccountKey(ctx context.Context, namespace, name, ke
 		Data: map[string][]byte{key: pem},
 	}, issuer.ManagerOf(false))
 	if apierrors.IsAlreadyExists(err) {
-		return ErrStale
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }

@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/test/pebble"
 )
 
@@ -54,6 +56,31 @@ func TestAccountKeyThatCannotBeStored(t *testing.T) {
 			// The driver retries nothing in a namespace that is being deleted.
 			if ended := apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause); ended != (test.err == error(terminating)) {
 				t.Errorf("the namespace is being deleted: %t", ended)
+			}
+		})
+	}
+}
+
+// TestAccountKeyOfAnotherIssuer holds that of two issuers that make a key for one
+// Secret at the same time, the slower one takes the key that is there.
+func TestAccountKeyOfAnotherIssuer(t *testing.T) {
+	stored := encodeKey(t, pki.KeySpec{Algorithm: pki.ECDSA, Size: 256})
+	for _, test := range []struct {
+		name   string
+		faster map[string][]byte
+		want   string
+	}{
+		{"with a key", map[string][]byte{"tls.key": stored}, "Failed to register ACME account: cannot reach the ACME server 127.0.0.1:1: connection refused"},
+		{"without the entry", map[string][]byte{"x": stored}, `Account private key is invalid: the secret ns/account does not have key "tls.key"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, i := newSetup(), issuerFor("https://127.0.0.1:1/directory", nil)
+			s.secrets.faster = test.faster
+			if _, _, err := s.Run(t.Context(), i); fault.Of(err).Message != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+			if !bytes.Equal(s.secrets.data["account"]["tls.key"], test.faster["tls.key"]) {
+				t.Error("the key of the other issuer was replaced")
 			}
 		})
 	}

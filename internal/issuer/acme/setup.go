@@ -30,8 +30,9 @@ import (
 type Secrets interface {
 	// Read returns a Secret's data, nil if there is no such Secret.
 	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
-	// CreateAccountKey makes a Secret with one entry.
-	CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) error
+	// CreateAccountKey makes a Secret with one entry. It reports whether it did,
+	// false if there is a Secret of this name already.
+	CreateAccountKey(ctx context.Context, namespace, name, key string, pem []byte) (bool, error)
 }
 
 // Solvers knows the solvers of this build. dns01.Registry is one.
@@ -124,9 +125,12 @@ func (t *Type) key(ctx context.Context, i issuer.Issuer) (crypto.Signer, bool, e
 	if entry == "" {
 		entry = "tls.key"
 	}
+	unread := func(err error) error {
+		return fault.New(fault.Transient, cmv1.IssuerReasonErrVerifyAccount, "Failed to verify ACME account: the secret %s/%s cannot be read", i.Namespace, ref.Name).Because(err)
+	}
 	data, err := t.Store.Read(ctx, i.Namespace, ref.Name)
 	if err != nil {
-		return nil, false, fault.New(fault.Transient, cmv1.IssuerReasonErrVerifyAccount, "Failed to verify ACME account: the secret %s/%s cannot be read", i.Namespace, ref.Name).Because(err)
+		return nil, false, unread(err)
 	}
 	if data == nil {
 		if i.Spec.ACME.DisableAccountKeyGeneration {
@@ -134,7 +138,13 @@ func (t *Type) key(ctx context.Context, i issuer.Issuer) (crypto.Signer, bool, e
 				"Failed to verify ACME account: the ACME issuer config has 'disableAccountKeyGeneration' set to true, but the secret was not found: %s/%s", i.Namespace, ref.Name)
 		}
 		key, err := t.makeKey(ctx, i.Namespace, ref.Name, entry)
-		return key, true, err
+		if key != nil || err != nil {
+			return key, true, err
+		}
+		// Another issuer with the same Secret was faster: its key counts.
+		if data, err = t.Store.Read(ctx, i.Namespace, ref.Name); err != nil || data == nil {
+			return nil, false, unread(err)
+		}
 	}
 	if len(data[entry]) == 0 {
 		return nil, false, fault.New(fault.User, cmv1.IssuerReasonErrVerifyAccount, "Account private key is invalid: the secret %s/%s does not have key %q", i.Namespace, ref.Name, entry)
@@ -151,6 +161,7 @@ func (t *Type) key(ctx context.Context, i issuer.Issuer) (crypto.Signer, bool, e
 	}
 }
 
+// makeKey makes and stores a key. It returns nil if there is a Secret already.
 func (t *Type) makeKey(ctx context.Context, namespace, name, entry string) (crypto.Signer, error) {
 	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.RSA, Size: 2048})
 	if err != nil {
@@ -160,9 +171,13 @@ func (t *Type) makeKey(ctx context.Context, namespace, name, entry string) (cryp
 	if err != nil {
 		return nil, err
 	}
-	if err := t.Store.CreateAccountKey(ctx, namespace, name, entry, encoded); err != nil {
+	made, err := t.Store.CreateAccountKey(ctx, namespace, name, entry, encoded)
+	switch {
+	case err != nil:
 		return nil, fault.New(fault.Transient, cmv1.IssuerReasonErrRegisterAccount,
 			"Failed to register ACME account: the account key cannot be stored in secret %s/%s%s", namespace, name, saidBy(err)).Because(err)
+	case !made:
+		return nil, nil
 	}
 	return key, nil
 }
