@@ -323,7 +323,7 @@ func TestFindZoneAndAlias(t *testing.T) {
 		}
 	}
 	_, err := r.FindZone(ctx, "www.example.com.")
-	want := fmt.Sprintf("When querying the SOA record for the domain 'www.example.com.' using nameservers [%s], rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got 'REFUSED'", w.resolver.Addr())
+	want := fmt.Sprintf("When querying the SOA record for the domain 'www.example.com.' using nameservers [%s], rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got 'REFUSED'; check the domain, or set --dns01-recursive-nameservers to name servers that know it", w.resolver.Addr())
 	if err == nil || err.Error() != want {
 		t.Errorf("FindZone: %v", err)
 	}
@@ -359,13 +359,61 @@ func TestNextResolverOnError(t *testing.T) {
 	}
 	r = w.resolve(func(c *Config) { c.Servers = []string{silent.Addr()} })
 	_, err := r.FindZone(context.Background(), challenge)
-	if want := fmt.Sprintf("no answer from the recursive name servers [%s]", silent.Addr()); err == nil || err.Error() != want {
+	if want := fmt.Sprintf("no answer from the recursive name servers [%s]: %[1]s does not answer; set --dns01-recursive-nameservers to name servers that everleaf can reach", silent.Addr()); err == nil || err.Error() != want {
 		t.Errorf("FindZone: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := r.Probe(ctx, challenge, "v", propagation.Authoritative, ""); err == nil {
 		t.Error("a probe went on without its context")
+	}
+}
+
+// TestResolversThatFail holds that a failure names every resolver that was asked,
+// with its cause, and what to do.
+func TestResolversThatFail(t *testing.T) {
+	w := newWorld(t, testZone("ns1"))
+	silent := w.serve(5)
+	silent.Behave(0, nameserver.Behaviour{Silent: true})
+	root := w.serve(6, nameserver.Zone{Name: "test"})
+	nowhere := w.serve(8)
+	nowhere.Behave(0, nameserver.Behaviour{Rcode: mdns.RcodeNameError})
+	down := w.addr(7)
+	const reach = "; set --dns01-recursive-nameservers to name servers that everleaf can reach"
+	const know = "; check the domain, or set --dns01-recursive-nameservers to name servers that know it"
+	for _, test := range []struct {
+		name    string
+		servers []string
+		want    string
+	}{
+		{"down", []string{down}, "no answer from the recursive name servers [DOWN]: DOWN refuses connections" + reach},
+		{"down and silent", []string{down, silent.Addr()}, "no answer from the recursive name servers [DOWN SILENT]: DOWN refuses connections, SILENT does not answer" + reach},
+		{
+			"down and without the zone", []string{root.Addr(), down},
+			"When querying the SOA record for the domain 'www.example.com.' using nameservers [ROOT DOWN], rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got 'REFUSED' " +
+				"(ROOT answers REFUSED, DOWN refuses connections)" + know,
+		},
+		{
+			"without the name", []string{nowhere.Addr()},
+			"Could not find the SOA record in the DNS tree for the domain 'www.example.com.' using nameservers [NOWHERE]" + know,
+		},
+		{
+			"silent and without the name", []string{silent.Addr(), nowhere.Addr()},
+			"Could not find the SOA record in the DNS tree for the domain 'www.example.com.' using nameservers [SILENT NOWHERE] " +
+				"(SILENT does not answer, NOWHERE knows no zone above it)" + know,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := w.resolve(func(c *Config) { c.Servers = test.servers })
+			want := strings.NewReplacer("DOWN", down, "SILENT", silent.Addr(), "ROOT", root.Addr(), "NOWHERE", nowhere.Addr()).Replace(test.want)
+			_, err := r.FindZone(t.Context(), "www.example.com.")
+			if err == nil || err.Error() != want {
+				t.Errorf("FindZone: got  %v\nwant %s", err, want)
+			}
+			if _, err := r.Alias(t.Context(), "www.example.com."); strings.HasPrefix(want, "no answer") && (err == nil || err.Error() != want) {
+				t.Errorf("Alias: got  %v\nwant %s", err, want)
+			}
+		})
 	}
 }
 

@@ -105,13 +105,13 @@ func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdn
 	var (
 		other  *mdns.Msg
 		server string
-		errs   []error
+		silent []error
 	)
 	for _, s := range r.servers {
 		m, err := r.transport.ask(ctx, s, query(name, qtype, true, false))
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", s, err))
+			silent = append(silent, &noAnswer{server: s, err: err})
 		case m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError:
 			return m, s, nil
 		default:
@@ -124,7 +124,7 @@ func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdn
 	if other != nil {
 		return other, server, nil
 	}
-	return nil, "", unanswered(r.servers, errors.Join(errs...))
+	return nil, "", unanswered(silent)
 }
 
 // Authoritative reports whether all recursive resolvers serve a zone themselves,
@@ -142,9 +142,34 @@ func (r *Resolver) Authoritative(ctx context.Context, zone string) bool {
 	return own
 }
 
-// unanswered is the fault for a question to which no resolver replied.
-func unanswered(servers []string, err error) error {
-	return fault.New(fault.Transient, "NoAnswer", "no answer from the recursive name servers %v", servers).Because(err)
+// noAnswer is the error for a resolver that did not reply.
+type noAnswer struct {
+	server string
+	err    error
+}
+
+// Error names the resolver and what it does, in stable words.
+func (e *noAnswer) Error() string { return e.server + " " + FailureOf(e.err).Says() }
+
+// Unwrap returns the cause.
+func (e *noAnswer) Unwrap() error { return e.err }
+
+// otherResolvers is what a user can do if the resolvers are the wrong ones.
+const otherResolvers = "set --dns01-recursive-nameservers to name servers that "
+
+// unanswered is the fault for a question to which none of the resolvers that were
+// asked replied.
+func unanswered(silent []error) error {
+	var servers, causes []string
+	for _, err := range silent {
+		causes = append(causes, err.Error())
+		var no *noAnswer
+		if errors.As(err, &no) {
+			servers = append(servers, no.server)
+		}
+	}
+	return fault.New(fault.Transient, "NoAnswer", "no answer from the recursive name servers %v: %s; "+otherResolvers+"everleaf can reach",
+		servers, strings.Join(causes, ", ")).Because(errors.Join(silent...))
 }
 
 // addresses looks up the A and AAAA records of a server's name. It fails if it

@@ -2,7 +2,9 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -47,39 +49,70 @@ func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
 
 // searchCut asks the resolvers in turn.
 func (r *Resolver) searchCut(ctx context.Context, fqdn string) (cut, error) {
-	var last error
+	var last *fault.Error
+	var failed []error
 	for _, server := range r.servers {
 		c, ttl, err := r.climb(ctx, server, fqdn)
 		if err == nil {
 			r.cuts.put(fqdn, c, ttl)
 			return c, nil
 		}
-		last = err
+		failed = append(failed, err)
+		_ = errors.As(err, &last)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return cut{}, last
+	if last == nil {
+		return cut{}, unanswered(failed)
+	}
+	return cut{}, zoneNotFound(last, failed)
 }
+
+// zoneNotFound completes the fault of one resolver by what the others did, and by
+// what to do.
+func zoneNotFound(last *fault.Error, failed []error) error {
+	found := *last
+	if len(failed) > 1 {
+		causes := make([]string, len(failed))
+		for i, err := range failed {
+			causes[i] = err.Error()
+		}
+		found.Message += " (" + strings.Join(causes, ", ") + ")"
+	}
+	found.Message += "; check the domain, or " + otherResolvers + "know it"
+	return found.Because(errors.Join(failed...))
+}
+
+// noZone is the error for a resolver that replied without a zone.
+type noZone struct {
+	server, says string
+	fault        *fault.Error
+}
+
+func (e *noZone) Error() string { return e.server + " " + e.says }
+
+// Unwrap returns what it means if no other resolver knows better.
+func (e *noZone) Unwrap() error { return e.fault }
 
 // climb looks for an SOA record at fqdn and at each name above it.
 func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Duration, error) {
 	for name := fqdn; ; name = dnsname.Parent(name) {
 		m, err := r.transport.ask(ctx, server, query(name, mdns.TypeSOA, true, false))
 		if err != nil {
-			return cut{}, 0, unanswered([]string{server}, err)
+			return cut{}, 0, &noAnswer{server: server, err: err}
 		}
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
-			return cut{}, 0, fault.New(fault.Transient, "ZoneNotFound",
+			return cut{}, 0, &noZone{server: server, says: "answers " + RcodeText(m.Rcode), fault: fault.New(fault.Transient, "ZoneNotFound",
 				"When querying the SOA record for the domain '%s' using nameservers %v, rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got '%s'",
-				fqdn, r.servers, RcodeText(m.Rcode))
+				fqdn, r.servers, RcodeText(m.Rcode))}
 		}
 		if c, ttl, ok := soaAnswer(m, name); ok {
 			return c, ttl, nil
 		}
 		if name == "." {
-			return cut{}, 0, fault.New(fault.User, "ZoneNotFound",
-				"Could not find the SOA record in the DNS tree for the domain '%s' using nameservers %v", fqdn, r.servers)
+			return cut{}, 0, &noZone{server: server, says: "knows no zone above it", fault: fault.New(fault.User, "ZoneNotFound",
+				"Could not find the SOA record in the DNS tree for the domain '%s' using nameservers %v", fqdn, r.servers)}
 		}
 	}
 }

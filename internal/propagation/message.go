@@ -110,10 +110,13 @@ var failures = map[Failure]string{
 	Unresolved:        "has an address that cannot be looked up",
 }
 
+// Says is what the server does, as it follows its name.
+func (f Failure) Says() string { return cmp.Or(failures[f], "cannot be asked") }
+
 // says describes an answer that does not have the value.
 func (a Answer) says() string {
 	if a.Failure != NoFailure {
-		return cmp.Or(failures[a.Failure], "cannot be asked")
+		return a.Failure.Says()
 	}
 	switch {
 	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":
