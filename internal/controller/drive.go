@@ -343,6 +343,7 @@ func (r *run[O, S]) do(ctx context.Context, action plan.Action) (refused refusal
 				answer = os.ErrDeadlineExceeded
 			}
 			r.endpoints.leave(place, answer)
+			err = inTime(err, r.Clock.Since(place.began), longest)
 		}()
 	}
 	log.V(4).Info("Next action")

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -23,6 +24,9 @@ const (
 	// shortTime is how long an action at a server may take that has not answered
 	// before, or did not answer the last time.
 	shortTime = 15 * time.Second
+	// usualTime is how long an action may take at a server that answers. One that
+	// takes longer shows that the server may have stopped answering.
+	usualTime = 30 * time.Second
 	// overdue is how long an action takes at a server that does not answer, if
 	// the action fails.
 	overdue = shortTime / 2
@@ -77,6 +81,9 @@ func ACMEServer(directory string) string {
 //     occupy at most half of the workers. An action at such a server ends after
 //     shortTime. If that is too short, one action at a time has all its time,
 //     every fullAgain, and those occupy at most a quarter of the workers.
+//   - At a server that answers an action ends after usualTime; then the next one
+//     has all its time. A server that needed more, and answered, is given it from
+//     then on.
 //
 // An object that finds no place does not occupy a worker: it stands in the queue of
 // the server and is invited when there is a place. No call takes longer because more
@@ -113,6 +120,9 @@ type endpoint struct {
 	// answers reports that the last action ended soon, hangs that it did not. A
 	// new server has neither.
 	answers, hangs bool
+	// slow reports that the server has answered after more than usualTime, and has
+	// answered since.
+	slow bool
 	// full is when an action last had all its time.
 	full time.Time
 	// queues are those who wait: first the objects that a server has been asked
@@ -198,7 +208,10 @@ func (e *endpoints) enter(key types.NamespacedName, server string, longest time.
 		e.drop(w)
 	}
 	p := &place{server: s, began: now, limit: longest, doubtful: !s.answers}
-	if p.doubtful {
+	switch {
+	case !p.doubtful && !s.slow:
+		p.limit = min(longest, usualTime)
+	case p.doubtful:
 		e.doubtful++
 		p.full = s.hangs && now.Sub(s.full) >= fullAgain && e.full < e.quarter()
 		if p.full {
@@ -222,6 +235,11 @@ func (e *endpoints) leave(p *place, err error) {
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
 	s.hangs = timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
 	s.answers = !s.hangs
+	s.slow = s.answers && (s.slow || e.clock.Since(p.began) > usualTime)
+	if s.slow {
+		// What has answered may have all its time again.
+		s.full = time.Time{}
+	}
 	e.busy--
 	if p.doubtful {
 		e.doubtful--
@@ -231,6 +249,18 @@ func (e *endpoints) leave(p *place, err error) {
 	}
 	e.line(s)
 	e.invite()
+}
+
+// inTime says how long a server is given, in an error that there was no answer in
+// time. Equal for all actions at the server, whatever time each has had.
+func inTime(err error, took, longest time.Duration) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || !timedOut(err) || took < overdue || longest <= shortTime {
+		return err
+	}
+	told := *f
+	told.Message += fmt.Sprintf("; each try may take %s, and one every %s up to %s", shortTime, plan.InWords(fullAgain), plan.InWords(longest))
+	return told.Because(err)
 }
 
 // timedOut reports whether an error says that there was no answer in time: those

@@ -46,11 +46,11 @@ func TestEndpoints(t *testing.T) {
 		},
 		"all except two reserves for one server that answers": {
 			workers: 20, script: []string{"+a 1", "-a 1 ok", "+a 30", "+b 9"},
-			want: []string{"1 with 15s", "13 with 2m0s", "2 with 15s"},
+			want: []string{"1 with 15s", "13 with 30s", "2 with 15s"},
 		},
 		"the reserves of many workers": {
 			workers: 40, script: []string{"+a 1", "-a 1 ok", "+a 30", "+b 9"},
-			want: []string{"1 with 15s", "25 with 2m0s", "5 with 15s"},
+			want: []string{"1 with 15s", "25 with 30s", "5 with 15s"},
 		},
 		"half for servers that have not answered": {
 			workers: 20, script: []string{"+a 5", "+b 5", "+c 5"},
@@ -58,27 +58,38 @@ func TestEndpoints(t *testing.T) {
 		},
 		"one that answers has its time, whatever others do": {
 			workers: 20, script: []string{"+good 1", "-good 1 ok", "+a 5", "+b 5", "+c 5", "+good 9"},
-			want: []string{"1 with 15s", "5 with 15s", "5 with 15s", "0", "5 with 2m0s"},
+			want: []string{"1 with 15s", "5 with 15s", "5 with 15s", "0", "5 with 30s"},
 		},
 		"a quarter asks no server": {
 			workers: 20, script: []string{
 				"+a 1", "-a 1 ok", "+b 1", "-b 1 ok", "+c 1", "-c 1 ok", "+d 1", "-d 1 ok",
 				"+a 5", "+b 5", "+c 5", "+d 5",
 			},
-			want: []string{"1 with 15s", "1 with 15s", "1 with 15s", "1 with 15s", "5 with 2m0s", "5 with 2m0s", "5 with 2m0s", "0"},
+			want: []string{"1 with 15s", "1 with 15s", "1 with 15s", "1 with 15s", "5 with 30s", "5 with 30s", "5 with 30s", "0"},
 		},
 		"a server that hangs has one place, and the whole time once in ten minutes": {
 			workers: 20, script: []string{
 				"+a 5", "15s", "-a 5 slow", "+a 2", "2m", "-a 1 slow", "+a 2", "15s", "-a 1 slow", "8m", "+a 2", "-a 1 ok", "+a 9",
 			},
-			want: []string{"5 with 15s", "1 with 2m0s", "1 with 15s", "1 with 2m0s", "9 with 2m0s"},
+			want: []string{"5 with 15s", "1 with 2m0s", "1 with 15s", "1 with 2m0s", "9 with 30s"},
 		},
 		"what does not answer hangs, though who asks it gives up soon": {
 			workers: 20, script: []string{"+a 2", "4s", "-a 1 silent", "+a 9", "-a 1 ok", "+a 3"},
-			want: []string{"2 with 15s", "0", "3 with 2m0s"},
+			want: []string{"2 with 15s", "0", "3 with 30s"},
+		},
+		"one that stops answering has the whole time at once": {
+			workers: 20, script: []string{"+a 1", "-a 1 ok", "+a 9", "30s", "-a 9 silent", "+a 2", "2m", "-a 1 silent", "+a 1"},
+			want: []string{"1 with 15s", "9 with 30s", "1 with 2m0s", "1 with 15s"},
+		},
+		"one that needs longer gets it, until it stops answering": {
+			workers: 20, script: []string{
+				"+a 1", "-a 1 ok", "+a 1", "30s", "-a 1 silent", "+a 1", "40s", "-a 1 ok", "+a 3", "50s", "-a 3 ok", "+a 3", "2m", "-a 3 silent",
+				"+a 1", "40s", "-a 1 ok", "+a 1",
+			},
+			want: []string{"1 with 15s", "1 with 30s", "1 with 2m0s", "3 with 2m0s", "3 with 2m0s", "1 with 2m0s", "1 with 2m0s"},
 		},
 		"a failure that comes soon is an answer": {
-			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 2m0s"},
+			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 30s"},
 		},
 		"few workers": {
 			workers: 2, script: []string{"+a 2", "+b 1"}, want: []string{"1 with 15s", "0"},
@@ -97,7 +108,7 @@ func TestEndpoints(t *testing.T) {
 		},
 		"what has begun comes first": {
 			workers: 2, script: []string{"+a 2", "*a 1", "-a 1 ok", "+a 1", "-a 1 ok"},
-			want:  []string{"1 with 15s", "0", "1 with 2m0s"},
+			want:  []string{"1 with 15s", "0", "1 with 30s"},
 			woken: []string{"2", "1"},
 		},
 		"servers take turns": {
@@ -105,7 +116,7 @@ func TestEndpoints(t *testing.T) {
 				"+a 1", "-a 1 ok", "+a 5", "+b 1", "+a 3", "+b 3", "+c 1",
 				"-a 1 ok", "+a 1", "-a 1 ok", "+b 1", "-a 1 ok", "-a 1 ok", "-b 1 ok", "-a 1 ok",
 			},
-			want:  []string{"1 with 15s", "5 with 2m0s", "1 with 15s", "0", "0", "0", "1 with 2m0s", "1 with 15s"},
+			want:  []string{"1 with 15s", "5 with 30s", "1 with 15s", "0", "0", "0", "1 with 30s", "1 with 15s"},
 			woken: []string{"7", "10", "8", "13", "9", "11"},
 		},
 	} {
@@ -281,6 +292,36 @@ func BenchmarkEndpoints(b *testing.B) {
 				woken = woken[:0]
 			}
 		})
+	}
+}
+
+// TestInTime holds that a server which does not answer is reported with the time
+// that it is given, in equal words whatever time an action has had.
+func TestInTime(t *testing.T) {
+	silent := fault.New(fault.Transient, "Silent", "no answer in time").Because(context.DeadlineExceeded)
+	const told = "no answer in time; each try may take 15s, and one every 10m up to 2m"
+	for _, test := range []struct {
+		name          string
+		err           error
+		took, longest time.Duration
+		want          string
+	}{
+		{"after the short time", silent, shortTime, 2 * time.Minute, told},
+		{"after the usual time", silent, usualTime, 2 * time.Minute, told},
+		{"after all its time", silent, 2 * time.Minute, 2 * time.Minute, told},
+		{"wrapped", fmt.Errorf("x: %w", silent), usualTime, 2 * time.Minute, told},
+		{"the client gives up soon", silent, 2 * time.Second, 2 * time.Minute, "no answer in time"},
+		{"no longer time", silent, shortTime, shortTime, "no answer in time"},
+		{"another failure", fault.New(fault.Transient, "X", "refused"), usualTime, 2 * time.Minute, "refused"},
+		{"unclassified", context.DeadlineExceeded, usualTime, 2 * time.Minute, "context deadline exceeded"},
+	} {
+		got := inTime(test.err, test.took, test.longest)
+		if fault.Of(got).Message != test.want || !errors.Is(got, test.err) {
+			t.Errorf("%s: got %q, want %q", test.name, fault.Of(got).Message, test.want)
+		}
+	}
+	if inTime(nil, usualTime, time.Minute) != nil {
+		t.Error("a success has become a failure")
 	}
 }
 

@@ -24,9 +24,9 @@ func WithNextTry(message string, err error, backoff Backoff, now time.Time) stri
 	case failure.Class == fault.Later && failure.At.Sub(now) > exactFrom:
 		return message + nextTry + "at " + failure.At.UTC().Format(time.RFC3339)
 	case failure.Class == fault.Later:
-		return message + nextTry + "within " + inWords(exactFrom)
+		return message + nextTry + "within " + InWords(exactFrom)
 	case failure.Class == fault.Transient:
-		return message + nextTry + "within " + inWords(backoff.Max)
+		return message + nextTry + "within " + InWords(backoff.Max)
 	default:
 		return message
 	}
@@ -49,8 +49,8 @@ func NextTryOnce(messages []string, separator string) string {
 	return strings.Join(bare, separator) + first
 }
 
-// inWords is a duration without units that are zero at its end.
-func inWords(d time.Duration) string {
+// InWords is a duration in a message, without units that are zero at its end.
+func InWords(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
