@@ -15,6 +15,10 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
 	switch f.Action.(type) {
 	case Present:
+		if p.Status.State == "" {
+			// Clients know a challenge that is being worked on by this state.
+			p.Status.State = acmev1.Pending
+		}
 		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", plan.Server, now)
 	case CleanUp:
 		// Other steps may have failed before it.

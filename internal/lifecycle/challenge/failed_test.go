@@ -91,6 +91,26 @@ func TestChallengeFailed(t *testing.T) {
 	}
 }
 
+// TestPresentFailedIsPending holds that a Challenge that cannot be presented is
+// pending, and one that has a state keeps it.
+func TestPresentFailedIsPending(t *testing.T) {
+	for _, test := range []struct {
+		action      plan.Action
+		state, want acmev1.State
+	}{
+		{Present{}, "", acmev1.Pending},
+		{Present{}, acmev1.Pending, acmev1.Pending},
+		{CleanUp{}, "", ""},
+		{CleanUp{}, acmev1.Valid, acmev1.Valid},
+	} {
+		c := presented()
+		c.Object.Status = acmev1.ChallengeStatus{State: test.state}
+		if p := c.Failed(plan.Failure{Action: test.action, Err: errors.New("no")}, now); p.Status.State != test.want {
+			t.Errorf("%s in state %q: state %q, want %q", test.action, test.state, p.Status.State, test.want)
+		}
+	}
+}
+
 // TestCleanUpFailed holds that a deleted Challenge is looked at again no later
 // than when its clean-up is given up.
 func TestCleanUpFailed(t *testing.T) {
