@@ -16,9 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/plan"
 )
 
 var errSlow = errors.New("no answer")
@@ -336,105 +334,5 @@ func TestACMEServer(t *testing.T) {
 		if got := ACMEServer(url); got != want {
 			t.Errorf("%s: %s, want %s", url, got, want)
 		}
-	}
-}
-
-// remoteTheatre is a theatre whose actions ask a server.
-type remoteTheatre struct {
-	*theatre
-	server string
-	silent bool
-}
-
-func (r *remoteTheatre) Unanswered(plan.Action) bool { return r.silent }
-
-func (r *remoteTheatre) Load(_ context.Context, o *acmev1.Order) (Work[*acmev1.Order, status], error) {
-	r.object = o
-	return r, nil
-}
-
-func (r *remoteTheatre) Endpoint(action plan.Action) (string, time.Duration) {
-	if _, isLocal := action.(local); isLocal {
-		return "", 0
-	}
-	return r.server, time.Minute
-}
-
-func (r *remoteTheatre) Waiting(s status, cause string, _ time.Time) status {
-	s.Reason = cause
-	return s
-}
-
-// TestDrivePutsOff holds that an object without a place at its server occupies no
-// worker, says so if the wait may be long, and is not held back from what asks no
-// server.
-func TestDrivePutsOff(t *testing.T) {
-	clock := clocktesting.NewFakeClock(time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC))
-	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
-	d := NewDriver(r, Settings[*acmev1.Order, status]{
-		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
-		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clock,
-	})
-	d.SetUp(4, nil)
-	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute, false)
-	reconcileOnce := func(after time.Duration, want ...string) {
-		t.Helper()
-		r.log = nil
-		result, err := d.Reconcile(t.Context(), request())
-		if err != nil || result.RequeueAfter != after {
-			t.Errorf("comes back after %s (error %v), want %s", result.RequeueAfter, err, after)
-		}
-		if diff := cmp.Diff(want, r.log); diff != "" {
-			t.Errorf("what happened (-want +got):\n%s", diff)
-		}
-	}
-	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}}
-	reconcileOnce(firstAsk)
-	clock.Step(10 * time.Second)
-	r.next = []plan.Plan[status]{{Do: local("note")}, {Do: act("ask"), Status: because("x")}}
-	reconcileOnce(5*time.Second, "note", "store waiting for the server a, which has not answered other requests in time as m")
-	clock.Step(5 * time.Second)
-	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}}
-	reconcileOnce(placeRetry)
-	d.endpoints.leave(other, nil)
-	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
-	reconcileOnce(0, "ask", "store x as m")
-	if n := d.endpoints.busy; n != 0 {
-		t.Errorf("%d places are taken after the action", n)
-	}
-	for _, silent := range []bool{true, false} {
-		r.silent, r.next = silent, []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
-		reconcileOnce(0, "ask")
-		if s := d.endpoints.servers["the server a"]; s.hangs != silent || s.answers == silent {
-			t.Errorf("the server hangs: %t, want %t", s.hangs, silent)
-		}
-	}
-}
-
-// TestDriveDeclines holds that an object which does not need the place any more
-// that it is woken for leaves it to others.
-func TestDriveDeclines(t *testing.T) {
-	r := &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}
-	d := NewDriver(r, Settings[*acmev1.Order, status]{
-		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
-		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clocktesting.NewFakeClock(time.Now()),
-	})
-	d.SetUp(2, nil)
-	other, _ := d.endpoints.enter(keyOf(1), "the server a", time.Minute, false)
-	r.next = []plan.Plan[status]{{Do: act("ask")}}
-	if _, err := d.Reconcile(t.Context(), request()); err != nil {
-		t.Fatal(err)
-	}
-	d.endpoints.leave(other, nil)
-	if d.endpoints.invitation(request().NamespacedName) == nil {
-		t.Fatal("the object is not invited")
-	}
-	d.endpoints.enter(keyOf(2), "the server a", time.Minute, false)
-	r.next = []plan.Plan[status]{{}}
-	if _, err := d.Reconcile(t.Context(), request()); err != nil {
-		t.Fatal(err)
-	}
-	if d.endpoints.invitation(keyOf(2)) == nil {
-		t.Error("the place is not offered to the next object")
 	}
 }
