@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"sync"
 	"testing"
 	"time"
@@ -414,6 +415,23 @@ func TestResolversThatFail(t *testing.T) {
 				t.Errorf("Alias: got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+func TestNoServers(t *testing.T) {
+	const begin = `Could not determine authoritative nameservers for "example.com."`
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{nil, begin},
+		{context.Canceled, begin},
+		{unanswered([]error{&noAnswer{server: "192.0.2.1:53", err: syscall.ECONNREFUSED}}), begin + ": no answer from the recursive name servers [192.0.2.1:53]: " +
+			"192.0.2.1:53 refuses connections; set --dns01-recursive-nameservers to name servers that everleaf can reach"},
+	} {
+		if got := noServers("example.com.", test.err).Error(); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
 	}
 }
 

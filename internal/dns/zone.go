@@ -170,8 +170,13 @@ func aliasLoop(target, fqdn string) error {
 	return fault.New(fault.User, "CNAMELoop", "Found recursive CNAME record to %q when looking up %q", target, dnsname.Canonical(fqdn))
 }
 
-// noServers is the fault for a zone whose servers cannot be found.
+// noServers is the fault for a zone whose servers cannot be found. The message has
+// the cause if that is known and stable.
 func noServers(zone string, err error) error {
-	return fault.New(fault.Transient, "NoNameservers", "Could not determine authoritative nameservers for %q", zone).
-		Because(fmt.Errorf("name servers of %s: %w", zone, err))
+	message := fmt.Sprintf("Could not determine authoritative nameservers for %q", zone)
+	var known *fault.Error
+	if errors.As(err, &known) {
+		message += ": " + known.Message
+	}
+	return fault.New(fault.Transient, "NoNameservers", "%s", message).Because(fmt.Errorf("name servers of %s: %w", zone, err))
 }
