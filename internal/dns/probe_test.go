@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"syscall"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
