@@ -184,9 +184,9 @@ func TestLeftAlone(t *testing.T) {
 		same(t, step, ready, l.reconcile("app"))
 		same(t, step+": checks", checks, len(l.ca.checked))
 	}
-	check("put off", "False ErrGetKeyPair: busy", 1)
+	check("put off", "False ErrGetKeyPair: busy; the next try is at 2026-11-22T07:00:00Z", 1)
 	l.ca.err = nil
-	check("an event", "False ErrGetKeyPair: busy", 1)
+	check("an event", "False ErrGetKeyPair: busy; the next try is at 2026-11-22T07:00:00Z", 1)
 	i := &cmv1.Issuer{}
 	if err := l.client.Get(t.Context(), types.NamespacedName{Namespace: "app", Name: "i"}, i); err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestTimeOutIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, cmv1.IssuerKind, acmeIssuer("app"))
 		l.acme.hangs = true
-		same(t, "ready", "False ErrRegisterACMEAccount: no answer: context deadline exceeded", l.reconcile("app"))
+		same(t, "ready", "False ErrRegisterACMEAccount: no answer: context deadline exceeded; the next try is within 5m", l.reconcile("app"))
 	})
 }
 
@@ -272,7 +272,7 @@ func TestEventsDoNotRepeatACheck(t *testing.T) {
 	}
 	same(t, "checks after events", 1, len(l.ca.checked))
 	l.clock.Step(200 * time.Millisecond)
-	same(t, "after the wait", "False ErrGetKeyPair: text 1", l.reconcile("app"))
+	same(t, "after the wait", "False ErrGetKeyPair: text 1; the next try is within 5m", l.reconcile("app"))
 	same(t, "checks after the wait", 2, len(l.ca.checked))
 	l.ca.err = nil
 	l.Registration().Watches[0].Keys(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "one"}})
