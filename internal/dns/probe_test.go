@@ -390,16 +390,19 @@ func TestResolversThatFail(t *testing.T) {
 		{"down", []string{down}, "no answer from the recursive name servers [DOWN]: DOWN refuses connections" + reach},
 		{"down and silent", []string{down, silent.Addr()}, "no answer from the recursive name servers [DOWN SILENT]: DOWN refuses connections, SILENT does not answer" + reach},
 		{
-			"down and without the zone", []string{root.Addr(), down},
+			"down and without the zone",
+			[]string{root.Addr(), down},
 			"When querying the SOA record for the domain 'www.example.com.' using nameservers [ROOT DOWN], rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got 'REFUSED' " +
 				"(ROOT answers REFUSED, DOWN refuses connections)" + know,
 		},
 		{
-			"without the name", []string{nowhere.Addr()},
+			"without the name",
+			[]string{nowhere.Addr()},
 			"Could not find the SOA record in the DNS tree for the domain 'www.example.com.' using nameservers [NOWHERE]" + know,
 		},
 		{
-			"silent and without the name", []string{silent.Addr(), nowhere.Addr()},
+			"silent and without the name",
+			[]string{silent.Addr(), nowhere.Addr()},
 			"Could not find the SOA record in the DNS tree for the domain 'www.example.com.' using nameservers [SILENT NOWHERE] " +
 				"(SILENT does not answer, NOWHERE knows no zone above it)" + know,
 		},
