@@ -129,6 +129,7 @@ func (c State) Next(now time.Time) Plan {
 		p = c.issue(p, *trigger, now)
 	default:
 		p = c.idle(p)
+		c.dropFailure(&p, now)
 		c.awaitOwner(&p, now)
 	}
 	c.readiness(&p, now)

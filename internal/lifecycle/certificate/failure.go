@@ -14,11 +14,14 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+// nextTry begins the end of a failure's message: the time of the next attempt.
+const nextTry = "; next try at "
+
 // failed records a failed issuance; it is retried after the back-off.
 func (c State) failed(p Plan, reason, message, component string, now time.Time) Plan {
 	attempts := ptr.Deref(p.Status.FailedIssuanceAttempts, 0) + 1
 	next := now.Add(c.backoff(attempts))
-	message = fmt.Sprintf("The certificate request has failed to complete and will be retried: %s; next try at %s", message, next.UTC().Format(time.RFC3339))
+	message = fmt.Sprintf("The certificate request has failed to complete and will be retried: %s%s%s", message, nextTry, next.UTC().Format(time.RFC3339))
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts = &metav1.Time{Time: now}, &attempts
 	p.Status.NextPrivateKeySecretName = nil
 	c.set(&p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reason, message, now)
