@@ -266,8 +266,7 @@ func (c State) tidy(p Plan) Plan {
 		return p
 	}
 	slices.SortFunc(kept, func(a, b *facts.Request) int { return a.Revision - b.Revision })
-	p = c.deleteRequests(p, kept[:len(kept)-limit])
-	p.Persist = plan.Before
+	p.Do, p.Confirm, p.Persist = DeleteRevisions{kept[:len(kept)-limit]}, []plan.Confirm{c.self()}, plan.Before
 	return p
 }
 

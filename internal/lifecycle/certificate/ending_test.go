@@ -120,7 +120,7 @@ func TestStoredSecret(t *testing.T) {
 		want.Do, want.Confirm = Forget{}, nil
 		samePlan(t, want, c.Next(now))
 		c.Memory = Memory{}
-		want.Do, want.Confirm = DeleteRequests{c.Requests[:1]}, []plan.Confirm{self}
+		want.Do, want.Confirm = DeleteRevisions{c.Requests[:1]}, []plan.Confirm{self}
 		samePlan(t, want, c.Next(now))
 		c.Requests, c.Keys = c.Requests[1:], nil
 		samePlan(t, Plan{Status: status, Until: now.Add(60 * day)}, c.Next(now))
