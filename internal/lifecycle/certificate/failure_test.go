@@ -257,7 +257,7 @@ func TestNextTry(t *testing.T) {
 		change func(*State)
 		want   string
 	}{
-		"asked for by a user":             {func(*State) {}, "; there is no next try until somebody asks for one or the renewal is due: the present certificate is as the spec wants it"},
+		"asked for by a user":                  {func(*State) {}, "; there is no next try until somebody asks for one or the renewal is due: the present certificate is as the spec wants it"},
 		"asked for, and the Secret is missing": {func(c *State) { c.Secret = nil }, "; next try at 2026-11-22T07:00:00Z"},
 		"asked for, and the spec changed": {func(c *State) {
 			c.Object.Spec.DNSNames = []string{"other.example.com"}

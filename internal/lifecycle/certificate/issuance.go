@@ -334,25 +334,6 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 }
 
-// answeredWithin is how long a request may have no condition before the status
-// says so.
-const answeredWithin = 2 * time.Second
-
-// unanswered waits for the first word about a request.
-func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
-	if told := r.CreatedAt.Add(answeredWithin); now.Before(told) {
-		p.Until = plan.Earliest(p.Until, told)
-		return p
-	}
-	if r.Approved {
-		ref := r.IssuerRef.WithDefaults()
-		c.awaitRequest(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
-	} else {
-		c.awaitRequest(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
-	}
-	return p
-}
-
 // waitFor appends what the issuance waits for to why it was begun.
 func (c State) waitFor(p *Plan, cause string, now time.Time) {
 	issuing := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
