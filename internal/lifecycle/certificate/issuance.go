@@ -371,6 +371,9 @@ func (c State) finish(p Plan) Plan {
 	if left := leftOut(c.Object); left != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
 	}
+	if why := spacedName(&c.Object.Spec); why != "" {
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "InvalidName", Message: why, Component: ManagerIssuing})
+	}
 	if why := c.otherRenewal(revision); why != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "RenewBeforeIgnored", Message: why, Component: ManagerIssuing})
 	}
