@@ -153,6 +153,18 @@ func TestRival(t *testing.T) {
 	samePlan(t, want, c.Next(now))
 }
 
+// TestSharedSecret has a Certificate whose Secret another one is to make.
+func TestSharedSecret(t *testing.T) {
+	c := State{Object: newCertificate(), Backoff: plan.DefaultIssuance, SecretOwnedBy: "older"}
+	want := Plan{Until: now.Add(3 * time.Minute)}
+	want.Status.Conditions = []cmv1.CertificateCondition{
+		issuingIs(cmmeta.ConditionFalse, "SecretShared",
+			`Secret "app/web-tls" belongs to Certificate "older", which has the same spec.secretName; use another spec.secretName; everleaf looks again within 3 minutes`, now),
+		readyIs(cmmeta.ConditionFalse, "DoesNotExist", noSecret, now),
+	}
+	samePlan(t, want, c.Next(now))
+}
+
 func TestSecretOwner(t *testing.T) {
 	named := func(name string, age time.Duration) cmv1.Certificate {
 		return *newCertificate(func(c *cmv1.Certificate) {

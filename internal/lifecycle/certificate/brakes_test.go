@@ -180,7 +180,7 @@ func TestSecretInUse(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "web-tls"}, Data: map[string][]byte{"tls.key": []byte("x"), "tls.crt": []byte("x")},
 	}, pki.Limits{})
 	p := c.Next(now)
-	const why = `Secret "app/web-tls" is in use by Issuer "own" and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with cert-manager.io/certificate-name=web`
+	const why = `Secret "app/web-tls" is in use by Issuer "own" and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with cert-manager.io/certificate-name=web; everleaf looks again within 3 minutes`
 	begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	if p.Do != nil || !strings.HasSuffix(begun.Message, "; waiting: "+why) || p.Persist != plan.AtEnd || !p.Until.Equal(now.Add(3*time.Minute)) ||
 		len(p.Events) != 1 || p.Events[0].Message != why || !p.Events[0].Warning {

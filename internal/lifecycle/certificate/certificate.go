@@ -35,6 +35,8 @@ const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
 	// owner of a Secret name that it shares with another.
 	ownerRecheck = 3 * time.Minute
+	// rechecked ends the messages about what is looked at so often.
+	rechecked = "; everleaf looks again within 3 minutes"
 	// keyInMemory is how long a new private key may exist only in memory.
 	keyInMemory = 2 * time.Second
 )
@@ -217,7 +219,7 @@ func (c State) awaitOwner(p *Plan, now time.Time) {
 	if c.SecretOwnedBy != "" {
 		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
 			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
-				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`,
+				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
 				c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
 			return
 		}

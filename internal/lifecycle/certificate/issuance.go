@@ -103,7 +103,7 @@ func (c State) protected() string {
 	if _, made := c.Secret.Annotations[cmv1.CertificateNameKey]; made {
 		return ""
 	}
-	return fmt.Sprintf(`Secret "%s/%s" is in use by %s and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with %s=%s`,
+	return fmt.Sprintf(`Secret "%s/%s" is in use by %s and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with %s=%s`+rechecked,
 		c.Object.Namespace, c.Secret.Name, c.SecretUsedBy, cmv1.CertificateNameKey, c.Object.Name)
 }
 
