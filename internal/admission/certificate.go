@@ -91,6 +91,9 @@ func certificatesAdvice() policy {
 		Rules: []rule{name.each(name.invalid(
 			`!name.matches('^([*][.])?`+label+`([.]`+label+`)*[.]?$') || isIP(name) || name.size() > 254`,
 			"name", `is not a DNS name, and clients will not accept the certificate for it: {{`+
+				`name == '' ? 'remove it, it is empty' : `+
+				`!name.matches('^[ -~]*$') ? 'write it in ASCII, as in xn--mller-kva.example.com' : `+
+				`name.matches('^ | $') ? 'leave out the space before or after it' : `+
 				`isIP(name) || name.startsWith('[') ? 'put an address into ipAddresses' : `+
 				`name.contains('://') ? 'leave out the scheme and what follows the name, or put a URI into uris' : `+
 				`name.matches(':[0-9]+$') ? 'leave out the port' : `+

@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 	m.Step("certificates-issuing", false)
 	want := map[string][2]int{
 		"certificates-trigger": {1, 1}, "certificates-readiness": {1, 0}, "certificates-issuing": {2, 1},
-		"certificates-key-manager": {}, "certificates-request-manager": {}, "certificaterequests-approver": {},
+		"certificates-key-manager": {}, "certificates-request-manager": {}, "certificates-revision-manager": {}, "certificaterequests-approver": {},
 		"certificaterequests-issuer-acme": {}, "certificaterequests-issuer-ca": {}, "certificaterequests-issuer-selfsigned": {},
 	}
 	got := map[string][2]int{}

@@ -105,7 +105,7 @@ var (
 		"certificaterequests": {"certificaterequests-approver"},
 	}
 	steps = map[string][]string{
-		"certificates": {"certificates-issuing", "certificates-key-manager", "certificates-request-manager"},
+		"certificates": {"certificates-issuing", "certificates-key-manager", "certificates-request-manager", "certificates-revision-manager"},
 		"certificaterequests": {
 			"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
 		},

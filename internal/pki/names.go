@@ -27,8 +27,19 @@ type names struct {
 	uris        []string
 }
 
+// names returns the names of t. An error names the field and the index in it.
 func (t Template) names() (names, error) {
 	n := names{dns: CanonicalDNSNames(t.DNSNames), emails: unique(t.EmailAddresses)}
+	for i, name := range t.DNSNames {
+		if err := checkASCII("dnsNames", i, CanonicalDNSName(name), asciiDNSName); err != nil {
+			return names{}, err
+		}
+	}
+	for i, address := range t.EmailAddresses {
+		if err := checkASCII("emailAddresses", i, address, asciiEmail); err != nil {
+			return names{}, err
+		}
+	}
 	for _, text := range t.IPAddresses {
 		ip, ok := ParseIP(text)
 		if !ok {
@@ -40,12 +51,20 @@ func (t Template) names() (names, error) {
 		n.ips = append(n.ips, ip)
 	}
 	n.ips = unique(n.ips)
-	for _, text := range t.URIs {
+	for i, text := range t.URIs {
 		uri, err := url.Parse(text)
 		if err != nil {
 			return names{}, fmt.Errorf("%q is not a URI", text)
 		}
-		n.uris = append(n.uris, uri.String())
+		written := uri.String()
+		if !isASCII(uri.Host) {
+			// It is escaped in written, and no verifier takes that for a host.
+			written = text
+		}
+		if err := checkASCII("uris", i, written, asciiURI); err != nil {
+			return names{}, err
+		}
+		n.uris = append(n.uris, written)
 	}
 	n.uris = unique(n.uris)
 	return n, nil
@@ -55,27 +74,17 @@ func (t Template) names() (names, error) {
 // the certificate has no other subject.
 func (n names) extension(critical bool) ([]pkix.Extension, error) {
 	var general []asn1.RawValue
-	add := func(kind string, tag int, values []string) error {
+	add := func(tag int, values ...string) {
 		for _, value := range values {
-			if value == "" || !isASCII(value) {
-				return fmt.Errorf("%s %q cannot be encoded: it must be plain ASCII and not empty", kind, value)
-			}
 			general = append(general, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: []byte(value)})
 		}
-		return nil
 	}
-	if err := add("DNS name", tagDNS, n.dns); err != nil {
-		return nil, err
-	}
-	if err := add("email address", tagEmail, n.emails); err != nil {
-		return nil, err
-	}
+	add(tagDNS, n.dns...)
+	add(tagEmail, n.emails...)
 	for _, ip := range n.ips {
-		general = append(general, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tagIP, Bytes: ip.AsSlice()})
+		add(tagIP, string(ip.AsSlice()))
 	}
-	if err := add("URI", tagURI, n.uris); err != nil {
-		return nil, err
-	}
+	add(tagURI, n.uris...)
 	if len(general) == 0 {
 		return nil, nil
 	}

@@ -28,6 +28,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		return w.createRequest(ctx, a)
 	case core.DeleteRequests:
 		return w.deleteRequests(ctx, a.Requests)
+	case core.DeleteRevisions:
+		return w.deleteRequests(ctx, a.Requests)
 	case core.StoreSecret:
 		return w.storeSecret(ctx, a)
 	case core.ApplyMetadata:

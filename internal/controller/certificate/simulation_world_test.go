@@ -269,6 +269,8 @@ func (w *simulatedWork) Do(_ context.Context, action plan.Action) error {
 		return w.createRequest(a)
 	case core.DeleteRequests:
 		return w.deleteRequests(a.Requests)
+	case core.DeleteRevisions:
+		return w.deleteRequests(a.Requests)
 	case core.StoreSecret:
 		return w.storeSecret(a)
 	default:

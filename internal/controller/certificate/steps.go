@@ -15,6 +15,8 @@ func (*work) ControllerOf(action plan.Action) string {
 		return "certificates-key-manager"
 	case core.CreateRequest, core.DeleteRequests:
 		return "certificates-request-manager"
+	case core.DeleteRevisions:
+		return "certificates-revision-manager"
 	case core.StoreSecret, core.ApplyMetadata:
 		return "certificates-issuing"
 	default:

@@ -22,6 +22,7 @@ import (
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 func TestNewNeedsAll(t *testing.T) {
@@ -370,5 +371,29 @@ func TestKeyOfAnotherCertificate(t *testing.T) {
 	m.hold(key(2), now)
 	if err := w.Do(t.Context(), action); !errors.Is(err, cluster.ErrStale) {
 		t.Errorf("error %v, want %v", err, cluster.ErrStale)
+	}
+}
+
+// TestControllerOf has the controllers of cert-manager whose work the actions are.
+func TestControllerOf(t *testing.T) {
+	for _, test := range []struct {
+		action plan.Action
+		want   string
+	}{
+		{core.GenerateKey{}, "certificates-key-manager"},
+		{core.ReuseKey{}, "certificates-key-manager"},
+		{core.StoreKey{}, "certificates-key-manager"},
+		{core.DeleteKeys{}, "certificates-key-manager"},
+		{core.CreateRequest{}, "certificates-request-manager"},
+		{core.DeleteRequests{}, "certificates-request-manager"},
+		{core.DeleteRevisions{}, "certificates-revision-manager"},
+		{core.StoreSecret{}, "certificates-issuing"},
+		{core.ApplyMetadata{}, "certificates-issuing"},
+		{core.Announce{}, ""},
+		{core.Forget{}, ""},
+	} {
+		if got := (*work)(nil).ControllerOf(test.action); got != test.want {
+			t.Errorf("%s counts as %q, want %q", test.action, got, test.want)
+		}
 	}
 }

@@ -31,8 +31,11 @@ type (
 		Revision int
 		Key      *facts.Secret
 	}
-	// DeleteRequests deletes CertificateRequests.
+	// DeleteRequests deletes CertificateRequests that cannot serve the issuance.
 	DeleteRequests struct{ Requests []*facts.Request }
+	// DeleteRevisions deletes the CertificateRequests of revisions before the
+	// present one.
+	DeleteRevisions struct{ Requests []*facts.Request }
 	// StoreSecret stores the certificate of a request with its key, taken from a
 	// Secret, or from memory if Key is nil. Absent reports that there is no
 	// target Secret.
@@ -49,16 +52,17 @@ type (
 	Forget struct{}
 )
 
-func (GenerateKey) String() string    { return "generate a private key" }
-func (ReuseKey) String() string       { return "reuse the private key" }
-func (StoreKey) String() string       { return "store the next private key" }
-func (DeleteKeys) String() string     { return "delete next private keys" }
-func (CreateRequest) String() string  { return "create the CertificateRequest" }
-func (DeleteRequests) String() string { return "delete CertificateRequests" }
-func (StoreSecret) String() string    { return "store the certificate" }
-func (ApplyMetadata) String() string  { return "apply the Secret's metadata" }
-func (Announce) String() string       { return "announce the issuance" }
-func (Forget) String() string         { return "forget the issuance" }
+func (GenerateKey) String() string     { return "generate a private key" }
+func (ReuseKey) String() string        { return "reuse the private key" }
+func (StoreKey) String() string        { return "store the next private key" }
+func (DeleteKeys) String() string      { return "delete next private keys" }
+func (CreateRequest) String() string   { return "create the CertificateRequest" }
+func (DeleteRequests) String() string  { return "delete CertificateRequests" }
+func (DeleteRevisions) String() string { return "delete CertificateRequests of earlier revisions" }
+func (StoreSecret) String() string     { return "store the certificate" }
+func (ApplyMetadata) String() string   { return "apply the Secret's metadata" }
+func (Announce) String() string        { return "announce the issuance" }
+func (Forget) String() string          { return "forget the issuance" }
 
 // Secret implements plan.Secret.
 func (StoreKey) Secret() {}

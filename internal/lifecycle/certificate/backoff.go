@@ -2,11 +2,13 @@ package certificate
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -41,8 +43,7 @@ func (c State) backoffEnd(now time.Time) time.Time {
 			return time.Time{}
 		}
 	}
-	last := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if len(next) == 0 && last != nil && last.ObservedGeneration > 0 && last.ObservedGeneration < c.Object.Generation {
+	if len(next) == 0 && c.changedSince(condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)) {
 		return time.Time{}
 	}
 	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
@@ -51,6 +52,23 @@ func (c State) backoffEnd(now time.Time) time.Time {
 		return plan.Earliest(end, failed.Add(correctedIssuer.Delay(attempts)))
 	}
 	return end
+}
+
+// changedSince reports whether the spec has changed since a condition was set.
+func (c State) changedSince(set *cmv1.CertificateCondition) bool {
+	return set != nil && set.ObservedGeneration > 0 && set.ObservedGeneration < c.Object.Generation
+}
+
+// dropFailure removes a failure that says when the next attempt is, if a change of
+// the spec has left nothing to issue: there is no next attempt. A failure that
+// cert-manager has recorded stays as it is.
+func (c State) dropFailure(p *Plan, now time.Time) {
+	last := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if !c.changedSince(last) || last.Status != cmmeta.ConditionFalse || !strings.Contains(last.Message, nextTry) || c.needsIssuing(now) != nil {
+		return
+	}
+	p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
+	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts = nil, nil
 }
 
 // issuerChanged reports whether a request was made for another spec of the issuer

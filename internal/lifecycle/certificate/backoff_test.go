@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -87,6 +88,61 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// TestFailureOfAnotherSpec has a Certificate that is issued, and has failed since:
+// what is dropped of the failure, and what stays.
+func TestFailureOfAnotherSpec(t *testing.T) {
+	failed := now.Add(-time.Minute)
+	const ours = "The certificate request has failed to complete and will be retried: no; next try at 2026-11-22T06:59:00Z"
+	const theirs = "The certificate request has failed to complete and will be retried: no"
+	for _, test := range []struct {
+		name    string
+		message string
+		change  func(*State)
+		stays   bool
+	}{
+		{"corrected back", ours, func(c *State) { c.Object.Generation = 3 }, false},
+		{"corrected back, with the failed request", ours, func(c *State) {
+			c.Object.Generation = 3
+			wrong := newCertificate(func(crt *cmv1.Certificate) { crt.Spec.DNSNames = []string{"rev_.example.com"} })
+			c.Requests = append(c.Requests, factsOf(newRequest(wrong, key(2), 2, failedAt(failed, "no")))...)
+		}, false},
+		{"spec as it was", ours, func(c *State) { c.Object.Generation = 2 }, true},
+		{"generation not reported", ours, func(c *State) {
+			c.Object.Generation, c.Object.Status.Conditions[1].ObservedGeneration = 3, 0
+		}, true},
+		{"recorded by cert-manager", theirs, func(c *State) { c.Object.Generation = 3 }, true},
+		{"due for renewal, and waiting", ours, func(c *State) {
+			c.Object.Generation = 3
+			c.Object.Spec.RenewBefore = &metav1.Duration{Duration: 90*day - hour}
+			leaf := *c.Secret.Leaf
+			leaf.NotBefore, leaf.NotAfter = born.Add(-60*day), born.Add(30*day)
+			c.Secret.Leaf = &leaf
+			c.Requests = append(c.Requests, factsOf(newRequest(c.Object, key(2), 2, failedAt(failed, "no")))...)
+		}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := issuedState()
+			status := &c.Object.Status
+			status.Conditions = append(status.Conditions, issuingIs(cmmeta.ConditionFalse, "Failed", test.message, failed))
+			status.Conditions[1].ObservedGeneration = 2
+			status.LastFailureTime, status.FailedIssuanceAttempts = at(failed), ptr.To(1)
+			test.change(&c)
+			p := c.Next(now)
+			want := c.Object.Status.DeepCopy()
+			if !test.stays {
+				want.Conditions, want.LastFailureTime, want.FailedIssuanceAttempts = want.Conditions[:1], nil, nil
+			}
+			got := p.Status
+			got.NotBefore, got.NotAfter, got.RenewalTime = want.NotBefore, want.NotAfter, want.RenewalTime
+			got.Conditions[0].ObservedGeneration = want.Conditions[0].ObservedGeneration
+			samePlan(t, *want, got)
+			if p.Do != nil || p.Until.IsZero() {
+				t.Errorf("does %v, until %s", p.Do, p.Until)
+			}
+		})
+	}
+}
+
 func TestRival(t *testing.T) {
 	c := issuedState()
 	c.SecretOwnedBy = "older"
@@ -94,6 +150,18 @@ func TestRival(t *testing.T) {
 	want := Plan{Status: *c.Object.Status.DeepCopy(), Until: now.Add(3 * time.Minute)}
 	want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "IncorrectCertificate",
 		`Secret was issued for "older". If this message is not transient, you might have two conflicting Certificates pointing to the same secret.`, now)}
+	samePlan(t, want, c.Next(now))
+}
+
+// TestSharedSecret has a Certificate whose Secret another one is to make.
+func TestSharedSecret(t *testing.T) {
+	c := State{Object: newCertificate(), Backoff: plan.DefaultIssuance, SecretOwnedBy: "older"}
+	want := Plan{Until: now.Add(3 * time.Minute)}
+	want.Status.Conditions = []cmv1.CertificateCondition{
+		issuingIs(cmmeta.ConditionFalse, "SecretShared",
+			`Secret "app/web-tls" belongs to Certificate "older", which has the same spec.secretName; use another spec.secretName; everleaf looks again within 3 minutes`, now),
+		readyIs(cmmeta.ConditionFalse, "DoesNotExist", noSecret, now),
+	}
 	samePlan(t, want, c.Next(now))
 }
 

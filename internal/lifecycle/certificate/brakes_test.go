@@ -131,9 +131,12 @@ func TestRenewalFloor(t *testing.T) {
 	}{
 		{"a day before the end", 90 * day, day, 0, 89 * day, ""},
 		{"ten days of ninety", 90 * day, 80 * day, 0, 10 * day, ""},
-		{"a second after", hour, hour - time.Second, 0, 20 * time.Minute, "The certificate lives for 1h0m0s, and the spec or its issuer would have it renewed at 2026-11-22T06:00:01Z; it is renewed at 2026-11-22T06:20:00Z"},
+		{"a second after", hour, hour - time.Second, 0, 6 * time.Minute, "The certificate lives for 1h0m0s, and the spec or its issuer would have it renewed at 2026-11-22T06:00:01Z; it is renewed at 2026-11-22T06:06:00Z, because no certificate is renewed before a tenth of its life, 24h0m0s at most, has passed; set spec.renewBefore to 54m0s or less"},
+		{"twenty hours of a day", day, 20 * hour, 0, 4 * hour, ""},
+		{"nine tenths", day, 21*hour + 36*time.Minute, 0, 2*hour + 24*time.Minute, ""},
+		{"more than nine tenths", day, 23 * hour, 0, 2*hour + 24*time.Minute, "set spec.renewBefore to 21h36m0s or less"},
 		{"a moment after, long life", 90 * day, 90*day - time.Second, 0, day, "it is renewed at 2026-11-23T06:00:00Z"},
-		{"older than its request, and due when it comes", hour, 0, 50 * time.Minute, 3*time.Minute + 20*time.Second, "it is renewed at 2026-11-22T06:03:20Z"},
+		{"older than its request, and due when it comes", hour, 0, 50 * time.Minute, time.Minute, "it is renewed at 2026-11-22T06:01:00Z"},
 		{"longer than the life", 90 * day, 91 * day, 0, 60 * day, "spec.renewBefore is 2184h0m0s, but the certificate lives for 2160h0m0s only, so that it is renewed at 2027-01-21T06:00:00Z; spec.renewBefore must be shorter than spec.duration, which is 2160h0m0s if it is not set"},
 		{"as long as the life", 90 * day, 90 * day, 0, 60 * day, "spec.renewBefore is 2160h0m0s"},
 	} {
@@ -177,7 +180,7 @@ func TestSecretInUse(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "web-tls"}, Data: map[string][]byte{"tls.key": []byte("x"), "tls.crt": []byte("x")},
 	}, pki.Limits{})
 	p := c.Next(now)
-	const why = `Secret "app/web-tls" is in use by Issuer "own" and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with cert-manager.io/certificate-name=web`
+	const why = `Secret "app/web-tls" is in use by Issuer "own" and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with cert-manager.io/certificate-name=web; everleaf looks again within 3 minutes`
 	begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	if p.Do != nil || !strings.HasSuffix(begun.Message, "; waiting: "+why) || p.Persist != plan.AtEnd || !p.Until.Equal(now.Add(3*time.Minute)) ||
 		len(p.Events) != 1 || p.Events[0].Message != why || !p.Events[0].Warning {

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -41,6 +42,35 @@ func (c State) awaitRequest(p *Plan, cause string, now time.Time) {
 		return
 	}
 	c.waitFor(p, cause, now)
+}
+
+// answeredWithin is how long a request may have no condition before the status
+// says so.
+const answeredWithin = 2 * time.Second
+
+// unanswered waits for the first word about a request.
+func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
+	if told := r.CreatedAt.Add(answeredWithin); now.Before(told) {
+		p.Until = plan.Earliest(p.Until, told)
+		return p
+	}
+	c.awaitRequest(&p, unansweredBecause(r), now)
+	return p
+}
+
+// unansweredBecause says who has to act on a request without a condition.
+func unansweredBecause(r *facts.Request) string {
+	ref := r.IssuerRef.WithDefaults()
+	issuer := fmt.Sprintf("%s.%s %q", ref.Kind, ref.Group, ref.Name)
+	if r.Approved {
+		return fmt.Sprintf("%s has not answered CertificateRequest %q", issuer, r.Name)
+	}
+	why := fmt.Sprintf("CertificateRequest %q has to be approved", r.Name)
+	if ours := cmv1.SchemeGroupVersion.Group; ref.Group != ours {
+		why += fmt.Sprintf("; everleaf does not approve requests for %s: install an approver for the group %s, approve it with cmctl approve -n %s %s, or, if the group is a typo, set spec.issuerRef.group to %s",
+			issuer, ref.Group, r.Namespace, r.Name, ours)
+	}
+	return why
 }
 
 // causeOfWaiting is what a request waits for, empty if its Order takes its usual

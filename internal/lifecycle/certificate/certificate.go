@@ -35,6 +35,8 @@ const (
 	// ownerRecheck is how often a Certificate looks whether it has become the
 	// owner of a Secret name that it shares with another.
 	ownerRecheck = 3 * time.Minute
+	// rechecked ends the messages about what is looked at so often.
+	rechecked = "; everleaf looks again within 3 minutes"
 	// keyInMemory is how long a new private key may exist only in memory.
 	keyInMemory = 2 * time.Second
 )
@@ -129,6 +131,7 @@ func (c State) Next(now time.Time) Plan {
 		p = c.issue(p, *trigger, now)
 	default:
 		p = c.idle(p)
+		c.dropFailure(&p, now)
 		c.awaitOwner(&p, now)
 	}
 	c.readiness(&p, now)
@@ -216,7 +219,7 @@ func (c State) awaitOwner(p *Plan, now time.Time) {
 	if c.SecretOwnedBy != "" {
 		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
 			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
-				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`,
+				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
 				c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
 			return
 		}
@@ -265,8 +268,7 @@ func (c State) tidy(p Plan) Plan {
 		return p
 	}
 	slices.SortFunc(kept, func(a, b *facts.Request) int { return a.Revision - b.Revision })
-	p = c.deleteRequests(p, kept[:len(kept)-limit])
-	p.Persist = plan.Before
+	p.Do, p.Confirm, p.Persist = DeleteRevisions{kept[:len(kept)-limit]}, []plan.Confirm{c.self()}, plan.Before
 	return p
 }
 

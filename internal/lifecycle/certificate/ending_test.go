@@ -120,7 +120,7 @@ func TestStoredSecret(t *testing.T) {
 		want.Do, want.Confirm = Forget{}, nil
 		samePlan(t, want, c.Next(now))
 		c.Memory = Memory{}
-		want.Do, want.Confirm = DeleteRequests{c.Requests[:1]}, []plan.Confirm{self}
+		want.Do, want.Confirm = DeleteRevisions{c.Requests[:1]}, []plan.Confirm{self}
 		samePlan(t, want, c.Next(now))
 		c.Requests, c.Keys = c.Requests[1:], nil
 		samePlan(t, Plan{Status: status, Until: now.Add(60 * day)}, c.Next(now))
@@ -147,6 +147,24 @@ func TestLeftOut(t *testing.T) {
 			{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"},
 			{Warning: true, Reason: "NotSupported", Message: want, Component: "cert-manager-certificates-issuing"},
 		}, c.Next(now).Events)
+	}
+}
+
+// TestSpacedName has certificates that were issued with spaces in DNS names.
+func TestSpacedName(t *testing.T) {
+	for want, names := range map[string][]string{
+		"": {"www.example.com"},
+		`spec.dnsNames[1] is " www.example.com", with a space that the certificate has too, so that clients do not accept the certificate for it: write it as "www.example.com"`:  {"example.com", " www.example.com"},
+		`spec.dnsNames[0] is "www.example.com\t", with a space that the certificate has too, so that clients do not accept the certificate for it: write it as "www.example.com"`: {"www.example.com\t"},
+		`spec.dnsNames[0] is "a b.example.com", with a space that the certificate has too, so that clients do not accept the certificate for it: a DNS name has no spaces`:        {"a b.example.com"},
+	} {
+		c := issuedState(func(crt *cmv1.Certificate) { crt.Spec.DNSNames = names })
+		c.Object.Status.Revision = nil
+		events := []plan.Event{{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"}}
+		if want != "" {
+			events = append(events, plan.Event{Warning: true, Reason: "InvalidName", Message: want, Component: "cert-manager-certificates-issuing"})
+		}
+		samePlan(t, events, c.Next(now).Events)
 	}
 }
 

@@ -14,11 +14,23 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+// nextTry begins the end of a failure's message: the time of the next attempt.
+const nextTry = "; next try at "
+
+// noNextTry is said of an issuance that only a user has asked for: nothing asks for
+// it again.
+const noNextTry = "there is no next try until somebody asks for one or the renewal is due: the present certificate is as the spec wants it"
+
 // failed records a failed issuance; it is retried after the back-off.
 func (c State) failed(p Plan, reason, message, component string, now time.Time) Plan {
 	attempts := ptr.Deref(p.Status.FailedIssuanceAttempts, 0) + 1
 	next := now.Add(c.backoff(attempts))
-	message = fmt.Sprintf("The certificate request has failed to complete and will be retried: %s; next try at %s", message, next.UTC().Format(time.RFC3339))
+	message = "The certificate request has failed to complete and will be retried: " + message
+	if c.needsIssuing(now) == nil {
+		message += "; " + noNextTry
+	} else {
+		message += nextTry + next.UTC().Format(time.RFC3339)
+	}
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts = &metav1.Time{Time: now}, &attempts
 	p.Status.NextPrivateKeySecretName = nil
 	c.set(&p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reason, message, now)
@@ -39,6 +51,7 @@ func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") 
 // issuance. All else is tried again soon; of what lasts, the status says what
 // fails and why.
 func (c State) Failed(f plan.Failure, now time.Time) Plan {
+	c.compare()
 	p := Plan{Status: *c.Object.Status.DeepCopy()}
 	if failure := fault.Of(f.Err); failure.Class == fault.Permanent {
 		p = c.failed(p, failure.Reason, failure.Message, ManagerRequests, now)
@@ -95,6 +108,8 @@ func (c State) undone(action plan.Action) string {
 		return fmt.Sprintf(`Secret "%s/%s" with a next private key cannot be deleted`, namespace, a.Keys[0].Name)
 	case CreateRequest:
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be created`, namespace, RequestName(c.Object.Name, a.Revision))
+	case DeleteRevisions:
+		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
 	case DeleteRequests:
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
 	case StoreSecret, ApplyMetadata:

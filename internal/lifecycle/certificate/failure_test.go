@@ -241,11 +241,41 @@ func TestFailedForGood(t *testing.T) {
 func TestActionsSayWhatFails(t *testing.T) {
 	for want, action := range map[string]plan.Action{
 		"generate a private key": GenerateKey{}, "reuse the private key": ReuseKey{}, "store the next private key": StoreKey{},
-		"delete next private keys": DeleteKeys{}, "create the CertificateRequest": CreateRequest{}, "delete CertificateRequests": DeleteRequests{},
+		"delete next private keys": DeleteKeys{}, "create the CertificateRequest": CreateRequest{}, "delete CertificateRequests": DeleteRequests{}, "delete CertificateRequests of earlier revisions": DeleteRevisions{},
 		"store the certificate": StoreSecret{}, "apply the Secret's metadata": ApplyMetadata{}, "announce the issuance": Announce{}, "forget the issuance": Forget{},
 	} {
 		if got := action.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestNextTry has issuances that fail: the message has the time of the next try if
+// there is one.
+func TestNextTry(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*State)
+		want   string
+	}{
+		"asked for by a user":                  {func(*State) {}, "; there is no next try until somebody asks for one or the renewal is due: the present certificate is as the spec wants it"},
+		"asked for, and the Secret is missing": {func(c *State) { c.Secret = nil }, "; next try at 2026-11-22T07:00:00Z"},
+		"asked for, and the spec changed": {func(c *State) {
+			c.Object.Spec.DNSNames = []string{"other.example.com"}
+		}, "; next try at 2026-11-22T07:00:00Z"},
+	} {
+		c := issuedState()
+		c.Object.Status.Conditions = append(c.Object.Status.Conditions, issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", now))
+		test.change(&c)
+		err := fault.New(fault.Permanent, "RequestFailed", "no")
+		p := c.Failed(plan.Failure{Action: CreateRequest{Revision: 2}, Err: err}, now)
+		message := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing).Message
+		if want := "The certificate request has failed to complete and will be retried: no" + test.want; message != want || p.Events[0].Message != want {
+			t.Errorf("%s: %q, event %q", name, message, p.Events[0].Message)
+		}
+		c.Object.Status = p.Status
+		next := c.Next(now.Add(hour))
+		if due := strings.Contains(message, nextTry); issuing(next.Status) != due {
+			t.Errorf("%s: an hour later: %+v", name, next)
 		}
 	}
 }

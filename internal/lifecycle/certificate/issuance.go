@@ -103,7 +103,7 @@ func (c State) protected() string {
 	if _, made := c.Secret.Annotations[cmv1.CertificateNameKey]; made {
 		return ""
 	}
-	return fmt.Sprintf(`Secret "%s/%s" is in use by %s and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with %s=%s`,
+	return fmt.Sprintf(`Secret "%s/%s" is in use by %s and was not made by a Certificate, so it is not overwritten; use another spec.secretName, or, if it may be overwritten, annotate the Secret with %s=%s`+rechecked,
 		c.Object.Namespace, c.Secret.Name, c.SecretUsedBy, cmv1.CertificateNameKey, c.Object.Name)
 }
 
@@ -334,25 +334,6 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 }
 
-// answeredWithin is how long a request may have no condition before the status
-// says so.
-const answeredWithin = 2 * time.Second
-
-// unanswered waits for the first word about a request.
-func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
-	if told := r.CreatedAt.Add(answeredWithin); now.Before(told) {
-		p.Until = plan.Earliest(p.Until, told)
-		return p
-	}
-	if r.Approved {
-		ref := r.IssuerRef.WithDefaults()
-		c.awaitRequest(&p, fmt.Sprintf("%s.%s %q has not answered CertificateRequest %q", ref.Kind, ref.Group, ref.Name, r.Name), now)
-	} else {
-		c.awaitRequest(&p, fmt.Sprintf("CertificateRequest %q has to be approved", r.Name), now)
-	}
-	return p
-}
-
 // waitFor appends what the issuance waits for to why it was begun.
 func (c State) waitFor(p *Plan, cause string, now time.Time) {
 	issuing := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
@@ -389,6 +370,9 @@ func (c State) finish(p Plan) Plan {
 	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: "The certificate has been successfully issued", Component: ManagerIssuing})
 	if left := leftOut(c.Object); left != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
+	}
+	if why := spacedName(&c.Object.Spec); why != "" {
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "InvalidName", Message: why, Component: ManagerIssuing})
 	}
 	if why := c.otherRenewal(revision); why != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "RenewBeforeIgnored", Message: why, Component: ManagerIssuing})

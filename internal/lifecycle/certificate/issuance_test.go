@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -293,5 +295,35 @@ func TestIssuance(t *testing.T) {
 			test.want(&c, &want)
 			samePlan(t, want, c.Next(now))
 		})
+	}
+}
+
+// TestUnanswered has requests without a condition: who has to act, and how.
+func TestUnanswered(t *testing.T) {
+	approved := requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now)
+	for _, test := range []struct {
+		name   string
+		issuer cmmeta.IssuerReference
+		change []func(*cmv1.CertificateRequest)
+		want   string
+	}{
+		{"ours", cmmeta.IssuerReference{Name: "ca"}, nil, `CertificateRequest "web-1" has to be approved`},
+		{"ours, with its group", cmmeta.IssuerReference{Name: "ca", Kind: "ClusterIssuer", Group: "cert-manager.io"}, nil, `CertificateRequest "web-1" has to be approved`},
+		{
+			"a typo",
+			cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"},
+			nil,
+			`CertificateRequest "web-1" has to be approved; everleaf does not approve requests for Issuer.certmanager.io "ca": install an approver for the group certmanager.io, approve it with cmctl approve -n app web-1, or, if the group is a typo, set spec.issuerRef.group to cert-manager.io`,
+		},
+		{"approved", cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"}, []func(*cmv1.CertificateRequest){approved}, `Issuer.certmanager.io "ca" has not answered CertificateRequest "web-1"`},
+	} {
+		c := State{Object: newCertificate(func(crt *cmv1.Certificate) { crt.Spec.IssuerRef = test.issuer }), Backoff: plan.DefaultIssuance}
+		c.Object.Status, c.Keys = begun("web-k"), []*facts.Secret{nextKey("web-k", key(1))}
+		c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.change...))
+		p := c.Next(now.Add(day))
+		_, cause, _ := strings.Cut(condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing).Message, causeMark)
+		if cause != test.want {
+			t.Errorf("%s: %q, want %q", test.name, cause, test.want)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func (c State) renewalTime(revision int) time.Time {
 const maxFloor = 24 * time.Hour
 
 // earliestRenewal is before when a certificate is not renewed, whatever the spec
-// says: a third of its life, and a day at most. A renewal that is due as soon as
+// says: a tenth of its life, and maxFloor at most. A renewal that is due as soon as
 // the certificate is there would follow at once, without end. Its life begins when
 // it was requested: some issuers return one that is older.
 func (c State) earliestRenewal(revision int) time.Time {
@@ -35,7 +35,7 @@ func (c State) earliestRenewal(revision int) time.Time {
 	if !start.Before(leaf.NotAfter) {
 		return time.Time{}
 	}
-	return start.Add(min(leaf.NotAfter.Sub(start)/3, maxFloor)).Truncate(time.Second)
+	return start.Add(min(leaf.NotAfter.Sub(start)/10, maxFloor)).Truncate(time.Second)
 }
 
 // otherRenewal says why the certificate of a revision is not renewed when the
@@ -52,8 +52,8 @@ func (c State) otherRenewal(revision int) string {
 			before.Duration, life, at.UTC().Format(time.RFC3339), pki.DefaultDuration)
 	}
 	if renewalTime(c.Object, c.Secret).Before(at) {
-		return fmt.Sprintf("The certificate lives for %s, and the spec or its issuer would have it renewed at %s; it is renewed at %s, because each certificate would be followed by another at once otherwise; set spec.renewBefore to less than two thirds of its life",
-			life, renewalTime(c.Object, c.Secret).UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("The certificate lives for %s, and the spec or its issuer would have it renewed at %s; it is renewed at %s, because no certificate is renewed before a tenth of its life, %s at most, has passed; set spec.renewBefore to %s or less",
+			life, renewalTime(c.Object, c.Secret).UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339), maxFloor, leaf.NotAfter.Sub(at))
 	}
 	return ""
 }

@@ -158,7 +158,7 @@ func TestTrim(t *testing.T) {
 			want := Plan{Status: p.Status, Until: p.Until}
 			var got []string
 			if test.want != nil {
-				trimmed := p.Do.(DeleteRequests)
+				trimmed := p.Do.(DeleteRevisions)
 				want.Do, want.Confirm, want.Persist = trimmed, []plan.Confirm{self}, plan.Before
 				for _, r := range trimmed.Requests {
 					got = append(got, r.Name)

@@ -2,7 +2,9 @@ package certificate
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
+	"unicode"
 
 	"k8s.io/utils/ptr"
 
@@ -60,6 +62,22 @@ func unsupportedSpec(crt *cmv1.Certificate) string {
 	default:
 		return ""
 	}
+}
+
+// spacedName says which DNS name has a space and what to write, or returns "".
+// Issuers may sign such a name as it is, as they do for cert-manager.
+func spacedName(spec *cmv1.CertificateSpec) string {
+	for i, name := range spec.DNSNames {
+		if !strings.ContainsFunc(name, unicode.IsSpace) {
+			continue
+		}
+		remedy := "a DNS name has no spaces"
+		if trimmed := strings.TrimSpace(name); !strings.ContainsFunc(trimmed, unicode.IsSpace) {
+			remedy = fmt.Sprintf("write it as %q", trimmed)
+		}
+		return fmt.Sprintf("spec.dnsNames[%d] is %q, with a space that the certificate has too, so that clients do not accept the certificate for it: %s", i, name, remedy)
+	}
+	return ""
 }
 
 // leftOut names what a spec wants beside certificate and key and this version
