@@ -116,7 +116,7 @@ func TestSignFailures(t *testing.T) {
 		again int
 	}{
 		{"a Secret that nobody has made", missing, "False Pending: none", 2},
-		{"the server wants to be left alone", fault.Until(now.Add(time.Hour), "Busy", "busy"), "False Pending: busy", 1},
+		{"the server wants to be left alone", fault.Until(now.Add(time.Hour), "Busy", "busy"), "False Pending: busy; the next try is at 2026-11-22T07:00:00Z", 1},
 		{"never", fault.New(fault.Permanent, "SigningError", "bad"), "False Failed: bad", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		d.fail(failure.Reason, failure.Message)
 		return d.Plan
 	}
-	d.pending(failure.Reason, failure.Message)
+	d.pending(failure.Reason, plan.WithNextTry(failure.Message, f.Err, plan.Remote, now))
 	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
 	return d.Plan
 }

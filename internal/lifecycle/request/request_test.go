@@ -365,9 +365,9 @@ func TestRequestFailed(t *testing.T) {
 			p.Events = []plan.Event{{Warning: true, Reason: "SigningError", Message: "bad", Component: from}}
 		}},
 		{"when a user acts", Sign{}, fault.New(fault.User, "SecretMissing", "none"), 3, pending("SecretMissing", "none", now.Add(fault.UserRetry))},
-		{"later", Sign{}, fault.Until(now.Add(day), "Busy", "busy"), 3, pending("Busy", "busy", now.Add(day))},
-		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down", now.Add(800*time.Millisecond))},
-		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm", now.Add(200*time.Millisecond))},
+		{"later", Sign{}, fault.Until(now.Add(day), "Busy", "busy"), 3, pending("Busy", "busy; the next try is at 2026-11-23T06:00:00Z", now.Add(day))},
+		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down; the next try is within 5m", now.Add(800*time.Millisecond))},
+		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm; the next try is within 5m", now.Add(200*time.Millisecond))},
 		{"the API server", KeepState{}, errors.New("hm"), 1, retry(400 * time.Millisecond)},
 		{"for now, and not the signer", taking, fault.New(fault.Transient, "Down", "down"), 1, told(`the certificate in Order "app/o" cannot be read: down; the next try is within 30s`, 400*time.Millisecond)},
 		{"later, and not the signer", creating, fault.Until(now.Add(day), "Busy", "busy"), 1, told(`Order "app/o" cannot be created: busy; the next try is at 2026-11-23T06:00:00Z`, day)},
