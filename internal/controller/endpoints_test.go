@@ -54,6 +54,13 @@ func TestEndpoints(t *testing.T) {
 			workers: 20, script: []string{"+a 5", "+b 5", "+c 5"},
 			want: []string{"5 with 15s", "5 with 15s", "0"},
 		},
+		"a quarter for servers that hang, and another for new ones": {
+			workers: 8, script: []string{
+				"+a 1", "-a 1 silent", "+b 1", "-b 1 silent", "+c 1", "-c 1 silent", "+a 1", "+b 1", "+c 1", "+new 2", "+newer 1", "-a 1 silent", "-b 1 silent",
+			},
+			want:  []string{"1 with 15s", "1 with 15s", "1 with 15s", "1 with 2m0s", "1 with 2m0s", "0", "2 with 15s", "0"},
+			woken: []string{"8", "5"},
+		},
 		"one that answers has its time, whatever others do": {
 			workers: 20, script: []string{"+good 1", "-good 1 ok", "+a 5", "+b 5", "+c 5", "+good 9"},
 			want: []string{"1 with 15s", "5 with 15s", "5 with 15s", "0", "5 with 30s"},
@@ -217,10 +224,41 @@ func TestEndpointsForget(t *testing.T) {
 	e.leave(held, nil)
 }
 
+// TestEndpointsForgetFirst holds that what is known of servers that answer is kept
+// longest, because it gives them their time and their places.
+func TestEndpointsForgetFirst(t *testing.T) {
+	clock := clocktesting.NewFakeClock(time.Now())
+	e := newEndpoints(clock, func(...types.NamespacedName) {})
+	e.setWorkers(20)
+	ask := func(server string, err error) {
+		p, _ := e.enter(keyOf(1), server, time.Minute, false)
+		clock.Step(shortTime)
+		e.leave(p, err)
+	}
+	ask("answers", nil)
+	ask("hung before", errSlow)
+	for n := range maxEndpoints {
+		ask(fmt.Sprint(n), errSlow)
+	}
+	for server, want := range map[string]bool{"answers": true, "hung before": false, fmt.Sprint(maxEndpoints - 1): true} {
+		if known := e.servers[server] != nil; known != want {
+			t.Errorf("%s: known %t, want %t", server, known, want)
+		}
+	}
+	if len(e.servers) > maxEndpoints {
+		t.Errorf("%d servers are known", len(e.servers))
+	}
+}
+
 // TestEndpointsCount lets objects come and go at random, and holds that the counts
 // are those of what is there, and that nobody waits who could have a place.
 func TestEndpointsCount(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { countEndpoints(t, rand.New(rand.NewPCG(seed, 7))) })
+	}
+}
+
+func countEndpoints(t *testing.T, random *rand.Rand) {
 	clock := clocktesting.NewFakeClock(time.Now())
 	e := newEndpoints(clock, func(...types.NamespacedName) {})
 	e.setWorkers(12)
@@ -248,7 +286,7 @@ func TestEndpointsCount(t *testing.T) {
 				taken = append(taken, p)
 			}
 		}
-		busy, queued, invited := 0, 0, 0
+		busy, queued, invited, counted := 0, 0, 0, 0
 		for _, s := range e.servers {
 			busy, invited = busy+len(s.places)+s.invited, invited+s.invited
 			waits := s.queues[0].Len() + s.queues[1].Len()
@@ -257,9 +295,12 @@ func TestEndpointsCount(t *testing.T) {
 				t.Fatalf("step %d: objects wait for %s, which has room", step, s.name)
 			}
 		}
-		if busy != e.busy || busy > e.places() || queued+invited != len(e.waiting) || e.doubtful > e.half() || e.doubtful < 0 {
-			t.Fatalf("step %d: %d places are taken, %d counted, %d doubtful; %d objects are queued, %d invited, %d wait",
-				step, busy, e.busy, e.doubtful, queued, invited, len(e.waiting))
+		for _, n := range e.busy {
+			counted += n
+		}
+		if busy != counted || busy > e.places() || queued+invited != len(e.waiting) || e.doubtful() > e.half() || e.busy[hangs] > e.quarter() || slices.Min(e.busy[:]) < 0 {
+			t.Fatalf("step %d: %d places are taken, %v counted; %d objects are queued, %d invited, %d wait",
+				step, busy, e.busy, queued, invited, len(e.waiting))
 		}
 	}
 }
