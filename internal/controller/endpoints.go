@@ -156,7 +156,7 @@ func (e *endpoints) setWorkers(n int) {
 
 // enter takes a place for an action that may take as long as longest. Without one
 // it returns nil, and the object is woken when there is one. An object that has
-// begun comes before those that have not.
+// begun comes before those that have not, except for one place of newEvery.
 func (e *endpoints) enter(key types.NamespacedName, server string, longest time.Duration, begun bool) (*place, refusal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -119,3 +119,20 @@ func TestNewServerBesideDead(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstActionBesideFailing holds that objects which have begun, and fail again
+// and again, do not keep those that have not from the server.
+func TestFirstActionBesideFailing(t *testing.T) {
+	for _, failing := range []int{20, 30, 40, 60} {
+		p := newPlay(40)
+		place, _ := p.e.enter(keyOf(-1), "central", time.Minute, false)
+		p.e.leave(place, nil)
+		for i := range failing {
+			p.fails(fmt.Sprint(i), "central", 12*time.Second, 5*time.Second)
+		}
+		p.run(30 * time.Minute)
+		if waited := p.succeeds("good", "central"); waited < 0 || waited > time.Minute {
+			t.Errorf("beside %d objects that fail, the first action of another one waits %s", failing, waited)
+		}
+	}
+}

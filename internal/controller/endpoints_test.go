@@ -116,6 +116,14 @@ func TestEndpoints(t *testing.T) {
 			want:  []string{"1 with 15s", "0", "1 with 30s"},
 			woken: []string{"2", "1"},
 		},
+		"every fourth place is for one that has not begun": {
+			workers: 2, script: []string{
+				"+a 2", "*a 1", "*a 1", "*a 1", "*a 1",
+				"-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok",
+			},
+			want:  []string{"1 with 15s", "0", "0", "0", "0", "1 with 30s", "1 with 30s", "1 with 30s", "1 with 30s"},
+			woken: []string{"2", "3", "4", "1", "5"},
+		},
 		"servers take turns": {
 			workers: 8, script: []string{
 				"+a 1", "-a 1 ok", "+a 5", "+b 1", "+a 3", "+b 3", "+c 1",

@@ -39,6 +39,8 @@ type endpoint struct {
 	// queues are those who wait: first the objects that a server has been asked
 	// for before, so that what has begun is finished, then the others.
 	queues [2]list.List
+	// offers counts the places that were offered while both had objects.
+	offers int
 	// turn is the server's element of endpoints.turns, line which of these; nil
 	// without a queue.
 	turn *list.Element

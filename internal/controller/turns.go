@@ -6,6 +6,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// newEvery is how many offers of a server contain one for an object that has not
+// begun, if objects of both kinds wait.
+const newEvery = 4
+
 // queue puts an object into the queue of its server.
 func (e *endpoints) queue(w *waiter, first bool) {
 	if first {
@@ -89,11 +93,16 @@ func (e *endpoints) next(line standing) *endpoint {
 	return nil
 }
 
-// offer keeps a place for the first in a server's queue.
+// offer keeps a place for the first in a server's queue. Of newEvery offers one goes
+// to the objects that have not begun, because those that have may fail again and
+// again.
 func (e *endpoints) offer(s *endpoint) types.NamespacedName {
-	first := s.queues[0].Front()
-	if first == nil {
-		first = s.queues[1].Front()
+	first, other := s.queues[0].Front(), s.queues[1].Front()
+	if first != nil && other != nil {
+		s.offers++
+	}
+	if first == nil || other != nil && s.offers%newEvery == 0 {
+		first = other
 	}
 	w := first.Value.(*waiter)
 	w.unqueue()
