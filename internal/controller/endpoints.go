@@ -211,11 +211,15 @@ func (e *endpoints) leave(p *place, err error) {
 	defer e.mu.Unlock()
 	s := p.server
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
-	s.used, s.standing = e.clock.Now(), answers
-	if timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2) {
+	s.used = e.clock.Now()
+	switch {
+	case fault.IsElsewhere(err):
+	case timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2):
 		s.standing = hangs
+	default:
+		s.standing = answers
 	}
-	s.slow = s.standing == answers && (s.slow || e.clock.Since(p.began) > usualTime)
+	s.slow = s.standing == answers && (s.slow || !fault.IsElsewhere(err) && e.clock.Since(p.began) > usualTime)
 	if s.slow {
 		// What has answered may have all its time again.
 		s.full = time.Time{}
@@ -232,7 +236,7 @@ func (e *endpoints) leave(p *place, err error) {
 // time. Equal for all actions at the server, whatever time each has had.
 func inTime(err error, took, longest time.Duration) error {
 	var f *fault.Error
-	if !errors.As(err, &f) || !timedOut(err) || took < overdue || longest <= shortTime {
+	if !errors.As(err, &f) || fault.IsElsewhere(err) || !timedOut(err) || took < overdue || longest <= shortTime {
 		return err
 	}
 	told := *f

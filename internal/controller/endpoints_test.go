@@ -93,6 +93,10 @@ func TestEndpoints(t *testing.T) {
 			},
 			want: []string{"1 with 15s", "1 with 30s", "1 with 2m0s", "3 with 2m0s", "3 with 2m0s", "1 with 2m0s", "1 with 2m0s"},
 		},
+		"an error of another server says nothing about this one": {
+			workers: 20, script: []string{"+a 1", "15s", "-a 1 elsewhere", "+a 9", "-a 1 ok", "+a 3", "30s", "-a 1 elsewhere", "+a 1"},
+			want: []string{"1 with 15s", "5 with 15s", "3 with 30s", "1 with 30s"},
+		},
 		"a failure that comes soon is an answer": {
 			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 30s"},
 		},
@@ -160,6 +164,8 @@ func TestEndpoints(t *testing.T) {
 					for range n {
 						var err error
 						switch how {
+						case "elsewhere":
+							err = fault.Elsewhere(context.DeadlineExceeded)
 						case "slow":
 							err = errSlow
 						case "silent":
@@ -358,6 +364,7 @@ func TestInTime(t *testing.T) {
 		{"after all its time", silent, 2 * time.Minute, 2 * time.Minute, told},
 		{"wrapped", fmt.Errorf("x: %w", silent), usualTime, 2 * time.Minute, told},
 		{"the client gives up soon", silent, 2 * time.Second, 2 * time.Minute, "no answer in time"},
+		{"another server", fault.Elsewhere(silent), shortTime, 2 * time.Minute, "no answer in time"},
 		{"no longer time", silent, shortTime, shortTime, "no answer in time"},
 		{"another failure", fault.New(fault.Transient, "X", "refused"), usualTime, 2 * time.Minute, "refused"},
 		{"unclassified", context.DeadlineExceeded, usualTime, 2 * time.Minute, "context deadline exceeded"},
