@@ -38,9 +38,6 @@ const (
 	// not been invited to a place.
 	firstAsk   = shortTime
 	placeRetry = 2 * time.Minute
-	// maxEndpoints is how many servers are remembered before those that nobody asks
-	// are forgotten.
-	maxEndpoints = 1024
 )
 
 // Remote is implemented by the Work of kinds that have actions at foreign
@@ -78,8 +75,9 @@ func ACMEServer(directory string) string {
 //   - One server that answers leaves, besides these, an eighth of the workers, one at
 //     least, to others. One that has not answered yet occupies at most a quarter.
 //   - All servers together that have not answered yet, or not the last time,
-//     occupy at most half of the workers. An action at such a server ends after
-//     shortTime. If that is too short, one action at a time has all its time,
+//     occupy at most half of the workers, and those that did not the last time at
+//     most a quarter: a new server, which is likely to answer, does not stand in
+//     one line with them. An action at such a server ends after shortTime. If that is too short, one action at a time has all its time,
 //     every fullAgain, and those occupy at most a quarter of the workers.
 //   - At a server that answers an action ends after usualTime; then the next one
 //     has all its time. A server that needed more, and answered, is given it from
@@ -96,42 +94,19 @@ type endpoints struct {
 	mu      sync.Mutex
 	workers int
 	servers map[string]*endpoint
-	// sweepAt is the number of servers at which those that nobody asks are
+	// sweepAt is the number of servers at which some that nobody asks are
 	// forgotten.
 	sweepAt int
-	// busy, doubtful and full count the places that are taken or offered: all,
-	// those at servers that may not answer, and of those the ones with all their
-	// time.
-	busy, doubtful, full int
+	// busy counts the places that are taken or offered, by the standing that their
+	// server had then, full those with all their time.
+	busy [standings]int
+	full int
 	// waiting has the objects in the queues, and those that are invited.
 	waiting map[types.NamespacedName]*waiter
-	// turns are the servers with a queue, in the sequence in which they are served:
-	// those that answer, and the others. turn is which of the two is next.
-	turns [2]list.List
-	turn  int
-}
-
-// endpoint is what is known of a server.
-type endpoint struct {
-	name   string
-	places []*place
-	// invited counts the places that are offered.
-	invited int
-	// answers reports that the last action ended soon, hangs that it did not. A
-	// new server has neither.
-	answers, hangs bool
-	// slow reports that the server has answered after more than usualTime, and has
-	// answered since.
-	slow bool
-	// full is when an action last had all its time.
-	full time.Time
-	// queues are those who wait: first the objects that a server has been asked
-	// for before, so that what has begun is finished, then the others.
-	queues [2]list.List
-	// turn is the server's element of endpoints.turns, line which of these; nil
-	// without a queue.
-	turn *list.Element
-	line int
+	// turns are the servers with a queue, a line for each standing, in the sequence
+	// in which they are served. turn is the line that is next.
+	turns [standings]list.List
+	turn  standing
 }
 
 // place is the right to ask a server.
@@ -139,8 +114,10 @@ type place struct {
 	server *endpoint
 	began  time.Time
 	// limit is how long the action may take.
-	limit          time.Duration
-	doubtful, full bool
+	limit time.Duration
+	// counted is how endpoints.busy counts the place.
+	counted standing
+	full    bool
 }
 
 // waiter is an object that has no place.
@@ -152,8 +129,9 @@ type waiter struct {
 	// queued is its element of the server's queue, nil if it is invited.
 	queued *list.Element
 	// invited reports whether a place is kept for it until it comes, or declines,
-	// doubtful whether that place counts as such.
-	invited, doubtful bool
+	// counted how endpoints.busy counts that place.
+	invited bool
+	counted standing
 }
 
 // refusal is why there is no place, "" if the wait is not long, and when to ask
@@ -178,7 +156,7 @@ func (e *endpoints) setWorkers(n int) {
 
 // enter takes a place for an action that may take as long as longest. Without one
 // it returns nil, and the object is woken when there is one. An object that has
-// begun comes before those that have not.
+// begun comes before those that have not, except for one place of newEvery.
 func (e *endpoints) enter(key types.NamespacedName, server string, longest time.Duration, begun bool) (*place, refusal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -201,19 +179,19 @@ func (e *endpoints) enter(key types.NamespacedName, server string, longest time.
 		if w.queued == nil {
 			// A server that has stopped answering takes what it has offered back.
 			e.queue(w, invited)
+			e.invite()
 		}
 		return nil, e.refusal(w, now)
 	}
 	if w != nil {
 		e.drop(w)
 	}
-	p := &place{server: s, began: now, limit: longest, doubtful: !s.answers}
+	p := &place{server: s, began: now, limit: longest, counted: s.standing}
 	switch {
-	case !p.doubtful && !s.slow:
+	case s.standing == answers && !s.slow:
 		p.limit = min(longest, usualTime)
-	case p.doubtful:
-		e.doubtful++
-		p.full = s.hangs && now.Sub(s.full) >= fullAgain && e.full < e.quarter()
+	case s.standing != answers:
+		p.full = s.standing == hangs && now.Sub(s.full) >= fullAgain && e.full < e.quarter()
 		if p.full {
 			s.full = now
 			e.full++
@@ -221,7 +199,7 @@ func (e *endpoints) enter(key types.NamespacedName, server string, longest time.
 			p.limit = min(longest, shortTime)
 		}
 	}
-	e.busy++
+	e.busy[p.counted]++
 	s.places = append(s.places, p)
 	return p, refusal{}
 }
@@ -233,17 +211,20 @@ func (e *endpoints) leave(p *place, err error) {
 	defer e.mu.Unlock()
 	s := p.server
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
-	s.hangs = timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2)
-	s.answers = !s.hangs
-	s.slow = s.answers && (s.slow || e.clock.Since(p.began) > usualTime)
+	s.used = e.clock.Now()
+	switch {
+	case fault.IsElsewhere(err):
+	case timedOut(err) || err != nil && e.clock.Since(p.began) >= min(overdue, p.limit/2):
+		s.standing = hangs
+	default:
+		s.standing = answers
+	}
+	s.slow = s.standing == answers && (s.slow || !fault.IsElsewhere(err) && e.clock.Since(p.began) > usualTime)
 	if s.slow {
 		// What has answered may have all its time again.
 		s.full = time.Time{}
 	}
-	e.busy--
-	if p.doubtful {
-		e.doubtful--
-	}
+	e.busy[p.counted]--
 	if p.full {
 		e.full--
 	}
@@ -255,7 +236,7 @@ func (e *endpoints) leave(p *place, err error) {
 // time. Equal for all actions at the server, whatever time each has had.
 func inTime(err error, took, longest time.Duration) error {
 	var f *fault.Error
-	if !errors.As(err, &f) || !timedOut(err) || took < overdue || longest <= shortTime {
+	if !errors.As(err, &f) || fault.IsElsewhere(err) || !timedOut(err) || took < overdue || longest <= shortTime {
 		return err
 	}
 	told := *f
@@ -307,15 +288,33 @@ func (e *endpoints) forget(key types.NamespacedName) {
 
 // room reports whether there is a place at a server.
 func (e *endpoints) room(s *endpoint) bool {
-	return e.workers == 0 || e.busy < e.places() && len(s.places)+s.invited < e.limit(s) && (s.answers || e.doubtful < e.half())
+	return e.workers == 0 || len(s.places)+s.invited < e.limit(s) && e.admits(s.standing)
 }
+
+// admits reports whether one more of all places may be at a server of a standing.
+func (e *endpoints) admits(of standing) bool {
+	doubtful := e.doubtful()
+	switch {
+	case e.workers == 0:
+		return true
+	case e.busy[answers]+doubtful >= e.places():
+		return false
+	case of == answers:
+		return true
+	default:
+		return doubtful < e.half() && (of == unheard || e.busy[hangs] < e.quarter())
+	}
+}
+
+// doubtful is how many places are at servers that may not answer.
+func (e *endpoints) doubtful() int { return e.busy[unheard] + e.busy[hangs] }
 
 // limit is how many places a server can have.
 func (e *endpoints) limit(s *endpoint) int {
-	switch {
-	case s.hangs:
+	switch s.standing {
+	case hangs:
 		return 1
-	case s.answers:
+	case answers:
 		return max(1, e.places()-max(1, e.workers/8))
 	default:
 		return e.quarter()
@@ -334,36 +333,17 @@ func (e *endpoints) refusal(w *waiter, now time.Time) refusal {
 	if waited < firstAsk {
 		r.again = firstAsk - waited
 	}
-	long := s.hangs
+	long := s.standing == hangs
 	for _, p := range s.places {
 		long = long || now.Sub(p.began) >= overdue
 	}
 	switch {
 	case long:
 		r.cause = fmt.Sprintf("waiting for %s, which has not answered other requests in time", s.name)
-	case !s.answers && len(s.places) == 0 && e.doubtful > 0:
+	case s.standing != answers && len(s.places) == 0 && e.doubtful() > 0:
 		r.cause = fmt.Sprintf("waiting to ask %s: too many other servers have not answered yet", s.name)
 	case waited >= firstAsk:
 		r.cause = fmt.Sprintf("waiting to ask %s: other requests are before this one", s.name)
 	}
 	return r
-}
-
-// server returns what is known of a server.
-func (e *endpoints) server(name string) *endpoint {
-	s := e.servers[name]
-	if s != nil {
-		return s
-	}
-	if len(e.servers) >= e.sweepAt {
-		for name, s := range e.servers {
-			if len(s.places)+s.invited == 0 && s.turn == nil {
-				delete(e.servers, name)
-			}
-		}
-		e.sweepAt = max(maxEndpoints, 2*len(e.servers))
-	}
-	s = &endpoint{name: name}
-	e.servers[name] = s
-	return s
 }

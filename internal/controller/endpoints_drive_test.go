@@ -73,14 +73,14 @@ func TestDrivePutsOff(t *testing.T) {
 	d.endpoints.leave(other, nil)
 	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
 	reconcileOnce(0, "ask", "store x as m")
-	if n := d.endpoints.busy; n != 0 {
-		t.Errorf("%d places are taken after the action", n)
+	if n := d.endpoints.busy; n != [standings]int{} {
+		t.Errorf("%v places are taken after the action", n)
 	}
 	for _, silent := range []bool{true, false} {
 		r.silent, r.next = silent, []plan.Plan[status]{{Do: act("ask"), Status: because("x")}, {Status: because("x")}}
 		reconcileOnce(0, "ask")
-		if s := d.endpoints.servers["the server a"]; s.hangs != silent || s.answers == silent {
-			t.Errorf("the server hangs: %t, want %t", s.hangs, silent)
+		if s := d.endpoints.servers["the server a"]; (s.standing == hangs) != silent || (s.standing == answers) == silent {
+			t.Errorf("the server's standing is %d; hangs: want %t", s.standing, silent)
 		}
 	}
 }
@@ -153,8 +153,8 @@ func TestDriveSaysHowLong(t *testing.T) {
 		if _, err := d.Reconcile(t.Context(), request()); err != nil {
 			t.Fatal(err)
 		}
-		if s.told != want || !d.endpoints.servers["the server a"].hangs {
-			t.Errorf("after %s: %q, want %q; hangs: %t", took, s.told, want, d.endpoints.servers["the server a"].hangs)
+		if s.told != want || d.endpoints.servers["the server a"].standing != hangs {
+			t.Errorf("after %s: %q, want %q; standing %d", took, s.told, want, d.endpoints.servers["the server a"].standing)
 		}
 	}
 }

@@ -54,6 +54,13 @@ func TestEndpoints(t *testing.T) {
 			workers: 20, script: []string{"+a 5", "+b 5", "+c 5"},
 			want: []string{"5 with 15s", "5 with 15s", "0"},
 		},
+		"a quarter for servers that hang, and another for new ones": {
+			workers: 8, script: []string{
+				"+a 1", "-a 1 silent", "+b 1", "-b 1 silent", "+c 1", "-c 1 silent", "+a 1", "+b 1", "+c 1", "+new 2", "+newer 1", "-a 1 silent", "-b 1 silent",
+			},
+			want:  []string{"1 with 15s", "1 with 15s", "1 with 15s", "1 with 2m0s", "1 with 2m0s", "0", "2 with 15s", "0"},
+			woken: []string{"8", "5"},
+		},
 		"one that answers has its time, whatever others do": {
 			workers: 20, script: []string{"+good 1", "-good 1 ok", "+a 5", "+b 5", "+c 5", "+good 9"},
 			want: []string{"1 with 15s", "5 with 15s", "5 with 15s", "0", "5 with 30s"},
@@ -86,6 +93,10 @@ func TestEndpoints(t *testing.T) {
 			},
 			want: []string{"1 with 15s", "1 with 30s", "1 with 2m0s", "3 with 2m0s", "3 with 2m0s", "1 with 2m0s", "1 with 2m0s"},
 		},
+		"an error of another server says nothing about this one": {
+			workers: 20, script: []string{"+a 1", "15s", "-a 1 elsewhere", "+a 9", "-a 1 ok", "+a 3", "30s", "-a 1 elsewhere", "+a 1"},
+			want: []string{"1 with 15s", "5 with 15s", "3 with 30s", "1 with 30s"},
+		},
 		"a failure that comes soon is an answer": {
 			workers: 20, script: []string{"+a 1", "-a 1 slow", "+a 9"}, want: []string{"1 with 15s", "9 with 30s"},
 		},
@@ -108,6 +119,14 @@ func TestEndpoints(t *testing.T) {
 			workers: 2, script: []string{"+a 2", "*a 1", "-a 1 ok", "+a 1", "-a 1 ok"},
 			want:  []string{"1 with 15s", "0", "1 with 30s"},
 			woken: []string{"2", "1"},
+		},
+		"every fourth place is for one that has not begun": {
+			workers: 2, script: []string{
+				"+a 2", "*a 1", "*a 1", "*a 1", "*a 1",
+				"-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok", "+a 1", "-a 1 ok",
+			},
+			want:  []string{"1 with 15s", "0", "0", "0", "0", "1 with 30s", "1 with 30s", "1 with 30s", "1 with 30s"},
+			woken: []string{"2", "3", "4", "1", "5"},
 		},
 		"servers take turns": {
 			workers: 8, script: []string{
@@ -145,6 +164,8 @@ func TestEndpoints(t *testing.T) {
 					for range n {
 						var err error
 						switch how {
+						case "elsewhere":
+							err = fault.Elsewhere(context.DeadlineExceeded)
 						case "slow":
 							err = errSlow
 						case "silent":
@@ -217,10 +238,41 @@ func TestEndpointsForget(t *testing.T) {
 	e.leave(held, nil)
 }
 
+// TestEndpointsForgetFirst holds that what is known of servers that answer is kept
+// longest, because it gives them their time and their places.
+func TestEndpointsForgetFirst(t *testing.T) {
+	clock := clocktesting.NewFakeClock(time.Now())
+	e := newEndpoints(clock, func(...types.NamespacedName) {})
+	e.setWorkers(20)
+	ask := func(server string, err error) {
+		p, _ := e.enter(keyOf(1), server, time.Minute, false)
+		clock.Step(shortTime)
+		e.leave(p, err)
+	}
+	ask("answers", nil)
+	ask("hung before", errSlow)
+	for n := range maxEndpoints {
+		ask(fmt.Sprint(n), errSlow)
+	}
+	for server, want := range map[string]bool{"answers": true, "hung before": false, fmt.Sprint(maxEndpoints - 1): true} {
+		if known := e.servers[server] != nil; known != want {
+			t.Errorf("%s: known %t, want %t", server, known, want)
+		}
+	}
+	if len(e.servers) > maxEndpoints {
+		t.Errorf("%d servers are known", len(e.servers))
+	}
+}
+
 // TestEndpointsCount lets objects come and go at random, and holds that the counts
 // are those of what is there, and that nobody waits who could have a place.
 func TestEndpointsCount(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { countEndpoints(t, rand.New(rand.NewPCG(seed, 7))) })
+	}
+}
+
+func countEndpoints(t *testing.T, random *rand.Rand) {
 	clock := clocktesting.NewFakeClock(time.Now())
 	e := newEndpoints(clock, func(...types.NamespacedName) {})
 	e.setWorkers(12)
@@ -248,7 +300,7 @@ func TestEndpointsCount(t *testing.T) {
 				taken = append(taken, p)
 			}
 		}
-		busy, queued, invited := 0, 0, 0
+		busy, queued, invited, counted := 0, 0, 0, 0
 		for _, s := range e.servers {
 			busy, invited = busy+len(s.places)+s.invited, invited+s.invited
 			waits := s.queues[0].Len() + s.queues[1].Len()
@@ -257,9 +309,12 @@ func TestEndpointsCount(t *testing.T) {
 				t.Fatalf("step %d: objects wait for %s, which has room", step, s.name)
 			}
 		}
-		if busy != e.busy || busy > e.places() || queued+invited != len(e.waiting) || e.doubtful > e.half() || e.doubtful < 0 {
-			t.Fatalf("step %d: %d places are taken, %d counted, %d doubtful; %d objects are queued, %d invited, %d wait",
-				step, busy, e.busy, e.doubtful, queued, invited, len(e.waiting))
+		for _, n := range e.busy {
+			counted += n
+		}
+		if busy != counted || busy > e.places() || queued+invited != len(e.waiting) || e.doubtful() > e.half() || e.busy[hangs] > e.quarter() || slices.Min(e.busy[:]) < 0 {
+			t.Fatalf("step %d: %d places are taken, %v counted; %d objects are queued, %d invited, %d wait",
+				step, busy, e.busy, queued, invited, len(e.waiting))
 		}
 	}
 }
@@ -309,6 +364,7 @@ func TestInTime(t *testing.T) {
 		{"after all its time", silent, 2 * time.Minute, 2 * time.Minute, told},
 		{"wrapped", fmt.Errorf("x: %w", silent), usualTime, 2 * time.Minute, told},
 		{"the client gives up soon", silent, 2 * time.Second, 2 * time.Minute, "no answer in time"},
+		{"another server", fault.Elsewhere(silent), shortTime, 2 * time.Minute, "no answer in time"},
 		{"no longer time", silent, shortTime, shortTime, "no answer in time"},
 		{"another failure", fault.New(fault.Transient, "X", "refused"), usualTime, 2 * time.Minute, "refused"},
 		{"unclassified", context.DeadlineExceeded, usualTime, 2 * time.Minute, "context deadline exceeded"},

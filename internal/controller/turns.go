@@ -6,11 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// The lines of endpoints.turns.
-const (
-	lineAnswers = iota
-	lineDoubtful
-)
+// newEvery is how many offers of a server contain one for an object that has not
+// begun, if objects of both kinds wait.
+const newEvery = 4
 
 // queue puts an object into the queue of its server.
 func (e *endpoints) queue(w *waiter, first bool) {
@@ -49,27 +47,23 @@ func (w *waiter) unqueue() {
 
 // line puts a server into the line that it belongs to, if it has a queue.
 func (e *endpoints) line(s *endpoint) {
-	line := lineDoubtful
-	if s.answers {
-		line = lineAnswers
-	}
 	waits := s.queues[0].Len()+s.queues[1].Len() > 0
-	if s.turn != nil && (!waits || s.line != line) {
+	if s.turn != nil && (!waits || s.line != s.standing) {
 		e.turns[s.line].Remove(s.turn)
 		s.turn = nil
 	}
 	if s.turn == nil && waits {
-		s.turn, s.line = e.turns[line].PushBack(s), line
+		s.turn, s.line = e.turns[s.standing].PushBack(s), s.standing
 	}
 }
 
 // invite offers the places that are free to those that wait. The servers take
-// turns, those that answer with the others.
+// turns, and so do those that answer, new ones, and those that hang.
 func (e *endpoints) invite() {
 	var keys []types.NamespacedName
-	for none := 0; none < len(e.turns) && e.busy < e.places(); {
+	for none := standing(0); none < standings; {
 		line := e.turn
-		e.turn = (e.turn + 1) % len(e.turns)
+		e.turn = (e.turn + 1) % standings
 		if s := e.next(line); s != nil {
 			keys = append(keys, e.offer(s))
 			none = 0
@@ -84,8 +78,8 @@ func (e *endpoints) invite() {
 
 // next returns the next server of a line that has a place. No more servers are
 // passed over than there are places, because each of these has one at least.
-func (e *endpoints) next(line int) *endpoint {
-	if line == lineDoubtful && e.doubtful >= e.half() {
+func (e *endpoints) next(line standing) *endpoint {
+	if !e.admits(line) {
 		return nil
 	}
 	turns := &e.turns[line]
@@ -99,20 +93,22 @@ func (e *endpoints) next(line int) *endpoint {
 	return nil
 }
 
-// offer keeps a place for the first in a server's queue.
+// offer keeps a place for the first in a server's queue. Of newEvery offers one goes
+// to the objects that have not begun, because those that have may fail again and
+// again.
 func (e *endpoints) offer(s *endpoint) types.NamespacedName {
-	first := s.queues[0].Front()
-	if first == nil {
-		first = s.queues[1].Front()
+	first, other := s.queues[0].Front(), s.queues[1].Front()
+	if first != nil && other != nil {
+		s.offers++
+	}
+	if first == nil || other != nil && s.offers%newEvery == 0 {
+		first = other
 	}
 	w := first.Value.(*waiter)
 	w.unqueue()
-	w.invited, w.doubtful = true, !s.answers
+	w.invited, w.counted = true, s.standing
 	s.invited++
-	e.busy++
-	if w.doubtful {
-		e.doubtful++
-	}
+	e.busy[w.counted]++
 	e.line(s)
 	return w.key
 }
@@ -121,8 +117,5 @@ func (e *endpoints) offer(s *endpoint) types.NamespacedName {
 func (e *endpoints) uninvite(w *waiter) {
 	w.invited = false
 	w.server.invited--
-	e.busy--
-	if w.doubtful {
-		e.doubtful--
-	}
+	e.busy[w.counted]--
 }

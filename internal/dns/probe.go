@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -306,7 +307,8 @@ func compareAnswers(a, b propagation.Answer) int {
 // follow is false, and the zone that holds that name, as the authoritative
 // servers have it. Unlike FindZone and Alias it asks no recursive resolver
 // for a name that may not exist yet, but it must be able to reach the
-// authoritative servers.
+// authoritative servers. It fails if none of them says whether there is a CNAME
+// record.
 func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, zone string, err error) {
 	if !validName(fqdn) {
 		return "", "", fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
@@ -315,7 +317,11 @@ func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, 
 	seen := map[string]bool{name: true}
 	p := prober{Resolver: r, report: propagation.Report{Name: name}}
 	for range maxAliases {
+		p.report.Answers = nil
 		targets, err := p.hop(ctx, name, "")
+		if err == nil && follow {
+			err = silence(name, p.report.Answers)
+		}
 		if err != nil {
 			return "", "", err
 		}
@@ -329,4 +335,18 @@ func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, 
 		seen[name] = true
 	}
 	return "", "", aliasLoop(name, fqdn)
+}
+
+// silence is the fault for name servers that do not say whether a name has a CNAME
+// record, nil if one of them does.
+func silence(name string, answers []propagation.Answer) error {
+	servers := propagation.Silence(answers)
+	if servers == "" {
+		return nil
+	}
+	f := noAlias(name, "%s; check these name servers, and that they can be reached from here", servers)
+	if slices.ContainsFunc(answers, func(a propagation.Answer) bool { return a.Failure == propagation.Timeout }) {
+		return f.Because(os.ErrDeadlineExceeded)
+	}
+	return f
 }

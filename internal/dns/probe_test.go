@@ -2,8 +2,10 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -461,5 +463,55 @@ func TestSystemServers(t *testing.T) {
 	dir := t.TempDir()
 	if diff := cmp.Diff([]string{"8.8.8.8:53", "8.8.4.4:53"}, systemServers(dir+"/missing"), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLocateUnanswered holds that a CNAME record which could not be asked for does
+// not count as missing: the record would be written at a wrong name.
+func TestLocateUnanswered(t *testing.T) {
+	alias := "_acme-challenge CNAME x.acme.test."
+	w := newWorld(t, testZone("ns1 ns2"), nameserver.Zone{Name: "acme.test", NS: []string{"ns3.example.test."}})
+	one, two := w.serve(1, testZone("ns1 ns2", alias)), w.serve(2, testZone("ns1 ns2", alias))
+	w.serve(3, nameserver.Zone{Name: "acme.test", NS: []string{"ns3.example.test."}})
+	r := w.resolve(nil)
+	silent, broken := nameserver.Behaviour{Silent: true}, nameserver.Behaviour{Rcode: mdns.RcodeServerFailure}
+	at := func(n int) string { return fmt.Sprintf("ns%d.example.test. (%s)", n, w.addr(n)) }
+	for _, test := range []struct {
+		name     string
+		one, two nameserver.Behaviour
+		want     string
+		timedOut bool
+	}{
+		{"both answer", nameserver.Behaviour{}, nameserver.Behaviour{}, "", false},
+		{"one answers", silent, nameserver.Behaviour{}, "", false},
+		{"none answers", silent, silent, at(1) + " does not answer; " + at(2) + " does not answer", true},
+		{"both fail", broken, broken, at(1) + " answers SERVFAIL; " + at(2) + " answers SERVFAIL", false},
+		{"one fails, the other does not answer", broken, silent, at(1) + " answers SERVFAIL; " + at(2) + " does not answer", true},
+	} {
+		one.Behave(0, test.one)
+		two.Behave(0, test.two)
+		name, _, err := r.Locate(context.Background(), challenge, true)
+		if test.want == "" {
+			if err != nil || name != "x.acme.test." {
+				t.Errorf("%s: %q, %v", test.name, name, err)
+			}
+			continue
+		}
+		want := `Could not find out whether "_acme-challenge.example.test." has a CNAME record: ` + test.want + "; check these name servers, and that they can be reached from here"
+		if f := fault.Of(err); err == nil || f.Class != fault.Transient || f.Message != want || errors.Is(err, os.ErrDeadlineExceeded) != test.timedOut {
+			t.Errorf("%s: %q, %v, want %q", test.name, name, err, want)
+		}
+	}
+	w.quiet()
+}
+
+// TestAliasUnanswered holds the same of recursive resolvers.
+func TestAliasUnanswered(t *testing.T) {
+	w := newWorld(t, testZone("ns1"))
+	w.resolver.Behave(0, nameserver.Behaviour{Rcode: mdns.RcodeServerFailure})
+	target, err := w.resolve(nil).Alias(context.Background(), challenge)
+	want := fmt.Sprintf(`Could not find out whether "_acme-challenge.example.test." has a CNAME record: %s answers SERVFAIL; set --dns01-recursive-nameservers to name servers that know it`, w.resolver.Addr())
+	if err == nil || fault.Of(err).Class != fault.Transient || err.Error() != want {
+		t.Errorf("%q, %v, want %q", target, err, want)
 	}
 }

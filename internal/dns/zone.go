@@ -145,11 +145,17 @@ func soaOf(section []mdns.RR) *mdns.SOA {
 }
 
 // Alias returns the target of the CNAME record at a name, absolute and in lower
-// case, as the recursive resolvers see it; "" if it has none.
+// case, as the recursive resolvers see it; "" if it has none. It fails if none of
+// the resolvers says so.
 func (r *Resolver) Alias(ctx context.Context, fqdn string) (string, error) {
-	m, _, err := r.recurse(ctx, dnsname.Canonical(fqdn), mdns.TypeCNAME)
-	if err != nil || m.Rcode != mdns.RcodeSuccess {
+	m, server, err := r.recurse(ctx, dnsname.Canonical(fqdn), mdns.TypeCNAME)
+	switch {
+	case err != nil:
 		return "", err
+	case m.Rcode == mdns.RcodeNameError:
+		return "", nil
+	case m.Rcode != mdns.RcodeSuccess:
+		return "", noAlias(dnsname.Canonical(fqdn), "%s answers %s; "+otherResolvers+"know it", server, RcodeText(m.Rcode))
 	}
 	target, _ := aliasOf(m, fqdn)
 	return target, nil
@@ -164,6 +170,11 @@ func aliasOf(m *mdns.Msg, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// noAlias is the fault for a question about a CNAME record that has no answer.
+func noAlias(name, because string, args ...any) *fault.Error {
+	return fault.New(fault.Transient, "CNAMEUnknown", "Could not find out whether %q has a CNAME record: "+because, append([]any{name}, args...)...)
 }
 
 func aliasLoop(target, fqdn string) error {

@@ -45,15 +45,18 @@ func provider(dns01 *acmev1.ACMEChallengeSolverDNS01) string {
 	}
 }
 
-// zone returns the zone that a probe asks about. As long as it is not known, names
-// of one registered domain count as one zone.
+// zone returns the zone that a probe asks first. As long as it is not known, or if a
+// CNAME record leads to the zone that is known, names of one registered domain count
+// as one zone.
 func (w *work) zone() string {
+	dnsName := w.State.Object.Spec.DNSName
 	if located, ok := w.memory.session.(solver.Located); ok {
-		if zone := strings.TrimSuffix(located.Zone(), "."); zone != "" {
+		zone, name := strings.ToLower(strings.TrimSuffix(located.Zone(), ".")), strings.ToLower(dnsName)
+		if zone != "" && (name == zone || strings.HasSuffix(name, "."+zone)) {
 			return zone
 		}
 	}
-	return registered(w.State.Object.Spec.DNSName)
+	return registered(dnsName)
 }
 
 // Unanswered implements controller.Unanswered.

@@ -36,6 +36,8 @@ func TestEndpoint(t *testing.T) {
 		{"clean up", core.CleanUp{}, "shop.example.co.uk.", "the name server ns1.example.com"},
 		{"probe of a zone that is not known yet", core.Probe{}, "", "the name servers of co.uk"},
 		{"probe of a zone", core.Probe{}, "shop.example.co.uk.", "the name servers of shop.example.co.uk"},
+		{"probe of an alias in another zone", core.Probe{}, "acme.central.example.", "the name servers of co.uk"},
+		{"probe of the zone's own name", core.Probe{}, "www.shop.example.co.uk.", "the name servers of www.shop.example.co.uk"},
 		{"finalizer", core.AddFinalizer{}, "", ""},
 		{"slot", core.TakeSlot{}, "", ""},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -59,12 +60,17 @@ func (s *session) Present(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	began := s.config.Clock.Now()
 	if err := s.locateRecord(ctx, provider); err != nil {
 		return err
 	}
+	located := s.config.Clock.Now()
 	// From here on the record can exist, even if Present fails.
 	s.provider, s.outdated, s.attempted = provider, false, true
 	if err := provider.Present(ctx, s.record); err != nil {
+		if s.config.Clock.Since(located) < located.Sub(began) {
+			return fault.Elsewhere(err)
+		}
 		return err
 	}
 	s.presented = s.config.Clock.Now()

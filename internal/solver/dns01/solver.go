@@ -146,7 +146,7 @@ func (s *Solver) locate(ctx context.Context, fqdn string, spec *Spec, provider P
 		return followCNAME(ctx, fqdn, provider, resolver)
 	}
 	name, _, err := resolver.Locate(ctx, fqdn, true)
-	return name, err
+	return name, fault.Elsewhere(err)
 }
 
 func follows(spec *Spec) bool { return spec != nil && spec.CNAMEStrategy == acmev1.FollowStrategy }
@@ -172,5 +172,6 @@ func aliasOf(ctx context.Context, name string, provider Provider, resolver Resol
 			return target, err
 		}
 	}
-	return resolver.Alias(ctx, name)
+	target, err := resolver.Alias(ctx, name)
+	return target, fault.Elsewhere(err)
 }

@@ -50,6 +50,10 @@ type world struct {
 	settle  func(presented time.Time) time.Time
 	// knows reports whether the vendor knows its CNAME records.
 	knows bool
+	// silent is what the resolver fails with instead of finding a CNAME record, slow
+	// how long that takes.
+	silent error
+	slow   time.Duration
 	// authoritative reports whether the resolvers have the zone themselves.
 	authoritative bool
 }
@@ -147,7 +151,8 @@ func (r resolver) Probe(_ context.Context, fqdn, value string, mode propagation.
 
 func (r resolver) Locate(_ context.Context, fqdn string, follow bool) (string, string, error) {
 	r.w.calls = append(r.w.calls, fmt.Sprintf("%slocate %s %t", r.name, fqdn, follow))
-	return r.w.aliases[fqdn], "example.com.", nil
+	r.w.clock.SetTime(r.w.clock.Now().Add(r.w.slow))
+	return r.w.aliases[fqdn], "example.com.", r.w.silent
 }
 
 func (r resolver) FindZone(context.Context, string) (string, error) {
@@ -156,7 +161,7 @@ func (r resolver) FindZone(context.Context, string) (string, error) {
 
 func (r resolver) Alias(_ context.Context, fqdn string) (string, error) {
 	r.w.calls = append(r.w.calls, r.name+"alias "+fqdn)
-	return r.w.aliases[fqdn], nil
+	return r.w.aliases[fqdn], r.w.silent
 }
 
 func (r resolver) Authoritative(_ context.Context, zone string) bool {
@@ -349,6 +354,34 @@ func TestFollowCNAME(t *testing.T) {
 	w.clock.SetTime(t0.Add(5 * time.Second))
 	w.verdict(s)
 	w.want("Check", nil, "192.0.2.1:53,192.0.2.2:53 probe "+challenge+` mode 1 zone "example.com."`)
+}
+
+// TestFailureElsewhere holds that the name servers of the CNAME record, which may be
+// a tenant's, do not count as the provider's.
+func TestFailureElsewhere(t *testing.T) {
+	silent := fault.New(fault.Transient, "CNAMEUnknown", "no answer")
+	for _, test := range []struct {
+		name        string
+		nameservers []string
+		silent      error
+		slow        time.Duration
+		token       string
+		fails, want bool
+	}{
+		{"no answer about the CNAME record", nil, silent, 0, "good", true, true},
+		{"no answer from resolvers", []string{"192.0.2.1:53"}, silent, 0, "good", true, true},
+		{"the provider refuses after a slow answer", nil, nil, 8 * time.Second, "bad", true, true},
+		{"the provider refuses", nil, nil, 0, "bad", true, false},
+		{"no failure", nil, nil, 8 * time.Second, "good", false, false},
+	} {
+		w := newWorld(t)
+		w.silent, w.slow, w.token = test.silent, test.slow, test.token
+		w.aliases = map[string]string{challenge: "x.example.com."}
+		s := w.begin(func(spec *dns01.Spec) { spec.CNAMEStrategy, spec.Nameservers = acmev1.FollowStrategy, test.nameservers })
+		if err := s.Present(context.Background()); (err != nil) != test.fails || fault.IsElsewhere(err) != test.want {
+			t.Errorf("%s: %v, elsewhere %t", test.name, err, fault.IsElsewhere(err))
+		}
+	}
 }
 
 func TestPresentFailures(t *testing.T) {
