@@ -163,7 +163,9 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 		w.Memory.Presented = session.Presented()
 		w.Memory.Unknown = err != nil && w.Memory.Presented && fault.Of(err).Class == fault.Transient
 		if err == nil {
-			w.Memory.Rewritten = w.State.Object.Status.Presented
+			if w.State.Object.Status.Presented {
+				w.Memory.Rewrites++
+			}
 			w.Memory.PresentedAt, w.Memory.Evidence = w.c.Clock.Now(), nil
 		}
 	case core.Probe:
@@ -188,7 +190,11 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 
 // seen notes what a probe has found.
 func (w *work) seen(ctx context.Context, evidence propagation.Evidence) {
-	w.Memory.Evidence = evidence
+	var presented time.Time
+	if at := w.State.Object.Status.PresentedAt; at != nil {
+		presented = at.Time
+	}
+	w.Memory.Saw(evidence, presented, w.c.Clock.Now())
 	w.remember()
 	if w.Memory.Progress(w.c.Clock.Now()).Visible {
 		w.wakeSiblings(ctx)

@@ -38,6 +38,10 @@ type Memory struct {
 	PresentedAt time.Time
 	// Evidence is what the last probe found.
 	Evidence propagation.Evidence
+	// Report is the message of a probe that the status says, ReportedAt is when
+	// that probe ended.
+	Report     string
+	ReportedAt time.Time
 	// AcceptedAt is when the server was last asked to validate, Accepts counts
 	// how often it was asked.
 	AcceptedAt time.Time
@@ -58,9 +62,9 @@ type Memory struct {
 	// Unknown reports whether the last attempt to present got no answer: the
 	// challenge may be presented.
 	Unknown bool
-	// Rewritten reports whether the challenge was presented again because no
+	// Rewrites counts how often the challenge was presented again because no
 	// server had it.
-	Rewritten bool
+	Rewrites int
 	// CleanUps counts the clean-ups that failed.
 	CleanUps int
 	// NotBefore is until when a server asked to be left alone. Only time ends it.

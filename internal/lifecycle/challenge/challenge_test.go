@@ -216,9 +216,9 @@ func TestChallenge(t *testing.T) {
 		{
 			"written again a moment ago",
 			[]func(*State){probed(false, 5*time.Second, 9, absent(time.Hour)), func(c *State) {
-				c.Memory.Rewritten, c.Memory.PresentedAt = true, now.Add(-time.Second)
+				c.Memory.Rewrites, c.Memory.PresentedAt = 1, now.Add(-time.Second)
 			}, func(c *State) { c.Memory.Evidence = observation(false, 0, 2, absent(time.Hour)) }},
-			waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing+"; it was written again"),
+			waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing+"; it is written again"),
 		},
 		{"there, another value did not come", []func(*State){probed(true, 10*time.Second, 1), sibling(Progress{})}, do(accept)},
 		{"there, so is another", []func(*State){probed(true, 0, 1), sibling(Progress{Visible: true})}, do(accept)},

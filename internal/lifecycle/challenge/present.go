@@ -17,8 +17,17 @@ import (
 const siblingPatience = 10 * time.Second
 
 // rewriteAfter is when a record that no server has is written again: somebody
-// may have removed it. Writing what is there changes nothing.
-const rewriteAfter = time.Minute
+// may have removed it. Writing what is there changes nothing. Each time that it
+// does not help, the wait doubles, up to longestRewrite.
+const (
+	rewriteAfter   = time.Minute
+	longestRewrite = time.Hour
+)
+
+// steady is the longest that the status keeps the report of a probe although a
+// later probe has found something else: each status is a write, which the Order,
+// the request and the Certificate follow.
+const steady = time.Minute
 
 // present has the solver present the challenge, and stores that it has.
 func (s State) present(p Plan) Plan {
@@ -65,18 +74,19 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 		return s.acceptTogether(p, verdict.VisibleSince, now)
 	case !verdict.AbsentSince.IsZero() && !s.rewriteAt(verdict.AbsentSince).After(now):
 		p.Persist = plan.Before
-		p.Status.Reason = s.propagationReason(verdict.Message) + "; it is written again"
+		p.Status.Reason = s.absentReason(s.report(verdict))
 		p.Do = Present{}
 		return p
 	case !verdict.Until.After(now):
 		p.Do = Probe{}
 		return p
 	}
-	if verdict.Message != "" {
-		p.Status.Reason = s.propagationReason(verdict.Message)
-		if !verdict.AbsentSince.IsZero() && s.Memory.Rewritten {
-			p.Status.Reason += "; it was written again"
-		}
+	switch message := s.report(verdict); {
+	case message == "":
+	case s.Memory.Rewrites > 0 && verdict.VisibleSince.IsZero():
+		p.Status.Reason = s.absentReason(message)
+	default:
+		p.Status.Reason = s.propagationReason(message)
 	}
 	p.Until = verdict.Until
 	if !verdict.AbsentSince.IsZero() {
@@ -91,7 +101,38 @@ func (s State) rewriteAt(absentSince time.Time) time.Time {
 	if s.Memory.PresentedAt.After(since) {
 		since = s.Memory.PresentedAt
 	}
-	return since.Add(rewriteAfter)
+	wait := longestRewrite
+	if s.Memory.Rewrites < 10 {
+		wait = min(wait, rewriteAfter<<s.Memory.Rewrites)
+	}
+	return since.Add(wait)
+}
+
+// Saw notes what a probe has found for a challenge that was presented at a time,
+// the zero time if that is not known. At first the status follows each probe; the
+// longer ago the challenge was presented, the longer it keeps a report. What is
+// visible is reported at once.
+func (m *Memory) Saw(e propagation.Evidence, presented, now time.Time) {
+	m.Evidence = e
+	verdict := e.Verdict(now)
+	kept := m.ReportedAt.Add(min(m.ReportedAt.Sub(presented), steady))
+	if verdict.Message == m.Report || m.Report != "" && verdict.VisibleSince.IsZero() && kept.After(now) {
+		return
+	}
+	m.Report, m.ReportedAt = verdict.Message, now
+}
+
+// report is what the status says of the probes.
+func (s State) report(v propagation.Verdict) string {
+	if v.VisibleSince.IsZero() && s.Memory.Report != "" {
+		return s.Memory.Report
+	}
+	return v.Message
+}
+
+// absentReason is the reason from the first time on that a record is written again.
+func (s State) absentReason(message string) string {
+	return s.propagationReason(message) + "; it is written again"
 }
 
 func (s State) propagationReason(message string) string {
