@@ -305,7 +305,8 @@ func TestLearn(t *testing.T) {
 		})
 	}
 	var l Ledger
-	l.Learn(ca, t0)
+	l.Observe(ca, Report{Name: fqdn, Final: fqdn, Value: "older"}, t0)
+	l.Missed(ca, fqdn, "v", `Incorrect TXT record "older" found`, t0)
 	l.Accepted(ca, fqdn, t0)
 	l.Concluded(ca, fqdn, false, after(time.Second))
 	o := Observation{Report: report(has), Entry: l.Observe(ca, report(has), after(2*time.Second)), At: after(2 * time.Second)}

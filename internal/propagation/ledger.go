@@ -68,9 +68,11 @@ type Ledger struct {
 	// silent are the servers that gave no usable answer the last time they were
 	// asked, whatever value they were asked for: stale NS records are common.
 	silent map[silentKey]silentTimes
-	// keeps are the CAs whose resolvers keep answers longer than their TTL.
-	keeps map[string]bool
-	swept time.Time
+	// keeps are the CAs whose resolvers keep answers longer than their TTL, with the
+	// time at which this was learned. misses are the last signs of it, see Missed.
+	keeps  map[string]time.Time
+	misses map[string]miss
+	swept  time.Time
 }
 
 // silentKey is a server of a zone, with its address.
@@ -97,6 +99,8 @@ type place struct {
 type sighting struct {
 	visible, absent, first, last time.Time
 	probes                       int
+	// forgotten reports whether the value is no longer probed.
+	forgotten bool
 }
 
 // Accepted records that a challenge at fqdn was accepted at the CA: from now
@@ -141,14 +145,6 @@ func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {
 	}
 	lookup.Ended, lookup.Failed = now, failed
 	l.add(ca, fqdn, lookup)
-}
-
-// Learn records that a CA's resolvers keep answers longer than their TTL.
-func (l *Ledger) Learn(ca string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.init(now)
-	l.keeps[ca] = true
 }
 
 // Restore adds a Lookup that is known from a stored Challenge only.
@@ -209,7 +205,7 @@ func (l *Ledger) Observe(ca string, r Report, now time.Time) LedgerEntry {
 	l.init(now)
 	key := valueKey{nameKey{ca, dnsname.Canonical(r.Name)}, r.Value}
 	s := l.values[key]
-	if s == nil {
+	if s == nil || s.forgotten {
 		s = &sighting{first: now}
 		l.values[key] = s
 	}
@@ -267,7 +263,8 @@ func (l *Ledger) silentSince(r Report, now time.Time) map[string]time.Time {
 }
 
 func (l *Ledger) entry(key nameKey, r Report) LedgerEntry {
-	e := LedgerEntry{KeepsLonger: l.keeps[key.ca]}
+	_, keeps := l.keeps[key.ca]
+	e := LedgerEntry{KeepsLonger: keeps}
 	e.Lookups = append(e.Lookups, l.lookups[key]...)
 	if r.Final != "" && r.Final != key.name {
 		e.Lookups = append(e.Lookups, l.lookups[nameKey{key.ca, r.Final}]...)
@@ -278,11 +275,15 @@ func (l *Ledger) entry(key nameKey, r Report) LedgerEntry {
 	return e
 }
 
-// Forget drops a value that is no longer probed. The Lookups of its name stay.
+// Forget drops what the probes of a value have found, which is no longer probed.
+// The Lookups of its name stay, and for as long it is known that there was the
+// value: a CA may have an older answer with it.
 func (l *Ledger) Forget(ca, fqdn, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.values, valueKey{nameKey{ca, dnsname.Canonical(fqdn)}, value})
+	if s := l.values[valueKey{nameKey{ca, dnsname.Canonical(fqdn)}, value}]; s != nil {
+		s.forgotten = true
+	}
 }
 
 // init makes the maps, and drops what no longer matters, once a minute at most
@@ -291,7 +292,8 @@ func (l *Ledger) init(now time.Time) {
 	if l.lookups == nil {
 		l.lookups, l.failed = map[nameKey][]Lookup{}, map[nameKey][]Lookup{}
 		l.values, l.places = map[valueKey]*sighting{}, map[nameKey]place{}
-		l.silent, l.keeps = map[silentKey]silentTimes{}, map[string]bool{}
+		l.silent = map[silentKey]silentTimes{}
+		l.keeps, l.misses = map[string]time.Time{}, map[string]miss{}
 		l.swept = now
 	}
 	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places) + len(l.silent)
@@ -302,10 +304,11 @@ func (l *Ledger) init(now time.Time) {
 	prune(l.lookups, now)
 	prune(l.failed, now)
 	for key, s := range l.values {
-		if now.Sub(s.last) > valueMemory {
+		if age := now.Sub(s.last); age > valueMemory || s.forgotten && age > lookupMemory {
 			delete(l.values, key)
 		}
 	}
+	l.unlearn(now)
 	for key, times := range l.silent {
 		if now.Sub(times.last) > silenceMemory {
 			delete(l.silent, key)

@@ -117,9 +117,9 @@ type Observer interface {
 	// Refused removes what Accepted recorded for the time accepted: the CA did
 	// not look.
 	Refused(accepted time.Time)
-	// Concluded records that the result of a validation was seen. missed reports
-	// whether it failed because the CA did not find the value.
-	Concluded(failed, missed bool, at time.Time)
+	// Concluded records that the result of a validation was seen. missed is what
+	// the CA says if it failed because the CA did not find the value, else empty.
+	Concluded(failed bool, missed string, at time.Time)
 	// Forget drops what the Checks of this Challenge have collected, when the
 	// Challenge is gone. It keeps what the CA has done.
 	Forget()
@@ -135,10 +135,10 @@ func ObserverOf(s Session) Observer {
 
 type indifferent struct{}
 
-func (indifferent) Accepted(time.Time)              {}
-func (indifferent) Refused(time.Time)               {}
-func (indifferent) Concluded(bool, bool, time.Time) {}
-func (indifferent) Forget()                         {}
+func (indifferent) Accepted(time.Time)                {}
+func (indifferent) Refused(time.Time)                 {}
+func (indifferent) Concluded(bool, string, time.Time) {}
+func (indifferent) Forget()                           {}
 
 // Restorer is implemented by Solvers whose Sessions are Observers. It takes the
 // Challenge as the object has it, without a Session: nothing has been checked of

@@ -239,7 +239,7 @@ func (w *work) fetchAuthorization(ctx context.Context, url string) error {
 		w.observer().Concluded(true, core.Missed(&authorization, w.State.Object.Spec.URL), now)
 		w.c.failures.Add(w.client.AccountURL(), w.State.Object.Spec.DNSName, now)
 	default:
-		w.observer().Concluded(false, false, now)
+		w.observer().Concluded(false, "", now)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -422,10 +423,10 @@ func TestMissed(t *testing.T) {
 	for kind, want := range map[string]bool{acme.TypeUnauthorized: true, acme.TypeDNS: true, acme.TypeIncorrectResponse: true, acme.TypeCAA: false, "": false} {
 		a := &acme.Authorization{Challenges: []acme.Challenge{{URL: "c"}}}
 		if kind != "" {
-			a.Challenges[0].Error = &acme.Problem{Type: acme.ErrorNamespace + kind}
+			a.Challenges[0].Error = &acme.Problem{Type: acme.ErrorNamespace + kind, Detail: "found other values"}
 		}
-		if got := Missed(a, "c"); got != want {
-			t.Errorf("%q: %t", kind, got)
+		if got := Missed(a, "c"); (got != "") != want || want && !strings.Contains(got, "found other values") {
+			t.Errorf("%q: %q", kind, got)
 		}
 	}
 }

@@ -128,9 +128,12 @@ func BeingValidated(a *acme.Authorization, url string) bool {
 	return challengeAt(a, url).Status == acme.StatusProcessing
 }
 
-// Missed reports whether the validation of a challenge failed because the server
-// did not find what was presented.
-func Missed(a *acme.Authorization, url string) bool {
+// Missed returns what the server says if the validation of a challenge failed
+// because the server did not find what was presented, else "".
+func Missed(a *acme.Authorization, url string) string {
 	problem := challengeAt(a, url).Error
-	return problem != nil && (problem.Has(acme.TypeUnauthorized) || problem.Has(acme.TypeDNS) || problem.Has(acme.TypeIncorrectResponse))
+	if problem == nil || !problem.Has(acme.TypeUnauthorized) && !problem.Has(acme.TypeDNS) && !problem.Has(acme.TypeIncorrectResponse) {
+		return ""
+	}
+	return problem.Error()
 }

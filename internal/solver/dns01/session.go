@@ -238,9 +238,9 @@ func (s *session) Refused(accepted time.Time) {
 }
 
 // Concluded implements solver.Observer.
-func (s *session) Concluded(failed, missed bool, at time.Time) {
-	if missed && s.observed.Stale(s.accepted) {
-		s.config.Ledger.Learn(s.challenge.CA, at)
+func (s *session) Concluded(failed bool, missed string, at time.Time) {
+	if missed != "" && s.observed.Stale(s.accepted) {
+		s.config.Ledger.Missed(s.challenge.CA, s.fqdn, s.challenge.Key, missed, at)
 	}
 	s.config.Ledger.Concluded(s.challenge.CA, s.fqdn, failed, at)
 }

@@ -31,6 +31,7 @@ const (
 	ca        = "https://ca.example/directory"
 	challenge = "_acme-challenge.www.example.com."
 	value     = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
+	older     = "ANOTHERV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
 )
 
 // world is a vendor with its name servers, a provider of this vendor that no
@@ -262,7 +263,7 @@ func TestSolve(t *testing.T) {
 	// What the CA does is remembered for the next challenge at the name.
 	o := solver.ObserverOf(s)
 	o.Accepted(at)
-	o.Concluded(false, false, at.Add(time.Second))
+	o.Concluded(false, "", at.Add(time.Second))
 	o.Forget()
 	delete(w.records, challenge+" "+value)
 	w.verdict(s)
@@ -608,12 +609,23 @@ func TestCacheFloor(t *testing.T) {
 	}
 }
 
-// TestLearnsFromMisses holds that a CA that misses a value which every server
-// has, soon after another look-up, is one that keeps answers longer.
+// TestLearnsFromMisses holds that a CA that finds an earlier value instead of one
+// that every server has, soon after another look-up, is one that keeps answers
+// longer.
 func TestLearnsFromMisses(t *testing.T) {
-	for name, missed := range map[string]bool{"missed": true, "failed otherwise": false} {
+	for name, test := range map[string]struct {
+		missed string
+		want   propagation.State
+	}{
+		"missed":           {`Incorrect TXT record "` + older + `" found`, propagation.Wait},
+		"not found":        {"NXDOMAIN looking up TXT", propagation.Accept},
+		"failed otherwise": {"", propagation.Accept},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			earlier := w.solver.Begin(solver.Challenge{CA: ca, DNSName: "www.example.com", Key: older, Solver: acmev1.ACMEChallengeSolver{DNS01: &dns01.Spec{}}})
+			w.verdict(earlier)
+			solver.ObserverOf(earlier).Forget()
 			w.records[challenge+" "+value] = true
 			w.solver.Restore(solver.Challenge{CA: ca, DNSName: "www.example.com"}, t0.Add(-31*time.Second), t0.Add(-30*time.Second), false)
 			s := w.begin(nil)
@@ -622,14 +634,10 @@ func TestLearnsFromMisses(t *testing.T) {
 			}
 			o := solver.ObserverOf(s)
 			o.Accepted(t0)
-			o.Concluded(true, missed, t0.Add(time.Second))
+			o.Concluded(true, test.missed, t0.Add(time.Second))
 			w.clock.SetTime(t0.Add(40 * time.Second))
-			want := propagation.Accept
-			if missed {
-				want = propagation.Wait
-			}
 			o.Forget()
-			if got := w.verdict(w.begin(nil)); got.State != want {
+			if got := w.verdict(w.begin(nil)); got.State != test.want {
 				t.Errorf("the next: %+v", got)
 			}
 		})
