@@ -239,7 +239,8 @@ const soon = 30 * time.Second
 
 // loadSiblings finds the Challenges that the CA can see together with this one:
 // those that exist, and those that its Order, or another one for the same name,
-// may be about to create.
+// may be about to create. It stops at the first that this one has to wait for: a
+// name can have thousands of them, and each looks at all others.
 func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 	grouper, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Grouper)
 	if !ok || w.Account == nil || w.order == nil {
@@ -247,23 +248,28 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 	}
 	one, now := w.challenge(w.State.Object), w.c.Clock.Now()
 	recent := func(o client.Object) bool { return now.Sub(o.GetCreationTimestamp().Time) < soon }
-	// An Order for the same names is made at the server when this one has ended.
-	blocked := func(o *acmev1.Order) bool { return o.Status.URL == "" && order.Class(o) == order.Class(w.order) }
 	for _, other := range w.others {
 		if recent(other) && !waits(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
-			w.Siblings = append(w.Siblings, w.c.progressOf(other))
+			progress := w.c.progressOf(other)
+			if w.Siblings = append(w.Siblings, progress); progress.Coming() {
+				return
+			}
 		}
 	}
-	known := append(slices.Clone(w.others), ended...)
-	coming := order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others)
-	for _, other := range w.c.Orders.OpenOfName(w.State.Object.Spec.DNSName) {
-		if other.UID != w.order.UID && recent(other) && !blocked(other) && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) &&
-			!hasChallenge(other, known) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) {
-			coming++
-		}
-	}
-	for range coming {
+	if order.ChallengesToCome(w.order, w.Account, w.State.Object, w.others) > 0 {
 		w.Siblings = append(w.Siblings, core.Progress{})
+		return
+	}
+	// An Order for the same names is made at the server when this one has ended.
+	class := order.Class(w.order)
+	blocked := func(o *acmev1.Order) bool { return o.Status.URL == "" && order.Class(o) == class }
+	have := ownersOf(w.others, ended)
+	for _, other := range w.c.Orders.OpenOfName(w.State.Object.Spec.DNSName) {
+		if other.UID != w.order.UID && recent(other) && !have[other.UID] && order.MayNeedChallenge(other, w.State.Object.Spec.DNSName) &&
+			!blocked(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) {
+			w.Siblings = append(w.Siblings, core.Progress{})
+			return
+		}
 	}
 }
 
@@ -271,9 +277,17 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 // says, such as the failures of its account: that lasts longer than others would wait.
 func waits(c *acmev1.Challenge) bool { return !c.Status.Presented && c.Status.Reason != "" }
 
-// hasChallenge reports whether one of the Challenges is an Order's.
-func hasChallenge(o *acmev1.Order, challenges []*acmev1.Challenge) bool {
-	return slices.ContainsFunc(challenges, func(c *acmev1.Challenge) bool { return metav1.IsControlledBy(c, o) })
+// ownersOf returns the UIDs of the Orders that control Challenges.
+func ownersOf(challenges ...[]*acmev1.Challenge) map[types.UID]bool {
+	owners := map[types.UID]bool{}
+	for _, list := range challenges {
+		for _, c := range list {
+			if owner := metav1.GetControllerOfNoCopy(c); owner != nil {
+				owners[owner.UID] = true
+			}
+		}
+	}
+	return owners
 }
 
 // sameCA reports whether an issuer uses the ACME server that this one uses.

@@ -1,14 +1,20 @@
 package challenge
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // TestVisibleWakesLateSiblings holds that a Challenge whose value has become
@@ -70,5 +76,62 @@ func TestSiblingThatWaits(t *testing.T) {
 				t.Errorf("%d siblings, want %d", len(w.Siblings), test.want)
 			}
 		})
+	}
+}
+
+// TestManySiblings holds that a Challenge looks no further than for the first sibling
+// that it waits for: a name can be in very many Orders.
+func TestManySiblings(t *testing.T) {
+	const many = 50
+	visible, coming := core.Progress{Visible: true}, core.Progress{}
+	for name, test := range map[string]struct {
+		challenges []core.Progress
+		orders     int
+		want       []core.Progress
+	}{
+		"Challenges that come":    {[]core.Progress{coming, coming, coming}, many, []core.Progress{coming}},
+		"Orders without one":      {[]core.Progress{visible}, many, []core.Progress{visible, coming}},
+		"Orders that have theirs": {[]core.Progress{visible, visible}, 0, []core.Progress{visible, visible}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []client.Object{acmeIssuer("one"), challengeOf("a", "one", "o")}
+			var others []string
+			for i := range test.challenges {
+				others = append(others, fmt.Sprintf("c%d", i))
+				objects = append(objects, challengeOf(others[i], "one", "order-"+others[i], func(c *acmev1.Challenge) {
+					c.Spec.DNSName, c.CreationTimestamp = "a.example", metav1.NewTime(start)
+				}))
+			}
+			s := newStage(t, objects...)
+			s.Solvers[acmev1.ACMEChallengeTypeDNS01] = grouping{s.solver}
+			for i, progress := range test.challenges {
+				c := s.stored(t, others[i])
+				s.memories.Of(client.ObjectKeyFromObject(c), c.UID, nil).progress.Store(&progress)
+				s.addOrder(t, "order-"+others[i])
+			}
+			for i := range test.orders {
+				s.addOrder(t, fmt.Sprintf("new%d", i))
+			}
+			w := s.load(t, "a")
+			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
+			w.loadSiblings(t.Context(), nil)
+			if diff := cmp.Diff(test.want, w.Siblings); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// addOrder puts a new Order for a.example and a name of its own into the cache.
+func (s *stage) addOrder(t *testing.T, name string) {
+	t.Helper()
+	o := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start)}}
+	o.Spec.DNSNames, o.Spec.IssuerRef.Name = []string{"a.example", name + ".example"}, "one"
+	item, err := cluster.ReduceOrder(pki.DefaultLimits)(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.orders.Add(item); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -87,6 +87,9 @@ func (m Memory) Progress(now time.Time) Progress {
 	return Progress{Presented: m.Presented && !m.CleanedUp, Visible: visible, Accepted: !m.AcceptedAt.IsZero()}
 }
 
+// Coming reports whether a visible Challenge waits for one that is so far.
+func (p Progress) Coming() bool { return !p.Visible && !p.Accepted }
+
 // Slot is a Challenge's share in what limits the number of Challenges that are
 // worked on at once. One that has nothing to do for longer than a moment gives
 // it back: what waits for a name server must not stop others.

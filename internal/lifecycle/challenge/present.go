@@ -143,8 +143,7 @@ func (s State) propagationReason(message string) string {
 // visible: the CA's resolver caches all values of a name together, so that one
 // that comes later has to wait until the others have expired.
 func (s State) acceptTogether(p Plan, visibleSince, now time.Time) Plan {
-	coming := func(s Progress) bool { return !s.Visible && !s.Accepted }
-	if patience := visibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, coming) {
+	if patience := visibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, Progress.Coming) {
 		reason := fmt.Sprintf("Waiting for the other records of %q, which the ACME server can see together with this one", s.Object.Spec.DNSName)
 		return s.wait(p, reason, patience, now)
 	}
