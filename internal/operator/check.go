@@ -14,10 +14,8 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
-
-// maxCacheFloor is longer than any resolver of a CA is known to keep a small TTL.
-const maxCacheFloor = time.Hour
 
 // complaint adds an error about the value of a flag. The text may name other flags,
 // with their dashes.
@@ -134,8 +132,8 @@ func (o *Options) completeBackoff(bad complaint) {
 }
 
 func (o *Options) checkDNS(bad complaint) {
-	if o.ACMEDNSCacheFloor < 0 || o.ACMEDNSCacheFloor > maxCacheFloor {
-		bad("acme-dns-cache-floor", "must be between 0s and %s, not %s", maxCacheFloor, o.ACMEDNSCacheFloor)
+	if o.ACMEDNSCacheFloor < 0 || o.ACMEDNSCacheFloor > propagation.MaxFloor {
+		bad("acme-dns-cache-floor", "must be between 0s and %s, not %s", propagation.MaxFloor, o.ACMEDNSCacheFloor)
 	}
 	if o.CheckRetryPeriod <= 0 {
 		bad("dns01-check-retry-period", "must be greater than 0, not %s", o.CheckRetryPeriod)

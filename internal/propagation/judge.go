@@ -23,6 +23,9 @@ const (
 	// message: the first probe comes right after the update, and a record that
 	// is a second late is normal.
 	unremarkable = time.Second
+	// MaxFloor is the longest floor of a Policy: longer than any resolver of a CA is
+	// known to keep a small TTL.
+	MaxFloor = time.Hour
 	// DefaultRetry is the default of --dns01-check-retry-period.
 	DefaultRetry = 10 * time.Second
 )

@@ -43,9 +43,10 @@ type LedgerEntry struct {
 }
 
 const (
-	// lookupMemory is how long a Lookup is kept: longer than any cached answer
-	// that Judge waits for.
-	lookupMemory = longCache + 5*time.Minute
+	// lookupMemory is how long a Lookup is kept, unless a floor is longer: longer
+	// than any cached answer that Judge waits for.
+	lookupMemory = longCache + lookupMargin
+	lookupMargin = 5 * time.Minute
 	// silenceMemory is how long it is kept that a server gave no usable answer.
 	silenceMemory = 24 * time.Hour
 	// valueMemory is how long a value is kept without a probe.
@@ -72,6 +73,8 @@ type Ledger struct {
 	// time at which this was learned. misses are the last signs of it, see Missed.
 	keeps  map[string]time.Time
 	misses map[string]miss
+	// memory is how long a Lookup is kept if that is longer than lookupMemory.
+	memory time.Duration
 	swept  time.Time
 }
 
@@ -101,6 +104,13 @@ type sighting struct {
 	probes                       int
 	// forgotten reports whether the value is no longer probed.
 	forgotten bool
+}
+
+// KeepFor has Lookups kept for as long as a Policy with a floor needs them.
+func (l *Ledger) KeepFor(floor time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.memory = max(l.memory, min(floor, MaxFloor)+lookupMargin)
 }
 
 // Accepted records that a challenge at fqdn was accepted at the CA: from now
@@ -301,8 +311,9 @@ func (l *Ledger) init(now time.Time) {
 		return
 	}
 	l.swept = now
-	prune(l.lookups, now)
-	prune(l.failed, now)
+	oldest := now.Add(-max(lookupMemory, l.memory))
+	prune(l.lookups, oldest)
+	prune(l.failed, oldest)
 	for key, s := range l.values {
 		if age := now.Sub(s.last); age > valueMemory || s.forgotten && age > lookupMemory {
 			delete(l.values, key)
@@ -321,11 +332,11 @@ func (l *Ledger) init(now time.Time) {
 	}
 }
 
-func prune(m map[nameKey][]Lookup, now time.Time) {
+func prune(m map[nameKey][]Lookup, oldest time.Time) {
 	for key, list := range m {
 		kept := list[:0]
 		for _, lookup := range list {
-			if now.Sub(lookup.lastMoment()) <= lookupMemory {
+			if !lookup.lastMoment().Before(oldest) {
 				kept = append(kept, lookup)
 			}
 		}

@@ -137,6 +137,7 @@ func (s *session) policy() propagation.Policy {
 	if s.challenge.CacheFloor != nil {
 		p.Floor = *s.challenge.CacheFloor
 	}
+	s.config.Ledger.KeepFor(p.Floor)
 	return p
 }
 
