@@ -45,6 +45,13 @@ type Kind[O client.Object, S any] interface {
 	Forget(key types.NamespacedName)
 }
 
+// Yielder is implemented by Kinds whose objects hold what others wait for, such as
+// a place among the challenges in flight.
+type Yielder interface {
+	// Yield gives back what an object holds, because it is to wait for long.
+	Yield(key types.NamespacedName)
+}
+
 // Work is one object with all that decides about it, during one reconcile.
 type Work[O client.Object, S any] interface {
 	// Next decides what the object needs next. It is pure.
@@ -228,10 +235,17 @@ func (d *Driver[O, S]) finish(ctx context.Context, key types.NamespacedName, a *
 		return reconcile.Result{RequeueAfter: staleRetry}, nil
 	}
 	d.count()
+	d.yield(key)
 	at := plan.Retry(err, a.writes, plan.APIServer, d.Clock.Now())
 	a.writes++
 	log.Error(err, "Reconcile failed and will be retried", "at", at)
 	return d.Requeue.Until(key, at), nil
+}
+
+func (d *Driver[O, S]) yield(key types.NamespacedName) {
+	if y, ok := d.kind.(Yielder); ok {
+		y.Yield(key)
+	}
 }
 
 func (d *Driver[O, S]) count() {
@@ -294,7 +308,7 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		refused, err := r.do(ctx, p.Do)
 		switch {
 		case refused.again > 0:
-			return r.putOff(ctx, p, refused)
+			return r.putOff(ctx, p, refused, failure)
 		case err == nil:
 			r.step(p.Do, false)
 			if _, local := p.Do.(plan.Local); !local {
@@ -348,16 +362,22 @@ func (r *run[O, S]) do(ctx context.Context, action plan.Action) (refused refusal
 	return refusal{}, r.Do(ctx, action)
 }
 
-// putOff waits for a place at a server. If the wait is long, the status says so.
-func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], refused refusal) (time.Time, error) {
+// putOff waits for a place at a server, or for the plan's time if that is earlier.
+// If the wait is long, the status says so, and others get what the object holds.
+func (r *run[O, S]) putOff(ctx context.Context, p plan.Plan[S], refused refusal, failure bool) (time.Time, error) {
 	now := r.Clock.Now()
+	if failure {
+		// Next will not say again what has failed.
+		r.API.Send(r.Object(), p.Events...)
+	}
 	if remote, ok := r.Work.(Remote[S]); ok && refused.cause != "" {
+		r.yield(r.subject.NamespacedName)
 		p.Do, p.Confirm, p.Status = nil, nil, remote.Waiting(p.Status, refused.cause, now)
 		if _, err := r.prepare(ctx, &p); err != nil {
 			return time.Time{}, err
 		}
 	}
-	return now.Add(refused.again), nil
+	return plan.Earliest(now.Add(refused.again), p.Until), nil
 }
 
 // wait returns until when to wait, and notes a hold.

@@ -75,6 +75,9 @@ type Controller struct {
 	// leftovers cleans up after Challenges that are gone.
 	leftovers sync.WaitGroup
 	memories  controller.Memory[memory]
+
+	recalling sync.Mutex
+	recalled  bool
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -118,6 +121,11 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1
 	return object, true, nil
 }
 
+// Yield implements controller.Yielder: others get the Challenge's slot.
+func (c *Controller) Yield(key types.NamespacedName) {
+	c.Requeue.Wake(c.slots.Release(key)...)
+}
+
 // Forget implements controller.Kind.
 func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
@@ -154,6 +162,18 @@ func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challe
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
+	if err := c.recall(ctx); err != nil {
+		return nil, err
+	}
+	w, err := c.load(ctx, object)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.loadOthers(ctx)
+}
+
+// load reads what decides about a Challenge, apart from others.
+func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work, error) {
 	key := client.ObjectKeyFromObject(object)
 	m := c.memories.Of(key, object.UID, c.forget)
 	w := &work{
@@ -166,11 +186,41 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (contro
 		return nil, err
 	}
 	if w.ProvenanceDecides() {
-		if err := w.loadProvenance(ctx); err != nil {
-			return nil, err
+		return w, w.loadProvenance(ctx)
+	}
+	return w, nil
+}
+
+// recall remembers the validations that an earlier process saw, before the first
+// Challenge is worked on: what is in the caches of the CA's resolvers decides when
+// the CA may be asked, and a Challenge that has ended can be deleted before its
+// turn comes.
+func (c *Controller) recall(ctx context.Context) error {
+	c.recalling.Lock()
+	defer c.recalling.Unlock()
+	if c.recalled {
+		return nil
+	}
+	list := &acmev1.ChallengeList{}
+	if err := c.Cache.List(ctx, list); err != nil {
+		return fmt.Errorf("list the Challenges: %w", err)
+	}
+	for i := range list.Items {
+		if !order.Final(list.Items[i].Status.State) {
+			continue
+		}
+		w, err := c.load(ctx, &list.Items[i])
+		if err != nil {
+			return err
+		}
+		if remember, ok := w.Recall(c.Clock.Now()).(core.RememberValidation); ok {
+			if err := w.Do(ctx, remember); err != nil {
+				return err
+			}
 		}
 	}
-	return w, w.loadOthers(ctx)
+	c.recalled = true
+	return nil
 }
 
 func (w *work) loadIssuer(ctx context.Context) error {

@@ -171,8 +171,31 @@ func TestOrderEnded(t *testing.T) {
 		challengeOf("a", "one", "o", func(c *acmev1.Challenge) {
 			c.Status = acmev1.ChallengeStatus{State: acmev1.Invalid, PresentedAt: &metav1.Time{Time: start.Add(-2 * time.Hour)}}
 		}))
-	if got := s.load(t, "a").OrderEnded; !got.Equal(failed.Time) {
-		t.Errorf("ended at %s", got)
+	w, err := s.Controller.load(t.Context(), s.stored(t, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.OrderEnded.Equal(failed.Time) {
+		t.Errorf("ended at %s", w.OrderEnded)
+	}
+}
+
+// Whatever Challenge comes first after a start, what the process before has seen of
+// the others' validations is known: one that has ended can be gone before its turn.
+func TestEarlierValidationsAreKnownFirst(t *testing.T) {
+	s := newStage(t, acmeIssuer("one"),
+		&acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "o", UID: "o"}, Status: acmev1.OrderStatus{State: acmev1.Invalid}},
+		challengeOf("ended", "one", "o", func(c *acmev1.Challenge) {
+			c.Status = acmev1.ChallengeStatus{State: acmev1.Invalid, PresentedAt: &metav1.Time{Time: start.Add(-time.Minute)}}
+		}), challengeOf("new", "one", "o"))
+	s.load(t, "new")
+	ended := s.stored(t, "ended")
+	m := s.memories.Find(client.ObjectKeyFromObject(ended), ended.UID)
+	if m == nil {
+		t.Fatal("the Challenge that has ended was not looked at")
+	}
+	if w, err := s.Controller.load(t.Context(), ended); err != nil || w.Recall(start) != nil && w.Untrusted == "" {
+		t.Errorf("its validation is not remembered: %v", err)
 	}
 }
 

@@ -163,8 +163,8 @@ const moment = 2 * time.Second
 // Next decides what a Challenge needs next.
 func (s State) Next(now time.Time) Plan {
 	p := Plan{Status: *s.Object.Status.DeepCopy()}
-	if s.unremembered() && s.Untrusted == "" {
-		p.Do = s.rememberValidation(now)
+	if remember := s.Recall(now); remember != nil {
+		p.Do = remember
 		return p
 	}
 	p, idle := s.idle(p, now)
@@ -266,9 +266,12 @@ func (s State) unremembered() bool {
 		order.Final(s.Object.Status.State) && s.Object.Status.PresentedAt != nil
 }
 
-// rememberValidation is the action for a validation that an earlier process saw.
-// It ended, at the latest, when the Order failed.
-func (s State) rememberValidation(now time.Time) plan.Action {
+// Recall returns the action for a validation that an earlier process saw, nil if
+// there is none. It ended, at the latest, when the Order failed.
+func (s State) Recall(now time.Time) plan.Action {
+	if !s.unremembered() || s.Untrusted != "" {
+		return nil
+	}
 	presented := s.Object.Status.PresentedAt.Time
 	ended := s.OrderEnded
 	if ended.Before(presented) {

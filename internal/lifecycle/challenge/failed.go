@@ -32,7 +32,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		return s.serverFailed(p, f, "Error accepting authorization: ", now)
 	default:
 		p.Until = plan.Retry(f.Err, f.Attempts, plan.APIServer, now)
-		return p
+		return s.release(p)
 	}
 }
 
@@ -71,6 +71,11 @@ func (s State) hold(p Plan, f plan.Failure, reason string, backoff plan.Backoff,
 		p.Status.Reason = plan.WithNextTry(reason, again, backoff, now)
 	}
 	p.Until, p.Hold = plan.Earliest(at, end), true
+	return s.release(p)
+}
+
+// release leaves the slot to others while a plan waits.
+func (s State) release(p Plan) Plan {
 	if s.Slot != NoSlot {
 		p.Do, p.Persist = ReleaseSlot{}, plan.Before
 	}

@@ -60,7 +60,9 @@ func TestChallengeFailed(t *testing.T) {
 		{"clean up, after others failed", CleanUp{}, 9, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, "1m", event("CleanUpError", "Error cleaning up challenge: unclear"))},
 		{"clean up", CleanUp{}, 0, plain, lifecycletest.Refusal{}, wait("Error cleaning up challenge: unclear", 5*time.Second, "1m", event("CleanUpError", "Error cleaning up challenge: unclear"))},
 		{"probe", Probe{}, 0, plain, lifecycletest.Refusal{}, wait("Waiting for DNS-01 challenge propagation: unclear", 5*time.Second, "10s", nil)},
-		{"finalizer", AddFinalizer{}, 1, plain, lifecycletest.Refusal{}, func(p *Plan) { p.Until = now.Add(2 * plan.APIServer.Min) }},
+		{"finalizer", AddFinalizer{}, 1, plain, lifecycletest.Refusal{}, func(p *Plan) {
+			p.Do, p.Persist, p.Until = ReleaseSlot{}, plan.Before, now.Add(2*plan.APIServer.Min)
+		}},
 		{"accept: busy", accept, 0, nil, lifecycletest.Refuse(503, acme.TypeServerInternal, "60"), wait("Error accepting challenge: 503 "+problem+"serverInternal: no", time.Minute, "5m", nil)},
 		{"accept: broken", accept, 0, nil, lifecycletest.Refuse(500, acme.TypeServerInternal, ""), wait("Error accepting challenge: 500 "+problem+"serverInternal: no", 5*time.Second, "2m", nil)},
 		{"accept: rate limit", accept, 0, nil, lifecycletest.Refuse(429, acme.TypeRateLimited, "120"), wait("Error accepting challenge: 429 "+problem+"rateLimited: no", 2*time.Minute, "5m", nil)},
