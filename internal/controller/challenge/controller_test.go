@@ -98,7 +98,7 @@ func (s *recorded) Present(context.Context) error {
 }
 
 func (s *recorded) Check(context.Context) (propagation.Evidence, error) {
-	return nil, s.called("check")
+	return verdict{}, s.called("check")
 }
 
 func (s *recorded) CleanUp(context.Context) error { return s.called("clean up") }
