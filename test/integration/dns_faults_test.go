@@ -239,7 +239,7 @@ func (w *brokenWorld) diagnosed(t *testing.T, b brokenUpdate) {
 	w.IssuingHolds(t, w.Namespace, b.name, 20*time.Second, b.says...)
 	harness.Eventually(t, 20*time.Second, func() error {
 		for _, e := range w.EventsOf(t, c) {
-			if e.Type == corev1.EventTypeWarning && e.Reason == "PresentError" && e.Message == c.Status.Reason {
+			if e.Type == corev1.EventTypeWarning && e.Reason == "PresentError" && e.Message != "" && strings.HasPrefix(c.Status.Reason, e.Message) {
 				return nil
 			}
 		}

@@ -86,7 +86,7 @@ func TestOneFileStoresStatuses(t *testing.T) {
 			where["the writer"] = append(where["the writer"], c.file)
 		}
 	}
-	for who, want := range map[string]string{"the driver": "internal/controller/drive.go", "the writer": "internal/cluster/writer.go"} {
+	for who, want := range map[string]string{"the driver": "internal/controller/persist.go", "the writer": "internal/cluster/writer.go"} {
 		if got := where[who]; !slices.Equal(got, []string{want}) {
 			t.Errorf("a status is stored in %v, want %s in %s alone", got, who, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -257,7 +258,14 @@ func (w *work) loadOthers(ctx context.Context) error {
 	}
 	for _, other := range w.others {
 		// A server may give two orders one authorization.
-		w.Shared = w.Shared || (other.Spec.Key == object.Spec.Key && (other.Status.Presented || w.c.progressOf(other).Presented))
+		if other.Spec.Key != object.Spec.Key || !other.Status.Presented && !w.c.progressOf(other).Presented {
+			continue
+		}
+		if equality.Semantic.DeepEqual(other.Spec.Solver, object.Spec.Solver) {
+			w.Shared = true
+		} else {
+			w.SharedElsewhere = true
+		}
 	}
 	w.loadSiblings(ctx, ended)
 	return nil

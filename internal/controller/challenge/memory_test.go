@@ -162,6 +162,31 @@ func TestSharedBeforeStatus(t *testing.T) {
 	}
 }
 
+// A value that another Challenge has presented with another solver is removed by
+// each: later, because both solvers may write to one server.
+func TestSharedByAnotherSolver(t *testing.T) {
+	deleted := metav1.NewTime(start)
+	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o", func(c *acmev1.Challenge) {
+		c.DeletionTimestamp, c.Status.Presented, c.Status.PresentedAt = &deleted, true, &deleted
+	}), challengeOf("b", "one", "o", func(c *acmev1.Challenge) {
+		c.Spec.DNSName, c.Spec.Key = "a.example", "key-a"
+		c.Spec.Solver.DNS01 = &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "192.0.2.99"}}
+	}))
+	s.do(t, s.load(t, "b"), core.Present{})
+	w := s.load(t, "a")
+	if w.Shared || !w.SharedElsewhere {
+		t.Errorf("shared %t, with another solver %t", w.Shared, w.SharedElsewhere)
+	}
+	w.Memory.Presented = true
+	if p := w.Next(start); p.Do == nil || p.Do.String() != (core.NoteWait{}).String() {
+		t.Errorf("plan %+v", p)
+	}
+	w.SharedElsewhere = false
+	if p := w.Next(start); p.Do != (core.CleanUp{}) {
+		t.Errorf("plan without the other %+v", p)
+	}
+}
+
 // TestOrderEnded holds that a failed Order says when the validation ended at the
 // latest.
 func TestOrderEnded(t *testing.T) {

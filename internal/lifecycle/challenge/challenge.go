@@ -130,6 +130,9 @@ type State struct {
 	// Shared reports whether another live Challenge has presented the same value,
 	// and removes it.
 	Shared bool
+	// SharedElsewhere reports whether one has presented it with another solver,
+	// which may be at the same server or not.
+	SharedElsewhere bool
 	// OrderEnded is when the Order failed, zero if it has not or is not known.
 	OrderEnded time.Time
 	// Slot is the Challenge's share in what limits those that are worked on at

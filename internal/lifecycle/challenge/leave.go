@@ -19,6 +19,9 @@ const (
 	// is busy with other names. Usually the Order ends first and deletes it,
 	// which saves a write.
 	lingering = 30 * time.Second
+	// sharedRecheck is when a Challenge looks again whether another one still needs
+	// its value.
+	sharedRecheck = 5 * time.Second
 )
 
 // linger waits a little before the clean-up of a Challenge that this process
@@ -50,6 +53,9 @@ func (s State) leave(p Plan, now time.Time) Plan {
 		p.Do = RemoveFinalizer{Abandoned: true}
 	case !end.IsZero() && !end.After(now):
 		p.Do = RemoveFinalizer{Abandoned: presented}
+	case s.SharedElsewhere:
+		// The other removes what its solver has written, not what this one's has.
+		return s.wait(p, "Waiting to remove the record until another challenge with the same value has ended", plan.Earliest(now.Add(sharedRecheck), end), now)
 	default:
 		p.Do = CleanUp{}
 	}
