@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// A start that cannot succeed says what to do: without an API server, and without
-// CRDs, of which there may be none or only a part.
+// A start that cannot succeed says what to do: without an API server, without CRDs,
+// and with only some of them.
 func TestStartSaysWhatIsMissing(t *testing.T) {
 	const group = `{"kind": "APIGroup", "apiVersion": "v1", "name": "cert-manager.io", "versions": [{"groupVersion": "cert-manager.io/v1", "version": "v1"}]}`
 	const issuers = `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "cert-manager.io/v1", "resources": [{"name": "issuers", "kind": "Issuer", "namespaced": true}]}`

@@ -132,7 +132,7 @@ func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
 		c.forget(m)
 	}
-	c.Requeue.Wake(c.slots.Release(key)...)
+	c.Yield(key)
 }
 
 // forget drops what is remembered of a Challenge that is gone. If somebody else
@@ -214,7 +214,7 @@ func (c *Controller) recall(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if remember, ok := w.Recall(c.Clock.Now()).(core.RememberValidation); ok {
+		if remember := w.Recall(c.Clock.Now()); remember != nil {
 			if err := w.Do(ctx, remember); err != nil {
 				return err
 			}

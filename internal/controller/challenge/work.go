@@ -59,7 +59,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
-		w.c.Requeue.Wake(w.c.slots.Release(w.subject.NamespacedName)...)
+		w.c.Yield(w.subject.NamespacedName)
 		w.Slot = core.NoSlot
 		return nil
 	case core.SuspectAccount:
