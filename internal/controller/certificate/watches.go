@@ -73,16 +73,7 @@ func (c *Controller) failedOf(ctx context.Context, o client.Object) []types.Name
 	if issuer.GetNamespace() == "" {
 		kind = cmv1.ClusterIssuerKind
 	}
-	list := &cmv1.CertificateList{}
-	if err := c.Cache.List(ctx, list, client.InNamespace(issuer.GetNamespace()),
-		client.MatchingFields{indexFailedIssuer: issuerKey(kind, issuer.GetName())}); err != nil {
-		return nil
-	}
-	var keys []types.NamespacedName
-	for i := range list.Items {
-		keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
-	}
-	return keys
+	return c.indexed(ctx, issuer.GetNamespace(), indexFailedIssuer, issuerKey(kind, issuer.GetName()), "")
 }
 
 // sharing are the other Certificates with the Secret name of one.
@@ -91,13 +82,13 @@ func (c *Controller) sharing(ctx context.Context, o client.Object) []types.Names
 	if !ok {
 		return nil
 	}
-	return c.withSecret(ctx, crt.Namespace, crt.Spec.SecretName, crt.Name)
+	return c.indexed(ctx, crt.Namespace, indexSecretName, crt.Spec.SecretName, crt.Name)
 }
 
 // ofSecret are the Certificates that a Secret belongs to: by its name, or as a
 // next private key.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	keys := c.withSecret(ctx, o.GetNamespace(), o.GetName(), "")
+	keys := c.indexed(ctx, o.GetNamespace(), indexSecretName, o.GetName(), "")
 	secret := cluster.FactsIn(o)
 	if secret == nil || secret.Labels[cmv1.IsNextPrivateKeySecretLabelKey] != "true" {
 		return keys
@@ -110,9 +101,11 @@ func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.Name
 	return keys
 }
 
-func (c *Controller) withSecret(ctx context.Context, namespace, secret, except string) []types.NamespacedName {
+// indexed are the Certificates that have a value in an index, except the one of a
+// name. The empty namespace is all.
+func (c *Controller) indexed(ctx context.Context, namespace, index, value, except string) []types.NamespacedName {
 	list := &cmv1.CertificateList{}
-	if err := c.Cache.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexSecretName: secret}); err != nil {
+	if err := c.Cache.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{index: value}); err != nil {
 		return nil
 	}
 	var keys []types.NamespacedName
