@@ -37,7 +37,7 @@ func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The controllers' user, because for example approval needs a permission.
+	// As the controllers' user, except for the Certificates, which are the users'.
 	config, err := p.controllerConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 		return nil, err
 	}
 	began := time.Now()
-	err = each(ctx, n, func(ctx context.Context, i int) error { return m.write(ctx, c, number("floor", i)) })
+	err = each(ctx, n, func(ctx context.Context, i int) error { return m.write(ctx, p, c, number("floor", i)) })
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}
@@ -66,10 +66,11 @@ func (p *plane) floor(ctx context.Context, n int) (*result, error) {
 	return r, err
 }
 
-// write writes the objects of one certificate, like the model.
-func (m issued) write(ctx context.Context, c client.Client, name string) error {
+// write writes the objects of one certificate, like the model: the Certificate as
+// the user, all else as c.
+func (m issued) write(ctx context.Context, user, c client.Client, name string) error {
 	crt := &cmv1.Certificate{ObjectMeta: meta(name, m.crt), Spec: m.crt.Spec}
-	if err := c.Create(ctx, crt, client.FieldOwner("bench")); err != nil {
+	if err := user.Create(ctx, crt, client.FieldOwner("bench")); err != nil {
 		return err
 	}
 	request := &cmv1.CertificateRequest{ObjectMeta: meta(name+"-1", m.request), Spec: m.request.Spec}
