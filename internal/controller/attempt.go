@@ -9,6 +9,10 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
+// retryEvery is how often a change of what an object depends on ends its hold at
+// most: a Secret can be written each second.
+const retryEvery = 5 * time.Second
+
 // attempt is what a driver remembers of an object that failed, or is held. It
 // belongs to the one reconcile of the object that runs, except for retry.
 type attempt struct {
@@ -27,9 +31,11 @@ type attempt struct {
 	// retry ends the hold, also one that a reconcile is about to begin, unless a
 	// server has asked for it (Retry-After) in answer to the action asked, and the
 	// object still asks this server.
-	retry  atomic.Bool
-	asked  plan.Action
-	server string
+	retry atomic.Bool
+	// retried is when retry has ended a hold.
+	retried time.Time
+	asked   plan.Action
+	server  string
 	// begun reports whether a foreign server was asked for the object.
 	begun bool
 }
@@ -43,11 +49,21 @@ func (a *attempt) succeeded() {
 // hold that has ended is forgotten, and so is a failure that no status reports.
 // moved reports whether the object asks another server now.
 func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() bool) time.Time {
-	if (a.retry.Swap(false) && !a.terminating && (a.asked == nil || a.until.After(now) && moved())) || a.generation != object.GetGeneration() ||
-		a.deleting != (object.GetDeletionTimestamp() != nil) || !a.until.After(now) {
-		a.until, a.untold, a.terminating = time.Time{}, nil, false
+	switch {
+	case a.generation != object.GetGeneration(), a.deleting != (object.GetDeletionTimestamp() != nil), !a.until.After(now):
+		a.retry.Store(false)
+	case a.terminating || !a.retry.Load():
+		a.retry.Store(false)
+		return a.until
+	case a.retried.Add(retryEvery).After(now):
+		return plan.Earliest(a.until, a.retried.Add(retryEvery))
+	case a.retry.Swap(false) && (a.asked == nil || moved()):
+		a.retried = now
+	default:
+		return a.until
 	}
-	return a.until
+	a.until, a.untold, a.terminating = time.Time{}, nil, false
+	return time.Time{}
 }
 
 func (a *attempt) hold(object client.Object, until time.Time) {

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -224,6 +225,32 @@ func TestRetryDuringReconcile(t *testing.T) {
 		if got := slices.Contains(a.log, "a"); got != want {
 			t.Errorf("acted %t, want %t", got, want)
 		}
+	}
+}
+
+// A change of what an object depends on ends its hold, but not each second.
+func TestRetryHasAFloor(t *testing.T) {
+	clock := clocktesting.NewFakeClock(t0)
+	a := &theatre{stored: order()}
+	d := newDriver(a, clock)
+	tries := map[time.Duration]bool{}
+	for clock.Now().Sub(t0) < 12*time.Second {
+		a.do, a.failed = []error{fault.New(fault.Transient, "No", "no")}, []plan.Plan[status]{{Until: clock.Now().Add(time.Hour), Hold: true}}
+		a.next, a.log = []plan.Plan[status]{{Do: act("a")}}, nil
+		result, err := d.Reconcile(t.Context(), request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(a.log, "a") {
+			tries[clock.Now().Sub(t0)] = true
+		} else if result.RequeueAfter > retryEvery {
+			t.Errorf("after %s: the change is looked at after %s", clock.Now().Sub(t0), result.RequeueAfter)
+		}
+		d.Retry([]types.NamespacedName{request().NamespacedName})
+		clock.Step(time.Second)
+	}
+	if want := map[time.Duration]bool{0: true, time.Second: true, 6 * time.Second: true, 11 * time.Second: true}; !maps.Equal(tries, want) {
+		t.Errorf("tried after %v, want %v", tries, want)
 	}
 }
 

@@ -187,7 +187,7 @@ func (s *system) newChallenges() (registrable, error) {
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
-		Limits: s.options.Limits, Clock: s.clock,
+		Limits: s.options.Limits, Clock: s.clock, Log: s.manager.GetLogger().WithName("challenges"),
 		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
 }

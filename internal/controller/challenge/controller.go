@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -60,6 +61,8 @@ type Deps struct {
 	// Limits bound the PEM that is decoded.
 	Limits pki.Limits
 	Clock  clock.WithTicker
+	// Log is for what happens after a Challenge is gone.
+	Log logr.Logger
 	// Abandoned counts Challenges that left something behind.
 	Abandoned func()
 	// Failed counts failures.
@@ -78,7 +81,9 @@ type Controller struct {
 	memories  controller.Memory[memory]
 
 	recalling sync.Mutex
-	recalled  bool
+	// inherited has the UIDs of the Challenges that existed before this process
+	// worked on any, nil as long as these are not known.
+	inherited atomic.Pointer[map[types.UID]bool]
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -97,7 +102,7 @@ type memory struct {
 
 // New returns a Controller, or an error if something that it needs is missing.
 func New(d Deps) (*Controller, error) {
-	if err := controller.Complete(d, "CheckRetry"); err != nil {
+	if err := controller.Complete(d, "CheckRetry", "Log"); err != nil {
 		return nil, err
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
@@ -143,22 +148,46 @@ func (c *Controller) forget(m *memory) {
 		return
 	}
 	session, begun := m.session, m.begun
-	c.leftovers.Go(func() { c.cleanUpLeftover(session, begun) })
+	c.leftovers.Go(func() { c.cleanUpLeftovers(session, begun) })
 }
 
-// cleanUpLeftover removes what a Challenge has presented that is gone.
-func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) {
+// leftoverTries is how often the removal of what a Challenge that is gone has
+// presented is tried, leftoverRetry the wait between two tries.
+const (
+	leftoverTries = 3
+	leftoverRetry = time.Minute
+)
+
+// cleanUpLeftovers removes what a Challenge has presented that is gone.
+func (c *Controller) cleanUpLeftovers(session solver.Session, begun solver.Challenge) {
+	log := c.Log.WithValues("challenge", begun.Namespace+"/"+begun.Name, "dnsName", begun.DNSName, "name", session.String())
+	for tries := 1; ; tries++ {
+		err := c.cleanUpLeftover(session, begun)
+		switch {
+		case err == nil:
+			return
+		case tries == leftoverTries:
+			log.Info("The record of a Challenge that somebody has removed the finalizer from could not be removed and is left behind", "error", err.Error())
+			c.Abandoned()
+			return
+		}
+		log.V(2).Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverRetry, "error", err.Error())
+		<-c.Clock.After(leftoverRetry)
+	}
+}
+
+// cleanUpLeftover removes what a Challenge has presented that is gone, unless
+// another Challenge needs it.
+func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) error {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	others, _, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
 	if err == nil && slices.ContainsFunc(others, func(o *acmev1.Challenge) bool {
 		return o.Spec.Key == begun.Key && (o.Status.Presented || c.progressOf(o).Presented)
 	}) {
-		return
+		return nil
 	}
-	if err := session.CleanUp(ctx); err != nil {
-		c.Abandoned()
-	}
+	return session.CleanUp(ctx)
 }
 
 // Load implements controller.Kind.
@@ -183,6 +212,9 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 			Object: object, Memory: m.Memory, Slot: c.slots.Of(key), Slots: c.MaxConcurrent, CheckRetry: c.CheckRetry,
 		},
 	}
+	if inherited := c.inherited.Load(); inherited != nil && !(*inherited)[object.UID] {
+		w.Memory.Began = true
+	}
 	if err := w.loadIssuer(ctx); err != nil {
 		return nil, err
 	}
@@ -192,21 +224,26 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 	return w, nil
 }
 
-// recall remembers the validations that an earlier process saw, before the first
-// Challenge is worked on: what is in the caches of the CA's resolvers decides when
-// the CA may be asked, and a Challenge that has ended can be deleted before its
-// turn comes.
+// recall remembers what earlier processes have left, before the first Challenge is
+// worked on: the validations, because what is in the caches of the CA's resolvers
+// decides when the CA may be asked, and a Challenge that has ended can be deleted
+// before its turn comes; and which Challenges they may have presented.
 func (c *Controller) recall(ctx context.Context) error {
+	if c.inherited.Load() != nil {
+		return nil
+	}
 	c.recalling.Lock()
 	defer c.recalling.Unlock()
-	if c.recalled {
+	if c.inherited.Load() != nil {
 		return nil
 	}
 	list := &acmev1.ChallengeList{}
 	if err := c.Cache.List(ctx, list); err != nil {
 		return fmt.Errorf("list the Challenges: %w", err)
 	}
+	inherited := make(map[types.UID]bool, len(list.Items))
 	for i := range list.Items {
+		inherited[list.Items[i].UID] = true
 		if !order.Final(list.Items[i].Status.State) {
 			continue
 		}
@@ -220,7 +257,7 @@ func (c *Controller) recall(ctx context.Context) error {
 			}
 		}
 	}
-	c.recalled = true
+	c.inherited.Store(&inherited)
 	return nil
 }
 

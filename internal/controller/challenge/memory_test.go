@@ -2,6 +2,8 @@ package challenge
 
 import (
 	"errors"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,6 +121,63 @@ func TestLeftover(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The removal of what a Challenge that is gone has presented is tried again, and
+// then reported.
+func TestLeftoverIsTriedAgain(t *testing.T) {
+	no := errors.New("no")
+	for name, test := range map[string]struct {
+		fail      []error
+		cleanUps  int
+		abandoned int
+	}{
+		"removed the first time":  {nil, 1, 0},
+		"removed the second time": {[]error{nil, no}, 2, 0},
+		"never removed":           {[]error{nil, no, no, no, no}, leftoverTries, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+			abandoned := 0
+			s.Abandoned = func() { abandoned++ }
+			s.solver.fail = test.fail
+			s.do(t, s.load(t, "a"), core.Present{})
+			s.Forget(key("a"))
+			for range test.cleanUps - 1 {
+				for !s.clock.HasWaiters() {
+					runtime.Gosched()
+				}
+				s.clock.Step(leftoverRetry)
+			}
+			s.leftovers.Wait()
+			want := append([]string{"begin a.example", "present"}, slices.Repeat([]string{"clean up"}, test.cleanUps)...)
+			if diff := cmp.Diff(want, s.solver.log); diff != "" || abandoned != test.abandoned {
+				t.Errorf("left behind %d times, want %d (-want +got):\n%s", abandoned, test.abandoned, diff)
+			}
+		})
+	}
+}
+
+// No clean-up is tried for a Challenge that was created after this process began
+// and that it has not presented.
+func TestNotPresentedByAnEarlierProcess(t *testing.T) {
+	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+	s.load(t, "a")
+	c := challengeOf("b", "one", "o")
+	c.ResourceVersion = ""
+	if err := s.api.Create(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.api.Delete(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	s.reconcileOnce(t, "b")
+	if len(s.solver.log) > 0 {
+		t.Errorf("%q", s.solver.log)
+	}
+	if err := s.api.Get(t.Context(), key("b"), &acmev1.Challenge{}); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -56,8 +56,8 @@ type Memory struct {
 	Checks        int
 	// Remembered reports whether RememberValidation was done.
 	Remembered bool
-	// Began reports whether this process has added the finalizer: no other one
-	// can have presented the challenge.
+	// Began reports whether this process has added the finalizer, or has existed
+	// before the Challenge: no earlier one can have presented the challenge.
 	Began bool
 	// Unknown reports whether the last attempt to present got no answer: the
 	// challenge may be presented.

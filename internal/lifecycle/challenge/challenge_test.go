@@ -305,6 +305,9 @@ func TestChallengeLeaves(t *testing.T) {
 	release := func(p *Plan) { p.Do = RemoveFinalizer{} }
 	abandon := func(p *Plan) { p.Do = RemoveFinalizer{Abandoned: true} }
 	cleanUp := func(p *Plan) { p.Do = CleanUp{} }
+	cleanUpBy := func(left time.Duration) func(*Plan) {
+		return func(p *Plan) { p.Do, p.Until = CleanUp{}, now.Add(left) }
+	}
 	unpresent := func(p *Plan) {
 		p.Do, p.Persist, p.Status.Presented, p.Status.Processing = RemoveFinalizer{}, plan.Before, false, false
 	}
@@ -342,19 +345,19 @@ func TestChallengeLeaves(t *testing.T) {
 		{"errored before anything was done", []func(*State){untouched, state(acmev1.Errored)}, release},
 		{"ended, of a solver that is not the issuer's", []func(*State){state(acmev1.Valid), restarted, remembered, foreign}, abandon},
 
-		{"deleted", []func(*State){deleted(0)}, cleanUp},
-		{"deleted, valid a moment ago", []func(*State){deleted(0), state(acmev1.Valid), seenValid(0)}, cleanUp},
-		{"deleted, restarted, issuer not ready", []func(*State){deleted(0), restarted, func(c *State) { c.Account = nil }}, cleanUp},
-		{"deleted, its Order gone", []func(*State){deleted(0), restarted, func(c *State) { c.Untrusted, c.Orphan = "no", true }}, cleanUp},
+		{"deleted", []func(*State){deleted(0)}, cleanUpBy(abandonCleanUp)},
+		{"deleted, valid a moment ago", []func(*State){deleted(0), state(acmev1.Valid), seenValid(0)}, cleanUpBy(abandonCleanUp)},
+		{"deleted, restarted, issuer not ready", []func(*State){deleted(0), restarted, func(c *State) { c.Account = nil }}, cleanUpBy(abandonCleanUp)},
+		{"deleted, its Order gone", []func(*State){deleted(0), restarted, func(c *State) { c.Untrusted, c.Orphan = "no", true }}, cleanUpBy(abandonCleanUp)},
 		{"deleted, of a solver that is not the issuer's", []func(*State){deleted(0), restarted, foreign}, abandon},
-		{"deleted, issuer changed since we presented it", []func(*State){deleted(0), foreign}, cleanUp},
+		{"deleted, issuer changed since we presented it", []func(*State){deleted(0), foreign}, cleanUpBy(abandonCleanUp)},
 		{"deleted, never touched", []func(*State){deleted(0), untouched}, release},
-		{"deleted, may have been presented by another process", []func(*State){deleted(0), crashed}, cleanUp},
+		{"deleted, may have been presented by another process", []func(*State){deleted(0), crashed}, cleanUpBy(abandonAttempt)},
 		{"deleted, may have been presented by another process, clean-up failed", []func(*State){deleted(0), crashed, func(c *State) { c.Memory.CleanUps = 1 }}, release},
 		{"deleted, may have been presented by another process with another solver", []func(*State){deleted(0), crashed, foreign}, release},
 		{"errored, may have been presented by another process", []func(*State){crashed, state(acmev1.Errored)}, cleanUp},
-		{"deleted, while a server asked to be left alone", []func(*State){deleted(0), func(c *State) { c.Memory.NotBefore = now.Add(hour) }}, cleanUp},
-		{"deleted half a minute ago, presenting got no answer", []func(*State){deleted(30 * time.Second), unknown}, cleanUp},
+		{"deleted, while a server asked to be left alone", []func(*State){deleted(0), func(c *State) { c.Memory.NotBefore = now.Add(hour) }}, cleanUpBy(abandonCleanUp)},
+		{"deleted half a minute ago, presenting got no answer", []func(*State){deleted(30 * time.Second), unknown}, cleanUpBy(abandonCleanUp - 30*time.Second)},
 		{"deleted ten minutes ago, presenting got no answer", []func(*State){deleted(10 * time.Minute), unknown}, abandon},
 		{"invalid for long, nothing remembered", []func(*State){state(acmev1.Invalid), restarted, func(c *State) {
 			c.Object.Status.PresentedAt, c.OrderEnded = at(now.Add(-48*time.Hour)), now.Add(-47*time.Hour)
@@ -368,7 +371,7 @@ func TestChallengeLeaves(t *testing.T) {
 		{"deleted, no finalizer of ours", []func(*State){deleted(0), func(c *State) { c.Object.Finalizers = []string{"x"} }}, none},
 		{"deleted, cleaned up", []func(*State){deleted(0), cleaned}, release},
 		{"deleted ten minutes ago", []func(*State){deleted(10 * time.Minute)}, abandon},
-		{"deleted, presenting failed", []func(*State){deleted(0), unconfirmed}, cleanUp},
+		{"deleted, presenting failed", []func(*State){deleted(0), unconfirmed}, cleanUpBy(abandonAttempt)},
 		{"deleted half a minute ago, presenting failed", []func(*State){deleted(30 * time.Second), unconfirmed}, release},
 	}
 	for _, test := range tests {

@@ -57,7 +57,8 @@ func (s State) leave(p Plan, now time.Time) Plan {
 		// The other removes what its solver has written, not what this one's has.
 		return s.wait(p, "Waiting to remove the record until another challenge with the same value has ended", plan.Earliest(now.Add(sharedRecheck), end), now)
 	default:
-		p.Do = CleanUp{}
+		// The record must not wait longer than the Challenge for a place at its server.
+		p.Do, p.Until = CleanUp{}, end
 	}
 	return p
 }
