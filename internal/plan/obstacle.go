@@ -49,10 +49,10 @@ func Obstacle(f Failure, advice func(Refusal) string) string {
 	}
 	switch failure := fault.Of(f.Err); failure.Class {
 	case fault.Later:
-		return cause + "; the next try is at " + failure.At.UTC().Format(time.RFC3339)
+		return cause + nextTry + "at " + failure.At.UTC().Format(time.RFC3339)
 	case fault.Transient:
-		return cause + fmt.Sprintf("; the next try is within %s", APIServer.Max)
+		return cause + nextTry + "within " + InWords(APIServer.Max)
 	default:
-		return cause + fmt.Sprintf("; the next try is within %s", fault.UserRetry)
+		return cause + nextTry + "within " + InWords(fault.UserRetry)
 	}
 }

@@ -371,7 +371,7 @@ func TestRequestFailed(t *testing.T) {
 		{"the API server", KeepState{}, errors.New("hm"), 1, retry(400 * time.Millisecond)},
 		{"for now, and not the signer", taking, fault.New(fault.Transient, "Down", "down"), 1, told(`the certificate in Order "app/o" cannot be read: down; the next try is within 30s`, 400*time.Millisecond)},
 		{"later, and not the signer", creating, fault.Until(now.Add(day), "Busy", "busy"), 1, told(`Order "app/o" cannot be created: busy; the next try is at 2026-11-23T06:00:00Z`, day)},
-		{"never, and not the signer", creating, fault.New(fault.Permanent, "X", "bad"), 1, told(`Order "app/o" cannot be created: bad; the next try is within 6h0m0s`, fault.UserRetry)},
+		{"never, and not the signer", creating, fault.New(fault.Permanent, "X", "bad"), 1, told(`Order "app/o" cannot be created: bad; the next try is within 6h`, fault.UserRetry)},
 		{"the API server, for long", KeepState{}, errors.New("hm"), 4, told(`everleaf cannot keep the issuer's state in the annotations: hm; the next try is within 30s`, 3200*time.Millisecond)},
 		{"the API server refuses", creating, refused, 0, told(
 			`Order "app/o" cannot be created: exceeded quota: small, used: 5; raise the quota, or delete objects that are not needed; the next try is within 30s`, 200*time.Millisecond)},
