@@ -5,7 +5,6 @@ package challenge
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,56 +139,6 @@ func (c *Controller) Forget(key types.NamespacedName) {
 	c.Yield(key)
 }
 
-// forget drops what is remembered of a Challenge that is gone. If somebody else
-// has removed the finalizer, what it has presented is cleaned up first.
-func (c *Controller) forget(m *memory) {
-	solver.ObserverOf(m.session).Forget()
-	if m.session == nil || !m.session.Presented() || m.CleanedUp || m.released {
-		return
-	}
-	session, begun := m.session, m.begun
-	c.leftovers.Go(func() { c.cleanUpLeftovers(session, begun) })
-}
-
-// leftoverTries is how often the removal of what a Challenge that is gone has
-// presented is tried, leftoverRetry the wait between two tries.
-const (
-	leftoverTries = 3
-	leftoverRetry = time.Minute
-)
-
-// cleanUpLeftovers removes what a Challenge has presented that is gone.
-func (c *Controller) cleanUpLeftovers(session solver.Session, begun solver.Challenge) {
-	log := c.Log.WithValues("challenge", begun.Namespace+"/"+begun.Name, "dnsName", begun.DNSName, "name", session.String())
-	for tries := 1; ; tries++ {
-		err := c.cleanUpLeftover(session, begun)
-		switch {
-		case err == nil:
-			return
-		case tries == leftoverTries:
-			log.Info("The record of a Challenge that somebody has removed the finalizer from could not be removed and is left behind", "error", err.Error())
-			c.Abandoned()
-			return
-		}
-		log.V(2).Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverRetry, "error", err.Error())
-		<-c.Clock.After(leftoverRetry)
-	}
-}
-
-// cleanUpLeftover removes what a Challenge has presented that is gone, unless
-// another Challenge needs it.
-func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) error {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
-	others, _, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
-	if err == nil && slices.ContainsFunc(others, func(o *acmev1.Challenge) bool {
-		return o.Spec.Key == begun.Key && (o.Status.Presented || c.progressOf(o).Presented)
-	}) {
-		return nil
-	}
-	return session.CleanUp(ctx)
-}
-
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
 	if err := c.recall(ctx); err != nil {
@@ -222,43 +171,6 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 		return w, w.loadProvenance(ctx)
 	}
 	return w, nil
-}
-
-// recall remembers what earlier processes have left, before the first Challenge is
-// worked on: the validations, because what is in the caches of the CA's resolvers
-// decides when the CA may be asked, and a Challenge that has ended can be deleted
-// before its turn comes; and which Challenges they may have presented.
-func (c *Controller) recall(ctx context.Context) error {
-	if c.inherited.Load() != nil {
-		return nil
-	}
-	c.recalling.Lock()
-	defer c.recalling.Unlock()
-	if c.inherited.Load() != nil {
-		return nil
-	}
-	list := &acmev1.ChallengeList{}
-	if err := c.Cache.List(ctx, list); err != nil {
-		return fmt.Errorf("list the Challenges: %w", err)
-	}
-	inherited := make(map[types.UID]bool, len(list.Items))
-	for i := range list.Items {
-		inherited[list.Items[i].UID] = true
-		if !order.Final(list.Items[i].Status.State) {
-			continue
-		}
-		w, err := c.load(ctx, &list.Items[i])
-		if err != nil {
-			return err
-		}
-		if remember := w.Recall(c.Clock.Now()); remember != nil {
-			if err := w.Do(ctx, remember); err != nil {
-				return err
-			}
-		}
-	}
-	c.inherited.Store(&inherited)
-	return nil
 }
 
 func (w *work) loadIssuer(ctx context.Context) error {
