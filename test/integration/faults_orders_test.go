@@ -217,7 +217,7 @@ func TestLifecycleCostOfACME(t *testing.T) {
 	f.Apply(t, f.ns, harness.CertificateManifest("warm", "acme", "warm.example.com"))
 	f.Ready(t, f.ns, "warm", patience)
 	harness.Eventually(t, patience, func() error { return leftOfACME(t, f.Cluster, f.ns, f.quick) })
-	began := len(f.traffic.Settle(t, f.ns, time.Second, patience))
+	began := len(f.traffic.Settle(t, f.ns, time.Second))
 	const n = 10
 	for i := range n {
 		name := fmt.Sprintf("cost-%d", i)
@@ -227,7 +227,7 @@ func TestLifecycleCostOfACME(t *testing.T) {
 		f.Ready(t, f.ns, fmt.Sprintf("cost-%d", i), time.Minute)
 	}
 	harness.Eventually(t, patience, func() error { return leftOfACME(t, f.Cluster, f.ns, f.quick) })
-	writes := f.traffic.Settle(t, f.ns, time.Second, patience)[began:]
+	writes := f.traffic.Settle(t, f.ns, time.Second)[began:]
 	t.Logf("%.1f writes per certificate: %v", float64(len(writes))/n, tally(writes))
 	if len(writes) > n*mostWritesACME {
 		t.Errorf("%d writes for %d certificates, %d allowed: %v", len(writes), n, n*mostWritesACME, tally(writes))

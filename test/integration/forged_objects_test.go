@@ -123,7 +123,7 @@ func (f *forgedLab) reads() int {
 // reached the attacker.
 func (f *forgedLab) unused(t *testing.T, since int) {
 	t.Helper()
-	f.traffic.Settle(t, f.ns, 2*time.Second, patience)
+	f.traffic.Settle(t, f.ns, 2*time.Second)
 	if n := f.reads() - since; n != 0 {
 		t.Errorf("the credential was read %d times", n)
 	}
@@ -196,7 +196,7 @@ func TestForgedChallenges(t *testing.T) {
 	// The real one is tried again and again, with the credential, as it should.
 	f.quick.DNS.Behave(0, nameserver.Behaviour{})
 	f.Ready(t, f.ns, "real", time.Minute)
-	f.traffic.Settle(t, f.ns, time.Second, patience)
+	f.traffic.Settle(t, f.ns, time.Second)
 	before := f.reads()
 	for _, c := range []*acmev1.Challenge{orphan, claimed, deleted, presented} {
 		if err := f.Create(t.Context(), c); err != nil {

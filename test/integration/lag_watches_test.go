@@ -146,7 +146,7 @@ func TestLaggingCachesACME(t *testing.T) {
 	requests := watchRequests(t, cluster, ns)
 	quick.Issuer(t, cluster, ns, "acme")
 	issueAll(t, cluster, ns, "acme", n, 4*time.Minute)
-	writes := traffic.Settle(t, ns, mostLag+2*time.Second, time.Minute)
+	writes := traffic.Settle(t, ns, mostLag+2*time.Second)
 	requests.wantOneEach(t, n)
 	wantRevisions(t, cluster, ns, 1)
 	if got := quick.Orders.N(); got != n {
@@ -160,7 +160,7 @@ func TestLaggingCachesCA(t *testing.T) {
 	l := newLab(t, harness.Controllers{Config: func(c *rest.Config) { harness.Lag(t, c, mostLag) }})
 	requests := watchRequests(t, l.Cluster, l.ns)
 	issueAll(t, l.Cluster, l.ns, "ca", n, 4*time.Minute)
-	writes := l.traffic.Settle(t, l.ns, mostLag+2*time.Second, time.Minute)
+	writes := l.traffic.Settle(t, l.ns, mostLag+2*time.Second)
 	requests.wantOneEach(t, n+1)
 	wantRevisions(t, l.Cluster, l.ns, 1)
 	t.Logf("%.1f writes per certificate: %v", float64(len(writes))/n, tally(writes))

@@ -119,7 +119,7 @@ func TestLifecycleApprovalLeftToOthers(t *testing.T) {
 	l.Apply(t, l.ns, labIssuers)
 	l.certificate(t, "denied", `{secretName: denied, dnsNames: [denied.example.com], issuerRef: {name: selfsigned}}`)
 	request := l.request(t, "root")
-	l.traffic.Settle(t, l.ns, 2*time.Second, patience)
+	l.traffic.Settle(t, l.ns, 2*time.Second)
 	if err := l.Get(t.Context(), client.ObjectKeyFromObject(request), request); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestLifecycleOutlivesIssuer(t *testing.T) {
 	if e := l.event(t, "CertificateRequest", "old-1", "OutlivesIssuer", dates...); e.Type != corev1.EventTypeWarning {
 		t.Errorf("the event is %s", e.Type)
 	}
-	l.traffic.Settle(t, l.ns, time.Second, patience)
+	l.traffic.Settle(t, l.ns, time.Second)
 	l.revision(t, "old", 1)
 }
 

@@ -93,7 +93,7 @@ func TestLifecycleSecretTemplate(t *testing.T) {
 		}
 		return nil
 	})
-	l.traffic.Settle(t, l.ns, time.Second, patience)
+	l.traffic.Settle(t, l.ns, time.Second)
 	after := l.secret(t, "tpl")
 	if after.Labels["foreign"] != "1" || after.Annotations["foreign"] != "2" || string(after.Data["foreign.key"]) != "foo" {
 		t.Errorf("what others had put there is gone: %v %v", after.Labels, after.Annotations)
@@ -162,7 +162,7 @@ func TestLifecycleReissue(t *testing.T) {
 	for _, tt := range tests {
 		l.revision(t, tt.name, 1)
 	}
-	l.traffic.Settle(t, l.ns, time.Second, patience)
+	l.traffic.Settle(t, l.ns, time.Second)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := l.secret(t, tt.name)
@@ -177,7 +177,7 @@ func TestLifecycleReissue(t *testing.T) {
 			if tt.reason != "" {
 				l.event(t, "Certificate", tt.name, "Issuing", tt.reason)
 			}
-			writes := l.traffic.Settle(t, l.ns, time.Second, patience)
+			writes := l.traffic.Settle(t, l.ns, time.Second)
 			if n := len(writes) - began; n > 12 {
 				t.Errorf("%d writes: %v", n, writes[began:])
 			}
@@ -220,7 +220,7 @@ func TestLifecycleTwoCertificatesOneSecret(t *testing.T) {
 		}
 		return nil
 	})
-	l.traffic.Settle(t, l.ns, 2*time.Second, patience)
+	l.traffic.Settle(t, l.ns, 2*time.Second)
 	verify(t, l.secret(t, "shared"), "one.example.com")
 	if got := l.requests(t, "two"); len(got) != 0 {
 		t.Errorf("the Certificate without a Secret made %d requests", len(got))
@@ -251,7 +251,7 @@ func TestLifecycleDeletion(t *testing.T) {
 		}
 	}
 	harness.Eventually(t, patience, func() error { return leftovers(t.Context(), l, "gone-") })
-	l.traffic.Settle(t, l.ns, time.Second, patience)
+	l.traffic.Settle(t, l.ns, time.Second)
 	if err := leftovers(t.Context(), l, "gone-"); err != nil {
 		t.Error(err)
 	}

@@ -49,7 +49,7 @@ func TestLifecycleCostOfCA(t *testing.T) {
 	l := newLabAlone(t, harness.Controllers{})
 	l.certificate(t, "warm", simple("warm", ""))
 	l.revision(t, "warm", 1)
-	began := len(l.traffic.Settle(t, l.ns, time.Second, patience))
+	began := len(l.traffic.Settle(t, l.ns, time.Second))
 	const n = 10
 	for i := range n {
 		l.certificate(t, fmt.Sprintf("cost-%d", i), simple(fmt.Sprintf("cost-%d", i), ""))
@@ -57,7 +57,7 @@ func TestLifecycleCostOfCA(t *testing.T) {
 	for i := range n {
 		l.revision(t, fmt.Sprintf("cost-%d", i), 1)
 	}
-	writes := l.traffic.Settle(t, l.ns, time.Second, patience)[began:]
+	writes := l.traffic.Settle(t, l.ns, time.Second)[began:]
 	t.Logf("%.1f writes per certificate", float64(len(writes))/n)
 	if len(writes) > n*mostWritesCA {
 		t.Errorf("%d writes for %d certificates, %d allowed: %v", len(writes), n, n*mostWritesCA, tally(writes))

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is enough for a step of a CA issuance on a machine that is busy.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // lab is a namespace with a self-signed issuer, a CA issuer below it, and
 // controllers.
