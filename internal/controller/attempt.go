@@ -47,8 +47,8 @@ func (a *attempt) succeeded() {
 
 // heldUntil returns until when the object is held back, zero if it is not. A
 // hold that has ended is forgotten, and so is a failure that no status reports.
-// moved reports whether the object asks another server now.
-func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() bool) time.Time {
+// moved reports whether the object asks another server now, or that it is not known.
+func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() (bool, error)) time.Time {
 	switch {
 	case a.generation != object.GetGeneration(), a.deleting != (object.GetDeletionTimestamp() != nil), !a.until.After(now):
 		a.retry.Store(false)
@@ -57,10 +57,20 @@ func (a *attempt) heldUntil(object client.Object, now time.Time, moved func() bo
 		return a.until
 	case a.retried.Add(retryEvery).After(now):
 		return plan.Earliest(a.until, a.retried.Add(retryEvery))
-	case a.retry.Swap(false) && (a.asked == nil || moved()):
-		a.retried = now
 	default:
-		return a.until
+		a.retry.Store(false)
+		elsewhere, err := true, error(nil)
+		if a.asked != nil {
+			elsewhere, err = moved()
+		}
+		if err != nil {
+			a.retry.Store(true)
+			return plan.Earliest(a.until, now.Add(retryEvery))
+		}
+		if !elsewhere {
+			return a.until
+		}
+		a.retried = now
 	}
 	a.until, a.untold, a.terminating = time.Time{}, nil, false
 	return time.Time{}

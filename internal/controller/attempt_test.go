@@ -303,3 +303,48 @@ func TestGetBacksOff(t *testing.T) {
 		t.Errorf("%d reads in a minute while the API server does not answer", n)
 	}
 }
+
+// unloadable is a kind that cannot be loaded some times.
+type unloadable struct {
+	*remoteTheatre
+	fail int
+}
+
+func (u *unloadable) Load(ctx context.Context, o *acmev1.Order) (Work[*acmev1.Order, status], error) {
+	if u.fail > 0 {
+		u.fail--
+		return nil, errors.New("connection refused")
+	}
+	if _, err := u.theatre.Load(ctx, o); err != nil {
+		return nil, err
+	}
+	return u.remoteTheatre, nil
+}
+
+// A change of the server ends a hold even if it cannot be seen at once.
+func TestRetryOutlastsAFailedLoad(t *testing.T) {
+	clock := clocktesting.NewFakeClock(t0)
+	r := &unloadable{remoteTheatre: &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}}
+	d := NewDriver(r, Settings[*acmev1.Order, status]{
+		Kind: "Order", Manager: "m", New: func() *acmev1.Order { return &acmev1.Order{} },
+		Status: func(o *acmev1.Order) *status { return &o.Status }, API: r, Clock: clock,
+	})
+	r.do = []error{fault.Until(t0.Add(3*time.Hour), "R", "later")}
+	r.failed = []plan.Plan[status]{{Until: t0.Add(3 * time.Hour), Hold: true}}
+	r.next = []plan.Plan[status]{{Do: act("ask")}}
+	if _, err := d.Reconcile(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	r.server, r.fail, r.log = "the server b", 1, nil
+	d.Retry([]types.NamespacedName{request().NamespacedName})
+	for range 2 {
+		result, err := d.Reconcile(t.Context(), request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.Step(min(result.RequeueAfter, time.Minute))
+	}
+	if !slices.Contains(r.log, "ask") {
+		t.Error("the new server is not asked within a minute")
+	}
+}

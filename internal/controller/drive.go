@@ -171,22 +171,24 @@ func (d *Driver[O, S]) Reconcile(ctx context.Context, request reconcile.Request)
 		return d.finish(ctx, key, a, time.Time{}, err)
 	}
 	a = d.attempts.Of(key, object.GetUID(), nil)
-	moved := func() bool {
+	moved := func() (bool, error) {
 		work, err := d.kind.Load(ctx, object)
 		if err != nil {
-			return false
+			return false, err
 		}
 		server := serverOf[S](work, a.asked)
-		return server != "" && server != a.server
+		return server != "" && server != a.server, nil
 	}
-	if until := a.heldUntil(object, d.Clock.Now(), moved); !until.IsZero() && a.untold == nil {
-		return d.Requeue.Until(key, until), nil
+	held := a.heldUntil(object, d.Clock.Now(), moved)
+	if !held.IsZero() && a.untold == nil {
+		return d.Requeue.Until(key, held), nil
 	}
 	work, err := d.kind.Load(ctx, object)
 	until := time.Time{}
 	if err == nil {
 		r := run[O, S]{Driver: d, Work: work, subject: subject, attempt: a}
 		until, err = r.drive(ctx)
+		until = plan.Earliest(until, held)
 	}
 	if cluster.Terminating(err) && key.Namespace != "" {
 		// Each event would do anew what comes before the refused write, such as a key.

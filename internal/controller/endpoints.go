@@ -220,8 +220,9 @@ func (e *endpoints) leave(p *place, err error) {
 		s.standing = answers
 	}
 	s.slow = s.standing == answers && (s.slow || !fault.IsElsewhere(err) && e.clock.Since(p.began) > usualTime)
-	if s.slow {
-		// What has answered may have all its time again.
+	if s.slow || p.full && fault.IsElsewhere(err) {
+		// What has answered may have all its time again, and so may a server that was
+		// not asked.
 		s.full = time.Time{}
 	}
 	e.busy[p.counted]--

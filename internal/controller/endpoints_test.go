@@ -392,3 +392,24 @@ func TestACMEServer(t *testing.T) {
 		}
 	}
 }
+
+// The one action that has all its time is not used up by one that did not get to
+// ask the server.
+func TestFullTimeElsewhere(t *testing.T) {
+	clock := clocktesting.NewFakeClock(t0)
+	e := newEndpoints(clock, func(...types.NamespacedName) {})
+	e.setWorkers(40)
+	p, _ := e.enter(keyOf(0), "s", time.Minute, false)
+	clock.Step(shortTime)
+	e.leave(p, context.DeadlineExceeded)
+	for n, err := range []error{fault.Elsewhere(context.DeadlineExceeded), context.DeadlineExceeded} {
+		if p, _ = e.enter(keyOf(1+n), "s", time.Minute, false); p.limit != time.Minute {
+			t.Fatalf("action %d has %s", n, p.limit)
+		}
+		clock.Step(shortTime)
+		e.leave(p, err)
+	}
+	if p, _ = e.enter(keyOf(3), "s", time.Minute, false); p.limit != shortTime {
+		t.Errorf("after one had all its time, the next has %s", p.limit)
+	}
+}

@@ -33,7 +33,8 @@ func WithNextTry(message string, err error, backoff Backoff, now time.Time) stri
 }
 
 // NextTryOnce joins messages about different things. What they say of the next try
-// comes once, at the end: the earliest time that one of them has.
+// comes once, at the end: the shortest wait that one of them has, or the earliest
+// time if all have times, which are those of longer waits.
 func NextTryOnce(messages []string, separator string) string {
 	first := ""
 	bare := make([]string, len(messages))
@@ -41,12 +42,36 @@ func NextTryOnce(messages []string, separator string) string {
 		bare[i] = m
 		if at := strings.LastIndex(m, nextTry); at >= 0 {
 			bare[i] = m[:at]
-			if said := m[at:]; first == "" || said < first {
+			if said := m[at+len(nextTry):]; first == "" || sooner(said, first) {
 				first = said
 			}
 		}
 	}
+	if first != "" {
+		first = nextTry + first
+	}
 	return strings.Join(bare, separator) + first
+}
+
+// sooner reports whether one of two next tries, in the words of WithNextTry, comes
+// before the other.
+func sooner(one, other string) bool {
+	a, isWait := wait(one)
+	b, otherIsWait := wait(other)
+	switch {
+	case isWait && otherIsWait:
+		return a < b
+	case isWait || otherIsWait:
+		return isWait
+	default:
+		return one < other
+	}
+}
+
+func wait(said string) (time.Duration, bool) {
+	text, ok := strings.CutPrefix(said, "within ")
+	d, err := time.ParseDuration(text)
+	return d, ok && err == nil
 }
 
 // InWords is a duration in a message, without units that are zero at its end.

@@ -47,8 +47,11 @@ func TestNextTryOnce(t *testing.T) {
 		{"a, b, c; the next try is within 5m", []string{"a; the next try is within 5m", "b", "c; the next try is within 5m"}},
 		{
 			"a, b, c; the next try is at 2026-11-22T06:00:00Z",
-			[]string{"a; the next try is within 5m", "b; the next try is at 2026-11-22T07:00:00Z", "c; the next try is at 2026-11-22T06:00:00Z"},
+			[]string{"a", "b; the next try is at 2026-11-22T07:00:00Z", "c; the next try is at 2026-11-22T06:00:00Z"},
 		},
+		{"a, b; the next try is within 5m", []string{"a; the next try is within 30m", "b; the next try is within 5m"}},
+		{"a, b; the next try is within 30s", []string{"a; the next try is within 30s", "b; the next try is within 1h30m"}},
+		{"a, b; the next try is within 5m", []string{"a; the next try is at 2026-11-22T07:00:00Z", "b; the next try is within 5m"}},
 	} {
 		if got := NextTryOnce(test.said, ", "); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)

@@ -301,7 +301,7 @@ func TestLearn(t *testing.T) {
 			var l Ledger
 			r := test.report
 			r.NegativeTTL = time.Hour
-			l.Restore(ca, fqdn, Lookup{Started: after(-test.since - time.Second), Ended: after(-test.since), Failed: test.failed})
+			l.Restore(ca, fqdn, Lookup{Started: after(-test.since - time.Second), Ended: after(-test.since), Failed: test.failed}, after(0))
 			o := Observation{Report: r, Entry: l.Observe(ca, r, t0), At: t0}
 			if got := o.Stale(t0); got != test.want {
 				t.Errorf("stale: %t", got)

@@ -116,7 +116,7 @@ func (l *Ledger) KeepFor(floor time.Duration) {
 // Accepted records that a challenge at fqdn was accepted at the CA: from now
 // on the CA may look the name up.
 func (l *Ledger) Accepted(ca, fqdn string, now time.Time) {
-	l.Restore(ca, fqdn, Lookup{Started: now})
+	l.Restore(ca, fqdn, Lookup{Started: now}, now)
 }
 
 // Refused removes what Accepted recorded for the time accepted: the CA refused
@@ -157,11 +157,12 @@ func (l *Ledger) Concluded(ca, fqdn string, failed bool, now time.Time) {
 	l.add(ca, fqdn, lookup)
 }
 
-// Restore adds a Lookup that is known from a stored Challenge only.
-func (l *Ledger) Restore(ca, fqdn string, lookup Lookup) {
+// Restore adds a Lookup that is known from a stored Challenge only. Its times are
+// those of another process's clock.
+func (l *Ledger) Restore(ca, fqdn string, lookup Lookup, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.init(lookup.lastMoment())
+	l.init(now)
 	l.add(ca, fqdn, lookup)
 }
 

@@ -15,7 +15,7 @@ func TestAssumption(t *testing.T) {
 	if got := (Assumption{Name: fqdn, Entry: l.Assumed(ca, fqdn, t0)}).Verdict(t0); got != (Verdict{State: Accept, VisibleSince: t0}) {
 		t.Errorf("without a look-up: %+v", got)
 	}
-	l.Restore(ca, fqdn, Lookup{Started: after(-2 * time.Second), Ended: after(-time.Second), Failed: true})
+	l.Restore(ca, fqdn, Lookup{Started: after(-2 * time.Second), Ended: after(-time.Second), Failed: true}, after(0))
 	a := Assumption{Name: fqdn, Entry: l.Assumed(ca, fqdn, t0)}
 	if got := a.Verdict(t0); got.State != Wait || !got.Until.Equal(after(60*time.Second)) || got.Message == "" {
 		t.Errorf("after a failed look-up: %+v", got)
@@ -170,7 +170,7 @@ func TestLedgerOfNameNeverProbed(t *testing.T) {
 	var l Ledger
 	l.Accepted(ca, "_acme-challenge.a.example.", after(0))
 	l.Concluded(ca, "_ACME-challenge.a.example.", true, after(time.Second))
-	l.Restore(ca, "_acme-challenge.well.example.", Lookup{Started: after(0), Ended: after(time.Second)})
+	l.Restore(ca, "_acme-challenge.well.example.", Lookup{Started: after(0), Ended: after(time.Second)}, after(0))
 	for _, test := range []struct {
 		name, zone string
 		signed     bool
@@ -185,5 +185,23 @@ func TestLedgerOfNameNeverProbed(t *testing.T) {
 		if diff := cmp.Diff(test.want, l.Observe(ca, r, after(2*time.Second)).Lookups); diff != "" {
 			t.Errorf("%s in %s, signed %t: -want +got:\n%s", test.name, test.zone, test.signed, diff)
 		}
+	}
+}
+
+// A stored time in the future neither wipes what the Ledger knows nor stops its
+// sweeps.
+func TestRestoreOfTheFuture(t *testing.T) {
+	var l Ledger
+	l.Accepted("ca", "a.example.", t0)
+	l.Restore("ca", "b.example.", Lookup{Started: after(365 * 24 * time.Hour), Ended: t0}, t0)
+	if got := len(l.Assumed("ca", "a.example.", after(time.Second)).Lookups); got != 1 {
+		t.Errorf("%d look-ups of a name whose challenge was accepted a second ago", got)
+	}
+	for i := range 100 {
+		at := after(time.Duration(i) * 24 * time.Hour)
+		l.Accepted("ca", at.String()+".example.", at)
+	}
+	if len(l.lookups) > 10 {
+		t.Errorf("%d names are kept after 100 days", len(l.lookups))
 	}
 }

@@ -80,9 +80,8 @@ type Controller struct {
 	memories  controller.Memory[memory]
 
 	recalling sync.Mutex
-	// inherited has the UIDs of the Challenges that existed before this process
-	// worked on any, nil as long as these are not known.
-	inherited atomic.Pointer[map[types.UID]bool]
+	// recalled is when recall was done, nil before.
+	recalled atomic.Pointer[time.Time]
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -161,7 +160,7 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 			Object: object, Memory: m.Memory, Slot: c.slots.Of(key), Slots: c.MaxConcurrent, CheckRetry: c.CheckRetry,
 		},
 	}
-	if inherited := c.inherited.Load(); inherited != nil && !(*inherited)[object.UID] {
+	if at := c.recalled.Load(); at != nil && object.CreationTimestamp.After(at.Add(clockMargin)) {
 		w.Memory.Began = true
 	}
 	if err := w.loadIssuer(ctx); err != nil {
@@ -205,19 +204,25 @@ func (w *work) loadOthers(ctx context.Context) error {
 	if w.others, ended, err = w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err != nil {
 		return err
 	}
-	for _, other := range w.others {
-		// A server may give two orders one authorization.
-		if other.Spec.Key != object.Spec.Key || !other.Status.Presented && !w.c.progressOf(other).Presented {
-			continue
-		}
-		if equality.Semantic.DeepEqual(other.Spec.Solver, object.Spec.Solver) {
-			w.Shared = true
-		} else {
-			w.SharedElsewhere = true
-		}
-	}
+	w.Shared, w.SharedElsewhere = w.c.sharedBy(w.others, object.Spec.Key, &object.Spec.Solver)
 	w.loadSiblings(ctx, ended)
 	return nil
+}
+
+// sharedBy reports whether one of others may have presented a value with a solver,
+// and whether one may have with another solver. A server may give two orders one
+// authorization.
+func (c *Controller) sharedBy(others []*acmev1.Challenge, value string, with *acmev1.ACMEChallengeSolver) (shared, elsewhere bool) {
+	for _, other := range others {
+		switch {
+		case other.Spec.Key != value || !other.Status.Presented && !c.progressOf(other).Presented:
+		case equality.Semantic.DeepEqual(&other.Spec.Solver, with):
+			shared = true
+		default:
+			elsewhere = true
+		}
+	}
+	return shared, elsewhere
 }
 
 // othersOf returns the Challenges of a type and name other than one: those that

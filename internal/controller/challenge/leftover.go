@@ -2,10 +2,9 @@ package challenge
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"time"
 
-	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
@@ -31,7 +30,7 @@ const (
 func (c *Controller) cleanUpLeftovers(session solver.Session, begun solver.Challenge) {
 	log := c.Log.WithValues("challenge", begun.Namespace+"/"+begun.Name, "dnsName", begun.DNSName, "name", session.String())
 	for tries := 1; ; tries++ {
-		err := c.cleanUpLeftover(session, begun)
+		err := c.cleanUpLeftover(session, begun, tries == leftoverTries)
 		switch {
 		case err == nil:
 			return
@@ -40,21 +39,30 @@ func (c *Controller) cleanUpLeftovers(session solver.Session, begun solver.Chall
 			c.Abandoned()
 			return
 		}
-		log.V(2).Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverRetry, "error", err.Error())
+		log.Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverRetry, "error", err.Error())
 		<-c.Clock.After(leftoverRetry)
 	}
 }
 
+var errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
+
 // cleanUpLeftover removes what a Challenge has presented that is gone, unless
-// another Challenge needs it.
-func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge) error {
+// another Challenge needs it. If that one has another solver, which may write to the
+// same server or not, only the last try removes the record.
+func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge, last bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	others, _, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
-	if err == nil && slices.ContainsFunc(others, func(o *acmev1.Challenge) bool {
-		return o.Spec.Key == begun.Key && (o.Status.Presented || c.progressOf(o).Presented)
-	}) {
-		return nil
+	if err != nil {
+		return err
 	}
-	return session.CleanUp(ctx)
+	shared, elsewhere := c.sharedBy(others, begun.Key, &begun.Solver)
+	switch {
+	case shared:
+		return nil
+	case elsewhere && !last:
+		return errPresentedElsewhere
+	default:
+		return session.CleanUp(ctx)
+	}
 }

@@ -91,3 +91,25 @@ func TestLeftoverIsTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// What a Challenge that is gone has presented is removed in the end if another
+// Challenge has presented the value with another solver: that may write elsewhere.
+func TestLeftoverOfAnotherSolver(t *testing.T) {
+	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"), challengeOf("b", "one", "o", func(c *acmev1.Challenge) {
+		c.Spec.DNSName, c.Spec.Key = "a.example", "key-a"
+		c.Spec.Solver.DNS01 = &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "192.0.2.99"}}
+		c.Status.Presented = true
+	}))
+	s.do(t, s.load(t, "a"), core.Present{})
+	s.Forget(key("a"))
+	for range leftoverTries - 1 {
+		for !s.clock.HasWaiters() {
+			runtime.Gosched()
+		}
+		s.clock.Step(leftoverRetry)
+	}
+	s.leftovers.Wait()
+	if diff := cmp.Diff([]string{"begin a.example", "present", "clean up"}, s.solver.log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

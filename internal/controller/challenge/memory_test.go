@@ -78,28 +78,6 @@ func TestRetryAfterOutlastsEvents(t *testing.T) {
 	}
 }
 
-// No clean-up is tried for a Challenge that was created after this process began
-// and that it has not presented.
-func TestNotPresentedByAnEarlierProcess(t *testing.T) {
-	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
-	s.load(t, "a")
-	c := challengeOf("b", "one", "o")
-	c.ResourceVersion = ""
-	if err := s.api.Create(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.api.Delete(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	s.reconcileOnce(t, "b")
-	if len(s.solver.log) > 0 {
-		t.Errorf("%q", s.solver.log)
-	}
-	if err := s.api.Get(t.Context(), key("b"), &acmev1.Challenge{}); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("it is still there: %v", err)
-	}
-}
-
 // TestCrashBeforeStatus holds that the clean-up of a deleted Challenge that an
 // earlier process may have presented is tried once.
 func TestCrashBeforeStatus(t *testing.T) {

@@ -3,46 +3,60 @@ package challenge
 import (
 	"context"
 	"fmt"
-
-	"k8s.io/apimachinery/pkg/types"
+	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// recall remembers what earlier processes have left, before the first Challenge is
-// worked on: the validations, because what is in the caches of the CA's resolvers
-// decides when the CA may be asked, and a Challenge that has ended can be deleted
-// before its turn comes; and which Challenges they may have presented.
+// clockMargin is by how much the API server's clock may differ. A Challenge that was
+// created less than that after the start can be one that an earlier leader has
+// presented, and that this process's cache showed late.
+const clockMargin = time.Minute
+
+// recall remembers the validations that earlier processes saw, before the first
+// Challenge is worked on: what is in the caches of the CA's resolvers decides when
+// the CA may be asked, and a Challenge that has ended can be deleted before its turn
+// comes. One that cannot be looked at holds nobody up.
 func (c *Controller) recall(ctx context.Context) error {
-	if c.inherited.Load() != nil {
+	if c.recalled.Load() != nil {
 		return nil
 	}
 	c.recalling.Lock()
 	defer c.recalling.Unlock()
-	if c.inherited.Load() != nil {
+	if c.recalled.Load() != nil {
 		return nil
 	}
 	list := &acmev1.ChallengeList{}
 	if err := c.Cache.List(ctx, list); err != nil {
 		return fmt.Errorf("list the Challenges: %w", err)
 	}
-	inherited := make(map[types.UID]bool, len(list.Items))
 	for i := range list.Items {
-		inherited[list.Items[i].UID] = true
-		if !order.Final(list.Items[i].Status.State) {
-			continue
-		}
-		w, err := c.load(ctx, &list.Items[i])
-		if err != nil {
-			return err
-		}
-		if remember := w.Recall(c.Clock.Now()); remember != nil {
-			if err := w.Do(ctx, remember); err != nil {
+		if err := c.recallOne(ctx, &list.Items[i]); err != nil {
+			if ctx.Err() != nil {
 				return err
 			}
+			logr.FromContextOrDiscard(ctx).Info("Cannot see yet what an earlier process knew of a Challenge",
+				"challenge", client.ObjectKeyFromObject(&list.Items[i]), "error", err.Error())
 		}
 	}
-	c.inherited.Store(&inherited)
+	now := c.Clock.Now()
+	c.recalled.Store(&now)
+	return nil
+}
+
+func (c *Controller) recallOne(ctx context.Context, object *acmev1.Challenge) error {
+	if !order.Final(object.Status.State) {
+		return nil
+	}
+	w, err := c.load(ctx, object)
+	if err != nil {
+		return err
+	}
+	if remember := w.Recall(c.Clock.Now()); remember != nil {
+		return w.Do(ctx, remember)
+	}
 	return nil
 }

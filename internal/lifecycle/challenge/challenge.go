@@ -276,6 +276,9 @@ func (s State) Recall(now time.Time) plan.Action {
 		return nil
 	}
 	presented := s.Object.Status.PresentedAt.Time
+	if presented.After(now) {
+		presented = now
+	}
 	ended := s.OrderEnded
 	if ended.Before(presented) {
 		ended = presented.Add(longestValidation)

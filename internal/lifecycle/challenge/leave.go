@@ -5,6 +5,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -22,6 +23,9 @@ const (
 	// sharedRecheck is when a Challenge looks again whether another one still needs
 	// its value.
 	sharedRecheck = 5 * time.Second
+	// lastCleanUp is how long before it lets a deleted Challenge go a clean-up no
+	// longer waits for another Challenge, which would write again what it lost.
+	lastCleanUp = time.Minute
 )
 
 // linger waits a little before the clean-up of a Challenge that this process
@@ -53,14 +57,29 @@ func (s State) leave(p Plan, now time.Time) Plan {
 		p.Do = RemoveFinalizer{Abandoned: true}
 	case !end.IsZero() && !end.After(now):
 		p.Do = RemoveFinalizer{Abandoned: presented}
-	case s.SharedElsewhere:
-		// The other removes what its solver has written, not what this one's has.
-		return s.wait(p, "Waiting to remove the record until another challenge with the same value has ended", plan.Earliest(now.Add(sharedRecheck), end), now)
+	case s.SharedElsewhere && (end.IsZero() || end.Add(-lastCleanUp).After(now)):
+		return s.awaitOther(p, end, now)
 	default:
 		// The record must not wait longer than the Challenge for a place at its server.
 		p.Do, p.Until = CleanUp{}, end
 	}
 	return p
+}
+
+// awaitOther waits for another challenge that has written the same value with another
+// solver, maybe to the same server. It removes what its solver has written, not what
+// this one's has.
+func (s State) awaitOther(p Plan, end, now time.Time) Plan {
+	until := now.Add(sharedRecheck)
+	if !end.IsZero() {
+		until = plan.Earliest(until, end.Add(-lastCleanUp))
+	}
+	if order.Final(p.Status.State) {
+		// The reason says why it has ended, which the Order takes from there.
+		p.Until = until
+		return p
+	}
+	return s.wait(p, "Waiting to remove the record until another challenge with the same value has ended", until, now)
 }
 
 // dirty reports whether there may be something to remove.

@@ -152,3 +152,19 @@ func TestForgetsUnderTheChallengeName(t *testing.T) {
 		t.Errorf("%d probes after it was forgotten", got)
 	}
 }
+
+// Look-ups that earlier processes saw are remembered for as long as the floor, from
+// the first one on.
+func TestRestoreKeepsForTheFloor(t *testing.T) {
+	floor := time.Hour
+	w := newWorld(t)
+	at := solver.Challenge{CA: ca, DNSName: "www.example.com", CacheFloor: &floor}
+	w.solver.Restore(at, t0.Add(-21*time.Minute), t0.Add(-20*time.Minute), true)
+	other := at
+	other.DNSName = "other.example"
+	w.clock.SetTime(t0.Add(2 * time.Second))
+	w.solver.Restore(other, t0.Add(-2*time.Minute), t0.Add(-time.Minute), false)
+	if got := len(w.ledger.Assumed(ca, challenge, w.clock.Now()).Lookups); got != 1 {
+		t.Errorf("%d look-ups with a floor of an hour, 20 minutes after one", got)
+	}
+}

@@ -48,6 +48,16 @@ type session struct {
 // that it does not exist. One that has the zone itself caches nothing.
 const recursiveSettling = 5 * time.Second
 
+const (
+	// locatePatience is how long finding the name may take: the name servers of a
+	// CNAME record's zone are the tenant's, and the place in which they are asked is
+	// that of the provider's server.
+	locatePatience = 10 * time.Second
+	// serverPatience is how long the provider's server has been asked at least if no
+	// answer shows that it hangs, even if finding the name took longer.
+	serverPatience = 7 * time.Second
+)
+
 var (
 	_ solver.Session  = (*session)(nil)
 	_ solver.Observer = (*session)(nil)
@@ -61,14 +71,16 @@ func (s *session) Present(ctx context.Context) error {
 		return err
 	}
 	began := s.config.Clock.Now()
-	if err := s.locateRecord(ctx, provider); err != nil {
+	locating, cancel := context.WithTimeout(ctx, locatePatience)
+	defer cancel()
+	if err := s.locateRecord(locating, provider); err != nil {
 		return err
 	}
 	located := s.config.Clock.Now()
 	// From here on the record can exist, even if Present fails.
 	s.provider, s.outdated, s.attempted = provider, false, true
 	if err := provider.Present(ctx, s.record); err != nil {
-		if s.config.Clock.Since(located) < located.Sub(began) {
+		if took := s.config.Clock.Since(located); took < located.Sub(began) && took < serverPatience {
 			return fault.Elsewhere(err)
 		}
 		return err
@@ -131,14 +143,9 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 
 func (s *session) policy() propagation.Policy {
 	spec := s.challenge.Solver.DNS01
-	p := propagation.Policy{
-		Retry: s.config.Retry, TTL: s.config.Providers.ttl(spec), Floor: s.config.CacheFloor, Follow: follows(spec),
+	return propagation.Policy{
+		Retry: s.config.Retry, TTL: s.config.Providers.ttl(spec), Floor: s.floor(s.challenge), Follow: follows(spec),
 	}
-	if s.challenge.CacheFloor != nil {
-		p.Floor = *s.challenge.CacheFloor
-	}
-	s.config.Ledger.KeepFor(p.Floor)
-	return p
 }
 
 func logReport(ctx context.Context, r propagation.Report) {

@@ -89,7 +89,19 @@ func (s *Solver) Begin(c solver.Challenge) solver.Session {
 
 // Restore implements solver.Restorer.
 func (s *Solver) Restore(c solver.Challenge, accepted, ended time.Time, failed bool) {
-	s.config.Ledger.Restore(c.CA, dnsname.Challenge(c.DNSName), propagation.Lookup{Started: accepted, Ended: ended, Failed: failed})
+	s.floor(c)
+	s.config.Ledger.Restore(c.CA, dnsname.Challenge(c.DNSName), propagation.Lookup{Started: accepted, Ended: ended, Failed: failed}, s.config.Clock.Now())
+}
+
+// floor returns how long the resolvers of a Challenge's CA keep an answer at least,
+// and has the Ledger remember look-ups for that long.
+func (s *Solver) floor(c solver.Challenge) time.Duration {
+	floor := s.config.CacheFloor
+	if c.CacheFloor != nil {
+		floor = *c.CacheFloor
+	}
+	s.config.Ledger.KeepFor(floor)
+	return floor
 }
 
 // Grouped implements solver.Grouper: a resolver caches all values of one name
