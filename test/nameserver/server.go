@@ -164,31 +164,38 @@ func (s *Server) close() {
 	}
 }
 
-// open binds one port for UDP and TCP.
 func (e *endpoint) open(ctx context.Context) error {
-	host, port, err := net.SplitHostPort(e.addr)
+	var err error
+	if e.tcp, e.udp, err = Listen(ctx, e.addr); err == nil {
+		e.addr = e.udp.LocalAddr().String()
+	}
+	return err
+}
+
+// Listen binds one port of an address for TCP and UDP. If the port is 0, it is one
+// that is free for both.
+func Listen(ctx context.Context, addr string) (net.Listener, net.PacketConn, error) {
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	var lc net.ListenConfig
 	for range portTries {
-		e.tcp, err = lc.Listen(ctx, "tcp", e.addr)
-		if err != nil {
-			return err
+		var tcp net.Listener
+		if tcp, err = lc.Listen(ctx, "tcp", addr); err != nil {
+			return nil, nil, err
 		}
-		_, bound, _ := net.SplitHostPort(e.tcp.Addr().String())
-		addr := net.JoinHostPort(host, bound)
-		e.udp, err = lc.ListenPacket(ctx, "udp", addr)
-		if err == nil {
-			e.addr = addr
-			return nil
+		_, bound, _ := net.SplitHostPort(tcp.Addr().String())
+		var udp net.PacketConn
+		if udp, err = lc.ListenPacket(ctx, "udp", net.JoinHostPort(host, bound)); err == nil {
+			return tcp, udp, nil
 		}
-		_ = e.tcp.Close()
+		_ = tcp.Close()
 		if port != "0" {
-			return err
+			break
 		}
 	}
-	return err
+	return nil, nil, err
 }
 
 // Addrs returns the addresses with their actual ports: those of Listen, then

@@ -15,6 +15,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/test/nameserver"
 )
 
 // odd is a server of example.com that carries updates out and never answers
@@ -87,11 +88,7 @@ func rr(text string) mdns.RR {
 // startOdd returns the server and a Provider that writes to it.
 func startOdd(t *testing.T) (*odd, *Provider) {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+	tcp, udp, err := nameserver.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
