@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 // States of accounts, orders, authorizations and challenges (RFC 8555 section
@@ -129,6 +131,6 @@ func (r *response) account() (Account, error) {
 	if err := r.decode(&a, "an account"); err != nil {
 		return Account{}, err
 	}
-	a.Status = safeWord(a.Status, maxStatus)
+	a.Status = foreign.Word(a.Status, maxStatus)
 	return a, nil
 }

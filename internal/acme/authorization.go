@@ -3,6 +3,8 @@ package acme
 import (
 	"context"
 	"time"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 // Types of challenges.
@@ -109,7 +111,7 @@ type challengeJSON struct {
 
 func (w *challengeJSON) challenge() Challenge {
 	c := w.Challenge
-	c.Type, c.Status, c.Validated = safeWord(c.Type, maxStatus), safeWord(c.Status, maxStatus), parseTime(w.Validated)
+	c.Type, c.Status, c.Validated = foreign.Word(c.Type, maxStatus), foreign.Word(c.Status, maxStatus), parseTime(w.Validated)
 	if !isBase64URL(c.Token) {
 		c.Token = ""
 	}

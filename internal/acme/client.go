@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 // Actions are the names of requests in metrics, the values of cert-manager's
@@ -259,7 +260,7 @@ func (c *Client) exchange(ctx context.Context, action, method string, u *url.URL
 
 func (c *Client) receive(action string, resp *http.Response) (*response, error) {
 	u := resp.Request.URL
-	again := retryAfter(resp.Header, c.clock.Now())
+	again := foreign.RetryAfter(resp.Header, c.clock.Now())
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, &ServerError{Host: u.Host, What: "answers with a redirect where ACME allows none"}

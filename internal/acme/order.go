@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 const maxStatus = 32
@@ -183,7 +184,7 @@ func (r *response) order() (Order, error) {
 		o.Identifiers[i] = o.Identifiers[i].safe()
 	}
 	o.Expires, o.NotAfter, o.RetryAfter = parseTime(wire.Expires), parseTime(wire.NotAfter), r.retryAfter
-	o.Profile, o.Replaces = safeWord(o.Profile, maxIdentifier), safeWord(o.Replaces, maxIdentifier)
+	o.Profile, o.Replaces = foreign.Word(o.Profile, maxIdentifier), foreign.Word(o.Replaces, maxIdentifier)
 	return o, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 // ErrorNamespace is the prefix of the ACME error types (RFC 8555 section 6.7).
@@ -61,7 +63,7 @@ type Identifier struct {
 
 // safe returns a server's identifier, without malformed parts.
 func (i Identifier) safe() Identifier {
-	return Identifier{Type: safeWord(i.Type, maxStatus), Value: safeWord(i.Value, maxIdentifier)}
+	return Identifier{Type: foreign.Word(i.Type, maxStatus), Value: foreign.Word(i.Value, maxIdentifier)}
 }
 
 // Types of identifiers.
@@ -176,13 +178,13 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 
 func (w *problemJSON) problem() Problem {
 	p := Problem{
-		Type:     safeWord(w.Type, maxProblemType),
+		Type:     foreign.Word(w.Type, maxProblemType),
 		Detail:   safeDetail(cmp.Or(w.Detail, w.Title)),
-		Instance: safeWord(w.Instance, maxDetail),
+		Instance: foreign.Word(w.Instance, maxDetail),
 	}
 	if p.Type == ErrorNamespace+TypeRateLimited && tellsOfPause(p.Detail) {
 		// The user needs the link at its end whole.
-		p.Detail = safeText(w.Detail, maxPausedDetail)
+		p.Detail = foreign.Text(w.Detail, maxPausedDetail)
 	}
 	if p.Type == "about:blank" {
 		p.Type = ""

@@ -10,50 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign"
 )
-
-func TestRetryAfter(t *testing.T) {
-	const day = 24 * time.Hour
-	// The server's clock is a year behind.
-	server := epoch.AddDate(-1, 0, 0)
-	for name, test := range map[string]struct {
-		value, date string
-		want        time.Duration // -1 for none
-	}{
-		"none":                     {want: -1},
-		"seconds":                  {value: "120", want: 2 * time.Minute},
-		"seconds, spaces":          {value: " 120 ", want: 2 * time.Minute},
-		"zero":                     {value: "0", want: 0},
-		"negative":                 {value: "-5", want: 0},
-		"absurd":                   {value: "99999999", want: 7 * day},
-		"beyond 64 bits":           {value: "99999999999999999999999", want: 7 * day},
-		"date, skewed server":      {value: server.Add(time.Hour).Format(http.TimeFormat), date: server.Format(http.TimeFormat), want: time.Hour},
-		"date, no Date":            {value: epoch.Add(time.Hour).Format(http.TimeFormat), want: time.Hour},
-		"date, unreadable Date":    {value: epoch.Add(time.Hour).Format(http.TimeFormat), date: "today", want: time.Hour},
-		"date that has passed":     {value: server.Add(-time.Hour).Format(http.TimeFormat), date: server.Format(http.TimeFormat), want: 0},
-		"date that is absurd":      {value: server.AddDate(100, 0, 0).Format(http.TimeFormat), date: server.Format(http.TimeFormat), want: 7 * day},
-		"date in RFC 850 format":   {value: server.Add(time.Hour).Format(time.RFC850), date: server.Format(http.TimeFormat), want: time.Hour},
-		"neither date nor seconds": {value: "soon", want: -1},
-		"fraction":                 {value: "1.5", want: -1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := http.Header{}
-			if test.value != "" {
-				h.Set("Retry-After", test.value)
-			}
-			if test.date != "" {
-				h.Set("Date", test.date)
-			}
-			var want time.Time
-			if test.want >= 0 {
-				want = epoch.Add(test.want)
-			}
-			if got := retryAfter(h, epoch); !got.Equal(want) {
-				t.Errorf("%v, want %v", got, want)
-			}
-		})
-	}
-}
 
 func TestRateLimit(t *testing.T) {
 	s := newServer(t)
@@ -141,7 +99,7 @@ func FuzzHeaders(f *testing.F) {
 		r := &response{url: base, header: http.Header{
 			"Retry-After": {after}, "Date": {date}, "Link": {link, link}, "Location": {location},
 		}}
-		if at := retryAfter(r.header, epoch); !at.IsZero() && (at.Before(epoch) || at.After(epoch.Add(MaxRetryAfter))) {
+		if at := foreign.RetryAfter(r.header, epoch); !at.IsZero() && (at.Before(epoch) || at.After(epoch.Add(foreign.MaxRetryAfter))) {
 			t.Errorf("Retry-After is %v", at)
 		}
 		found := r.links("alternate")
