@@ -28,7 +28,7 @@ func TestThumbprint(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	thumbprint, err := Thumbprint(testKey.Public())
-	if err != nil || len(thumbprint) != base64SHA256 {
+	if err != nil || len(thumbprint) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		t.Errorf("%q, %v", thumbprint, err)
 	}
 	if got, want := KeyAuthorization("token", thumbprint), "token."+thumbprint; got != want {

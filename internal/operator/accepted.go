@@ -39,15 +39,12 @@ var accepted = []struct {
 	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
 	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
 	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
-	{"issuer-ambient-credentials", false, "let Issuers use the credentials of the environment", noAmbient},
-	{"cluster-issuer-ambient-credentials", true, "let ClusterIssuers use the credentials of the environment", noAmbient},
 	{leaderTimeout, 20 * time.Second, "how long the lease may not be renewed before /livez fails", noLeaderCheck},
 }
 
 const (
-	noHTTP01  = "HTTP-01 challenges are not solved yet"
-	noShim    = "Ingresses and Gateways are not watched yet"
-	noAmbient = "no provider that exists here has such credentials yet"
+	noHTTP01 = "HTTP-01 challenges are not solved yet"
+	noShim   = "Ingresses and Gateways are not watched yet"
 
 	requestCPU    = "acme-http01-solver-resource-request-cpu"
 	requestMemory = "acme-http01-solver-resource-request-memory"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/servingcert"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
 // Options are what can be set about the controllers. The flags' names and
@@ -50,6 +52,11 @@ type Options struct {
 	CheckRetryPeriod         time.Duration
 	// ACMEDNSCacheFloor is how long the resolvers of CAs keep an answer at least.
 	ACMEDNSCacheFloor time.Duration
+
+	// Ambient says whose solvers may use the credentials of the environment.
+	Ambient dns01.Ambient
+	// VendorHTTP asks the APIs of DNS vendors; nil is the network.
+	VendorHTTP http.RoundTripper
 
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
 	AuthoritativePort int
@@ -103,6 +110,7 @@ func Defaults() Options {
 		MaxConcurrentChallenges:  60,
 		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
 		Backoff:                  plan.DefaultIssuance,
+		Ambient:                  dns01.Ambient{ClusterIssuers: true},
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
 		QPS:                      20,
@@ -135,6 +143,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
+	fs.BoolVar(&o.Ambient.Issuers, "issuer-ambient-credentials", o.Ambient.Issuers, "let the DNS-01 solvers of Issuers use the credentials of the environment in which everleaf runs")
+	fs.BoolVar(&o.Ambient.ClusterIssuers, "cluster-issuer-ambient-credentials", o.Ambient.ClusterIssuers, "let the DNS-01 solvers of ClusterIssuers use the credentials of the environment in which everleaf runs")
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
 	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")

@@ -29,6 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 )
@@ -39,8 +40,10 @@ type Challenge struct {
 	// creates are in its namespace and owned by it.
 	Namespace, Name string
 	UID             types.UID
-	// SecretNamespace is the namespace of the issuer's Secrets.
+	// SecretNamespace is the namespace of the issuer's Secrets. ClusterIssuer reports
+	// whether the issuer is one.
 	SecretNamespace string
+	ClusterIssuer   bool
 	// CA is the directory URL of the issuer's ACME server.
 	CA string
 	// CacheFloor is how long the resolvers of the CA keep an answer at least, if
@@ -62,7 +65,7 @@ type Challenge struct {
 func ChallengeOf(c *acmev1.Challenge, ca, secretNamespace string) Challenge {
 	return Challenge{
 		Namespace: c.Namespace, Name: c.Name, UID: c.UID,
-		SecretNamespace: secretNamespace, CA: ca,
+		SecretNamespace: secretNamespace, CA: ca, ClusterIssuer: c.Spec.IssuerRef.WithDefaults().Kind == cmv1.ClusterIssuerKind,
 		Type: c.Spec.Type, DNSName: c.Spec.DNSName, Wildcard: c.Spec.Wildcard,
 		Token: c.Spec.Token, Key: c.Spec.Key, Solver: *c.Spec.Solver.DeepCopy(),
 	}

@@ -12,6 +12,8 @@ import (
 // Record is one TXT value at one name. Several Records can have the same name;
 // each is added and removed without a change to the others.
 type Record struct {
+	// DNSName is the identifier that the record is for, without the wildcard label.
+	DNSName string
 	// FQDN is the owner name, absolute, with the final dot. CNAMEs have been
 	// followed already if the solver asks for it.
 	FQDN string
@@ -43,6 +45,20 @@ type Settler interface {
 	// the record, as far as the vendor says, or else when to ask again.
 	// presented is when Present returned.
 	Settled(ctx context.Context, r Record, presented time.Time) (time.Time, error)
+}
+
+// Anycast is embedded by Providers whose vendor does not say when its name servers
+// have a record: they have it some seconds after the API has taken it, and each is in
+// many places, so that a probe proves nothing about the others.
+type Anycast struct{}
+
+// anycastSettling is how long that takes, by the vendors' own documents and with a
+// margin.
+const anycastSettling = 15 * time.Second
+
+// Settled implements Settler.
+func (Anycast) Settled(_ context.Context, _ Record, presented time.Time) (time.Time, error) {
+	return presented.Add(anycastSettling), nil
 }
 
 // Aliaser is implemented by Providers that can say whether a name in their zones

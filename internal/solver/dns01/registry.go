@@ -2,6 +2,7 @@ package dns01
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,24 @@ type Deps struct {
 	// a question for the name itself.
 	Zone  func(ctx context.Context, fqdn string) (string, error)
 	Clock clock.PassiveClock
+	// Ambient reports whether the issuer may use the credentials of the environment
+	// in which everleaf runs.
+	Ambient bool
+	// HTTP asks the vendors' APIs; vendorapi.Client makes the client of it.
+	HTTP http.RoundTripper
+	// Cluster is nil if there is none.
+	Cluster Cluster
+}
+
+// Cluster is what providers need of the API server besides Secrets.
+type Cluster interface {
+	// ServiceAccountToken returns a token of a service account for audiences
+	// (TokenRequest).
+	ServiceAccountToken(ctx context.Context, namespace, name string, audiences []string, lifetime time.Duration) (string, error)
+	// Post sends JSON to a path of the API server, and returns the body and the HTTP
+	// status code of its answer, whatever that is. The error says that there was
+	// no answer.
+	Post(ctx context.Context, path string, body []byte) (answer []byte, status int, err error)
 }
 
 // Secret returns the value of an entry of a Secret. It is a Transient fault if

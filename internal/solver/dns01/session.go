@@ -99,7 +99,7 @@ func (s *session) locateRecord(ctx context.Context, provider Provider) error {
 	if err != nil {
 		return err
 	}
-	record := Record{FQDN: name, Value: s.challenge.Key}
+	record := Record{DNSName: s.challenge.DNSName, FQDN: name, Value: s.challenge.Key}
 	if s.attempted && s.record.FQDN != name {
 		s.former, s.zone = append(s.former, s.record), ""
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Resolver asks name servers. *dns.Resolver is one.
@@ -40,11 +42,26 @@ type Config struct {
 	// CacheFloor is --acme-dns-cache-floor.
 	CacheFloor time.Duration
 
+	// Ambient says whose solvers may use the credentials of the environment.
+	Ambient Ambient
+	// HTTP asks the vendors' APIs; nil is vendorapi.NewTransport.
+	HTTP http.RoundTripper
+	// Cluster is what providers need of the API server; nil if there is none.
+	Cluster Cluster
+
 	Ledger *propagation.Ledger
 	Clock  clock.PassiveClock
 	// NewResolver makes the Resolver of a solver with nameservers of its own;
 	// nil is dns.NewResolver.
 	NewResolver func(servers []string) (Resolver, error)
+}
+
+// Ambient says whose solvers may use the credentials of the environment:
+// --issuer-ambient-credentials and --cluster-issuer-ambient-credentials.
+type Ambient struct{ Issuers, ClusterIssuers bool }
+
+func (a Ambient) allows(c solver.Challenge) bool {
+	return a.ClusterIssuers && c.ClusterIssuer || a.Issuers && !c.ClusterIssuer
 }
 
 // Solver solves dns-01 challenges.
@@ -78,6 +95,9 @@ func New(c Config) (*Solver, error) {
 		c.NewResolver = func(servers []string) (Resolver, error) {
 			return dns.NewResolver(dns.Config{Servers: servers, Clock: c.Clock})
 		}
+	}
+	if c.HTTP == nil {
+		c.HTTP = vendorapi.NewTransport()
 	}
 	return &Solver{config: c, other: lru.New(maxResolvers)}, nil
 }
@@ -115,6 +135,7 @@ func (*Solver) Grouped(a, b solver.Challenge) bool {
 func (s *Solver) newProvider(ctx context.Context, c solver.Challenge) (Provider, error) {
 	return s.config.Providers.New(ctx, Deps{
 		Namespace: c.SecretNamespace, Secrets: s.config.Secrets, Zone: s.zoneAbove, Clock: s.config.Clock,
+		Ambient: s.config.Ambient.allows(c), HTTP: s.config.HTTP, Cluster: s.config.Cluster,
 	}, c.Solver.DNS01)
 }
 

@@ -28,6 +28,9 @@ type Server struct {
 	Patience time.Duration
 	// Unauthorized is a provider whose credentials the server does not accept.
 	Unauthorized dns01.Provider
+	// Forbidden is a provider whose credentials the server accepts, without the
+	// permission to change records. It is nil if the server has no such credentials.
+	Forbidden dns01.Provider
 	// Secrets are credentials that no message may contain.
 	Secrets []string
 	// Values returns the TXT values that the server has at a name.
@@ -35,6 +38,12 @@ type Server struct {
 	// Fail makes the server answer all requests with an error until restore is
 	// called. It is nil if the server cannot be made to.
 	Fail func(t *testing.T) (restore func())
+	// Limit makes the server limit the rate of requests until restore is called. It is
+	// nil if the server does not.
+	Limit func(t *testing.T) (restore func())
+	// KeepsValues says that the server keeps values: CleanUp does nothing, and the
+	// server drops the oldest of a name.
+	KeepsValues bool
 	// Silence makes the server give no answer until restore is called.
 	Silence func(t *testing.T) (restore func())
 }
@@ -54,15 +63,27 @@ func Run(t *testing.T, s Server) {
 	t.Run("Names", s.testNames)
 	t.Run("Elsewhere", s.testElsewhere)
 	t.Run("Unauthorized", s.testUnauthorized)
+	t.Run("Forbidden", s.testForbidden)
+	t.Run("Limit", s.testLimit)
 	t.Run("Fail", s.testFail)
 	t.Run("Silence", s.testSilence)
 	t.Run("Cancel", s.testCancel)
 }
 
-// has fails unless a name has exactly these values.
+// record returns the record of a value at a challenge name.
+func record(fqdn, value string) dns01.Record {
+	name := strings.TrimSuffix(strings.ToLower(fqdn), ".")
+	return dns01.Record{DNSName: strings.TrimPrefix(name, "_acme-challenge."), FQDN: fqdn, Value: value}
+}
+
+// has fails unless a name has exactly these values, or, if the server keeps values,
+// these and others.
 func (s Server) has(t *testing.T, fqdn string, want ...string) {
 	t.Helper()
 	got := s.Values(t, fqdn)
+	if s.KeepsValues {
+		got = slices.DeleteFunc(got, func(v string) bool { return !slices.Contains(want, v) })
+	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -86,7 +107,7 @@ func (s Server) cleanUp(t *testing.T, r dns01.Record) {
 
 func (s Server) testPresent(t *testing.T) {
 	fqdn := "_acme-challenge.present." + s.Zone
-	one, two := dns01.Record{FQDN: fqdn, Value: first}, dns01.Record{FQDN: fqdn, Value: second}
+	one, two := record(fqdn, first), record(fqdn, second)
 	s.present(t, one)
 	s.has(t, fqdn, first)
 	s.present(t, one)
@@ -101,7 +122,7 @@ func (s Server) testPresent(t *testing.T) {
 
 func (s Server) testCleanUp(t *testing.T) {
 	fqdn := "_acme-challenge.clean-up." + s.Zone
-	one, two := dns01.Record{FQDN: fqdn, Value: first}, dns01.Record{FQDN: fqdn, Value: second}
+	one, two := record(fqdn, first), record(fqdn, second)
 	s.cleanUp(t, one)
 	s.present(t, two)
 	s.cleanUp(t, one)
@@ -127,7 +148,7 @@ func (s Server) testNames(t *testing.T) {
 			if got, err := s.Provider.Zone(t.Context(), fqdn); err != nil || got != zone {
 				t.Errorf("Zone: %q, %v, want %q", got, err, zone)
 			}
-			r := dns01.Record{FQDN: fqdn, Value: first}
+			r := record(fqdn, first)
 			s.present(t, r)
 			s.has(t, fqdn, first)
 			s.cleanUp(t, r)
@@ -138,7 +159,7 @@ func (s Server) testNames(t *testing.T) {
 
 // calls are the methods of a provider at one name.
 func calls(p dns01.Provider, fqdn string) map[string]func(context.Context) error {
-	r := dns01.Record{FQDN: fqdn, Value: first}
+	r := record(fqdn, first)
 	return map[string]func(context.Context) error{
 		"Present": func(ctx context.Context) error { return p.Present(ctx, r) },
 		"CleanUp": func(ctx context.Context) error { return p.CleanUp(ctx, r) },
@@ -187,6 +208,30 @@ func (s Server) testUnauthorized(t *testing.T) {
 	s.has(t, fqdn)
 }
 
+func (s Server) testForbidden(t *testing.T) {
+	if s.Forbidden == nil {
+		t.Skip("this server has no such credentials")
+	}
+	fqdn := "_acme-challenge.forbidden." + s.Zone
+	s.fails(t, "Present", calls(s.Forbidden, fqdn)["Present"], fault.User)
+	s.has(t, fqdn)
+}
+
+func (s Server) testLimit(t *testing.T) {
+	if s.Limit == nil {
+		t.Skip("this server does not limit the rate")
+	}
+	fqdn := "_acme-challenge.limit." + s.Zone
+	restore := s.Limit(t)
+	for name, call := range calls(s.Provider, fqdn) {
+		s.fails(t, name, call, fault.Later)
+	}
+	restore()
+	s.present(t, record(fqdn, first))
+	s.cleanUp(t, record(fqdn, first))
+	s.has(t, fqdn)
+}
+
 func (s Server) testFail(t *testing.T) {
 	if s.Fail == nil {
 		t.Skip("this server cannot be made to answer with errors")
@@ -197,8 +242,8 @@ func (s Server) testFail(t *testing.T) {
 		s.fails(t, name, call, fault.Transient)
 	}
 	restore()
-	s.present(t, dns01.Record{FQDN: fqdn, Value: first})
-	s.cleanUp(t, dns01.Record{FQDN: fqdn, Value: first})
+	s.present(t, record(fqdn, first))
+	s.cleanUp(t, record(fqdn, first))
 	s.has(t, fqdn)
 }
 
@@ -217,8 +262,8 @@ func (s Server) testSilence(t *testing.T) {
 		}, fault.Transient)
 	}
 	restore()
-	s.present(t, dns01.Record{FQDN: fqdn, Value: first})
-	s.cleanUp(t, dns01.Record{FQDN: fqdn, Value: first})
+	s.present(t, record(fqdn, first))
+	s.cleanUp(t, record(fqdn, first))
 	s.has(t, fqdn)
 }
 
