@@ -29,9 +29,9 @@ func (p ForProviders) ServiceAccountToken(ctx context.Context, namespace, name s
 	return answer.Status.Token, nil
 }
 
-// Post sends JSON to a path of the API server, such as that of an aggregated API.
-func (p ForProviders) Post(ctx context.Context, path string, body []byte) (answer []byte, status int, err error) {
-	result := p.Core.CoreV1().RESTClient().Post().AbsPath(path).
+// Ask sends a request to a path of the API server, such as that of an aggregated API.
+func (p ForProviders) Ask(ctx context.Context, method, path string, body []byte) (answer []byte, status int, err error) {
+	result := p.Core.CoreV1().RESTClient().Verb(method).AbsPath(path).
 		SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").
 		Body(body).MaxRetries(0).Do(ctx).StatusCode(&status)
 	answer, err = result.Raw()

@@ -106,6 +106,13 @@ type Session interface {
 	String() string
 }
 
+// Placed is implemented by Solvers whose Sessions ask a foreign server to present a
+// challenge: how many ask one server at a time is bounded.
+type Placed interface {
+	// Server names the server of a solver, as in a message: "the Cloudflare API".
+	Server(*acmev1.ACMEChallengeSolver) string
+}
+
 // Located is implemented by Sessions that know in which DNS zone they present.
 type Located interface {
 	// Zone returns the zone, or "" as long as it is not known.

@@ -77,6 +77,14 @@ func (r *recorder) Begin(c solver.Challenge) solver.Session {
 	return &recorded{recorder: r}
 }
 
+// Server implements solver.Placed.
+func (*recorder) Server(c *acmev1.ACMEChallengeSolver) string {
+	if c.DNS01 == nil || c.DNS01.RFC2136 == nil {
+		return ""
+	}
+	return "the server " + c.DNS01.RFC2136.Nameserver
+}
+
 func (r *recorder) called(what string) error {
 	r.log = append(r.log, what)
 	if len(r.fail) == 0 {

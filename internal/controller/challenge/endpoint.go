@@ -26,23 +26,13 @@ func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
 			return controller.ACMEServer(w.Account.Issuer.Server), askTimeout
 		}
 	case core.Present, core.CleanUp:
-		return provider(spec.Solver.DNS01), askTimeout
+		if placed, ok := w.c.Solvers[spec.Type].(solver.Placed); ok {
+			return placed.Server(&spec.Solver), askTimeout
+		}
 	case core.Probe:
 		return "the name servers of " + w.zone(), askTimeout
 	}
 	return "", 0
-}
-
-// provider names the server that a solver writes to, or "" without one.
-func provider(dns01 *acmev1.ACMEChallengeSolverDNS01) string {
-	switch {
-	case dns01 == nil:
-		return ""
-	case dns01.RFC2136 != nil:
-		return "the name server " + strings.TrimSuffix(strings.ToLower(dns01.RFC2136.Nameserver), ":53")
-	default:
-		return "the DNS provider"
-	}
 }
 
 // zone returns the zone that a probe asks first. As long as it is not known, or if a

@@ -23,7 +23,7 @@ func (l located) Zone() string { return l.zone }
 // TestEndpoint holds which server an action asks: one that hangs must not delay
 // what asks another.
 func TestEndpoint(t *testing.T) {
-	rfc2136 := &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "NS1.example.com:53"}}
+	rfc2136 := &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "ns1.example.com"}}
 	for _, test := range []struct {
 		name   string
 		action plan.Action
@@ -32,8 +32,8 @@ func TestEndpoint(t *testing.T) {
 	}{
 		{"accept", core.Accept{}, "", "the ACME server ca.example"},
 		{"authorization", core.FetchAuthorization{}, "", "the ACME server ca.example"},
-		{"present", core.Present{}, "", "the name server ns1.example.com"},
-		{"clean up", core.CleanUp{}, "shop.example.co.uk.", "the name server ns1.example.com"},
+		{"present", core.Present{}, "", "the server ns1.example.com"},
+		{"clean up", core.CleanUp{}, "shop.example.co.uk.", "the server ns1.example.com"},
 		{"probe of a zone that is not known yet", core.Probe{}, "", "the name servers of co.uk"},
 		{"probe of a zone", core.Probe{}, "shop.example.co.uk.", "the name servers of shop.example.co.uk"},
 		{"probe of an alias in another zone", core.Probe{}, "acme.central.example.", "the name servers of co.uk"},
@@ -42,8 +42,8 @@ func TestEndpoint(t *testing.T) {
 		{"slot", core.TakeSlot{}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &acmev1.Challenge{Spec: acmev1.ChallengeSpec{DNSName: "www.shop.example.co.uk", Solver: acmev1.ACMEChallengeSolver{DNS01: rfc2136}}}
-			w := &work{memory: &memory{session: located{zone: test.zone}}, State: core.State{
+			c := &acmev1.Challenge{Spec: acmev1.ChallengeSpec{Type: acmev1.ACMEChallengeTypeDNS01, DNSName: "www.shop.example.co.uk", Solver: acmev1.ACMEChallengeSolver{DNS01: rfc2136}}}
+			w := &work{c: &Controller{Deps: Deps{Solvers: solver.Solvers{acmev1.ACMEChallengeTypeDNS01: &recorder{}}}}, memory: &memory{session: located{zone: test.zone}}, State: core.State{
 				Object: c, Account: &facts.Account{Issuer: &acmev1.ACMEIssuer{Server: "https://ca.example/directory"}},
 			}}
 			if got, longest := w.Endpoint(test.action); got != test.want || (got != "") != (longest > 0) {

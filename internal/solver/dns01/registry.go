@@ -33,6 +33,9 @@ type Factory struct {
 	// Check returns the errors in the provider's field that can be found without
 	// a Secret or a server. The path is that of the Spec. Check may be nil.
 	Check func(*field.Path, *Spec) field.ErrorList
+	// Server names the server to which the Provider writes, as in a message, such as
+	// "the Cloudflare API".
+	Server func(*Spec) string
 	// TTL is the time to live with which the Provider writes records. It is the
 	// least that the vendor takes: a resolver that has cached an older set of
 	// values keeps it this long.
@@ -71,10 +74,10 @@ type Cluster interface {
 	// ServiceAccountToken returns a token of a service account for audiences
 	// (TokenRequest).
 	ServiceAccountToken(ctx context.Context, namespace, name string, audiences []string, lifetime time.Duration) (string, error)
-	// Post sends JSON to a path of the API server, and returns the body and the HTTP
-	// status code of its answer, whatever that is. The error says that there was
-	// no answer.
-	Post(ctx context.Context, path string, body []byte) (answer []byte, status int, err error)
+	// Ask sends a request, with JSON as its body, to a path of the API server. It
+	// returns the body and the HTTP status code of the answer, whatever that is. The
+	// error says that there was no answer.
+	Ask(ctx context.Context, method, path string, body []byte) (answer []byte, status int, err error)
 }
 
 // Secret returns the value of an entry of a Secret. It is a Transient fault if
@@ -120,6 +123,14 @@ func (r Registry) ttl(spec *Spec) time.Duration {
 		return f.TTL
 	}
 	return 0
+}
+
+// server names the server to which a Spec's provider writes, or "".
+func (r Registry) server(spec *Spec) string {
+	if f := r.find(spec); f != nil {
+		return f.Server(spec)
+	}
+	return ""
 }
 
 // names lists the providers as messages do.

@@ -84,6 +84,7 @@ var (
 	_ solver.Solver   = (*Solver)(nil)
 	_ solver.Restorer = (*Solver)(nil)
 	_ solver.Grouper  = (*Solver)(nil)
+	_ solver.Placed   = (*Solver)(nil)
 )
 
 // New returns a Solver, or an error if something that it needs is missing.
@@ -122,6 +123,11 @@ func (s *Solver) floor(c solver.Challenge) time.Duration {
 	}
 	s.config.Ledger.KeepFor(floor)
 	return floor
+}
+
+// Server implements solver.Placed.
+func (s *Solver) Server(c *acmev1.ACMEChallengeSolver) string {
+	return s.config.Providers.server(c.DNS01)
 }
 
 // Grouped implements solver.Grouper: a resolver caches all values of one name

@@ -97,6 +97,7 @@ func (v settlingVendor) Settled(_ context.Context, r dns01.Record, presented tim
 // factory reads the fields of DigitalOcean, with which this build does nothing.
 func (w *world) factory() dns01.Factory {
 	return dns01.Factory{
+		Server:   func(*dns01.Spec) string { return "the vendor" },
 		Name:     "vendor",
 		TTL:      10 * time.Second,
 		Selected: func(s *dns01.Spec) bool { return s.DigitalOcean != nil },

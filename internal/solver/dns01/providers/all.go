@@ -8,6 +8,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
+	"github.com/everleaf/everleaf/internal/solver/dns01/webhook"
 )
 
 // order is the order in which the providers of a solver are looked at, which is that of
@@ -17,6 +18,7 @@ var order = []string{"webhook", "rfc2136", "akamai", "cloudDNS", "cloudflare", "
 // all has the providers of the build. The files with build tags add theirs.
 var all = []func() dns01.Factory{
 	rfc2136.Factory,
+	webhook.Factory,
 }
 
 // All returns the DNS providers of this build.

@@ -18,6 +18,9 @@ func Factory() dns01.Factory {
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.RFC2136.TSIGSecret}
 		},
+		Server: func(s *dns01.Spec) string {
+			return "the name server " + strings.TrimSuffix(strings.ToLower(s.RFC2136.Nameserver), ":53")
+		},
 		Check: check,
 		TTL:   ttl,
 		New:   fromSpec,

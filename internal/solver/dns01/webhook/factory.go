@@ -1,0 +1,39 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+)
+
+// Factory makes Providers from the webhook field of the API.
+func Factory() dns01.Factory {
+	return dns01.Factory{
+		Name:     "webhook",
+		Selected: func(s *dns01.Spec) bool { return s.Webhook != nil },
+		Server: func(s *dns01.Spec) string {
+			return fmt.Sprintf("the solver webhook %s.%s", s.Webhook.SolverName, s.Webhook.GroupName)
+		},
+		Check: check,
+		TTL:   ttl,
+		New:   fromSpec,
+	}
+}
+
+func fromSpec(_ context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
+	return New(Config{
+		GroupName: s.Webhook.GroupName, SolverName: s.Webhook.SolverName, Settings: s.Webhook.Config,
+		Namespace: d.Namespace, Ambient: d.Ambient, Walk: d.Zone, Cluster: d.Cluster,
+	})
+}
+
+// check has the rule and the words of the API's validation.
+func check(path *field.Path, s *dns01.Spec) field.ErrorList {
+	if s.Webhook.SolverName == "" {
+		return field.ErrorList{field.Required(path.Child("webhook", "solverName"), "solver name must be specified")}
+	}
+	return nil
+}
