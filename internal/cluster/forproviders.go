@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -35,8 +36,9 @@ func (p ForProviders) Ask(ctx context.Context, method, path string, body []byte)
 		SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").
 		Body(body).MaxRetries(0).Do(ctx).StatusCode(&status)
 	answer, err = result.Raw()
-	if refused := (apierrors.APIStatus)(nil); errors.As(err, &refused) && status != 0 {
-		return answer, status, nil
+	if refused := (apierrors.APIStatus)(nil); errors.As(err, &refused) {
+		// The client drops what is not JSON, with the status code.
+		return answer, cmp.Or(status, int(refused.Status().Code)), nil
 	}
 	return answer, status, err
 }

@@ -51,6 +51,10 @@ func (c *ControlPlane) writeFiles(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	proxy, err := loadAuthority(c.pki(""), "proxy-ca", now)
+	if err != nil {
+		return err
+	}
 	if err := ensureKey(c.pki(serviceAccountKey)); err != nil {
 		return err
 	}
@@ -61,6 +65,7 @@ func (c *ControlPlane) writeFiles(now time.Time) error {
 	}{
 		{etcd, "etcd", "etcd", []string{"127.0.0.1", "localhost"}},
 		{etcd, "etcd-client", "kube-apiserver", nil},
+		{proxy, "proxy-client", proxyName, nil},
 		{c.ca, "kube-apiserver", "kube-apiserver", []string{
 			"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", serviceIP,
 		}},
@@ -82,6 +87,10 @@ const (
 	serviceRange = "10.96.0.0/16"
 	serviceIP    = "10.96.0.1"
 )
+
+// proxyName is the API server as servers behind its aggregation layer know it. Its
+// authority signs nothing else: who has a certificate of it can act as anybody there.
+const proxyName = "front-proxy-client"
 
 func (c *ControlPlane) etcdURL() string { return fmt.Sprintf("https://127.0.0.1:%d", c.etcdPort) }
 
@@ -123,6 +132,14 @@ func (c *ControlPlane) apiServerArguments() []string {
 		"--tls-cert-file=" + c.pki("kube-apiserver.crt"),
 		"--tls-private-key-file=" + c.pki("kube-apiserver.key"),
 		"--client-ca-file=" + c.pki("ca.crt"),
+		// The aggregation layer, through which solver webhooks are reached.
+		"--proxy-client-cert-file=" + c.pki("proxy-client.crt"),
+		"--proxy-client-key-file=" + c.pki("proxy-client.key"),
+		"--requestheader-client-ca-file=" + c.pki("proxy-ca.crt"),
+		"--requestheader-allowed-names=" + proxyName,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--anonymous-auth=false",
 		"--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Obj
 }
 
 func namespaced(kind string) bool {
-	return kind != cmv1.ClusterIssuerKind && kind != "Namespace"
+	return !slices.Contains([]string{cmv1.ClusterIssuerKind, "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService"}, kind)
 }
 
 // Eventually polls until check returns nil, and fails the test with check's

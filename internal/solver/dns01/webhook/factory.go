@@ -26,7 +26,7 @@ func Factory() dns01.Factory {
 func fromSpec(_ context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 	return New(Config{
 		GroupName: s.Webhook.GroupName, SolverName: s.Webhook.SolverName, Settings: s.Webhook.Config,
-		Namespace: d.Namespace, Ambient: d.Ambient, Walk: d.Zone, Cluster: d.Cluster,
+		Namespace: d.Namespace, Ambient: d.Ambient, Walk: d.Zone, Cluster: d.Cluster, Clock: d.Clock,
 	})
 }
 

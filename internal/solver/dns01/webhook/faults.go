@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -25,6 +26,15 @@ func refused(reason, format string, args ...any) *fault.Error {
 
 func transient(reason, format string, args ...any) *fault.Error {
 	return fault.New(fault.Transient, reason, format, args...)
+}
+
+// recheck is when a solver is asked again that is not installed, or not as it has to
+// be: no event tells that it is, and the API server answers such requests by itself.
+const recheck = 30 * time.Second
+
+// soon is the fault for what a user has to mend in the cluster.
+func (p *Provider) soon(reason, format string, args ...any) *fault.Error {
+	return fault.Until(p.Clock.Now().Add(recheck), reason, format, args...)
 }
 
 // said makes a solver's text fit for a status.
@@ -45,9 +55,9 @@ func (p *Provider) statusFault(ctx context.Context, code int, body []byte) error
 	text := cmp.Or(said(status.Message), fmt.Sprintf("HTTP %d", code))
 	switch {
 	case strings.Contains(status.Message, "subjectaccessreviews"):
-		return refused("SolverLacksRights", "the solver webhook %s cannot check who asks it: %s; bind the ClusterRole system:auth-delegator to the solver's service account", p.name(), text)
+		return p.soon("SolverLacksRights", "the solver webhook %s cannot check who asks it: %s; bind the ClusterRole system:auth-delegator to the solver's service account", p.name(), text)
 	case code == http.StatusUnauthorized:
-		return refused("SolverUnauthorized", "the solver webhook %s does not accept the API server's proxy certificate: %s; restart the solver, which may hold an old CA, and check that the certificate has not expired", p.name(), text)
+		return p.soon("SolverUnauthorized", "the solver webhook %s does not accept the API server's proxy certificate: %s; restart the solver, which may hold an old CA, and check that the certificate has not expired", p.name(), text)
 	case code == http.StatusForbidden || code == http.StatusNotFound:
 		if err := p.misnamed(ctx); err != nil {
 			return err
@@ -65,7 +75,7 @@ func (p *Provider) statusFault(ctx context.Context, code int, body []byte) error
 
 // forbidden is the fault for the lack of a right that the solver's chart grants.
 func (p *Provider) forbidden(text string) error {
-	return refused("SolverForbidden",
+	return p.soon("SolverForbidden",
 		"the solver webhook %s may not be asked: %s; a ClusterRole must allow \"create\" on resource %q in API group %q, and be bound to this service account (many charts: --set certManager.namespace=... --set certManager.serviceAccountName=...)",
 		p.name(), text, p.SolverName, p.GroupName)
 }
@@ -89,7 +99,7 @@ func (p *Provider) misnamed(ctx context.Context) error {
 		names = append(names, r.Name)
 	}
 	slices.Sort(names)
-	return refused("SolverNotFound", "API group %q has no solver %q; it has: %s; check webhook.solverName", p.GroupName, p.SolverName, cmp.Or(said(strings.Join(names, ", ")), "none"))
+	return p.soon("SolverNotFound", "API group %q has no solver %q; it has: %s; check webhook.solverName", p.GroupName, p.SolverName, cmp.Or(said(strings.Join(names, ", ")), "none"))
 }
 
 func (p *Provider) noGroup(ctx context.Context) error {
@@ -98,10 +108,10 @@ func (p *Provider) noGroup(ctx context.Context) error {
 	groups := metav1.APIGroupList{}
 	if found, known := p.discover(ctx, "/apis", &groups); found && known {
 		if similar := similarGroups(p.GroupName, groups.Groups); len(similar) > 0 {
-			return refused("SolverNotFound", "%s; similar: %s; check groupName here and in the solver's chart", message, strings.Join(similar, ", "))
+			return p.soon("SolverNotFound", "%s; similar: %s; check groupName here and in the solver's chart", message, strings.Join(similar, ", "))
 		}
 	}
-	return refused("SolverNotFound", "%s; install the solver, or check groupName here and in its chart", message)
+	return p.soon("SolverNotFound", "%s; install the solver, or check groupName here and in its chart", message)
 }
 
 // discover reads a discovery document, which everybody who is authenticated may read.

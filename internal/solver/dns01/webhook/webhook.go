@@ -12,6 +12,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/api/acme/webhook/v1alpha1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -37,6 +38,7 @@ type Config struct {
 	Walk func(ctx context.Context, fqdn string) (string, error)
 	// Cluster reaches the solver.
 	Cluster dns01.Cluster
+	Clock   clock.PassiveClock
 }
 
 // Provider has one solver write. It keeps no state.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -22,6 +23,8 @@ const (
 	group = "acme.example.org"
 	path  = "/apis/acme.example.org/v1alpha1"
 )
+
+var now = time.Date(2026, 11, 26, 11, 0, 0, 0, time.UTC)
 
 // apiServer answers as an API server does that passes requests on to a solver.
 type apiServer struct {
@@ -56,7 +59,7 @@ func (s *apiServer) Ask(_ context.Context, method, path string, body []byte) ([]
 func provider(t *testing.T, s *apiServer) dns01.Provider {
 	t.Helper()
 	p, err := Factory().New(t.Context(), dns01.Deps{
-		Namespace: "team", Ambient: true, Cluster: s,
+		Namespace: "team", Ambient: true, Cluster: s, Clock: clocktesting.NewFakePassiveClock(now),
 		Zone: func(context.Context, string) (string, error) { return "example.com.", nil },
 	}, &dns01.Spec{Webhook: &acmev1.ACMEIssuerDNS01ProviderWebhook{
 		GroupName: group, SolverName: "sakuracloud", Config: &apiextensionsv1.JSON{Raw: []byte(`{"zone":"a"}`)},
@@ -164,27 +167,27 @@ func TestFailures(t *testing.T) {
 		},
 		"forbidden by the API server": {
 			map[string]answer{ask: status(403, forbidden), "GET " + path: {status: 200, body: found}},
-			fault.New(fault.User, "SolverForbidden", `the solver webhook "sakuracloud" of group "acme.example.org" may not be asked: %s; a ClusterRole must allow "create" on resource "sakuracloud" in API group "acme.example.org", and be bound to this service account (many charts: --set certManager.namespace=... --set certManager.serviceAccountName=...)`, forbidden),
+			fault.Until(now.Add(recheck), "SolverForbidden", `the solver webhook "sakuracloud" of group "acme.example.org" may not be asked: %s; a ClusterRole must allow "create" on resource "sakuracloud" in API group "acme.example.org", and be bound to this service account (many charts: --set certManager.namespace=... --set certManager.serviceAccountName=...)`, forbidden),
 		},
 		"forbidden by the solver": {
 			map[string]answer{ask: status(403, `subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:solver:solver" cannot create resource "subjectaccessreviews"`)},
-			fault.New(fault.User, "SolverLacksRights", `the solver webhook "sakuracloud" of group "acme.example.org" cannot check who asks it: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:solver:solver" cannot create resource "subjectaccessreviews"; bind the ClusterRole system:auth-delegator to the solver's service account`),
+			fault.Until(now.Add(recheck), "SolverLacksRights", `the solver webhook "sakuracloud" of group "acme.example.org" cannot check who asks it: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:solver:solver" cannot create resource "subjectaccessreviews"; bind the ClusterRole system:auth-delegator to the solver's service account`),
 		},
 		"proxy certificate": {
 			map[string]answer{ask: status(401, "Unauthorized")},
-			fault.New(fault.User, "SolverUnauthorized", `the solver webhook "sakuracloud" of group "acme.example.org" does not accept the API server's proxy certificate: Unauthorized; restart the solver, which may hold an old CA, and check that the certificate has not expired`),
+			fault.Until(now.Add(recheck), "SolverUnauthorized", `the solver webhook "sakuracloud" of group "acme.example.org" does not accept the API server's proxy certificate: Unauthorized; restart the solver, which may hold an old CA, and check that the certificate has not expired`),
 		},
 		"a typo in the group": {
 			map[string]answer{"GET /apis": {status: 200, body: `{"kind":"APIGroupList","groups":[{"name":"acme.exmaple.org"},{"name":"apps"},{"name":"cert-manager.io"}]}`}},
-			fault.New(fault.User, "SolverNotFound", `the API server has no APIService v1alpha1.acme.example.org, so that nothing serves webhook.groupName "acme.example.org"; similar: acme.exmaple.org; check groupName here and in the solver's chart`),
+			fault.Until(now.Add(recheck), "SolverNotFound", `the API server has no APIService v1alpha1.acme.example.org, so that nothing serves webhook.groupName "acme.example.org"; similar: acme.exmaple.org; check groupName here and in the solver's chart`),
 		},
 		"not installed, without the right to ask": {
 			map[string]answer{ask: status(403, forbidden), "GET /apis": {status: 200, body: `{"groups":[{"name":"apps"}]}`}},
-			fault.New(fault.User, "SolverNotFound", `the API server has no APIService v1alpha1.acme.example.org, so that nothing serves webhook.groupName "acme.example.org"; install the solver, or check groupName here and in its chart`),
+			fault.Until(now.Add(recheck), "SolverNotFound", `the API server has no APIService v1alpha1.acme.example.org, so that nothing serves webhook.groupName "acme.example.org"; install the solver, or check groupName here and in its chart`),
 		},
 		"a typo in the solver": {
 			map[string]answer{"GET " + path: {status: 200, body: `{"resources":[{"name":"ovh"},{"name":"gandi"}]}`}},
-			fault.New(fault.User, "SolverNotFound", `API group "acme.example.org" has no solver "sakuracloud"; it has: gandi, ovh; check webhook.solverName`),
+			fault.Until(now.Add(recheck), "SolverNotFound", `API group "acme.example.org" has no solver "sakuracloud"; it has: gandi, ovh; check webhook.solverName`),
 		},
 		"unavailable, closed port": {
 			map[string]answer{ask: status(503, unavailable), service: condition("FailedDiscoveryCheck", "failing or missing response from https://10.0.0.9:8443/apis: connection refused")},
