@@ -1,7 +1,6 @@
 package cloudflare
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/dns01test"
 )
 
 type spec = acmev1.ACMEIssuerDNS01ProviderCloudflare
@@ -20,25 +20,11 @@ func ref(name, key string) *cmmeta.SecretKeySelector {
 	return &cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: name}, Key: key}
 }
 
-// secrets are the keys of the Secret default/cf.
-type secrets map[string]string
-
-func (s secrets) Read(_ context.Context, namespace, name string) (map[string][]byte, error) {
-	if namespace != "default" || name != "cf" {
-		return nil, nil
-	}
-	data := map[string][]byte{}
-	for key, value := range s {
-		data[key] = []byte(value)
-	}
-	return data, nil
-}
-
 func TestFactory(t *testing.T) {
 	s := newStub(t)
-	deps := dns01.Deps{Namespace: "default", Clock: clock.RealClock{}, HTTP: s.Transport, Secrets: secrets{
+	deps := dns01.Deps{Namespace: "default", Clock: clock.RealClock{}, HTTP: s.Transport, Secrets: dns01test.Secrets{"default/cf": {
 		"token": goodToken, "key": goodKey, "newline": goodToken + "\n", "carriage": "\r" + goodKey, "bytes": "\xe7\x9f" + goodKey,
-	}}
+	}}}
 	const newline = `contains a newline: store it without one (printf %s, not echo)`
 	for name, test := range map[string]struct {
 		spec spec
