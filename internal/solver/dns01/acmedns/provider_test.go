@@ -157,6 +157,9 @@ func TestFaults(t *testing.T) {
 			p := s.provider(t, secret)
 			p.clock = testingclock.NewFakePassiveClock(now)
 			got := fault.Of(p.Present(t.Context(), at("corp.example", "")))
+			if got == nil {
+				t.Fatal("no error")
+			}
 			got.Err = nil
 			test.want.Message = strings.Replace(test.want.Message, "URL", s.URL, 1)
 			if diff := cmp.Diff(test.want, got); diff != "" {

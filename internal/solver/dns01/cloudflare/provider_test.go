@@ -207,6 +207,9 @@ func TestFaults(t *testing.T) {
 			})
 			_, err := s.provider(t, Config{Token: goodToken}).Zone(t.Context(), fqdn)
 			f := fault.Of(err)
+			if f == nil {
+				t.Fatal("no error")
+			}
 			if diff := cmp.Diff(test.want, f.Message); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -192,6 +192,9 @@ func TestFaults(t *testing.T) {
 			p.clock = testingclock.NewFakePassiveClock(now)
 			_, err := p.Zone(t.Context(), fqdn)
 			got := fault.Of(err)
+			if got == nil {
+				t.Fatal("no error")
+			}
 			got.Err = nil
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
