@@ -1,0 +1,44 @@
+package acmedns
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+)
+
+// Factory makes Providers from the acmeDNS field of the API.
+func Factory() dns01.Factory {
+	return dns01.Factory{
+		Name:     "acmeDNS",
+		Selected: func(s *dns01.Spec) bool { return s.AcmeDNS != nil },
+		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
+			return []cmmeta.SecretKeySelector{s.AcmeDNS.AccountSecret}
+		},
+		Check: check,
+		TTL:   ttl,
+		New:   fromSpec,
+	}
+}
+
+func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
+	ref := s.AcmeDNS.AccountSecret
+	accounts, err := d.Secret(ctx, ref)
+	if err != nil {
+		return nil, vendorapi.Prefixed("error getting acmedns accounts secret: ", err)
+	}
+	return New(Config{Host: s.AcmeDNS.Host, Accounts: accounts, SecretName: d.Namespace + "/" + ref.Name, Clock: d.Clock, HTTP: d.HTTP})
+}
+
+// check has the rules and the words of the API's validation.
+func check(path *field.Path, s *dns01.Spec) field.ErrorList {
+	path = path.Child("acmeDNS")
+	errs := dns01.CheckSecret(path.Child("accountSecretRef"), s.AcmeDNS.AccountSecret)
+	if s.AcmeDNS.Host == "" {
+		errs = append(errs, field.Required(path.Child("host"), "host is required"))
+	}
+	return errs
+}
