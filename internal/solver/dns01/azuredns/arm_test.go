@@ -36,6 +36,10 @@ func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		write(w, armError(401, "InvalidAuthenticationToken", "The access token is invalid."))
 		return
 	}
+	if s.api != nil {
+		write(w, *s.api)
+		return
+	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if len(parts) < 7 || parts[0] != "subscriptions" || parts[2] != "resourceGroups" || parts[4] != "providers" || parts[5] != "Microsoft.Network" {
 		badRequest(w, r.URL.Path)

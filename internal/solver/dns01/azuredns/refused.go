@@ -48,7 +48,7 @@ func (s *source) refused(last *outcome, assertion string, err error) *fault.Erro
 		return failure.Fault(s.clock.Now())
 	}
 	answer := tokenError(last.body)
-	failure.Code = answer.word()
+	failure.Code, failure.Text = foreign.Word(answer.Error, 64), answer.code()
 	failure.Err = refusal{last.status, failure.Code}
 	switch {
 	case last.status == http.StatusTooManyRequests, last.status == http.StatusRequestTimeout, last.status >= 500:
@@ -76,74 +76,72 @@ func tokenError(body []byte) tokenAnswer {
 	return a
 }
 
-var aadsts = regexp.MustCompile(`AADSTS(\d{4,10})`)
+var aadsts = regexp.MustCompile(`AADSTS\d{4,10}`)
 
-// code returns Entra's code, such as 700016, or "".
+// code returns Entra's code, such as AADSTS700016, or "".
 func (a tokenAnswer) code() string {
-	if m := aadsts.FindStringSubmatch(a.Description); m != nil {
-		return m[1]
+	if code := aadsts.FindString(a.Description); code != "" {
+		return code
 	}
 	if len(a.Codes) > 0 {
-		return strconv.Itoa(a.Codes[0])
+		return "AADSTS" + strconv.Itoa(a.Codes[0])
 	}
 	return ""
-}
-
-// word is the error and the code, as they are searched for.
-func (a tokenAnswer) word() string {
-	word := foreign.Word(a.Error, 64)
-	if code := a.code(); code != "" {
-		word = strings.TrimPrefix(word+",AADSTS"+code, ",")
-	}
-	return word
 }
 
 // explanation says what a code means and what to do.
 type explanation struct{ what, advice string }
 
-// Advice that several codes share.
+// Advice that several codes share. {cloud} is the name of the cloud.
 const (
 	checkIDs     = "check clientID and tenantID"
-	checkTenants = "check tenantID, and set environment to the cloud of the tenant"
+	checkTenants = "check tenantID, and set environment to the cloud of the tenant; it is {cloud}"
 	federate     = "add a federated credential to the identity with exactly the issuer, subject and audience of that token"
 )
 
 // explanations has the codes that a client without a user meets.
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 var explanations = map[string]explanation{
-	"700016":  {"the tenant has no application or managed identity with this client id", checkIDs},
-	"7000229": {"the tenant has no service principal for this client id", "create it (az ad sp create --id), or " + checkIDs},
-	"7000112": {"the application is disabled", "enable it in Microsoft Entra ID"},
-	"7000215": {"the client secret is wrong", "store the value of a client secret, not its id, in the Secret of clientSecretSecretRef"},
-	"7000222": {"the client secret has expired", "make a new one, and store it in the Secret of clientSecretSecretRef"},
-	"70021":   {"the identity has no federated credential for the token of the service account", federate},
-	"700211":  {"the identity has no federated credential with the issuer of the token of the service account", federate},
-	"700212":  {"the identity has no federated credential with the audience of the token of the service account", federate},
-	"700213":  {"the identity has no federated credential with the subject of the token of the service account", federate},
-	"700024":  {"the token of the service account has expired, or is not valid yet", "check the clock of this machine, and that the kubelet renews the token"},
-	"700027":  {"the signature of the token of the service account does not fit the keys of its issuer", "check that the issuer's discovery document and keys are public and current"},
-	"90002":   {"the tenant does not exist in this cloud", checkTenants},
-	"900021":  {"the tenant does not exist in this cloud", checkTenants},
-	"900023":  {"tenantID is neither an id nor a domain of a tenant", checkTenants},
-	"900382":  {"the tenant belongs to another cloud", checkTenants},
-	"500011":  {"the tenant does not know the API of this cloud", checkTenants},
-	"53003":   {"a conditional access policy of the tenant blocks it", "exclude the identity from the policy"},
+	"AADSTS700016":  {"the tenant has no application or managed identity with this client id", checkIDs},
+	"AADSTS7000229": {"the tenant has no service principal for this client id", "create it (az ad sp create --id), or " + checkIDs},
+	"AADSTS7000112": {"the application is disabled", "enable it in Microsoft Entra ID"},
+	"AADSTS7000215": {"the client secret is wrong", "store the value of a client secret, not its id, in the Secret of clientSecretSecretRef"},
+	"AADSTS7000222": {"the client secret has expired", "make a new one, and store it in the Secret of clientSecretSecretRef"},
+	"AADSTS70021":   {"the identity has no federated credential for the token of the service account", federate},
+	"AADSTS700211":  {"the identity has no federated credential with the issuer of the token of the service account", federate},
+	"AADSTS700212":  {"the identity has no federated credential with the audience of the token of the service account", federate},
+	"AADSTS700213":  {"the identity has no federated credential with the subject of the token of the service account", federate},
+	"AADSTS700024":  {"the token of the service account has expired, or is not valid yet", "check the clock of this machine, and that the kubelet renews the token"},
+	"AADSTS700027":  {"the signature of the token of the service account does not fit the keys of its issuer", "check that the issuer's discovery document and keys are public and current"},
+	"AADSTS90002":   {"the tenant does not exist in this cloud", checkTenants},
+	"AADSTS900021":  {"the tenant does not exist in this cloud", checkTenants},
+	"AADSTS900023":  {"tenantID is neither an id nor a domain of a tenant", checkTenants},
+	"AADSTS900382":  {"the tenant belongs to another cloud", checkTenants},
+	"AADSTS500011":  {"the tenant does not know the API of this cloud", checkTenants},
+	"AADSTS53003":   {"a conditional access policy of the tenant blocks it", "exclude the identity from the policy"},
+}
+
+// answered says what was answered to whom.
+func (s *source) answered(status int, answer tokenAnswer) string {
+	said := fmt.Sprintf("HTTP %d", status)
+	switch word, code := foreign.Word(answer.Error, 64), answer.code(); {
+	case word != "" && code != "":
+		said += fmt.Sprintf(" (%s: %s)", word, code)
+	case word != "" || code != "":
+		said += fmt.Sprintf(" (%s%s)", word, code)
+	}
+	return fmt.Sprintf("%s answered %s to %s", s.vendor(), said, s.doing())
 }
 
 // entraRefused is the fault for a service principal or a workload identity.
 func (s *source) entraRefused(status int, answer tokenAnswer, assertion string) *fault.Error {
 	id := s.identity
-	said := fmt.Sprintf("HTTP %d", status)
-	if word := answer.word(); word != "" {
-		said += " (" + word + ")"
-	}
-	e, ok := explanations[answer.code()]
-	if ok {
-		said += ", which means that " + e.what
+	message := s.answered(status, answer)
+	if e, ok := explanations[answer.code()]; ok {
+		message += fmt.Sprintf(": %s; %s", e.what, strings.ReplaceAll(e.advice, "{cloud}", id.cloud.name))
 	} else {
-		e.advice = checkIDs + ", and that the identity is enabled"
+		message += "; " + checkIDs + ", and that the identity is enabled"
 	}
-	message := fmt.Sprintf("%s answered %s to %s; %s (cloud %s)", s.vendor(), said, s.doing(), e.advice, id.cloud.name)
 	if id.kind == workloadIdentity {
 		message += "; " + claimsOf(assertion)
 		if id.ignoredResourceID {
@@ -179,26 +177,23 @@ func claimsOf(assertion string) string {
 // imdsRefused is the fault for a managed identity.
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
 func (s *source) imdsRefused(status int, answer tokenAnswer) *fault.Error {
-	said := fmt.Sprintf("%s answered HTTP %d", s.vendor(), status)
-	description := strings.ToLower(answer.Description)
+	said, description := s.answered(status, answer), strings.ToLower(answer.Description)
+	named := s.identity.clientID != "" || s.identity.resourceID != ""
+	contains := func(text string) bool { return strings.Contains(description, text) }
 	switch {
-	case answer.Error == "" && answer.Description == "":
-		if status == http.StatusNotFound || status == http.StatusGone {
-			return fault.New(fault.Transient, "ServerError", "%s to %s", said, s.doing())
-		}
-		return fault.New(fault.User, "Unauthorized", "%s, but not as that of Azure does, to %s: no Azure identity here; on Azure, check what else listens at that address, such as a proxy; "+
-			"outside, give clientID, clientSecretSecretRef and tenantID", said, s.doing())
 	case status == http.StatusNotFound || status == http.StatusGone:
-		return fault.New(fault.Transient, "ServerError", "%s (%s) to %s", said, answer.word(), s.doing())
-	case strings.Contains(description, "multiple user assigned identities"):
-		said += " (" + answer.word() + ") to " + s.doing() + ": the node has several; set managedIdentity.clientID, " +
-			"for the identity of the kubelet to what az aks show --query identityProfile.kubeletidentity.clientId prints"
-	case strings.Contains(description, "identity not found") && (s.identity.clientID != "" || s.identity.resourceID != ""):
-		said += " (" + answer.word() + ") to " + s.doing() + ": it is not assigned to this node; assign it to the scale set of the node pool, or correct managedIdentity"
-	case strings.Contains(description, "identity not found"), strings.Contains(description, "no default identity"), strings.Contains(description, "no managed identity"):
-		said += " (" + answer.word() + ") to " + s.doing() + ": the node has no system-assigned identity; set managedIdentity.clientID to an identity that is assigned to it"
+		// The service starts, or is updated.
+		return fault.New(fault.Transient, "ServerError", "%s", said)
+	case answer.Error == "" && answer.Description == "":
+		said += ", but not as that of Azure does: no Azure identity here; on Azure, check what else listens at that address, such as a proxy; outside, give clientID, clientSecretSecretRef and tenantID"
+	case contains("multiple user assigned identities"):
+		said += ": the node has several; set managedIdentity.clientID, for the identity of the kubelet to what az aks show --query identityProfile.kubeletidentity.clientId prints"
+	case contains("identity not found") && named:
+		said += ": it is not assigned to this node; assign it to the scale set of the node pool, or correct managedIdentity"
+	case contains("identity not found"), contains("no default identity"), contains("no managed identity"):
+		said += ": the node has no system-assigned identity; set managedIdentity.clientID to an identity that is assigned to it"
 	default:
-		said += " (" + answer.word() + ") to " + s.doing() + "; check managedIdentity, and that the identity is assigned to the scale set of the node pool"
+		said += "; check managedIdentity, and that the identity is assigned to the scale set of the node pool"
 	}
 	return fault.New(fault.User, "Unauthorized", "%s", said)
 }

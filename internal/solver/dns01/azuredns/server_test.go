@@ -58,8 +58,8 @@ type server struct {
 	role string
 	// entra is an answer of Entra's token endpoint, imds one of the metadata service.
 	entra, imds *answer
-	// all is the answer to all requests.
-	all *answer
+	// all is the answer to all requests, api to those to the API.
+	all, api *answer
 	// before is called before a record set is written.
 	before func(name string)
 	// exchanges counts the tokens, requests what was asked: "GET host/path".
@@ -129,7 +129,10 @@ func (t toServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.RoundTripper.RoundTrip(r)
 }
 
-// set makes a change to the server until restore is called.
+// refuse makes the API answer all requests so.
+func (s *server) refuse(a answer) { s.set(func() { s.api = &a }) }
+
+// set makes a change to the server.
 func (s *server) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -95,7 +95,7 @@ func value[T any](p *T) T {
 // public is Azure DNS.
 type public struct {
 	group string
-	list *armdns.ZonesClient
+	list  *armdns.ZonesClient
 	sets  *armdns.RecordSetsClient
 }
 
@@ -160,7 +160,7 @@ func (a public) remove(ctx context.Context, zone, name, etag string) error {
 // private is Azure Private DNS.
 type private struct {
 	group string
-	list *armprivatedns.PrivateZonesClient
+	list  *armprivatedns.PrivateZonesClient
 	sets  *armprivatedns.RecordSetsClient
 }
 
