@@ -108,7 +108,7 @@ func TestRefusedWorkloadIdentity(t *testing.T) {
 		wants(t, provider(t, s.ambient(s.environment(), Identity{ClientID: client})), fault.User,
 			said+asWorkload+": "+what+"; "+federate+theToken)
 		wants(t, provider(t, s.ambient(s.environment(), Identity{ResourceID: resourceID})), fault.User,
-			said+"workload identity with client id "+client+" (of AZURE_CLIENT_ID) of tenant "+tenant+"; "+federate+""+theToken+
+			said+"workload identity with client id "+client+" (of AZURE_CLIENT_ID) of tenant "+tenant+": "+what+"; "+federate+theToken+
 				"; managedIdentity.resourceID is not used, because the pod has a workload identity")
 	}
 	s.set(func() { s.entra = nil })
