@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/everleaf/everleaf/internal/fault"
@@ -189,48 +190,44 @@ func TestTokens(t *testing.T) {
 // gives up does not end the request of the others.
 func TestManyWaitForOneToken(t *testing.T) {
 	s := newServer(t, publicCloud)
-	p := provider(t, s.principal())
 	silent := make(chan struct{})
 	s.silent = silent
-	cancelled, cancel := context.WithCancel(t.Context())
-	gaveUp := make(chan error)
-	go func() { _, err := p.Zone(cancelled, fqdn); gaveUp <- err }()
-	for s.waiting(p) == nil {
-		time.Sleep(time.Millisecond)
-	}
-	running := s.waiting(p)
+	source := provider(t, s.principal()).source
+	options := policy.TokenRequestOptions{Scopes: []string{publicCloud.Services[cloud.ResourceManager].Audience + "/.default"}}
+	impatient, cancel := context.WithCancel(t.Context())
+	one, two := source.start(impatient, options), source.start(t.Context(), options)
 	cancel()
-	if f := fault.Of(<-gaveUp); f.Class != fault.Transient || !errors.Is(f, context.Canceled) {
-		t.Errorf("cancelled: %v", f)
-	}
-	if s.waiting(p) != running {
-		t.Error("the exchange has ended")
+	if _, err := source.GetToken(impatient, options); fault.Of(err).Class != fault.Transient || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
 	}
 	s.set(func() { s.silent = nil })
 	close(silent)
-	<-running.done
-}
-
-func (s *server) waiting(p *Provider) *exchange {
-	p.source.mu.Lock()
-	defer p.source.mu.Unlock()
-	return p.source.running
+	<-one.done
+	if one != two || one.err != nil || s.exchanges != 1 {
+		t.Errorf("the same exchange: %t, its error: %v, %d exchanges", one == two, one.err, s.exchanges)
+	}
 }
 
 // TestNewPermissions tests that a token that was refused is not used again: the API
 // looks at the assignments of the time when the token was made.
 func TestNewPermissions(t *testing.T) {
-	s := newServer(t, publicCloud)
-	s.role = "none"
-	p := provider(t, s.principal())
-	for range 2 {
-		if err := p.Present(t.Context(), record(first)); fault.Of(err).Class != fault.User {
-			t.Fatalf("no permission: %v", err)
-		}
-	}
-	s.set(func() { s.role = "contributor" })
-	if err := p.Present(t.Context(), record(first)); err != nil {
-		t.Error(err)
+	for name, config := range map[string]func(*server) Config{
+		"service principal": (*server).principal,
+		"workload identity": func(s *server) Config { return s.ambient(s.environment(), Identity{}) },
+		"managed identity":  func(s *server) Config { return s.ambient(nil, Identity{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, publicCloud)
+			s.role = "none"
+			p := provider(t, config(s))
+			for range 2 {
+				if err := p.Present(t.Context(), record(first)); fault.Of(err).Class != fault.User {
+					t.Fatalf("no permission: %v", err)
+				}
+			}
+			s.set(func() { s.role = "contributor" })
+			ok(t, p.Present(t.Context(), record(first)))
+		})
 	}
 }
 

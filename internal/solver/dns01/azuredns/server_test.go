@@ -119,7 +119,7 @@ func (s *server) transport() http.RoundTripper {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return toServer{u.Host, &http.Transport{ResponseHeaderTimeout: 300 * time.Millisecond}}
+	return toServer{u.Host, &http.Transport{ResponseHeaderTimeout: 500 * time.Millisecond}}
 }
 
 func (t toServer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -148,8 +148,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-silent:
 		case <-r.Context().Done():
+			return
 		}
-		return
 	}
 	if all != nil {
 		write(w, *all)
