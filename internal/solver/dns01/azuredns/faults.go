@@ -99,13 +99,17 @@ func (p *Provider) failed(doing string, last *outcome, err error) *fault.Error {
 const authorizationFailed = "AuthorizationFailed"
 
 var (
-	objectID = regexp.MustCompile(`object id '([0-9A-Za-z-]{1,64})'`)
-	action   = regexp.MustCompile(`perform action '([0-9A-Za-z./*]{1,128})'`)
-	scope    = regexp.MustCompile(`over scope '(/[0-9A-Za-z./_()@*-]{1,512})'`)
+	objectID = regexp.MustCompile(`object id '([0-9A-Za-z-]+)'`)
+	action   = regexp.MustCompile(`perform action '([0-9A-Za-z./*]+)'`)
+	scope    = regexp.MustCompile(`over scope '(/[0-9A-Za-z./_()@*-]+)'`)
 )
+
+// maxText bounds the text of the API that is looked into.
+const maxText = 2048
 
 // forbidden says what to do about a missing permission, from the API's text.
 func (p *Provider) forbidden(text string) string {
+	text = text[:min(len(text), maxText)]
 	role := "DNS Zone Contributor"
 	if p.config.ZoneType == privateZone {
 		role = "Private DNS Zone Contributor"

@@ -141,39 +141,53 @@ func TestRefusedManagedIdentity(t *testing.T) {
 		message string
 	}{
 		"several": {
-			func(s *server) { s.identities = []string{client, other} }, Identity{}, fault.User,
+			func(s *server) { s.identities = []string{client, other} },
+			Identity{},
+			fault.User,
 			imds + " answered HTTP 400 (invalid_request) to getting a token for the managed identity of the node: the node has several; set managedIdentity.clientID, " +
 				"for the identity of the kubelet to what az aks show --query identityProfile.kubeletidentity.clientId prints",
 		},
 		"another client id": {
-			func(*server) {}, Identity{ClientID: other}, fault.User,
+			func(*server) {},
+			Identity{ClientID: other},
+			fault.User,
 			imds + " answered HTTP 400 (invalid_request) to getting a token for the managed identity with client id " + other +
 				": it is not assigned to this node; assign it to the scale set of the node pool, or correct managedIdentity",
 		},
 		"another resource id": {
-			func(*server) {}, Identity{ResourceID: "/x"}, fault.User,
+			func(*server) {},
+			Identity{ResourceID: "/x"},
+			fault.User,
 			imds + " answered HTTP 400 (invalid_request) to getting a token for the managed identity with resource id /x" +
 				": it is not assigned to this node; assign it to the scale set of the node pool, or correct managedIdentity",
 		},
 		"none": {
 			func(s *server) {
 				s.imds = &answer{status: 400, body: `{"error":"invalid_request","error_description":"There is no default identity is assigned to this resource"}`}
-			}, Identity{}, fault.User,
+			},
+			Identity{},
+			fault.User,
 			imds + " answered HTTP 400 (invalid_request) to getting a token for the managed identity of the node: the node has no system-assigned identity; set managedIdentity.clientID to an identity that is assigned to it",
 		},
 		"a proxy": {
 			func(s *server) {
 				s.imds = &answer{status: 403, body: "A socket operation was attempted to an unreachable network"}
-			}, Identity{}, fault.User,
+			},
+			Identity{},
+			fault.User,
 			imds + " answered HTTP 403 to getting a token for the managed identity of the node, but not as that of Azure does: no Azure identity here; on Azure, check what else listens at that address, such as a proxy; " +
 				"outside, give clientID, clientSecretSecretRef and tenantID",
 		},
 		"starting": {
-			func(s *server) { s.imds = &answer{status: 410} }, Identity{}, fault.Transient,
+			func(s *server) { s.imds = &answer{status: 410} },
+			Identity{},
+			fault.Transient,
 			imds + " answered HTTP 410 to getting a token for the managed identity of the node",
 		},
 		"silent": {
-			func(s *server) { s.silent = make(chan struct{}) }, Identity{}, fault.Transient,
+			func(s *server) { s.silent = make(chan struct{}) },
+			Identity{},
+			fault.Transient,
 			`no Azure identity here: AZURE_FEDERATED_TOKEN_FILE is not set (is the label azure.workload.identity/use: "true" missing at the pod, or is it older than the label?), ` +
 				imdsUnreachable + " for the managed identity of the node: no answer in time; outside Azure, give clientID, clientSecretSecretRef and tenantID",
 		},
