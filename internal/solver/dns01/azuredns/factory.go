@@ -1,0 +1,120 @@
+package azuredns
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/solver/dns01"
+)
+
+// Factory makes Providers from the azureDNS field of the API. They share the tokens of
+// equal identities.
+func Factory() dns01.Factory {
+	tokens := NewTokens()
+	return dns01.Factory{
+		Name:     "azureDNS",
+		Selected: func(s *dns01.Spec) bool { return s.AzureDNS != nil },
+		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
+			if s.AzureDNS.ClientSecret == nil {
+				return nil
+			}
+			return []cmmeta.SecretKeySelector{*s.AzureDNS.ClientSecret}
+		},
+		Check: check,
+		TTL:   ttl * time.Second,
+		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
+			return fromSpec(ctx, d, s, tokens)
+		},
+	}
+}
+
+func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec, tokens *Tokens) (dns01.Provider, error) {
+	spec := s.AzureDNS
+	config := Config{
+		SubscriptionID: spec.SubscriptionID, ResourceGroupName: spec.ResourceGroupName, HostedZoneName: spec.HostedZoneName,
+		Environment: string(spec.Environment), ZoneType: string(spec.ZoneType),
+		ClientID: spec.ClientID, TenantID: spec.TenantID,
+		Ambient: d.Ambient, HTTP: d.HTTP, Clock: d.Clock, Tokens: tokens,
+	}
+	if m := spec.ManagedIdentity; m != nil {
+		config.Identity = Identity{ClientID: m.ClientID, ResourceID: m.ResourceID, TenantID: m.TenantID}
+	}
+	if spec.ClientID != "" && spec.ClientSecret != nil {
+		secret, err := clientSecret(ctx, d, *spec.ClientSecret)
+		if err != nil {
+			return nil, err
+		}
+		config.ClientSecret = secret
+	}
+	p, err := New(config)
+	if err != nil {
+		f := *fault.Of(err)
+		f.Message = "error instantiating azuredns challenge solver: " + f.Message
+		return nil, &f
+	}
+	return p, nil
+}
+
+// clientSecret reads the secret of a service principal.
+func clientSecret(ctx context.Context, d dns01.Deps, ref cmmeta.SecretKeySelector) (string, error) {
+	secret, err := d.Secret(ctx, ref)
+	if err != nil {
+		f := *fault.Of(err)
+		if f.Reason == cmv1.EventReasonSecretInvalidData {
+			f.Message = fmt.Sprintf("error getting azure dns client secret: key '%s' not found in secret, or empty: %s", ref.Key, f.Message)
+		} else {
+			f.Message = "error getting azuredns client secret: " + f.Message
+		}
+		return "", &f
+	}
+	if strings.ContainsAny(secret, "\r\n") {
+		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData,
+			"error getting azuredns client secret: the value of key %q of the secret %s/%s contains a line break, which a client secret never does; store it without (echo -n)", ref.Key, d.Namespace, ref.Name)
+	}
+	return secret, nil
+}
+
+// check has the rules and the words of the API's validation.
+func check(path *field.Path, s *dns01.Spec) field.ErrorList {
+	var errs field.ErrorList
+	spec, path := s.AzureDNS, path.Child("azureDNS")
+	require := func(name, value string) {
+		if value == "" {
+			errs = append(errs, field.Required(path.Child(name), name+" is required"))
+		}
+	}
+	identity := path.Child("managedIdentity")
+	if spec.ClientID != "" || spec.TenantID != "" || spec.ClientSecret != nil {
+		require("clientID", spec.ClientID)
+		if ref := path.Child("clientSecretSecretRef"); spec.ClientSecret == nil {
+			errs = append(errs, field.Required(ref, "clientSecretSecretRef is required"))
+		} else {
+			errs = append(errs, dns01.CheckSecret(ref, *spec.ClientSecret)...)
+		}
+		require("tenantID", spec.TenantID)
+		if spec.ManagedIdentity != nil {
+			errs = append(errs, field.Forbidden(identity, "managed identity cannot be used at the same time as clientID, clientSecretSecretRef or tenantID"))
+		}
+	}
+	if m := spec.ManagedIdentity; m != nil {
+		if m.ClientID != "" && m.ResourceID != "" {
+			errs = append(errs, field.Forbidden(identity, "managedIdentityClientID and managedIdentityResourceID cannot both be specified"))
+		}
+		if m.TenantID != "" && m.ResourceID != "" {
+			errs = append(errs, field.Forbidden(identity, "managedIdentityTenantID and managedIdentityResourceID cannot both be specified"))
+		}
+		if m.TenantID != "" && m.ClientID == "" {
+			errs = append(errs, field.Required(identity, "managedIdentityClientID is required when using managedIdentityTenantID"))
+		}
+	}
+	require("subscriptionID", spec.SubscriptionID)
+	require("resourceGroupName", spec.ResourceGroupName)
+	return errs
+}
