@@ -2,6 +2,7 @@ package acmedns
 
 import (
 	"context"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -17,6 +18,9 @@ func Factory() dns01.Factory {
 		Selected: func(s *dns01.Spec) bool { return s.AcmeDNS != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.AcmeDNS.AccountSecret}
+		},
+		Server: func(s *dns01.Spec) string {
+			return "the acme-dns server " + strings.ToLower(strings.TrimSpace(s.AcmeDNS.Host))
 		},
 		Check: check,
 		TTL:   ttl,

@@ -20,6 +20,7 @@ func Factory() dns01.Factory {
 	tokens := NewTokens()
 	return dns01.Factory{
 		Name:     "azureDNS",
+		Server:   func(*dns01.Spec) string { return vendor },
 		Selected: func(s *dns01.Spec) bool { return s.AzureDNS != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			if s.AzureDNS.ClientSecret == nil {

@@ -14,6 +14,7 @@ import (
 func Factory() dns01.Factory {
 	return dns01.Factory{
 		Name:     "cloudflare",
+		Server:   func(*dns01.Spec) string { return vendor },
 		Selected: func(s *dns01.Spec) bool { return s.Cloudflare != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			var refs []cmmeta.SecretKeySelector

@@ -14,6 +14,7 @@ import (
 func Factory() dns01.Factory {
 	return dns01.Factory{
 		Name:     "digitalocean",
+		Server:   func(*dns01.Spec) string { return "the DigitalOcean API" },
 		Selected: func(s *dns01.Spec) bool { return s.DigitalOcean != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.DigitalOcean.Token}
