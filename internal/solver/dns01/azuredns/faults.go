@@ -51,8 +51,18 @@ func zoneMissing(err error) bool {
 	}
 }
 
-// call asks the API, and returns a fault if that fails.
+// call asks the API, and returns a fault if that fails. It asks again with a new token
+// if the one that was refused is old: the API looks at the assignments of the time when a
+// token was made.
 func (p *Provider) call(ctx context.Context, doing string, ask func(context.Context) error) error {
+	err := p.once(ctx, doing, ask)
+	if status := statusOf(err); (status == http.StatusUnauthorized || status == http.StatusForbidden) && p.source.renew() {
+		err = p.once(ctx, doing, ask)
+	}
+	return err
+}
+
+func (p *Provider) once(ctx context.Context, doing string, ask func(context.Context) error) error {
 	ctx, last := observe(ctx)
 	if err := ask(ctx); err != nil {
 		return p.failed(doing, last, err)
@@ -77,7 +87,6 @@ func (p *Provider) failed(doing string, last *outcome, err error) *fault.Error {
 	failure.Err = refusal{last.status, failure.Code}
 	switch last.status {
 	case http.StatusUnauthorized:
-		p.source.forget()
 		if failure.Code == "ExpiredAuthenticationToken" {
 			return fault.New(fault.Transient, "Unauthorized", "%s says that the token of %s has expired; check the clock of this machine", vendor, p.source.identity).Because(failure.Err)
 		}
@@ -85,7 +94,6 @@ func (p *Provider) failed(doing string, last *outcome, err error) *fault.Error {
 		failure.Advice = fmt.Sprintf("it does not accept the token of %s: check that subscription %s belongs to the tenant of that identity, and that environment is the cloud of both (it is %s)",
 			p.source.identity, p.config.SubscriptionID, p.source.identity.cloud.name)
 	case http.StatusForbidden:
-		p.source.forget()
 		failure.Advice = p.forbidden(failure.Text)
 		if failure.Code == authorizationFailed {
 			failure.Text = ""

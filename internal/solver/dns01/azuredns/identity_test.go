@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -208,7 +210,7 @@ func TestManyWaitForOneToken(t *testing.T) {
 	}
 }
 
-// TestNewPermissions tests that a token that was refused is not used again: the API
+// TestNewPermissions tests that an old token that was refused is not used again: the API
 // looks at the assignments of the time when the token was made.
 func TestNewPermissions(t *testing.T) {
 	for name, config := range map[string]func(*server) Config{
@@ -219,33 +221,63 @@ func TestNewPermissions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, publicCloud)
 			s.role = "none"
-			p := provider(t, config(s))
-			for range 2 {
-				if err := p.Present(t.Context(), record(first)); fault.Of(err).Class != fault.User {
-					t.Fatalf("no permission: %v", err)
+			c := config(s)
+			clock := clocktesting.NewFakePassiveClock(time.Now())
+			c.Clock = clock
+			p := provider(t, c)
+			refused := func(exchanges int) {
+				t.Helper()
+				if err := p.Present(t.Context(), record(first)); fault.Of(err).Reason != "Forbidden" || s.exchanges != exchanges {
+					t.Fatalf("no permission: %v, %d exchanges, want %d", err, s.exchanges, exchanges)
 				}
 			}
+			refused(1)
+			refused(1)
+			clock.SetTime(clock.Now().Add(renewAge))
+			refused(2)
+			refused(2)
 			s.set(func() { s.role = "contributor" })
+			clock.SetTime(clock.Now().Add(renewAge))
 			ok(t, p.Present(t.Context(), record(first)))
 		})
 	}
 }
 
-func TestExpiredToken(t *testing.T) {
+func TestRefusedToken(t *testing.T) {
 	s := newServer(t, publicCloud)
-	p := provider(t, s.principal())
-	if err := p.Present(t.Context(), record(first)); err != nil {
-		t.Fatal(err)
-	}
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	c := s.principal()
+	c.Clock = clock
+	p := provider(t, c)
+	ok(t, p.Present(t.Context(), record(first)))
 	s.set(func() { clear(s.tokens) })
-	if f := fault.Of(p.Present(t.Context(), record(second))); f.Reason != "Unauthorized" {
-		t.Errorf("a token that is not valid: %v", f)
+	if f := fault.Of(p.Present(t.Context(), record(second))); f.Reason != "Unauthorized" || f.Class != fault.User {
+		t.Errorf("a new token that is not valid: %v", f)
 	}
-	if err := p.Present(t.Context(), record(second)); err != nil {
-		t.Errorf("with a new token: %v", err)
-	}
-	s.answering(armError(http.StatusUnauthorized, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."))(t)
+	clock.SetTime(clock.Now().Add(renewAge))
+	ok(t, p.Present(t.Context(), record(second)))
+	s.refuse(armError(http.StatusUnauthorized, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."))
 	if f := fault.Of(p.Present(t.Context(), record(first))); f.Class != fault.Transient {
 		t.Errorf("a token that has expired: %v", f)
+	}
+}
+
+// TestOldToken tests that a token is replaced before it expires.
+func TestOldToken(t *testing.T) {
+	s := newServer(t, publicCloud)
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	c := s.principal()
+	c.Clock = clock
+	p := provider(t, c)
+	ok(t, p.Present(t.Context(), record(first)))
+	clock.SetTime(clock.Now().Add(54 * time.Minute))
+	ok(t, p.CleanUp(t.Context(), record(first)))
+	if s.exchanges != 1 {
+		t.Errorf("%d exchanges, want 1", s.exchanges)
+	}
+	clock.SetTime(clock.Now().Add(2 * time.Minute))
+	ok(t, p.CleanUp(t.Context(), record(first)))
+	if s.exchanges != 2 {
+		t.Errorf("%d exchanges, want 2", s.exchanges)
 	}
 }

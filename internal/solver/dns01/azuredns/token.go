@@ -18,6 +18,8 @@ const (
 	exchangeTimeout = 10 * time.Second
 	// tokenMargin is the time before its end at which a token is replaced.
 	tokenMargin = 5 * time.Minute
+	// renewAge is the age from which a token is replaced if the API refuses it.
+	renewAge = time.Minute
 )
 
 // Tokens keeps the tokens of the identities that were used last.
@@ -51,6 +53,7 @@ type source struct {
 
 	mu      sync.Mutex
 	token   azcore.AccessToken
+	made    time.Time // of token
 	running *exchange
 }
 
@@ -104,18 +107,29 @@ func (s *source) start(ctx context.Context, options policy.TokenRequestOptions) 
 		e.token, e.err = s.exchange(ctx, options)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.token, s.running = e.token, nil
+		s.token, s.made, s.running = e.token, s.clock.Now(), nil
 		close(e.done)
 	}()
 	return e
 }
 
-// forget drops the token: permissions that were granted after a token was made do not
-// count for it.
+// forget drops the token.
 func (s *source) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = azcore.AccessToken{}
+}
+
+// renew drops a token that was refused, unless it is new. It reports whether the next one
+// is another.
+func (s *source) renew() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token.Token != "" && s.clock.Since(s.made) < renewAge {
+		return false
+	}
+	s.token = azcore.AccessToken{}
+	return true
 }
 
 // exchange asks for a token.
