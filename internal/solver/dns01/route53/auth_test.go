@@ -264,6 +264,20 @@ func TestSharedLogin(t *testing.T) {
 			t.Errorf("%d: %d requests to STS, want %d", i, len(v.forms), want)
 		}
 	}
+	elsewhere := d
+	elsewhere.Namespace = "other"
+	for name, test := range map[string]struct {
+		deps    dns01.Deps
+		account string
+	}{"another service account": {d, "app"}, "another namespace": {elsewhere, "dns"}} {
+		p, err := f.New(t.Context(), test.deps, &dns01.Spec{Route53: &spec{Auth: kubernetes(test.account), Role: role}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Present(t.Context(), record); err == nil {
+			t.Errorf("%s uses the session of the first", name)
+		}
+	}
 }
 
 func TestAmbient(t *testing.T) {
