@@ -98,13 +98,13 @@ type notFoundError struct{ error }
 // token returns a token that is valid, or an *authError. Callers that come while it is
 // fetched share it, or its error.
 func (a *account) token(ctx context.Context) (*oauth2.Token, error) {
-	a.mu.Lock()
-	last := a.last
-	a.mu.Unlock()
-	if last.Valid() {
+	if last := a.current(); last.Valid() {
 		return last, nil
 	}
 	flight := a.flights.DoChan("", func() (any, error) {
+		if last := a.current(); last.Valid() {
+			return last, nil // A flight has ended since.
+		}
 		token, err := a.fetch(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, err
@@ -123,6 +123,12 @@ func (a *account) token(ctx context.Context) (*oauth2.Token, error) {
 		}
 		return result.Val.(*oauth2.Token), nil
 	}
+}
+
+func (a *account) current() *oauth2.Token {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
 }
 
 // forget drops a token that Google has refused.

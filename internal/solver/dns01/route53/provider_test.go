@@ -188,6 +188,10 @@ func TestSettled(t *testing.T) {
 	if asked != 3 {
 		t.Errorf("asked %d times: %q", asked, v.seen)
 	}
+	p.changes[record] = "C9999999999999"
+	if got, err := p.Settled(t.Context(), record, now); err != nil || !got.IsZero() {
+		t.Errorf("a change that Route 53 has forgotten: %s, %v", got, err)
+	}
 }
 
 func TestRefusals(t *testing.T) {
