@@ -255,7 +255,8 @@ func TestRefusals(t *testing.T) {
 		want  string
 	}{
 		"alias": {
-			[]rrset{{Name: fqdn, Type: "CNAME", TTL: seconds(300), Rrdatas: []string{"cdn.example."}}}, nil, fault.User,
+			[]rrset{{Name: fqdn, Type: "CNAME", TTL: seconds(300), Rrdatas: []string{"cdn.example."}}},
+			nil, fault.User,
 			"the Cloud DNS API answered HTTP 400 (The resource record set 'entity.change.additions[0]' is invalid because the DNS name '_acme-challenge.example.com.' may have either one CNAME resource record set or resource record sets of other types, but not both.): " +
 				"_acme-challenge.example.com. is an alias (CNAME), beside which no TXT record can be; remove the CNAME record, or, if its target is in a zone of yours, set cnameStrategy: Follow",
 		},

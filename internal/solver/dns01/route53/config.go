@@ -131,8 +131,14 @@ func invalid(format string, args ...any) *fault.Error {
 
 // partitions has the partitions of AWS by the prefixes of their regions.
 var partitions = []struct{ prefix, name string }{
-	{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-iso-", "aws-iso"}, {"us-isob-", "aws-iso-b"},
-	{"us-isof-", "aws-iso-f"}, {"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"}, {"", "aws"},
+	{"cn-", "aws-cn"},
+	{"us-gov-", "aws-us-gov"},
+	{"us-iso-", "aws-iso"},
+	{"us-isob-", "aws-iso-b"},
+	{"us-isof-", "aws-iso-f"},
+	{"eu-isoe-", "aws-iso-e"},
+	{"eusc-", "aws-eusc"},
+	{"", "aws"},
 }
 
 // checkPartition returns a fault if a role is not one of the region's partition: STS

@@ -212,12 +212,14 @@ func TestRefusals(t *testing.T) {
 		want  string
 	}{
 		"simple record set": {
-			[]recordSet{{Name: fqdn, Type: "TXT", TTL: 300, Values: []string{`"old"`}}}, nil, fault.User,
+			[]recordSet{{Name: fqdn, Type: "TXT", TTL: 300, Values: []string{`"old"`}}},
+			nil, fault.User,
 			`failed to change Route 53 record set: InvalidChangeBatch: RRSet with DNS name _acme-challenge.example.com., type TXT, SetIdentifier "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0" cannot be created because a non multivalue answer rrset exists with the same name and type.: ` +
 				"the hosted zone Z1 has a TXT record set at _acme-challenge.example.com. with another routing policy, beside which no multivalue answer can be; delete that record set, or make it one of multivalue answer routing",
 		},
 		"alias": {
-			[]recordSet{{Name: fqdn, Type: "CNAME", TTL: 300, Values: []string{"cdn.example."}}}, nil, fault.User,
+			[]recordSet{{Name: fqdn, Type: "CNAME", TTL: 300, Values: []string{"cdn.example."}}},
+			nil, fault.User,
 			"failed to change Route 53 record set: InvalidChangeBatch: RRSet of type TXT with DNS name _acme-challenge.example.com. is not permitted because a conflicting RRSet of type CNAME with the same DNS name already exists in zone example.com.: " +
 				"_acme-challenge.example.com. is an alias (CNAME), beside which no TXT record can be; remove the CNAME record, or, if its target is in a zone of yours, set cnameStrategy: Follow",
 		},
