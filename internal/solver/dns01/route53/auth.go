@@ -31,9 +31,10 @@ const (
 // login is what signs requests. Providers with equal credentials share it.
 type login struct {
 	config aws.Config
-	// name is what messages call the credentials.
-	name string
-	role string
+	// name is what messages call the credentials, baseName those without the role that
+	// they take on.
+	name, baseName string
+	role           string
 	// serviceAccount is "namespace/name", or empty.
 	serviceAccount string
 	// ambient reports whether the credentials, or those that the role was taken on
@@ -92,6 +93,7 @@ func (c Config) newLogin(ctx context.Context) (*login, error) {
 	if account := c.ServiceAccount; account != nil {
 		l.serviceAccount = account.Namespace + "/" + account.Name
 		l.name = fmt.Sprintf("the role %q and the service account %q", c.Role, l.serviceAccount)
+		l.baseName = l.name
 		l.config.Credentials = aws.NewCredentialsCache(&webIdentity{sts.NewFromConfig(l.config), c.Role, account.Token})
 		return l, nil
 	}
@@ -143,6 +145,7 @@ func (c Config) base(region string) aws.Config {
 
 // assume takes the role on, if there is one, with the credentials so far.
 func (l *login) assume() {
+	l.baseName = l.name
 	if l.role == "" {
 		return
 	}

@@ -193,6 +193,22 @@ func TestRegions(t *testing.T) {
 	}
 }
 
+func TestRefusedRole(t *testing.T) {
+	clearEnvironment(t)
+	const refused = "failed to determine Route 53 hosted zone ID: AWS STS answered HTTP 403 "
+	for name, test := range map[string]struct{ id, secret, want string }{
+		"not trusted":  {weakID, weakSecret, refused + `(AccessDenied: User: arn:aws:iam::123456789012:user/weak is not authorized to perform: sts:AssumeRole on resource: ` + role + `) to AssumeRole of the role "` + role + `"; allow sts:AssumeRole for the access key "AKIAI44QH8DHBEXAMPLE", in its policy and in the trust policy of the role`},
+		"wrong secret": {keyID, weakSecret, refused + `(SignatureDoesNotMatch) to AssumeRole of the role "` + role + `"; check the secret access key of the access key "AKIAIOSFODNN7EXAMPLE"`},
+		"no such key":  {"AKIAXXXX", weakSecret, refused + `(InvalidClientTokenId: The security token included in the request is invalid.) to AssumeRole of the role "` + role + `"; check that the access key "AKIAXXXX" exists, is active, and is of the partition of region "aws-global"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := keyConfig(newVendor(t), test.id, test.secret)
+			c.Role = role
+			failsWith(t, provider(t, c).Present(t.Context(), record), fault.User, test.want)
+		})
+	}
+}
+
 func TestServiceAccount(t *testing.T) {
 	clearEnvironment(t)
 	resource := schema.GroupResource{Resource: "serviceaccounts"}

@@ -72,7 +72,9 @@ func (p *Provider) refusedRole(ctx context.Context, err error, operation string)
 	role := firstOf(l.role, l.webRole)
 	f := p.read(err, fmt.Sprintf("%s of the role %q", operation, role))
 	f.Vendor = "AWS STS"
-	switch {
+	switch advice := p.keyAdvice(f.Code); {
+	case advice != "":
+		f.Advice = advice
 	case l.serviceAccount != "":
 		f.Advice = fmt.Sprintf("check that the trust policy of the role allows sts:AssumeRoleWithWebIdentity for the cluster's OIDC provider and the subject system:serviceaccount:%s, with the audience of the token", strings.Replace(l.serviceAccount, "/", ":", 1))
 	case operation == "AssumeRoleWithWebIdentity":
@@ -82,7 +84,7 @@ func (p *Provider) refusedRole(ctx context.Context, err error, operation string)
 	case l.ambient && l.source(ctx) == ec2rolecreds.ProviderName && l.webRole == "":
 		f.Advice = "the credentials came from the instance's metadata, and AWS_WEB_IDENTITY_TOKEN_FILE is not set in the controller's pod: restart it after annotating its service account, or use auth.kubernetes.serviceAccountRef"
 	default:
-		f.Advice = fmt.Sprintf("%s need the permission sts:AssumeRole, and the role must trust them", l.name)
+		f.Advice = fmt.Sprintf("allow sts:AssumeRole for %s, in its policy and in the trust policy of the role", l.baseName)
 	}
 	return p.classified(f)
 }
@@ -130,15 +132,21 @@ func batchText(batch *types.InvalidChangeBatch) string {
 func (p *Provider) failure(err error, doing string) error {
 	f := p.read(err, doing)
 	f.Vendor = "Route 53"
-	f.Advice = fmt.Sprintf("allow it to %s in IAM", p.login.name)
-	switch f.Code {
+	f.Advice = firstOf(p.keyAdvice(f.Code), fmt.Sprintf("allow it to %s in IAM", p.login.name))
+	return p.classified(f)
+}
+
+// keyAdvice is what to do if AWS does not accept the key that a request was signed by,
+// or "".
+func (p *Provider) keyAdvice(code string) string {
+	switch code {
 	case "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException":
 		p.login.forget()
-		f.Advice = fmt.Sprintf("%s: check that it exists, is active, and is of the partition of region %q", p.login.name, p.login.config.Region)
+		return fmt.Sprintf("check that %s exists, is active, and is of the partition of region %q", p.login.baseName, p.login.config.Region)
 	case "SignatureDoesNotMatch":
-		f.Advice = fmt.Sprintf("check the secret access key of %s", p.login.name)
+		return fmt.Sprintf("check the secret access key of %s", p.login.baseName)
 	}
-	return p.classified(f)
+	return ""
 }
 
 // read reads an error of the SDK.

@@ -234,7 +234,7 @@ func TestRefusals(t *testing.T) {
 		"expired": {
 			nil, answer(403, "ExpiredToken", "The security token included in the request is expired"), fault.User,
 			"failed to change Route 53 record set: Route 53 answered HTTP 403 (ExpiredToken: The security token included in the request is expired) to " + change +
-				`; the access key "AKIAIOSFODNN7EXAMPLE": check that it exists, is active, and is of the partition of region "aws-global"`,
+				`; check that the access key "AKIAIOSFODNN7EXAMPLE" exists, is active, and is of the partition of region "aws-global"`,
 		},
 		"clock": {
 			nil, answer(403, "SignatureDoesNotMatch", "Signature expired: 20261126T095500Z is now earlier than 20261126T095501Z (20261126T100001Z - 5 min.)"), fault.User,

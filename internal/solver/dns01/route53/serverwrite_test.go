@@ -133,6 +133,8 @@ func (v *vendor) assume(w http.ResponseWriter, key string, form url.Values) {
 	switch {
 	case form.Get("Action") != "AssumeRole" || form.Get("Version") != "2011-06-15":
 		refuse(w, 400, "InvalidAction", "Could not find operation")
+	case v.read[key]:
+		refuse(w, 403, "AccessDenied", "User: arn:aws:iam::123456789012:user/weak is not authorized to perform: sts:AssumeRole on resource: "+form.Get("RoleArn"))
 	case key == nodeID:
 		refuse(w, 403, "AccessDenied", "User: arn:aws:sts::123456789012:assumed-role/node-role/i-0123 is not authorized to perform: sts:AssumeRole on resource: "+form.Get("RoleArn"))
 	default:
