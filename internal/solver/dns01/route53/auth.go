@@ -1,0 +1,202 @@
+package route53
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+)
+
+const (
+	// sessionName names the sessions of roles in AWS's logs. Trust policies can have it
+	// as a condition.
+	sessionName = "cert-manager"
+	// globalRegion stands for the partition "aws" as a whole: Route 53 and STS have
+	// endpoints for it, both of which take signatures for us-east-1.
+	globalRegion = "aws-global"
+)
+
+// login is what signs requests. Providers with equal credentials share it.
+type login struct {
+	config aws.Config
+	// name is what messages call the credentials, baseName those without the role that
+	// they take on.
+	name, baseName string
+	role           string
+	// serviceAccount is "namespace/name", or empty.
+	serviceAccount string
+	// ambient reports whether the credentials, or those that the role was taken on
+	// with, are those of the environment. base are these.
+	ambient bool
+	base    aws.CredentialsProvider
+	// webToken and webRole are AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, if the
+	// environment has a web identity.
+	webToken, webRole string
+}
+
+// loggedIn returns the login of a Config, a shared one if there is one.
+func (c Config) loggedIn(ctx context.Context) (*login, error) {
+	if c.Logins == nil {
+		return c.newLogin(ctx)
+	}
+	key := c.credentialsKey()
+	if l, ok := c.Logins.Get(key); ok {
+		return l.(*login), nil
+	}
+	l, err := c.newLogin(ctx)
+	if err == nil {
+		c.Logins.Add(key, l)
+	}
+	return l, err
+}
+
+// credentialsKey is a digest of all that a login depends on.
+func (c Config) credentialsKey() [sha256.Size]byte {
+	var account ServiceAccount
+	if c.ServiceAccount != nil {
+		account = *c.ServiceAccount
+	}
+	text, _ := json.Marshal([]any{
+		c.AccessKeyID, c.SecretAccessKey, c.KeyName, c.Ambient, c.Role, c.Region,
+		account.Namespace, account.Name, account.Audiences,
+	})
+	return sha256.Sum256(text)
+}
+
+func (c Config) newLogin(ctx context.Context) (*login, error) {
+	if c.ServiceAccount == nil && c.AccessKeyID == "" {
+		return c.ambientLogin(ctx)
+	}
+	environment, err := config.NewEnvConfig()
+	if err != nil {
+		return nil, invalid("the environment's configuration of AWS cannot be used").Because(err)
+	}
+	l := &login{config: c.base(firstOf(c.Region, environment.Region, globalRegion)), name: c.KeyName, role: c.Role}
+	// The environment can replace endpoints (AWS_ENDPOINT_URL_ROUTE_53) and choose FIPS;
+	// its credentials are not taken from here.
+	l.config.ConfigSources = []any{environment}
+	if err := checkPartition(c.Role, l.config.Region); err != nil {
+		return nil, err
+	}
+	if account := c.ServiceAccount; account != nil {
+		l.serviceAccount = account.Namespace + "/" + account.Name
+		l.name = fmt.Sprintf("the role %q and the service account %q", c.Role, l.serviceAccount)
+		l.baseName = l.name
+		l.config.Credentials = aws.NewCredentialsCache(&webIdentity{sts.NewFromConfig(l.config), c.Role, account.Token})
+		return l, nil
+	}
+	l.config.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, "")
+	l.assume()
+	return l, nil
+}
+
+// ambientLogin takes the environment's credentials, in the SDK's order: keys and web
+// identities in variables, files, the container's and then the instance's metadata.
+func (c Config) ambientLogin(ctx context.Context) (*login, error) {
+	base := c.base("")
+	metadata := imds.New(imds.Options{Retryer: aws.NopRetryer{}, HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(
+		// No proxy has the instance's own metadata.
+		func(t *http.Transport) { t.Proxy = nil },
+	)})
+	loaded, err := config.LoadDefaultConfig(
+		ctx, config.WithHTTPClient(base.HTTPClient), config.WithRetryer(base.Retryer), config.WithAppID(base.AppID),
+		config.WithDefaultRegion(firstOf(c.Region, globalRegion)),
+		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
+	)
+	if err != nil {
+		return nil, invalid("the environment's configuration of AWS cannot be used; check the files and variables that it has for AWS. " +
+			"AWS_CA_BUNDLE is not supported: SSL_CERT_FILE takes its place").Because(err)
+	}
+	environment, err := config.NewEnvConfig()
+	if err != nil {
+		return nil, invalid("the environment's configuration of AWS cannot be used").Because(err)
+	}
+	if err := checkPartition(c.Role, loaded.Region); err != nil {
+		return nil, err
+	}
+	l := &login{config: loaded, name: "the credentials of the environment", role: c.Role, ambient: true, base: loaded.Credentials}
+	if environment.WebIdentityTokenFilePath != "" {
+		l.webToken, l.webRole = environment.WebIdentityTokenFilePath, environment.RoleARN
+	}
+	l.assume()
+	return l, nil
+}
+
+// base returns what all of the SDK's clients have in common. The controller retries,
+// not the SDK.
+func (c Config) base(region string) aws.Config {
+	return aws.Config{
+		Region: region, HTTPClient: vendorapi.Client(c.HTTP), AppID: "everleaf",
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
+// assume takes the role on, if there is one, with the credentials so far.
+func (l *login) assume() {
+	l.baseName = l.name
+	if l.role == "" {
+		return
+	}
+	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(l.config), l.role, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = sessionName
+	})
+	l.config.Credentials = aws.NewCredentialsCache(provider)
+	l.name = fmt.Sprintf("the role %q and %s", l.role, l.name)
+}
+
+// forget drops temporary credentials that AWS has refused.
+func (l *login) forget() {
+	if cache, ok := l.config.Credentials.(*aws.CredentialsCache); ok {
+		cache.Invalidate()
+	}
+}
+
+// webIdentity takes on a role with tokens of a service account.
+type webIdentity struct {
+	client *sts.Client
+	role   string
+	token  func(context.Context) (string, error)
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (w *webIdentity) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	token, err := w.token(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	answer, err := w.client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: &w.role, RoleSessionName: aws.String(sessionName), WebIdentityToken: &token,
+	})
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if answer.Credentials == nil {
+		return aws.Credentials{}, fmt.Errorf("STS sent no credentials")
+	}
+	return aws.Credentials{
+		AccessKeyID: aws.ToString(answer.Credentials.AccessKeyId), SecretAccessKey: aws.ToString(answer.Credentials.SecretAccessKey),
+		SessionToken: aws.ToString(answer.Credentials.SessionToken), Source: stscreds.WebIdentityProviderName,
+		CanExpire: true, Expires: aws.ToTime(answer.Credentials.Expiration),
+	}, nil
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
