@@ -20,6 +20,7 @@ func Factory() dns01.Factory {
 	tokens := lru.New(maxTokens)
 	return dns01.Factory{
 		Name:     "cloudDNS",
+		Server:   func(*dns01.Spec) string { return "the Cloud DNS API" },
 		Selected: func(s *dns01.Spec) bool { return s.CloudDNS != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			if s.CloudDNS.ServiceAccount == nil {

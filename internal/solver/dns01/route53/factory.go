@@ -31,6 +31,7 @@ func Factory() dns01.Factory {
 	logins := lru.New(maxLogins)
 	return dns01.Factory{
 		Name:     "route53",
+		Server:   func(*dns01.Spec) string { return "the Route 53 API" },
 		Selected: func(s *dns01.Spec) bool { return s.Route53 != nil },
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			refs := []cmmeta.SecretKeySelector{s.Route53.SecretAccessKey}
