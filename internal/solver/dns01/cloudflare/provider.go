@@ -136,7 +136,7 @@ func (p *Provider) zone(ctx context.Context, fqdn string) (zone, error) {
 	for at := name; strings.Contains(at, "."); _, at, _ = strings.Cut(at, ".") {
 		zones, err := p.zonesNamed(ctx, at)
 		if f := fault.Of(err); f != nil {
-			if len(asked) > 0 && f.Reason == "Forbidden" {
+			if len(asked) > 0 && (f.Reason == "Forbidden" || strings.Contains(f.Message, "com.cloudflare.api.account.zone.list")) {
 				// Tokens for single zones may list no others, such as a public
 				// suffix: this would hide that the zone is not among them.
 				break

@@ -59,16 +59,19 @@ func TestNoZone(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// A token for one zone may not list others: that is not why there is no zone.
-	s.Instead(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("name") == "co.uk" {
-			refuse(w, http.StatusForbidden, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
-			return
+	for _, status := range []int{http.StatusForbidden, http.StatusBadRequest} {
+		restore := s.Instead(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("name") == "co.uk" {
+				refuse(w, status, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
+				return
+			}
+			answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
+		})
+		_, err = p.Zone(t.Context(), "_acme-challenge.shop.co.uk.")
+		if diff := cmp.Diff(fmt.Sprintf(want, ""), message(t, err)); diff != "" {
+			t.Errorf("HTTP %d (-want +got):\n%s", status, diff)
 		}
-		answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
-	})
-	_, err = p.Zone(t.Context(), "_acme-challenge.shop.co.uk.")
-	if diff := cmp.Diff(fmt.Sprintf(want, ""), message(t, err)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		restore()
 	}
 }
 
