@@ -9,7 +9,6 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
 func ref(name, key string) cmmeta.SecretKeySelector {
@@ -32,8 +31,8 @@ func TestRegistrySecrets(t *testing.T) {
 		registry dns01.Registry
 		want     []cmmeta.SecretKeySelector
 	}{
-		{providers.All(), []cmmeta.SecretKeySelector{ref("tsig", "a"), ref("tsig", "b")}},
-		{append(providers.All(), newWorld(t).factory()), []cmmeta.SecretKeySelector{ref("tsig", "a"), ref("tsig", "b"), ref("token", "x")}},
+		{ours(), []cmmeta.SecretKeySelector{ref("tsig", "a"), ref("tsig", "b")}},
+		{append(ours(), newWorld(t).factory()), []cmmeta.SecretKeySelector{ref("tsig", "a"), ref("tsig", "b"), ref("token", "x")}},
 	} {
 		if diff := cmp.Diff(test.want, test.registry.Secrets(issuer)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
@@ -42,30 +41,30 @@ func TestRegistrySecrets(t *testing.T) {
 }
 
 func TestRegistryUnsupported(t *testing.T) {
-	ours := rfc2136Solver(ref("tsig", "a"))
+	known := rfc2136Solver(ref("tsig", "a"))
 	for _, test := range []struct {
 		solver acmev1.ACMEChallengeSolver
 		want   string
 	}{
-		{ours, ""},
+		{known, ""},
 		{acmev1.ACMEChallengeSolver{DNS01: &dns01.Spec{}}, "is a DNS-01 provider that this version of everleaf does not have yet; it has rfc2136"},
 		{
 			acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{}},
 			"is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with rfc2136 for this name",
 		},
 	} {
-		if got := providers.All().Unsupported(&test.solver); got != test.want {
+		if got := ours().Unsupported(&test.solver); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
 	vendor := acmev1.ACMEChallengeSolver{DNS01: &dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{}}}
-	if got := append(providers.All(), newWorld(t).factory()).Unsupported(&vendor); got != "" {
+	if got := append(ours(), newWorld(t).factory()).Unsupported(&vendor); got != "" {
 		t.Errorf("a provider that was added: %q", got)
 	}
 }
 
 func TestRegistryCheck(t *testing.T) {
-	registry := append(providers.All(), newWorld(t).factory())
+	registry := append(ours(), newWorld(t).factory())
 	for name, test := range map[string]struct {
 		spec *dns01.Spec
 		want []string

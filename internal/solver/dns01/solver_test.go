@@ -14,7 +14,6 @@ import (
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
 // A provider that is only in a Registry value solves a challenge.
@@ -182,7 +181,7 @@ func TestSettler(t *testing.T) {
 func TestNewRefusesWhatIsMissing(t *testing.T) {
 	w := newWorld(t)
 	whole := func() dns01.Config {
-		return dns01.Config{Providers: providers.All(), Secrets: w, Resolver: resolver{w: w}, Ledger: w.ledger, Clock: w.clock}
+		return dns01.Config{Providers: ours(), Secrets: w, Resolver: resolver{w: w}, Ledger: w.ledger, Clock: w.clock}
 	}
 	if _, err := dns01.New(whole()); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
+	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
 )
 
 var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -94,7 +94,11 @@ func (v settlingVendor) Settled(_ context.Context, r dns01.Record, presented tim
 	return v.w.settle(presented), nil
 }
 
-// factory reads the fields of DigitalOcean, with which this build does nothing.
+// ours are the providers of the tests besides the world's, which reads the fields of
+// DigitalOcean.
+func ours() dns01.Registry { return dns01.Registry{rfc2136.Factory()} }
+
+// factory reads the fields of DigitalOcean.
 func (w *world) factory() dns01.Factory {
 	return dns01.Factory{
 		Name:     "vendor",
@@ -174,7 +178,7 @@ func newWorld(t *testing.T, change ...func(*dns01.Config)) *world {
 		records: map[string]bool{},
 	}
 	config := dns01.Config{
-		Providers: append(providers.All(), w.factory()), Secrets: w, Resolver: resolver{w: w}, Ledger: w.ledger, Clock: w.clock,
+		Providers: append(ours(), w.factory()), Secrets: w, Resolver: resolver{w: w}, Ledger: w.ledger, Clock: w.clock,
 		NewResolver: func(servers []string) (dns01.Resolver, error) {
 			return resolver{w: w, name: strings.Join(servers, ",") + " "}, nil
 		},
