@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -177,7 +179,7 @@ func TestFaults(t *testing.T) {
 		},
 		"rate limit, HTML": {
 			429,
-			http.Header{"Content-Type": {"text/html"}},
+			http.Header{"Content-Type": {"text/html"}, "Retry-After": {"300"}},
 			`<html>`, fault.Later,
 			finding + `the Cloudflare API answered HTTP 429 to GET "/zones?name=_acme-challenge.www.example.com"`,
 		},
@@ -208,7 +210,9 @@ func TestFaults(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = w.Write([]byte(test.body))
 			})
-			_, err := s.provider(t, Config{Token: goodToken}).Zone(t.Context(), fqdn)
+			p, now := s.provider(t, Config{Token: goodToken}), time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+			p.clock = testingclock.NewFakePassiveClock(now)
+			_, err := p.Zone(t.Context(), fqdn)
 			f := fault.Of(err)
 			if f == nil {
 				t.Fatal("no error")
@@ -218,6 +222,9 @@ func TestFaults(t *testing.T) {
 			}
 			if f.Class != test.class {
 				t.Errorf("class %s, want %s", f.Class, test.class)
+			}
+			if f.Class == fault.Later && !f.At.Equal(now.Add(5*time.Minute)) {
+				t.Errorf("again at %s", f.At)
 			}
 			if n := len(s.Requests()); n != 1 {
 				t.Errorf("%d requests, want 1: the controller retries", n)
