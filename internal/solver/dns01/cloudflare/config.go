@@ -5,13 +5,12 @@ package cloudflare
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/cloudflare/cloudflare-go/v6/dns"
-	"github.com/cloudflare/cloudflare-go/v6/option"
-	"github.com/cloudflare/cloudflare-go/v6/zones"
+	"github.com/cloudflare/cloudflare-go"
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/fault"
@@ -23,7 +22,7 @@ const (
 	// ttl is the least that Cloudflare takes, except for Enterprise zones.
 	ttl = 60 * time.Second
 
-	endpoint = "https://api.cloudflare.com/client/v4/"
+	endpoint = "https://api.cloudflare.com/client/v4"
 
 	instantiating = "error instantiating cloudflare challenge solver: "
 )
@@ -47,9 +46,8 @@ type Config struct {
 // Provider writes with one credential. It remembers the zones of names.
 type Provider struct {
 	dns01.Anycast
-	zones   *zones.ZoneService
-	records *dns.RecordService
-	clock   clock.PassiveClock
+	api   *cloudflare.API
+	clock clock.PassiveClock
 	// credential names the credential in messages.
 	credential string
 
@@ -70,33 +68,39 @@ func New(c Config) (*Provider, error) {
 		c.Endpoint = endpoint
 	}
 	p := &Provider{clock: c.Clock, found: map[string]zone{}}
-	options := []option.RequestOption{
-		option.WithBaseURL(c.Endpoint),
-		option.WithHTTPClient(vendorapi.Client(c.HTTP)),
-		option.WithMaxRetries(0),
-		option.WithHeader("User-Agent", "everleaf"),
+	// The controller retries, and has the rate of requests by the answers.
+	options := []cloudflare.Option{
+		cloudflare.BaseURL(c.Endpoint), cloudflare.HTTPClient(vendorapi.Client(recorder{c.HTTP})), cloudflare.UserAgent("everleaf"),
+		cloudflare.UsingRetryPolicy(0, 0, 0), cloudflare.UsingRateLimit(math.MaxFloat64),
 	}
-	var err error
 	switch {
 	case c.Token != "":
 		p.credential = fmt.Sprintf("the API token in secret %q", c.SecretName)
-		err = printable("API token", c.Token, c.SecretName)
-		options = append(options, option.WithAPIToken(c.Token))
+		if err := printable("API token", c.Token, c.SecretName); err != nil {
+			return nil, err
+		}
 	case c.Key == "":
-		err = invalid("no Cloudflare credential has been given: set apiTokenSecretRef, or apiKeySecretRef and email")
+		return nil, invalid("no Cloudflare credential has been given: set apiTokenSecretRef, or apiKeySecretRef and email")
 	case c.Email == "":
-		err = invalid("no Cloudflare email has been given: an API key needs that of its user")
+		return nil, invalid("no Cloudflare email has been given: an API key needs that of its user")
 	default:
 		p.credential = fmt.Sprintf("the API key of %s in secret %q", c.Email, c.SecretName)
-		if err = printable("API key", c.Key, c.SecretName); err == nil && vendorapi.Unprintable(c.Email) != "" {
-			err = invalid("the Cloudflare email is invalid (does the email contain a newline?)")
+		if err := printable("API key", c.Key, c.SecretName); err != nil {
+			return nil, err
 		}
-		options = append(options, option.WithAPIKey(c.Key), option.WithAPIEmail(c.Email))
+		if vendorapi.Unprintable(c.Email) != "" {
+			return nil, invalid("the Cloudflare email is invalid (does the email contain a newline?)")
+		}
+	}
+	var err error
+	if c.Token != "" {
+		p.api, err = cloudflare.NewWithAPIToken(c.Token, options...)
+	} else {
+		p.api, err = cloudflare.New(c.Key, c.Email, options...)
 	}
 	if err != nil {
-		return nil, err
+		return nil, invalid("%s", err)
 	}
-	p.zones, p.records = zones.NewZoneService(options...), dns.NewRecordService(options...)
 	return p, nil
 }
 

@@ -49,8 +49,7 @@ func (e apiError) String() string {
 	return said
 }
 
-// errorsOf returns Cloudflare's errors in an answer. The SDK keeps the body of an answer
-// with an error.
+// errorsOf returns Cloudflare's errors in an answer.
 func errorsOf(answer *http.Response) []apiError {
 	var body struct {
 		Errors []apiError `json:"errors"`
@@ -61,8 +60,10 @@ func errorsOf(answer *http.Response) []apiError {
 	return body.Errors
 }
 
-// failed is the fault for a request, or nil if what it asks for exists already. answer is
-// nil if there was none.
+// errExists says that there is a record already that is to be added.
+var errExists = errors.New("an identical record exists")
+
+// failed is the fault for a request, or errExists. answer is nil if there was none.
 func (p *Provider) failed(q query, answer *http.Response, err error) error {
 	failure := vendorapi.Failure{Vendor: vendor, Doing: q.String(), Err: err}
 	if answer == nil {
@@ -75,7 +76,7 @@ func (p *Provider) failed(q query, answer *http.Response, err error) error {
 		texts := make([]string, 0, len(said))
 		for _, e := range said {
 			if q.method == http.MethodPost && (e.Code == identicalRecord || e.Code == recordExists) {
-				return nil
+				return errExists
 			}
 			texts = append(texts, e.String())
 		}

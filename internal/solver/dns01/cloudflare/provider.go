@@ -2,25 +2,15 @@ package cloudflare
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"net/url"
 	"strings"
-
-	"github.com/cloudflare/cloudflare-go/v6/dns"
-	"github.com/cloudflare/cloudflare-go/v6/option"
-	"github.com/cloudflare/cloudflare-go/v6/packages/pagination"
-	"github.com/cloudflare/cloudflare-go/v6/zones"
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
-)
-
-const (
-	zonesPerPage   = 50  // the most that Cloudflare documents
-	recordsPerPage = 100 // the default
-	// maxPages bounds the pages of one list.
-	maxPages = 100
 )
 
 // Zone implements dns01.Provider.
@@ -39,23 +29,19 @@ func (p *Provider) Present(ctx context.Context, r dns01.Record) error {
 		return err
 	}
 	name := domain(r.FQDN)
+	q := query{method: http.MethodPost, path: recordsPath(z), name: name}
 	// The documentation wants a TXT record's content in quotes.
-	txt := dns.TXTRecordParam{}
-	txt.Name.Value, txt.Name.Present = name, true
-	txt.Type.Value, txt.Type.Present = dns.TXTRecordTypeTXT, true
-	txt.Content.Value, txt.Content.Present = `"`+r.Value+`"`, true
-	txt.TTL.Value, txt.TTL.Present = dns.TTL(ttl.Seconds()), true
-	params := dns.RecordNewParams{Body: txt}
-	params.ZoneID.Value, params.ZoneID.Present = z.id, true
-
-	var answer *http.Response
-	made, err := p.records.New(ctx, params, option.WithResponseInto(&answer))
-	q := query{method: http.MethodPost, path: "/zones/" + z.id + "/dns_records", name: name}
-	if err != nil {
-		return p.changeFailed(q, r.FQDN, answer, err)
-	}
-	if made.ID == "" {
-		return p.unreadable(q, answer)
+	record := txtRecord{Type: "TXT", Name: name, Content: `"` + r.Value + `"`, TTL: int(ttl.Seconds())}
+	var made txtRecord
+	_, _, err = p.do(ctx, q, q.path, record, &made)
+	switch {
+	case errors.Is(err, errExists):
+		return nil
+	case err != nil:
+		p.forget(name)
+		return err
+	case made.ID == "":
+		return p.unreadable(q, nil)
 	}
 	return nil
 }
@@ -75,25 +61,24 @@ func (p *Provider) CleanUp(ctx context.Context, r dns01.Record) error {
 		if text(record.Content) != r.Value {
 			continue
 		}
-		params := dns.RecordDeleteParams{}
-		params.ZoneID.Value, params.ZoneID.Present = z.id, true
-		var answer *http.Response
-		_, err := p.records.Delete(ctx, record.ID, params, option.WithResponseInto(&answer))
-		if err != nil && (answer == nil || answer.StatusCode != http.StatusNotFound) {
-			// The path has no record id: two failures of one kind have the same text.
-			return p.changeFailed(query{method: http.MethodDelete, path: "/zones/" + z.id + "/dns_records", name: name}, r.FQDN, answer, err)
+		// The path has no record id: two failures of one kind have the same text.
+		q := query{method: http.MethodDelete, path: recordsPath(z), name: name}
+		if _, missing, err := p.do(ctx, q, recordsPath(z)+"/"+url.PathEscape(record.ID), nil, nil); err != nil && !missing {
+			p.forget(name)
+			return err
 		}
 	}
 	return nil
 }
 
-// changeFailed is the fault for a change. The zone may be another one next time.
-func (p *Provider) changeFailed(q query, fqdn string, answer *http.Response, err error) error {
+// forget has the zone of a name looked up again: it may be another one.
+func (p *Provider) forget(name string) {
 	p.mu.Lock()
-	delete(p.found, domain(fqdn))
+	delete(p.found, name)
 	p.mu.Unlock()
-	return p.failed(q, answer, err)
 }
+
+func recordsPath(z zone) string { return "/zones/" + url.PathEscape(z.id) + "/dns_records" }
 
 // text is the text of a TXT record's content, which is in quotes or, in older records,
 // is not.
@@ -107,20 +92,10 @@ func text(content string) string {
 // recordsWith returns the TXT records at a name whose content has a value in it, in
 // capitals or not. Lists of all records of the name would change between two pages while
 // others remove theirs.
-func (p *Provider) recordsWith(ctx context.Context, z zone, name, value string) ([]dns.RecordResponse, error) {
-	params := dns.RecordListParams{}
-	params.ZoneID.Value, params.ZoneID.Present = z.id, true
-	params.Type.Value, params.Type.Present = dns.RecordListParamsTypeTXT, true
-	params.Name.Present = true
-	params.Name.Value.Exact.Value, params.Name.Value.Exact.Present = name, true
-	params.Content.Present = true
-	params.Content.Value.Contains.Value, params.Content.Value.Contains.Present = value, true
-	params.PerPage.Value, params.PerPage.Present = recordsPerPage, true
-	q := query{method: http.MethodGet, path: "/zones/" + z.id + "/dns_records?name=" + name, name: name}
-	return pages(p, q, func(page int, o option.RequestOption) (*pagination.V4PagePaginationArray[dns.RecordResponse], error) {
-		params.Page.Value, params.Page.Present = float64(page), true
-		return p.records.List(ctx, params, o)
-	})
+func (p *Provider) recordsWith(ctx context.Context, z zone, name, value string) ([]txtRecord, error) {
+	q := query{method: http.MethodGet, path: recordsPath(z) + "?name=" + name, name: name}
+	filter := url.Values{"type": {"TXT"}, "name.exact": {name}, "content.contains": {value}}
+	return list[txtRecord](ctx, p, q, recordsPath(z), filter, recordsPerPage)
 }
 
 // zone returns the zone of the account that is the longest suffix of a name.
@@ -136,7 +111,7 @@ func (p *Provider) zone(ctx context.Context, fqdn string) (zone, error) {
 	for at := name; strings.Contains(at, "."); _, at, _ = strings.Cut(at, ".") {
 		zones, err := p.zonesNamed(ctx, at)
 		if f := fault.Of(err); f != nil {
-			if len(asked) > 0 && f.Reason == "Forbidden" {
+			if len(asked) > 0 && (f.Reason == "Forbidden" || strings.Contains(f.Message, "com.cloudflare.api.account.zone.list")) {
 				// Tokens for single zones may list no others, such as a public
 				// suffix: this would hide that the zone is not among them.
 				break
@@ -154,18 +129,21 @@ func (p *Provider) zone(ctx context.Context, fqdn string) (zone, error) {
 	return zone{}, p.noZone(name, asked)
 }
 
+// active is the status of a zone that Cloudflare serves.
+const active = "active"
+
 // choose returns the zone of a name. Several accounts can have one; Cloudflare's name
 // servers serve the active one.
-func choose(found []zones.Zone, name string) (zone, bool) {
+func choose(found []listedZone, name string) (zone, bool) {
 	var chosen zone
 	for _, z := range found {
 		if !strings.EqualFold(z.Name, name) || z.ID == "" {
 			continue
 		}
-		if chosen.id == "" || z.Status == zones.ZoneStatusActive {
+		if chosen.id == "" || z.Status == active {
 			chosen = zone{id: z.ID, name: name}
 		}
-		if z.Status == zones.ZoneStatusActive {
+		if z.Status == active {
 			break
 		}
 	}
@@ -173,35 +151,9 @@ func choose(found []zones.Zone, name string) (zone, bool) {
 }
 
 // zonesNamed returns the zones of a name.
-func (p *Provider) zonesNamed(ctx context.Context, name string) ([]zones.Zone, error) {
-	params := zones.ZoneListParams{}
-	params.Name.Value, params.Name.Present = name, true
-	params.PerPage.Value, params.PerPage.Present = zonesPerPage, true
+func (p *Provider) zonesNamed(ctx context.Context, name string) ([]listedZone, error) {
 	q := query{method: http.MethodGet, path: "/zones?name=" + name, name: name}
-	return pages(p, q, func(page int, o option.RequestOption) (*pagination.V4PagePaginationArray[zones.Zone], error) {
-		params.Page.Value, params.Page.Present = float64(page), true
-		return p.zones.List(ctx, params, o)
-	})
-}
-
-// pages returns the items of all pages. The SDK's own paging does not heed contexts.
-func pages[T any](p *Provider, q query, get func(page int, o option.RequestOption) (*pagination.V4PagePaginationArray[T], error)) ([]T, error) {
-	var items []T
-	for page := 1; page <= maxPages; page++ {
-		var answer *http.Response
-		got, err := get(page, option.WithResponseInto(&answer))
-		if err != nil {
-			return nil, p.failed(q, answer, err)
-		}
-		if got.JSON.Result.IsMissing() {
-			return nil, p.unreadable(q, answer)
-		}
-		items = append(items, got.Result...)
-		if len(got.Result) == 0 || int64(len(got.Result)) < got.ResultInfo.PerPage || got.ResultInfo.PerPage == 0 {
-			break
-		}
-	}
-	return items, nil
+	return list[listedZone](ctx, p, q, "/zones", url.Values{"name": {name}}, zonesPerPage)
 }
 
 // domain is a name as Cloudflare writes it.

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -59,16 +61,19 @@ func TestNoZone(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// A token for one zone may not list others: that is not why there is no zone.
-	s.Instead(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("name") == "co.uk" {
-			refuse(w, http.StatusForbidden, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
-			return
+	for _, status := range []int{http.StatusForbidden, http.StatusBadRequest} {
+		restore := s.Instead(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("name") == "co.uk" {
+				refuse(w, status, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
+				return
+			}
+			answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
+		})
+		_, err = p.Zone(t.Context(), "_acme-challenge.shop.co.uk.")
+		if diff := cmp.Diff(fmt.Sprintf(want, ""), message(t, err)); diff != "" {
+			t.Errorf("HTTP %d (-want +got):\n%s", status, diff)
 		}
-		answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
-	})
-	_, err = p.Zone(t.Context(), "_acme-challenge.shop.co.uk.")
-	if diff := cmp.Diff(fmt.Sprintf(want, ""), message(t, err)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		restore()
 	}
 }
 
@@ -174,7 +179,7 @@ func TestFaults(t *testing.T) {
 		},
 		"rate limit, HTML": {
 			429,
-			http.Header{"Content-Type": {"text/html"}},
+			http.Header{"Content-Type": {"text/html"}, "Retry-After": {"300"}},
 			`<html>`, fault.Later,
 			finding + `the Cloudflare API answered HTTP 429 to GET "/zones?name=_acme-challenge.www.example.com"`,
 		},
@@ -205,7 +210,9 @@ func TestFaults(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = w.Write([]byte(test.body))
 			})
-			_, err := s.provider(t, Config{Token: goodToken}).Zone(t.Context(), fqdn)
+			p, now := s.provider(t, Config{Token: goodToken}), time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+			p.clock = testingclock.NewFakePassiveClock(now)
+			_, err := p.Zone(t.Context(), fqdn)
 			f := fault.Of(err)
 			if f == nil {
 				t.Fatal("no error")
@@ -215,6 +222,9 @@ func TestFaults(t *testing.T) {
 			}
 			if f.Class != test.class {
 				t.Errorf("class %s, want %s", f.Class, test.class)
+			}
+			if f.Class == fault.Later && !f.At.Equal(now.Add(5*time.Minute)) {
+				t.Errorf("again at %s", f.At)
 			}
 			if n := len(s.Requests()); n != 1 {
 				t.Errorf("%d requests, want 1: the controller retries", n)
