@@ -19,8 +19,9 @@ func Factory() dns01.Factory {
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.Akamai.ClientToken, s.Akamai.ClientSecret, s.Akamai.AccessToken}
 		},
-		Check: check,
-		TTL:   ttl,
+		Server: func(*dns01.Spec) string { return "the Edge DNS API" },
+		Check:  check,
+		TTL:    ttl,
 		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 			return fromSpec(ctx, d, s, shared)
 		},
