@@ -237,6 +237,3 @@ func (w *world) verdict(s solver.Session) propagation.Verdict {
 	}
 	return evidence.Verdict(w.clock.Now())
 }
-
-// builtIn is a registry whose texts do not depend on the build.
-func builtIn() dns01.Registry { return dns01.Registry{rfc2136.Factory()} }

@@ -45,7 +45,7 @@ func (c *tokens) ServiceAccountToken(_ context.Context, namespace, name string, 
 	return token(namespace, name, audiences[0]), c.err
 }
 
-func (c *tokens) Post(context.Context, string, []byte) ([]byte, int, error) {
+func (c *tokens) Ask(context.Context, string, string, []byte) ([]byte, int, error) {
 	return nil, 0, errors.New("not used")
 }
 
