@@ -12,6 +12,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Factory makes Providers from the azureDNS field of the API. They share the tokens of
@@ -56,9 +57,7 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec, tokens *Tokens) 
 	}
 	p, err := New(config)
 	if err != nil {
-		f := *fault.Of(err)
-		f.Message = "error instantiating azuredns challenge solver: " + f.Message
-		return nil, &f
+		return nil, vendorapi.Prefixed("error instantiating azuredns challenge solver: ", err)
 	}
 	return p, nil
 }
@@ -67,13 +66,11 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec, tokens *Tokens) 
 func clientSecret(ctx context.Context, d dns01.Deps, ref cmmeta.SecretKeySelector) (string, error) {
 	secret, err := d.Secret(ctx, ref)
 	if err != nil {
-		f := *fault.Of(err)
-		if f.Reason == cmv1.EventReasonSecretInvalidData {
-			f.Message = fmt.Sprintf("error getting azure dns client secret: key '%s' not found in secret, or empty: %s", ref.Key, f.Message)
-		} else {
-			f.Message = "error getting azuredns client secret: " + f.Message
+		prefix := "error getting azuredns client secret: "
+		if fault.Of(err).Reason == cmv1.EventReasonSecretInvalidData {
+			prefix = fmt.Sprintf("error getting azure dns client secret: key '%s' not found in secret, or empty: ", ref.Key)
 		}
-		return "", &f
+		return "", vendorapi.Prefixed(prefix, err)
 	}
 	if strings.ContainsAny(secret, "\r\n") {
 		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData,

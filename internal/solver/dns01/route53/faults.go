@@ -33,13 +33,6 @@ func code(err error) string {
 	return ""
 }
 
-// prefixed returns a fault with a prefix before its message.
-func prefixed(prefix string, err error) error {
-	f := *fault.Of(err)
-	f.Message, f.Err = prefix+f.Message, err
-	return &f
-}
-
 // signIn gets credentials, unless there are some: what fails is told from failures of
 // Route 53.
 func (p *Provider) signIn(ctx context.Context) error {

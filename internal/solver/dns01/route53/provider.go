@@ -11,6 +11,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -36,7 +37,7 @@ func (p *Provider) CleanUp(ctx context.Context, r dns01.Record) error {
 func (p *Provider) change(ctx context.Context, r dns01.Record, action types.ChangeAction) error {
 	z, err := p.locate(ctx, r.FQDN)
 	if err != nil {
-		return prefixed("failed to determine Route 53 hosted zone ID: ", err)
+		return vendorapi.Prefixed("failed to determine Route 53 hosted zone ID: ", err)
 	}
 	value := `"` + r.Value + `"`
 	answer, err := p.client.ChangeResourceRecordSets(ctx, &route53.ChangeResourceRecordSetsInput{
@@ -57,7 +58,7 @@ func (p *Provider) change(ctx context.Context, r dns01.Record, action types.Chan
 		p.mu.Lock()
 		delete(p.zones, dnsname.Canonical(r.FQDN)) // The zone may have been made anew.
 		p.mu.Unlock()
-		return prefixed("failed to change Route 53 record set: ", p.failed(err, r, z, "changing the TXT record at "+r.FQDN+" in the hosted zone "+z.id))
+		return vendorapi.Prefixed("failed to change Route 53 record set: ", p.failed(err, r, z, "changing the TXT record at "+r.FQDN+" in the hosted zone "+z.id))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

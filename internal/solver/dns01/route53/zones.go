@@ -13,6 +13,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // zone is a hosted zone. name is absolute and in lower case; it is empty if it is not
@@ -23,7 +24,7 @@ type zone struct{ id, name string }
 func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 	z, err := p.locate(ctx, fqdn)
 	if err != nil {
-		return "", prefixed("failed to determine Route 53 hosted zone ID: ", err)
+		return "", vendorapi.Prefixed("failed to determine Route 53 hosted zone ID: ", err)
 	}
 	if z.name != "" {
 		return z.name, nil
