@@ -20,7 +20,9 @@ func TestAll(t *testing.T) {
 	for _, f := range All() {
 		v := reflect.ValueOf(f)
 		for i := range v.NumField() {
-			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && !slices.Contains(optional, name) && !(f.Name == "rfc2136" && name == "TTL") {
+			name := v.Type().Field(i).Name
+			mayLack := slices.Contains(optional, name) || f.Name == "rfc2136" && name == "TTL"
+			if v.Field(i).IsZero() && !mayLack {
 				t.Errorf("%s: %s is missing", f.Name, name)
 			}
 		}
