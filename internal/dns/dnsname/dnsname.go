@@ -33,6 +33,13 @@ func Canonical(name string) string {
 	return name + "."
 }
 
+// Within reports whether a name is that of a zone or below it; both are as Canonical
+// returns them. No name but the root's own is within the root, which no zone of a user
+// is.
+func Within(name, zone string) bool {
+	return name == zone || zone != "." && strings.HasSuffix(name, "."+zone)
+}
+
 // absolute reports whether a name ends in a dot that no backslash escapes.
 func absolute(name string) bool {
 	before, ok := strings.CutSuffix(name, ".")

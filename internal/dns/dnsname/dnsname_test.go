@@ -18,6 +18,24 @@ func TestParent(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	for _, test := range []struct {
+		name, zone string
+		want       bool
+	}{
+		{"example.com.", "example.com.", true},
+		{"a.b.example.com.", "example.com.", true},
+		{"notexample.com.", "example.com.", false},
+		{"com.", "example.com.", false},
+		{"example.com.", ".", false},
+		{".", ".", true},
+	} {
+		if got := Within(test.name, test.zone); got != test.want {
+			t.Errorf("Within(%q, %q) = %t", test.name, test.zone, got)
+		}
+	}
+}
+
 func TestChallenge(t *testing.T) {
 	if got, want := Challenge("www.example.com"), "_acme-challenge.www.example.com."; got != want {
 		t.Errorf("Challenge = %q, want %q", got, want)

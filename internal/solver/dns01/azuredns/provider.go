@@ -127,7 +127,7 @@ func (p *Provider) inZone(zone, fqdn string, err error) error {
 func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 	fqdn = dnsname.Canonical(fqdn)
 	if zone := p.config.HostedZoneName; zone != "" {
-		if !within(fqdn, zone) {
+		if !dnsname.Within(fqdn, zone) {
 			return "", fault.New(fault.User, "ZoneNotFound", "%s is not in the zone %s of hostedZoneName; leave hostedZoneName out, or give the name another solver", fqdn, zone)
 		}
 		return zone, nil
@@ -171,7 +171,7 @@ func (p *Provider) lookUp(ctx context.Context, fqdn string) (string, error) {
 	best := ""
 	for i, zone := range zones {
 		zones[i] = dnsname.Canonical(zone)
-		if within(fqdn, zones[i]) && len(zones[i]) > len(best) {
+		if dnsname.Within(fqdn, zones[i]) && len(zones[i]) > len(best) {
 			best = zones[i]
 		}
 	}
@@ -203,11 +203,6 @@ func (p *Provider) zoneKind() string {
 		return "private"
 	}
 	return "public"
-}
-
-// within reports whether a name is a zone's or below; both are canonical.
-func within(fqdn, zone string) bool {
-	return fqdn == zone || zone != "." && strings.HasSuffix(fqdn, "."+zone)
 }
 
 // relative returns a name as Azure has it in a zone: without the zone, and "@" for the

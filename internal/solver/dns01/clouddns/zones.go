@@ -77,7 +77,7 @@ func (p *Provider) configured(ctx context.Context, fqdn string) (zone, error) {
 		return zone{}, p.failure(err, "reading the managed zone "+z.id)
 	}
 	z.name = dnsname.Canonical(answer.DnsName)
-	if fqdn != z.name && !strings.HasSuffix(fqdn, "."+z.name) {
+	if !dnsname.Within(fqdn, z.name) {
 		return zone{}, fault.New(fault.User, "NotInZone", "hostedZoneName %s is the zone %s: %s is not in it; set the name of its zone, or leave hostedZoneName out", z.id, z.name, fqdn)
 	}
 	return z, nil

@@ -33,8 +33,8 @@ func code(err error) string {
 	return ""
 }
 
-// signIn gets credentials, unless there are some: what fails is told from failures of
-// Route 53.
+// signIn gets credentials, unless there are some. Its failures are not those of Route
+// 53, and say so.
 func (p *Provider) signIn(ctx context.Context) error {
 	_, err := p.login.config.Credentials.Retrieve(ctx)
 	if err == nil {

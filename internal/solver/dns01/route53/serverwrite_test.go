@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
 )
 
 // change carries out ChangeResourceRecordSets (API_ChangeResourceRecordSets.html).
@@ -60,7 +61,7 @@ func (v *vendor) info(w http.ResponseWriter, element, id, status string) {
 
 // apply changes a record set, or says why not in Route 53's words.
 func (v *vendor) apply(z hosted, action string, set recordSet) string {
-	if !within(set.Name, z.name) {
+	if !dnsname.Within(set.Name, z.name) {
 		return fmt.Sprintf("RRSet with DNS name %s is not permitted in zone %s", set.Name, z.name)
 	}
 	if len(set.Values) != 1 || !strings.HasPrefix(set.Values[0], `"`) || !strings.HasSuffix(set.Values[0], `"`) || !set.MultiValueAnswer || set.SetIdentifier == "" {

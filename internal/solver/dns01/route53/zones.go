@@ -78,7 +78,7 @@ func (p *Provider) configured(ctx context.Context, fqdn string) (zone, error) {
 		return z, nil
 	}
 	z.name = dnsname.Canonical(aws.ToString(answer.ResourceRecordSets[0].Name))
-	if !within(fqdn, z.name) {
+	if !dnsname.Within(fqdn, z.name) {
 		return zone{}, fault.New(fault.User, "NotInZone", "hostedZoneID %s is the zone %s: %s is not in it; set the id of its zone, or leave hostedZoneID out", z.id, z.name, fqdn)
 	}
 	return z, nil
@@ -153,10 +153,6 @@ func reversed(name string) string {
 	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
 	slices.Reverse(labels)
 	return strings.Join(labels, ".") + "."
-}
-
-func within(fqdn, zone string) bool {
-	return fqdn == zone || strings.HasSuffix(fqdn, "."+zone)
 }
 
 func idOrNil(id string) *string {

@@ -32,7 +32,7 @@ func transient(reason, format string, args ...any) *fault.Error {
 // be: no event tells that it is, and the API server answers such requests by itself.
 const recheck = 30 * time.Second
 
-// soon is the fault for what a user has to mend in the cluster.
+// soon is the fault for what a user must fix in the cluster.
 func (p *Provider) soon(reason, format string, args ...any) *fault.Error {
 	return fault.Until(p.Clock.Now().Add(recheck), reason, format, args...)
 }

@@ -71,7 +71,7 @@ func New(c Config) (*Provider, error) {
 // ownGroups are groups of everleaf's own resources, which no solver can serve.
 var ownGroups = map[string]bool{"cert-manager.io": true, "acme.cert-manager.io": true}
 
-// Zone implements dns01.Provider. The solver is told the zone that DNS has.
+// Zone implements dns01.Provider. It finds the zone through DNS.
 func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) { return p.Walk(ctx, fqdn) }
 
 // Present implements dns01.Provider.
