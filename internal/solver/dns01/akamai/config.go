@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/akamai/AkamaiOPEN-edgegrid-golang/v12/pkg/edgegrid"
@@ -67,8 +66,7 @@ type Provider struct {
 	// client names the API client in messages.
 	client string
 
-	mu    sync.Mutex
-	found map[string]string // the zone, by name
+	found vendorapi.Zones[string] // the zone, by name
 }
 
 var _ dns01.Provider = (*Provider)(nil)
@@ -107,7 +105,7 @@ func New(c Config) (*Provider, error) {
 			Host: host, ClientToken: c.ClientToken.Value, ClientSecret: c.ClientSecret.Value, AccessToken: c.AccessToken.Value,
 			MaxBody: edgegrid.MaxBodySize,
 		},
-		endpoint: c.Endpoint, http: c.HTTP, clock: c.Clock, turns: c.turns, found: map[string]string{},
+		endpoint: c.Endpoint, http: c.HTTP, clock: c.Clock, turns: c.turns,
 		client: fmt.Sprintf("the API client of %s in secret %s", host, strings.Join(secrets, ", ")),
 	}, nil
 }

@@ -104,9 +104,7 @@ func (p *Provider) zone(ctx context.Context, name string) (string, error) {
 	if strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.*", r) }) {
 		return "", badName(name)
 	}
-	p.mu.Lock()
-	zone, ok := p.found[name]
-	p.mu.Unlock()
+	zone, ok := p.found.Get(name)
 	if ok {
 		return zone, nil
 	}
@@ -127,9 +125,7 @@ func (p *Provider) zone(ctx context.Context, name string) (string, error) {
 	case !strings.EqualFold(kind, "primary"):
 		return "", notPrimary(name, zone, fmt.Sprintf("a zone of type %s", kind))
 	}
-	p.mu.Lock()
-	p.found[name] = zone
-	p.mu.Unlock()
+	p.found.Put(name, zone)
 	return zone, nil
 }
 
@@ -138,9 +134,7 @@ func (p *Provider) forget(name string, status int) {
 	if status != http.StatusNotFound {
 		return
 	}
-	p.mu.Lock()
-	delete(p.found, name)
-	p.mu.Unlock()
+	p.found.Forget(name)
 }
 
 // index is where a value is in a set, or -1.

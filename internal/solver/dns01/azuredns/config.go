@@ -5,7 +5,6 @@ package azuredns
 import (
 	"net/http"
 	"os"
-	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
@@ -63,8 +62,7 @@ type Provider struct {
 	clock  clock.PassiveClock
 
 	// found has the zone of each name that was looked up.
-	mu    sync.Mutex
-	found map[string]string
+	found vendorapi.Zones[string]
 }
 
 var _ dns01.Provider = (*Provider)(nil)
@@ -101,7 +99,7 @@ func New(c Config) (*Provider, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	p := &Provider{config: c, clock: c.Clock, found: map[string]string{}}
+	p := &Provider{config: c, clock: c.Clock}
 	p.source = c.Tokens.of(id, transport{vendorapi.Client(c.HTTP)}, c.Clock)
 	options := &arm.ClientOptions{ClientOptions: clientOptions(id.cloud, p.source.transport), DisableRPRegistration: true}
 	var err error

@@ -116,9 +116,7 @@ func (p *Provider) inZone(zone, fqdn string, err error) error {
 	if statusOf(err) != http.StatusNotFound {
 		return err
 	}
-	p.mu.Lock()
-	delete(p.found, dnsname.Canonical(fqdn))
-	p.mu.Unlock()
+	p.found.Forget(dnsname.Canonical(fqdn))
 	return p.noZone(zone, fqdn, err)
 }
 
@@ -132,9 +130,7 @@ func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 		}
 		return zone, nil
 	}
-	p.mu.Lock()
-	zone, ok := p.found[fqdn]
-	p.mu.Unlock()
+	zone, ok := p.found.Get(fqdn)
 	if ok {
 		return zone, nil
 	}
@@ -142,9 +138,7 @@ func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p.mu.Lock()
-	p.found[fqdn] = zone
-	p.mu.Unlock()
+	p.found.Put(fqdn, zone)
 	return zone, nil
 }
 

@@ -53,9 +53,10 @@ type Provider struct {
 	clock             clock.PassiveClock
 	walk              func(ctx context.Context, fqdn string) (string, error)
 
-	mu sync.Mutex
 	// zones has the managed zone of each name that has been looked up.
-	zones map[string]zone
+	zones vendorapi.Zones[zone]
+
+	mu sync.Mutex
 	// changes has the change that wrote each record.
 	changes map[dns01.Record]change
 }
@@ -101,7 +102,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	return &Provider{
 		project: c.Project, zoneName: c.HostedZoneName,
 		account: account, service: service, clock: c.Clock, walk: c.Walk,
-		zones: map[string]zone{}, changes: map[dns01.Record]change{},
+		changes: map[dns01.Record]change{},
 	}, nil
 }
 

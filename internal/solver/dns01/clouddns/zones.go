@@ -36,9 +36,7 @@ func (p *Provider) Zone(ctx context.Context, fqdn string) (string, error) {
 // locate returns the managed zone of a name.
 func (p *Provider) locate(ctx context.Context, fqdn string) (zone, error) {
 	fqdn = dnsname.Canonical(fqdn)
-	p.mu.Lock()
-	z, ok := p.zones[fqdn]
-	p.mu.Unlock()
+	z, ok := p.zones.Get(fqdn)
 	if ok {
 		return z, nil
 	}
@@ -50,17 +48,13 @@ func (p *Provider) locate(ctx context.Context, fqdn string) (zone, error) {
 	if err != nil {
 		return zone{}, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.zones[fqdn] = z
+	p.zones.Put(fqdn, z)
 	return z, nil
 }
 
 // forget drops the zone of a name: it may have been made anew.
 func (p *Provider) forget(fqdn string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.zones, dnsname.Canonical(fqdn))
+	p.zones.Forget(dnsname.Canonical(fqdn))
 }
 
 // configured returns the zone of hostedZoneName. The credentials need not have the

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/cloudflare/cloudflare-go"
@@ -51,8 +50,7 @@ type Provider struct {
 	// credential names the credential in messages.
 	credential string
 
-	mu    sync.Mutex
-	found map[string]zone // by name
+	found vendorapi.Zones[zone] // by name
 }
 
 // zone is a zone at Cloudflare. Its id is that of the look-up: records have not had one
@@ -67,7 +65,7 @@ func New(c Config) (*Provider, error) {
 	if c.Endpoint == "" {
 		c.Endpoint = endpoint
 	}
-	p := &Provider{clock: c.Clock, found: map[string]zone{}}
+	p := &Provider{clock: c.Clock}
 	// The controller retries, and has the rate of requests by the answers.
 	options := []cloudflare.Option{
 		cloudflare.BaseURL(c.Endpoint), cloudflare.HTTPClient(vendorapi.Client(recorder{c.HTTP})), cloudflare.UserAgent("everleaf"),

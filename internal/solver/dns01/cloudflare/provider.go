@@ -73,9 +73,7 @@ func (p *Provider) CleanUp(ctx context.Context, r dns01.Record) error {
 
 // forget has the zone of a name looked up again: it may be another one.
 func (p *Provider) forget(name string) {
-	p.mu.Lock()
-	delete(p.found, name)
-	p.mu.Unlock()
+	p.found.Forget(name)
 }
 
 func recordsPath(z zone) string { return "/zones/" + url.PathEscape(z.id) + "/dns_records" }
@@ -101,9 +99,7 @@ func (p *Provider) recordsWith(ctx context.Context, z zone, name, value string) 
 // zone returns the zone of the account that is the longest suffix of a name.
 func (p *Provider) zone(ctx context.Context, fqdn string) (zone, error) {
 	name := domain(fqdn)
-	p.mu.Lock()
-	z, ok := p.found[name]
-	p.mu.Unlock()
+	z, ok := p.found.Get(name)
 	if ok {
 		return z, nil
 	}
@@ -120,9 +116,7 @@ func (p *Provider) zone(ctx context.Context, fqdn string) (zone, error) {
 		}
 		asked = append(asked, at)
 		if z, ok := choose(zones, at); ok {
-			p.mu.Lock()
-			p.found[name] = z
-			p.mu.Unlock()
+			p.found.Put(name, z)
 			return z, nil
 		}
 	}

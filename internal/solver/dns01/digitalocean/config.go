@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -50,8 +49,7 @@ type Provider struct {
 	// credential names the token in messages.
 	credential string
 
-	mu    sync.Mutex
-	found map[string]string // the domain, by name
+	found vendorapi.Zones[string] // the domain, by name
 }
 
 var _ dns01.Provider = (*Provider)(nil)
@@ -76,7 +74,7 @@ func New(c Config) (*Provider, error) {
 	}
 	client.UserAgent = "everleaf"
 	return &Provider{
-		domains: client.Domains, clock: c.Clock, found: map[string]string{},
+		domains: client.Domains, clock: c.Clock,
 		credential: fmt.Sprintf("the token in secret %q", c.SecretName),
 	}, nil
 }

@@ -96,9 +96,7 @@ func (p *Provider) records(ctx context.Context, domain string, r dns01.Record) (
 // domain returns the domain of the account that is the longest suffix of a name.
 func (p *Provider) domain(ctx context.Context, fqdn string) (string, error) {
 	name := plain(fqdn)
-	p.mu.Lock()
-	domain, ok := p.found[name]
-	p.mu.Unlock()
+	domain, ok := p.found.Get(name)
 	if ok {
 		return domain, nil
 	}
@@ -108,9 +106,7 @@ func (p *Provider) domain(ctx context.Context, fqdn string) (string, error) {
 		_, answer, err := p.domains.Get(ctx, url.PathEscape(at))
 		switch {
 		case err == nil:
-			p.mu.Lock()
-			p.found[name] = at
-			p.mu.Unlock()
+			p.found.Put(name, at)
 			return at, nil
 		case !missing(answer):
 			return "", p.failed(query{doing: "looking up the domain " + at, scope: "domain:read"}, err)
@@ -122,9 +118,7 @@ func (p *Provider) domain(ctx context.Context, fqdn string) (string, error) {
 
 // forget has the domain of a name looked up again.
 func (p *Provider) forget(name string) {
-	p.mu.Lock()
-	delete(p.found, name)
-	p.mu.Unlock()
+	p.found.Forget(name)
 }
 
 func missing(answer *godo.Response) bool {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Config is an issuer's route53 stanza with its Secrets looked up.
@@ -67,9 +68,10 @@ type Provider struct {
 	clock  clock.PassiveClock
 	walk   func(ctx context.Context, fqdn string) (string, error)
 
-	mu sync.Mutex
 	// zones has the hosted zone of each name that has been looked up.
-	zones map[string]zone
+	zones vendorapi.Zones[zone]
+
+	mu sync.Mutex
 	// changes has the id of the change that wrote each record.
 	changes map[dns01.Record]string
 }
@@ -96,7 +98,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		login: login, client: route53.NewFromConfig(login.config),
 		zoneID: strings.TrimPrefix(c.HostedZoneID, "/hostedzone/"),
 		clock:  c.Clock, walk: c.Walk,
-		zones: map[string]zone{}, changes: map[dns01.Record]string{},
+		changes: map[dns01.Record]string{},
 	}, nil
 }
 

@@ -55,9 +55,7 @@ func (p *Provider) change(ctx context.Context, r dns01.Record, action types.Chan
 		err = nil
 	}
 	if err != nil {
-		p.mu.Lock()
-		delete(p.zones, dnsname.Canonical(r.FQDN)) // The zone may have been made anew.
-		p.mu.Unlock()
+		p.zones.Forget(dnsname.Canonical(r.FQDN))
 		return vendorapi.Prefixed("failed to change Route 53 record set: ", p.failed(err, r, z, "changing the TXT record at "+r.FQDN+" in the hosted zone "+z.id))
 	}
 	p.mu.Lock()

@@ -44,9 +44,7 @@ func (p *Provider) locate(ctx context.Context, fqdn string) (zone, error) {
 	if err := p.signIn(ctx); err != nil {
 		return zone{}, err
 	}
-	p.mu.Lock()
-	z, ok := p.zones[fqdn]
-	p.mu.Unlock()
+	z, ok := p.zones.Get(fqdn)
 	if ok {
 		return z, nil
 	}
@@ -58,9 +56,7 @@ func (p *Provider) locate(ctx context.Context, fqdn string) (zone, error) {
 	if err != nil {
 		return zone{}, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.zones[fqdn] = z
+	p.zones.Put(fqdn, z)
 	return z, nil
 }
 
