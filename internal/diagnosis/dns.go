@@ -142,10 +142,12 @@ func (s sight) nowhere() (Verdict, bool) {
 	if len(s.at) > 0 || len(s.Resolvers) == 0 {
 		return Verdict{}, false
 	}
-	problem := s.Resolvers[0].Problem
-	if at := s.originHas(); at != "" {
+	first := s.Resolvers[0]
+	problem := first.Problem
+	failing := first.TXT != nil && (first.TXT.Failure != propagation.NoFailure || first.TXT.Rcode == "SERVFAIL")
+	if at := s.originHas(); at != "" && !failing {
 		return s.horizon(SplitHorizon, fmt.Sprintf("%s, to which the record is written, has it, but the resolver %s does not know its zone: %s",
-			at, s.Resolvers[0].Server, problem)), true
+			at, first.Server, problem)), true
 	}
 	return Verdict{
 		Code:    ResolverFails,

@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -141,10 +140,3 @@ func age(d time.Duration) string {
 	}
 }
 
-// sentence ends a text with a full stop.
-func sentence(text string) string {
-	if text == "" || strings.HasSuffix(text, ".") {
-		return text
-	}
-	return text + "."
-}

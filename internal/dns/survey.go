@@ -124,6 +124,14 @@ func (s Survey) resolvers(view *propagation.View) []*surveyed {
 func (r *surveyed) lead(ctx context.Context, s Survey) {
 	report, err := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, s.Zone)
 	if err != nil {
+		// Where the zone itself fails, the delegation shows its servers.
+		if above := r.above(ctx, s.FQDN); above != "" {
+			if further, again := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above); again == nil {
+				report, err = further, nil
+			}
+		}
+	}
+	if err != nil {
 		r.view.Problem = fault.Of(err).Message
 		return
 	}
@@ -134,6 +142,17 @@ func (r *surveyed) lead(ctx context.Context, s Survey) {
 		}
 	}
 	r.found = report.Answers
+}
+
+// above is the nearest zone above a name that the resolver finds, "" if there is none
+// but the root.
+func (r *surveyed) above(ctx context.Context, fqdn string) string {
+	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "."; name = dnsname.Parent(name) {
+		if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
+			return c.zone
+		}
+	}
+	return ""
 }
 
 // mayAskResolvers reports whether the resolvers can be asked for the name: not if
