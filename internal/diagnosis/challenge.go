@@ -83,12 +83,20 @@ func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
 		return nil
 	}
 	var out []Verdict
+	public := ""
+	for _, s := range e.Sightings {
+		if s.Challenge == c.Name && s.View != nil && public == "" {
+			public = leading(*s.View)
+		}
+	}
 	for _, from := range []Place{FromController, FromCommand} {
 		for _, s := range e.Sightings {
 			if s.Challenge != c.Name || s.From != from || s.View == nil {
 				continue
 			}
-			found := newSight(*s.View, writtenBy(c, s.Provider)).judge()
+			w := writtenBy(c, s.Provider)
+			w.public = public
+			found := newSight(*s.View, w).judge()
 			if v, ok := judgeCAA(s.View.CAA, e.asks(c)); ok {
 				found = append(found, v)
 			}

@@ -19,9 +19,10 @@ type written struct {
 	// follow is cnameStrategy: Follow. provider names what writes it.
 	follow   bool
 	provider string
-	// only reports whether the resolvers alone are asked
-	// (--dns01-recursive-nameservers-only, or nameservers of the solver).
+	// presented reports whether that succeeded.
 	presented bool
+	// public is a resolver that leads to the record, empty if none is known.
+	public string
 }
 
 // sight is a View with what follows from it at once.
@@ -226,9 +227,11 @@ func (s sight) lameAll() (Verdict, bool) {
 	if len(s.lame) == 0 || len(s.have)+len(s.lack) > 0 {
 		return Verdict{}, false
 	}
-	if names := s.Resolvers[0].Nameservers; len(names) > 0 && strings.HasPrefix(slices.Min(names), awsPrivate) {
-		return s.horizon(SplitHorizon, fmt.Sprintf("the resolver %s shows a private hosted zone (%s), whose servers answer nobody: %s",
-			s.Resolvers[0].Server, strings.Join(names, ", "), says(s.lame))), true
+	for _, r := range s.Resolvers {
+		if len(r.Nameservers) > 0 && strings.HasPrefix(slices.Min(r.Nameservers), awsPrivate) {
+			return s.horizon(SplitHorizon, fmt.Sprintf("the resolver %s shows a private hosted zone (%s), whose servers answer nobody: %s",
+				r.Server, strings.Join(r.Nameservers, ", "), says(s.lame))), true
+		}
 	}
 	return Verdict{
 		Code:    LameDelegation,

@@ -282,6 +282,8 @@ func read[T client.Object](ctx context.Context, c *Collector, e *diagnosis.Evide
 	case err == nil:
 		trim(into)
 		return into, nil
+	case apierrors.IsNotFound(err):
+		return none, nil
 	case answered(err):
 		c.miss(e, "%s", err)
 		return none, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -16,7 +17,8 @@ import (
 )
 
 // Print writes evidence and what follows from it for a person.
-func Print(w io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
+func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
+	w := plain{to}
 	printChain(w, e)
 	for _, s := range e.Sightings {
 		printSighting(w, e, s)
@@ -57,6 +59,24 @@ func Print(w io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 	}
 }
 
+// plain leaves out control characters: a terminal must not obey what foreign servers
+// have answered.
+type plain struct{ to io.Writer }
+
+// Write implements io.Writer.
+func (p plain) Write(text []byte) (int, error) {
+	clean := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, string(text))
+	if _, err := io.WriteString(p.to, clean); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
 // printText prints a text whose lines may be long: a terminal wraps them, and a
 // script can read them.
 func printText(w io.Writer, indent, text string) {
@@ -77,7 +97,7 @@ func sentence(text string) string {
 // printChain prints the objects, each with what it says of itself.
 func printChain(w io.Writer, e diagnosis.Evidence) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(kind, name, says string) { fmt.Fprintf(t, "%s\t%s\t%s\n", kind, name, says) }
+	line := func(kind, name, says string) { fmt.Fprintf(t, "%s\t%s\t%s\n", kind, name, once(e, kind, says)) }
 	if c := e.Certificate; c != nil {
 		line(cmv1.CertificateKind, c.Name, certificateSays(c))
 	}
@@ -111,6 +131,22 @@ func printChain(w io.Writer, e diagnosis.Evidence) {
 	for _, v := range e.Events {
 		fmt.Fprintf(w, "Event of %s %s: %s: %s (%s, %d times)\n", v.Object.Kind, v.Object.Name, v.Reason, v.Message, v.Last.UTC().Format(time.RFC3339), max(v.Count, 1))
 	}
+}
+
+// shortest is the length from which a text is not repeated.
+const shortest = 40
+
+// once leaves out what an object repeats of a deeper one.
+func once(e diagnosis.Evidence, kind, says string) string {
+	for _, c := range e.Challenges {
+		if kind != acmev1.ChallengeKind && len(c.Status.Reason) > shortest {
+			says = strings.ReplaceAll(says, c.Status.Reason, "(see the Challenge)")
+		}
+	}
+	if o := e.Order; o != nil && kind != acmev1.OrderKind && kind != acmev1.ChallengeKind && len(o.Status.Reason) > shortest {
+		says = strings.ReplaceAll(says, o.Status.Reason, "(see the Order)")
+	}
+	return says
 }
 
 func certificateSays(c *cmv1.Certificate) string {
@@ -160,6 +196,8 @@ func issuerSays(i *diagnosis.Issuer) string {
 		return "is of the group " + i.Group
 	case !i.Found:
 		return "does not exist"
+	case i.Status == nil:
+		return "no status"
 	}
 	c := condition.Find(i.Status.Conditions, cmv1.IssuerConditionReady)
 	if c == nil {
@@ -289,7 +327,8 @@ func caaSays(c propagation.CAAView) string {
 }
 
 // PrintOverview writes one line for each object that is stuck.
-func PrintOverview(w io.Writer, stuck []diagnosis.Evidence, missing []string) {
+func PrintOverview(to io.Writer, stuck []diagnosis.Evidence, missing []string) {
+	w := plain{to}
 	for _, text := range missing {
 		fmt.Fprintf(w, "Not read: %s\n", text)
 	}

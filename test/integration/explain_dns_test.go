@@ -66,8 +66,8 @@ var stories = []story{
 		},
 		cause: "SplitHorizon",
 		says: []string{
-			"127.53.90.4:53", "resolver in the cluster", "--dns01-recursive-nameservers=", "podDnsPolicy: None", "podDnsConfig.nameservers",
-			"the name server 127.53.90.1", "split horizon",
+			"127.53.90.4:53", "resolver in the cluster", "--dns01-recursive-nameservers=127.53.90.3:53", "podDnsPolicy: None", "podDnsConfig.nameservers",
+			"127.53.90.1:53, to which the record is written, has it", "split horizon",
 		},
 		cure: func(s *stage, o *operator.Options) { o.RecursiveNameservers = []string{s.addr(3) + ":53"} },
 	},
