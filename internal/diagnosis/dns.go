@@ -66,10 +66,14 @@ func (s sight) judge() []Verdict {
 			return append([]Verdict{v}, s.asides(v.Code)...)
 		}
 	}
-	if v := s.resolvers(); len(v) > 0 {
-		return v
+	if len(s.have) == 0 {
+		return []Verdict{s.undecided()}
 	}
-	return append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, s.asides(Propagated)...)
+	found := s.resolvers()
+	if all(found, func(v Verdict) bool { return v.Aside }) {
+		found = append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, found...)
+	}
+	return append(found, s.asides(found[0].Code)...)
 }
 
 // asides are the servers that do not count for the main cause.
@@ -192,7 +196,7 @@ func (s sight) toldApart() (Verdict, bool) {
 	for i := range s.Resolvers {
 		r := &s.Resolvers[i]
 		switch seen := s.via(r.Server); {
-		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }):
+		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }) && s.used(*r):
 			bad = first(bad, r)
 		case slices.ContainsFunc(seen, func(a propagation.Reply) bool { return a.Has }):
 			good = first(good, r)
