@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -179,6 +181,8 @@ func (o explainOptions) collector() (*explain.Collector, string, error) {
 		return nil, "", err
 	}
 	config.QPS, config.Burst, config.UserAgent = -1, -1, "everleaf-explain"
+	// The client warns if nobody has said where it logs.
+	ctrllog.SetLogger(klog.Background())
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, "", unreachable(err)
