@@ -372,8 +372,9 @@ func TestIssuerGone(t *testing.T) {
 // TestForget gives the slot to the next.
 func TestForget(t *testing.T) {
 	s := newStage(t)
-	s.slots.Acquire(key("a"))
-	s.slots.Acquire(key("b"))
+	for _, name := range []string{"a", "b"} {
+		s.slots.Acquire(key(name), core.Issuer{}, false, start)
+	}
 	s.reconcileOnce(t, "a")
 	if got := s.slots.Of(key("b")); got != core.Offered {
 		t.Errorf("the next has %q", got)

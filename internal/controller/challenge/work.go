@@ -55,7 +55,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Memory.Waiting, w.Memory.WaitingSince = a.Reason, w.c.Clock.Now()
 		return nil
 	case core.TakeSlot:
-		w.c.slots.Acquire(w.subject.NamespacedName)
+		o := w.State.Object
+		w.c.slots.Acquire(w.subject.NamespacedName, core.IssuerOf(o), o.Status.Presented, w.c.Clock.Now())
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
