@@ -142,8 +142,8 @@ func (m Memory) asked() bool {
 	}
 }
 
-// moment is how long a Challenge may wait without a reason in its status, and
-// with its slot: most waits end sooner, and each status is a write.
+// moment is how long a Challenge may wait without a reason in its status: most waits
+// end sooner, and each status is a write.
 const moment = 2 * time.Second
 
 // Next decides what a Challenge needs next.

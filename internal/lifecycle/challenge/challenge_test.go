@@ -282,7 +282,7 @@ func TestChallenge(t *testing.T) {
 			want := Plan{Status: *c.Object.Status.DeepCopy()}
 			test.want(&want)
 			got := c.Next(now)
-			if c.Memory.asked() && want.Do != (ReleaseSlot{}) && got.Do == (ReleaseSlot{}) {
+			if want.Do != (ReleaseSlot{}) && !needsSlot(want.Do) && got.Do == (ReleaseSlot{}) {
 				c.Slot = NoSlot
 				got = c.Next(now)
 			}

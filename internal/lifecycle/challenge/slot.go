@@ -11,8 +11,8 @@ import (
 )
 
 // Slot is a Challenge's share in what limits the number of Challenges that are
-// worked on at once. One that has nothing to do for longer than a moment gives
-// it back: what waits for a name server must not stop others.
+// worked on at once, from presenting to accepting. One that waits gives it back: what
+// waits for a name server must not stop others.
 type Slot string
 
 // Slots.
@@ -45,9 +45,9 @@ func IssuerOf(c *acmev1.Challenge) Issuer {
 // is a write, which the Order, the request and the Certificate follow.
 const queuePatience = 10 * time.Second
 
-// pausing reports whether a plan is to wait for longer than a moment.
+// pausing reports whether a plan is to wait.
 func pausing(p Plan, now time.Time) bool {
-	return p.Do == nil && p.Persist == plan.AtEnd && !order.Final(p.Status.State) && (p.Until.IsZero() || p.Until.Sub(now) > moment)
+	return p.Do == nil && p.Persist == plan.AtEnd && !order.Final(p.Status.State) && (p.Until.IsZero() || p.Until.After(now))
 }
 
 // needsSlot reports whether an action is one between presenting and accepting.
