@@ -212,7 +212,8 @@ func TestStuckChallengesStarveNobody(t *testing.T) {
 		{60, 10 * time.Second, 11 * time.Second, 11 * time.Second, time.Second, 30 * time.Second},
 		// 60 at a time need 100 s for 600.
 		{600, 10 * time.Second, 12 * time.Second, 11 * time.Second, time.Second, 150 * time.Second},
-		{10_000, quick, time.Second, time.Second, time.Second, 20 * time.Second},
+		// They are all new, and before the others of their namespace.
+		{10_000, quick, 15 * time.Second, time.Second, time.Second, 30 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d, each probe takes %s", test.stuck, test.probe), func(t *testing.T) {
 			p := newPlay(t, 60)

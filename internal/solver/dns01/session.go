@@ -38,6 +38,9 @@ type session struct {
 	// presented is when it succeeded last.
 	attempted bool
 	presented time.Time
+	// expected is when the record presented at expectedFor is expected on the zone's
+	// slowest server, zero from then on.
+	expected, expectedFor time.Time
 	// observed is what the last Check found, accepted when the CA was asked.
 	observed propagation.Observation
 	accepted time.Time
@@ -126,6 +129,10 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	if evidence, err := s.settling(ctx, resolver, mode); evidence != nil || err != nil {
 		return evidence, err
 	}
+	if evidence := s.lagging(mode); evidence != nil {
+		return evidence, nil
+	}
+	began := s.config.Clock.Now()
 	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, s.zone)
 	if err != nil {
 		return nil, err
@@ -138,6 +145,7 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	s.observed = propagation.Observation{
 		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now), Policy: s.policy(), At: now,
 	}
+	s.learnLag(began)
 	return s.observed, nil
 }
 
