@@ -12,6 +12,9 @@ const (
 	longestLag = 10 * time.Second
 	// lagStep is how much longer than the longest known absence the lag is taken to be.
 	lagStep = 500 * time.Millisecond
+	// lagGap is how far apart the longest absence and the shortest lag may be that are
+	// known, for the latter to be taken.
+	lagGap = 2 * time.Second
 	// lagMemory is how long it is kept what is known of a zone's lag without news.
 	lagMemory = 10 * time.Minute
 	// scoutEvery is how often one record of a zone is probed after half of the lag:
@@ -29,23 +32,33 @@ type lag struct {
 
 // Lag returns how long after an update a record of a zone is worth a probe, as far
 // as other records have shown: 0 if nothing is known.
-func (l *Ledger) Lag(zone string, now time.Time) time.Duration {
+func (l *Ledger) Lag(zone string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known, ok := l.lags[dnsname.Canonical(zone)]
-	if !ok {
+	switch {
+	case !ok:
 		return 0
+	case known.visible > 0 && known.visible-known.missing <= lagGap:
+		return known.visible
+	default:
+		return min(known.missing+lagStep, longestLag)
 	}
-	expected := min(known.missing+lagStep, longestLag)
-	if known.visible > 0 {
-		expected = min(expected, known.visible)
+}
+
+// Scout reports whether the next record of a zone is to be probed after half of the
+// Lag, which it is for one record every scoutEvery.
+func (l *Ledger) Scout(zone string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	zone = dnsname.Canonical(zone)
+	known, ok := l.lags[zone]
+	if !ok || now.Sub(known.scouted) < scoutEvery {
+		return false
 	}
-	if now.Sub(known.scouted) >= scoutEvery {
-		known.scouted = now
-		l.lags[dnsname.Canonical(zone)] = known
-		expected /= 2
-	}
-	return expected
+	known.scouted = now
+	l.lags[zone] = known
+	return true
 }
 
 // Lagged records what a probe of a zone's servers found: whether all of them that

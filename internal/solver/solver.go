@@ -119,6 +119,13 @@ type Located interface {
 	Zone() string
 }
 
+// Detacher is implemented by Sessions that read credentials.
+type Detacher interface {
+	// Detach has CleanUp read no credentials from now on: what was read for the issuer
+	// may belong to somebody else. Without any, CleanUp fails for good.
+	Detach()
+}
+
 // Observer is implemented by Sessions that learn from what the CA does.
 type Observer interface {
 	// Accepted records that the CA is asked to validate. It must be called

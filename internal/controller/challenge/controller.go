@@ -76,7 +76,7 @@ type Controller struct {
 	failures Failures
 	slots    *Slots
 	// leftovers cleans up after Challenges that are gone.
-	leftovers sync.WaitGroup
+	leftovers leftovers
 	memories  controller.Memory[memory]
 
 	recalling sync.Mutex
@@ -92,6 +92,8 @@ type memory struct {
 	session solver.Session
 	// begun is what the Session was begun with.
 	begun solver.Challenge
+	// issuer is whose credentials the Session uses.
+	issuer issuerOf
 	// progress is the one part that reconciles of other Challenges read.
 	progress atomic.Pointer[core.Progress]
 	// released reports whether this process has removed the finalizer.

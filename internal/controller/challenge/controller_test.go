@@ -110,6 +110,7 @@ func (s *recorded) Check(context.Context) (propagation.Evidence, error) {
 }
 
 func (s *recorded) CleanUp(context.Context) error { return s.called("clean up") }
+func (s *recorded) Detach()                       { s.log = append(s.log, "detach") }
 func (s *recorded) Presented() bool               { return s.presented }
 func (s *recorded) String() string                { return "here" }
 

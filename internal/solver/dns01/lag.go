@@ -11,18 +11,21 @@ import (
 // have shown, cannot have the record yet, or nil: a probe would cost a query of every
 // server, and show what is known.
 func (s *session) lagging(mode propagation.Mode) propagation.Evidence {
-	if mode == propagation.RecursiveOnly || s.presented.IsZero() || s.zone == "" || s.presented.Equal(s.expectedFor) && s.expected.IsZero() {
+	if mode == propagation.RecursiveOnly || s.presented.IsZero() || s.zone == "" {
 		return nil
 	}
-	now := s.config.Clock.Now()
+	now, lag := s.config.Clock.Now(), s.config.Ledger.Lag(s.zone)
 	if !s.presented.Equal(s.expectedFor) {
-		s.expectedFor, s.expected = s.presented, s.presented.Add(s.config.Ledger.Lag(s.zone, now))
+		s.expectedFor, s.scouts = s.presented, s.config.Ledger.Scout(s.zone, now)
 	}
-	if !s.expected.After(now) {
-		s.expected = time.Time{}
-		return nil
+	if s.scouts {
+		lag /= 2
 	}
-	return behind{name: s.challenge.DNSName, until: s.expected}
+	if until := s.presented.Add(lag); until.After(now) {
+		return behind{name: s.challenge.DNSName, until: until}
+	}
+	s.scouts = false
+	return nil
 }
 
 // learnLag has the Ledger learn how far the zone's servers are behind from the last

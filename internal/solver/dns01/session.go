@@ -26,6 +26,8 @@ type session struct {
 	// outdated reports whether a clean-up has failed since: the credentials may
 	// have changed.
 	outdated bool
+	// detached reports whether no credentials may be read any more.
+	detached bool
 	// record is the record to write. Its name is empty until locateRecord has
 	// found it. former are those that were written at other names before a CNAME
 	// record changed.
@@ -38,9 +40,9 @@ type session struct {
 	// presented is when it succeeded last.
 	attempted bool
 	presented time.Time
-	// expected is when the record presented at expectedFor is expected on the zone's
-	// slowest server, zero from then on.
-	expected, expectedFor time.Time
+	// scouts reports whether the record presented at expectedFor is to be probed early.
+	scouts      bool
+	expectedFor time.Time
 	// observed is what the last Check found, accepted when the CA was asked.
 	observed propagation.Observation
 	accepted time.Time
@@ -65,6 +67,7 @@ var (
 	_ solver.Session  = (*session)(nil)
 	_ solver.Observer = (*session)(nil)
 	_ solver.Located  = (*session)(nil)
+	_ solver.Detacher = (*session)(nil)
 )
 
 // Present implements solver.Session.
@@ -205,7 +208,10 @@ func (u unsettled) Verdict(time.Time) propagation.Verdict {
 
 // CleanUp implements solver.Session.
 func (s *session) CleanUp(ctx context.Context) error {
-	if s.provider == nil || s.outdated {
+	if s.detached && s.provider == nil {
+		return fault.New(fault.Permanent, "IssuerGone", "the issuer is gone, or has changed, and with it the credentials to remove the record")
+	}
+	if (s.provider == nil || s.outdated) && !s.detached {
 		provider, err := s.newProvider(ctx, s.challenge)
 		switch {
 		case err == nil:
@@ -227,6 +233,9 @@ func (s *session) CleanUp(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Detach implements solver.Detacher.
+func (s *session) Detach() { s.detached = true }
 
 // Presented implements solver.Session.
 func (s *session) Presented() bool { return s.attempted }
