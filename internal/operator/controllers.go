@@ -182,7 +182,7 @@ func (s *system) newChallenges() (registrable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return challenge.New(challenge.Deps{
+	challenges, err := challenge.New(challenge.Deps{
 		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
@@ -190,6 +190,11 @@ func (s *system) newChallenges() (registrable, error) {
 		Limits: s.options.Limits, Clock: s.clock, Log: s.manager.GetLogger().WithName("challenges"),
 		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.ObserveChallenges(challenges)
+	return challenges, nil
 }
 
 // solvers returns what solves challenges, by their type.

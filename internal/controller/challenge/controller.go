@@ -25,10 +25,13 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
+
+var _ metrics.Challenges = (*Controller)(nil)
 
 // API is the API server as this controller needs it. *cluster.Server is one.
 type API interface {
@@ -117,6 +120,9 @@ func New(d Deps) (*Controller, error) {
 	})
 	return c, nil
 }
+
+// Queues implements metrics.Challenges.
+func (c *Controller) Queues() []metrics.Queue { return c.slots.Queues() }
 
 // Get implements controller.Kind.
 func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1.Challenge, bool, error) {

@@ -63,8 +63,7 @@ func (c *Controller) forget(m *memory) {
 	c.sweep(&leftover{session: m.session, begun: m.begun, issuer: m.issuer})
 }
 
-// LeftBehind returns how many records of Challenges that are gone are still tried to be
-// removed.
+// LeftBehind implements metrics.Challenges.
 func (c *Controller) LeftBehind() int { return int(c.leftovers.count.Load()) }
 
 // sweep removes what a Challenge that is gone has presented, at once or later. If that

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/metrics"
 )
 
 // newEvery is how many offers of a namespace contain one for a Challenge that is not
@@ -128,32 +129,24 @@ func (s *Slots) Release(key types.NamespacedName) []types.NamespacedName {
 	return next
 }
 
-// Waiting is what waits for the slots of an issuer.
-type Waiting struct {
-	Issuer core.Issuer
-	// Challenges is how many wait, Oldest is since when the first of them has.
-	Challenges int
-	Oldest     time.Time
-}
-
-// Waiting returns what waits for slots, for each issuer that has Challenges in flight,
+// Queues returns what waits for slots, for each issuer that has Challenges in flight,
 // in no order.
-func (s *Slots) Waiting() []Waiting {
+func (s *Slots) Queues() []metrics.Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []Waiting
+	all := make([]metrics.Queue, 0, len(s.lines))
 	for issuer, l := range s.lines {
-		w := Waiting{Issuer: issuer, Challenges: l.waiting}
+		q := metrics.Queue{Kind: issuer.Kind, Namespace: issuer.Namespace, Name: issuer.Name, Challenges: l.waiting}
 		for _, t := range l.namespaces {
 			for i := range t.queues {
 				if front := t.queues[i].Front(); front != nil {
-					if since := front.Value.(*share).since; w.Oldest.IsZero() || since.Before(w.Oldest) {
-						w.Oldest = since
+					if since := front.Value.(*share).since; q.Oldest.IsZero() || since.Before(q.Oldest) {
+						q.Oldest = since
 					}
 				}
 			}
 		}
-		all = append(all, w)
+		all = append(all, q)
 	}
 	return all
 }

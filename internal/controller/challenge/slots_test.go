@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/metrics"
 )
 
 func key(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
@@ -111,7 +112,7 @@ func TestSlotOf(t *testing.T) {
 	want("taken again", core.NoSlot, core.Held, core.Queued)
 }
 
-func TestSlotsWaiting(t *testing.T) {
+func TestSlotQueues(t *testing.T) {
 	s := NewSlots(1)
 	for i, name := range []string{"a", "b!", "x/c", "y/d!", "two:e"} {
 		k, issuer, begun := sharer(name)
@@ -119,11 +120,11 @@ func TestSlotsWaiting(t *testing.T) {
 	}
 	b, _, _ := sharer("b")
 	s.Release(b)
-	got := s.Waiting()
-	slices.SortFunc(got, func(a, b Waiting) int { return cmp.Compare(a.Issuer.Name, b.Issuer.Name) })
-	want := []Waiting{
-		{core.Issuer{Kind: "ClusterIssuer", Name: "one"}, 2, start.Add(2 * time.Second)},
-		{core.Issuer{Kind: "ClusterIssuer", Name: "two"}, 0, time.Time{}},
+	got := s.Queues()
+	slices.SortFunc(got, func(a, b metrics.Queue) int { return cmp.Compare(a.Name, b.Name) })
+	want := []metrics.Queue{
+		{Kind: "ClusterIssuer", Name: "one", Challenges: 2, Oldest: start.Add(2 * time.Second)},
+		{Kind: "ClusterIssuer", Name: "two"},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
