@@ -35,7 +35,7 @@ func (w *work) abandon(ctx context.Context, object *acmev1.Challenge) {
 	again := "; remove it yourself: everleaf has no credentials to try again"
 	if m.session != nil {
 		name = fmt.Sprintf("%s with the value %q", m.session, object.Spec.Key)
-		again = fmt.Sprintf("; everleaf tries again for %s, as long as it is not restarted", plan.InWords(leftoverAge))
+		again = fmt.Sprintf("; everleaf tries again for %s", plan.InWords(leftoverAge))
 	}
 	message := fmt.Sprintf("The record at %s, of the deleted Challenge %s/%s, could not be removed and is left behind", name, object.Namespace, object.Name)
 	if object.Status.Reason != "" {

@@ -65,6 +65,8 @@ type Deps struct {
 	Clock  clock.WithTicker
 	// Log is for what happens after a Challenge is gone.
 	Log logr.Logger
+	// Left keeps what is known of records that are left behind.
+	Left LeftStore
 	// Abandoned counts Challenges that left something behind.
 	Abandoned func()
 	// Failed counts failures.

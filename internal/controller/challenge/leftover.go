@@ -39,6 +39,8 @@ type leftover struct {
 	issuer issuerOf
 	// abandoned reports whether it counts as left behind already.
 	abandoned bool
+	// since is when the Challenge was gone.
+	since time.Time
 }
 
 // issuerOf is the issuer of a Challenge, which may be gone by now.
@@ -51,6 +53,12 @@ type issuerOf struct {
 type leftovers struct {
 	sync.WaitGroup
 	count atomic.Int64
+
+	mu sync.Mutex
+	// stored are those that the next process is to know, saves reports whether they will
+	// be saved.
+	stored map[*leftover]stored
+	saves  bool
 }
 
 // forget drops what is remembered of a Challenge that is gone. If somebody else
@@ -74,8 +82,15 @@ func (c *Controller) sweep(l *leftover) {
 		c.leave(l, fmt.Errorf("more than %d other records are to be removed", maxLeftovers))
 		return
 	}
+	if l.since.IsZero() {
+		l.since = c.Clock.Now()
+	}
+	if l.abandoned {
+		c.note(l, true)
+	}
 	c.leftovers.Go(func() {
 		defer c.leftovers.count.Add(-1)
+		defer c.note(l, false)
 		c.keepSweeping(l)
 	})
 }
@@ -83,7 +98,7 @@ func (c *Controller) sweep(l *leftover) {
 // keepSweeping tries until the record is removed, or cannot be removed, or too long.
 func (c *Controller) keepSweeping(l *leftover) {
 	log := c.Log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
-	end := c.Clock.Now().Add(leftoverAge)
+	end := l.since.Add(leftoverAge)
 	for tries := 0; ; tries++ {
 		if tries > 0 || l.abandoned {
 			// The clean-up of an abandoned one has just failed.
@@ -99,6 +114,7 @@ func (c *Controller) keepSweeping(l *leftover) {
 		last := !end.After(c.Clock.Now()) || fault.Of(err).Class == fault.Permanent
 		if tries+1 >= leftoverTries || last {
 			c.leave(l, err)
+			c.note(l, true)
 		}
 		if last {
 			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries+1, "error", err.Error())

@@ -103,7 +103,8 @@ func TestLeftoverIsTriedAgain(t *testing.T) {
 			if diff := cmp.Diff(want, s.solver.log); diff != "" || abandoned != test.abandoned {
 				t.Errorf("left behind %d times, want %d (-want +got):\n%s", abandoned, test.abandoned, diff)
 			}
-			if took := s.clock.Now().Sub(start); took != test.took || s.LeftBehind() != 0 {
+			// What is stored is saved up to a step later.
+			if took := s.clock.Now().Sub(start); took < test.took || took > test.took+time.Minute || s.LeftBehind() != 0 {
 				t.Errorf("took %s, want %s; %d are left", took, test.took, s.LeftBehind())
 			}
 		})
@@ -182,7 +183,7 @@ func TestAbandonedIsSwept(t *testing.T) {
 			event := plan.Event{
 				Warning: true, Reason: "RecordAbandoned", Component: "cert-manager-challenges",
 				Message: `The record at here with the value "key-a", of the deleted Challenge ns/a, could not be removed and is left behind: ` +
-					"Error cleaning up challenge: the server is down; everleaf tries again for 24h, as long as it is not restarted",
+					"Error cleaning up challenge: the server is down; everleaf tries again for 24h",
 			}
 			if diff := cmp.Diff([]plan.Event{event, event}, s.api.events); diff != "" {
 				t.Errorf("events of the Challenge and the issuer (-want +got):\n%s", diff)
