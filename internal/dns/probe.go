@@ -60,10 +60,10 @@ type prober struct {
 
 // recursive asks every configured resolver.
 func (p *prober) recursive(ctx context.Context) {
-	asks := make([]ask, 0, len(p.servers))
-	for _, s := range p.servers {
-		addr, _ := netip.ParseAddrPort(s)
-		asks = append(asks, ask{Answer: propagation.Answer{Server: s, Addr: addr, Role: propagation.RoleRecursive, Name: p.report.Name}, recurse: true})
+	asks := make([]ask, 0, len(p.upstreams))
+	for _, u := range p.upstreams {
+		addr, _ := netip.ParseAddrPort(u.text)
+		asks = append(asks, ask{Answer: propagation.Answer{Server: u.text, Addr: addr, Role: propagation.RoleRecursive, Name: p.report.Name}, recurse: true, at: u})
 	}
 	for _, got := range p.askAll(ctx, asks) {
 		p.report.NegativeTTL = max(p.report.NegativeTTL, got.NegativeTTL)
@@ -209,6 +209,8 @@ func (p *prober) askLame(ctx context.Context, answers []asked) {
 type ask struct {
 	propagation.Answer
 	recurse bool
+	// at is the resolver that is asked, nil for a name server at Addr.
+	at *upstream
 }
 
 // asked is the result of an ask.
@@ -240,17 +242,21 @@ func (p *prober) askOne(ctx context.Context, a ask) (got asked) {
 			got.Failure = propagation.Malformed
 		}
 	}()
-	address := a.Server
-	if a.Addr.IsValid() {
-		address = a.Addr.String()
-	}
 	start := p.clock.Now()
-	m, err := p.transport.ask(ctx, address, query(a.Name, mdns.TypeTXT, a.recurse, false))
+	var m *mdns.Msg
+	var err error
+	if q := query(a.Name, mdns.TypeTXT, a.recurse, false); a.at != nil {
+		m, err = a.at.ask(ctx, q)
+	} else {
+		m, err = p.transport.ask(ctx, a.Addr.String(), q)
+	}
 	got = asked{Answer: a.Answer}
 	if err == nil {
 		got = classify(m, a.Answer, p.value)
+	} else {
+		got.Failure, got.Detail = FailureOf(err), detail(err)
 	}
-	got.Failure, got.Duration = FailureOf(err), p.clock.Since(start)
+	got.Duration = p.clock.Since(start)
 	if a.recurse {
 		got.referral = nil
 	}

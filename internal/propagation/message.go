@@ -108,6 +108,8 @@ var failures = map[Failure]string{
 	Malformed:         "sends a malformed answer",
 	NoAddress:         "has no address",
 	Unresolved:        "has an address that cannot be looked up",
+	Untrusted:         "has a certificate that cannot be verified",
+	HTTPFailure:       "answers with an HTTP error",
 }
 
 // Says is what the server does, as it follows its name.
@@ -116,7 +118,7 @@ func (f Failure) Says() string { return cmp.Or(failures[f], "cannot be asked") }
 // says describes an answer that does not have the value.
 func (a Answer) says() string {
 	if a.Failure != NoFailure {
-		return a.Failure.Says()
+		return cmp.Or(a.Detail, a.Failure.Says())
 	}
 	switch {
 	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":
