@@ -195,7 +195,9 @@ func TestEncryptedResolvers(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := w.resolve(func(c *Config) { c.Servers, c.Roots, c.Dial, c.Timeout = []string{test.entry}, test.roots, test.dial, 2*time.Second })
+			r := w.resolve(func(c *Config) {
+				c.Servers, c.Roots, c.Dial, c.Timeout = []string{test.entry}, test.roots, test.dial, 2*time.Second
+			})
 			zone, err := r.FindZone(t.Context(), "www.example.test.")
 			if test.want == "" {
 				if err != nil || zone != "example.test." {
@@ -288,7 +290,9 @@ func TestHTTPSRetryAfter(t *testing.T) {
 			t.Errorf("%d: asked %d times, want %d", i, n, test.asked)
 		}
 	}
-	mixed := w.resolve(func(c *Config) { c.Servers, c.Roots, c.Timeout = []string{entry, w.resolver.Addr()}, roots, 2*time.Second })
+	mixed := w.resolve(func(c *Config) {
+		c.Servers, c.Roots, c.Timeout = []string{entry, w.resolver.Addr()}, roots, 2*time.Second
+	})
 	if zone, err := mixed.FindZone(t.Context(), "www.example.test."); err != nil || zone != "example.test." {
 		t.Errorf("FindZone = %q, %v", zone, err)
 	}
