@@ -24,6 +24,7 @@ type network struct {
 	servers []string
 	noRoute string // a prefix of addresses
 	records []string
+	change  func(answer *mdns.Msg) // nil for none
 
 	mu    sync.Mutex
 	asked []string
@@ -69,6 +70,9 @@ func (n *network) answer(q *mdns.Msg) *mdns.Msg {
 			a.Answer = append(a.Answer, rr)
 		}
 	}
+	if n.change != nil {
+		n.change(a)
+	}
 	return a
 }
 
@@ -87,14 +91,14 @@ func TestOneFamily(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		resolvers []string
-		network   network
+		network   *network
 		most      time.Duration
 		want      []string
 		state     propagation.State
 		later     propagation.State
 	}{
 		{
-			name: "no route to IPv6", resolvers: []string{"192.0.2.1:53"}, network: network{noRoute: "[2001:"},
+			name: "no route to IPv6", resolvers: []string{"192.0.2.1:53"}, network: &network{noRoute: "[2001:"},
 			want:  []string{one + " has", six + " NoRoute", seven + " NoRoute", three + " has"},
 			state: propagation.Accept, later: propagation.Accept,
 		},
@@ -109,14 +113,17 @@ func TestOneFamily(t *testing.T) {
 			state: propagation.Wait, later: propagation.Accept,
 		},
 		{
-			name: "no route to IPv4", resolvers: []string{"[2001:db8::1]:53"}, network: network{noRoute: "192.", servers: []string{"[2001:db8::1]:53", "[2001:db8::11]:53", "[2001:db8::12]:53"}},
+			name: "no route to IPv4", resolvers: []string{"[2001:db8::1]:53"}, network: &network{noRoute: "192.", servers: []string{"[2001:db8::1]:53", "[2001:db8::11]:53", "[2001:db8::12]:53"}},
 			want:  []string{one + " NoRoute", six + " has", seven + " has", three + " NoRoute"},
 			state: propagation.Wait, later: propagation.Accept,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := &test.network
+				n := test.network
+				if n == nil {
+					n = &network{}
+				}
 				n.records = familyRecords
 				if n.servers == nil {
 					n.servers = []string{"192.0.2.1:53", "192.0.2.11:53", "192.0.2.13:53"}

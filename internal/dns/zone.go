@@ -23,6 +23,8 @@ type cut struct {
 	// exist: the lesser of SOA MINIMUM and the SOA's own TTL (RFC 2308 section
 	// 5).
 	negativeTTL time.Duration
+	// server is the resolver that has the SOA record, as it is configured.
+	server string
 }
 
 // FindZone returns the zone that holds a name, absolute and in lower case: the
@@ -34,6 +36,12 @@ type cut struct {
 func (r *Resolver) FindZone(ctx context.Context, fqdn string) (string, error) {
 	c, err := r.findCut(ctx, fqdn)
 	return c.zone, err
+}
+
+// Claim is FindZone, and returns the resolver that has the zone, as it is configured.
+func (r *Resolver) Claim(ctx context.Context, fqdn string) (zone, server string, err error) {
+	c, err := r.findCut(ctx, fqdn)
+	return c.zone, c.server, err
 }
 
 func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
@@ -109,6 +117,7 @@ func (r *Resolver) climb(ctx context.Context, u *upstream, fqdn string) (found, 
 				fqdn, r.servers, RcodeText(m.Rcode))}
 		}
 		if c, ttl, ok := soaAnswer(m, name); ok {
+			c.server = u.text
 			return found{c, ttl}, nil
 		}
 		if name == "." {

@@ -127,6 +127,8 @@ func (a Answer) says() string {
 		return "answers " + a.Rcode + " without authority for the zone"
 	case a.Rcode == "NXDOMAIN":
 		return "answers NXDOMAIN"
+	case a.Alias != "":
+		return "has other values only, in the place of its CNAME record to " + a.Alias + ": the DNS provider answers this name itself, as for a certificate of its own"
 	case a.Values > 0:
 		return "has other values only"
 	default:

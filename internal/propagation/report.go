@@ -57,6 +57,9 @@ type Answer struct {
 	Authoritative bool
 	// Target is the target of the server's CNAME record at Name, if any.
 	Target string
+	// Alias is the target of a CNAME record that the server has at Name, but does
+	// not show in its answer to a question for TXT records.
+	Alias string
 	// Values is the number of TXT values at the end of the answer's CNAME
 	// chain, Has reports whether the wanted value is among them, and TTL is the
 	// smallest TTL of theirs.

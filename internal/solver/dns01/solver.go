@@ -147,11 +147,25 @@ func (s *Solver) newProvider(ctx context.Context, c solver.Challenge) (Provider,
 
 // zoneAbove finds the zone of a challenge name by the name above it: a resolver
 // that is asked for the name itself caches that it does not exist.
-func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (string, error) {
-	if above := dnsname.Parent(fqdn); above != "." {
-		fqdn = above
+func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (zone string, err error) {
+	server := ""
+	if claims, ok := s.config.Resolver.(claimer); ok {
+		zone, server, err = claims.Claim(ctx, above(fqdn))
+	} else {
+		zone, err = s.config.Resolver.FindZone(ctx, above(fqdn))
 	}
-	return s.config.Resolver.FindZone(ctx, fqdn)
+	if err != nil {
+		return "", err
+	}
+	return zone, checkZone(fqdn, zone, server)
+}
+
+// above returns the name above a name, or the name itself if there is only the root.
+func above(fqdn string) string {
+	if parent := dnsname.Parent(fqdn); parent != "." {
+		return parent
+	}
+	return fqdn
 }
 
 // resolver returns the Resolver for the records of a solver. For a solver with
