@@ -25,6 +25,9 @@ type Directory struct {
 type Meta struct {
 	TermsOfService          string `json:"termsOfService"`
 	ExternalAccountRequired bool   `json:"externalAccountRequired"`
+	// CAAIdentities are the domain names that the server takes for its own in CAA
+	// records (RFC 8659).
+	CAAIdentities []string `json:"caaIdentities"`
 	// Profiles maps the names of the server's profiles to descriptions.
 	Profiles map[string]string `json:"profiles"`
 }

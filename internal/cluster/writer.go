@@ -83,9 +83,9 @@ func (w *Writer) CreateUncachedSecret(ctx context.Context, s *corev1.Secret, man
 	return err
 }
 
-// PatchFinalizers stores the finalizers of changed, which is the subject, decided
-// on the basis of before.
-func (w *Writer) PatchFinalizers(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
+// PatchMetadata stores the finalizers and annotations of changed, which is the
+// subject, decided on the basis of before.
+func (w *Writer) PatchMetadata(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
 	return w.patch(ctx, subject, before, changed, manager)
 }
 

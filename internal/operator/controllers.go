@@ -17,6 +17,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
@@ -198,15 +199,19 @@ func (s *system) solvers() (solver.Solvers, error) {
 	if s.options.RecursiveNameserversOnly {
 		mode = propagation.RecursiveOnly
 	}
-	dns, err := dns01.New(dns01.Config{
+	solving, err := dns01.New(dns01.Config{
 		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
 		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
+		Survey: dns.Survey{
+			System: dns.SystemServers(), Configured: s.options.RecursiveNameservers,
+			Config: dns.Config{Clock: s.clock, Port: s.options.AuthoritativePort},
+		},
 		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: dns}, nil
+	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: solving}, nil
 }
 
 // kinds are the kinds that are cached.

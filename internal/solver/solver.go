@@ -119,6 +119,13 @@ type Located interface {
 	Zone() string
 }
 
+// Witness is implemented by Sessions that can show a person what is to be seen of
+// their challenge.
+type Witness interface {
+	// View asks until ctx ends. It presents nothing, and reads no credentials.
+	View(ctx context.Context) propagation.View
+}
+
 // Observer is implemented by Sessions that learn from what the CA does.
 type Observer interface {
 	// Accepted records that the CA is asked to validate. It must be called

@@ -33,7 +33,7 @@ import (
 // API is the API server as this controller needs it. *cluster.Server is one.
 type API interface {
 	controller.API
-	PatchFinalizers(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error
+	PatchMetadata(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error
 }
 
 // Deps is what a Controller needs.
@@ -77,6 +77,7 @@ type Controller struct {
 	slots    *Slots
 	// leftovers cleans up after Challenges that are gone.
 	leftovers sync.WaitGroup
+	witnesses witnesses
 	memories  controller.Memory[memory]
 
 	recalling sync.Mutex
@@ -104,6 +105,7 @@ func New(d Deps) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
+	c.witnesses.open, c.witnesses.views = map[question]bool{}, make(chan struct{}, maxViews)
 	c.Driver = controller.NewDriver(c, controller.Settings[*acmev1.Challenge, acmev1.ChallengeStatus]{
 		Kind: acmev1.ChallengeKind, Manager: core.Manager,
 		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },
@@ -147,6 +149,7 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (contro
 	if err != nil {
 		return nil, err
 	}
+	w.testify()
 	return w, w.loadOthers(ctx)
 }
 

@@ -61,7 +61,7 @@ func (a *api) UpdateStatus(ctx context.Context, _ plan.Ref, o client.Object, _ s
 	return a.Status().Update(ctx, o)
 }
 
-func (a *api) PatchFinalizers(ctx context.Context, _ plan.Ref, before, changed client.Object, _ string) error {
+func (a *api) PatchMetadata(ctx context.Context, _ plan.Ref, before, changed client.Object, _ string) error {
 	return a.Patch(ctx, changed, client.MergeFrom(before))
 }
 

@@ -280,7 +280,7 @@ func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
 func (w *work) setFinalizers(ctx context.Context, finalizers []string) error {
 	changed := w.State.Object.DeepCopy()
 	changed.Finalizers = finalizers
-	if err := w.c.API.PatchFinalizers(ctx, w.subject, w.State.Object, changed, core.Manager); err != nil {
+	if err := w.c.API.PatchMetadata(ctx, w.subject, w.State.Object, changed, core.Manager); err != nil {
 		return err
 	}
 	w.State.Object = changed

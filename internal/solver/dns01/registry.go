@@ -37,6 +37,9 @@ type Factory struct {
 	// Server names the server to which the Provider writes, as in a message, such as
 	// "the Cloudflare API".
 	Server func(*Spec) string
+	// Origin returns the name servers, host:port, to which the Provider writes. Origin
+	// may be nil: most vendors do not say.
+	Origin func(*Spec) []string
 	// TTL is the time to live with which the Provider writes records. It is the
 	// least that the vendor takes: a resolver that has cached an older set of
 	// values keeps it this long.
@@ -126,8 +129,8 @@ func (r Registry) ttl(spec *Spec) time.Duration {
 	return 0
 }
 
-// server names the server to which a Spec's provider writes, or "".
-func (r Registry) server(spec *Spec) string {
+// Server names the server to which a Spec's provider writes, or "".
+func (r Registry) Server(spec *Spec) string {
 	if f := r.find(spec); f != nil {
 		return f.Server(spec)
 	}

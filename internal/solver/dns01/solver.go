@@ -51,6 +51,9 @@ type Config struct {
 
 	Ledger *propagation.Ledger
 	Clock  clock.PassiveClock
+	// Survey has what a View of any Challenge needs: the resolvers of the system and
+	// of the configuration, and how servers are asked.
+	Survey dns.Survey
 	// NewResolver makes the Resolver of a solver with nameservers of its own;
 	// nil is dns.NewResolver.
 	NewResolver func(servers []string) (Resolver, error)
@@ -127,7 +130,7 @@ func (s *Solver) floor(c solver.Challenge) time.Duration {
 
 // Server implements solver.Placed.
 func (s *Solver) Server(c *acmev1.ACMEChallengeSolver) string {
-	return s.config.Providers.server(c.DNS01)
+	return s.config.Providers.Server(c.DNS01)
 }
 
 // Grouped implements solver.Grouper: a resolver caches all values of one name

@@ -21,6 +21,13 @@ func Factory() dns01.Factory {
 		Server: func(s *dns01.Spec) string {
 			return "the name server " + strings.TrimSuffix(strings.ToLower(s.RFC2136.Nameserver), ":53")
 		},
+		Origin: func(s *dns01.Spec) []string {
+			server, err := Server(s.RFC2136.Nameserver)
+			if err != nil {
+				return nil
+			}
+			return []string{server}
+		},
 		Check: check,
 		TTL:   ttl,
 		New:   fromSpec,

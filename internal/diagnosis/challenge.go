@@ -1,0 +1,213 @@
+package diagnosis
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/propagation"
+)
+
+// usual is how long after its creation a Challenge may be on its way.
+const usual = 30 * time.Second
+
+// Words of Challenges that say what they wait for. Clients match on them.
+const (
+	propagationWords = "challenge propagation"
+	othersWords      = "--max-concurrent-challenges"
+)
+
+// challenge says what keeps a Challenge from becoming valid.
+func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
+	ref := e.refOf(acmev1.ChallengeKind, c.Name)
+	reason := c.Status.Reason
+	if order.Final(c.Status.State) {
+		return append([]Verdict{e.caRefusal(ref, reason)}, e.seen(c, ref)...)
+	}
+	switch {
+	case strings.Contains(reason, othersWords):
+		return []Verdict{{Code: WaitingForOthers, Object: ref, Message: reason, Fix: []string{
+			"wait: its turn comes as soon as others are valid or stuck",
+			"or raise --max-concurrent-challenges",
+		}}}
+	case !c.Status.Presented && reason != "":
+		return []Verdict{{
+			Code: ProviderFails, Object: ref, Message: "the challenge is not presented: " + reason, Until: timeIn(reason),
+			Fix: []string{
+				"correct what the message names (credentials, permissions, zone); everleaf tries again at once when the issuer or its Secrets change",
+				"$ everleaf check dns01" + checkFlags(c) + " --domain " + c.Spec.DNSName,
+			},
+		}}
+	case !c.Status.Presented:
+		if e.At.Sub(c.CreationTimestamp.Time) < usual {
+			return []Verdict{{Code: InProgress, Object: ref, Message: "the challenge is being presented"}}
+		}
+		return []Verdict{{Code: NoController, Object: ref, Message: "no controller has worked on the challenge", Fix: []string{"check that everleaf runs and is the leader"}}}
+	}
+	found := e.seen(c, ref)
+	if c.Spec.Solver.WaitInsteadOfSelfCheck != nil {
+		found = append(found, Verdict{Code: SelfCheckDisabled, Object: ref, Aside: true, Message: "the solver has waitInsteadOfSelfCheck: the CA is asked without a look at the record"})
+	}
+	if len(found) > 0 && !(len(found) == 1 && found[0].Code == Propagated) {
+		return found
+	}
+	message := "the challenge is presented"
+	if reason != "" {
+		message += ": " + reason
+	}
+	return append([]Verdict{{Code: InProgress, Object: ref, Message: message, Until: timeIn(reason)}}, asides(found)...)
+}
+
+// checkFlags name the issuer of a Challenge for everleaf check.
+func checkFlags(c *acmev1.Challenge) string {
+	ref := c.Spec.IssuerRef.WithDefaults()
+	if ref.Kind == "ClusterIssuer" {
+		return " --cluster-issuer " + ref.Name
+	}
+	return " -n " + c.Namespace + " --issuer " + ref.Name
+}
+
+func asides(list []Verdict) []Verdict {
+	for i := range list {
+		list[i].Aside = true
+	}
+	return list
+}
+
+// seen judges what name servers answer about a Challenge: what the controllers see
+// decides, because they do; what the command sees is worth knowing if it differs.
+func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
+	if c.Spec.Type != acmev1.ACMEChallengeTypeDNS01 {
+		return nil
+	}
+	var out []Verdict
+	for _, from := range []Place{FromController, FromCommand} {
+		for _, s := range e.Sightings {
+			if s.Challenge != c.Name || s.From != from || s.View == nil {
+				continue
+			}
+			found := newSight(*s.View, writtenBy(c, s.Provider)).judge()
+			if v, ok := judgeCAA(s.View.CAA, e.asks(c)); ok {
+				found = append(found, v)
+			}
+			for i := range found {
+				found[i].Object, found[i].Seen = ref, from
+			}
+			if len(out) > 0 {
+				found = differing(asides(found), out)
+			}
+			out = append(out, found...)
+		}
+	}
+	return out
+}
+
+// differing are the Verdicts that were not passed yet.
+func differing(list, passed []Verdict) []Verdict {
+	var out []Verdict
+	for _, v := range list {
+		known := false
+		for _, p := range passed {
+			known = known || p.Code == v.Code && p.Object == v.Object
+		}
+		if !known {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (e Evidence) asks(c *acmev1.Challenge) asks {
+	a := asks{wildcard: c.Spec.Wildcard, method: strings.ToLower(string(c.Spec.Type))}
+	if e.CA != nil {
+		a.identities = e.CA.Identities
+	}
+	if e.Issuer != nil && e.Issuer.Status != nil && e.Issuer.Status.ACME != nil {
+		a.account = e.Issuer.Status.ACME.URI
+	}
+	return a
+}
+
+func writtenBy(c *acmev1.Challenge, provider string) written {
+	spec := c.Spec.Solver.DNS01
+	return written{
+		follow: spec != nil && spec.CNAMEStrategy == acmev1.FollowStrategy, provider: cmp.Or(provider, "the provider"), presented: c.Status.Presented,
+	}
+}
+
+// Problems of a CA that have a cause of their own (RFC 8555 section 6.7).
+const (
+	problemCAA  = "urn:ietf:params:acme:error:caa"
+	problemDNS  = "urn:ietf:params:acme:error:dns"
+	problemAuth = "urn:ietf:params:acme:error:unauthorized"
+)
+
+// caRefusal says what a failure of a Challenge, an Order or an issuance means.
+func (e Evidence) caRefusal(ref Ref, reason string) Verdict {
+	v := Verdict{Code: Failed, Object: ref, Message: reason, Until: e.nextTry(reason)}
+	switch {
+	case reason == "":
+		v.Message = "it failed without a reason"
+	case strings.Contains(reason, problemCAA):
+		v.Code = CAANotAllowed
+		v.Fix = []string{"see the CAA records below, and add one that names the CA", "$ dig CAA " + e.domain(ref)}
+	case strings.Contains(reason, problemDNS):
+		v.Code = CADoesNotSee
+		v.Fix = []string{
+			"the CA asks from several places of the world: check that the name servers do not block or limit queries from abroad, and that they answer over TCP (port 53)",
+			"everleaf tries again by itself",
+		}
+		if e.answeredHere(ref) {
+			v.Message += ". The name servers answered here, so that the network between the CA and the name servers is the likely cause"
+		}
+	case strings.Contains(reason, problemAuth):
+		v.Code = CADoesNotSee
+		v.Fix = []string{"see what the name servers answer below: the CA did not find the record, or found other values only"}
+	default:
+		v.Code = CARefuses
+		if e.Order == nil && len(e.Challenges) == 0 {
+			v.Code = Failed
+		}
+		v.Fix = []string{"correct what the message names; everleaf tries again by itself, and at once when the Certificate or the issuer changes"}
+	}
+	return v
+}
+
+// nextTry is when a failed issuance is tried again.
+func (e Evidence) nextTry(reason string) *time.Time {
+	if at := timeIn(reason); at != nil || e.Certificate == nil {
+		return at
+	}
+	for _, c := range e.Certificate.Status.Conditions {
+		if at := timeIn(c.Message); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+func (e Evidence) domain(ref Ref) string {
+	for _, c := range e.Challenges {
+		if c.Name == ref.Name || len(e.Challenges) == 1 {
+			return c.Spec.DNSName
+		}
+	}
+	return "DOMAIN"
+}
+
+// answeredHere reports whether name servers answered the questions about a Challenge.
+func (e Evidence) answeredHere(ref Ref) bool {
+	for _, s := range e.Sightings {
+		if s.View == nil || ref.Kind == acmev1.ChallengeKind && s.Challenge != ref.Name {
+			continue
+		}
+		for _, r := range s.View.Servers {
+			if r.Failure == propagation.NoFailure && r.Authoritative {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,180 @@
+package diagnosis
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/propagation"
+)
+
+// Version is the version of Evidence as JSON. It changes if fields get another
+// meaning; new fields do not change it.
+const Version = "everleaf.io/evidence/v1"
+
+// Evidence is everything that is known of one object that may be stuck.
+type Evidence struct {
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
+	// Subject is the object that was asked about.
+	Subject Ref `json:"subject"`
+
+	Certificate *cmv1.Certificate        `json:"certificate,omitempty"`
+	Request     *cmv1.CertificateRequest `json:"request,omitempty"`
+	Order       *acmev1.Order            `json:"order,omitempty"`
+	Challenges  []acmev1.Challenge       `json:"challenges,omitempty"`
+	Issuer      *Issuer                  `json:"issuer,omitempty"`
+	Secret      *Secret                  `json:"secret,omitempty"`
+	// Rivals are other Certificates of the namespace with the same spec.secretName.
+	Rivals []string `json:"rivals,omitempty"`
+	// Events are the latest Warning events of these objects.
+	Events []Event `json:"events,omitempty"`
+	// CA is what the ACME server says of itself.
+	CA *CA `json:"ca,omitempty"`
+	// Sightings are what name servers answer.
+	Sightings []Sighting `json:"sightings,omitempty"`
+	// Missing says what could not be read, and why.
+	Missing []string `json:"missing,omitempty"`
+}
+
+// Ref names an object.
+type Ref struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+func (r Ref) String() string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// Issuer is an Issuer or a ClusterIssuer.
+type Issuer struct {
+	Ref
+	// Group is the API group that the reference names.
+	Group string `json:"group,omitempty"`
+	// Found reports whether it exists.
+	Found  bool               `json:"found"`
+	Spec   *cmv1.IssuerSpec   `json:"spec,omitempty"`
+	Status *cmv1.IssuerStatus `json:"status,omitempty"`
+}
+
+// Secret is what may be known of a Secret: never its data.
+type Secret struct {
+	Name string `json:"name"`
+	// Found reports whether it exists.
+	Found bool `json:"found"`
+	// Certificate is the Certificate that it says to be made by.
+	Certificate string `json:"certificate,omitempty"`
+}
+
+// Event is an event of an object.
+type Event struct {
+	Object  Ref         `json:"object"`
+	Type    string      `json:"type"`
+	Reason  string      `json:"reason"`
+	Message string      `json:"message"`
+	Count   int32       `json:"count,omitempty"`
+	Last    metav1.Time `json:"last"`
+}
+
+// CA is what an ACME server says of itself.
+type CA struct {
+	Server string `json:"server"`
+	// Identities are the CAA domain names that it accepts (RFC 8555 section 7.1.1).
+	Identities []string `json:"identities,omitempty"`
+	// Problem says why it could not be asked.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Place is from where name servers were asked.
+type Place string
+
+// Places.
+const (
+	// FromController: by the controllers, in the cluster.
+	FromController Place = "controller"
+	// FromCommand: by the command, on the machine where it runs.
+	FromCommand Place = "command"
+)
+
+// Sighting is what name servers answer about a Challenge, from one place.
+type Sighting struct {
+	Challenge string `json:"challenge"`
+	From      Place  `json:"from"`
+	// Provider names the server to which the record is written, as in a message.
+	Provider string `json:"provider,omitempty"`
+	// Problem says why there is no View.
+	Problem string            `json:"problem,omitempty"`
+	View    *propagation.View `json:"view,omitempty"`
+}
+
+// Verdict is one thing that keeps a certificate from being issued.
+type Verdict struct {
+	Code Code `json:"code"`
+	// Object is what the verdict is about.
+	Object Ref `json:"object"`
+	// Message is the cause in one sentence.
+	Message string `json:"message"`
+	// Fix are the things to do, the most promising first. A line that begins with
+	// "$ " is a command or a flag, as it is typed.
+	Fix []string `json:"fix,omitempty"`
+	// Until is when it ends by itself, if that is known.
+	Until *time.Time `json:"until,omitempty"`
+	// Seen is the place from which it was seen, empty for what the objects say.
+	Seen Place `json:"seen,omitempty"`
+	// Aside reports whether it is worth knowing, and does not stop the certificate.
+	Aside bool `json:"aside,omitempty"`
+}
+
+// Code names a kind of Verdict.
+type Code string
+
+// Codes of what objects say.
+const (
+	Healthy           Code = "Healthy"
+	InProgress        Code = "InProgress"
+	NotFound          Code = "NotFound"
+	NoController      Code = "NoController"
+	SecretOwned       Code = "SecretOwned"
+	NotApproved       Code = "NotApproved"
+	Denied            Code = "Denied"
+	IssuerMissing     Code = "IssuerMissing"
+	IssuerNotReady    Code = "IssuerNotReady"
+	AdmissionRefuses  Code = "AdmissionRefuses"
+	RateLimited       Code = "RateLimited"
+	ProviderFails     Code = "ProviderFails"
+	CARefuses         Code = "CARefuses"
+	CADoesNotSee      Code = "CADoesNotSee"
+	CAANotAllowed     Code = "CAAForbids"
+	CAAUnanswered     Code = "CAAUnanswered"
+	WaitingForOthers  Code = "WaitingForOthers"
+	Failed            Code = "Failed"
+	SelfCheckDisabled Code = "SelfCheckDisabled"
+)
+
+// Codes of what name servers answer.
+const (
+	Propagated         Code = "Propagated"
+	RecordAbsent       Code = "RecordAbsent"
+	OtherZone          Code = "OtherZone"
+	LaggingServers     Code = "LaggingServers"
+	SplitHorizon       Code = "SplitHorizon"
+	ShadowingZone      Code = "ShadowingZone"
+	NegativeCached     Code = "NegativeAnswerCached"
+	OldAnswerCached    Code = "OldAnswerCached"
+	PortIntercepted    Code = "PortIntercepted"
+	PortBlocked        Code = "PortBlocked"
+	LameDelegation     Code = "LameDelegation"
+	NotDelegated       Code = "NotDelegated"
+	DNSSECFailure      Code = "DNSSECFailure"
+	AliasNotFollowed   Code = "AliasNotFollowed"
+	AnsweredByProvider Code = "AnsweredByProvider"
+	ResolverFails      Code = "ResolverFails"
+	Undecided          Code = "Undecided"
+)

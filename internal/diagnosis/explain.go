@@ -1,0 +1,265 @@
+package diagnosis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+)
+
+// patience is how long an object may be without a word before something is wrong.
+const patience = 30 * time.Second
+
+// Explain returns what keeps the subject from being ready: the main cause first, then
+// what else is worth knowing. There is always at least one Verdict.
+func Explain(e Evidence) []Verdict {
+	var out []Verdict
+	for _, rule := range []func() []Verdict{
+		e.exists, e.healthy, e.secret, e.unattended, e.approval, e.issuer, e.admission, e.limited, e.challenges, e.ended, e.said,
+	} {
+		out = append(out, rule()...)
+		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
+			break
+		}
+	}
+	if len(out) == 0 {
+		out = []Verdict{{Code: InProgress, Object: e.Subject, Message: "nothing is wrong so far; ask again in a minute if it is not ready then"}}
+	}
+	slices.SortStableFunc(out, func(a, b Verdict) int { return cmp.Compare(rank(a), rank(b)) })
+	return out
+}
+
+// rank has what stops the certificate before what is worth knowing.
+func rank(v Verdict) int {
+	if v.Aside {
+		return 1
+	}
+	return 0
+}
+
+// refOf names an object of the subject's namespace.
+func (e Evidence) refOf(kind, name string) Ref {
+	return Ref{Kind: kind, Namespace: e.Subject.Namespace, Name: name}
+}
+
+// exists: the subject is there.
+func (e Evidence) exists() []Verdict {
+	found := e.Certificate != nil
+	switch e.Subject.Kind {
+	case cmv1.CertificateRequestKind:
+		found = e.Request != nil
+	case acmev1.OrderKind:
+		found = e.Order != nil
+	case acmev1.ChallengeKind:
+		found = len(e.Challenges) > 0
+	case cmv1.IssuerKind, cmv1.ClusterIssuerKind:
+		found = e.Issuer != nil && e.Issuer.Found
+	}
+	if found {
+		return nil
+	}
+	message := "it does not exist"
+	if len(e.Missing) > 0 {
+		message = e.Missing[0]
+	}
+	return []Verdict{{Code: NotFound, Object: e.Subject, Message: message, Fix: []string{"check the name and the namespace (-n)"}}}
+}
+
+// healthy: the subject is as it should be.
+func (e Evidence) healthy() []Verdict {
+	switch {
+	case e.Subject.Kind == cmv1.CertificateKind && condition.True(e.Certificate.Status.Conditions, cmv1.CertificateConditionReady):
+		if condition.True(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing) || e.failing() != "" {
+			return nil
+		}
+		message := "the certificate is issued and up to date"
+		if at := e.Certificate.Status.RenewalTime; at != nil {
+			message += "; it is renewed at " + clockOf(&at.Time)
+		}
+		return []Verdict{{Code: Healthy, Object: e.Subject, Message: message}}
+	case e.Subject.Kind == cmv1.CertificateRequestKind && condition.True(e.Request.Status.Conditions, cmv1.CertificateRequestConditionReady):
+		return []Verdict{{Code: Healthy, Object: e.Subject, Message: "the request is answered with a certificate"}}
+	case e.Subject.Kind == acmev1.OrderKind && e.Order.Status.State == acmev1.Valid:
+		return []Verdict{{Code: Healthy, Object: e.Subject, Message: "the order has its certificate"}}
+	case e.Subject.Kind == acmev1.ChallengeKind && e.Challenges[0].Status.State == acmev1.Valid:
+		return []Verdict{{Code: Healthy, Object: e.Subject, Message: "the CA has validated the name"}}
+	case (e.Subject.Kind == cmv1.IssuerKind || e.Subject.Kind == cmv1.ClusterIssuerKind) && e.issuerReady():
+		return []Verdict{{Code: Healthy, Object: e.Subject, Message: "the issuer is ready"}}
+	}
+	return nil
+}
+
+// failing is why the last issuance of a Certificate failed, empty if it did not.
+func (e Evidence) failing() string {
+	if e.Certificate == nil {
+		return ""
+	}
+	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if c == nil || c.Status == cmmeta.ConditionTrue || e.Certificate.Status.LastFailureTime == nil && c.Reason != reasonShared {
+		return ""
+	}
+	return c.Message
+}
+
+// reasonShared is the reason of Issuing while a Secret belongs to another
+// Certificate.
+const reasonShared = "SecretShared"
+
+// secret: another Certificate owns the Secret.
+func (e Evidence) secret() []Verdict {
+	if e.Certificate == nil || e.Secret == nil || !e.Secret.Found {
+		return nil
+	}
+	owner := e.Secret.Certificate
+	if owner == "" || owner == e.Certificate.Name || !slices.Contains(e.Rivals, owner) {
+		return nil
+	}
+	return []Verdict{{
+		Code: SecretOwned, Object: e.refOf("Secret", e.Secret.Name),
+		Message: fmt.Sprintf("Secret %q belongs to Certificate %q, which has the same spec.secretName, so that nothing is issued for Certificate %q",
+			e.Secret.Name, owner, e.Certificate.Name),
+		Fix: []string{
+			"give one of the two another spec.secretName",
+			fmt.Sprintf("or delete the Certificate that is not needed: $ kubectl delete certificate -n %s %s", e.Subject.Namespace, owner),
+		},
+	}}
+}
+
+// unattended: no controller has touched the object.
+func (e Evidence) unattended() []Verdict {
+	verdict := func(kind, name string) []Verdict {
+		return []Verdict{{
+			Code: NoController, Object: e.refOf(kind, name),
+			Message: "no controller has worked on it: its status is empty",
+			Fix: []string{
+				"check that everleaf runs, is the leader, and watches this namespace (--namespace, --controllers):",
+				"$ kubectl get lease -A | grep cert-manager-controller",
+			},
+		}}
+	}
+	if c := e.Certificate; c != nil && len(c.Status.Conditions) == 0 && e.At.Sub(c.CreationTimestamp.Time) > patience {
+		return verdict(cmv1.CertificateKind, c.Name)
+	}
+	if o := e.Order; o != nil && o.Status.URL == "" && o.Status.State == "" && o.Status.Reason == "" && e.At.Sub(o.CreationTimestamp.Time) > patience && e.issuerReady() {
+		return verdict(acmev1.OrderKind, o.Name)
+	}
+	return nil
+}
+
+// approval: nobody has approved the request, or somebody has denied it.
+func (e Evidence) approval() []Verdict {
+	r := e.Request
+	if r == nil {
+		return nil
+	}
+	object := e.refOf(cmv1.CertificateRequestKind, r.Name)
+	if c := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionDenied); c != nil && c.Status == cmmeta.ConditionTrue {
+		return []Verdict{{
+			Code: Denied, Object: object, Message: fmt.Sprintf("the request was denied: %s: %s", c.Reason, c.Message),
+			Fix: []string{"change the Certificate so that the policy of the approver allows it, or the policy"},
+		}}
+	}
+	if condition.True(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) || e.At.Sub(r.CreationTimestamp.Time) < patience ||
+		condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionInvalidRequest) != nil {
+		return nil
+	}
+	ref := r.Spec.IssuerRef.WithDefaults()
+	v := Verdict{
+		Code: NotApproved, Object: object,
+		Message: fmt.Sprintf("nobody has approved the request to %s %q for %s", ref.Kind, ref.Name, age(e.At.Sub(r.CreationTimestamp.Time))),
+		Fix: []string{
+			fmt.Sprintf("$ cmctl approve -n %s %s", r.Namespace, r.Name),
+			"or run an approver: everleaf's own (--controllers=*), or the one of the group " + ref.Group + " if it has one",
+		},
+	}
+	if ref.Group != cmv1.SchemeGroupVersion.Group {
+		v.Fix = append(v.Fix, fmt.Sprintf("if the group is a typo, set spec.issuerRef.group of the Certificate to %s", cmv1.SchemeGroupVersion.Group))
+	}
+	return []Verdict{v}
+}
+
+func (e Evidence) issuerReady() bool {
+	return e.Issuer != nil && e.Issuer.Status != nil && condition.True(e.Issuer.Status.Conditions, cmv1.IssuerConditionReady)
+}
+
+// issuer: the issuer does not exist or is not ready.
+func (e Evidence) issuer() []Verdict {
+	i := e.Issuer
+	switch {
+	case i == nil || i.Group != "" && i.Group != cmv1.SchemeGroupVersion.Group:
+		return nil
+	case !i.Found:
+		return []Verdict{{
+			Code: IssuerMissing, Object: i.Ref, Message: "the issuer does not exist",
+			Fix: []string{"create it, or correct issuerRef (name, kind: Issuer is of the namespace, ClusterIssuer of the cluster)"},
+		}}
+	case e.issuerReady():
+		return nil
+	}
+	v := Verdict{Code: IssuerNotReady, Object: i.Ref, Message: "the issuer is not ready"}
+	if i.Status != nil {
+		if c := condition.Find(i.Status.Conditions, cmv1.IssuerConditionReady); c != nil {
+			v.Message += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
+			v.Until = timeIn(c.Message)
+		} else if e.Subject.Kind == i.Kind {
+			v.Message += ": no controller has checked it"
+		}
+	}
+	v.Fix = []string{"correct what the message names; the certificates go on by themselves once the issuer is ready"}
+	if i.Kind == cmv1.IssuerKind {
+		v.Fix = append(v.Fix, fmt.Sprintf("$ kubectl describe issuer -n %s %s", i.Namespace, i.Name))
+	} else {
+		v.Fix = append(v.Fix, "$ kubectl describe clusterissuer "+i.Name)
+	}
+	return []Verdict{v}
+}
+
+// challenges judges the Challenges that have not ended well.
+func (e Evidence) challenges() []Verdict {
+	var out []Verdict
+	for i := range e.Challenges {
+		if c := &e.Challenges[i]; c.Status.State != acmev1.Valid {
+			out = append(out, e.challenge(c)...)
+		}
+	}
+	return out
+}
+
+// ended: the order or the issuance has failed.
+func (e Evidence) ended() []Verdict {
+	if o := e.Order; o != nil && order.Failed(o.Status.State) {
+		return []Verdict{e.caRefusal(e.refOf(acmev1.OrderKind, o.Name), o.Status.Reason)}
+	}
+	if text := e.failing(); text != "" {
+		return []Verdict{e.caRefusal(e.Subject, text)}
+	}
+	return nil
+}
+
+// said repeats what the objects say, from the deepest one up.
+func (e Evidence) said() []Verdict {
+	verdict := func(kind, name, text string) []Verdict {
+		return []Verdict{{Code: InProgress, Object: e.refOf(kind, name), Message: text, Until: timeIn(text)}}
+	}
+	if o := e.Order; o != nil && o.Status.Reason != "" {
+		return verdict(acmev1.OrderKind, o.Name, o.Status.Reason)
+	}
+	if r := e.Request; r != nil {
+		if c := condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady); c != nil && c.Status != cmmeta.ConditionTrue {
+			return verdict(cmv1.CertificateRequestKind, r.Name, c.Message)
+		}
+	}
+	if crt := e.Certificate; crt != nil {
+		if c := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionIssuing); c != nil && c.Message != "" {
+			return verdict(cmv1.CertificateKind, crt.Name, c.Message)
+		}
+	}
+	return nil
+}

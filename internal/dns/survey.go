@@ -1,0 +1,350 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	mdns "github.com/miekg/dns"
+	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/dns/dnsname"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/propagation"
+)
+
+// nowhere is an address at which no name server can be (TEST-NET-1, RFC 5737): an
+// answer from there comes from what intercepts port 53.
+const nowhere = "192.0.2.1"
+
+const (
+	// surveyTimeout bounds each attempt of each question of a Survey: somebody waits
+	// for the whole of it.
+	surveyTimeout = time.Second
+	// maxSurveyed bounds the addresses of which a Survey asks more than one question.
+	maxSurveyed = 32
+	// maxCAANames bounds the names that are asked for CAA records.
+	maxCAANames = 10
+)
+
+// Survey asks everything about one challenge name that a person needs to see why a
+// record is not found. Unlike a Probe it also asks the resolvers for the name, so it
+// is not for names that have not been presented yet.
+type Survey struct {
+	// FQDN is the challenge name, Value the TXT value that a CA looks for.
+	FQDN, Value string
+	// System are the resolvers of the machine, Configured those that everleaf is
+	// configured to use.
+	System, Configured []string
+	// Origin are the servers to which the record is written, host:port.
+	Origin []string
+	// Zone is the zone in which it is written, if that is known.
+	Zone string
+	// Config is that of the Resolvers; its Servers are not used.
+	Config Config
+}
+
+// surveyed is one resolver of a Survey.
+type surveyed struct {
+	*Resolver
+	view propagation.ResolverView
+	// found is what the servers say to which the resolver leads.
+	found []propagation.Answer
+}
+
+// Run asks, until ctx ends. The View says what there was no time for.
+func (s Survey) Run(ctx context.Context) propagation.View {
+	if s.Config.Timeout == 0 {
+		s.Config.Timeout = surveyTimeout
+	}
+	if s.Config.Clock == nil {
+		s.Config.Clock = clock.RealClock{}
+	}
+	name := dnsname.Canonical(s.FQDN)
+	view := propagation.View{Name: name, Value: s.Value, At: s.Config.Clock.Now().UTC().Truncate(time.Second)}
+	resolvers := s.resolvers(&view)
+	var group sync.WaitGroup
+	for _, r := range resolvers {
+		group.Go(func() { r.lead(ctx, s) })
+	}
+	group.Go(func() { view.Origin = s.askOrigin(ctx, name) })
+	group.Go(func() { view.Intercepted = s.askNowhere(ctx) })
+	group.Wait()
+	for _, r := range resolvers {
+		for _, a := range r.found {
+			view.Add(propagation.ReplyOf(a), r.view.Server)
+		}
+	}
+	group.Go(func() { s.askMore(ctx, view.Servers) })
+	group.Go(func() { view.CAA = s.askCAA(ctx, resolvers) })
+	if asked := s.mayAskResolvers(view); asked {
+		for _, r := range resolvers {
+			group.Go(func() { r.askTXT(ctx, s) })
+		}
+	} else {
+		view.Left = append(view.Left, "the resolvers were not asked for the record: no name server has it, and a resolver would remember that it does not exist")
+	}
+	group.Wait()
+	for _, r := range resolvers {
+		view.Resolvers = append(view.Resolvers, r.view)
+	}
+	if ctx.Err() != nil {
+		view.Left = append(view.Left, "the time ran out: servers that did not answer by then are shown as silent")
+	}
+	return view
+}
+
+// resolvers makes one Resolver for each server, so that it shows where this one leads.
+func (s Survey) resolvers(view *propagation.View) []*surveyed {
+	var out []*surveyed
+	for _, server := range append(slices.Clone(s.Configured), s.System...) {
+		if slices.ContainsFunc(out, func(o *surveyed) bool { return o.view.Server == server }) {
+			continue
+		}
+		config := s.Config
+		config.Servers = []string{server}
+		r, err := NewResolver(config)
+		if err != nil {
+			view.Left = append(view.Left, err.Error())
+			continue
+		}
+		out = append(out, &surveyed{Resolver: r, view: propagation.ResolverView{
+			Server: server, System: slices.Contains(s.System, server), Configured: slices.Contains(s.Configured, server),
+		}})
+	}
+	return out
+}
+
+// lead asks the servers to which the resolver leads.
+func (r *surveyed) lead(ctx context.Context, s Survey) {
+	report, err := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, s.Zone)
+	if err != nil {
+		r.view.Problem = fault.Of(err).Message
+		return
+	}
+	r.view.Zone, r.view.Final, r.view.Signed = report.Zone, report.Final, report.Signed
+	for _, a := range report.Answers {
+		if a.Zone == report.Zone && !slices.Contains(r.view.Nameservers, a.Server) {
+			r.view.Nameservers = append(r.view.Nameservers, a.Server)
+		}
+	}
+	r.found = report.Answers
+}
+
+// mayAskResolvers reports whether the resolvers can be asked for the name: not if
+// they would be the first to learn that it does not exist.
+func (s Survey) mayAskResolvers(v propagation.View) bool {
+	answered := false
+	for _, a := range append(slices.Clone(v.Servers), v.Origin...) {
+		if a.Has {
+			return true
+		}
+		answered = answered || a.Failure == propagation.NoFailure && a.Authoritative
+	}
+	return !answered
+}
+
+// askTXT asks the resolver for the record.
+func (r *surveyed) askTXT(ctx context.Context, s Survey) {
+	name := dnsname.Canonical(s.FQDN)
+	a := propagation.Answer{Server: r.view.Server, Role: propagation.RoleRecursive, Name: name}
+	a.Addr, _ = netip.ParseAddrPort(r.view.Server)
+	start := r.clock.Now()
+	m, _, err := r.recurse(ctx, name, mdns.TypeTXT)
+	var reply propagation.Reply
+	if err != nil {
+		a.Failure, a.Duration = FailureOf(err), r.clock.Since(start)
+		reply = propagation.ReplyOf(a)
+	} else {
+		a = classify(m, a, s.Value).Answer
+		a.Duration = r.clock.Since(start)
+		reply = propagation.ReplyOf(a)
+		reply.Extended = extendedError(m)
+	}
+	r.view.TXT = &reply
+	if reply.Rcode == "SERVFAIL" {
+		r.view.Bogus = r.unchecked(ctx, name)
+	}
+}
+
+// unchecked reports whether the resolver answers if it need not validate.
+func (r *surveyed) unchecked(ctx context.Context, name string) bool {
+	q := query(name, mdns.TypeTXT, true, false)
+	q.CheckingDisabled = true
+	m, err := r.transport.ask(ctx, r.view.Server, q)
+	return err == nil && (m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError)
+}
+
+// extendedError is the first extended error of an answer (RFC 8914). Its text is the
+// code's: the server's own is a stranger's.
+func extendedError(m *mdns.Msg) string {
+	opt := m.IsEdns0()
+	if opt == nil {
+		return ""
+	}
+	for _, o := range opt.Option {
+		if e, ok := o.(*mdns.EDNS0_EDE); ok {
+			if text, ok := mdns.ExtendedErrorCodeToString[e.InfoCode]; ok {
+				return text
+			}
+			return fmt.Sprintf("extended error %d", e.InfoCode)
+		}
+	}
+	return ""
+}
+
+// askOrigin asks the servers to which the record is written.
+func (s Survey) askOrigin(ctx context.Context, name string) []propagation.Reply {
+	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	out := make([]propagation.Reply, len(s.Origin))
+	var group sync.WaitGroup
+	for i, server := range s.Origin {
+		group.Go(func() {
+			a := propagation.Answer{Server: server, Name: name}
+			start := s.Config.Clock.Now()
+			m, err := t.ask(ctx, server, query(name, mdns.TypeTXT, false, false))
+			if err == nil {
+				a = classify(m, a, s.Value).Answer
+			}
+			a.Failure, a.Duration = FailureOf(err), s.Config.Clock.Since(start)
+			out[i] = propagation.ReplyOf(a)
+			// The SOA record shows in which zone the server has the name.
+			if m, err = t.ask(ctx, server, query(name, mdns.TypeSOA, false, false)); err == nil {
+				if soa := soaOf(append(slices.Clone(m.Answer), m.Ns...)); soa != nil {
+					out[i].Zone, out[i].Serial = dnsname.Canonical(soa.Hdr.Name), soa.Serial
+				}
+			}
+		})
+	}
+	group.Wait()
+	return out
+}
+
+// askNowhere says what answers where nothing can be.
+func (s Survey) askNowhere(ctx context.Context) string {
+	packed, err := query(".", mdns.TypeNS, true, false).Pack()
+	if err != nil {
+		return ""
+	}
+	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	raw, err := t.RoundTrip(ctx, "udp", nowhere+":53", packed)
+	if err != nil || len(raw) < headerSize {
+		return ""
+	}
+	return RcodeText(int(raw[3] & 0x0f))
+}
+
+// askMore asks each address for the record over TCP, and for the zone's serial.
+func (s Survey) askMore(ctx context.Context, replies []propagation.Reply) {
+	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	var group sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for i := range replies[:min(len(replies), maxSurveyed)] {
+		r := &replies[i]
+		if r.Address == "" || r.Failure == propagation.NoRoute {
+			continue
+		}
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			r.TCP = t.overTCP(ctx, r.Address, r.Name)
+			if r.Values > 0 && !r.Has {
+				if m, err := t.ask(ctx, r.Address, query(r.Name, mdns.TypeCNAME, false, false)); err == nil {
+					r.Alias, _ = aliasOf(m, r.Name)
+				}
+			}
+			if r.Serial == 0 && r.Failure == propagation.NoFailure {
+				if m, err := t.ask(ctx, r.Address, query(r.Zone, mdns.TypeSOA, false, false)); err == nil {
+					if soa := soaOf(m.Answer); soa != nil {
+						r.Serial = soa.Serial
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// overTCP returns why a server gives no answer over TCP.
+func (t Transport) overTCP(ctx context.Context, address, name string) propagation.Failure {
+	packed, err := query(name, mdns.TypeTXT, false, false).Pack()
+	if err == nil {
+		_, err = t.RoundTrip(ctx, "tcp", address, packed)
+	}
+	return FailureOf(err)
+}
+
+// askCAA asks for the CAA records of the domain and the names above it.
+func (s Survey) askCAA(ctx context.Context, resolvers []*surveyed) []propagation.CAAView {
+	i := slices.IndexFunc(resolvers, func(r *surveyed) bool { return r.view.Problem == "" })
+	if i < 0 {
+		return nil
+	}
+	var names []string
+	for name := dnsname.Identifier(s.FQDN) + "."; name != "." && len(names) < maxCAANames; name = dnsname.Parent(name) {
+		names = append(names, name)
+	}
+	out := make([]propagation.CAAView, len(names))
+	var group sync.WaitGroup
+	for n, name := range names {
+		group.Go(func() {
+			defer recovered(new(error))
+			out[n] = resolvers[i].caa(ctx, name)
+		})
+	}
+	group.Wait()
+	return out
+}
+
+func (r *surveyed) caa(ctx context.Context, name string) propagation.CAAView {
+	view := propagation.CAAView{Name: name}
+	m, _, err := r.recurse(ctx, name, mdns.TypeCAA)
+	if err != nil {
+		view.Failure = FailureOf(err)
+		return view
+	}
+	view.Rcode = RcodeText(m.Rcode)
+	if target := lastAlias(m, name); target != name {
+		view.Alias = target
+	}
+	for _, rr := range m.Answer {
+		if c, ok := rr.(*mdns.CAA); ok {
+			view.Records = append(view.Records, propagation.CAA{Critical: c.Flag&0x80 != 0, Tag: strings.ToLower(c.Tag), Value: c.Value})
+		}
+	}
+	if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
+		view.Servers = r.refusals(ctx, name)
+	}
+	return view
+}
+
+// refusals asks the servers to which a zone is delegated, and returns those that do
+// not answer for it.
+func (r *surveyed) refusals(ctx context.Context, zone string) []propagation.Refusal {
+	set := r.delegation(ctx, zone)
+	servers := r.resolveAll(ctx, set.names, set.glue)
+	var out []propagation.Refusal
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		server := servers[name]
+		if len(server.addrs) == 0 {
+			out = append(out, propagation.Refusal{Server: name, Says: server.failure.Says()})
+			continue
+		}
+		address := netip.AddrPortFrom(server.addrs[0], uint16(r.port))
+		m, err := r.transport.ask(ctx, address.String(), query(zone, mdns.TypeSOA, false, false))
+		switch {
+		case err != nil:
+			out = append(out, propagation.Refusal{Server: name, Says: FailureOf(err).Says()})
+		case m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError:
+			out = append(out, propagation.Refusal{Server: name, Says: "answers " + RcodeText(m.Rcode)})
+		case !m.Authoritative:
+			out = append(out, propagation.Refusal{Server: name, Says: "answers without authority for the zone"})
+		}
+	}
+	return out
+}
