@@ -45,6 +45,7 @@ func (n *network) dial(ctx context.Context, protocol, address string) (net.Conn,
 		size, err := server.Read(query)
 		if err != nil || !slices.Contains(n.servers, address) {
 			<-ctx.Done()
+			time.Sleep(time.Second) // the client's deadline comes first
 			return
 		}
 		q := new(mdns.Msg)
