@@ -121,6 +121,14 @@ func (r Registry) find(spec *Spec) *Factory {
 	return nil
 }
 
+// Name returns the name of the provider that a Spec selects, "" if there is none.
+func (r Registry) Name(spec *Spec) string {
+	if f := r.find(spec); f != nil {
+		return f.Name
+	}
+	return ""
+}
+
 // ttl returns the time to live with which a Spec's provider writes.
 func (r Registry) ttl(spec *Spec) time.Duration {
 	if f := r.find(spec); f != nil {

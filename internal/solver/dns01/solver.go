@@ -171,6 +171,26 @@ func above(fqdn string) string {
 	return fqdn
 }
 
+// Place returns where the record of a Challenge would be written: its name, and the zone.
+// It writes nothing.
+func (s *Solver) Place(ctx context.Context, c solver.Challenge) (name, zone string, err error) {
+	provider, err := s.newProvider(ctx, c)
+	if err != nil {
+		return "", "", err
+	}
+	planned := &session{Solver: s, challenge: c, fqdn: dnsname.Challenge(c.DNSName)}
+	if err := planned.locateRecord(ctx, provider); err != nil {
+		return "", "", err
+	}
+	if err := checkTarget(planned.fqdn, planned.record.FQDN); err != nil {
+		return "", "", err
+	}
+	if zone, err = provider.Zone(ctx, planned.record.FQDN); err != nil {
+		return "", "", planned.advise(ctx, provider, err)
+	}
+	return planned.record.FQDN, zone, nil
+}
+
 // resolver returns the Resolver for the records of a solver. For a solver with
 // nameservers of its own, it asks those and no others.
 func (s *Solver) resolver(spec *Spec) (Resolver, propagation.Mode, error) {
