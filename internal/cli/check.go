@@ -184,9 +184,14 @@ func (c *dns01Check) fromFile(check *preflight.Check) error {
 	if check.Issuer, err = manifest.Find(kind, name); err != nil {
 		return fmt.Errorf("--from-file: %s: %w", c.file, err)
 	}
-	check.Secrets = manifest
-	if check.SecretNamespace = check.Issuer.GetNamespace(); check.SecretNamespace == "" {
+	check.Secrets, check.SecretHint = manifest, "put the Secret into the file, or give its entries by --secret name/key=FILE"
+	switch _, isCluster := check.Issuer.(*cmv1.ClusterIssuer); {
+	case isCluster:
 		check.SecretNamespace = c.secretNamespace
+	case check.Issuer.GetNamespace() == "":
+		check.SecretNamespace = metav1.NamespaceDefault
+	default:
+		check.SecretNamespace = check.Issuer.GetNamespace()
 	}
 	return nil
 }

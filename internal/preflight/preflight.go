@@ -52,6 +52,8 @@ type Check struct {
 
 	Providers dns01.Registry
 	Secrets   dns01.Secrets
+	// SecretHint is what to do about a Secret that is missing; may be empty.
+	SecretHint string
 	// Cluster is nil if there is none.
 	Cluster dns01.Cluster
 	// Ambient reports whether the credentials of the environment may be used.
@@ -231,6 +233,8 @@ func (r *run) readSecrets(ctx context.Context) bool {
 			f := *fault.Of(err)
 			if cause := errors.Unwrap(&f); cause != nil {
 				f.Message += ": " + cause.Error()
+			} else if r.SecretHint != "" {
+				f.Message += "; " + r.SecretHint
 			}
 			return r.failed(StepSecrets, &f)
 		}
