@@ -122,27 +122,45 @@ ok TIME  gone          no name server has it; 1 other value at the name: kept
 		// begin and end are those of the output.
 		begin, end, errs string
 	}{
-		{"Issuer", append(slices.Clone(inCluster), "--issuer=good"), "", steps(`Issuer "`+ns+`/good"`, ns+"/check-key"),
-			seen + `Issuer "` + ns + `/good" can validate "www.check.test" by DNS-01.` + "\n", ""},
-		{"ClusterIssuer", append(slices.Clone(inCluster), "--cluster-issuer="+clusterIssuer), "", steps(`ClusterIssuer "`+clusterIssuer+`"`, "cert-manager/check-key"),
-			seen + `ClusterIssuer "` + clusterIssuer + `" can validate "www.check.test" by DNS-01.` + "\n", ""},
-		{"file with a Secret", append(slices.Clone(fromFile), "--from-file="+bothFile), "", steps(`ClusterIssuer "good"`, "kube-system/check-key"),
-			seen + `ClusterIssuer "good" can validate "www.check.test" by DNS-01.` + "\n", ""},
-		{"file, Secret from a file", append(slices.Clone(fromFile), "--from-file="+issuerFile, "--secret=check-key/check-key="+secretFile), "", "",
-			seen + `Issuer "good" can validate "www.check.test" by DNS-01.` + "\n", ""},
-		{"file, Secret from the environment", append(slices.Clone(fromFile), "--from-file="+issuerFile, "--secret=check-key/check-key=env:EVERLEAF_CHECK"), key.Secret, "",
-			seen + `Issuer "good" can validate "www.check.test" by DNS-01.` + "\n", ""},
-		{"file without the Secret", append(slices.Clone(fromFile), "--from-file="+issuerFile), "", "",
-			"FAILED TIME  secrets       the secret default/check-key does not exist; put the Secret into the file, or give its entries by --secret name/key=FILE\n\n", `everleaf: Issuer "good" cannot validate "www.check.test" by DNS-01: the step "secrets" failed.` + "\n"},
-		{"no such Issuer", append(slices.Clone(inCluster), "--issuer=nobody"), "", "", "",
-			`everleaf: there is no Issuer "nobody" in namespace "` + ns + `"; -n selects another namespace, --cluster-issuer a ClusterIssuer` + "\n"},
+		{
+			"Issuer", append(slices.Clone(inCluster), "--issuer=good"), "", steps(`Issuer "`+ns+`/good"`, ns+"/check-key"),
+			seen + `Issuer "` + ns + `/good" can validate "www.check.test" by DNS-01.` + "\n", "",
+		},
+		{
+			"ClusterIssuer", append(slices.Clone(inCluster), "--cluster-issuer="+clusterIssuer), "", steps(`ClusterIssuer "`+clusterIssuer+`"`, "cert-manager/check-key"),
+			seen + `ClusterIssuer "` + clusterIssuer + `" can validate "www.check.test" by DNS-01.` + "\n", "",
+		},
+		{
+			"file with a Secret", append(slices.Clone(fromFile), "--from-file="+bothFile), "", steps(`ClusterIssuer "good"`, "kube-system/check-key"),
+			seen + `ClusterIssuer "good" can validate "www.check.test" by DNS-01.` + "\n", "",
+		},
+		{
+			"file, Secret from a file", append(slices.Clone(fromFile), "--from-file="+issuerFile, "--secret=check-key/check-key="+secretFile), "", "",
+			seen + `Issuer "good" can validate "www.check.test" by DNS-01.` + "\n", "",
+		},
+		{
+			"file, Secret from the environment", append(slices.Clone(fromFile), "--from-file="+issuerFile, "--secret=check-key/check-key=env:EVERLEAF_CHECK"), key.Secret, "",
+			seen + `Issuer "good" can validate "www.check.test" by DNS-01.` + "\n", "",
+		},
+		{
+			"file without the Secret", append(slices.Clone(fromFile), "--from-file="+issuerFile), "", "",
+			"FAILED TIME  secrets       the secret default/check-key does not exist; put the Secret into the file, or give its entries by --secret name/key=FILE\n\n", `everleaf: Issuer "good" cannot validate "www.check.test" by DNS-01: the step "secrets" failed.` + "\n",
+		},
+		{
+			"no such Issuer", append(slices.Clone(inCluster), "--issuer=nobody"), "", "", "",
+			`everleaf: there is no Issuer "nobody" in namespace "` + ns + `"; -n selects another namespace, --cluster-issuer a ClusterIssuer` + "\n",
+		},
 		{"no such ClusterIssuer", append(slices.Clone(inCluster), "--cluster-issuer=nobody"), "", "", "", `everleaf: there is no ClusterIssuer "nobody"` + "\n"},
-		{"no solver", append(slices.Clone(inCluster), "--issuer=good", "--domain=www.example.com"), "", "",
+		{
+			"no solver", append(slices.Clone(inCluster), "--issuer=good", "--domain=www.example.com"), "", "",
 			`FAILED TIME  solver        none of the solvers of Issuer "` + ns + `/good" matches "www.example.com": see their selectors (dnsNames, dnsZones, matchLabels)` + "\n\n",
-			`everleaf: Issuer "` + ns + `/good" cannot validate "www.example.com" by DNS-01: the step "solver" failed.` + "\n"},
+			`everleaf: Issuer "` + ns + `/good" cannot validate "www.example.com" by DNS-01: the step "solver" failed.` + "\n",
+		},
 		{"wrong key", append(slices.Clone(inCluster), "--issuer=wrong-key"), "", "", "", `everleaf: Issuer "` + ns + `/wrong-key" cannot validate "www.check.test" by DNS-01: the step "zone" failed.` + "\n"},
-		{"no Secret", append(slices.Clone(inCluster), "--issuer=no-secret"), "", "",
-			"FAILED TIME  secrets       the secret " + ns + "/missing-key does not exist\n\n", `everleaf: Issuer "` + ns + `/no-secret" cannot validate "www.check.test" by DNS-01: the step "secrets" failed.` + "\n"},
+		{
+			"no Secret", append(slices.Clone(inCluster), "--issuer=no-secret"), "", "",
+			"FAILED TIME  secrets       the secret " + ns + "/missing-key does not exist\n\n", `everleaf: Issuer "` + ns + `/no-secret" cannot validate "www.check.test" by DNS-01: the step "secrets" failed.` + "\n",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := test.args

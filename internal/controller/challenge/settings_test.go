@@ -29,15 +29,18 @@ func TestSettings(t *testing.T) {
 		"floor":         {map[string]string{CacheFloorAnnotation: "60s"}, values{floor: ptr.To(time.Minute)}, nil},
 		"longest floor": {map[string]string{CacheFloorAnnotation: "1h"}, values{floor: ptr.To(time.Hour)}, nil},
 		"too long a floor": {
-			map[string]string{CacheFloorAnnotation: "1h0.1s"}, values{floor: ptr.To(time.Hour)},
+			map[string]string{CacheFloorAnnotation: "1h0.1s"},
+			values{floor: ptr.To(time.Hour)},
 			[]string{`The annotation everleaf.io/acme-dns-cache-floor of Issuer "one" is "1h0.1s", which is not a duration from 0s to 1h0m0s; it is taken as 1h0m0s`},
 		},
 		"negative floor": {
-			map[string]string{CacheFloorAnnotation: "-1s"}, values{},
+			map[string]string{CacheFloorAnnotation: "-1s"},
+			values{},
 			[]string{`The annotation everleaf.io/acme-dns-cache-floor of Issuer "one" is "-1s", which is not a duration from 0s to 1h0m0s; it is ignored`},
 		},
 		"no duration": {
-			map[string]string{CacheFloorAnnotation: "60", deadline: "soon"}, values{},
+			map[string]string{CacheFloorAnnotation: "60", deadline: "soon"},
+			values{},
 			[]string{
 				`The annotation everleaf.io/acme-dns-cache-floor of Issuer "one" is "60", which is not a duration from 0s to 1h0m0s; it is ignored`,
 				`The annotation everleaf.io/self-check-deadline of Issuer "one" is "soon", which is not a duration from 10s to 168h0m0s; it is ignored`,
@@ -47,14 +50,16 @@ func TestSettings(t *testing.T) {
 		"deadline and wait": {map[string]string{deadline: "10m", onDeadline: "wait"}, values{selfCheck: propagation.Deadline{After: 10 * time.Minute}}, nil},
 		"deadline and ask":  {map[string]string{deadline: "10m", onDeadline: "ask-ca"}, values{selfCheck: propagation.Deadline{After: 10 * time.Minute, AskCA: true}}, nil},
 		"too short": {
-			map[string]string{deadline: "1s", onDeadline: "ask-ca"}, values{},
+			map[string]string{deadline: "1s", onDeadline: "ask-ca"},
+			values{},
 			[]string{
 				`The annotation everleaf.io/self-check-deadline of Issuer "one" is "1s", which is not a duration from 10s to 168h0m0s; it is ignored`,
 				`The annotation everleaf.io/self-check-on-deadline of Issuer "one" is "ask-ca", which has no effect without a valid annotation everleaf.io/self-check-deadline`,
 			},
 		},
 		"unknown word": {
-			map[string]string{deadline: "10m", onDeadline: "Ask"}, values{selfCheck: propagation.Deadline{After: 10 * time.Minute}},
+			map[string]string{deadline: "10m", onDeadline: "Ask"},
+			values{selfCheck: propagation.Deadline{After: 10 * time.Minute}},
 			[]string{`The annotation everleaf.io/self-check-on-deadline of Issuer "one" is "Ask", which is neither wait nor ask-ca; it is taken as wait`},
 		},
 	} {

@@ -75,16 +75,25 @@ func TestDeadline(t *testing.T) {
 		{"over, no probe possible, wait", wait, hour, []func(*State){func(s *State) { s.Memory.ProbeFailed = true }}, do(Probe{})},
 		{"over, in caches", ask, hour, []func(*State){found(cached{now})}, waits("Waiting for DNS-01 challenge propagation: it may be cached", 10*time.Second)},
 		{"over, visible", ask, hour, []func(*State){probed(true, 0, 1)}, do(accept)},
-		{"over, has failed too often", ask, hour, []func(*State){found(missing{now}), func(s *State) { s.FailuresEnd = now.Add(5 * time.Second) }},
-			waits(waitsReason+"; the self-check deadline has passed, but the ACME server is not asked yet: validations of this name have failed too often within an hour", 5*time.Second)},
+		{
+			"over, has failed too often", ask, hour,
+			[]func(*State){found(missing{now}), func(s *State) { s.FailuresEnd = now.Add(5 * time.Second) }},
+			waits(waitsReason+"; the self-check deadline has passed, but the ACME server is not asked yet: validations of this name have failed too often within an hour", 5*time.Second),
+		},
 		{"a time in the future is not believed", ask, -hour, []func(*State){found(missing{now}), func(s *State) { s.Object.CreationTimestamp = *at(now.Add(-hour)) }}, skips("ns2 does not have it")},
 		{"restarted, not asked", ask, hour, []func(*State){restartedWith(waitsReason)}, do(fetch)},
 		{"restarted, not asked, pending", ask, hour, []func(*State){restartedWith(waitsReason), pending, found(missing{now})}, skips("ns2 does not have it")},
 		{"restarted, asked", ask, 10*time.Minute + 20*time.Second, []func(*State){restartedWith(askedReason + "x")}, do(fetch)},
-		{"restarted, asked, pending", ask, 10*time.Minute + 20*time.Second, []func(*State){restartedWith(askedReason + "x"), pending},
-			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond)},
-		{"restarted later, asked, pending", ask, 10*time.Minute + 20*time.Second, []func(*State){restartedWith("Waiting for the ACME server to validate: it was asked and has not decided yet"), pending},
-			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond)},
+		{
+			"restarted, asked, pending", ask, 10*time.Minute + 20*time.Second,
+			[]func(*State){restartedWith(askedReason + "x"), pending},
+			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond),
+		},
+		{
+			"restarted later, asked, pending", ask, 10*time.Minute + 20*time.Second,
+			[]func(*State){restartedWith("Waiting for the ACME server to validate: it was asked and has not decided yet"), pending},
+			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond),
+		},
 		{"restarted, asked because it was visible", ask, time.Minute, []func(*State){restartedWith("Waiting for the ACME server to validate: it was asked and has not decided yet"), pending}, do(Probe{})},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -62,11 +62,14 @@ func TestAliasThatIsNotFollowed(t *testing.T) {
 		want        string
 	}{
 		"an alias": {
-			map[string]string{challenge: "_acme-challenge.b.example."}, nil, "other",
+			map[string]string{challenge: "_acme-challenge.b.example."},
+			nil, "other",
 			"the vendor refuses the token; " + challenge + " is an alias of _acme-challenge.b.example.: set cnameStrategy: Follow in the solver to write the record there in the zone example.com.",
 		},
 		"an alias, by resolvers": {
-			map[string]string{challenge: "x.b.example.", "x.b.example.": "y.c.example."}, []string{"192.0.2.1:53"}, "other",
+			map[string]string{challenge: "x.b.example.", "x.b.example.": "y.c.example."},
+			[]string{"192.0.2.1:53"},
+			"other",
 			"the vendor refuses the token; " + challenge + " is an alias of y.c.example.: set cnameStrategy: Follow in the solver to write the record there",
 		},
 		"none":          {nil, nil, "other", "the vendor refuses the token"},
