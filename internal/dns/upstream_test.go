@@ -382,3 +382,48 @@ func TestHTTPSProxy(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// TestFailingResolverIsAskedLast holds that a resolver that fails is not asked again for
+// a while, as long as another one answers.
+func TestFailingResolverIsAskedLast(t *testing.T) {
+	w := newWorld(t, testZone("ns1"))
+	cert, roots := certificate(t, time.Now(), "127.0.0.1")
+	var asked atomic.Int32
+	entry := serveHTTPS(t, cert, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+	}).URL + "/dns-query"
+	r := w.resolve(func(c *Config) { c.Servers, c.Roots, c.Timeout = []string{entry, w.resolver.Addr()}, roots, 2*time.Second })
+	for _, test := range []struct {
+		after time.Duration
+		asked int32
+	}{{0, 1}, {time.Second, 1}, {demotion, 2}} {
+		w.clock.SetTime(t0.Add(test.after))
+		if _, err := r.Alias(t.Context(), "www.example.test."); err != nil {
+			t.Error(err)
+		}
+		if n := asked.Load(); n != test.asked {
+			t.Errorf("after %s: asked %d times, want %d", test.after, n, test.asked)
+		}
+	}
+}
+
+// TestUnusable holds which resolvers are reported at the start.
+func TestUnusable(t *testing.T) {
+	w := newWorld(t, testZone("ns1"))
+	cert, roots := certificate(t, time.Now(), "127.0.0.1")
+	dot, _ := overTLSTo(t, w.resolver.Addr(), cert)
+	doh := overHTTPSTo(t, w.resolver.Addr(), cert).URL + "/dns-query"
+	servers := []string{w.addr(7), "tls://localhost:" + dot[strings.LastIndex(dot, ":")+1:], doh, "tls://" + dot}
+	r := w.resolve(func(c *Config) {
+		c.Servers, c.Roots, c.Timeout, c.Dial = servers, roots, 2*time.Second, to(map[string]string{"localhost": dot})
+	})
+	var got []string
+	for _, err := range r.Unusable(t.Context()) {
+		got = append(got, err.Error())
+	}
+	want := []string{servers[1] + " has a certificate that is not for localhost: use the name that is in it"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
