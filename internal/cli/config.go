@@ -25,21 +25,21 @@ func configured(cmd *cobra.Command, options *operator.Options) (start func() err
 			return err
 		}
 		if err := options.Check(); err != nil {
-			return explain(err, origins)
+			return attribute(err, origins)
 		}
-		return explain(startLog(), origins)
+		return attribute(startLog(), origins)
 	}
 }
 
-// explain names the field of the file in errors about flags that the file has set.
-func explain(err error, origins configfile.Origins) error {
+// attribute names the field of the file in errors about flags that the file has set.
+func attribute(err error, origins configfile.Origins) error {
 	if err == nil {
 		return nil
 	}
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var errs []error
 		for _, e := range several.Unwrap() {
-			errs = append(errs, explain(e, origins))
+			errs = append(errs, attribute(e, origins))
 		}
 		return errors.Join(errs...)
 	}

@@ -32,7 +32,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLocalCommand(), newControllerCommand())
+	root.AddCommand(newLocalCommand(), newControllerCommand(), newExplainCommand())
 	root.AddCommand(newCheckCommand())
 	return root
 }

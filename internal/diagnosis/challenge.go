@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 	if c.Spec.Solver.WaitInsteadOfSelfCheck != nil {
 		found = append(found, Verdict{Code: SelfCheckDisabled, Object: ref, Aside: true, Message: "the solver has waitInsteadOfSelfCheck: the CA is asked without a look at the record"})
 	}
-	if len(found) > 0 && !(len(found) == 1 && found[0].Code == Propagated) {
+	if slices.ContainsFunc(found, func(v Verdict) bool { return !v.Aside && v.Code != Propagated }) {
 		return found
 	}
 	message := "the challenge is presented"
@@ -83,12 +84,20 @@ func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
 		return nil
 	}
 	var out []Verdict
+	public := ""
+	for _, s := range e.Sightings {
+		if s.Challenge == c.Name && s.View != nil && public == "" {
+			public = leading(*s.View)
+		}
+	}
 	for _, from := range []Place{FromController, FromCommand} {
 		for _, s := range e.Sightings {
 			if s.Challenge != c.Name || s.From != from || s.View == nil {
 				continue
 			}
-			found := newSight(*s.View, writtenBy(c, s.Provider)).judge()
+			w := writtenBy(c, s.Provider)
+			w.public = public
+			found := newSight(*s.View, w).judge()
 			if v, ok := judgeCAA(s.View.CAA, e.asks(c)); ok {
 				found = append(found, v)
 			}

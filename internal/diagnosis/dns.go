@@ -19,9 +19,10 @@ type written struct {
 	// follow is cnameStrategy: Follow. provider names what writes it.
 	follow   bool
 	provider string
-	// only reports whether the resolvers alone are asked
-	// (--dns01-recursive-nameservers-only, or nameservers of the solver).
+	// presented reports whether that succeeded.
 	presented bool
+	// public is a resolver that leads to the record, empty if none is known.
+	public string
 }
 
 // sight is a View with what follows from it at once.
@@ -65,10 +66,14 @@ func (s sight) judge() []Verdict {
 			return append([]Verdict{v}, s.asides(v.Code)...)
 		}
 	}
-	if v := s.resolvers(); len(v) > 0 {
-		return v
+	if len(s.have) == 0 {
+		return []Verdict{s.undecided()}
 	}
-	return append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, s.asides(Propagated)...)
+	found := s.resolvers()
+	if all(found, func(v Verdict) bool { return v.Aside }) {
+		found = append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, found...)
+	}
+	return append(found, s.asides(found[0].Code)...)
 }
 
 // asides are the servers that do not count for the main cause.
@@ -142,10 +147,12 @@ func (s sight) nowhere() (Verdict, bool) {
 	if len(s.at) > 0 || len(s.Resolvers) == 0 {
 		return Verdict{}, false
 	}
-	problem := s.Resolvers[0].Problem
-	if at := s.originHas(); at != "" {
+	first := s.Resolvers[0]
+	problem := first.Problem
+	failing := first.TXT != nil && (first.TXT.Failure != propagation.NoFailure || first.TXT.Rcode == "SERVFAIL")
+	if at := s.originHas(); at != "" && !failing {
 		return s.horizon(SplitHorizon, fmt.Sprintf("%s, to which the record is written, has it, but the resolver %s does not know its zone: %s",
-			at, s.Resolvers[0].Server, problem)), true
+			at, first.Server, problem)), true
 	}
 	return Verdict{
 		Code:    ResolverFails,
@@ -189,7 +196,7 @@ func (s sight) toldApart() (Verdict, bool) {
 	for i := range s.Resolvers {
 		r := &s.Resolvers[i]
 		switch seen := s.via(r.Server); {
-		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }):
+		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }) && s.used(*r):
 			bad = first(bad, r)
 		case slices.ContainsFunc(seen, func(a propagation.Reply) bool { return a.Has }):
 			good = first(good, r)
@@ -224,9 +231,11 @@ func (s sight) lameAll() (Verdict, bool) {
 	if len(s.lame) == 0 || len(s.have)+len(s.lack) > 0 {
 		return Verdict{}, false
 	}
-	if names := s.Resolvers[0].Nameservers; len(names) > 0 && strings.HasPrefix(slices.Min(names), awsPrivate) {
-		return s.horizon(SplitHorizon, fmt.Sprintf("the resolver %s shows a private hosted zone (%s), whose servers answer nobody: %s",
-			s.Resolvers[0].Server, strings.Join(names, ", "), says(s.lame))), true
+	for _, r := range s.Resolvers {
+		if len(r.Nameservers) > 0 && strings.HasPrefix(slices.Min(r.Nameservers), awsPrivate) {
+			return s.horizon(SplitHorizon, fmt.Sprintf("the resolver %s shows a private hosted zone (%s), whose servers answer nobody: %s",
+				r.Server, strings.Join(r.Nameservers, ", "), says(s.lame))), true
+		}
 	}
 	return Verdict{
 		Code:    LameDelegation,

@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.secret, e.unattended, e.approval, e.issuer, e.admission, e.limited, e.challenges, e.ended, e.said,
+		e.exists, e.healthy, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -114,22 +114,22 @@ const reasonShared = "SecretShared"
 
 // secret: another Certificate owns the Secret.
 func (e Evidence) secret() []Verdict {
-	if e.Certificate == nil || e.Secret == nil || !e.Secret.Found {
+	if e.Certificate == nil {
 		return nil
 	}
-	owner := e.Secret.Certificate
-	if owner == "" || owner == e.Certificate.Name || !slices.Contains(e.Rivals, owner) {
-		return nil
-	}
-	return []Verdict{{
-		Code: SecretOwned, Object: e.refOf("Secret", e.Secret.Name),
-		Message: fmt.Sprintf("Secret %q belongs to Certificate %q, which has the same spec.secretName, so that nothing is issued for Certificate %q",
-			e.Secret.Name, owner, e.Certificate.Name),
-		Fix: []string{
-			"give one of the two another spec.secretName",
-			fmt.Sprintf("or delete the Certificate that is not needed: $ kubectl delete certificate -n %s %s", e.Subject.Namespace, owner),
-		},
+	v := Verdict{Code: SecretOwned, Object: e.refOf("Secret", e.Certificate.Spec.SecretName), Fix: []string{
+		"give one of the two Certificates another spec.secretName, or delete the one that is not needed",
 	}}
+	if c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing); c != nil && c.Reason == reasonShared {
+		v.Message = c.Message
+		return []Verdict{v}
+	}
+	if e.Secret == nil || !slices.Contains(e.Rivals, e.Secret.Certificate) {
+		return nil
+	}
+	v.Message = fmt.Sprintf("Secret %q belongs to Certificate %q, which has the same spec.secretName, so that nothing is issued for Certificate %q",
+		e.Secret.Name, e.Secret.Certificate, e.Certificate.Name)
+	return []Verdict{v}
 }
 
 // unattended: no controller has touched the object.

@@ -1,12 +1,12 @@
 package diagnosis
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 
-	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/propagation"
 )
 
@@ -16,17 +16,25 @@ func (s sight) lackingResolvers() []propagation.ResolverView {
 	return slices.DeleteFunc(slices.Clone(s.Resolvers), func(r propagation.ResolverView) bool { return r.TXT == nil || r.TXT.Has })
 }
 
-// resolvers says why resolvers do not have a record that the name servers have.
-func (s sight) resolvers() []Verdict {
-	if len(s.have) == 0 {
-		return []Verdict{{
-			Code: Undecided, Message: "too few servers answer to say anything: " + says(append(slices.Clone(s.silent), s.lame...)),
-			Fix: []string{"ask again, and check the network between the place of the questions and the name servers"},
-		}}
+// undecided: nothing that is known of the servers says anything.
+func (s sight) undecided() Verdict {
+	message := "nothing was answered"
+	if len(s.at) > 0 {
+		message = "too few servers answer to say anything: " + says(append(slices.Clone(s.silent), s.lame...))
 	}
+	return Verdict{Code: Undecided, Message: message, Fix: []string{"ask again, and check the network between the place of the questions and the name servers"}}
+}
+
+// resolvers says why resolvers do not have a record that the name servers have. One
+// that leads to these name servers stops nothing, unless resolvers alone are asked.
+func (s sight) resolvers() []Verdict {
 	var out []Verdict
 	for _, r := range s.lackingResolvers() {
-		out = append(out, s.resolver(r))
+		v := s.resolver(r)
+		if !s.used(r) || !s.Only && r.Problem == "" && s.serves(r.Zone) {
+			v.Aside = true
+		}
+		out = append(out, v)
 	}
 	return out
 }
@@ -47,11 +55,11 @@ func (s sight) resolver(r propagation.ResolverView) Verdict {
 	case t.Values > 0:
 		until := s.until(t.TTL)
 		return Verdict{
-			Code: OldAnswerCached, Until: until, Aside: true,
+			Code: OldAnswerCached, Until: until,
 			Message: fmt.Sprintf("the resolver %s keeps an older answer with other values until %s; the name servers have the record", r.Server, clockOf(until)),
-			Fix:     []string{"wait until then: everleaf asks the name servers, and does not wait for this resolver, unless it is told to ask resolvers only"},
+			Fix:     []string{"wait until then; everleaf goes on by itself, and waits for a resolver only if it is told to ask resolvers only"},
 		}
-	case r.Problem != "" || !s.public(r.Zone):
+	case r.Problem != "" || !s.serves(r.Zone):
 		where := "knows nothing of its zone"
 		if r.Problem == "" {
 			where = fmt.Sprintf("looks for it in its own zone %s", r.Zone)
@@ -75,8 +83,14 @@ func (s sight) resolver(r propagation.ResolverView) Verdict {
 	}
 }
 
-// public reports whether a zone is that of a server which has the record.
-func (s sight) public(zone string) bool {
+// used reports whether everleaf asks a resolver: those of the system only if no others
+// are configured.
+func (s sight) used(r propagation.ResolverView) bool {
+	return r.Configured || !slices.ContainsFunc(s.Resolvers, func(o propagation.ResolverView) bool { return o.Configured })
+}
+
+// serves reports whether a zone is that of a server which has the record.
+func (s sight) serves(zone string) bool {
 	return slices.ContainsFunc(s.have, func(r propagation.Reply) bool { return r.Zone == zone })
 }
 
@@ -88,23 +102,27 @@ func (s sight) horizon(code Code, message string) Verdict {
 }
 
 // publicResolver is an example of a resolver that sees what a CA sees.
-const publicResolver = "8.8.8.8"
+const publicResolver = "8.8.8.8:53"
 
 // cure are the flags and Helm values that have everleaf ask other resolvers.
 func (s sight) cure() []string {
-	resolver := publicResolver
-	for _, r := range s.Resolvers {
-		if slices.ContainsFunc(s.via(r.Server), func(a propagation.Reply) bool { return a.Has }) {
-			resolver = host(r.Server)
-			break
-		}
-	}
+	resolver := cmp.Or(s.public, publicResolver)
 	return []string{
-		"$ --dns01-recursive-nameservers=" + net.JoinHostPort(resolver, "53") + "   (and --dns01-recursive-nameservers-only, if port 53 to other servers is closed)",
-		"Helm: dns01RecursiveNameservers: " + net.JoinHostPort(resolver, "53") + " (and dns01RecursiveNameserversOnly: true)",
-		"Helm: podDnsPolicy: None and podDnsConfig.nameservers: [" + resolver + "]",
+		"$ --dns01-recursive-nameservers=" + resolver + "   (and --dns01-recursive-nameservers-only, if port 53 to other servers is closed)",
+		"Helm: dns01RecursiveNameservers: " + resolver + " (and dns01RecursiveNameserversOnly: true)",
+		"Helm: podDnsPolicy: None and podDnsConfig.nameservers: [" + host(resolver) + "]",
 		"or have the internal resolver forward " + s.Name + " to the outside",
 	}
+}
+
+// leading is a resolver of a View that leads to servers which have the record, or "".
+func leading(v propagation.View) string {
+	for _, r := range v.Servers {
+		if r.Has && len(r.Via) > 0 {
+			return r.Via[0]
+		}
+	}
+	return ""
 }
 
 // originHas names a server to which the record is written and that has it.
@@ -220,9 +238,4 @@ func host(server string) string {
 		return h
 	}
 	return server
-}
-
-// withinDomain reports whether a name is a domain or below it.
-func withinDomain(name, domain string) bool {
-	return dnsname.Within(dnsname.Canonical(name), dnsname.Canonical(domain))
 }

@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -139,12 +138,4 @@ func age(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d days", int(d.Hours()/24))
 	}
-}
-
-// sentence ends a text with a full stop.
-func sentence(text string) string {
-	if text == "" || strings.HasSuffix(text, ".") {
-		return text
-	}
-	return text + "."
 }

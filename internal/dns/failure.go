@@ -26,9 +26,11 @@ func FailureOf(err error) propagation.Failure {
 		return propagation.Unreachable
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return propagation.ConnectionRefused
-	case isTimeout(err):
+	// A connection that is closed before the answer is no answer either: resolvers do so
+	// if they find none in time.
+	case isTimeout(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return propagation.Timeout
-	case errors.Is(err, errMalformed), errors.Is(err, errStray), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errMalformed), errors.Is(err, errStray):
 		return propagation.Malformed
 	default:
 		return propagation.OtherFailure

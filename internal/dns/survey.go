@@ -41,6 +41,8 @@ type Survey struct {
 	// System are the resolvers of the machine, Configured those that everleaf is
 	// configured to use.
 	System, Configured []string
+	// Only reports whether the resolvers decide, and not the name servers.
+	Only bool
 	// Origin are the servers to which the record is written, host:port.
 	Origin []string
 	// Zone is the zone in which it is written, if that is known.
@@ -66,7 +68,7 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 		s.Config.Clock = clock.RealClock{}
 	}
 	name := dnsname.Canonical(s.FQDN)
-	view := propagation.View{Name: name, Value: s.Value, At: s.Config.Clock.Now().UTC().Truncate(time.Second)}
+	view := propagation.View{Name: name, Value: s.Value, Only: s.Only, At: s.Config.Clock.Now().UTC().Truncate(time.Second)}
 	resolvers := s.resolvers(&view)
 	var group sync.WaitGroup
 	for _, r := range resolvers {
@@ -82,12 +84,12 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	}
 	group.Go(func() { s.askMore(ctx, view.Servers) })
 	group.Go(func() { view.CAA = s.askCAA(ctx, resolvers) })
-	if asked := s.mayAskResolvers(view); asked {
+	if mayAskResolvers(view) {
 		for _, r := range resolvers {
 			group.Go(func() { r.askTXT(ctx, s) })
 		}
 	} else {
-		view.Left = append(view.Left, "the resolvers were not asked for the record: no name server has it, and a resolver would remember that it does not exist")
+		view.Left = append(view.Left, "the resolvers were not asked for the record: a name server does not have it, and a resolver would remember that")
 	}
 	group.Wait()
 	for _, r := range resolvers {
@@ -124,6 +126,14 @@ func (s Survey) resolvers(view *propagation.View) []*surveyed {
 func (r *surveyed) lead(ctx context.Context, s Survey) {
 	report, err := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, s.Zone)
 	if err != nil {
+		// Where the zone itself fails, the delegation shows its servers.
+		if above := r.above(ctx, s.FQDN); above != "" {
+			if further, again := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above); again == nil {
+				report, err = further, nil
+			}
+		}
+	}
+	if err != nil {
 		r.view.Problem = fault.Of(err).Message
 		return
 	}
@@ -136,17 +146,27 @@ func (r *surveyed) lead(ctx context.Context, s Survey) {
 	r.found = report.Answers
 }
 
-// mayAskResolvers reports whether the resolvers can be asked for the name: not if
-// they would be the first to learn that it does not exist.
-func (s Survey) mayAskResolvers(v propagation.View) bool {
-	answered := false
-	for _, a := range append(slices.Clone(v.Servers), v.Origin...) {
-		if a.Has {
-			return true
+// above is the nearest zone above a name that the resolver finds, "" if there is none
+// but the root.
+func (r *surveyed) above(ctx context.Context, fqdn string) string {
+	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "."; name = dnsname.Parent(name) {
+		if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
+			return c.zone
 		}
-		answered = answered || a.Failure == propagation.NoFailure && a.Authoritative
 	}
-	return !answered
+	return ""
+}
+
+// mayAskResolvers reports whether the resolvers can be asked for the name: not as long
+// as a name server lacks the record, because a resolver that learns this remembers it,
+// and the CA may ask the same one.
+func mayAskResolvers(v propagation.View) bool {
+	for _, a := range v.Servers {
+		if a.Failure == propagation.NoFailure && a.Authoritative && a.Target == "" && !a.Has {
+			return false
+		}
+	}
+	return true
 }
 
 // askTXT asks the resolver for the record.

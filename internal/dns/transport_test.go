@@ -30,7 +30,7 @@ func TestFailureOf(t *testing.T) {
 		op(syscall.ECONNREFUSED):  propagation.ConnectionRefused,
 		os.ErrDeadlineExceeded:    propagation.Timeout,
 		context.DeadlineExceeded:  propagation.Timeout,
-		io.EOF:                    propagation.Malformed,
+		io.EOF:                    propagation.Timeout,
 		errStray:                  propagation.Malformed,
 		errors.New("x"):           propagation.OtherFailure,
 	} {

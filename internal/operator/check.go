@@ -42,13 +42,21 @@ func (o *Options) Check() error {
 func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
 	servers := o.RecursiveNameservers
 	if len(servers) == 0 {
-		servers = dns.SystemServers()
+		servers = o.systemServers()
 	}
 	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
 	if err != nil {
 		return nil, &FlagError{flagResolvers, err.Error()}
 	}
 	return resolver, nil
+}
+
+// systemServers are the resolvers of the pod or the machine.
+func (o *Options) systemServers() []string {
+	if len(o.SystemNameservers) > 0 {
+		return o.SystemNameservers
+	}
+	return dns.SystemServers()
 }
 
 // Complete checks the options and derives what follows from them. The error

@@ -203,7 +203,7 @@ func (s *system) solvers() (solver.Solvers, error) {
 		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
 		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
 		Survey: dns.Survey{
-			System: dns.SystemServers(), Configured: s.options.RecursiveNameservers,
+			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers, Only: s.options.RecursiveNameserversOnly,
 			Config: dns.Config{Clock: s.clock, Port: s.options.AuthoritativePort},
 		},
 		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,

@@ -56,6 +56,8 @@ type Options struct {
 
 	// Ambient says whose solvers may use the credentials of the environment.
 	Ambient dns01.Ambient
+	// SystemNameservers take the place of those in /etc/resolv.conf. For tests.
+	SystemNameservers []string
 	// VendorHTTP asks the APIs of DNS vendors; nil is the network.
 	VendorHTTP http.RoundTripper
 

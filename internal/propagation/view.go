@@ -14,6 +14,9 @@ type View struct {
 	Value string `json:"value"`
 	// At is when the servers were asked.
 	At time.Time `json:"at"`
+	// Only reports whether the resolvers decide, and not the name servers
+	// (RecursiveOnly).
+	Only bool `json:"resolversOnly,omitempty"`
 	// Resolvers are the recursive resolvers, each with the zone and the name servers
 	// to which it leads.
 	Resolvers []ResolverView `json:"resolvers,omitempty"`

@@ -54,10 +54,7 @@ func (c *Cluster) Process(tb testing.TB, program string, args ...string) *Proces
 	if err != nil {
 		tb.Fatal(err)
 	}
-	kubeconfig := filepath.Join(tb.TempDir(), "kubeconfig")
-	if err := writeKubeconfig(kubeconfig, config); err != nil {
-		tb.Fatal(err)
-	}
+	kubeconfig := Kubeconfig(tb, config)
 	args = append([]string{
 		"controller", "--kubeconfig=" + kubeconfig, "--leader-elect=false", "--metrics-listen-address=0",
 		"--internal-healthz-listen-address=0", "--cluster-resource-namespace=cert-manager",
@@ -87,6 +84,16 @@ func (p *Process) Ended() <-chan struct{} { return p.done }
 
 // Output returns what the process has printed. It is complete after Ended.
 func (p *Process) Output() string { return p.output.String() }
+
+// Kubeconfig writes a file with which commands reach a cluster.
+func Kubeconfig(tb testing.TB, config *rest.Config) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "kubeconfig")
+	if err := writeKubeconfig(path, config); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
 
 func writeKubeconfig(path string, config *rest.Config) error {
 	file := clientcmdapi.NewConfig()

@@ -41,9 +41,9 @@ var (
 	random = regexp.MustCompile(`[A-Za-z0-9_-]{43}`)
 )
 
-// everleaf runs a command in this process, and returns what it prints with times and
+// runEverleaf runs a command in this process, and returns what it prints with times and
 // random values replaced.
-func everleaf(t *testing.T, args ...string) (out, errs string, status int) {
+func runEverleaf(t *testing.T, args ...string) (out, errs string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	status = cli.Main(t.Context(), args, &stdout, &stderr)
@@ -172,7 +172,7 @@ ok TIME  gone          no name server has it; 1 other value at the name: kept
 					t.Fatal(err)
 				}
 			}
-			out, errs, status := everleaf(t, args...)
+			out, errs, status := runEverleaf(t, args...)
 			t.Logf("output:\n%s%s", out, errs)
 			if !strings.HasPrefix(out, test.begin) || !strings.HasSuffix(out, test.end) {
 				t.Errorf("want output\n%s ... %s", test.begin, test.end)

@@ -124,6 +124,10 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1
 	if err := c.Cache.Get(ctx, key, object); err != nil {
 		return nil, false, err
 	}
+	// One that waits for a retry is not loaded, and can be asked about all the same.
+	if err := c.testify(ctx, object); err != nil {
+		return nil, false, err
+	}
 	return object, true, nil
 }
 
@@ -149,7 +153,6 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (contro
 	if err != nil {
 		return nil, err
 	}
-	w.testify()
 	return w, w.loadOthers(ctx)
 }
 

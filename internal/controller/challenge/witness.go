@@ -69,35 +69,40 @@ func (s *witnesses) release(q question) {
 
 // testify answers the question that a Challenge carries, in the background, and
 // removes old answers.
-func (w *work) testify() {
-	object := w.State.Object
+func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) error {
 	id, asked := object.Annotations[diagnosis.AskAnnotation]
 	q := question{object.UID, id}
-	if !asked || object.DeletionTimestamp != nil || !w.c.witnesses.take(q) {
-		return
+	if !asked || object.DeletionTimestamp != nil || !c.witnesses.take(q) {
+		return nil
 	}
 	answered := answerTo(object, id)
 	answer, witness := diagnosis.Answer{ID: id}, solver.Witness(nil)
 	if answered == nil {
+		w, err := c.load(ctx, object)
+		if err != nil {
+			c.witnesses.release(q)
+			return err
+		}
 		answer, witness = w.witness(id)
 	}
 	key := client.ObjectKeyFromObject(object)
-	w.c.witnesses.group.Go(func() {
-		defer w.c.witnesses.release(q)
+	c.witnesses.group.Go(func() {
+		defer c.witnesses.release(q)
 		if answered == nil {
-			w.c.witnesses.views <- struct{}{}
-			w.c.answer(key, q, answer, witness)
-			<-w.c.witnesses.views
+			c.witnesses.views <- struct{}{}
+			c.answer(key, q, answer, witness)
+			<-c.witnesses.views
 		}
 		left := answerKept
 		if answered != nil && answered.View != nil {
-			left -= w.c.Clock.Since(answered.View.At)
+			left -= c.Clock.Since(answered.View.At)
 		}
 		if left > 0 {
-			<-w.c.Clock.After(left)
+			<-c.Clock.After(left)
 		}
-		w.c.retract(key, q)
+		c.retract(key, q)
 	})
+	return nil
 }
 
 // answerTo is the answer to a question that a Challenge has already.

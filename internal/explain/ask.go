@@ -1,0 +1,167 @@
+package explain
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/acme"
+	"github.com/everleaf/everleaf/internal/diagnosis"
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+const (
+	// viewTime bounds the questions to name servers from here, caTime those to the CA.
+	viewTime = 8 * time.Second
+	caTime   = 5 * time.Second
+	// glance is how often the answer of the controllers is looked for.
+	glance = 200 * time.Millisecond
+)
+
+// fromHere asks the name servers about a Challenge.
+func (c *Collector) fromHere(ctx context.Context, e *diagnosis.Evidence, one *acmev1.Challenge) {
+	ctx, cancel := context.WithTimeout(ctx, viewTime)
+	defer cancel()
+	view := c.Providers.Survey(c.Survey, one.Spec.DNSName, one.Spec.Key, &one.Spec.Solver).Run(ctx)
+	c.add(e, diagnosis.Sighting{
+		Challenge: one.Name, From: diagnosis.FromCommand, Provider: c.Providers.Server(one.Spec.Solver.DNS01), View: &view,
+	})
+}
+
+func (c *Collector) add(e *diagnosis.Evidence, s diagnosis.Sighting) {
+	c.here.Lock()
+	defer c.here.Unlock()
+	e.Sightings = append(e.Sightings, s)
+}
+
+// fromControllers asks the controllers about a Challenge and waits for the answer.
+func (c *Collector) fromControllers(ctx context.Context, e *diagnosis.Evidence, one *acmev1.Challenge) {
+	seen := diagnosis.Sighting{Challenge: one.Name, From: diagnosis.FromController}
+	answer, err := c.ask(ctx, client.ObjectKeyFromObject(one))
+	switch {
+	case err != nil:
+		seen.Problem = err.Error()
+	default:
+		seen.Provider, seen.Problem, seen.View = answer.Provider, answer.Problem, answer.View
+	}
+	c.add(e, seen)
+}
+
+// ask puts the question to a Challenge and removes it again.
+func (c *Collector) ask(ctx context.Context, key types.NamespacedName) (diagnosis.Answer, error) {
+	id := c.ID()
+	if err := c.annotate(ctx, key, map[string]any{diagnosis.AskAnnotation: id}); err != nil {
+		return diagnosis.Answer{}, fmt.Errorf("the controllers were not asked: %w", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), caTime)
+		defer cancel()
+		// The controllers remove it too, later.
+		_ = c.annotate(ctx, key, map[string]any{diagnosis.AskAnnotation: nil, diagnosis.AnswerAnnotation: nil})
+	}()
+	end := c.Clock.After(c.Patience)
+	ticks := c.Clock.NewTicker(glance)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return diagnosis.Answer{}, ctx.Err()
+		case <-end:
+			return diagnosis.Answer{}, fmt.Errorf(
+				"no controller answered within %s: everleaf does not run, is not the leader, or is cert-manager, which does not know the question; what follows is seen from here only", c.Patience)
+		case <-ticks.C():
+		}
+		object := &acmev1.Challenge{}
+		if err := c.Client.Get(ctx, key, object); err != nil {
+			return diagnosis.Answer{}, err
+		}
+		var a diagnosis.Answer
+		if json.Unmarshal([]byte(object.Annotations[diagnosis.AnswerAnnotation]), &a) == nil && a.ID == id {
+			return a, nil
+		}
+	}
+}
+
+// annotate changes annotations of a Challenge; nil removes one.
+func (c *Collector) annotate(ctx context.Context, key types.NamespacedName, annotations map[string]any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return err
+	}
+	object := &acmev1.Challenge{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	return c.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("everleaf-explain"))
+}
+
+// events reads the latest Warning events of the objects.
+func (c *Collector) events(ctx context.Context, e *diagnosis.Evidence) {
+	of := map[string]diagnosis.Ref{}
+	note := func(kind string, o client.Object) {
+		of[kind+"/"+o.GetName()] = diagnosis.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+	}
+	if e.Certificate != nil {
+		note(cmv1.CertificateKind, e.Certificate)
+	}
+	if e.Request != nil {
+		note(cmv1.CertificateRequestKind, e.Request)
+	}
+	if e.Order != nil {
+		note(acmev1.OrderKind, e.Order)
+	}
+	for i := range e.Challenges {
+		note(acmev1.ChallengeKind, &e.Challenges[i])
+	}
+	list := &corev1.EventList{}
+	err := c.Client.List(ctx, list, client.InNamespace(e.Subject.Namespace), client.MatchingFields{"type": corev1.EventTypeWarning}, client.Limit(page))
+	if err != nil {
+		c.miss(e, "events: %s", err)
+		return
+	}
+	var found []diagnosis.Event
+	for _, v := range list.Items {
+		ref, ok := of[v.InvolvedObject.Kind+"/"+v.InvolvedObject.Name]
+		if !ok {
+			continue
+		}
+		last := v.LastTimestamp
+		if last.IsZero() {
+			last = metav1.Time(v.EventTime)
+		}
+		found = append(found, diagnosis.Event{Object: ref, Type: v.Type, Reason: v.Reason, Message: v.Message, Count: v.Count, Last: last})
+	}
+	slices.SortFunc(found, func(a, b diagnosis.Event) int { return b.Last.Compare(a.Last.Time) })
+	c.here.Lock()
+	defer c.here.Unlock()
+	e.Events = found[:min(len(found), maxEvents)]
+}
+
+// ca asks the ACME server what it says of itself.
+func (c *Collector) ca(ctx context.Context, e *diagnosis.Evidence) {
+	if e.Issuer == nil || e.Issuer.Spec == nil || e.Issuer.Spec.ACME == nil {
+		return
+	}
+	spec := e.Issuer.Spec.ACME
+	found := &diagnosis.CA{Server: spec.Server}
+	ctx, cancel := context.WithTimeout(ctx, caTime)
+	defer cancel()
+	asking, err := acme.HTTPClient(acme.TransportOptions{CABundle: spec.CABundle, SkipTLSVerify: spec.SkipTLSVerify})
+	if err == nil {
+		var d acme.Directory
+		d, err = acme.New(acme.Config{DirectoryURL: spec.Server, HTTPClient: asking, Clock: c.Clock}).Directory(ctx)
+		found.Identities = d.Meta.CAAIdentities
+	}
+	if err != nil {
+		found.Problem = fault.Of(err).Message
+	}
+	c.here.Lock()
+	defer c.here.Unlock()
+	e.CA = found
+}

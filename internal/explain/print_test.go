@@ -1,0 +1,40 @@
+package explain
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/everleaf/everleaf/internal/diagnosis"
+)
+
+// Evidence may come from a file that somebody has written.
+func FuzzPrint(f *testing.F) {
+	f.Add(`{"version":"everleaf.io/evidence/v1","subject":{"kind":"Issuer","name":"a"},"issuer":{"kind":"Issuer","name":"a","found":true}}`)
+	f.Add(`{"subject":{"kind":"Challenge","name":"a"},"challenges":[{"metadata":{"name":"a"},"spec":{"type":"DNS-01"},"status":{"presented":true}}],
+		"sightings":[{"challenge":"a","view":{"servers":[{"rcode":"REFUSED"},{"target":"x."}],"caa":[{"rcode":"SERVFAIL"}]}},{"challenge":"a","from":"command"}]}`)
+	f.Add(`{"subject":{"kind":"Certificate","name":"a"},"certificate":{"status":{"conditions":[{"type":"Ready","status":"True"}]}},"order":{},"request":{}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var e diagnosis.Evidence
+		if json.Unmarshal([]byte(text), &e) != nil {
+			return
+		}
+		verdicts := diagnosis.Explain(e)
+		if len(verdicts) == 0 {
+			t.Error("no verdict")
+		}
+		Print(io.Discard, e, verdicts)
+		PrintOverview(io.Discard, []diagnosis.Evidence{e}, nil)
+	})
+}
+
+// A terminal takes no orders from what foreign servers answered.
+func TestPrintEscapes(t *testing.T) {
+	var out strings.Builder
+	e := diagnosis.Evidence{Subject: diagnosis.Ref{Kind: "Certificate", Name: "a"}, Missing: []string{"\x1b[31mred\x1b[0m"}}
+	Print(&out, e, diagnosis.Explain(e))
+	if strings.Contains(out.String(), "\x1b") {
+		t.Errorf("%q", out.String())
+	}
+}
