@@ -209,7 +209,7 @@ func (c *dns01Check) reference() (kind, name string) {
 }
 
 func (c *dns01Check) fromCluster(ctx context.Context, check *preflight.Check) error {
-	config, namespace, err := c.open()
+	config, namespace, err := c.open("everleaf-check", "an issuer in a file is checked by --from-file")
 	if err != nil {
 		return err
 	}

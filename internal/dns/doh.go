@@ -79,8 +79,10 @@ func (u *upstream) exchangeHTTPS(ctx context.Context, query []byte) ([]byte, err
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxMessage+1))
 	switch {
-	case err != nil:
+	case isTimeout(err):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	case len(answer) > maxMessage, !answers(answer, query):
 		return nil, errStray
 	default:
