@@ -82,7 +82,7 @@ func (u *upstream) exchangeHTTPS(ctx context.Context, query []byte) ([]byte, err
 	case isTimeout(err):
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+		return nil, &failed{propagation.Malformed, "closes the connection in the middle of its answer", err}
 	case len(answer) > maxMessage, !answers(answer, query):
 		return nil, errStray
 	default:

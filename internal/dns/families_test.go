@@ -217,3 +217,22 @@ func TestAbsoluteNames(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// TestResolverWithoutTime holds that an error names the resolver also if there was no
+// time left to ask it.
+func TestResolverWithoutTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := NewResolver(Config{Servers: []string{"192.0.2.1:53", "192.0.2.2:53"}, Dial: (&network{}).dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		_, err = r.Alias(ctx, "www.example.test.")
+		want := "no answer from the recursive name servers [192.0.2.1:53]: 192.0.2.1:53 does not answer; set --dns01-recursive-nameservers to name servers that everleaf can reach"
+		if err == nil || err.Error() != want || FailureOf(err) != propagation.Timeout {
+			t.Errorf("got  %v (%s)\nwant %s", err, FailureOf(err), want)
+		}
+		time.Sleep(time.Minute)
+	})
+}

@@ -31,7 +31,8 @@ func inTurn[T any](ctx context.Context, r *Resolver, try func(context.Context, *
 	)
 	defer slow.Stop()
 	next := func() {
-		if len(waiting) == 0 || ctx.Err() != nil {
+		// The first is asked in any case, so that there is an error.
+		if len(waiting) == 0 || ctx.Err() != nil && len(errs) > 0 {
 			return
 		}
 		u := waiting[0]

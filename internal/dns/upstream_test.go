@@ -248,7 +248,7 @@ func TestHTTPSFailures(t *testing.T) {
 			w.Header().Set("Content-Type", message)
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write(make([]byte, 20))
-		}, "sends a malformed answer"},
+		}, "closes the connection in the middle of its answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			entry := serveHTTPS(t, cert, test.handler).URL + "/dns-query"
