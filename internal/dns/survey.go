@@ -197,7 +197,7 @@ func (r *surveyed) askTXT(ctx context.Context, s Survey) {
 	m, _, err := r.recurse(ctx, name, mdns.TypeTXT)
 	var reply propagation.Reply
 	if err != nil {
-		a.Failure, a.Duration = FailureOf(err), r.clock.Since(start)
+		a.Failure, a.Detail, a.Duration = FailureOf(err), detail(err), r.clock.Since(start)
 		reply = propagation.ReplyOf(a)
 	} else {
 		a = classify(m, a, s.Value).Answer
@@ -215,7 +215,7 @@ func (r *surveyed) askTXT(ctx context.Context, s Survey) {
 func (r *surveyed) unchecked(ctx context.Context, name string) bool {
 	q := query(name, mdns.TypeTXT, true, false)
 	q.CheckingDisabled = true
-	m, err := r.transport.ask(ctx, r.view.Server, q)
+	m, err := r.upstreams[0].ask(ctx, q)
 	return err == nil && (m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError)
 }
 

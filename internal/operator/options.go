@@ -46,7 +46,8 @@ type Options struct {
 	Backoff                   plan.Backoff
 	Limits                    pki.Limits
 
-	// RecursiveNameservers are host:port; none means the system's.
+	// RecursiveNameservers are in the forms of dns.CheckNameserver; none means the
+	// system's.
 	RecursiveNameservers     []string
 	RecursiveNameserversOnly bool
 	CheckRetryPeriod         time.Duration
@@ -141,7 +142,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
 	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")
 	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance")
-	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system); an https:// URL (DNS over HTTPS) is accepted, but not asked yet")
+	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port, tcp://host:port, tls://host (DNS over TLS) or https://host/path (DNS over HTTPS) (default those of the system)")
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")

@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
-	{"internal/operator", "internal/local", "internal/configfile", "internal/explain"},
+	{"internal/operator", "internal/local", "internal/configfile", "internal/explain", "internal/preflight"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},

@@ -196,6 +196,7 @@ func (w *work) loadIssuer(ctx context.Context) error {
 	}
 	w.issuer, w.CA = issuer, issuer.GetSpec().ACME.Server
 	w.OwnSolver = order.HasSolver(issuer.GetSpec().ACME, &object.Spec.Solver)
+	w.SelfCheck = settingsOf(issuer.GetAnnotations()).selfCheck
 	w.loadAccount()
 	return nil
 }

@@ -36,8 +36,10 @@ type Memory struct {
 	Presented, CleanedUp bool
 	// PresentedAt is when the solver had presented it, zero if it has not.
 	PresentedAt time.Time
-	// Evidence is what the last probe found.
-	Evidence propagation.Evidence
+	// Evidence is what the last probe found; ProbeFailed reports whether a later one
+	// could not be made.
+	Evidence    propagation.Evidence
+	ProbeFailed bool
 	// Report is the message of a probe that the status says, ReportedAt is when
 	// that probe ended.
 	Report     string
@@ -124,6 +126,8 @@ type State struct {
 	Slots int
 	// CheckRetry is --dns01-check-retry-period.
 	CheckRetry time.Duration
+	// SelfCheck is how long the self-check decides, by the issuer's annotations.
+	SelfCheck propagation.Deadline
 	// FailuresEnd is when the account may try this name again after failed
 	// validations, zero for now.
 	FailuresEnd time.Time
@@ -200,7 +204,7 @@ func (s State) work(p Plan, now time.Time) Plan {
 	switch {
 	case !s.Object.Status.Presented:
 		return s.present(p)
-	case s.Memory.asked():
+	case s.asked(now):
 		return s.validate(p, now)
 	default:
 		return s.propagate(p, now)

@@ -70,6 +70,9 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 		}
 	}
 	if s.Memory.Evidence == nil {
+		if s.Memory.ProbeFailed && s.mayAskAnyway(now) {
+			return s.askAnyway(p, "")
+		}
 		p.Do = Probe{}
 		return p
 	}
@@ -77,9 +80,11 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 	switch {
 	case verdict.State == propagation.Accept:
 		return s.acceptTogether(p, verdict.VisibleSince, now)
+	case unchecked(verdict) && s.mayAskAnyway(now):
+		return s.askAnyway(p, verdict.Message)
 	case !verdict.AbsentSince.IsZero() && !s.rewriteAt(verdict.AbsentSince).After(now):
 		p.Persist = plan.Before
-		p.Status.Reason = s.absentReason(s.report(verdict))
+		p.Status.Reason = s.absentReason(s.report(verdict)) + s.lateness(now)
 		p.Do = Present{}
 		return p
 	case !verdict.Until.After(now):
@@ -90,11 +95,16 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 	switch message, told := s.report(verdict), s.remarkableAt(); {
 	case message == "":
 	case s.Memory.Rewrites > 0 && verdict.VisibleSince.IsZero():
-		p.Status.Reason = s.absentReason(message)
+		p.Status.Reason = s.absentReason(message) + s.lateness(now)
 	case p.Status.Reason == "" && told.After(now):
 		p.Until = plan.Earliest(p.Until, told)
+	case unchecked(verdict):
+		p.Status.Reason = s.propagationReason(message) + s.lateness(now)
 	default:
 		p.Status.Reason = s.propagationReason(message)
+	}
+	if unchecked(verdict) {
+		p.Until = plan.Earliest(p.Until, s.nextDeadline(now))
 	}
 	if !verdict.AbsentSince.IsZero() {
 		p.Until = plan.Earliest(p.Until, s.rewriteAt(verdict.AbsentSince))

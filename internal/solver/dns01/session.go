@@ -82,11 +82,16 @@ func (s *session) Present(ctx context.Context) error {
 	if err := s.locateRecord(locating, provider); err != nil {
 		return err
 	}
+	if err := checkTarget(s.fqdn, s.record.FQDN); err != nil {
+		return err
+	}
 	located := s.config.Clock.Now()
 	// From here on the record can exist, even if Present fails.
 	s.provider, s.outdated, s.attempted = provider, false, true
 	if err := provider.Present(ctx, s.record); err != nil {
-		if took := s.config.Clock.Since(located); took < located.Sub(began) && took < serverPatience {
+		took := s.config.Clock.Since(located)
+		err = s.advise(ctx, provider, err)
+		if took < located.Sub(began) && took < serverPatience {
 			return fault.Elsewhere(err)
 		}
 		return err
