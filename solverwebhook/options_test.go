@@ -3,8 +3,8 @@ package solverwebhook
 import (
 	"context"
 	"crypto/tls"
-	"encoding/pem"
 	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"

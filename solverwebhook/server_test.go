@@ -92,8 +92,8 @@ func TestDiscovery(t *testing.T) {
 	w := newWorld(t, authority, nil)
 	proxy := authority.proxy(t, proxyName, time.Now().Add(-time.Hour))
 	for path, want := range map[string]string{
-		"/apis":                          `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"kind":"APIGroup","apiVersion":"v1","name":"acme.example.org","versions":[{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}}]}`,
-		"/apis/acme.example.org":         `{"kind":"APIGroup","apiVersion":"v1","name":"acme.example.org","versions":[{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}}`,
+		"/apis":                           `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"kind":"APIGroup","apiVersion":"v1","name":"acme.example.org","versions":[{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}}]}`,
+		"/apis/acme.example.org":          `{"kind":"APIGroup","apiVersion":"v1","name":"acme.example.org","versions":[{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"acme.example.org/v1alpha1","version":"v1alpha1"}}`,
 		"/apis/acme.example.org/v1alpha1": `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"acme.example.org/v1alpha1","resources":[{"name":"example","singularName":"example","namespaced":false,"group":"webhook.acme.cert-manager.io","version":"v1alpha1","kind":"ChallengePayload","verbs":["create"]}]}`,
 	} {
 		if got := w.ask(proxy, "GET", path, "", "system:masters"); strings.TrimSpace(got.body) != want {

@@ -33,8 +33,8 @@ import (
 
 const (
 	apiGroup = "acme.example.org"
-	path  = "/apis/" + apiGroup + "/v1alpha1/example"
-	asker = "system:serviceaccount:cert-manager:everleaf"
+	path     = "/apis/" + apiGroup + "/v1alpha1/example"
+	asker    = "system:serviceaccount:cert-manager:everleaf"
 )
 
 // scripted is a solver whose methods are a function.

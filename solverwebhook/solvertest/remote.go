@@ -28,10 +28,14 @@ type remote struct {
 func (r *remote) Name() string { return r.name }
 
 // Present implements solverwebhook.Solver.
-func (r *remote) Present(ctx context.Context, q *v1alpha1.ChallengeRequest) error { return r.ask(ctx, q) }
+func (r *remote) Present(ctx context.Context, q *v1alpha1.ChallengeRequest) error {
+	return r.ask(ctx, q)
+}
 
 // CleanUp implements solverwebhook.Solver.
-func (r *remote) CleanUp(ctx context.Context, q *v1alpha1.ChallengeRequest) error { return r.ask(ctx, q) }
+func (r *remote) CleanUp(ctx context.Context, q *v1alpha1.ChallengeRequest) error {
+	return r.ask(ctx, q)
+}
 
 func (r *remote) ask(ctx context.Context, q *v1alpha1.ChallengeRequest) error {
 	body, err := json.Marshal(v1alpha1.ChallengePayload{

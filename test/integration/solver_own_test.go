@@ -313,3 +313,41 @@ func proxyIdentity(t *testing.T) (authority, crt, key []byte) {
 	}
 	return pki.EncodeChain(ca), pki.EncodeChain(leaf), key
 }
+
+// The plugin with lego's providers issues a certificate for a name and its wildcard,
+// whose challenges have the same record name.
+func TestLegoPlugin(t *testing.T) {
+	f := newFaultLab(t, harness.QuickOptions{}, nil)
+	const plugin = "../../plugins/lego"
+	patch := exec.Command("go", "run", "./internal/patch")
+	patch.Dir = plugin
+	if out, err := patch.CombinedOutput(); err != nil {
+		t.Fatalf("patch lego: %v\n%s", err, out)
+	}
+	s := newOwnSolver(t, f, "lego-webhook")
+	s.start(t, buildProgram(t, plugin, "-tags=lego_few", "-modfile=.build/go.mod", "."))
+	s.manifests(t, plugin+"/manifests.yaml", "lego.example.org")
+	f.Apply(t, f.ns, `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lego-webhook-secrets}
+rules: [{apiGroups: [""], resources: [secrets], resourceNames: [tsig], verbs: [get]}]
+`)
+	f.Secret(t, f.ns, "tsig", "secret", f.quick.Key.Secret)
+	s.available(t)
+	config := fmt.Sprintf(`{"provider": "rfc2136", "env": {"RFC2136_NAMESERVER": %q, "RFC2136_TSIG_KEY": %q, "RFC2136_TSIG_ALGORITHM": "hmac-sha256."}, "secretRefs": [{"env": "RFC2136_TSIG_SECRET", "name": "tsig", "key": "secret"}]}`,
+		f.quick.DNS.Addr(), f.quick.Key.Name)
+	f.Apply(t, f.ns, harness.IssuerManifest("acme", f.quick.CA,
+		fmt.Sprintf("{dns01: {webhook: {groupName: %s, solverName: lego, config: %s}}}", s.group, config)))
+	f.Apply(t, f.ns, harness.CertificateManifest("by-lego", "acme", "by-lego.example.com", "*.by-lego.example.com"))
+	f.Ready(t, f.ns, "by-lego", 3*patience)
+	harness.Eventually(t, patience, func() error {
+		if left := f.quick.DNS.Records("_acme-challenge.by-lego.example.com."); len(left) > 0 {
+			return fmt.Errorf("records are left: %q", left)
+		}
+		return nil
+	})
+	if strings.Contains(s.printed(t), f.quick.Key.Secret) {
+		t.Error("the log has a secret")
+	}
+}

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"fmt"
 	"go/format"
 	"os"
 	"path/filepath"
@@ -110,5 +111,32 @@ func TestEveryProviderPassesItsContextOn(t *testing.T) {
 	}
 	if found < 400 {
 		t.Errorf("only %d calls found", found)
+	}
+}
+
+// The documentation says which providers are not in the usual build, and how many are.
+func TestDocumentation(t *testing.T) {
+	raw, err := os.ReadFile("../../../../../docs/dns01/lego.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(raw)
+	text, err := os.ReadFile("../refused.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := strings.Fields(string(text))
+	for _, name := range refused {
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("the page does not say that %s is not in the usual build", name)
+		}
+	}
+	for _, count := range []string{
+		fmt.Sprintf("%d providers need Go modules", len(refused)),
+		fmt.Sprintf("The other %d are in", len(survey(t))-len(refused)),
+	} {
+		if !strings.Contains(page, count) {
+			t.Errorf("the page does not say %q", count)
+		}
 	}
 }
