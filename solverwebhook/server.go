@@ -109,7 +109,10 @@ func (s *server) run(ctx context.Context) error {
 	return nil
 }
 
-func healthy(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	// An error here is the client's.
+	_, _ = io.WriteString(w, "ok\n")
+}
 
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	why := s.trust.ready()
@@ -120,7 +123,7 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not ready: "+why, http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprintln(w, "ok")
+	healthy(w, nil)
 }
 
 // servingCertificate returns the certificate of the files, or one that the process has

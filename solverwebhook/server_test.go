@@ -66,8 +66,8 @@ func TestProtocol(t *testing.T) {
 		"wrong type":     {"POST", path, `{"request": {"key": 5}}`, refusal(400, "BadRequest", `the body is not a ChallengePayload in JSON: field "request.key" is a JSON number, which does not fit`)},
 		"too large":      {"POST", path, `{"request": {"key": "` + strings.Repeat("x", maxBody) + `"}}`, refusal(400, "BadRequest", "the body is not a ChallengePayload in JSON: it exceeds 3145728 bytes")},
 		"GET":            {"GET", path, "", refusal(405, "MethodNotAllowed", "solvers only take POST requests")},
-		"other solver":   {"POST", "/apis/" + apiGroup + "/v1alpha1/exmaple", request("Present", "v"), refusal(404, "NotFound", `the solver webhook has no solver "exmaple"; it has: example`)},
-		"other group":    {"GET", "/apis/acme.exmaple.org/v1alpha1", "", refusal(404, "NotFound", `the solver webhook serves API group "acme.example.org", version v1alpha1, and not /apis/acme.exmaple.org/v1alpha1`)},
+		"other solver":   {"POST", "/apis/" + apiGroup + "/v1alpha1/sample", request("Present", "v"), refusal(404, "NotFound", `the solver webhook has no solver "sample"; it has: example`)},
+		"other group":    {"GET", "/apis/acme.sample.org/v1alpha1", "", refusal(404, "NotFound", `the solver webhook serves API group "acme.example.org", version v1alpha1, and not /apis/acme.sample.org/v1alpha1`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := w.ask(proxy, c.method, c.path, c.body)
