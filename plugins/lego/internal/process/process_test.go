@@ -324,8 +324,12 @@ func TestServe(t *testing.T) {
 	var in, out strings.Builder
 	encoder := json.NewEncoder(&in)
 	for _, c := range []call{
-		{FQDN: "_acme-challenge.example.com.", Value: "v"}, {CleanUp: true, FQDN: "_acme-challenge.example.com.", Value: "v"}, {FQDN: "_acme-challenge.example.com.", Value: "w"},
-		{FQDN: "_acme-challenge.panics.example.com."}, {FQDN: "_acme-challenge.crashes.example.com."}, {FQDN: "_acme-challenge.silent.example.com."},
+		{FQDN: "_acme-challenge.example.com.", Value: "v"},
+		{CleanUp: true, FQDN: "_acme-challenge.example.com.", Value: "v"},
+		{FQDN: "_acme-challenge.example.com.", Value: "w"},
+		{FQDN: "_acme-challenge.panics.example.com."},
+		{FQDN: "_acme-challenge.crashes.example.com."},
+		{FQDN: "_acme-challenge.silent.example.com."},
 	} {
 		c.Patience = time.Second
 		if err := encoder.Encode(c); err != nil {
