@@ -148,7 +148,8 @@ func (s sight) nowhere() (Verdict, bool) {
 		return Verdict{}, false
 	}
 	first := s.Resolvers[0]
-	problem := first.Problem
+	// What follows is advice, which the Verdict has too.
+	problem, _, _ := strings.Cut(first.Problem, "; ")
 	failing := first.TXT != nil && (first.TXT.Failure != propagation.NoFailure || first.TXT.Rcode == "SERVFAIL")
 	if at := s.originHas(); at != "" && !failing {
 		return s.horizon(SplitHorizon, fmt.Sprintf("%s, to which the record is written, has it, but the resolver %s does not know its zone: %s",

@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -234,8 +233,9 @@ func join(list []uint32) string {
 
 // host is the host of host:port, or the whole of anything else.
 func host(server string) string {
-	if h, _, err := net.SplitHostPort(server); err == nil && !strings.Contains(server, "//") {
-		return h
+	i := strings.LastIndexByte(server, ':')
+	if i < 0 || strings.Contains(server, "//") {
+		return server
 	}
-	return server
+	return strings.Trim(server[:i], "[]")
 }

@@ -1,7 +1,9 @@
 package dns
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -82,9 +84,11 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 			view.Add(propagation.ReplyOf(a), r.view.Server)
 		}
 	}
+	var caa []propagation.CAAView
+	mayAsk := mayAskResolvers(view)
 	group.Go(func() { s.askMore(ctx, view.Servers) })
-	group.Go(func() { view.CAA = s.askCAA(ctx, resolvers) })
-	if mayAskResolvers(view) {
+	group.Go(func() { caa = s.askCAA(ctx, resolvers) })
+	if mayAsk {
 		for _, r := range resolvers {
 			group.Go(func() { r.askTXT(ctx, s) })
 		}
@@ -92,6 +96,7 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 		view.Left = append(view.Left, "the resolvers were not asked for the record: a name server does not have it, and a resolver would remember that")
 	}
 	group.Wait()
+	view.CAA = caa
 	for _, r := range resolvers {
 		view.Resolvers = append(view.Resolvers, r.view)
 	}
@@ -122,20 +127,25 @@ func (s Survey) resolvers(view *propagation.View) []*surveyed {
 	return out
 }
 
-// lead asks the servers to which the resolver leads.
+// lead asks the servers to which the resolver leads. Where the zone itself fails, which
+// may take long to show, the delegation at the zone above shows its servers.
 func (r *surveyed) lead(ctx context.Context, s Survey) {
+	var group sync.WaitGroup
+	var further propagation.Report
+	failed := errors.New("no zone above the name is known")
+	group.Go(func() {
+		if above := r.above(ctx, s.FQDN); above != "" {
+			further, failed = r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above)
+		}
+	})
 	report, err := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, s.Zone)
 	if err != nil {
-		// Where the zone itself fails, the delegation shows its servers.
-		if above := r.above(ctx, s.FQDN); above != "" {
-			if further, again := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above); again == nil {
-				report, err = further, nil
-			}
+		group.Wait()
+		if failed != nil {
+			r.view.Problem = fault.Of(err).Message
+			return
 		}
-	}
-	if err != nil {
-		r.view.Problem = fault.Of(err).Message
-		return
+		report = further
 	}
 	r.view.Zone, r.view.Final, r.view.Signed = report.Zone, report.Final, report.Signed
 	for _, a := range report.Answers {
@@ -146,15 +156,24 @@ func (r *surveyed) lead(ctx context.Context, s Survey) {
 	r.found = report.Answers
 }
 
-// above is the nearest zone above a name that the resolver finds, "" if there is none
-// but the root.
+// above is the nearest zone above the domain that the resolver finds, "" if there is none
+// but the root. It asks for all of them at once.
 func (r *surveyed) above(ctx context.Context, fqdn string) string {
-	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "."; name = dnsname.Parent(name) {
-		if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
-			return c.zone
-		}
+	var names []string
+	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "." && len(names) < maxCAANames; name = dnsname.Parent(name) {
+		names = append(names, name)
 	}
-	return ""
+	zones := make([]string, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() {
+			if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
+				zones[i] = c.zone
+			}
+		})
+	}
+	group.Wait()
+	return cmp.Or(zones...)
 }
 
 // mayAskResolvers reports whether the resolvers can be asked for the name: not as long

@@ -137,7 +137,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.LeaderElection.RetryPeriod, "leader-election-retry-period", o.LeaderElection.RetryPeriod, "time between two attempts at the lease")
 	fs.StringSliceVar(&o.Controllers, "controllers", o.Controllers, "controllers to run, by cert-manager's names; * is all, -name all but one")
 	fs.IntVar(&o.ConcurrentWorkers, "concurrent-workers", o.ConcurrentWorkers, "number of workers; a Certificate's six concerns count as one controller each, as in cert-manager")
-	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight")
+	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight for each issuer, from presenting to asking the CA")
 	fs.BoolVar(&o.EnableCertificateOwnerRef, "enable-certificate-owner-ref", o.EnableCertificateOwnerRef, "delete the Secret of a Certificate together with it")
 	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
 	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")

@@ -55,7 +55,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Memory.Waiting, w.Memory.WaitingSince = a.Reason, w.c.Clock.Now()
 		return nil
 	case core.TakeSlot:
-		w.c.slots.Acquire(w.subject.NamespacedName)
+		o := w.State.Object
+		w.c.slots.Acquire(w.subject.NamespacedName, core.IssuerOf(o), o.Status.Presented, w.c.Clock.Now())
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
@@ -128,6 +129,7 @@ func (w *work) session() (solver.Session, error) {
 		return nil, err
 	}
 	m.session, m.begun = begun, challenge
+	m.issuer = issuerOf{w.State.Object.Spec.IssuerRef, w.issuer.GetUID()}
 	w.reportSettings()
 	return begun, nil
 }
@@ -257,23 +259,6 @@ func (w *work) suspectAccount(ctx context.Context, a core.SuspectAccount) error 
 		}
 	}
 	w.loadAccount()
-	return nil
-}
-
-func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
-	if abandoned {
-		name := w.State.Object.Spec.DNSName
-		if w.memory.session != nil {
-			name = w.memory.session.String()
-		}
-		logr.FromContextOrDiscard(ctx).Info("The record of a deleted Challenge could not be removed and is left behind",
-			"dnsName", w.State.Object.Spec.DNSName, "name", name)
-		w.c.Abandoned()
-	}
-	if err := w.setFinalizers(ctx, core.WithoutFinalizers(w.State.Object.Finalizers)); err != nil {
-		return err
-	}
-	w.memory.released = true
 	return nil
 }
 

@@ -109,6 +109,8 @@ func wrongWait(c State, p Plan, at time.Time) string {
 	switch {
 	case p.Do != nil || p.Persist != plan.AtEnd || !long || order.Final(p.Status.State):
 		return ""
+	case p.Status.Reason == "" && c.Slot == Queued && p.Until.Sub(at) <= queuePatience:
+		return ""
 	case p.Status.Reason == "":
 		return "waits without a reason"
 	case c.Slot == Held:
