@@ -18,7 +18,7 @@ import (
 
 // Print writes evidence and what follows from it for a person.
 func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
-	w := plain{to}
+	w := io.Writer(plain{to})
 	printChain(w, e)
 	for _, s := range e.Sightings {
 		printSighting(w, e, s)
@@ -328,7 +328,7 @@ func caaSays(c propagation.CAAView) string {
 
 // PrintOverview writes one line for each object that is stuck.
 func PrintOverview(to io.Writer, stuck []diagnosis.Evidence, missing []string) {
-	w := plain{to}
+	w := io.Writer(plain{to})
 	for _, text := range missing {
 		fmt.Fprintf(w, "Not read: %s\n", text)
 	}
