@@ -40,7 +40,7 @@ func TestFactory(t *testing.T) {
 	s := newServer(t, publicCloud)
 	t.Setenv(envTokenFile, "")
 	deps := dns01.Deps{
-		Namespace: "default", HTTP: s.transport(),
+		Namespace: "default", HTTP: s.Transport(),
 		Secrets: secrets{"default/azure": {"secret": []byte(secret), "broken": []byte(secret + "\n"), "empty": {}}},
 	}
 	f := Factory()
@@ -94,8 +94,8 @@ func TestFactory(t *testing.T) {
 			}
 		})
 	}
-	if s.exchanges != 2 {
-		t.Errorf("%d exchanges, want 2", s.exchanges)
+	if s.Exchanges != 2 {
+		t.Errorf("%d exchanges, want 2", s.Exchanges)
 	}
 }
 
