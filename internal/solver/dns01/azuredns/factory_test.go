@@ -58,9 +58,8 @@ func TestFactory(t *testing.T) {
 			ambient: true,
 		},
 		"not ambient": {
-			edit: func(a *azureDNS) { *a = azureDNS{SubscriptionID: subscription, ResourceGroupName: group} },
-			message: "error instantiating azuredns challenge solver: ClientID was omitted without providing one of `--cluster-issuer-ambient-credentials` or `--issuer-ambient-credentials`. " +
-				"These are necessary to enable Azure Managed Identities",
+			edit:    func(a *azureDNS) { *a = azureDNS{SubscriptionID: subscription, ResourceGroupName: group} },
+			message: "error instantiating azuredns challenge solver: " + noAmbient,
 		},
 		"Germany":    {edit: func(a *azureDNS) { a.Environment = acmev1.AzureGermanCloud }, message: "error instantiating azuredns challenge solver: unknown cloud configuration name: AzureGermanCloud"},
 		"no Secret":  {edit: func(a *azureDNS) { a.ClientSecret.Name = "other" }, message: "error getting azuredns client secret: the secret default/other does not exist"},

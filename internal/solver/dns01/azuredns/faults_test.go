@@ -267,7 +267,7 @@ func TestInvalidConfig(t *testing.T) {
 	}{
 		"no ambient credentials": {
 			func(c *Config) { *c = s.ambient(s.Environment(), Identity{}); c.Ambient = false },
-			"ClientID was omitted without providing one of `--cluster-issuer-ambient-credentials` or `--issuer-ambient-credentials`. These are necessary to enable Azure Managed Identities",
+			noAmbient,
 		},
 		"Germany":   {func(c *Config) { c.Environment = "AzureGermanCloud" }, "unknown cloud configuration name: AzureGermanCloud"},
 		"zone type": {func(c *Config) { c.ZoneType = "Other" }, `zoneType "Other" is not supported: it is AzurePublicZone or AzurePrivateZone`},

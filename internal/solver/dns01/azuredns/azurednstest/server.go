@@ -48,8 +48,8 @@ var (
 	China      = Cloud{"AzureChinaCloud", "login.chinacloudapi.cn", "management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn/"}
 )
 
-// metadataHost is the address of the instance metadata service.
-const metadataHost = "169.254.169.254"
+// MetadataHost is the address of the instance metadata service.
+const MetadataHost = "169.254.169.254"
 
 // Set is a TXT record set.
 type Set struct {
@@ -148,7 +148,7 @@ func (s *Server) Environment() map[string]string {
 }
 
 // Hosts are those that the Server stands for.
-func (s *Server) Hosts() []string { return []string{s.cloud.Authority, s.cloud.API, metadataHost} }
+func (s *Server) Hosts() []string { return []string{s.cloud.Authority, s.cloud.API, MetadataHost} }
 
 // toServer is the transport.
 type toServer struct {
@@ -228,7 +228,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch scheme := r.Header.Get("X-Scheme"); {
 	case r.Host == s.cloud.Authority && scheme == "https":
 		s.serveEntra(w, r)
-	case r.Host == metadataHost && scheme == "http":
+	case r.Host == MetadataHost && scheme == "http":
 		s.serveIMDS(w, r)
 	case r.Host == s.cloud.API && scheme == "https":
 		s.serveAPI(w, r)
