@@ -137,7 +137,7 @@ func dns01Cases() map[string]ruleCase {
 	}
 	cases := map[string]ruleCase{
 		"no provider": {object: dns01(`cnameStrategy: Follow`), refusal: at + ": Required value: no DNS01 provider configured"},
-		"resolvers":   {object: dns01(`route53: {}, nameservers: ["192.0.2.1:53", "[2001:db8::1]:53", "https://dns.example/dns-query"]`)},
+		"resolvers":   {object: dns01(`route53: {}, nameservers: ["192.0.2.1:53", "[2001:db8::1]:53", "https://dns.example/dns-query", "tls://dns.example", "tcp://192.0.2.1:53"]`)},
 		"bad resolvers": {
 			object: dns01(`route53: {}, nameservers: [192.0.2.1, "https:///dns-query"]`),
 			refusal: "[" + at + `.nameservers[0]: Invalid value: "192.0.2.1": must be in the format <ip address>:<port>, ` +

@@ -49,7 +49,7 @@ func dns01Solver(s field) []rule {
 	return slices.Concat([]rule{server.each(
 		server.invalid("server.startsWith('https://') && !server.matches('^https://[^/?#]')", "server",
 			"must be in the format https://<DoH RFC 8484 server address>"),
-		server.invalid(`!server.startsWith('https://') && !server.matches('^(\\[[^\\[\\]]*\\]|[^:\\[\\]]*):[^:\\[\\]]*$')`, "server",
+		server.invalid(`!server.matches('^(https|tls|tcp)://') && !server.matches('^(\\[[^\\[\\]]*\\]|[^:\\[\\]]*):[^:\\[\\]]*$')`, "server",
 			"must be in the format <ip address>:<port>"),
 	)}, s.oneOf([]option{
 		{name: "akamai", lenient: true, rules: slices.Concat(

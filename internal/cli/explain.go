@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/uuid"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,10 +38,11 @@ var explainedKinds = map[string]string{
 
 // explainOptions are the flags of everleaf explain.
 type explainOptions struct {
-	namespace, kubeconfig, context, output, file string
-	all, offline                                 bool
-	resolvers                                    []string
-	port                                         int
+	connection
+	output, file string
+	all, offline bool
+	resolvers    []string
+	port         int
 }
 
 func newExplainCommand() *cobra.Command {
@@ -158,19 +158,7 @@ func (o explainOptions) subject(args []string) (diagnosis.Ref, error) {
 }
 
 func (o explainOptions) collector() (*explain.Collector, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.context}
-	overrides.Context.Namespace = o.namespace
-	from := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	config, err := from.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errors.New("no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config; evidence in a file is explained by --from-file")
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("find the cluster: %w", err)
-	}
-	namespace, _, err := from.Namespace()
+	config, namespace, err := o.open("everleaf-explain", "evidence in a file is explained by --from-file")
 	if err != nil {
 		return nil, "", err
 	}
@@ -178,7 +166,6 @@ func (o explainOptions) collector() (*explain.Collector, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	config.QPS, config.Burst, config.UserAgent = -1, -1, "everleaf-explain"
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, "", unreachable(err)

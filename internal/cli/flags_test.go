@@ -28,6 +28,7 @@ func TestFlagsPage(t *testing.T) {
 	got := string(page)
 	want := replaceTable(t, got, "controller", flagTable(controller, nil))
 	want = replaceTable(t, want, "local", flagTable(local, controller))
+	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), nil))
 	if *update {
 		if err := os.WriteFile(flagsPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -39,9 +40,9 @@ func TestFlagsPage(t *testing.T) {
 	}
 }
 
-func command(t *testing.T, root *cobra.Command, name string) *cobra.Command {
+func command(t *testing.T, root *cobra.Command, name ...string) *cobra.Command {
 	t.Helper()
-	cmd, _, err := root.Find([]string{name})
+	cmd, _, err := root.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}

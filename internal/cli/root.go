@@ -33,6 +33,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newLocalCommand(), newControllerCommand(), newExplainCommand())
+	root.AddCommand(newCheckCommand())
 	return root
 }
 

@@ -31,9 +31,15 @@ type asks struct {
 // judgeCAA says whether the records at the nearest name that has any forbid what is
 // asked. A name that cannot be looked up before it forbids too: a CA has to fail.
 func judgeCAA(list []propagation.CAAView, a asks) (Verdict, bool) {
-	for _, c := range list {
+	for i, c := range list {
 		switch {
 		case len(c.Servers) > 0 || c.Rcode == "SERVFAIL" || c.Rcode == "REFUSED":
+			// The cause may be the zone above, whose servers refuse.
+			for _, above := range list[i:] {
+				if len(above.Servers) > 0 {
+					return unanswered(above), true
+				}
+			}
 			return unanswered(c), true
 		case len(c.Records) > 0:
 			return a.forbidden(c)
@@ -51,10 +57,11 @@ func unanswered(c propagation.CAAView) Verdict {
 		Code: CAAUnanswered,
 		Message: fmt.Sprintf("a CA also needs the CAA records of %s, and the question gets %s",
 			c.Name, c.Rcode),
-		Fix: []string{"create the zone " + c.Name + " at its name servers, or correct the NS records at the registrar"},
+		Fix: []string{"see that the name servers of " + c.Name + " answer: $ dig CAA " + c.Name},
 	}
 	if len(servers) > 0 {
 		v.Message += ": " + strings.Join(servers, ", ") + " (lame delegation)"
+		v.Fix = []string{"create the zone " + c.Name + " at these name servers, or correct the NS records at the registrar"}
 	}
 	return v
 }

@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 	if c.Spec.Solver.WaitInsteadOfSelfCheck != nil {
 		found = append(found, Verdict{Code: SelfCheckDisabled, Object: ref, Aside: true, Message: "the solver has waitInsteadOfSelfCheck: the CA is asked without a look at the record"})
 	}
-	if len(found) > 0 && !(len(found) == 1 && found[0].Code == Propagated) {
+	if slices.ContainsFunc(found, func(v Verdict) bool { return !v.Aside && v.Code != Propagated }) {
 		return found
 	}
 	message := "the challenge is presented"

@@ -66,10 +66,14 @@ func (s sight) judge() []Verdict {
 			return append([]Verdict{v}, s.asides(v.Code)...)
 		}
 	}
-	if v := s.resolvers(); len(v) > 0 {
-		return v
+	if len(s.have) == 0 {
+		return []Verdict{s.undecided()}
 	}
-	return append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, s.asides(Propagated)...)
+	found := s.resolvers()
+	if all(found, func(v Verdict) bool { return v.Aside }) {
+		found = append([]Verdict{{Code: Propagated, Message: fmt.Sprintf("every name server that answers has the record (%s)", names(s.have))}}, found...)
+	}
+	return append(found, s.asides(found[0].Code)...)
 }
 
 // asides are the servers that do not count for the main cause.
@@ -144,7 +148,8 @@ func (s sight) nowhere() (Verdict, bool) {
 		return Verdict{}, false
 	}
 	first := s.Resolvers[0]
-	problem := first.Problem
+	// What follows is advice, which the Verdict has too.
+	problem, _, _ := strings.Cut(first.Problem, "; ")
 	failing := first.TXT != nil && (first.TXT.Failure != propagation.NoFailure || first.TXT.Rcode == "SERVFAIL")
 	if at := s.originHas(); at != "" && !failing {
 		return s.horizon(SplitHorizon, fmt.Sprintf("%s, to which the record is written, has it, but the resolver %s does not know its zone: %s",
@@ -192,7 +197,7 @@ func (s sight) toldApart() (Verdict, bool) {
 	for i := range s.Resolvers {
 		r := &s.Resolvers[i]
 		switch seen := s.via(r.Server); {
-		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }):
+		case len(seen) > 0 && all(seen, func(a propagation.Reply) bool { return !a.Has }) && s.used(*r):
 			bad = first(bad, r)
 		case slices.ContainsFunc(seen, func(a propagation.Reply) bool { return a.Has }):
 			good = first(good, r)

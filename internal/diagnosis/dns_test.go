@@ -83,6 +83,7 @@ func TestJudge(t *testing.T) {
 	})
 	intercepted := view(by(leads(inside, asked("NXDOMAIN"))), at("ns1", lacks, func(r *reply) { r.Authoritative = false }))
 	intercepted.Intercepted = "NOERROR"
+	only := func(v propagation.View) propagation.View { v.Only = true; return v }
 	hidden := view(by(leads(inside, nil)), at("ns1", lacks))
 	hidden.Origin = []reply{at("ns9", func(r *reply) { r.Server = "192.0.2.9:53" })}
 	const horizon = ". A CA sees the record, and everleaf does not (split horizon)"
@@ -159,7 +160,7 @@ func TestJudge(t *testing.T) {
 			},
 		},
 		"negative answer cached": {
-			view: view(by(leads(inside, asked("NXDOMAIN", func(r *reply) { r.NegativeTTL = 299 }))), at("ns1")),
+			view: only(view(by(leads(inside, asked("NXDOMAIN", func(r *reply) { r.NegativeTTL = 299 }))), at("ns1"))),
 			want: []string{
 				"NegativeAnswerCached: the resolver 10.96.0.10:53 keeps the answer that the record does not exist (NXDOMAIN) until 2026-11-26T12:05:00Z; the name servers have it (ns1.example.com. (192.0.2.1:53))",
 			},
@@ -167,7 +168,15 @@ func TestJudge(t *testing.T) {
 		"older answer cached": {
 			view: view(by(leads(inside, asked("NOERROR", func(r *reply) { r.Values, r.TTL = 2, 119 }))), at("ns1")),
 			want: []string{
+				"Propagated: every name server that answers has the record (ns1.example.com. (192.0.2.1:53))",
 				"OldAnswerCached: the resolver 10.96.0.10:53 keeps an older answer with other values until 2026-11-26T12:02:00Z; the name servers have the record",
+			},
+		},
+		"a resolver that everleaf does not ask": {
+			view: view(by(lost, leads(outside, asked("NOERROR", has), func(r *propagation.ResolverView) { r.Configured = true })), at("ns1", seenBy(outside))),
+			want: []string{
+				"Propagated: every name server that answers has the record (ns1.example.com. (192.0.2.1:53))",
+				"SplitHorizon: the name servers have the record (ns1.example.com. (192.0.2.1:53)), and the resolver 10.96.0.10:53 answers NXDOMAIN: it knows nothing of its zone" + horizon,
 			},
 		},
 		"a resolver with a local domain": {

@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.secret, e.unattended, e.approval, e.issuer, e.admission, e.limited, e.challenges, e.ended, e.said,
+		e.exists, e.healthy, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {

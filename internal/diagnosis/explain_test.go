@@ -172,6 +172,7 @@ func TestExplain(t *testing.T) {
 		"the controllers see it, the command does not": {
 			stuck(reason("Waiting for DNS-01 challenge propagation"), seenFrom(FromController, present), seenFrom(FromCommand, absent)),
 			[][3]string{
+				{"InProgress", "Challenge shop/www-1-1-1", "Waiting for DNS-01 challenge propagation"},
 				{"Propagated", "Challenge shop/www-1-1-1", "every name server"},
 				{"RecordAbsent", "Challenge shop/www-1-1-1", "no name server"},
 			},
@@ -218,11 +219,11 @@ func TestExplain(t *testing.T) {
 // What ends by itself says when.
 func TestUntil(t *testing.T) {
 	for text, want := range map[string]string{
-		"refused; next try at 2026-11-26T13:00:00Z":                      "2026-11-26T13:00:00Z",
-		"refused; the next try is at 2026-11-26T13:00:00Z":               "2026-11-26T13:00:00Z",
-		"Waiting until 2026-11-26T13:00:00Z: the ACME server limits":     "2026-11-26T13:00:00Z",
+		"refused; next try at 2026-11-26T13:00:00Z":                       "2026-11-26T13:00:00Z",
+		"refused; the next try is at 2026-11-26T13:00:00Z":                "2026-11-26T13:00:00Z",
+		"Waiting until 2026-11-26T13:00:00Z: the ACME server limits":      "2026-11-26T13:00:00Z",
 		"too many certificates, retry after 2026-11-26 13:00:00 UTC: see": "2026-11-26T13:00:00Z",
-		"the next try is within 5m":                                      "",
+		"the next try is within 5m":                                       "",
 	} {
 		got := ""
 		if at := timeIn(text); at != nil {

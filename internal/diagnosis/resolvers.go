@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -16,21 +15,25 @@ func (s sight) lackingResolvers() []propagation.ResolverView {
 	return slices.DeleteFunc(slices.Clone(s.Resolvers), func(r propagation.ResolverView) bool { return r.TXT == nil || r.TXT.Has })
 }
 
-// resolvers says why resolvers do not have a record that the name servers have.
-func (s sight) resolvers() []Verdict {
-	if len(s.have) == 0 {
-		message := "nothing was answered"
-		if len(s.at) > 0 {
-			message = "too few servers answer to say anything: " + says(append(slices.Clone(s.silent), s.lame...))
-		}
-		return []Verdict{{
-			Code: Undecided, Message: message,
-			Fix: []string{"ask again, and check the network between the place of the questions and the name servers"},
-		}}
+// undecided: nothing that is known of the servers says anything.
+func (s sight) undecided() Verdict {
+	message := "nothing was answered"
+	if len(s.at) > 0 {
+		message = "too few servers answer to say anything: " + says(append(slices.Clone(s.silent), s.lame...))
 	}
+	return Verdict{Code: Undecided, Message: message, Fix: []string{"ask again, and check the network between the place of the questions and the name servers"}}
+}
+
+// resolvers says why resolvers do not have a record that the name servers have. One
+// that leads to these name servers stops nothing, unless resolvers alone are asked.
+func (s sight) resolvers() []Verdict {
 	var out []Verdict
 	for _, r := range s.lackingResolvers() {
-		out = append(out, s.resolver(r))
+		v := s.resolver(r)
+		if !s.used(r) || !s.Only && r.Problem == "" && s.serves(r.Zone) {
+			v.Aside = true
+		}
+		out = append(out, v)
 	}
 	return out
 }
@@ -51,9 +54,9 @@ func (s sight) resolver(r propagation.ResolverView) Verdict {
 	case t.Values > 0:
 		until := s.until(t.TTL)
 		return Verdict{
-			Code: OldAnswerCached, Until: until, Aside: true,
+			Code: OldAnswerCached, Until: until,
 			Message: fmt.Sprintf("the resolver %s keeps an older answer with other values until %s; the name servers have the record", r.Server, clockOf(until)),
-			Fix:     []string{"wait until then: everleaf asks the name servers, and does not wait for this resolver, unless it is told to ask resolvers only"},
+			Fix:     []string{"wait until then; everleaf goes on by itself, and waits for a resolver only if it is told to ask resolvers only"},
 		}
 	case r.Problem != "" || !s.serves(r.Zone):
 		where := "knows nothing of its zone"
@@ -77,6 +80,12 @@ func (s sight) resolver(r propagation.ResolverView) Verdict {
 		return s.horizon(SplitHorizon, fmt.Sprintf("the name servers have the record (%s), and the resolver %s answers %s without a record of the zone (SOA): it answers for the domain itself, as a resolver with a local domain does",
 			names(s.have), r.Server, t.Rcode))
 	}
+}
+
+// used reports whether everleaf asks a resolver: those of the system only if no others
+// are configured.
+func (s sight) used(r propagation.ResolverView) bool {
+	return r.Configured || !slices.ContainsFunc(s.Resolvers, func(o propagation.ResolverView) bool { return o.Configured })
 }
 
 // serves reports whether a zone is that of a server which has the record.
@@ -224,8 +233,9 @@ func join(list []uint32) string {
 
 // host is the host of host:port, or the whole of anything else.
 func host(server string) string {
-	if h, _, err := net.SplitHostPort(server); err == nil && !strings.Contains(server, "//") {
-		return h
+	i := strings.LastIndexByte(server, ':')
+	if i < 0 || strings.Contains(server, "//") {
+		return server
 	}
-	return server
+	return strings.Trim(server[:i], "[]")
 }

@@ -139,4 +139,3 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%d days", int(d.Hours()/24))
 	}
 }
-

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,7 +14,10 @@ import (
 
 // FailureOf classifies an error of Transport: the Failure of nil is NoFailure.
 func FailureOf(err error) propagation.Failure {
+	var known *failed
 	switch {
+	case errors.As(err, &known):
+		return known.failure
 	case err == nil:
 		return propagation.NoFailure
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
@@ -32,6 +36,19 @@ func FailureOf(err error) propagation.Failure {
 		return propagation.OtherFailure
 	}
 }
+
+// detail returns what a server did that failed, as it follows its name in a message, in
+// stable words, where that is more than the Failure says.
+func detail(err error) string {
+	var known *failed
+	if errors.As(err, &known) {
+		return known.says
+	}
+	return ""
+}
+
+// says is detail, or else what the Failure says.
+func says(err error) string { return cmp.Or(detail(err), FailureOf(err).Says()) }
 
 func isTimeout(err error) bool {
 	var n net.Error

@@ -40,7 +40,7 @@ func (r *Resolver) Probe(ctx context.Context, fqdn, value string, mode propagati
 	if !validName(fqdn) {
 		return propagation.Report{}, fault.New(fault.Permanent, "InvalidName", "%q is not a domain name", fqdn)
 	}
-	p := prober{Resolver: r, value: value}
+	p := prober{Resolver: r, value: value, qtype: mdns.TypeTXT}
 	p.report = propagation.Report{Name: dnsname.Canonical(fqdn), Final: dnsname.Canonical(fqdn), Value: value, Mode: mode}
 	if mode == propagation.RecursiveOnly {
 		p.recursive(ctx)
@@ -56,14 +56,16 @@ type prober struct {
 	*Resolver
 	value  string
 	report propagation.Report
+	// qtype is what the servers are asked for.
+	qtype uint16
 }
 
 // recursive asks every configured resolver.
 func (p *prober) recursive(ctx context.Context) {
-	asks := make([]ask, 0, len(p.servers))
-	for _, s := range p.servers {
-		addr, _ := netip.ParseAddrPort(s)
-		asks = append(asks, ask{Answer: propagation.Answer{Server: s, Addr: addr, Role: propagation.RoleRecursive, Name: p.report.Name}, recurse: true})
+	asks := make([]ask, 0, len(p.upstreams))
+	for _, u := range p.upstreams {
+		addr, _ := netip.ParseAddrPort(u.text)
+		asks = append(asks, ask{Answer: propagation.Answer{Server: u.text, Addr: addr, Role: propagation.RoleRecursive, Name: p.report.Name}, recurse: true, at: u})
 	}
 	for _, got := range p.askAll(ctx, asks) {
 		p.report.NegativeTTL = max(p.report.NegativeTTL, got.NegativeTTL)
@@ -119,6 +121,7 @@ func (p *prober) hop(ctx context.Context, name, hint string) ([]string, error) {
 		return nil, noServers(set.zone, nil)
 	}
 	p.askLame(ctx, answers)
+	p.askHidden(ctx, answers)
 	p.report.Final, p.report.Zone, p.report.Signed = name, set.zone, set.signed
 	p.report.NegativeTTL = where.negativeTTL
 	var targets []string
@@ -205,10 +208,26 @@ func (p *prober) askLame(ctx context.Context, answers []asked) {
 	}
 }
 
+// askHidden asks the servers that have only other values for a CNAME record: some DNS
+// providers answer questions for TXT records themselves, for certificates of their own,
+// in the place of the alias that the zone has.
+func (p *prober) askHidden(ctx context.Context, answers []asked) {
+	for i, got := range answers {
+		if got.Values == 0 || got.Has || got.Target != "" || !got.Authoritative || p.qtype != mdns.TypeTXT {
+			continue
+		}
+		if m, err := p.transport.ask(ctx, got.Addr.String(), query(got.Name, mdns.TypeCNAME, false, false)); err == nil {
+			answers[i].Alias, _ = aliasOf(m, got.Name)
+		}
+	}
+}
+
 // ask is a question to one address; its Answer holds the server and the name.
 type ask struct {
 	propagation.Answer
 	recurse bool
+	// at is the resolver that is asked, nil for a name server at Addr.
+	at *upstream
 }
 
 // asked is the result of an ask.
@@ -240,17 +259,21 @@ func (p *prober) askOne(ctx context.Context, a ask) (got asked) {
 			got.Failure = propagation.Malformed
 		}
 	}()
-	address := a.Server
-	if a.Addr.IsValid() {
-		address = a.Addr.String()
-	}
 	start := p.clock.Now()
-	m, err := p.transport.ask(ctx, address, query(a.Name, mdns.TypeTXT, a.recurse, false))
+	var m *mdns.Msg
+	var err error
+	if q := query(a.Name, p.qtype, a.recurse, false); a.at != nil {
+		m, err = a.at.ask(ctx, q)
+	} else {
+		m, err = p.transport.ask(ctx, a.Addr.String(), q)
+	}
 	got = asked{Answer: a.Answer}
 	if err == nil {
 		got = classify(m, a.Answer, p.value)
+	} else {
+		got.Failure, got.Detail = FailureOf(err), detail(err)
 	}
-	got.Failure, got.Duration = FailureOf(err), p.clock.Since(start)
+	got.Duration = p.clock.Since(start)
 	if a.recurse {
 		got.referral = nil
 	}
@@ -315,7 +338,8 @@ func (r *Resolver) Locate(ctx context.Context, fqdn string, follow bool) (name, 
 	}
 	name = dnsname.Canonical(fqdn)
 	seen := map[string]bool{name: true}
-	p := prober{Resolver: r, report: propagation.Report{Name: name}}
+	// A server can have an alias that it does not show to a question for TXT records.
+	p := prober{Resolver: r, report: propagation.Report{Name: name}, qtype: mdns.TypeCNAME}
 	for range maxAliases {
 		p.report.Answers = nil
 		targets, err := p.hop(ctx, name, "")

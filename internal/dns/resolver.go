@@ -2,11 +2,13 @@ package dns
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +20,10 @@ import (
 
 // Config configures a Resolver. Only Servers is required.
 type Config struct {
-	// Servers are recursive resolvers, each host:port; SystemServers returns the
-	// machine's own. They are asked in this order, each only if those before it
-	// failed.
+	// Servers are recursive resolvers, in the forms of CheckNameserver;
+	// SystemServers returns the machine's own. They are asked in this order, each
+	// only if those before it failed or are slow. One that did not answer is asked
+	// after the others for a while.
 	Servers []string
 	// Timeout bounds each attempt of each query; 0 is DefaultTimeout.
 	Timeout time.Duration
@@ -30,12 +33,17 @@ type Config struct {
 	Clock clock.PassiveClock
 	// Dial replaces the system's dialler, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the authorities of resolvers that are asked over TLS or HTTPS; nil
+	// means the system's.
+	Roots *x509.CertPool
 }
 
 // Resolver asks recursive resolvers and authoritative servers. It is safe for
 // concurrent use, and caches zone cuts and server sets for up to a minute.
 type Resolver struct {
+	// servers are the entries, upstreams what asks them, in the same order.
 	servers   []string
+	upstreams []*upstream
 	transport Transport
 	port      int
 	clock     clock.PassiveClock
@@ -56,16 +64,11 @@ const (
 	parentBudget = 2 * time.Second
 )
 
-// NewResolver checks the servers. An address without a port, or a DNS over
-// HTTPS URL, is a User fault.
+// NewResolver checks the servers: one in another form than those of CheckNameserver
+// is a User fault.
 func NewResolver(c Config) (*Resolver, error) {
 	if len(c.Servers) == 0 {
 		return nil, fault.New(fault.User, "InvalidNameserver", "no recursive name server is configured")
-	}
-	for _, s := range c.Servers {
-		if err := checkServer(s); err != nil {
-			return nil, err
-		}
 	}
 	r := &Resolver{
 		servers:   append([]string(nil), c.Servers...),
@@ -79,53 +82,63 @@ func NewResolver(c Config) (*Resolver, error) {
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
+	for _, s := range c.Servers {
+		entry, err := parseEntry(s)
+		if err != nil {
+			return nil, err
+		}
+		r.upstreams = append(r.upstreams, r.newUpstream(entry, c.Roots))
+	}
 	r.cuts, r.sets, r.own = newCache[cut](r.clock), newCache[serverSet](r.clock), newCache[bool](r.clock)
 	return r, nil
 }
 
-func checkServer(server string) error {
-	if strings.HasPrefix(server, "https://") {
-		return fault.New(fault.User, "UnsupportedNameserver",
-			"name server %q: DNS over HTTPS is not built yet; give the address of a resolver as host:port", server)
+func (r *Resolver) newUpstream(entry nameServerEntry, roots *x509.CertPool) *upstream {
+	u := &upstream{nameServerEntry: entry, transport: r.transport, clock: r.clock}
+	u.tls = &tls.Config{RootCAs: roots, ServerName: entry.host, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(sessionCache)}
+	if entry.protocol == overHTTPS {
+		u.http = newHTTPClient(u.transport.dialer(), u.tls)
 	}
-	host, port, err := net.SplitHostPort(server)
-	if err != nil || host == "" {
-		return fault.New(fault.User, "InvalidNameserver", "name server %q is not of the form host:port", server).Because(err)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fault.New(fault.User, "InvalidNameserver", "name server %q has no valid port", server).Because(err)
-	}
-	return nil
+	return u
 }
 
 // recurse asks the recursive resolvers in turn until one answers with NOERROR
 // or NXDOMAIN, and returns the answer and the resolver. If none does, it returns
-// the last answer with another RCODE, or the errors.
+// an answer with another RCODE, or the errors.
 func (r *Resolver) recurse(ctx context.Context, name string, qtype uint16) (*mdns.Msg, string, error) {
-	var (
-		other  *mdns.Msg
-		server string
-		silent []error
-	)
-	for _, s := range r.servers {
-		m, err := r.transport.ask(ctx, s, query(name, qtype, true, false))
+	m, failures := inTurn(ctx, r, func(ctx context.Context, u *upstream) (answer, error) {
+		m, err := u.ask(ctx, query(name, qtype, true, false))
 		switch {
 		case err != nil:
-			silent = append(silent, &noAnswer{server: s, err: err})
+			return answer{}, &noAnswer{server: u.text, err: err}
 		case m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError:
-			return m, s, nil
+			return answer{m, u.text}, nil
 		default:
-			other, server = m, s
+			return answer{}, &otherRcode{answer{m, u.text}}
 		}
-		if ctx.Err() != nil {
-			break
+	})
+	if m.msg != nil {
+		return m.msg, m.server, nil
+	}
+	for _, err := range slices.Backward(failures) {
+		var other *otherRcode
+		if errors.As(err, &other) {
+			return other.msg, other.server, nil
 		}
 	}
-	if other != nil {
-		return other, server, nil
-	}
-	return nil, "", unanswered(silent)
+	return nil, "", unanswered(failures)
 }
+
+// answer is a message and the resolver that sent it.
+type answer struct {
+	msg    *mdns.Msg
+	server string
+}
+
+// otherRcode is the error for an answer with another RCODE than NOERROR and NXDOMAIN.
+type otherRcode struct{ answer }
+
+func (e *otherRcode) Error() string { return e.server + " answers " + RcodeText(e.msg.Rcode) }
 
 // Authoritative reports whether all recursive resolvers serve a zone themselves,
 // so that they cache nothing of it.
@@ -134,8 +147,8 @@ func (r *Resolver) Authoritative(ctx context.Context, zone string) bool {
 		return own
 	}
 	own := true
-	for _, s := range r.servers {
-		m, err := r.transport.ask(ctx, s, query(zone, mdns.TypeSOA, true, false))
+	for _, u := range r.upstreams {
+		m, err := u.ask(ctx, query(zone, mdns.TypeSOA, true, false))
 		own = own && err == nil && m.Authoritative
 	}
 	r.own.put(zone, own, maxCacheTTL)
@@ -149,7 +162,7 @@ type noAnswer struct {
 }
 
 // Error names the resolver and what it does, in stable words.
-func (e *noAnswer) Error() string { return e.server + " " + FailureOf(e.err).Says() }
+func (e *noAnswer) Error() string { return e.server + " " + says(e.err) }
 
 // Unwrap returns the cause.
 func (e *noAnswer) Unwrap() error { return e.err }

@@ -148,25 +148,6 @@ func TestNoServers(t *testing.T) {
 	}
 }
 
-func TestNewResolver(t *testing.T) {
-	for server, want := range map[string]string{
-		"192.0.2.1:53":                  "",
-		"[2001:db8::1]:53":              "",
-		"192.0.2.1":                     `name server "192.0.2.1" is not of the form host:port`,
-		"192.0.2.1:x":                   `name server "192.0.2.1:x" has no valid port`,
-		"https://dns.example/dns-query": `name server "https://dns.example/dns-query": DNS over HTTPS is not built yet; give the address of a resolver as host:port`,
-	} {
-		_, err := NewResolver(Config{Servers: []string{server}})
-		got := ""
-		if err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%s: %s", server, got)
-		}
-	}
-}
-
 func TestSystemServers(t *testing.T) {
 	dir := t.TempDir()
 	if diff := cmp.Diff([]string{"8.8.8.8:53", "8.8.4.4:53"}, systemServers(dir+"/missing"), cmpopts.EquateEmpty()); diff != "" {

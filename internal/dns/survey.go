@@ -1,7 +1,9 @@
 package dns
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -41,6 +43,8 @@ type Survey struct {
 	// System are the resolvers of the machine, Configured those that everleaf is
 	// configured to use.
 	System, Configured []string
+	// Only reports whether the resolvers decide, and not the name servers.
+	Only bool
 	// Origin are the servers to which the record is written, host:port.
 	Origin []string
 	// Zone is the zone in which it is written, if that is known.
@@ -66,7 +70,7 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 		s.Config.Clock = clock.RealClock{}
 	}
 	name := dnsname.Canonical(s.FQDN)
-	view := propagation.View{Name: name, Value: s.Value, At: s.Config.Clock.Now().UTC().Truncate(time.Second)}
+	view := propagation.View{Name: name, Value: s.Value, Only: s.Only, At: s.Config.Clock.Now().UTC().Truncate(time.Second)}
 	resolvers := s.resolvers(&view)
 	var group sync.WaitGroup
 	for _, r := range resolvers {
@@ -80,16 +84,19 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 			view.Add(propagation.ReplyOf(a), r.view.Server)
 		}
 	}
+	var caa []propagation.CAAView
+	mayAsk := mayAskResolvers(view)
 	group.Go(func() { s.askMore(ctx, view.Servers) })
-	group.Go(func() { view.CAA = s.askCAA(ctx, resolvers) })
-	if asked := s.mayAskResolvers(view); asked {
+	group.Go(func() { caa = s.askCAA(ctx, resolvers) })
+	if mayAsk {
 		for _, r := range resolvers {
 			group.Go(func() { r.askTXT(ctx, s) })
 		}
 	} else {
-		view.Left = append(view.Left, "the resolvers were not asked for the record: no name server has it, and a resolver would remember that it does not exist")
+		view.Left = append(view.Left, "the resolvers were not asked for the record: a name server does not have it, and a resolver would remember that")
 	}
 	group.Wait()
+	view.CAA = caa
 	for _, r := range resolvers {
 		view.Resolvers = append(view.Resolvers, r.view)
 	}
@@ -120,20 +127,25 @@ func (s Survey) resolvers(view *propagation.View) []*surveyed {
 	return out
 }
 
-// lead asks the servers to which the resolver leads.
+// lead asks the servers to which the resolver leads. Where the zone itself fails, which
+// may take long to show, the delegation at the zone above shows its servers.
 func (r *surveyed) lead(ctx context.Context, s Survey) {
+	var group sync.WaitGroup
+	var further propagation.Report
+	failed := errors.New("no zone above the name is known")
+	group.Go(func() {
+		if above := r.above(ctx, s.FQDN); above != "" {
+			further, failed = r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above)
+		}
+	})
 	report, err := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, s.Zone)
 	if err != nil {
-		// Where the zone itself fails, the delegation shows its servers.
-		if above := r.above(ctx, s.FQDN); above != "" {
-			if further, again := r.Probe(ctx, s.FQDN, s.Value, propagation.Authoritative, above); again == nil {
-				report, err = further, nil
-			}
+		group.Wait()
+		if failed != nil {
+			r.view.Problem = fault.Of(err).Message
+			return
 		}
-	}
-	if err != nil {
-		r.view.Problem = fault.Of(err).Message
-		return
+		report = further
 	}
 	r.view.Zone, r.view.Final, r.view.Signed = report.Zone, report.Final, report.Signed
 	for _, a := range report.Answers {
@@ -144,28 +156,36 @@ func (r *surveyed) lead(ctx context.Context, s Survey) {
 	r.found = report.Answers
 }
 
-// above is the nearest zone above a name that the resolver finds, "" if there is none
-// but the root.
+// above is the nearest zone above the domain that the resolver finds, "" if there is none
+// but the root. It asks for all of them at once.
 func (r *surveyed) above(ctx context.Context, fqdn string) string {
-	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "."; name = dnsname.Parent(name) {
-		if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
-			return c.zone
-		}
+	var names []string
+	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "." && len(names) < maxCAANames; name = dnsname.Parent(name) {
+		names = append(names, name)
 	}
-	return ""
+	zones := make([]string, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() {
+			if c, err := r.findCut(ctx, name); err == nil && c.zone != "." {
+				zones[i] = c.zone
+			}
+		})
+	}
+	group.Wait()
+	return cmp.Or(zones...)
 }
 
-// mayAskResolvers reports whether the resolvers can be asked for the name: not if
-// they would be the first to learn that it does not exist.
-func (s Survey) mayAskResolvers(v propagation.View) bool {
-	answered := false
-	for _, a := range append(slices.Clone(v.Servers), v.Origin...) {
-		if a.Has {
-			return true
+// mayAskResolvers reports whether the resolvers can be asked for the name: not as long
+// as a name server lacks the record, because a resolver that learns this remembers it,
+// and the CA may ask the same one.
+func mayAskResolvers(v propagation.View) bool {
+	for _, a := range v.Servers {
+		if a.Failure == propagation.NoFailure && a.Authoritative && a.Target == "" && !a.Has {
+			return false
 		}
-		answered = answered || a.Failure == propagation.NoFailure && a.Authoritative
 	}
-	return !answered
+	return true
 }
 
 // askTXT asks the resolver for the record.
@@ -177,7 +197,7 @@ func (r *surveyed) askTXT(ctx context.Context, s Survey) {
 	m, _, err := r.recurse(ctx, name, mdns.TypeTXT)
 	var reply propagation.Reply
 	if err != nil {
-		a.Failure, a.Duration = FailureOf(err), r.clock.Since(start)
+		a.Failure, a.Detail, a.Duration = FailureOf(err), detail(err), r.clock.Since(start)
 		reply = propagation.ReplyOf(a)
 	} else {
 		a = classify(m, a, s.Value).Answer
@@ -195,7 +215,7 @@ func (r *surveyed) askTXT(ctx context.Context, s Survey) {
 func (r *surveyed) unchecked(ctx context.Context, name string) bool {
 	q := query(name, mdns.TypeTXT, true, false)
 	q.CheckingDisabled = true
-	m, err := r.transport.ask(ctx, r.view.Server, q)
+	m, err := r.upstreams[0].ask(ctx, q)
 	return err == nil && (m.Rcode == mdns.RcodeSuccess || m.Rcode == mdns.RcodeNameError)
 }
 

@@ -36,7 +36,24 @@ type Transport struct {
 	// Timeout bounds one attempt; 0 is DefaultTimeout.
 	Timeout time.Duration
 	// Dial replaces the system's dialler, for tests.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial dialFunc
+}
+
+// dialFunc connects as net.Dialer.DialContext does.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func (t Transport) timeout() time.Duration {
+	if t.Timeout <= 0 {
+		return DefaultTimeout
+	}
+	return t.Timeout
+}
+
+func (t Transport) dialer() dialFunc {
+	if t.Dial == nil {
+		return (&net.Dialer{}).DialContext
+	}
+	return t.Dial
 }
 
 // RoundTrip sends a packed query to address (host:port) over network ("udp" or
@@ -46,17 +63,9 @@ func (t Transport) RoundTrip(ctx context.Context, network, address string, query
 	if len(query) < headerSize || len(query) > maxMessage {
 		return nil, fmt.Errorf("query of %d bytes", len(query))
 	}
-	timeout := t.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, t.timeout())
 	defer cancel()
-	dial := t.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	conn, err := dial(ctx, network, address)
+	conn, err := t.dialer()(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -139,18 +148,23 @@ func answers(msg, query []byte) bool {
 	return len(msg) >= headerSize && msg[0] == query[0] && msg[1] == query[1] && msg[2]&0x80 != 0
 }
 
-// ask sends a question and returns the answer if it repeats the question. It
+// ask sends a question over UDP, and then TCP if need be, and returns the answer.
+func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
+	return askBy(ctx, q, func(ctx context.Context, query []byte) ([]byte, error) { return t.Exchange(ctx, address, query) })
+}
+
+// askBy sends a question and returns the answer if it repeats the question. It
 // asks a server that does not understand EDNS0 again without EDNS0 (RFC 6891
 // section 7).
-func (t Transport) ask(ctx context.Context, address string, q *mdns.Msg) (_ *mdns.Msg, err error) {
+func askBy(ctx context.Context, q *mdns.Msg, exchange func(context.Context, []byte) ([]byte, error)) (_ *mdns.Msg, err error) {
 	defer recovered(&err)
-	m, err := t.askOnce(ctx, address, q)
+	m, err := askOnce(ctx, q, exchange)
 	if err != nil || m.Rcode != mdns.RcodeFormatError && m.Rcode != mdns.RcodeNotImplemented || m.IsEdns0() != nil {
 		return m, err
 	}
 	plain := q.Copy()
 	plain.Extra = nil
-	return t.askOnce(ctx, address, plain)
+	return askOnce(ctx, plain, exchange)
 }
 
 // recovered turns a panic into an error, as the last thing of a function. What
@@ -162,12 +176,12 @@ func recovered(err *error) {
 	}
 }
 
-func (t Transport) askOnce(ctx context.Context, address string, q *mdns.Msg) (*mdns.Msg, error) {
+func askOnce(ctx context.Context, q *mdns.Msg, exchange func(context.Context, []byte) ([]byte, error)) (*mdns.Msg, error) {
 	packed, err := q.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("pack query: %w", err)
 	}
-	raw, err := t.Exchange(ctx, address, packed)
+	raw, err := exchange(ctx, packed)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,8 @@ type cut struct {
 	// exist: the lesser of SOA MINIMUM and the SOA's own TTL (RFC 2308 section
 	// 5).
 	negativeTTL time.Duration
+	// server is the resolver that has the SOA record, as it is configured.
+	server string
 }
 
 // FindZone returns the zone that holds a name, absolute and in lower case: the
@@ -34,6 +36,12 @@ type cut struct {
 func (r *Resolver) FindZone(ctx context.Context, fqdn string) (string, error) {
 	c, err := r.findCut(ctx, fqdn)
 	return c.zone, err
+}
+
+// Claim is FindZone, and returns the resolver that has the zone, as it is configured.
+func (r *Resolver) Claim(ctx context.Context, fqdn string) (zone, server string, err error) {
+	c, err := r.findCut(ctx, fqdn)
+	return c.zone, c.server, err
 }
 
 func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
@@ -49,24 +57,25 @@ func (r *Resolver) findCut(ctx context.Context, fqdn string) (cut, error) {
 
 // searchCut asks the resolvers in turn.
 func (r *Resolver) searchCut(ctx context.Context, fqdn string) (cut, error) {
+	found, failures := inTurn(ctx, r, func(ctx context.Context, u *upstream) (found, error) { return r.climb(ctx, u, fqdn) })
+	if found.zone != "" {
+		r.cuts.put(fqdn, found.cut, found.ttl)
+		return found.cut, nil
+	}
 	var last *fault.Error
-	var failed []error
-	for _, server := range r.servers {
-		c, ttl, err := r.climb(ctx, server, fqdn)
-		if err == nil {
-			r.cuts.put(fqdn, c, ttl)
-			return c, nil
-		}
-		failed = append(failed, err)
+	for _, err := range failures {
 		_ = errors.As(err, &last)
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	if last == nil {
-		return cut{}, unanswered(failed)
+		return cut{}, unanswered(failures)
 	}
-	return cut{}, zoneNotFound(last, failed)
+	return cut{}, zoneNotFound(last, failures)
+}
+
+// found is a zone and for how long that is so.
+type found struct {
+	cut
+	ttl time.Duration
 }
 
 // zoneNotFound completes the fault of one resolver by what the others did, and by
@@ -96,22 +105,23 @@ func (e *noZone) Error() string { return e.server + " " + e.says }
 func (e *noZone) Unwrap() error { return e.fault }
 
 // climb looks for an SOA record at fqdn and at each name above it.
-func (r *Resolver) climb(ctx context.Context, server, fqdn string) (cut, time.Duration, error) {
+func (r *Resolver) climb(ctx context.Context, u *upstream, fqdn string) (found, error) {
 	for name := fqdn; ; name = dnsname.Parent(name) {
-		m, err := r.transport.ask(ctx, server, query(name, mdns.TypeSOA, true, false))
+		m, err := u.ask(ctx, query(name, mdns.TypeSOA, true, false))
 		if err != nil {
-			return cut{}, 0, &noAnswer{server: server, err: err}
+			return found{}, &noAnswer{server: u.text, err: err}
 		}
 		if m.Rcode != mdns.RcodeSuccess && m.Rcode != mdns.RcodeNameError {
-			return cut{}, 0, &noZone{server: server, says: "answers " + RcodeText(m.Rcode), fault: fault.New(fault.Transient, "ZoneNotFound",
+			return found{}, &noZone{server: u.text, says: "answers " + RcodeText(m.Rcode), fault: fault.New(fault.Transient, "ZoneNotFound",
 				"When querying the SOA record for the domain '%s' using nameservers %v, rcode was expected to be 'NOERROR' or 'NXDOMAIN', but got '%s'",
 				fqdn, r.servers, RcodeText(m.Rcode))}
 		}
 		if c, ttl, ok := soaAnswer(m, name); ok {
-			return c, ttl, nil
+			c.server = u.text
+			return found{c, ttl}, nil
 		}
 		if name == "." {
-			return cut{}, 0, &noZone{server: server, says: "knows no zone above it", fault: fault.New(fault.User, "ZoneNotFound",
+			return found{}, &noZone{server: u.text, says: "knows no zone above it", fault: fault.New(fault.User, "ZoneNotFound",
 				"Could not find the SOA record in the DNS tree for the domain '%s' using nameservers %v", fqdn, r.servers)}
 		}
 	}

@@ -165,4 +165,3 @@ func (c *Collector) ca(ctx context.Context, e *diagnosis.Evidence) {
 	defer c.here.Unlock()
 	e.CA = found
 }
-

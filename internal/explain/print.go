@@ -352,4 +352,3 @@ func or(namespace string) string {
 	}
 	return namespace
 }
-

@@ -26,6 +26,7 @@ type Metrics struct {
 	syncErrors       *prometheus.CounterVec
 	eventsDropped    prometheus.Counter
 	recordsAbandoned prometheus.Counter
+	waiting          *waiting
 }
 
 // New registers all metrics with reg: the counters of the returned Metrics, the
@@ -37,7 +38,7 @@ type Metrics struct {
 // cache cannot list because it has not started or has no informer for the kind.
 func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c clock.PassiveClock) (*Metrics, error) {
 	m := &Metrics{
-		acme: newACMERequests(), issuances: newIssuances(c),
+		acme: newACMERequests(), issuances: newIssuances(c), waiting: &waiting{clock: c},
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_call_count",
 			Help: "The number of sync() calls made by a controller. Label: controller (fixed small set of controller names).",
@@ -57,7 +58,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 	}
 	scraped := reader{cache: cache, log: log}
 	err := registerAll(reg,
-		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned,
+		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned, m.waiting,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "certmanager_clock_time_seconds",
 			Help: "DEPRECATED: use clock_time_seconds_gauge instead. The clock time given in seconds (from 1970/01/01 UTC).",

@@ -148,11 +148,6 @@ func (o *Options) ineffective() []string {
 			warnings = append(warnings, fmt.Sprintf("--feature-gates=%s=%t has no effect: this version behaves as with %s=%t", name, on, name, spec.Default))
 		}
 	}
-	for _, server := range o.RecursiveNameservers {
-		if isHTTPS(server) {
-			warnings = append(warnings, fmt.Sprintf("--%s=%s has no effect: DNS over HTTPS is not spoken yet; the other resolvers are asked, or those of the system if there are none", flagResolvers, server))
-		}
-	}
 	slices.Sort(warnings)
 	return warnings
 }

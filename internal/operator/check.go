@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -42,7 +40,7 @@ func (o *Options) Check() error {
 }
 
 func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
-	servers := slices.DeleteFunc(slices.Clone(o.RecursiveNameservers), isHTTPS)
+	servers := o.RecursiveNameservers
 	if len(servers) == 0 {
 		servers = o.systemServers()
 	}
@@ -60,8 +58,6 @@ func (o *Options) systemServers() []string {
 	}
 	return dns.SystemServers()
 }
-
-func isHTTPS(server string) bool { return strings.HasPrefix(server, "https://") }
 
 // Complete checks the options and derives what follows from them. The error
 // names every option that is wrong.
@@ -147,8 +143,8 @@ func (o *Options) checkDNS(bad complaint) {
 		bad("dns01-check-retry-period", "must be greater than 0, not %s", o.CheckRetryPeriod)
 	}
 	for _, server := range o.RecursiveNameservers {
-		if _, _, err := net.SplitHostPort(server); err != nil && !isHTTPS(server) {
-			bad(flagResolvers, "%q is not host:port", server)
+		if err := dns.CheckNameserver(server); err != nil {
+			bad(flagResolvers, "%v", err)
 		}
 	}
 }

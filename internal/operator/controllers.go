@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -183,14 +184,24 @@ func (s *system) newChallenges() (registrable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return challenge.New(challenge.Deps{
+	challenges, err := challenge.New(challenge.Deps{
 		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
 		Limits: s.options.Limits, Clock: s.clock, Log: s.manager.GetLogger().WithName("challenges"),
+		Left:      cluster.LeftRecords{Core: s.core, Namespace: s.options.ClusterResourceNamespace},
 		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.ObserveChallenges(challenges)
+	// As the leader only.
+	if err := s.manager.Add(manager.RunnableFunc(challenges.Resume)); err != nil {
+		return nil, err
+	}
+	return challenges, nil
 }
 
 // solvers returns what solves challenges, by their type.
@@ -203,7 +214,7 @@ func (s *system) solvers() (solver.Solvers, error) {
 		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
 		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
 		Survey: dns.Survey{
-			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers,
+			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers, Only: s.options.RecursiveNameserversOnly,
 			Config: dns.Config{Clock: s.clock, Port: s.options.AuthoritativePort},
 		},
 		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,

@@ -46,7 +46,8 @@ type Options struct {
 	Backoff                   plan.Backoff
 	Limits                    pki.Limits
 
-	// RecursiveNameservers are host:port; none means the system's.
+	// RecursiveNameservers are in the forms of dns.CheckNameserver; none means the
+	// system's.
 	RecursiveNameservers     []string
 	RecursiveNameserversOnly bool
 	CheckRetryPeriod         time.Duration
@@ -136,12 +137,12 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.LeaderElection.RetryPeriod, "leader-election-retry-period", o.LeaderElection.RetryPeriod, "time between two attempts at the lease")
 	fs.StringSliceVar(&o.Controllers, "controllers", o.Controllers, "controllers to run, by cert-manager's names; * is all, -name all but one")
 	fs.IntVar(&o.ConcurrentWorkers, "concurrent-workers", o.ConcurrentWorkers, "number of workers; a Certificate's six concerns count as one controller each, as in cert-manager")
-	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight")
+	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight for each issuer, from presenting to asking the CA")
 	fs.BoolVar(&o.EnableCertificateOwnerRef, "enable-certificate-owner-ref", o.EnableCertificateOwnerRef, "delete the Secret of a Certificate together with it")
 	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
 	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")
 	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance")
-	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port (default those of the system); an https:// URL (DNS over HTTPS) is accepted, but not asked yet")
+	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port, tcp://host:port, tls://host (DNS over TLS) or https://host/path (DNS over HTTPS) (default those of the system)")
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")

@@ -101,12 +101,20 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.resolver, err = o.resolver(s.clock); err != nil {
 		return nil, err
 	}
-	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC} {
+	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC, s.tryResolvers} {
 		if err := mgr.Add(always{start}); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// tryResolvers logs which resolvers over TLS or HTTPS do not work.
+func (s *system) tryResolvers(ctx context.Context) error {
+	for _, err := range s.resolver.Unusable(ctx) {
+		s.manager.GetLogger().Error(err, "A recursive name server of --"+flagResolvers+" does not answer; others are asked in its place")
+	}
+	return nil
 }
 
 // compact has Secrets and events travel as protobuf, which costs both sides

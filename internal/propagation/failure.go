@@ -23,6 +23,11 @@ const (
 	NoAddress Failure = "NoAddress"
 	// Unresolved: the lookup of the server's address failed.
 	Unresolved Failure = "Unresolved"
+	// Untrusted: the server's certificate cannot be verified, or is for another name.
+	Untrusted Failure = "Untrusted"
+	// HTTPFailure: a DNS over HTTPS server answered with another status code than 200,
+	// or with something else than a DNS message.
+	HTTPFailure Failure = "HTTP"
 	// OtherFailure is any other.
 	OtherFailure Failure = "Other"
 )

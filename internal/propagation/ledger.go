@@ -73,6 +73,8 @@ type Ledger struct {
 	// time at which this was learned. misses are the last signs of it, see Missed.
 	keeps  map[string]time.Time
 	misses map[string]miss
+	// lags are the zones of which a server was seen to be behind.
+	lags map[string]lag
 	// memory is how long a Lookup is kept if that is longer than lookupMemory.
 	memory time.Duration
 	swept  time.Time
@@ -304,10 +306,11 @@ func (l *Ledger) init(now time.Time) {
 		l.lookups, l.failed = map[nameKey][]Lookup{}, map[nameKey][]Lookup{}
 		l.values, l.places = map[valueKey]*sighting{}, map[nameKey]place{}
 		l.silent = map[silentKey]silentTimes{}
+		l.lags = map[string]lag{}
 		l.keeps, l.misses = map[string]time.Time{}, map[string]miss{}
 		l.swept = now
 	}
-	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places) + len(l.silent)
+	size := len(l.lookups) + len(l.failed) + len(l.values) + len(l.places) + len(l.silent) + len(l.lags)
 	if age := now.Sub(l.swept); age < time.Second || age < time.Minute && size < maxLedger {
 		return
 	}
@@ -321,6 +324,7 @@ func (l *Ledger) init(now time.Time) {
 		}
 	}
 	l.unlearn(now)
+	l.forgetLags(now)
 	for key, times := range l.silent {
 		if now.Sub(times.last) > silenceMemory {
 			delete(l.silent, key)

@@ -108,6 +108,8 @@ var failures = map[Failure]string{
 	Malformed:         "sends a malformed answer",
 	NoAddress:         "has no address",
 	Unresolved:        "has an address that cannot be looked up",
+	Untrusted:         "has a certificate that cannot be verified",
+	HTTPFailure:       "answers with an HTTP error",
 }
 
 // Says is what the server does, as it follows its name.
@@ -116,7 +118,7 @@ func (f Failure) Says() string { return cmp.Or(failures[f], "cannot be asked") }
 // says describes an answer that does not have the value.
 func (a Answer) says() string {
 	if a.Failure != NoFailure {
-		return a.Failure.Says()
+		return cmp.Or(a.Detail, a.Failure.Says())
 	}
 	switch {
 	case a.Rcode != "NOERROR" && a.Rcode != "NXDOMAIN":
@@ -125,6 +127,8 @@ func (a Answer) says() string {
 		return "answers " + a.Rcode + " without authority for the zone"
 	case a.Rcode == "NXDOMAIN":
 		return "answers NXDOMAIN"
+	case a.Alias != "":
+		return "has other values only, in the place of its CNAME record to " + a.Alias + ": the DNS provider answers this name itself, as for a certificate of its own"
 	case a.Values > 0:
 		return "has other values only"
 	default:

@@ -33,26 +33,33 @@ const (
 
 // Answer is the answer of one address of one server.
 type Answer struct {
-	// Server is the name from the NS record, absolute and in lower case, or
-	// host:port of a resolver.
+	// Server is the name from the NS record, absolute and in lower case, or the
+	// entry of a resolver as it is configured: host:port, tcp://host:port,
+	// tls://host or https://host/path.
 	Server string
 	// Addr is the address that was asked. It is the zero AddrPort if Failure is
-	// NoAddress or Unresolved, or if Server is a host name that was dialled.
+	// NoAddress or Unresolved, or if Server is a host name or a URL that was dialled.
 	Addr netip.AddrPort
 	Role Role
 	// Zone is the zone for which the server was asked, Name the owner name.
 	Zone string
 	Name string
 
-	// Failure says why there is no answer. If it is set, Duration is the only
-	// field below that is set too.
+	// Failure says why there is no answer. If it is set, Detail and Duration are the
+	// only fields below that may be set too.
 	Failure Failure
+	// Detail is what the server did, as it follows its name in a message, if that is
+	// more than Failure.Says.
+	Detail string
 	// Rcode is the RCODE as dig prints it.
 	Rcode string
 	// Authoritative is the AA bit.
 	Authoritative bool
 	// Target is the target of the server's CNAME record at Name, if any.
 	Target string
+	// Alias is the target of a CNAME record that the server has at Name, but does
+	// not show in its answer to a question for TXT records.
+	Alias string
 	// Values is the number of TXT values at the end of the answer's CNAME
 	// chain, Has reports whether the wanted value is among them, and TTL is the
 	// smallest TTL of theirs.

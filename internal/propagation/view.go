@@ -14,6 +14,9 @@ type View struct {
 	Value string `json:"value"`
 	// At is when the servers were asked.
 	At time.Time `json:"at"`
+	// Only reports whether the resolvers decide, and not the name servers
+	// (RecursiveOnly).
+	Only bool `json:"resolversOnly,omitempty"`
 	// Resolvers are the recursive resolvers, each with the zone and the name servers
 	// to which it leads.
 	Resolvers []ResolverView `json:"resolvers,omitempty"`
@@ -68,8 +71,10 @@ type Reply struct {
 	Name string   `json:"name,omitempty"`
 
 	// Failure says why there is no answer over UDP, or over TCP after a truncated
-	// one; TCP says why there is none over TCP.
+	// one; TCP says why there is none over TCP. Detail says what the server did, if
+	// that is more than Failure says.
 	Failure Failure `json:"failure,omitempty"`
+	Detail  string  `json:"detail,omitempty"`
 	TCP     Failure `json:"tcp,omitempty"`
 	// Rcode is the RCODE as dig prints it, Authoritative the AA bit.
 	Rcode         string `json:"rcode,omitempty"`
@@ -118,8 +123,8 @@ type Refusal struct {
 // ReplyOf returns an Answer as a Reply.
 func ReplyOf(a Answer) Reply {
 	r := Reply{
-		Server: a.Server, Role: a.Role, Zone: a.Zone, Name: a.Name, Failure: a.Failure, Rcode: a.Rcode,
-		Authoritative: a.Authoritative, Target: a.Target, Values: a.Values, Has: a.Has,
+		Server: a.Server, Role: a.Role, Zone: a.Zone, Name: a.Name, Failure: a.Failure, Detail: a.Detail, Rcode: a.Rcode,
+		Authoritative: a.Authoritative, Target: a.Target, Alias: a.Alias, Values: a.Values, Has: a.Has,
 		TTL: int64(a.TTL / time.Second), NegativeTTL: int64(a.NegativeTTL / time.Second), Serial: a.Serial,
 		Milliseconds: a.Duration.Milliseconds(),
 	}
@@ -132,7 +137,7 @@ func ReplyOf(a Answer) Reply {
 // Answer returns the part of a Reply that a Judge reads.
 func (r Reply) Answer() Answer {
 	return Answer{
-		Server: r.Server, Role: r.Role, Zone: r.Zone, Name: r.Name, Failure: r.Failure, Rcode: r.Rcode,
+		Server: r.Server, Role: r.Role, Zone: r.Zone, Name: r.Name, Failure: r.Failure, Detail: r.Detail, Rcode: r.Rcode,
 		Authoritative: r.Authoritative, Target: r.Target, Values: r.Values, Has: r.Has,
 	}
 }

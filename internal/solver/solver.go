@@ -126,6 +126,13 @@ type Witness interface {
 	View(ctx context.Context) propagation.View
 }
 
+// Detacher is implemented by Sessions that read credentials.
+type Detacher interface {
+	// Detach has CleanUp read no credentials from now on: what was read for the issuer
+	// may belong to somebody else. Without any, CleanUp fails for good.
+	Detach()
+}
+
 // Observer is implemented by Sessions that learn from what the CA does.
 type Observer interface {
 	// Accepted records that the CA is asked to validate. It must be called

@@ -72,32 +72,54 @@ func measureACME(ctx context.Context, s settings, name, address string, flags ..
 		return skipped, err
 	}
 	defer server.Stop()
+	return measureIssuer(ctx, s, scene{
+		name: name, n: s.acme, names: 1, updates: address, resolver: address, caResolver: address, secret: key.Secret, flags: flags,
+	})
+}
+
+// scene is an ACME issuer with what is around it.
+type scene struct {
+	name string
+	// n is the number of certificates, names that of the names of each.
+	n, names int
+	// updates is the address of the name server that takes updates, resolver that of
+	// the one which the controllers ask for zones, caResolver the CA's.
+	updates, resolver, caResolver string
+	// secret is the TSIG key.
+	secret string
+	flags  []string
+}
+
+// measureIssuer measures an ACME issuer. Without a CA it returns a result that has
+// only a name.
+func measureIssuer(ctx context.Context, s settings, o scene) (*result, error) {
 	ca, err := pebble.Run(ctx, pebble.Options{
-		Binary: filepath.Join(s.binDir, "pebble"), DNSServer: address, Env: []string{"PEBBLE_VA_NOSLEEP=1"},
+		Binary: filepath.Join(s.binDir, "pebble"), DNSServer: o.caResolver, Env: []string{"PEBBLE_VA_NOSLEEP=1"},
 	})
 	if err != nil {
-		return skipped, err
+		return &result{name: o.name}, err
 	}
 	defer ca.Stop()
-	p, err := startPlane(ctx, s, name)
+	p, err := startPlane(ctx, s, o.name)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
-	if err := p.clusterSecret(ctx, "tsig", map[string]string{"key": key.Secret}); err != nil {
+	p.names = o.names
+	if err := p.clusterSecret(ctx, "tsig", map[string]string{"key": o.secret}); err != nil {
 		return nil, err
 	}
-	if err := p.issuer(ctx, acmeIssuer(ca, address)); err != nil {
+	if err := p.issuer(ctx, acmeIssuer(ca, o.updates)); err != nil {
 		return nil, err
 	}
-	c, err := p.startControllers(ctx, append(flags, "--dns01-recursive-nameservers="+address)...)
+	c, err := p.startControllers(ctx, append(o.flags, "--dns01-recursive-nameservers="+o.resolver)...)
 	if err != nil {
 		return nil, err
 	}
 	defer c.stop()
-	r, err := p.measure(ctx, c, s.acme)
+	r, err := p.measure(ctx, c, o.n)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", o.name, err)
 	}
 	return r, nil
 }

@@ -49,7 +49,7 @@ func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error)
 	b.began = time.Now()
 	err = each(ctx, n, func(ctx context.Context, i int) error {
 		name := number(prefix, i)
-		if err := p.Create(ctx, certificate(name), client.FieldOwner("bench")); err != nil {
+		if err := p.Create(ctx, certificate(name, p.names), client.FieldOwner("bench")); err != nil {
 			return err
 		}
 		b.mu.Lock()

@@ -71,6 +71,7 @@ func TestTargets(t *testing.T) {
 		},
 		{name: nameRecursive, n: 50, total: 4 * time.Second, single: 700 * time.Millisecond, writes: calls{"x": 1101}},
 		{name: nameAuthoritative, skipped: "needs root"},
+		{name: nameLagging, n: 100, total: 16 * time.Second, mostProbes: 9},
 	}) {
 		verdicts[target.title] = target.ok
 	}
@@ -87,6 +88,9 @@ func TestTargets(t *testing.T) {
 		"acme-recursive, 100 certificates":   false,
 		"acme-recursive, API writes each":    false,
 		"acme-recursive, one alone":          true,
+		"acme-lagging, 200 certificates":     false,
+
+		"acme-lagging, probes of a challenge and server": true,
 	}
 	if diff := cmp.Diff(want, verdicts); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)

@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-lagging 200] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -37,13 +37,15 @@ const (
 	nameMany          = "ca-many"
 	nameRecursive     = "acme-recursive"
 	nameAuthoritative = "acme-authoritative"
+	nameLagging       = "acme-lagging"
 )
 
-var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative}
+var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging}
 
 // settings are the values of the flags.
 type settings struct {
 	ca, acme, many int
+	lagging        int
 	only           []string
 	keep           bool
 	noFsync        bool
@@ -85,7 +87,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var results []*result
-	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative} {
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging} {
 		measured, err := measure(ctx, s)
 		if err != nil {
 			return err
@@ -102,6 +104,7 @@ func parse() (settings, error) {
 	flag.IntVar(&s.ca, "ca", 1000, "certificates from the CA issuer, and of the floor")
 	flag.IntVar(&s.acme, "acme", 100, "certificates from the ACME issuer, in each mode")
 	flag.IntVar(&s.many, "many", 10_000, "certificates of ca-many, which shows how cost grows with their number")
+	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
 	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
 	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")
@@ -114,8 +117,8 @@ func parse() (settings, error) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	if s.ca < 1 || s.acme < 1 || s.many < 1 || flag.NArg() > 0 {
-		return s, errors.New("-ca, -acme and -many are at least 1, and there are no arguments")
+	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.lagging < 1 || flag.NArg() > 0 {
+		return s, errors.New("-ca, -acme, -many and -lagging are at least 1, and there are no arguments")
 	}
 	if s.pprof != "" {
 		if err := os.MkdirAll(s.pprof, 0o755); err != nil {

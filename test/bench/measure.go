@@ -22,6 +22,10 @@ type result struct {
 	// what they wrote until then.
 	restart       time.Duration
 	restartWrites calls
+	// mostProbes is how often a name server was asked for one challenge at most, probes
+	// how often on average.
+	mostProbes int
+	probes     float64
 }
 
 func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }

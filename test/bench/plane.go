@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,11 +33,13 @@ type plane struct {
 	name     string
 	audit    string
 	token    string
+	// names is how many names a certificate has.
+	names int
 }
 
 func startPlane(ctx context.Context, s settings, name string) (*plane, error) {
 	say("%s: starting a control plane", name)
-	p := &plane{settings: s, name: name, audit: filepath.Join(s.dir, name+"-audit.log")}
+	p := &plane{settings: s, name: name, names: 1, audit: filepath.Join(s.dir, name+"-audit.log")}
 	var err error
 	p.ControlPlane, err = local.Start(ctx, local.Options{
 		DataDir: filepath.Join(s.dir, name), BinDir: s.binDir, AuditLog: p.audit, UnsafeNoFsync: s.noFsync,
@@ -111,13 +114,17 @@ func (p *plane) issuer(ctx context.Context, config cmv1.IssuerConfig) error {
 	return p.Create(ctx, &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: cmv1.IssuerSpec{IssuerConfig: config}})
 }
 
-// certificate returns one of the measured Certificates.
-func certificate(name string) *cmv1.Certificate {
+// certificate returns one of the measured Certificates, of n names.
+func certificate(name string, n int) *cmv1.Certificate {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("%s%s.%s", name, strings.Repeat("x", i), zone))
+	}
 	return &cmv1.Certificate{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: cmv1.CertificateSpec{
 			SecretName: name + "-tls",
-			DNSNames:   []string{name + "." + zone},
+			DNSNames:   names,
 			PrivateKey: &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm, Size: 256},
 			IssuerRef:  cmmeta.IssuerReference{Kind: cmv1.ClusterIssuerKind, Name: namespace},
 		},

@@ -35,6 +35,8 @@ var rows = []row{
 	{"CPU kube-controller-manager", func(r *result) string { return seconds(r.cpu["kube-controller-manager"]) }},
 	{"CPU bench itself", func(r *result) string { return seconds(r.cpu["bench"]) }},
 	{"peak memory controllers", func(r *result) string { return mebibytes(r.memory) }},
+	{"most probes of a challenge", func(r *result) string { return probed(r, fmt.Sprint(r.mostProbes)) }},
+	{"probes of a challenge", func(r *result) string { return probed(r, fmt.Sprintf("%.2f", r.probes)) }},
 	{"idle after a restart", func(r *result) string { return seconds(r.restart) }},
 }
 
@@ -43,6 +45,13 @@ func seconds(d time.Duration) string {
 		return none
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+func probed(r *result, text string) string {
+	if r.mostProbes == 0 {
+		return none
+	}
+	return text
 }
 
 func mebibytes(n int64) string {
@@ -147,6 +156,8 @@ const (
 	mostRestart      = 10 * time.Second
 	mostACME         = 6 * time.Second
 	mostSingle       = 700 * time.Millisecond
+	mostLagging      = 30 * time.Second
+	mostProbes       = 9
 	mostSlowdown     = 0.10
 )
 
@@ -168,6 +179,10 @@ func targets(results []*result) []target {
 			add(hundred <= mostACME, r.name+", 100 certificates", seconds(hundred), "at most "+seconds(mostACME))
 			add(writes <= mostACMEWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostACMEWrites))
 			add(r.single <= mostSingle, r.name+", one alone", seconds(r.single), "at most "+seconds(mostSingle))
+		case nameLagging:
+			twoHundred := r.total * 200 / time.Duration(r.n)
+			add(twoHundred <= mostLagging, r.name+", 200 certificates", seconds(twoHundred), "at most "+seconds(mostLagging))
+			add(r.mostProbes <= mostProbes, r.name+", probes of a challenge and server", fmt.Sprint(r.mostProbes), fmt.Sprintf("at most %d", mostProbes))
 		default:
 			add(writes <= mostCAWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostCAWrites))
 			add(cpu <= mostCPU, r.name+", CPU controllers per 1,000", seconds(cpu), "at most "+seconds(mostCPU))

@@ -53,6 +53,10 @@ func TestSentences(t *testing.T) {
 		"internal/solver/dns01/rfc2136/exchange.go": "dns01/rfc2136.md",
 		"internal/propagation/message.go":           "dns01/propagation.md",
 		"internal/solver/dns01/session.go":          "dns01/propagation.md",
+		"internal/solver/dns01/advice.go":           "dns01/propagation.md",
+		"internal/lifecycle/challenge/deadline.go":  "dns01/propagation.md",
+		"internal/dns/upstream.go":                  "dns01/propagation.md",
+		"internal/dns/doh.go":                       "dns01/propagation.md",
 		"internal/dns/zone.go":                      "dns01/propagation.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")

@@ -26,11 +26,11 @@ var layers = [][]string{
 	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/metrics", "internal/servingcert"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
-	{"internal/operator", "internal/local", "internal/configfile"},
+	{"internal/operator", "internal/local", "internal/configfile", "internal/explain", "internal/preflight"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},
@@ -39,11 +39,11 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle"}
+var free = []string{"internal/pki", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis"}
 
 // decide are the packages that make decisions: values and the time go in, a plan
 // comes out.
-var decide = []string{"internal/lifecycle", "internal/plan", "internal/facts", "internal/condition", "internal/propagation"}
+var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation"}
 
 // offline are packages that cannot reach a network: no network package is among
 // their dependencies.

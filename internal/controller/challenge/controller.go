@@ -25,10 +25,13 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
+
+var _ metrics.Challenges = (*Controller)(nil)
 
 // API is the API server as this controller needs it. *cluster.Server is one.
 type API interface {
@@ -62,6 +65,8 @@ type Deps struct {
 	Clock  clock.WithTicker
 	// Log is for what happens after a Challenge is gone.
 	Log logr.Logger
+	// Left keeps what is known of records that are left behind.
+	Left LeftStore
 	// Abandoned counts Challenges that left something behind.
 	Abandoned func()
 	// Failed counts failures.
@@ -76,7 +81,7 @@ type Controller struct {
 	failures Failures
 	slots    *Slots
 	// leftovers cleans up after Challenges that are gone.
-	leftovers sync.WaitGroup
+	leftovers leftovers
 	witnesses witnesses
 	memories  controller.Memory[memory]
 
@@ -93,6 +98,8 @@ type memory struct {
 	session solver.Session
 	// begun is what the Session was begun with.
 	begun solver.Challenge
+	// issuer is whose credentials the Session uses.
+	issuer issuerOf
 	// progress is the one part that reconciles of other Challenges read.
 	progress atomic.Pointer[core.Progress]
 	// released reports whether this process has removed the finalizer.
@@ -117,6 +124,9 @@ func New(d Deps) (*Controller, error) {
 	})
 	return c, nil
 }
+
+// Queues implements metrics.Challenges.
+func (c *Controller) Queues() []metrics.Queue { return c.slots.Queues() }
 
 // Get implements controller.Kind.
 func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1.Challenge, bool, error) {
@@ -186,6 +196,7 @@ func (w *work) loadIssuer(ctx context.Context) error {
 	}
 	w.issuer, w.CA = issuer, issuer.GetSpec().ACME.Server
 	w.OwnSolver = order.HasSolver(issuer.GetSpec().ACME, &object.Spec.Solver)
+	w.SelfCheck = settingsOf(issuer.GetAnnotations()).selfCheck
 	w.loadAccount()
 	return nil
 }

@@ -110,6 +110,7 @@ func (s *recorded) Check(context.Context) (propagation.Evidence, error) {
 }
 
 func (s *recorded) CleanUp(context.Context) error { return s.called("clean up") }
+func (s *recorded) Detach()                       { s.log = append(s.log, "detach") }
 func (s *recorded) Presented() bool               { return s.presented }
 func (s *recorded) String() string                { return "here" }
 
@@ -121,6 +122,7 @@ type stage struct {
 	clock  *clocktesting.FakeClock
 	// orders is the cache of Orders.
 	orders cache.Indexer
+	left   *leftInMemory
 }
 
 func newStage(t *testing.T, objects ...client.Object) *stage {
@@ -143,7 +145,7 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{solver: &recorder{}, clock: clocktesting.NewFakeClock(start), api: &api{}, orders: orderInformer.GetIndexer()}
+	s := &stage{solver: &recorder{}, clock: clocktesting.NewFakeClock(start), api: &api{}, orders: orderInformer.GetIndexer(), left: &leftInMemory{}}
 	deps := Deps{
 		Limits: pki.DefaultLimits,
 		Cache:  fake.NewFakeClient(), API: s.api, Orders: orders, Requests: requests,
@@ -151,7 +153,7 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
 		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(secretsOf),
 		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
-		MaxConcurrent: 1, Clock: s.clock, Abandoned: func() {}, Failed: func() {},
+		MaxConcurrent: 1, Clock: s.clock, Left: s.left, Abandoned: func() {}, Failed: func() {},
 	}
 	kinds := map[string]client.Object{
 		acmev1.ChallengeKind: &acmev1.Challenge{}, cmv1.IssuerKind: &cmv1.Issuer{}, cmv1.ClusterIssuerKind: &cmv1.ClusterIssuer{},
@@ -372,8 +374,9 @@ func TestIssuerGone(t *testing.T) {
 // TestForget gives the slot to the next.
 func TestForget(t *testing.T) {
 	s := newStage(t)
-	s.slots.Acquire(key("a"))
-	s.slots.Acquire(key("b"))
+	for _, name := range []string{"a", "b"} {
+		s.slots.Acquire(key(name), core.Issuer{}, false, start)
+	}
 	s.reconcileOnce(t, "a")
 	if got := s.slots.Of(key("b")); got != core.Offered {
 		t.Errorf("the next has %q", got)

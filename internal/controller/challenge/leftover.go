@@ -3,10 +3,63 @@ package challenge
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
+
+const (
+	// leftoverTries is after how many failed tries the record of a Challenge that is
+	// gone counts as left behind. It is tried again all the same.
+	leftoverTries = 3
+	// leftoverAge is how long after the Challenge its record is tried to be removed.
+	leftoverAge = 24 * time.Hour
+	// maxLeftovers is how many records are remembered: each holds the credentials that
+	// it was written with.
+	maxLeftovers = 1000
+)
+
+// leftoverBackoff is the wait between two tries.
+var leftoverBackoff = plan.Backoff{Min: time.Minute, Max: leftoverAge}
+
+// leftover is what a Challenge that is gone has presented.
+type leftover struct {
+	session solver.Session
+	// begun is what the Session was begun with, by an issuer.
+	begun  solver.Challenge
+	issuer issuerOf
+	// abandoned reports whether it counts as left behind already.
+	abandoned bool
+	// since is when the Challenge was gone.
+	since time.Time
+}
+
+// issuerOf is the issuer of a Challenge, which may be gone by now.
+type issuerOf struct {
+	ref cmmeta.IssuerReference
+	uid types.UID
+}
+
+// leftovers are the records that are tried to be removed.
+type leftovers struct {
+	sync.WaitGroup
+	count atomic.Int64
+
+	mu sync.Mutex
+	// stored are those that the next process is to know, saves reports whether they will
+	// be saved.
+	stored map[*leftover]stored
+	saves  bool
+}
 
 // forget drops what is remembered of a Challenge that is gone. If somebody else
 // has removed the finalizer, what it has presented is cleaned up first.
@@ -15,54 +68,102 @@ func (c *Controller) forget(m *memory) {
 	if m.session == nil || !m.session.Presented() || m.CleanedUp || m.released {
 		return
 	}
-	session, begun := m.session, m.begun
-	c.leftovers.Go(func() { c.cleanUpLeftovers(session, begun) })
+	c.sweep(&leftover{session: m.session, begun: m.begun, issuer: m.issuer})
 }
 
-// leftoverTries is how often the removal of what a Challenge that is gone has
-// presented is tried, leftoverRetry the wait between two tries.
-const (
-	leftoverTries = 3
-	leftoverRetry = time.Minute
-)
+// LeftBehind implements metrics.Challenges.
+func (c *Controller) LeftBehind() int { return int(c.leftovers.count.Load()) }
 
-// cleanUpLeftovers removes what a Challenge has presented that is gone.
-func (c *Controller) cleanUpLeftovers(session solver.Session, begun solver.Challenge) {
-	log := c.Log.WithValues("challenge", begun.Namespace+"/"+begun.Name, "dnsName", begun.DNSName, "name", session.String())
-	for tries := 1; ; tries++ {
-		err := c.cleanUpLeftover(session, begun, tries == leftoverTries)
-		switch {
-		case err == nil:
-			return
-		case tries == leftoverTries:
-			log.Info("The record of a Challenge that somebody has removed the finalizer from could not be removed and is left behind", "error", err.Error())
-			c.Abandoned()
+// sweep removes what a Challenge that is gone has presented, at once or later. If that
+// is too much to remember, the record stays.
+func (c *Controller) sweep(l *leftover) {
+	if c.leftovers.count.Add(1) > maxLeftovers {
+		c.leftovers.count.Add(-1)
+		c.leave(l, fmt.Errorf("more than %d other records are to be removed", maxLeftovers))
+		return
+	}
+	if l.since.IsZero() {
+		l.since = c.Clock.Now()
+	}
+	if l.abandoned {
+		c.note(l, true)
+	}
+	c.leftovers.Go(func() {
+		defer c.leftovers.count.Add(-1)
+		defer c.note(l, false)
+		c.keepSweeping(l)
+	})
+}
+
+// keepSweeping tries until the record is removed, or cannot be removed, or too long.
+func (c *Controller) keepSweeping(l *leftover) {
+	log := c.Log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
+	end := l.since.Add(leftoverAge)
+	for tries := 0; ; tries++ {
+		if tries > 0 || l.abandoned {
+			// The clean-up of an abandoned one has just failed.
+			<-c.Clock.After(min(leftoverBackoff.Delay(max(tries, 1)), max(end.Sub(c.Clock.Now()), 0)))
+		}
+		err := c.cleanUpLeftover(l, tries+1 == leftoverTries)
+		if err == nil {
+			if tries > 0 || l.abandoned {
+				log.Info("The record of a Challenge that is gone has been removed after all", "tries", tries+1)
+			}
 			return
 		}
-		log.Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverRetry, "error", err.Error())
-		<-c.Clock.After(leftoverRetry)
+		last := !end.After(c.Clock.Now()) || fault.Of(err).Class == fault.Permanent
+		if tries+1 >= leftoverTries || last {
+			c.leave(l, err)
+			c.note(l, true)
+		}
+		if last {
+			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries+1, "error", err.Error())
+			return
+		}
+		log.Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverBackoff.Delay(tries+1).String(), "error", err.Error())
 	}
+}
+
+// leave counts a record as left behind, once.
+func (c *Controller) leave(l *leftover, err error) {
+	if l.abandoned {
+		return
+	}
+	l.abandoned = true
+	c.Log.Info("The record of a Challenge that somebody has removed the finalizer from could not be removed and is left behind",
+		"challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String(), "value", l.begun.Key, "error", err.Error())
+	c.Abandoned()
 }
 
 var errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
 
 // cleanUpLeftover removes what a Challenge has presented that is gone, unless
 // another Challenge needs it. If that one has another solver, which may write to the
-// same server or not, only the last try removes the record.
-func (c *Controller) cleanUpLeftover(session solver.Session, begun solver.Challenge, last bool) error {
+// same server or not, only a try that insists removes the record. Without the issuer
+// that the record was written for, no credentials are read: a Secret of the same name
+// may belong to somebody else by now.
+func (c *Controller) cleanUpLeftover(l *leftover, insists bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	others, _, err := c.othersOf(ctx, begun.UID, begun.DNSName, begun.Type)
+	others, _, err := c.othersOf(ctx, l.begun.UID, l.begun.DNSName, l.begun.Type)
 	if err != nil {
 		return err
 	}
-	shared, elsewhere := c.sharedBy(others, begun.Key, &begun.Solver)
+	shared, elsewhere := c.sharedBy(others, l.begun.Key, &l.begun.Solver)
 	switch {
 	case shared:
 		return nil
-	case elsewhere && !last:
+	case elsewhere && !insists:
 		return errPresentedElsewhere
-	default:
-		return session.CleanUp(ctx)
 	}
+	issuer, err := c.Issuers.Get(ctx, l.begun.Namespace, l.issuer.ref)
+	if err != nil {
+		return err
+	}
+	if issuer == nil || issuer.GetUID() != l.issuer.uid || issuer.GetSpec().ACME == nil || !order.HasSolver(issuer.GetSpec().ACME, &l.begun.Solver) {
+		if session, ok := l.session.(solver.Detacher); ok {
+			session.Detach()
+		}
+	}
+	return l.session.CleanUp(ctx)
 }

@@ -5,12 +5,14 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // TestLeftover holds that what a Challenge has presented is removed if somebody
@@ -37,7 +39,7 @@ func TestLeftover(t *testing.T) {
 			w := s.load(t, "a")
 			s.do(t, w, core.Present{})
 			if test.release {
-				s.do(t, w, core.RemoveFinalizer{Abandoned: true})
+				s.do(t, w, core.RemoveFinalizer{})
 			} else {
 				c := s.stored(t, "a")
 				c.Finalizers = nil
@@ -57,36 +59,53 @@ func TestLeftover(t *testing.T) {
 	}
 }
 
-// The removal of what a Challenge that is gone has presented is tried again, and
-// then reported.
+// passes lets the time pass that each try waits for, until nothing is left to try.
+func (s *stage) passes(t *testing.T) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { s.leftovers.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			if s.clock.HasWaiters() {
+				s.clock.Step(time.Minute)
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// The removal of what a Challenge that is gone has presented is tried again, soon and
+// then less often, for a day.
 func TestLeftoverIsTriedAgain(t *testing.T) {
 	no := errors.New("no")
 	for name, test := range map[string]struct {
-		fail      []error
-		cleanUps  int
-		abandoned int
+		fails, cleanUps, abandoned int
+		// took is how long that took: the waits are 1, 2, 4 min and so on.
+		took time.Duration
 	}{
-		"removed the first time":  {nil, 1, 0},
-		"removed the second time": {[]error{nil, no}, 2, 0},
-		"never removed":           {[]error{nil, no, no, no, no}, leftoverTries, 1},
+		"removed the first time":     {0, 1, 0, 0},
+		"removed the second time":    {1, 2, 0, time.Minute},
+		"removed after half an hour": {5, 6, 1, 31 * time.Minute},
+		"never removed":              {99, 12, 1, 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
 			abandoned := 0
 			s.Abandoned = func() { abandoned++ }
-			s.solver.fail = test.fail
+			s.solver.fail = append([]error{nil}, slices.Repeat([]error{no}, test.fails)...)
 			s.do(t, s.load(t, "a"), core.Present{})
 			s.Forget(key("a"))
-			for range test.cleanUps - 1 {
-				for !s.clock.HasWaiters() {
-					runtime.Gosched()
-				}
-				s.clock.Step(leftoverRetry)
-			}
-			s.leftovers.Wait()
+			s.passes(t)
 			want := append([]string{"begin a.example", "present"}, slices.Repeat([]string{"clean up"}, test.cleanUps)...)
 			if diff := cmp.Diff(want, s.solver.log); diff != "" || abandoned != test.abandoned {
 				t.Errorf("left behind %d times, want %d (-want +got):\n%s", abandoned, test.abandoned, diff)
+			}
+			// What is stored is saved up to a step later.
+			if took := s.clock.Now().Sub(start); took < test.took || took > test.took+time.Minute || s.LeftBehind() != 0 {
+				t.Errorf("took %s, want %s; %d are left", took, test.took, s.LeftBehind())
 			}
 		})
 	}
@@ -102,14 +121,86 @@ func TestLeftoverOfAnotherSolver(t *testing.T) {
 	}))
 	s.do(t, s.load(t, "a"), core.Present{})
 	s.Forget(key("a"))
-	for range leftoverTries - 1 {
-		for !s.clock.HasWaiters() {
-			runtime.Gosched()
-		}
-		s.clock.Step(leftoverRetry)
-	}
-	s.leftovers.Wait()
+	s.passes(t)
 	if diff := cmp.Diff([]string{"begin a.example", "present", "clean up"}, s.solver.log); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A record whose Challenge was let go because it could not be removed is reported, where
+// the user finds it, and removed later.
+func TestAbandonedIsSwept(t *testing.T) {
+	for name, test := range map[string]struct {
+		// meanwhile happens before the record is tried again.
+		meanwhile func(*testing.T, *stage)
+		want      []string
+	}{
+		"the server comes back": {func(*testing.T, *stage) {}, []string{"clean up"}},
+		"the issuer is gone": {func(t *testing.T, s *stage) {
+			if err := s.api.Delete(t.Context(), acmeIssuer("one")); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"detach", "clean up"}},
+		"the issuer is another one": {func(t *testing.T, s *stage) {
+			if err := s.api.Delete(t.Context(), acmeIssuer("one")); err != nil {
+				t.Fatal(err)
+			}
+			again := acmeIssuer("one")
+			again.UID = "again"
+			if err := s.api.Create(t.Context(), again); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"detach", "clean up"}},
+		"another Challenge needs the value": {func(t *testing.T, s *stage) {
+			other := challengeOf("b", "one", "o", func(c *acmev1.Challenge) {
+				c.Spec.DNSName, c.Spec.Key, c.Status.Presented = "a.example", "key-a", true
+			})
+			if err := s.api.Create(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.api.Status().Update(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+			abandoned := 0
+			s.Abandoned = func() { abandoned++ }
+			w := s.load(t, "a")
+			s.do(t, w, core.Present{})
+			w.State.Object.Status.Reason = "Error cleaning up challenge: the server is down"
+			s.do(t, w, core.RemoveFinalizer{Abandoned: true})
+			s.solver.log = nil
+			test.meanwhile(t, s)
+			if s.LeftBehind() != 1 {
+				t.Errorf("%d records are remembered", s.LeftBehind())
+			}
+			s.passes(t)
+			if diff := cmp.Diff(test.want, s.solver.log); diff != "" || abandoned != 1 {
+				t.Errorf("left behind %d times (-want +got):\n%s", abandoned, diff)
+			}
+			event := plan.Event{
+				Warning: true, Reason: "RecordAbandoned", Component: "cert-manager-challenges",
+				Message: `The record at here with the value "key-a", of the deleted Challenge ns/a, could not be removed and is left behind: ` +
+					"Error cleaning up challenge: the server is down; everleaf tries again for 24h",
+			}
+			if diff := cmp.Diff([]plan.Event{event, event}, s.api.events); diff != "" {
+				t.Errorf("events of the Challenge and the issuer (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLeftoversAreBounded holds that no more records are remembered than there is room
+// for.
+func TestLeftoversAreBounded(t *testing.T) {
+	s := newStage(t)
+	abandoned := 0
+	s.Abandoned = func() { abandoned++ }
+	s.leftovers.count.Store(maxLeftovers)
+	s.sweep(&leftover{session: &recorded{recorder: s.solver}})
+	if abandoned != 1 || s.LeftBehind() != maxLeftovers || len(s.solver.log) > 0 {
+		t.Errorf("left behind %d, remembered %d, %v", abandoned, s.LeftBehind(), s.solver.log)
 	}
 }

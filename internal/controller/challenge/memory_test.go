@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -18,7 +17,6 @@ import (
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
 	"github.com/everleaf/everleaf/internal/pki"
-	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
@@ -263,45 +261,5 @@ func TestSiblingsToCome(t *testing.T) {
 				t.Errorf("%d siblings, want %d", got, test.want)
 			}
 		})
-	}
-}
-
-// TestCacheFloorOfIssuer reads the annotation.
-func TestCacheFloorOfIssuer(t *testing.T) {
-	says := func(value, instead string) string {
-		return `The annotation everleaf.io/acme-dns-cache-floor of Issuer "one" is "` + value + `", which is not a duration from 0s to 1h0m0s; it is ` + instead
-	}
-	for value, test := range map[string]struct {
-		want *time.Duration
-		says string
-	}{
-		"":       {nil, ""},
-		"60s":    {ptr.To(time.Minute), ""},
-		"1h":     {ptr.To(time.Hour), ""},
-		"1h0.1s": {ptr.To(time.Hour), says("1h0.1s", "taken as 1h0m0s")},
-		"-1s":    {nil, says("-1s", "ignored")},
-		"60":     {nil, says("60", "ignored")},
-	} {
-		issuer := acmeIssuer("one")
-		if value != "" {
-			issuer.Annotations = map[string]string{CacheFloorAnnotation: value}
-		}
-		s := newStage(t, issuer, challengeOf("a", "one", "o"))
-		w := s.load(t, "a")
-		if diff := cmp.Diff(test.want, w.challenge(s.stored(t, "a")).CacheFloor); diff != "" {
-			t.Errorf("%q: %s", value, diff)
-		}
-		for range 2 { // It is said once.
-			if _, err := w.session(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var want []plan.Event
-		if test.says != "" {
-			want = []plan.Event{{Warning: true, Reason: "InvalidAnnotation", Component: core.Manager, Message: test.says}}
-		}
-		if diff := cmp.Diff(want, s.api.events); diff != "" {
-			t.Errorf("%q: %s", value, diff)
-		}
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// share is large because the workers wait for foreign servers.
-const share = 8
+// workersShare is large because the workers wait for foreign servers.
+const workersShare = 8
 
 // Registration returns what makes this a controller.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
-		Name: "challenges", Kind: acmev1.ChallengeKind, Share: share, Reconciler: c, Requeue: c.Requeue,
+		Name: "challenges", Kind: acmev1.ChallengeKind, Share: workersShare, Reconciler: c, Requeue: c.Requeue,
 		Indexes: []controller.Index{
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexController, Values: cluster.ControllerUID},
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexIssuer, Values: issuerKey},

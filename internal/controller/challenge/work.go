@@ -55,7 +55,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Memory.Waiting, w.Memory.WaitingSince = a.Reason, w.c.Clock.Now()
 		return nil
 	case core.TakeSlot:
-		w.c.slots.Acquire(w.subject.NamespacedName)
+		o := w.State.Object
+		w.c.slots.Acquire(w.subject.NamespacedName, core.IssuerOf(o), o.Status.Presented, w.c.Clock.Now())
 		w.Slot = w.c.slots.Of(w.subject.NamespacedName)
 		return nil
 	case core.ReleaseSlot:
@@ -102,38 +103,11 @@ func (w *work) remember() {
 	w.memory.progress.Store(&progress)
 }
 
-// CacheFloorAnnotation on an issuer says how long the resolvers of its CA keep a
-// DNS answer at least, as a duration such as 60s. It takes the place of
-// --acme-dns-cache-floor. More than propagation.MaxFloor counts as that.
-const CacheFloorAnnotation = "everleaf.io/acme-dns-cache-floor"
-
 // challenge returns what a Solver needs to know of a Challenge of the issuer.
 func (w *work) challenge(c *acmev1.Challenge) solver.Challenge {
 	challenge := solver.ChallengeOf(c, w.CA, w.c.Issuers.SecretNamespace(w.issuer))
-	if floor, err := time.ParseDuration(w.issuer.GetAnnotations()[CacheFloorAnnotation]); err == nil && floor >= 0 {
-		floor = min(floor, propagation.MaxFloor)
-		challenge.CacheFloor = &floor
-	}
+	challenge.CacheFloor = settingsOf(w.issuer.GetAnnotations()).cacheFloor
 	return challenge
-}
-
-// checkFloor reports an annotation that cannot be used as it is.
-func (w *work) checkFloor(used *time.Duration) {
-	value, ok := w.issuer.GetAnnotations()[CacheFloorAnnotation]
-	wanted, err := time.ParseDuration(value)
-	if !ok || used != nil && err == nil && *used == wanted {
-		return
-	}
-	instead := "ignored"
-	if used != nil {
-		instead = "taken as " + used.String()
-	}
-	ref := w.State.Object.Spec.IssuerRef.WithDefaults()
-	w.c.API.Send(w.State.Object, plan.Event{
-		Warning: true, Reason: "InvalidAnnotation", Component: core.Manager,
-		Message: fmt.Sprintf("The annotation %s of %s %q is %q, which is not a duration from 0s to %s; it is %s",
-			CacheFloorAnnotation, ref.Kind, ref.Name, value, propagation.MaxFloor, instead),
-	})
 }
 
 // session returns the Challenge's Session. One that has presented nothing is
@@ -155,7 +129,8 @@ func (w *work) session() (solver.Session, error) {
 		return nil, err
 	}
 	m.session, m.begun = begun, challenge
-	w.checkFloor(challenge.CacheFloor)
+	m.issuer = issuerOf{w.State.Object.Spec.IssuerRef, w.issuer.GetUID()}
+	w.reportSettings()
 	return begun, nil
 }
 
@@ -191,7 +166,8 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 		}
 	case core.Probe:
 		var evidence propagation.Evidence
-		if evidence, err = session.Check(ctx); err == nil {
+		evidence, err = session.Check(ctx)
+		if w.Memory.ProbeFailed = err != nil; err == nil {
 			w.seen(ctx, evidence)
 		}
 	case core.CleanUp:
@@ -283,23 +259,6 @@ func (w *work) suspectAccount(ctx context.Context, a core.SuspectAccount) error 
 		}
 	}
 	w.loadAccount()
-	return nil
-}
-
-func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
-	if abandoned {
-		name := w.State.Object.Spec.DNSName
-		if w.memory.session != nil {
-			name = w.memory.session.String()
-		}
-		logr.FromContextOrDiscard(ctx).Info("The record of a deleted Challenge could not be removed and is left behind",
-			"dnsName", w.State.Object.Spec.DNSName, "name", name)
-		w.c.Abandoned()
-	}
-	if err := w.setFinalizers(ctx, core.WithoutFinalizers(w.State.Object.Finalizers)); err != nil {
-		return err
-	}
-	w.memory.released = true
 	return nil
 }
 

@@ -36,8 +36,10 @@ type Memory struct {
 	Presented, CleanedUp bool
 	// PresentedAt is when the solver had presented it, zero if it has not.
 	PresentedAt time.Time
-	// Evidence is what the last probe found.
-	Evidence propagation.Evidence
+	// Evidence is what the last probe found; ProbeFailed reports whether a later one
+	// could not be made.
+	Evidence    propagation.Evidence
+	ProbeFailed bool
 	// Report is the message of a probe that the status says, ReportedAt is when
 	// that probe ended.
 	Report     string
@@ -90,23 +92,6 @@ func (m Memory) Progress(now time.Time) Progress {
 // Coming reports whether a visible Challenge waits for one that is so far.
 func (p Progress) Coming() bool { return !p.Visible && !p.Accepted }
 
-// Slot is a Challenge's share in what limits the number of Challenges that are
-// worked on at once. One that has nothing to do for longer than a moment gives
-// it back: what waits for a name server must not stop others.
-type Slot string
-
-// Slots.
-const (
-	// NoSlot: the Challenge has not asked for a slot.
-	NoSlot Slot = ""
-	// Queued: it has asked, and others are before it.
-	Queued Slot = "queued"
-	// Offered: it has asked, and it is its turn.
-	Offered Slot = "offered"
-	// Held: it may be worked on.
-	Held Slot = "held"
-)
-
 // State is everything that decides what a Challenge needs next.
 type State struct {
 	// Object is the Challenge; it is not to be changed.
@@ -135,12 +120,14 @@ type State struct {
 	SharedElsewhere bool
 	// OrderEnded is when the Order failed, zero if it has not or is not known.
 	OrderEnded time.Time
-	// Slot is the Challenge's share in what limits those that are worked on at
-	// once, Slots how many of them there are (--max-concurrent-challenges).
+	// Slot is the Challenge's share in what limits those of its issuer that are worked
+	// on at once, Slots how many of them there are (--max-concurrent-challenges).
 	Slot  Slot
 	Slots int
 	// CheckRetry is --dns01-check-retry-period.
 	CheckRetry time.Duration
+	// SelfCheck is how long the self-check decides, by the issuer's annotations.
+	SelfCheck propagation.Deadline
 	// FailuresEnd is when the account may try this name again after failed
 	// validations, zero for now.
 	FailuresEnd time.Time
@@ -159,8 +146,8 @@ func (m Memory) asked() bool {
 	}
 }
 
-// moment is how long a Challenge may wait without a reason in its status, and
-// with its slot: most waits end sooner, and each status is a write.
+// moment is how long a Challenge may wait without a reason in its status: most waits
+// end sooner, and each status is a write.
 const moment = 2 * time.Second
 
 // Next decides what a Challenge needs next.
@@ -175,28 +162,13 @@ func (s State) Next(now time.Time) Plan {
 		p = s.work(p, now)
 	}
 	switch {
-	case s.Slot != NoSlot && (idle || pausing(p, now)):
+	case s.Slot != NoSlot && (idle || pausing(p, now) || s.accepted(p)):
 		// Others can use its slot.
 		return Plan{Do: ReleaseSlot{}, Status: *s.Object.Status.DeepCopy()}
 	case idle || s.Slot == Held || !needsSlot(p.Do):
 		return p
 	default:
 		return s.queue(now)
-	}
-}
-
-// pausing reports whether a plan is to wait for longer than a moment.
-func pausing(p Plan, now time.Time) bool {
-	return p.Do == nil && p.Persist == plan.AtEnd && !order.Final(p.Status.State) && (p.Until.IsZero() || p.Until.Sub(now) > moment)
-}
-
-// needsSlot reports whether an action asks a server.
-func needsSlot(action plan.Action) bool {
-	switch action.(type) {
-	case Present, Probe, Accept, FetchAuthorization, AddFinalizer:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -232,7 +204,7 @@ func (s State) work(p Plan, now time.Time) Plan {
 	switch {
 	case !s.Object.Status.Presented:
 		return s.present(p)
-	case s.Memory.asked():
+	case s.asked(now):
 		return s.validate(p, now)
 	default:
 		return s.propagate(p, now)
@@ -242,7 +214,12 @@ func (s State) work(p Plan, now time.Time) Plan {
 // wait waits until a time, zero for an event. The status gets the reason once
 // the wait has lasted a moment.
 func (s State) wait(p Plan, reason string, until, now time.Time) Plan {
-	reported := s.Memory.WaitingSince.Add(moment)
+	return s.waitQuietly(p, reason, moment, until, now)
+}
+
+// waitQuietly is wait for a reason that the status gets after a while.
+func (s State) waitQuietly(p Plan, reason string, quiet time.Duration, until, now time.Time) Plan {
+	reported := s.Memory.WaitingSince.Add(quiet)
 	switch {
 	case p.Status.Reason == reason:
 		p.Until = until
@@ -304,21 +281,6 @@ func (s State) waitForFailures(p Plan) Plan {
 	p.Status.Reason = fmt.Sprintf("Waiting before %q is tried again: its validation has failed too often within an hour", s.Object.Spec.DNSName)
 	p.Until = s.FailuresEnd
 	return p
-}
-
-// queue waits for a slot. A slot that becomes free wakes those whose turn it is.
-func (s State) queue(now time.Time) Plan {
-	p := Plan{Status: *s.Object.Status.DeepCopy()}
-	if s.Slot != Queued {
-		p.Do = TakeSlot{}
-		return p
-	}
-	places := "places"
-	if s.Slots == 1 {
-		places = "place"
-	}
-	reason := fmt.Sprintf("Waiting for one of the %d %s for challenges in progress (--max-concurrent-challenges): others are before it", s.Slots, places)
-	return s.wait(p, reason, time.Time{}, now)
 }
 
 // end gives a Challenge its final state.

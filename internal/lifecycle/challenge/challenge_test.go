@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +114,7 @@ func TestChallenge(t *testing.T) {
 	}
 	note := func(reason string) func(*Plan) { return do(NoteWait{Reason: reason}) }
 	const accountReason = `Waiting for the ACME account of ClusterIssuer "ca", which is not ready`
-	const queueReason = "Waiting for one of the 60 places for challenges in progress (--max-concurrent-challenges): others are before it"
+	const queueReason = `Waiting for one of the 60 places for challenges of ClusterIssuer "ca" in progress (--max-concurrent-challenges): others are before it`
 	const siblingReason = `Waiting for the other records of "example.com", which the ACME server can see together with this one`
 	const assumedMessage = `DNS record for "example.com" is taken to be there; waiting until no resolver of the CA can have an older answer in its cache`
 	const undecided = "Waiting for the ACME server to validate: it was asked and has not decided yet"
@@ -157,8 +158,8 @@ func TestChallenge(t *testing.T) {
 		{"new, issuer no longer ready", []func(*State){unpresented, func(c *State) { c.Account = nil }}, do(ReleaseSlot{})},
 		{"new, asks for a slot", []func(*State){unpresented, noSlot}, do(TakeSlot{})},
 		{"new, no slot", []func(*State){unpresented, queued}, note(queueReason)},
-		{"new, no slot for a second", []func(*State){unpresented, queued, waits(time.Second, queueReason)}, until(time.Second)},
-		{"new, no slot for two", []func(*State){unpresented, queued, waits(2*time.Second, queueReason)}, waiting(-1, queueReason)},
+		{"new, no slot for a second", []func(*State){unpresented, queued, waits(time.Second, queueReason)}, until(9 * time.Second)},
+		{"new, no slot for ten", []func(*State){unpresented, queued, waits(10*time.Second, queueReason)}, waiting(-1, queueReason)},
 		{"presented, no slot", []func(*State){queued}, note(queueReason)},
 		{"presented, asks for a slot", []func(*State){noSlot}, do(TakeSlot{})},
 		{"waits, and is queued still", []func(*State){probed(false, 0, 9), queued}, do(ReleaseSlot{})},
@@ -280,8 +281,38 @@ func TestChallenge(t *testing.T) {
 			}
 			want := Plan{Status: *c.Object.Status.DeepCopy()}
 			test.want(&want)
-			samePlan(t, want, c.Next(now))
+			got := c.Next(now)
+			if want.Do != (ReleaseSlot{}) && !needsSlot(want.Do) && got.Do == (ReleaseSlot{}) {
+				c.Slot = NoSlot
+				got = c.Next(now)
+			}
+			samePlan(t, want, got)
 		})
+	}
+}
+
+// TestSlotEndsWithAccepting holds that a Challenge has its slot from presenting to
+// accepting, and needs none to follow the validation.
+func TestSlotEndsWithAccepting(t *testing.T) {
+	for name, test := range map[string]struct {
+		change        func(*State)
+		with, without plan.Action
+	}{
+		"before":               {probed(true, 0, 1), Accept{}, TakeSlot{}},
+		"asked":                {beingValidated(time.Second, 0, 0, ""), ReleaseSlot{}, FetchAuthorization{}},
+		"pending for long":     {beingValidated(2*time.Minute, 0, 9, acme.StatusPending), Accept{}, TakeSlot{}},
+		"being validated":      {beingValidated(time.Second, time.Second, 9, acme.StatusPending), ReleaseSlot{}, nil},
+		"by another process":   {func(c *State) { c.Memory = Memory{} }, ReleaseSlot{}, FetchAuthorization{}},
+		"the server has ended": {beingValidated(time.Second, 0, 1, acme.StatusValid), ReleaseSlot{}, nil},
+	} {
+		c := presented()
+		test.change(&c)
+		for slot, want := range map[Slot]plan.Action{Held: test.with, NoSlot: test.without} {
+			c.Slot = slot
+			if got := c.Next(now).Do; fmt.Sprintf("%T", got) != fmt.Sprintf("%T", want) {
+				t.Errorf("%s, with slot %q: %T, want %T", name, slot, got, want)
+			}
+		}
 	}
 }
 

@@ -25,7 +25,9 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		f.Attempts = max(s.Memory.CleanUps-1, 0)
 		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", cleanUpBackoff, now)
 	case Probe:
-		return s.hold(p, f, s.propagationReason(fault.Of(f.Err).Message), s.probeBackoff(), now)
+		p = s.hold(p, f, s.propagationReason(fault.Of(f.Err).Message)+s.lateness(now), s.probeBackoff(), now)
+		p.Until = plan.Earliest(p.Until, s.nextDeadline(now))
+		return p
 	case Accept:
 		return s.serverFailed(p, f, "Error accepting challenge: ", now)
 	case FetchAuthorization:

@@ -24,6 +24,11 @@ const (
 	longestRewrite = time.Hour
 )
 
+// unremarkable is how long after it was written a record may be missing without a
+// reason in the status: secondaries of a healthy zone are a few seconds behind, and each
+// status is a write, which the Order, the request and the Certificate follow.
+const unremarkable = 5 * time.Second
+
 // steady is the longest that the status keeps the report of a probe although a
 // later probe has found something else: each status is a write, which the Order,
 // the request and the Certificate follow.
@@ -65,6 +70,9 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 		}
 	}
 	if s.Memory.Evidence == nil {
+		if s.Memory.ProbeFailed && s.mayAskAnyway(now) {
+			return s.askAnyway(p, "")
+		}
 		p.Do = Probe{}
 		return p
 	}
@@ -72,27 +80,44 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 	switch {
 	case verdict.State == propagation.Accept:
 		return s.acceptTogether(p, verdict.VisibleSince, now)
+	case unchecked(verdict) && s.mayAskAnyway(now):
+		return s.askAnyway(p, verdict.Message)
 	case !verdict.AbsentSince.IsZero() && !s.rewriteAt(verdict.AbsentSince).After(now):
 		p.Persist = plan.Before
-		p.Status.Reason = s.absentReason(s.report(verdict))
+		p.Status.Reason = s.absentReason(s.report(verdict)) + s.lateness(now)
 		p.Do = Present{}
 		return p
 	case !verdict.Until.After(now):
 		p.Do = Probe{}
 		return p
 	}
-	switch message := s.report(verdict); {
+	p.Until = verdict.Until
+	switch message, told := s.report(verdict), s.remarkableAt(); {
 	case message == "":
 	case s.Memory.Rewrites > 0 && verdict.VisibleSince.IsZero():
-		p.Status.Reason = s.absentReason(message)
+		p.Status.Reason = s.absentReason(message) + s.lateness(now)
+	case p.Status.Reason == "" && told.After(now):
+		p.Until = plan.Earliest(p.Until, told)
+	case unchecked(verdict):
+		p.Status.Reason = s.propagationReason(message) + s.lateness(now)
 	default:
 		p.Status.Reason = s.propagationReason(message)
 	}
-	p.Until = verdict.Until
+	if unchecked(verdict) {
+		p.Until = plan.Earliest(p.Until, s.nextDeadline(now))
+	}
 	if !verdict.AbsentSince.IsZero() {
 		p.Until = plan.Earliest(p.Until, s.rewriteAt(verdict.AbsentSince))
 	}
 	return p
+}
+
+// remarkableAt is from when on the status says that a record is missing.
+func (s State) remarkableAt() time.Time {
+	if at := s.Object.Status.PresentedAt; at != nil {
+		return at.Add(unremarkable)
+	}
+	return time.Time{}
 }
 
 // rewriteAt is when a record is written again that no server has had since a time.

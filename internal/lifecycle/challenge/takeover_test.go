@@ -28,7 +28,7 @@ func TestTakeOverChallenges(t *testing.T) {
 					Object: c, Account: r.Account(t, c.Namespace, c.Spec.IssuerRef), OwnSolver: true, Slot: Held,
 					CheckRetry: 10 * time.Second,
 				}
-				if order.Final(c.Status.State) {
+				if order.Final(c.Status.State) || c.Status.Presented {
 					state.Slot = NoSlot
 				}
 				samePlan(t, want, state.Next(r.Time))

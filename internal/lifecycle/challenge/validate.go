@@ -30,6 +30,9 @@ var acceptAgain = [...]time.Duration{2 * time.Minute, 5 * time.Minute, 15 * time
 // validate fetches the authorization until the server has decided.
 func (s State) validate(p Plan, now time.Time) Plan {
 	m := s.Memory
+	if m.AcceptedAt.IsZero() && s.askedAnyway(now) {
+		m.AcceptedAt = s.askedAt(now)
+	}
 	switch {
 	case m.Unanswered, m.Authorization == nil && !m.Presented:
 		return s.fetchAt(p, now, now)
@@ -53,7 +56,7 @@ func (s State) validate(p Plan, now time.Time) Plan {
 		delay = max(s.CheckRetry, slowCheck)
 	}
 	if since > quickValidation {
-		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+		p.Status.Reason = validating + "was asked and has not decided yet"
 	}
 	next := m.CheckedAt.Add(delay)
 	if again := m.Authorization.RetryAfter; again.After(now) {
@@ -62,7 +65,7 @@ func (s State) validate(p Plan, now time.Time) Plan {
 			p.Until = next
 		}
 		if p.Until.Sub(now) > quickValidation {
-			p.Status.Reason = "Waiting for the ACME server to validate: it asks for patience until " + again.UTC().Format(time.RFC3339)
+			p.Status.Reason = validating + "asks for patience until " + again.UTC().Format(time.RFC3339)
 		}
 		return p
 	}

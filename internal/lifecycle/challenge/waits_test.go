@@ -35,6 +35,7 @@ func variants() [][]variant {
 		{plain, {"failures", func(c *State) { c.FailuresEnd = now.Add(hour) }}},
 		{plain, memory("left alone", func(m *Memory) { m.NotBefore = now.Add(hour) })},
 		{plain, {"sibling", func(c *State) { c.Siblings = []Progress{{}} }}},
+		{plain, {"deadline", func(c *State) { c.SelfCheck = propagation.Deadline{After: 2 * time.Minute, AskCA: true} }}},
 		{plain, {"waits instead", func(c *State) { c.Object.Spec.Solver.WaitInsteadOfSelfCheck = &metav1.Duration{Duration: 2 * hour} }}},
 		{
 			plain, memory("restarted", func(m *Memory) { *m = Memory{} }), memory("unanswered", func(m *Memory) { m.Unanswered = true }),
@@ -107,6 +108,8 @@ func wrongWait(c State, p Plan, at time.Time) string {
 	long := p.Until.IsZero() || p.Until.Sub(at) > moment
 	switch {
 	case p.Do != nil || p.Persist != plan.AtEnd || !long || order.Final(p.Status.State):
+		return ""
+	case p.Status.Reason == "" && c.Slot == Queued && p.Until.Sub(at) <= queuePatience:
 		return ""
 	case p.Status.Reason == "":
 		return "waits without a reason"

@@ -52,6 +52,29 @@ func selectSolver(solvers []acmev1.ACMEChallengeSolver, labels map[string]string
 	return best, best.solver != nil
 }
 
+// SolverFor returns the index of the solver that an Order with labels would use for a
+// name by DNS-01, or why there is none. A name begins with *. for a wildcard; named is
+// the issuer in messages.
+func SolverFor(issuer *acmev1.ACMEIssuer, named string, labels map[string]string, name string) (int, string) {
+	identifier, wildcard := strings.CutPrefix(name, "*.")
+	authz := acmev1.ACMEAuthorization{Identifier: identifier, Wildcard: &wildcard, Challenges: []acmev1.ACMEChallenge{{Type: acme.ChallengeDNS01}}}
+	if !wildcard {
+		// RFC 8555 section 8.3: HTTP-01 cannot validate wildcards.
+		authz.Challenges = append(authz.Challenges, acmev1.ACMEChallenge{Type: acme.ChallengeHTTP01})
+	}
+	sel, ok := selectSolver(issuer.Solvers, labels, authz)
+	switch {
+	case len(issuer.Solvers) == 0:
+		return 0, named + " has no spec.acme.solvers"
+	case !ok:
+		return 0, fmt.Sprintf("none of the solvers of %s matches %q: see their selectors (dnsNames, dnsZones, matchLabels)", named, name)
+	case sel.kind != acmev1.ACMEChallengeTypeDNS01:
+		return 0, fmt.Sprintf("the solver selected for %q, spec.acme.solvers[%d] of %s, is HTTP-01: there is no DNS record to check", name, sel.index, named)
+	default:
+		return sel.index, ""
+	}
+}
+
 // pickChallenge returns the first challenge offered that the solver's type can do.
 func pickChallenge(s *acmev1.ACMEChallengeSolver, challenges []acmev1.ACMEChallenge) (acmev1.ACMEChallenge, acmev1.ACMEChallengeType, bool) {
 	for _, c := range challenges {

@@ -13,6 +13,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/fault"
 )
 
@@ -120,6 +121,14 @@ func (r Registry) find(spec *Spec) *Factory {
 	return nil
 }
 
+// Name returns the name of the provider that a Spec selects, "" if there is none.
+func (r Registry) Name(spec *Spec) string {
+	if f := r.find(spec); f != nil {
+		return f.Name
+	}
+	return ""
+}
+
 // ttl returns the time to live with which a Spec's provider writes.
 func (r Registry) ttl(spec *Spec) time.Duration {
 	if f := r.find(spec); f != nil {
@@ -173,14 +182,21 @@ func (r Registry) Secrets(issuer *acmev1.ACMEIssuer) []cmmeta.SecretKeySelector 
 	return refs
 }
 
-// Check returns the errors in the provider's field of a Spec at a path. A
-// provider that the Registry does not have is not an error.
+// Check returns the errors in the name servers and the provider's field of a Spec at a
+// path. A provider that the Registry does not have is not an error.
 func (r Registry) Check(path *field.Path, spec *Spec) field.ErrorList {
-	f := r.find(spec)
-	if f == nil || f.Check == nil {
-		return nil
+	var errs field.ErrorList
+	if spec != nil {
+		for i, server := range spec.Nameservers {
+			if err := dns.CheckNameserver(server); err != nil {
+				errs = append(errs, field.Invalid(path.Child("nameservers").Index(i), server, err.Error()))
+			}
+		}
 	}
-	return f.Check(path, spec)
+	if f := r.find(spec); f != nil && f.Check != nil {
+		errs = append(errs, f.Check(path, spec)...)
+	}
+	return errs
 }
 
 // Unsupported says why this build cannot use a solver, as the end of a sentence

@@ -26,6 +26,8 @@ type session struct {
 	// outdated reports whether a clean-up has failed since: the credentials may
 	// have changed.
 	outdated bool
+	// detached reports whether no credentials may be read any more.
+	detached bool
 	// record is the record to write. Its name is empty until locateRecord has
 	// found it. former are those that were written at other names before a CNAME
 	// record changed.
@@ -38,6 +40,9 @@ type session struct {
 	// presented is when it succeeded last.
 	attempted bool
 	presented time.Time
+	// scouts reports whether the record presented at expectedFor is to be probed early.
+	scouts      bool
+	expectedFor time.Time
 	// observed is what the last Check found, accepted when the CA was asked.
 	observed propagation.Observation
 	accepted time.Time
@@ -62,6 +67,7 @@ var (
 	_ solver.Session  = (*session)(nil)
 	_ solver.Observer = (*session)(nil)
 	_ solver.Located  = (*session)(nil)
+	_ solver.Detacher = (*session)(nil)
 )
 
 // Present implements solver.Session.
@@ -76,11 +82,16 @@ func (s *session) Present(ctx context.Context) error {
 	if err := s.locateRecord(locating, provider); err != nil {
 		return err
 	}
+	if err := checkTarget(s.fqdn, s.record.FQDN); err != nil {
+		return err
+	}
 	located := s.config.Clock.Now()
 	// From here on the record can exist, even if Present fails.
 	s.provider, s.outdated, s.attempted = provider, false, true
 	if err := provider.Present(ctx, s.record); err != nil {
-		if took := s.config.Clock.Since(located); took < located.Sub(began) && took < serverPatience {
+		took := s.config.Clock.Since(located)
+		err = s.advise(ctx, provider, err)
+		if took < located.Sub(began) && took < serverPatience {
 			return fault.Elsewhere(err)
 		}
 		return err
@@ -126,6 +137,10 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	if evidence, err := s.settling(ctx, resolver, mode); evidence != nil || err != nil {
 		return evidence, err
 	}
+	if evidence := s.lagging(mode); evidence != nil {
+		return evidence, nil
+	}
+	began := s.config.Clock.Now()
 	report, err := resolver.Probe(ctx, s.fqdn, s.challenge.Key, mode, s.zone)
 	if err != nil {
 		return nil, err
@@ -138,6 +153,7 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	s.observed = propagation.Observation{
 		Report: report, Entry: s.config.Ledger.Observe(s.challenge.CA, report, now), Policy: s.policy(), At: now,
 	}
+	s.learnLag(began)
 	return s.observed, nil
 }
 
@@ -197,7 +213,10 @@ func (u unsettled) Verdict(time.Time) propagation.Verdict {
 
 // CleanUp implements solver.Session.
 func (s *session) CleanUp(ctx context.Context) error {
-	if s.provider == nil || s.outdated {
+	if s.detached && s.provider == nil {
+		return fault.New(fault.Permanent, "IssuerGone", "the issuer is gone, or has changed, and with it the credentials to remove the record")
+	}
+	if (s.provider == nil || s.outdated) && !s.detached {
 		provider, err := s.newProvider(ctx, s.challenge)
 		switch {
 		case err == nil:
@@ -219,6 +238,9 @@ func (s *session) CleanUp(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Detach implements solver.Detacher.
+func (s *session) Detach() { s.detached = true }
 
 // Presented implements solver.Session.
 func (s *session) Presented() bool { return s.attempted }

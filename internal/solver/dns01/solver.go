@@ -150,11 +150,45 @@ func (s *Solver) newProvider(ctx context.Context, c solver.Challenge) (Provider,
 
 // zoneAbove finds the zone of a challenge name by the name above it: a resolver
 // that is asked for the name itself caches that it does not exist.
-func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (string, error) {
-	if above := dnsname.Parent(fqdn); above != "." {
-		fqdn = above
+func (s *Solver) zoneAbove(ctx context.Context, fqdn string) (zone string, err error) {
+	server := ""
+	if claims, ok := s.config.Resolver.(claimer); ok {
+		zone, server, err = claims.Claim(ctx, above(fqdn))
+	} else {
+		zone, err = s.config.Resolver.FindZone(ctx, above(fqdn))
 	}
-	return s.config.Resolver.FindZone(ctx, fqdn)
+	if err != nil {
+		return "", err
+	}
+	return zone, checkZone(fqdn, zone, server)
+}
+
+// above returns the name above a name, or the name itself if there is only the root.
+func above(fqdn string) string {
+	if parent := dnsname.Parent(fqdn); parent != "." {
+		return parent
+	}
+	return fqdn
+}
+
+// Place returns where the record of a Challenge would be written: its name, and the zone.
+// It writes nothing.
+func (s *Solver) Place(ctx context.Context, c solver.Challenge) (name, zone string, err error) {
+	provider, err := s.newProvider(ctx, c)
+	if err != nil {
+		return "", "", err
+	}
+	planned := &session{Solver: s, challenge: c, fqdn: dnsname.Challenge(c.DNSName)}
+	if err := planned.locateRecord(ctx, provider); err != nil {
+		return "", "", err
+	}
+	if err := checkTarget(planned.fqdn, planned.record.FQDN); err != nil {
+		return "", "", err
+	}
+	if zone, err = provider.Zone(ctx, planned.record.FQDN); err != nil {
+		return "", "", planned.advise(ctx, provider, err)
+	}
+	return planned.record.FQDN, zone, nil
 }
 
 // resolver returns the Resolver for the records of a solver. For a solver with

@@ -27,7 +27,7 @@ func (r Registry) Survey(base dns.Survey, dnsName, key string, with *acmev1.ACME
 		return base
 	}
 	if len(spec.Nameservers) > 0 {
-		base.Configured = spec.Nameservers
+		base.Configured, base.Only = spec.Nameservers, true
 	}
 	if f := r.find(spec); f != nil && f.Origin != nil {
 		base.Origin = f.Origin(spec)

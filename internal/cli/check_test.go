@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckDNS01Refuses has wrong flags and files. Nothing is asked.
+func TestCheckDNS01Refuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const issuer = "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata: {name: NAME}\nspec: {selfSigned: {}}\n---\n"
+	one := write("one.yaml", strings.Replace(issuer, "NAME", "one", 1))
+	two := write("two.yaml", strings.Replace(issuer, "NAME", "one", 1)+strings.Replace(issuer, "NAME", "two", 1))
+	missing := filepath.Join(dir, "missing")
+	for _, test := range []struct{ args, want string }{
+		{"--issuer=a", "--domain: which domain?"},
+		{"--domain=example.com", "which issuer? Set --issuer, --cluster-issuer or --from-file"},
+		{"--domain=example.com --issuer=a --cluster-issuer=b", "--issuer and --cluster-issuer cannot be used together"},
+		{"--domain=example.com --issuer=a -o yaml", `--output: must be text or json, not "yaml"`},
+		{"--domain=example.com --issuer=a --secret=a/b=c", "--secret is for --from-file: with a cluster, Secrets are read from there"},
+		{"--domain=example.com --issuer=a --timeout=0s", "--timeout: must be greater than 0, not 0s"},
+		{"--domain=example.com --issuer=a --dns01-recursive-nameservers=https://1.1.1.1", `--dns01-recursive-nameservers: name server "https://1.1.1.1" has no path: `},
+		{"--domain=example.com --issuer=a --kubeconfig=" + missing, "find the cluster: stat " + missing},
+		{"--domain=example.com --from-file=" + missing, "--from-file: open " + missing},
+		{"--domain=example.com --from-file=" + two, "--from-file: " + two + ": it has several issuers, Issuer one, Issuer two: select one with --issuer or --cluster-issuer"},
+		{"--domain=example.com --cluster-issuer=one --from-file=" + one, "--from-file: " + one + ": it has no such issuer, but Issuer one"},
+		{"--domain=example.com --secret=x --from-file=" + one, `--secret: "x" is not name/key=FILE or name/key=env:VARIABLE`},
+		{"--domain=example.com --from-file=" + one, `Issuer "one" cannot validate "example.com" by DNS-01: the step "issuer" failed.`},
+		{"more", `unknown command "more"`},
+	} {
+		var out, errs strings.Builder
+		status := Main(t.Context(), append([]string{"check", "dns01"}, strings.Fields(test.args)...), &out, &errs)
+		if want := "everleaf: " + test.want; status != 1 || !strings.HasPrefix(errs.String(), want) {
+			t.Errorf("%s: exit status %d\ngot  %s\nwant %s", test.args, status, errs.String(), want)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/solver"
+)
+
+// present writes the record, looks for it, and deletes it.
+func (r *run) present(ctx context.Context) bool {
+	r.count(ctx)
+	session := r.solver.Begin(r.challenge)
+	r.start()
+	if err := session.Present(ctx); err != nil {
+		r.failed(StepWrite, err)
+		if session.Presented() {
+			r.cleanUp(ctx, session)
+		}
+		return false
+	}
+	r.report.Target = session.String()
+	r.done(StepWrite, "wrote TXT %s at %s", quoted(r.challenge.Key), session)
+	seen := r.seen(ctx, session)
+	return r.cleanUp(ctx, session) && seen
+}
+
+// count counts the values that the name has. No resolver is asked: it would keep in its
+// cache that the record does not exist.
+func (r *run) count(ctx context.Context) {
+	if r.mode != propagation.Authoritative {
+		return
+	}
+	if report, err := r.resolver.Probe(ctx, r.report.Name, r.challenge.Key, r.mode, ""); err == nil {
+		r.before = values(report)
+	}
+}
+
+// seen waits until the record is where everleaf wants it before it asks the CA.
+func (r *run) seen(ctx context.Context, session solver.Session) bool {
+	r.start()
+	deadline := r.began.Add(r.Patience)
+	for said := ""; ; {
+		evidence, err := session.Check(ctx)
+		now := r.Clock.Now()
+		switch {
+		case ctx.Err() != nil:
+			return r.failed(StepServers, fmt.Errorf("interrupted"))
+		case err != nil && !now.Before(deadline):
+			return r.failed(StepServers, err)
+		}
+		message, until := "", now.Add(goneRetry)
+		var report propagation.Report
+		if err != nil {
+			message = fault.Of(err).Message
+		} else {
+			verdict := evidence.Verdict(now)
+			if o, ok := evidence.(propagation.Observation); ok {
+				report = o.Report
+			}
+			message, until = verdict.Message, verdict.Until
+			if verdict.State == propagation.Accept {
+				return r.end(r.visible(report)) && r.askResolvers(ctx)
+			}
+		}
+		if !now.Before(deadline) {
+			message = fmt.Sprintf("not everywhere within %s: %s", r.Patience, message)
+			if fix := advice(report, r.report.Zone); fix != "" {
+				message += "; " + fix
+			}
+			return r.end(Step{Name: StepServers, State: Failed, Message: message, Details: lines(report)})
+		}
+		if message != "" && message != said {
+			said = message
+			r.Progress(Step{Name: StepServers, State: Waiting, Message: message, Seconds: seconds(now.Sub(r.began))})
+		}
+		r.wait(ctx, earliest(until, deadline).Sub(now))
+	}
+}
+
+// visible is the step for a record that everleaf would take to be visible.
+func (r *run) visible(report propagation.Report) Step {
+	with, without := having(report)
+	s := Step{Name: StepServers, State: OK, Message: "every name server has it", Details: lines(report)}
+	if r.mode == propagation.RecursiveOnly {
+		s.Message = "every resolver has it; the name servers are not asked"
+	}
+	if without > 0 {
+		s.State = Warning
+		s.Message = fmt.Sprintf("%d of %d addresses have it; everleaf does not wait for the others, which give no usable answer: %s", with, with+without, advice(report, r.report.Zone))
+	}
+	return s
+}
+
+// askResolvers asks the resolvers, once the name servers have the record.
+func (r *run) askResolvers(ctx context.Context) bool {
+	if r.mode == propagation.RecursiveOnly {
+		return true
+	}
+	r.start()
+	report, err := r.resolver.Probe(ctx, r.report.Name, r.challenge.Key, propagation.RecursiveOnly, "")
+	if err != nil {
+		return r.failed(StepResolvers, err)
+	}
+	return r.end(resolvers(report))
+}
+
+// cleanUp deletes the record, also if ctx has ended, and sees that it is gone.
+func (r *run) cleanUp(ctx context.Context, session solver.Session) bool {
+	interrupted := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	r.start()
+	if err := session.CleanUp(ctx); err != nil {
+		f := *fault.Of(err)
+		f.Message += fmt.Sprintf("; the TXT record %s at %s is left behind: delete it", quoted(r.challenge.Key), session)
+		return r.failed(StepDelete, &f)
+	}
+	r.done(StepDelete, "deleted it")
+	r.start()
+	switch {
+	case interrupted:
+		return r.end(Step{Name: StepGone, State: Skipped, Message: "interrupted"})
+	case r.mode == propagation.RecursiveOnly:
+		return r.end(Step{Name: StepGone, State: Skipped, Message: "only resolvers are asked, which keep the record in their caches for a while"})
+	}
+	return r.gone(ctx)
+}
+
+// gone waits until no name server has the record.
+func (r *run) gone(ctx context.Context) bool {
+	deadline := r.began.Add(goneTime)
+	for {
+		report, err := r.resolver.Probe(ctx, r.report.Name, r.challenge.Key, propagation.Authoritative, "")
+		if err != nil {
+			return r.failed(StepGone, err)
+		}
+		step, over := gone(report, r.before)
+		if over || !r.Clock.Now().Before(deadline) || ctx.Err() != nil {
+			return r.end(step)
+		}
+		r.wait(ctx, goneRetry)
+	}
+}
+
+// wait waits for a time, or until ctx ends.
+func (r *run) wait(ctx context.Context, d time.Duration) {
+	timer := r.Clock.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
