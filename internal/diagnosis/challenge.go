@@ -113,6 +113,18 @@ func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
 	return out
 }
 
+// Cause is why the record of a Challenge is not found, as name servers show it, in one
+// sentence; empty if they show no reason.
+func Cause(c *acmev1.Challenge, provider string, v propagation.View) string {
+	e := Evidence{Sightings: []Sighting{{Challenge: c.Name, From: FromController, Provider: provider, View: &v}}}
+	for _, found := range e.seen(c, Ref{}) {
+		if !found.Aside && found.Code != Propagated && found.Code != Undecided {
+			return found.Message
+		}
+	}
+	return ""
+}
+
 // differing are the Verdicts that were not passed yet.
 func differing(list, passed []Verdict) []Verdict {
 	var out []Verdict

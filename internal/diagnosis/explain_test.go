@@ -216,6 +216,24 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// What a Challenge's status says is the main cause, in one sentence.
+func TestCause(t *testing.T) {
+	c := &stuck().Challenges[0]
+	for name, tt := range map[string]struct {
+		view propagation.View
+		want string
+	}{
+		"lame":       {view(by(leads(inside, nil)), at("ns1", refuses)), "the name servers that are named for example.com. do not serve it: ns1.example.com. (192.0.2.1:53) answers REFUSED"},
+		"absent":     {view(by(leads(inside, nil)), at("ns1", lacks)), "no name server of example.com. has the record: ns1.example.com. (192.0.2.1:53) answers NXDOMAIN; the Cloudflare API reported that it was written"},
+		"propagated": {view(by(leads(inside, nil)), at("ns1")), ""},
+		"nothing":    {view(nil), ""},
+	} {
+		if got := Cause(c, "the Cloudflare API", tt.view); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 // What ends by itself says when.
 func TestUntil(t *testing.T) {
 	for text, want := range map[string]string{

@@ -393,7 +393,9 @@ func TestFailingResolverIsAskedLast(t *testing.T) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusForbidden)
 	}).URL + "/dns-query"
-	r := w.resolve(func(c *Config) { c.Servers, c.Roots, c.Timeout = []string{entry, w.resolver.Addr()}, roots, 2*time.Second })
+	r := w.resolve(func(c *Config) {
+		c.Servers, c.Roots, c.Timeout = []string{entry, w.resolver.Addr()}, roots, 2*time.Second
+	})
 	for _, test := range []struct {
 		after time.Duration
 		asked int32

@@ -24,6 +24,7 @@ var layers = [][]string{
 	// propagation is below dns, not beside lifecycle. Like dnsname it is pure and
 	// imports nothing of the layers above.
 	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname"},
+	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
 	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert"},

@@ -102,6 +102,9 @@ type memory struct {
 	issuer issuerOf
 	// progress is the one part that reconciles of other Challenges read.
 	progress atomic.Pointer[core.Progress]
+	// cause is what was found at lookedAt of why the record is not found.
+	cause    atomic.Pointer[string]
+	lookedAt time.Time
 	// released reports whether this process has removed the finalizer.
 	released bool
 }
@@ -175,6 +178,9 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 		State: core.State{
 			Object: object, Memory: m.Memory, Slot: c.slots.Of(key), Slots: c.MaxConcurrent, CheckRetry: c.CheckRetry,
 		},
+	}
+	if cause := m.cause.Load(); cause != nil {
+		w.Memory.Cause = *cause
 	}
 	if at := c.recalled.Load(); at != nil && object.CreationTimestamp.After(at.Add(clockMargin)) {
 		w.Memory.Began = true

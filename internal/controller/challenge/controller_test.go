@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,12 +68,15 @@ func (a *api) PatchMetadata(ctx context.Context, _ plan.Ref, before, changed cli
 
 // recorder is a Solver that records what its Sessions are asked.
 type recorder struct {
+	mu  sync.Mutex
 	log []string
 	// fail is the result of the next calls.
 	fail []error
 }
 
 func (r *recorder) Begin(c solver.Challenge) solver.Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.log = append(r.log, "begin "+c.DNSName)
 	return &recorded{recorder: r}
 }
@@ -86,6 +90,8 @@ func (*recorder) Server(c *acmev1.ACMEChallengeSolver) string {
 }
 
 func (r *recorder) called(what string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.log = append(r.log, what)
 	if len(r.fail) == 0 {
 		return nil
@@ -110,9 +116,15 @@ func (s *recorded) Check(context.Context) (propagation.Evidence, error) {
 }
 
 func (s *recorded) CleanUp(context.Context) error { return s.called("clean up") }
-func (s *recorded) Detach()                       { s.log = append(s.log, "detach") }
-func (s *recorded) Presented() bool               { return s.presented }
-func (s *recorded) String() string                { return "here" }
+
+func (s *recorded) Detach() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, "detach")
+}
+
+func (s *recorded) Presented() bool { return s.presented }
+func (s *recorded) String() string  { return "here" }
 
 // stage is a Controller with what is around it.
 type stage struct {

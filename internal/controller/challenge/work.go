@@ -170,6 +170,7 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 		if w.Memory.ProbeFailed = err != nil; err == nil {
 			w.seen(ctx, evidence)
 		}
+		w.lookForCause()
 	case core.CleanUp:
 		err = session.CleanUp(ctx)
 		if w.Memory.CleanedUp = err == nil; err != nil {
@@ -194,6 +195,7 @@ func (w *work) seen(ctx context.Context, evidence propagation.Evidence) {
 	w.Memory.Saw(evidence, presented, w.c.Clock.Now())
 	w.remember()
 	if w.Memory.Progress(w.c.Clock.Now()).Visible {
+		w.memory.cause.Store(nil)
 		w.wakeSiblings(ctx)
 	}
 }

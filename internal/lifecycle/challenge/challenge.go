@@ -44,6 +44,9 @@ type Memory struct {
 	// that probe ended.
 	Report     string
 	ReportedAt time.Time
+	// Cause is what a look at all servers has shown of why the record is not found,
+	// empty if nobody has looked yet.
+	Cause string
 	// AcceptedAt is when the server was last asked to validate, Accepts counts
 	// how often it was asked.
 	AcceptedAt time.Time

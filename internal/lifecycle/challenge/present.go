@@ -140,6 +140,9 @@ func (s State) rewriteAt(absentSince time.Time) time.Time {
 func (m *Memory) Saw(e propagation.Evidence, presented, now time.Time) {
 	m.Evidence = e
 	verdict := e.Verdict(now)
+	if !verdict.VisibleSince.IsZero() {
+		m.Cause = ""
+	}
 	kept := m.ReportedAt.Add(min(m.ReportedAt.Sub(presented), steady))
 	if verdict.Message == m.Report || m.Report != "" && verdict.VisibleSince.IsZero() && kept.After(now) {
 		return
@@ -161,7 +164,11 @@ func (s State) absentReason(message string) string {
 }
 
 func (s State) propagationReason(message string) string {
-	return fmt.Sprintf("Waiting for %s challenge propagation: %s", s.Object.Spec.Type, message)
+	reason := fmt.Sprintf("Waiting for %s challenge propagation: %s", s.Object.Spec.Type, message)
+	if s.Memory.Cause != "" {
+		reason += "; likely cause: " + s.Memory.Cause
+	}
+	return reason
 }
 
 // acceptTogether asks the server to validate, unless a sibling will soon be

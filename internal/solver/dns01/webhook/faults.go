@@ -138,11 +138,11 @@ func (p *Provider) unavailable(ctx context.Context, text string) error {
 	if found, known := p.discover(ctx, "/apis/apiregistration.k8s.io/v1/apiservices/"+name, &service); found && known {
 		for _, c := range service.Status.Conditions {
 			if c.Type == "Available" && c.Status != metav1.ConditionTrue {
-				return transient("SolverUnavailable", "APIService %s is not available: %s: %s; %s", name, c.Reason, said(c.Message), cure(c.Message))
+				return p.soon("SolverUnavailable", "APIService %s is not available: %s: %s; %s", name, c.Reason, said(c.Message), cure(c.Message))
 			}
 		}
 	}
-	return transient("SolverUnavailable", "the solver webhook %s cannot be reached by the API server: %s; see `kubectl describe apiservice %s`", p.name(), text, name)
+	return p.soon("SolverUnavailable", "the solver webhook %s cannot be reached by the API server: %s; see `kubectl describe apiservice %s`", p.name(), text, name)
 }
 
 // cure says what usually ends what an APIService's condition says.

@@ -191,19 +191,19 @@ func TestFailures(t *testing.T) {
 		},
 		"unavailable, closed port": {
 			map[string]answer{ask: status(503, unavailable), service: condition("FailedDiscoveryCheck", "failing or missing response from https://10.0.0.9:8443/apis: connection refused")},
-			fault.New(fault.Transient, "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: FailedDiscoveryCheck: failing or missing response from https://10.0.0.9:8443/apis: connection refused; check that the solver's pods run, and that the control plane can reach their port (firewall, NetworkPolicy)"),
+			fault.Until(now.Add(recheck), "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: FailedDiscoveryCheck: failing or missing response from https://10.0.0.9:8443/apis: connection refused; check that the solver's pods run, and that the control plane can reach their port (firewall, NetworkPolicy)"),
 		},
 		"unavailable, another CA": {
 			map[string]answer{ask: status(503, unavailable), service: condition("FailedDiscoveryCheck", "x509: certificate signed by unknown authority")},
-			fault.New(fault.Transient, "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: FailedDiscoveryCheck: x509: certificate signed by unknown authority; its caBundle is not that of the solver's serving certificate: check the annotation cert-manager.io/inject-ca-from and that cainjector runs"),
+			fault.Until(now.Add(recheck), "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: FailedDiscoveryCheck: x509: certificate signed by unknown authority; its caBundle is not that of the solver's serving certificate: check the annotation cert-manager.io/inject-ca-from and that cainjector runs"),
 		},
 		"unavailable, no pods": {
 			map[string]answer{ask: status(503, unavailable), service: condition("MissingEndpoints", "endpoints for service/solver in solver have no addresses")},
-			fault.New(fault.Transient, "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: MissingEndpoints: endpoints for service/solver in solver have no addresses; check that the solver's pods run and are ready"),
+			fault.Until(now.Add(recheck), "SolverUnavailable", "APIService v1alpha1.acme.example.org is not available: MissingEndpoints: endpoints for service/solver in solver have no addresses; check that the solver's pods run and are ready"),
 		},
 		"unavailable, without the right to see why": {
 			map[string]answer{ask: status(503, unavailable), service: status(403, "no")},
-			fault.New(fault.Transient, "SolverUnavailable", `the solver webhook "sakuracloud" of group "acme.example.org" cannot be reached by the API server: the server is currently unable to handle the request; see `+"`kubectl describe apiservice v1alpha1.acme.example.org`"),
+			fault.Until(now.Add(recheck), "SolverUnavailable", `the solver webhook "sakuracloud" of group "acme.example.org" cannot be reached by the API server: the server is currently unable to handle the request; see `+"`kubectl describe apiservice v1alpha1.acme.example.org`"),
 		},
 		"a crash": {
 			map[string]answer{ask: status(500, "Internal error occurred: panic")},

@@ -1,0 +1,108 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Environment is what a provider's process gets.
+type Environment struct {
+	// Variables are those of the issuer. Files are the contents of files, by the
+	// variable that gets the path.
+	Variables, Files map[string]string
+	// secrets are the values from Secrets, by variable.
+	secrets map[string]string
+}
+
+// quick are settings that an issuer may change: with them a provider does not wait
+// until all name servers have the record, which the caller of the webhook does.
+var quick = map[string]map[string]string{
+	"route53": {"AWS_WAIT_FOR_RECORD_SETS_CHANGED": "false"},
+}
+
+// Environment adds the values of SecretRefs, in their order.
+func (s Setting) Environment(secrets []string) Environment {
+	e := Environment{Variables: map[string]string{}, Files: map[string]string{}, secrets: map[string]string{}}
+	for name, value := range quick[s.Provider.Package] {
+		e.Variables[name] = value
+	}
+	for name, value := range s.Config.Env {
+		e.Variables[name] = string(value)
+	}
+	for i, ref := range s.Config.SecretRefs {
+		e.secrets[ref.Env] = secrets[i]
+		if isFile(ref.Env) {
+			e.Files[ref.Env] = secrets[i]
+		} else {
+			e.Variables[ref.Env] = secrets[i]
+		}
+	}
+	return e
+}
+
+// shortest is the length of the shortest secret that is removed from texts: the
+// removal of shorter ones would make texts unreadable, and guessable.
+const shortest = 4
+
+// Scrub removes the secrets from a text.
+func (e Environment) Scrub(text string) string {
+	var forms []string
+	names := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(e.secrets)) {
+		secret := e.secrets[name]
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if _, is := names[form]; !is && len(form) >= shortest {
+				forms = append(forms, form)
+				names[form] = name
+			}
+		}
+	}
+	// Of two secrets that begin alike, the longer one is tried first.
+	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, form := range forms {
+		pairs = append(pairs, form, "<"+names[form]+">")
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// missing is how lego says that variables have no value.
+var missing = regexp.MustCompile(`some credentials information are missing: ([A-Z0-9_]+(?:,[A-Z0-9_]+)*)`)
+
+const where = "set them in config.env of the issuer, or with secret values in config.secretRefs; the environment of the plugin's pod is not used"
+
+// Unusable says why a provider cannot be set up, from the text of its error.
+func (s Setting) Unusable(text string) error {
+	found := missing.FindAllStringSubmatch(text, -1)
+	if len(found) == 1 {
+		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.ReplaceAll(found[0][1], ",", ", "), where)
+	}
+	if len(found) > 1 {
+		var ways []string
+		for _, f := range found {
+			ways = append(ways, strings.ReplaceAll(f[1], ",", " and "))
+		}
+		slices.Sort(ways)
+		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.Join(slices.Compact(ways), "; or "), where)
+	}
+	return fmt.Errorf("provider %s cannot be set up: %s; check config.env and config.secretRefs of the issuer%s", s.Config.Provider, text, among(s.Provider.Credentials))
+}
+
+// Failed says why a provider did not do what it was asked to, from the text of its
+// error.
+func (s Setting) Failed(text string, cleaning bool) error {
+	switch {
+	case cleaning && s.Provider.Remembers && strings.Contains(strings.ToLower(text), "unknown record"):
+		return fmt.Errorf("%s; lego's provider %s remembers its records in memory, and the plugin has been restarted since it wrote this one: remove the TXT record by hand", text, s.Config.Provider)
+	case strings.Contains(strings.ToLower(text), "ttl"):
+		if at := slices.IndexFunc(s.Provider.Variables, func(v string) bool { return strings.HasSuffix(v, "_TTL") }); at >= 0 {
+			return fmt.Errorf("%s; the time to live is set with %s in config.env", text, s.Provider.Variables[at])
+		}
+	}
+	return errors.New(text)
+}
