@@ -31,6 +31,60 @@ type foreignSolver struct {
 	asked []v1alpha1.ChallengeRequest
 }
 
+func newForeignSolver(group, name string, provider dns01.Provider) *foreignSolver {
+	return &foreignSolver{group: group, name: name, provider: provider, users: map[string]bool{}}
+}
+
+// start serves the solver until the test ends, and returns its port on this host.
+func (s *foreignSolver) start(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(s)
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// service makes the API server pass requests on to the solver. The Service has the name of
+// this host instead of pods.
+func (s *foreignSolver) service(ns, port string) string {
+	return strings.NewReplacer("GROUP", s.group, "NS", ns, "PORT", port).Replace(`
+apiVersion: v1
+kind: Service
+metadata: {name: solver}
+spec: {type: ExternalName, externalName: localhost}
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1alpha1.GROUP}
+spec:
+  group: GROUP
+  version: v1alpha1
+  groupPriorityMinimum: 1000
+  versionPriority: 15
+  insecureSkipTLSVerify: true
+  service: {name: solver, namespace: NS, port: PORT}
+`)
+}
+
+// role lets the controllers ask the solver.
+func (s *foreignSolver) role(ns string) string {
+	return strings.NewReplacer("GROUP", s.group, "SOLVER", s.name, "NS", ns, "USER", local.ControllerUser).Replace(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: solver-NS}
+rules: [{apiGroups: [GROUP], resources: [SOLVER], verbs: [create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: solver-NS}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: solver-NS}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "USER"}]
+`)
+}
+
 // ServeHTTP implements http.Handler.
 func (s *foreignSolver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	version := s.group + "/v1alpha1"
@@ -83,50 +137,17 @@ func TestSolverWebhook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	solver := &foreignSolver{group: "acme." + f.ns + ".example", name: "sakuracloud", provider: provider, users: map[string]bool{}}
-	server := httptest.NewTLSServer(solver)
-	t.Cleanup(server.Close)
-	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	solver := newForeignSolver("acme."+f.ns+".example", "sakuracloud", provider)
+	port := solver.start(t)
 	f.Apply(t, f.ns, harness.IssuerManifest("acme", f.quick.CA,
 		fmt.Sprintf("{dns01: {webhook: {groupName: %s, solverName: sakuracloud, config: {apiTokenSecretRef: {name: sacloud-api, key: token}}}}}", solver.group)))
 	f.Apply(t, f.ns, harness.CertificateManifest("by-webhook", "acme", "by-webhook.example.com", "*.by-webhook.example.com"))
 	f.WaitingFor(t, f.ns, "by-webhook", patience, "the API server has no APIService v1alpha1."+solver.group)
 
-	// The Service has the name of this host instead of pods.
-	f.Apply(t, f.ns, strings.NewReplacer("GROUP", solver.group, "NS", f.ns, "PORT", port).Replace(`
-apiVersion: v1
-kind: Service
-metadata: {name: solver}
-spec: {type: ExternalName, externalName: localhost}
----
-apiVersion: apiregistration.k8s.io/v1
-kind: APIService
-metadata: {name: v1alpha1.GROUP}
-spec:
-  group: GROUP
-  version: v1alpha1
-  groupPriorityMinimum: 1000
-  versionPriority: 15
-  insecureSkipTLSVerify: true
-  service: {name: solver, namespace: NS, port: PORT}
-`))
+	f.Apply(t, f.ns, solver.service(f.ns, port))
 	f.WaitingFor(t, f.ns, "by-webhook", 2*patience, `may not be asked`, `a ClusterRole must allow "create" on resource "sakuracloud" in API group "`+solver.group)
 
-	f.Apply(t, f.ns, strings.NewReplacer("GROUP", solver.group, "NS", f.ns, "USER", local.ControllerUser).Replace(`
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: solver-NS}
-rules: [{apiGroups: [GROUP], resources: [sakuracloud], verbs: [create]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: solver-NS}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: solver-NS}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "USER"}]
-`))
+	f.Apply(t, f.ns, solver.role(f.ns))
 	f.Ready(t, f.ns, "by-webhook", 2*patience)
 	harness.Eventually(t, patience, func() error {
 		if left := f.quick.DNS.Records("_acme-challenge.by-webhook.example.com."); len(left) > 0 {

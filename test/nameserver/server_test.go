@@ -222,6 +222,33 @@ func TestSecondaryLags(t *testing.T) {
 	}
 }
 
+func TestSetTXT(t *testing.T) {
+	z := testZone()
+	z.Records = append(z.Records, "www 60 TXT old", "www A 192.0.2.3")
+	s := start(t, Options{Zones: []Zone{z}})
+	for _, values := range [][]string{{"b", "a"}, {"c"}, nil} {
+		if err := s.SetTXT("WWW.example.test.", 5*time.Second, values); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, v := range values {
+			want = append(want, "www.example.test. 5 IN TXT \""+v+"\"")
+		}
+		got := ask(t, "udp", s.Addr(), "www.example.test.", mdns.TypeTXT).Answer
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	if got := ask(t, "udp", s.Addr(), "www.example.test.", mdns.TypeA); got.Answer == nil {
+		t.Error("the A record has gone")
+	}
+	if err := s.SetTXT("www.example.net.", time.Second, nil); err == nil {
+		t.Error("a name in no zone was set")
+	}
+}
+
 func TestBehaviour(t *testing.T) {
 	z := testZone()
 	z.Update = []string{AnyUpdate}

@@ -1,6 +1,7 @@
 package nameserver
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,6 +36,29 @@ func (z *zone) apply(m *mdns.Msg, now time.Time) (changed bool, rcode int) {
 		}
 		return changed, mdns.RcodeSuccess
 	})
+}
+
+// SetTXT replaces the TXT values at a name in its zone, which is none of a View. It stands
+// for a vendor's API, and so needs no key.
+func (s *Server) SetTXT(fqdn string, ttl time.Duration, values []string) error {
+	name := mdns.CanonicalName(fqdn)
+	z := enclosing(s.zones, name)
+	if z == nil {
+		return fmt.Errorf("no zone has the name %s", fqdn)
+	}
+	changed, _ := z.change(s.clock.Now(), func(records map[string][]mdns.RR) (bool, int) {
+		kept := without(records[name], func(rr mdns.RR) bool { return rr.Header().Rrtype == mdns.TypeTXT })
+		for _, v := range values {
+			header := mdns.RR_Header{Name: name, Rrtype: mdns.TypeTXT, Class: mdns.ClassINET, Ttl: wholeSeconds(ttl)}
+			kept = append(kept, &mdns.TXT{Hdr: header, Txt: []string{v}})
+		}
+		set(records, name, kept)
+		return true, mdns.RcodeSuccess
+	})
+	if changed {
+		s.counters.changes.Add(1)
+	}
+	return nil
 }
 
 // edit applies one record of the update section (RFC 2136 section 2.5).

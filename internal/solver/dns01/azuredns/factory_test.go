@@ -40,7 +40,7 @@ func TestFactory(t *testing.T) {
 	s := newServer(t, publicCloud)
 	t.Setenv(envTokenFile, "")
 	deps := dns01.Deps{
-		Namespace: "default", HTTP: s.transport(),
+		Namespace: "default", HTTP: s.Transport(),
 		Secrets: secrets{"default/azure": {"secret": []byte(secret), "broken": []byte(secret + "\n"), "empty": {}}},
 	}
 	f := Factory()
@@ -58,9 +58,8 @@ func TestFactory(t *testing.T) {
 			ambient: true,
 		},
 		"not ambient": {
-			edit: func(a *azureDNS) { *a = azureDNS{SubscriptionID: subscription, ResourceGroupName: group} },
-			message: "error instantiating azuredns challenge solver: ClientID was omitted without providing one of `--cluster-issuer-ambient-credentials` or `--issuer-ambient-credentials`. " +
-				"These are necessary to enable Azure Managed Identities",
+			edit:    func(a *azureDNS) { *a = azureDNS{SubscriptionID: subscription, ResourceGroupName: group} },
+			message: "error instantiating azuredns challenge solver: " + noAmbient,
 		},
 		"Germany":    {edit: func(a *azureDNS) { a.Environment = acmev1.AzureGermanCloud }, message: "error instantiating azuredns challenge solver: unknown cloud configuration name: AzureGermanCloud"},
 		"no Secret":  {edit: func(a *azureDNS) { a.ClientSecret.Name = "other" }, message: "error getting azuredns client secret: the secret default/other does not exist"},
@@ -94,8 +93,8 @@ func TestFactory(t *testing.T) {
 			}
 		})
 	}
-	if s.exchanges != 2 {
-		t.Errorf("%d exchanges, want 2", s.exchanges)
+	if s.Exchanges != 2 {
+		t.Errorf("%d exchanges, want 2", s.Exchanges)
 	}
 }
 

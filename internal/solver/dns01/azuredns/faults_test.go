@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/solver/dns01/azuredns/azurednstest"
 )
 
 const (
@@ -47,7 +48,7 @@ func TestRefusedServicePrincipal(t *testing.T) {
 				": the client secret is wrong; store the value of a client secret, not its id, in the Secret of clientSecretSecretRef",
 		},
 		"client": {
-			func(s *server, _ *Config) { s.identities = nil }, fault.User,
+			func(s *server, _ *Config) { s.Identities = nil }, fault.User,
 			entra + " answered HTTP 400 (unauthorized_client: AADSTS700016) to getting a token for " + asPrincipal +
 				": the tenant has no application or managed identity with this client id; check clientID and tenantID",
 		},
@@ -58,29 +59,29 @@ func TestRefusedServicePrincipal(t *testing.T) {
 		},
 		"a code that is not known": {
 			func(s *server, _ *Config) {
-				a := entraError(400, "invalid_request", 1234567, "Something.")
-				s.entra = &a
+				a := azurednstest.EntraError(400, "invalid_request", 1234567, "Something.")
+				s.Entra = &a
 			}, fault.User,
 			entra + " answered HTTP 400 (invalid_request: AADSTS1234567) to getting a token for " + asPrincipal + "; check clientID and tenantID, and that the identity is enabled",
 		},
 		"not a document": {
-			func(s *server, _ *Config) { s.entra = &answer{status: 403, body: "<html>proxy</html>"} }, fault.User,
+			func(s *server, _ *Config) { s.Entra = &azurednstest.Answer{Status: 403, Body: "<html>proxy</html>"} }, fault.User,
 			entra + " answered HTTP 403 to getting a token for " + asPrincipal + "; check clientID and tenantID, and that the identity is enabled",
 		},
 		"unavailable": {
 			func(s *server, _ *Config) {
-				a := entraError(503, "temporarily_unavailable", 90033, "A transient error.")
-				s.entra = &a
+				a := azurednstest.EntraError(503, "temporarily_unavailable", 90033, "A transient error.")
+				s.Entra = &a
 			}, fault.Transient,
 			entra + " answered HTTP 503 (temporarily_unavailable: AADSTS90033) to getting a token for " + asPrincipal,
 		},
 		"rate limit": {
 			func(s *server, _ *Config) {
-				s.entra = &answer{status: 429, header: http.Header{"Retry-After": {"20"}}}
+				s.Entra = &azurednstest.Answer{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
 			}, fault.Later, entra + " answered HTTP 429 to getting a token for " + asPrincipal,
 		},
 		"success that is none": {
-			func(s *server, _ *Config) { s.entra = &answer{status: 200, body: "hello"} }, fault.Transient,
+			func(s *server, _ *Config) { s.Entra = &azurednstest.Answer{Status: 200, Body: "hello"} }, fault.Transient,
 			entra + " sent an answer that it does not document to getting a token for " + asPrincipal,
 		},
 	} {
@@ -102,32 +103,32 @@ func TestRefusedWorkloadIdentity(t *testing.T) {
 		700213: "the identity has no federated credential with the subject of the token of the service account",
 	}
 	for code, what := range explained {
-		a := entraError(401, "invalid_client", code, "No matching federated identity record found for presented assertion.")
-		s.set(func() { s.entra = &a })
-		said := entra + " answered HTTP 401 (invalid_client: " + a.code() + ") to getting a token for "
-		wants(t, provider(t, s.ambient(s.environment(), Identity{ClientID: client})), fault.User,
+		a := azurednstest.EntraError(401, "invalid_client", code, "No matching federated identity record found for presented assertion.")
+		s.Do(func() { s.Entra = &a })
+		said := entra + " answered HTTP 401 (invalid_client: " + entraCode(a) + ") to getting a token for "
+		wants(t, provider(t, s.ambient(s.Environment(), Identity{ClientID: client})), fault.User,
 			said+asWorkload+": "+what+"; "+federate+theToken)
-		wants(t, provider(t, s.ambient(s.environment(), Identity{ResourceID: resourceID})), fault.User,
+		wants(t, provider(t, s.ambient(s.Environment(), Identity{ResourceID: resourceID})), fault.User,
 			said+"workload identity with client id "+client+" (of AZURE_CLIENT_ID) of tenant "+tenant+": "+what+"; "+federate+theToken+
 				"; managedIdentity.resourceID is not used, because the pod has a workload identity")
 	}
-	s.set(func() { s.entra = nil })
-	if err := os.WriteFile(s.tokenFile, []byte("no token"), 0o600); err != nil {
+	s.Do(func() { s.Entra = nil })
+	if err := os.WriteFile(s.TokenFile, []byte("no token"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := provider(t, s.ambient(s.environment(), Identity{ClientID: client}))
-	s.set(func() { a := entraError(401, "invalid_client", 700027, ""); s.entra = &a })
+	p := provider(t, s.ambient(s.Environment(), Identity{ClientID: client}))
+	s.Do(func() { a := azurednstest.EntraError(401, "invalid_client", 700027, ""); s.Entra = &a })
 	if m := p.Present(t.Context(), record(first)).Error(); !strings.HasSuffix(m, "the file of AZURE_FEDERATED_TOKEN_FILE has no JSON Web Token") {
 		t.Error(m)
 	}
-	if err := os.Remove(s.tokenFile); err != nil {
+	if err := os.Remove(s.TokenFile); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, p, fault.Transient, "the token of the service account cannot be read from the file of AZURE_FEDERATED_TOKEN_FILE for "+asWorkload)
 }
 
-// code is Entra's code in an answer.
-func (a answer) code() string { return tokenError([]byte(a.body)).code() }
+// entraCode is Entra's code in an answer.
+func entraCode(a azurednstest.Answer) string { return tokenError([]byte(a.Body)).code() }
 
 func TestRefusedManagedIdentity(t *testing.T) {
 	const (
@@ -141,7 +142,7 @@ func TestRefusedManagedIdentity(t *testing.T) {
 		message string
 	}{
 		"several": {
-			func(s *server) { s.identities = []string{client, other} },
+			func(s *server) { s.Identities = []string{client, other} },
 			Identity{},
 			fault.User,
 			imds + " answered HTTP 400 (invalid_request) to getting a token for the managed identity of the node: the node has several; set managedIdentity.clientID, " +
@@ -163,7 +164,7 @@ func TestRefusedManagedIdentity(t *testing.T) {
 		},
 		"none": {
 			func(s *server) {
-				s.imds = &answer{status: 400, body: `{"error":"invalid_request","error_description":"There is no default identity is assigned to this resource"}`}
+				s.IMDS = &azurednstest.Answer{Status: 400, Body: `{"error":"invalid_request","error_description":"There is no default identity is assigned to this resource"}`}
 			},
 			Identity{},
 			fault.User,
@@ -171,7 +172,7 @@ func TestRefusedManagedIdentity(t *testing.T) {
 		},
 		"a proxy": {
 			func(s *server) {
-				s.imds = &answer{status: 403, body: "A socket operation was attempted to an unreachable network"}
+				s.IMDS = &azurednstest.Answer{Status: 403, Body: "A socket operation was attempted to an unreachable network"}
 			},
 			Identity{},
 			fault.User,
@@ -179,13 +180,13 @@ func TestRefusedManagedIdentity(t *testing.T) {
 				"outside, give clientID, clientSecretSecretRef and tenantID",
 		},
 		"starting": {
-			func(s *server) { s.imds = &answer{status: 410} },
+			func(s *server) { s.IMDS = &azurednstest.Answer{Status: 410} },
 			Identity{},
 			fault.Transient,
 			imds + " answered HTTP 410 to getting a token for the managed identity of the node",
 		},
 		"silent": {
-			func(s *server) { s.silent = make(chan struct{}) },
+			func(s *server) { s.Silent = make(chan struct{}) },
 			Identity{},
 			fault.Transient,
 			`no Azure identity here: AZURE_FEDERATED_TOKEN_FILE is not set (is the label azure.workload.identity/use: "true" missing at the pod, or is it older than the label?), ` +
@@ -209,12 +210,12 @@ func TestRefusedByAPI(t *testing.T) {
 		message string
 	}{
 		"no role": {
-			func(s *server, _ *Config) { s.role = "none" },
+			func(s *server, _ *Config) { s.Role = "none" },
 			`the Azure API answered HTTP 403 (AuthorizationFailed) to listing the public zones of resource group "dns-zones"; ` + asPrincipal + " (object id " + object + ") may not do Microsoft.Network/dnsZones/read over " + inGroup +
 				`: assign it the role "DNS Zone Contributor" at the zone or at resource group "dns-zones" (with the role at the zone only, set hostedZoneName); a new assignment takes some minutes`,
 		},
 		"no role, private": {
-			func(s *server, c *Config) { s.role, c.ZoneType, c.HostedZoneName = "none", privateZone, "example.com" },
+			func(s *server, c *Config) { s.Role, c.ZoneType, c.HostedZoneName = "none", privateZone, "example.com" },
 			"the Azure API answered HTTP 403 (AuthorizationFailed) to reading the TXT record set at " + fqdn + " in zone example.com.; " + asPrincipal + " (object id " + object + ") may not do Microsoft.Network/privateDnsZones/TXT/read over " + inGroup + "/providers/Microsoft.Network/privateDnsZones/example.com/TXT/_acme-challenge.www" +
 				`: assign it the role "Private DNS Zone Contributor" at the zone or at resource group "dns-zones" (with the role at the zone only, set hostedZoneName); a new assignment takes some minutes`,
 		},
@@ -227,12 +228,12 @@ func TestRefusedByAPI(t *testing.T) {
 			`Zone www.example.com. not found in AzureDNS for domain ` + fqdn + `. Err: the Azure API answered HTTP 404 (ParentResourceNotFound: Can not perform requested operation on nested resource. Parent resource 'www.example.com' not found.) to reading the TXT record set at ` + fqdn + ` in zone www.example.com.`,
 		},
 		"no zones": {
-			func(s *server, _ *Config) { s.zones = nil },
+			func(s *server, _ *Config) { s.Zones = nil },
 			`Zone www.example.com. not found in AzureDNS for domain ` + fqdn + `. Err: there are no public zones in resource group "dns-zones" of subscription ` + subscription + `; check subscriptionID, resourceGroupName and zoneType`,
 		},
 		"other zones": {
 			func(s *server, _ *Config) {
-				s.zones = map[string][]string{"dnsZones": {"xample.com", "example.org", "Example.net"}}
+				s.Zones = map[string][]string{"dnsZones": {"xample.com", "example.org", "Example.net"}}
 			},
 			`Zone www.example.com. not found in AzureDNS for domain ` + fqdn + `. Err: the name is in none of the public zones of resource group "dns-zones" of subscription ` + subscription + `, which are example.net., example.org., xample.com.`,
 		},
@@ -242,7 +243,7 @@ func TestRefusedByAPI(t *testing.T) {
 		},
 		"tenant of the subscription": {
 			func(s *server, _ *Config) {
-				s.refuse(armError(401, "InvalidAuthenticationTokenTenant", "The access token is from the wrong issuer 'https://sts.windows.net/x/'."))
+				s.refuse(azurednstest.ARMError(401, "InvalidAuthenticationTokenTenant", "The access token is from the wrong issuer 'https://sts.windows.net/x/'."))
 			},
 			`the Azure API answered HTTP 401 (InvalidAuthenticationTokenTenant) to listing the public zones of resource group "dns-zones"; it does not accept the token of ` + asPrincipal +
 				": check that subscription " + subscription + " belongs to the tenant of that identity, and that environment is the cloud of both (it is AzurePublicCloud)",
@@ -265,8 +266,8 @@ func TestInvalidConfig(t *testing.T) {
 		message string
 	}{
 		"no ambient credentials": {
-			func(c *Config) { *c = s.ambient(s.environment(), Identity{}); c.Ambient = false },
-			"ClientID was omitted without providing one of `--cluster-issuer-ambient-credentials` or `--issuer-ambient-credentials`. These are necessary to enable Azure Managed Identities",
+			func(c *Config) { *c = s.ambient(s.Environment(), Identity{}); c.Ambient = false },
+			noAmbient,
 		},
 		"Germany":   {func(c *Config) { c.Environment = "AzureGermanCloud" }, "unknown cloud configuration name: AzureGermanCloud"},
 		"zone type": {func(c *Config) { c.ZoneType = "Other" }, `zoneType "Other" is not supported: it is AzurePublicZone or AzurePrivateZone`},
@@ -286,7 +287,7 @@ func TestInvalidConfig(t *testing.T) {
 		},
 		"authority": {
 			func(c *Config) {
-				env := s.environment()
+				env := s.Environment()
 				env[envAuthority] = "http://login.example.com"
 				*c = s.ambient(env, Identity{})
 				c.Environment = ""

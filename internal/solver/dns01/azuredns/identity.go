@@ -43,8 +43,11 @@ const (
 	envAuthority = "AZURE_AUTHORITY_HOST"
 )
 
-const noAmbient = "ClientID was omitted without providing one of `--cluster-issuer-ambient-credentials` or `--issuer-ambient-credentials`. " +
-	"These are necessary to enable Azure Managed Identities"
+// noAmbient begins with the words of the documentation of cert-manager, which people
+// search for.
+const noAmbient = "ClientID is not set but neither --cluster-issuer-ambient-credentials nor --issuer-ambient-credentials are set. " +
+	"These are necessary to enable Azure Managed Identities: an Issuer needs --issuer-ambient-credentials, a ClusterIssuer " +
+	"--cluster-issuer-ambient-credentials, which is on by default; or give clientID, clientSecretSecretRef and tenantID"
 
 // identityOf returns the identity that a Config selects.
 func identityOf(c Config) (identity, *fault.Error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/azuredns/azurednstest"
 )
 
 const (
@@ -30,15 +31,15 @@ func record(value string) dns01.Record {
 
 // asked returns the hosts that requests went to, each once.
 func (s *server) asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var hosts []string
-	for _, r := range s.requests {
-		host, _, _ := strings.Cut(strings.Fields(r)[1], "/")
-		if !slices.Contains(hosts, host) {
-			hosts = append(hosts, host)
+	s.Do(func() {
+		for _, r := range s.Requests {
+			host, _, _ := strings.Cut(strings.Fields(r)[1], "/")
+			if !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
 		}
-	}
+	})
 	return hosts
 }
 
@@ -81,7 +82,7 @@ func TestAuthorityHost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, test.want)
-			env := s.environment()
+			env := s.Environment()
 			env[envAuthority] = test.authority
 			c := s.ambient(env, Identity{})
 			c.Environment = test.environment
@@ -108,27 +109,27 @@ func TestIdentities(t *testing.T) {
 		"service principal": {func(s *server) Config { return s.principal() }, []string{"login.microsoftonline.com"}},
 		"service principal in a pod with workload identity": {func(s *server) Config {
 			c := s.principal()
-			env := s.environment()
+			env := s.Environment()
 			c.Getenv = func(name string) string { return env[name] }
 			return c
 		}, []string{"login.microsoftonline.com"}},
-		"workload identity": {func(s *server) Config { return s.ambient(s.environment(), Identity{}) }, []string{"login.microsoftonline.com"}},
+		"workload identity": {func(s *server) Config { return s.ambient(s.Environment(), Identity{}) }, []string{"login.microsoftonline.com"}},
 		"workload identity, client id of the issuer": {func(s *server) Config {
-			s.identities = []string{other}
-			return s.ambient(s.environment(), Identity{ClientID: other})
+			s.Identities = []string{other}
+			return s.ambient(s.Environment(), Identity{ClientID: other})
 		}, []string{"login.microsoftonline.com"}},
 		"workload identity, no client id in the pod": {func(s *server) Config {
-			return s.ambient(without(s.environment(), envClientID), Identity{ClientID: client})
+			return s.ambient(without(s.Environment(), envClientID), Identity{ClientID: client})
 		}, []string{"login.microsoftonline.com"}},
 		"workload identity, tenant of the issuer": {func(s *server) Config {
-			return s.ambient(without(s.environment(), envTenantID), Identity{ClientID: client, TenantID: tenant})
+			return s.ambient(without(s.Environment(), envTenantID), Identity{ClientID: client, TenantID: tenant})
 		}, []string{"login.microsoftonline.com"}},
 		"managed identity by client id": {func(s *server) Config {
-			s.identities = []string{other, client}
+			s.Identities = []string{other, client}
 			return s.ambient(nil, Identity{ClientID: client})
 		}, []string{"169.254.169.254"}},
 		"managed identity by resource id": {func(s *server) Config {
-			s.identities = []string{other, client}
+			s.Identities = []string{other, client}
 			return s.ambient(nil, Identity{ResourceID: resourceID})
 		}, []string{"169.254.169.254"}},
 		"managed identity of the node": {func(s *server) Config { return s.ambient(nil, Identity{}) }, []string{"169.254.169.254"}},
@@ -145,8 +146,8 @@ func TestIdentities(t *testing.T) {
 			if diff := cmp.Diff(append(test.hosts, "management.azure.com"), s.asked()); diff != "" {
 				t.Errorf("hosts (-want +got):\n%s", diff)
 			}
-			if s.exchanges != 1 {
-				t.Errorf("%d exchanges, want 1", s.exchanges)
+			if s.Exchanges != 1 {
+				t.Errorf("%d exchanges, want 1", s.Exchanges)
 			}
 		})
 	}
@@ -166,14 +167,14 @@ func TestTokens(t *testing.T) {
 		if _, err := p.Zone(t.Context(), fqdn); err != nil {
 			t.Error(err)
 		}
-		if s.exchanges != exchanges {
-			t.Errorf("%d exchanges, want %d", s.exchanges, exchanges)
+		if s.Exchanges != exchanges {
+			t.Errorf("%d exchanges, want %d", s.Exchanges, exchanges)
 		}
 	}
 	zone(make(s.principal()), 1)
 	zone(make(s.principal()), 1)
-	zone(make(s.ambient(s.environment(), Identity{})), 2)
-	zone(make(s.ambient(s.environment(), Identity{})), 2)
+	zone(make(s.ambient(s.Environment(), Identity{})), 2)
+	zone(make(s.ambient(s.Environment(), Identity{})), 2)
 	zone(make(s.ambient(nil, Identity{})), 3)
 
 	wrong := s.principal()
@@ -182,8 +183,8 @@ func TestTokens(t *testing.T) {
 		t.Error("a Provider with another secret uses the token")
 	}
 
-	p := make(s.ambient(s.environment(), Identity{}))
-	s.renew("2")
+	p := make(s.ambient(s.Environment(), Identity{}))
+	s.Renew("2")
 	p.source.forget()
 	zone(p, 4)
 }
@@ -193,7 +194,7 @@ func TestTokens(t *testing.T) {
 func TestManyWaitForOneToken(t *testing.T) {
 	s := newServer(t, publicCloud)
 	silent := make(chan struct{})
-	s.silent = silent
+	s.Silent = silent
 	source := provider(t, s.principal()).source
 	options := policy.TokenRequestOptions{Scopes: []string{publicCloud.Services[cloud.ResourceManager].Audience + "/.default"}}
 	impatient, cancel := context.WithCancel(t.Context())
@@ -202,11 +203,11 @@ func TestManyWaitForOneToken(t *testing.T) {
 	if _, err := source.GetToken(impatient, options); fault.Of(err).Class != fault.Transient || !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	s.set(func() { s.silent = nil })
+	s.Do(func() { s.Silent = nil })
 	close(silent)
 	<-one.done
-	if one != two || one.err != nil || s.exchanges != 1 {
-		t.Errorf("the same exchange: %t, its error: %v, %d exchanges", one == two, one.err, s.exchanges)
+	if one != two || one.err != nil || s.Exchanges != 1 {
+		t.Errorf("the same exchange: %t, its error: %v, %d exchanges", one == two, one.err, s.Exchanges)
 	}
 }
 
@@ -215,20 +216,20 @@ func TestManyWaitForOneToken(t *testing.T) {
 func TestNewPermissions(t *testing.T) {
 	for name, config := range map[string]func(*server) Config{
 		"service principal": (*server).principal,
-		"workload identity": func(s *server) Config { return s.ambient(s.environment(), Identity{}) },
+		"workload identity": func(s *server) Config { return s.ambient(s.Environment(), Identity{}) },
 		"managed identity":  func(s *server) Config { return s.ambient(nil, Identity{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, publicCloud)
-			s.role = "none"
+			s.Role = "none"
 			c := config(s)
 			clock := clocktesting.NewFakePassiveClock(time.Now())
 			c.Clock = clock
 			p := provider(t, c)
 			refused := func(exchanges int) {
 				t.Helper()
-				if err := p.Present(t.Context(), record(first)); fault.Of(err).Reason != "Forbidden" || s.exchanges != exchanges {
-					t.Fatalf("no permission: %v, %d exchanges, want %d", err, s.exchanges, exchanges)
+				if err := p.Present(t.Context(), record(first)); fault.Of(err).Reason != "Forbidden" || s.Exchanges != exchanges {
+					t.Fatalf("no permission: %v, %d exchanges, want %d", err, s.Exchanges, exchanges)
 				}
 			}
 			refused(1)
@@ -236,7 +237,7 @@ func TestNewPermissions(t *testing.T) {
 			clock.SetTime(clock.Now().Add(renewAge))
 			refused(2)
 			refused(2)
-			s.set(func() { s.role = "contributor" })
+			s.Do(func() { s.Role = "contributor" })
 			clock.SetTime(clock.Now().Add(renewAge))
 			ok(t, p.Present(t.Context(), record(first)))
 		})
@@ -250,13 +251,13 @@ func TestRefusedToken(t *testing.T) {
 	c.Clock = clock
 	p := provider(t, c)
 	ok(t, p.Present(t.Context(), record(first)))
-	s.set(func() { clear(s.tokens) })
+	s.Do(func() { clear(s.Tokens) })
 	if f := fault.Of(p.Present(t.Context(), record(second))); f.Reason != "Unauthorized" || f.Class != fault.User {
 		t.Errorf("a new token that is not valid: %v", f)
 	}
 	clock.SetTime(clock.Now().Add(renewAge))
 	ok(t, p.Present(t.Context(), record(second)))
-	s.refuse(armError(http.StatusUnauthorized, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."))
+	s.refuse(azurednstest.ARMError(http.StatusUnauthorized, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."))
 	if f := fault.Of(p.Present(t.Context(), record(first))); f.Class != fault.Transient {
 		t.Errorf("a token that has expired: %v", f)
 	}
@@ -272,12 +273,12 @@ func TestOldToken(t *testing.T) {
 	ok(t, p.Present(t.Context(), record(first)))
 	clock.SetTime(clock.Now().Add(54 * time.Minute))
 	ok(t, p.CleanUp(t.Context(), record(first)))
-	if s.exchanges != 1 {
-		t.Errorf("%d exchanges, want 1", s.exchanges)
+	if s.Exchanges != 1 {
+		t.Errorf("%d exchanges, want 1", s.Exchanges)
 	}
 	clock.SetTime(clock.Now().Add(2 * time.Minute))
 	ok(t, p.CleanUp(t.Context(), record(first)))
-	if s.exchanges != 2 {
-		t.Errorf("%d exchanges, want 2", s.exchanges)
+	if s.Exchanges != 2 {
+		t.Errorf("%d exchanges, want 2", s.Exchanges)
 	}
 }

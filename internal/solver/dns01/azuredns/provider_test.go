@@ -10,6 +10,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/azuredns/azurednstest"
 )
 
 var kinds = map[string]string{publicZone: "dnsZones", privateZone: "privateDnsZones"}
@@ -32,20 +33,20 @@ func key(kind string) string { return strings.ToLower(kind) + "/example.com/_acm
 // TestKept tests that nothing of a record set is changed but one value.
 func TestKept(t *testing.T) {
 	each(t, func(t *testing.T, s *server, kind string, p *Provider) {
-		stored := func() storedSet {
-			return storedSet{
-				etag: "e1", ttl: 3600, metadata: map[string]string{"owner": "Zoë", "empty": ""},
-				values: [][]string{{"v=spf1 ", "-all"}, {second}, {strings.Repeat("x", 255), "y"}},
+		stored := func() azurednstest.Set {
+			return azurednstest.Set{
+				ETag: "e1", TTL: 3600, Metadata: map[string]string{"owner": "Zoë", "empty": ""},
+				Values: [][]string{{"v=spf1 ", "-all"}, {second}, {strings.Repeat("x", 255), "y"}},
 			}
 		}
-		set, other := stored(), storedSet{etag: "e2", ttl: 60, values: [][]string{{"kept"}}}
-		s.sets[key(kind)], s.sets[strings.ToLower(kind)+"/example.com/_acme-challenge"] = &set, &other
+		set, other := stored(), azurednstest.Set{ETag: "e2", TTL: 60, Values: [][]string{{"kept"}}}
+		s.Sets[key(kind)], s.Sets[strings.ToLower(kind)+"/example.com/_acme-challenge"] = &set, &other
 
 		compare := func(values ...[]string) {
 			t.Helper()
-			got, want := s.at(kind, fqdn), stored()
-			want.values = append(want.values, values...)
-			if diff := cmp.Diff(&want, got, cmp.AllowUnexported(storedSet{}), cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".etag" }, cmp.Ignore())); diff != "" {
+			got, want := s.At(kind, fqdn), stored()
+			want.Values = append(want.Values, values...)
+			if diff := cmp.Diff(&want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".ETag" }, cmp.Ignore())); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		}
@@ -72,8 +73,8 @@ func TestNewSet(t *testing.T) {
 		if err := p.Present(t.Context(), record(first)); err != nil {
 			t.Fatal(err)
 		}
-		if set := s.at(kind, fqdn); set.ttl != 1 || set.metadata != nil {
-			t.Errorf("TTL %d, metadata %v", set.ttl, set.metadata)
+		if set := s.At(kind, fqdn); set.TTL != 1 || set.Metadata != nil {
+			t.Errorf("TTL %d, metadata %v", set.TTL, set.Metadata)
 		}
 	})
 }
@@ -83,14 +84,14 @@ func TestRaces(t *testing.T) {
 	each(t, func(t *testing.T, s *server, kind string, p *Provider) {
 		// Another writer makes the set, or adds a value to it, once.
 		meanwhile := func(values ...string) {
-			s.set(func() {
-				s.before = func(string) {
-					set := &storedSet{etag: "meanwhile" + strings.Join(values, ""), ttl: 5}
+			s.Do(func() {
+				s.Before = func(string) {
+					set := &azurednstest.Set{ETag: "meanwhile" + strings.Join(values, ""), TTL: 5}
 					for _, v := range values {
-						set.values = append(set.values, []string{v})
+						set.Values = append(set.Values, []string{v})
 					}
-					if s.sets[key(kind)] = set; len(values) == 0 {
-						delete(s.sets, key(kind))
+					if s.Sets[key(kind)] = set; len(values) == 0 {
+						delete(s.Sets, key(kind))
 					}
 				}
 			})
@@ -159,7 +160,7 @@ func TestManyWriters(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if set := s.at(kind, fqdn); set != nil {
+		if set := s.At(kind, fqdn); set != nil {
 			t.Errorf("left: %v", set)
 		}
 	})
@@ -168,16 +169,16 @@ func TestManyWriters(t *testing.T) {
 // TestBusy tests that a call ends if others write all the time.
 func TestBusy(t *testing.T) {
 	each(t, func(t *testing.T, s *server, kind string, p *Provider) {
-		s.sets[key(kind)] = &storedSet{etag: "0", ttl: 1, values: [][]string{{first}}}
+		s.Sets[key(kind)] = &azurednstest.Set{ETag: "0", TTL: 1, Values: [][]string{{first}}}
 		writes := 0
 		var again func(string)
 		again = func(string) {
 			writes++
-			set := *s.sets[key(kind)]
-			set.etag += "0"
-			s.sets[key(kind)], s.before = &set, again
+			set := *s.Sets[key(kind)]
+			set.ETag += "0"
+			s.Sets[key(kind)], s.Before = &set, again
 		}
-		s.set(func() { s.before = again })
+		s.Do(func() { s.Before = again })
 		for _, err := range []error{p.Present(t.Context(), record(second)), p.CleanUp(t.Context(), record(first))} {
 			if f := fault.Of(err); f == nil || f.Class != fault.Transient || f.Reason != "Busy" {
 				t.Errorf("%v", err)
@@ -191,7 +192,7 @@ func TestBusy(t *testing.T) {
 
 func TestZone(t *testing.T) {
 	each(t, func(t *testing.T, s *server, kind string, p *Provider) {
-		s.zones[kind] = []string{"a.org", "b.org", "com", "Example.com", "c.org", "d.org", "_acme-challenge.api.example.com", "www.example.com"}
+		s.Zones[kind] = []string{"a.org", "b.org", "com", "Example.com", "c.org", "d.org", "_acme-challenge.api.example.com", "www.example.com"}
 		for name, want := range map[string]string{
 			"_acme-challenge.example.com.":         "example.com.",
 			"_acme-challenge.sub.example.com":      "example.com.",
@@ -208,7 +209,7 @@ func TestZone(t *testing.T) {
 		}
 		r := dns01.Record{FQDN: "_acme-challenge.api.example.com.", Value: first}
 		ok(t, p.Present(t.Context(), r))
-		if s.sets[strings.ToLower(kind)+"/_acme-challenge.api.example.com/@"] == nil {
+		if s.Sets[strings.ToLower(kind)+"/_acme-challenge.api.example.com/@"] == nil {
 			t.Error("a zone at the name itself: the set is not at @")
 		}
 	})
@@ -217,7 +218,7 @@ func TestZone(t *testing.T) {
 // TestRoleAtZone tests an identity that may not list the zones of the group.
 func TestRoleAtZone(t *testing.T) {
 	each(t, func(t *testing.T, s *server, kind string, p *Provider) {
-		s.role = "zone"
+		s.Role = "zone"
 		ok(t, p.Present(t.Context(), record(first)))
 		if zone, err := p.Zone(t.Context(), "_acme-challenge.a.deep.sub.example.com."); zone != "deep.sub.example.com." || err != nil {
 			t.Errorf("%q, %v", zone, err)
@@ -232,12 +233,12 @@ func TestRoleAtZone(t *testing.T) {
 // the zone has gone.
 func TestZoneIsRemembered(t *testing.T) {
 	s := newServer(t, publicCloud)
-	s.zones["dnsZones"] = []string{"example.com", "www.example.com"}
+	s.Zones["dnsZones"] = []string{"example.com", "www.example.com"}
 	p := provider(t, s.principal())
 	ok(t, p.Present(t.Context(), record(first)))
 	ok(t, p.CleanUp(t.Context(), record(first)))
 	lists := 0
-	for _, r := range s.requests {
+	for _, r := range s.Requests {
 		if strings.HasSuffix(r, "/dnsZones") {
 			lists++
 		}
@@ -245,14 +246,14 @@ func TestZoneIsRemembered(t *testing.T) {
 	if lists != 1 {
 		t.Errorf("%d lists, want 1", lists)
 	}
-	s.set(func() { s.zones["dnsZones"] = []string{"example.com"} })
+	s.Do(func() { s.Zones["dnsZones"] = []string{"example.com"} })
 	if f := fault.Of(p.Present(t.Context(), record(first))); f == nil || f.Reason != "ZoneNotFound" {
 		t.Errorf("the zone has gone: %v", f)
 	}
 	ok(t, p.Present(t.Context(), record(first)))
-	if s.at("dnsZones", fqdn) == nil {
+	if s.At("dnsZones", fqdn) == nil {
 		t.Error("the record is not in the other zone")
 	}
-	s.set(func() { s.zones["dnsZones"] = nil })
+	s.Do(func() { s.Zones["dnsZones"] = nil })
 	ok(t, p.CleanUp(t.Context(), record(first)))
 }

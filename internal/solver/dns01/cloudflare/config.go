@@ -38,8 +38,6 @@ type Config struct {
 	Clock clock.PassiveClock
 	// HTTP sends the requests.
 	HTTP http.RoundTripper
-	// Endpoint is the URL of the API; empty is Cloudflare's.
-	Endpoint string
 }
 
 // Provider writes with one credential. It remembers the zones of names.
@@ -62,13 +60,10 @@ var _ dns01.Provider = (*Provider)(nil)
 // New returns the Provider of a Config, or a User fault that says what is wrong with
 // the Config.
 func New(c Config) (*Provider, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = endpoint
-	}
 	p := &Provider{clock: c.Clock}
 	// The controller retries, and has the rate of requests by the answers.
 	options := []cloudflare.Option{
-		cloudflare.BaseURL(c.Endpoint), cloudflare.HTTPClient(vendorapi.Client(recorder{c.HTTP})), cloudflare.UserAgent("everleaf"),
+		cloudflare.BaseURL(endpoint), cloudflare.HTTPClient(vendorapi.Client(recorder{c.HTTP})), cloudflare.UserAgent("everleaf"),
 		cloudflare.UsingRetryPolicy(0, 0, 0), cloudflare.UsingRateLimit(math.MaxFloat64),
 	}
 	switch {

@@ -5,20 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/clock"
-
+	"github.com/everleaf/everleaf/internal/solver/dns01/cloudflare/cloudflaretest"
 	"github.com/everleaf/everleaf/internal/solver/dns01/dns01test"
 )
-
-func (s *stub) provider(t *testing.T, c Config) *Provider {
-	t.Helper()
-	c.Clock, c.HTTP, c.Endpoint, c.SecretName = clock.RealClock{}, s.Transport, s.endpoint(), "default/cloudflare"
-	p, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 func TestConformance(t *testing.T) {
 	s := newStub(t)
@@ -29,7 +18,7 @@ func TestConformance(t *testing.T) {
 				Provider: s.provider(t, config), Patience: 10 * time.Second,
 				Unauthorized: s.provider(t, Config{Token: badToken}), Forbidden: s.provider(t, Config{Token: readToken}),
 				Secrets: []string{goodToken, badToken, readToken, goodKey},
-				Values:  s.values, Silence: s.Silence,
+				Values:  s.Values, Silence: s.Silence,
 				Fail: func(*testing.T) func() {
 					return s.Instead(func(w http.ResponseWriter, _ *http.Request) {
 						w.Header().Set("Content-Type", "text/html")
@@ -40,7 +29,7 @@ func TestConformance(t *testing.T) {
 				Limit: func(*testing.T) func() {
 					return s.Instead(func(w http.ResponseWriter, _ *http.Request) {
 						w.Header().Set("Retry-After", "300")
-						refuse(w, http.StatusTooManyRequests, 971, "Please wait and consider throttling your request speed")
+						cloudflaretest.Refuse(w, http.StatusTooManyRequests, 971, "Please wait and consider throttling your request speed")
 					})
 				},
 			})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/solver/dns01/cloudflare/cloudflaretest"
 )
 
 const fqdn = "_acme-challenge.www.example.com."
@@ -46,7 +47,7 @@ func TestZoneWalk(t *testing.T) {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	// Records belong into the active zone of the name, the third.
-	if z, err := p.zone(t.Context(), fqdn); err != nil || z.id != s.zones[2]["id"] {
+	if z, err := p.zone(t.Context(), fqdn); err != nil || z.id != s.ZoneID(2) {
 		t.Errorf("zone %v, %v", z, err)
 	}
 }
@@ -64,10 +65,10 @@ func TestNoZone(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusBadRequest} {
 		restore := s.Instead(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Get("name") == "co.uk" {
-				refuse(w, status, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
+				cloudflaretest.Refuse(w, status, 0, "Actor 'com.cloudflare.api.token.0123' requires permission 'com.cloudflare.api.account.zone.list' to list zones")
 				return
 			}
-			answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
+			cloudflaretest.Answer(w, http.StatusOK, object{"result": []any{}, "result_info": object{"count": 0, "page": 1, "per_page": 50, "total_count": 0, "total_pages": 0}})
 		})
 		_, err = p.Zone(t.Context(), "_acme-challenge.shop.co.uk.")
 		if diff := cmp.Diff(fmt.Sprintf(want, ""), message(t, err)); diff != "" {
@@ -93,37 +94,36 @@ func TestManyValues(t *testing.T) {
 		writers.Wait()
 	}
 	each(func(p *Provider, r dns01.Record) error { return p.Present(t.Context(), r) })
-	if got := s.values(t, fqdn); len(got) != values {
+	if got := s.Values(t, fqdn); len(got) != values {
 		t.Errorf("values: %q", got)
 	}
 	each(func(p *Provider, r dns01.Record) error { return p.CleanUp(t.Context(), r) })
-	if got := s.values(t, fqdn); len(got) != 0 {
+	if got := s.Values(t, fqdn); len(got) != 0 {
 		t.Errorf("values left: %q", got)
 	}
 }
 
 func TestCleanUpKeepsOthers(t *testing.T) {
 	s := newStub(t)
-	zone := s.zones[2]["id"].(string)
-	s.add(zone, "TXT", domain(fqdn), "mine") // made by a client that does not quote
-	s.add(zone, "TXT", domain(fqdn), `"MINE"`)
-	s.add(zone, "TXT", domain(fqdn), `"mine too"`)
-	s.add(zone, "TXT", domain(fqdn), `"mine"`)
-	s.add(zone, "TXT", "www.example.com", `"mine"`)
+	s.Add(2, "TXT", domain(fqdn), "mine") // made by a client that does not quote
+	s.Add(2, "TXT", domain(fqdn), `"MINE"`)
+	s.Add(2, "TXT", domain(fqdn), `"mine too"`)
+	s.Add(2, "TXT", domain(fqdn), `"mine"`)
+	s.Add(2, "TXT", "www.example.com", `"mine"`)
 	if err := s.provider(t, Config{Token: goodToken}).CleanUp(t.Context(), dns01.Record{FQDN: fqdn, Value: "mine"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"MINE", "mine too"}, s.values(t, fqdn)); diff != "" {
+	if diff := cmp.Diff([]string{"MINE", "mine too"}, s.Values(t, fqdn)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := s.values(t, "www.example.com."); len(got) != 1 {
+	if got := s.Values(t, "www.example.com."); len(got) != 1 {
 		t.Errorf("the other name has %q", got)
 	}
 }
 
 func TestAlias(t *testing.T) {
 	s := newStub(t)
-	s.add(s.zones[2]["id"].(string), "CNAME", domain(fqdn), "x.cdn.example")
+	s.Add(2, "CNAME", domain(fqdn), "x.cdn.example")
 	err := s.provider(t, Config{Token: goodToken}).Present(t.Context(), dns01.Record{FQDN: fqdn, Value: "v"})
 	if m := message(t, err); !strings.Contains(m, "Error: 81054: A CNAME record with that host already exists.") ||
 		!strings.HasSuffix(m, "; a TXT record cannot be beside the CNAME record at _acme-challenge.www.example.com: set cnameStrategy: Follow if its target is in a zone of yours, or remove it") {
@@ -138,10 +138,7 @@ func TestZoneMadeAgain(t *testing.T) {
 	if _, err := p.Zone(t.Context(), fqdn); err != nil {
 		t.Fatal(err)
 	}
-	s.mu.Lock()
-	s.zones = nil
-	s.addZone("example.com", "active")
-	s.mu.Unlock()
+	s.SetZones("example.com active")
 	record := dns01.Record{FQDN: fqdn, Value: "v"}
 	if err := p.Present(t.Context(), record); err == nil {
 		t.Error("the old zone still takes records")

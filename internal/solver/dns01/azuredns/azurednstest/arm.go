@@ -1,4 +1,4 @@
-package azuredns
+package azurednstest
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // serviceTypes are the types of zones with the versions of their APIs and the fields of
@@ -18,26 +19,26 @@ var serviceTypes = map[string]struct{ version, ttl, txt string }{
 	"privateDnsZones": {"2024-06-01", "ttl", "txtRecords"},
 }
 
-// armError is the body of an error.
+// ARMError is the body of an error.
 // https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors
-func armError(status int, code, text string) answer {
-	return answer{status: status, body: fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, text)}
+func ARMError(status int, code, text string) Answer {
+	return Answer{Status: status, Body: fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, text)}
 }
 
 // dnsError is the body of an error of the DNS services, which have no "error" around it.
-func dnsError(status int, code, text string) answer {
-	return answer{status: status, body: fmt.Sprintf(`{"code":%q,"message":%q}`, code, text)}
+func dnsError(status int, code, text string) Answer {
+	return Answer{Status: status, Body: fmt.Sprintf(`{"code":%q,"message":%q}`, code, text)}
 }
 
 // serveAPI answers as management.azure.com.
-func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	role, ok := s.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
+	role, ok := s.Tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
 	if !ok {
-		write(w, armError(401, "InvalidAuthenticationToken", "The access token is invalid."))
+		write(w, ARMError(401, "InvalidAuthenticationToken", "The access token is invalid."))
 		return
 	}
-	if s.api != nil {
-		write(w, *s.api)
+	if s.API != nil {
+		write(w, *s.API)
 		return
 	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -59,15 +60,15 @@ func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
 			return true
 		}
 		scope := "/" + strings.Join(parts[:min(at, len(parts))], "/")
-		write(w, armError(403, "AuthorizationFailed", fmt.Sprintf("The client '%s' with object id '%s' does not have authorization to perform action 'Microsoft.Network/%s' over scope '%s' or the scope is invalid. If access was recently granted, please refresh your credentials.",
-			client, object, action, scope)))
+		write(w, ARMError(403, "AuthorizationFailed", fmt.Sprintf("The client '%s' with object id '%s' does not have authorization to perform action 'Microsoft.Network/%s' over scope '%s' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+			Client, Object, action, scope)))
 		return false
 	}
 	switch {
-	case parts[1] != subscription:
-		write(w, armError(404, "SubscriptionNotFound", fmt.Sprintf("The subscription '%s' could not be found.", parts[1])))
-	case parts[3] != group:
-		write(w, armError(404, "ResourceGroupNotFound", fmt.Sprintf("Resource group '%s' could not be found.", parts[3])))
+	case parts[1] != Subscription:
+		write(w, ARMError(404, "SubscriptionNotFound", fmt.Sprintf("The subscription '%s' could not be found.", parts[1])))
+	case parts[3] != Group:
+		write(w, ARMError(404, "ResourceGroupNotFound", fmt.Sprintf("Resource group '%s' could not be found.", parts[3])))
 	case len(parts) == 7 && r.Method == http.MethodGet:
 		if may(kind+"/read", 4) {
 			s.serveZones(w, r, kind, skip)
@@ -77,7 +78,7 @@ func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !s.hasZone(kind, parts[7]) {
-			write(w, armError(404, "ResourceNotFound", fmt.Sprintf("The Resource 'Microsoft.Network/%s/%s' under resource group '%s' was not found.", strings.ToLower(kind), parts[7], group)))
+			write(w, ARMError(404, "ResourceNotFound", fmt.Sprintf("The Resource 'Microsoft.Network/%s/%s' under resource group '%s' was not found.", strings.ToLower(kind), parts[7], Group)))
 			return
 		}
 		writeJSON(w, 200, s.zoneObject(kind, parts[7]))
@@ -88,7 +89,7 @@ func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
 			badRequest(w, r.Method)
 		case !may(kind+"/TXT/"+action, 10):
 		case !s.hasZone(kind, parts[7]):
-			write(w, armError(404, "ParentResourceNotFound", fmt.Sprintf("Can not perform requested operation on nested resource. Parent resource '%s' not found.", parts[7])))
+			write(w, ARMError(404, "ParentResourceNotFound", fmt.Sprintf("Can not perform requested operation on nested resource. Parent resource '%s' not found.", parts[7])))
 		default:
 			s.serveSet(w, r, kind, parts[7], parts[9])
 		}
@@ -97,13 +98,13 @@ func (s *server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) hasZone(kind, zone string) bool {
-	return slices.ContainsFunc(s.zones[kind], func(z string) bool { return strings.EqualFold(z, zone) })
+func (s *Server) hasZone(kind, zone string) bool {
+	return slices.ContainsFunc(s.Zones[kind], func(z string) bool { return strings.EqualFold(z, zone) })
 }
 
-func (s *server) zoneObject(kind, zone string) fields {
+func (s *Server) zoneObject(kind, zone string) fields {
 	return fields{
-		"id":   "/subscriptions/" + subscription + "/resourceGroups/" + group + "/providers/Microsoft.Network/" + kind + "/" + zone,
+		"id":   "/subscriptions/" + Subscription + "/resourceGroups/" + Group + "/providers/Microsoft.Network/" + kind + "/" + zone,
 		"name": zone, "type": "Microsoft.Network/" + kind, "etag": "00000000-0000-0000-0000-000000000000", "location": "global",
 		"properties": fields{"maxNumberOfRecordSets": 10000, "numberOfRecordSets": 2},
 	}
@@ -111,7 +112,7 @@ func (s *server) zoneObject(kind, zone string) fields {
 
 // serveZones lists the zones, two in each page.
 // https://learn.microsoft.com/rest/api/dns/zones/list-by-resource-group
-func (s *server) serveZones(w http.ResponseWriter, r *http.Request, kind, skip string) {
+func (s *Server) serveZones(w http.ResponseWriter, r *http.Request, kind, skip string) {
 	start := 0
 	if skip != "" {
 		if _, err := fmt.Sscanf(skip, "page%d", &start); err != nil {
@@ -119,7 +120,7 @@ func (s *server) serveZones(w http.ResponseWriter, r *http.Request, kind, skip s
 			return
 		}
 	}
-	zones := s.zones[kind]
+	zones := s.Zones[kind]
 	end := min(start+2, len(zones))
 	values := []fields{}
 	for _, z := range zones[start:end] {
@@ -134,31 +135,32 @@ func (s *server) serveZones(w http.ResponseWriter, r *http.Request, kind, skip s
 
 // serveSet gets, writes and removes record sets, with etags.
 // https://learn.microsoft.com/azure/dns/dns-zones-records#etags
-func (s *server) serveSet(w http.ResponseWriter, r *http.Request, kind, zone, name string) {
-	if r.Method != http.MethodGet && s.before != nil {
-		before := s.before
-		s.before = nil
+func (s *Server) serveSet(w http.ResponseWriter, r *http.Request, kind, zone, name string) {
+	if r.Method != http.MethodGet && s.Before != nil {
+		before := s.Before
+		s.Before = nil
 		before(name)
 	}
 	key := strings.ToLower(kind + "/" + zone + "/" + name)
-	set := s.sets[key]
+	set := s.Sets[key]
 	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
-	failed := none == "*" && set != nil || match != "" && (set == nil || set.etag != match)
+	failed := none == "*" && set != nil || match != "" && (set == nil || set.ETag != match)
 	switch {
 	case none != "" && none != "*" || match == "" && none == "" && r.Method != http.MethodGet:
 		badRequest(w, "conditions")
 	case r.Method == http.MethodDelete && set == nil:
-		write(w, answer{status: 204})
+		write(w, Answer{Status: 204})
 	case failed:
 		write(w, dnsError(412, "PreconditionFailed", fmt.Sprintf("The condition '%s' in the If-Match header was not satisfied. The current was '00000000'.", match)))
 	case r.Method == http.MethodGet && set == nil:
 		// Azure/azure-cli#27374 shows this answer.
-		write(w, dnsError(404, "NotFound", fmt.Sprintf("The resource record '%s' does not exist in resource group '%s' of subscription '%s'.", name, group, subscription)))
+		write(w, dnsError(404, "NotFound", fmt.Sprintf("The resource record '%s' does not exist in resource group '%s' of subscription '%s'.", name, Group, Subscription)))
 	case r.Method == http.MethodGet:
 		writeJSON(w, 200, setObject(kind, zone, name, set))
 	case r.Method == http.MethodDelete:
-		delete(s.sets, key)
-		write(w, answer{status: 200})
+		delete(s.Sets, key)
+		s.changed(zone, name, nil)
+		write(w, Answer{Status: 200})
 	default:
 		made, problem := parseSet(r, kind)
 		if problem != "" {
@@ -166,8 +168,9 @@ func (s *server) serveSet(w http.ResponseWriter, r *http.Request, kind, zone, na
 			return
 		}
 		s.serial++
-		made.etag = fmt.Sprintf("%08d-0000-0000-0000-000000000000", s.serial)
-		s.sets[key] = made
+		made.ETag = fmt.Sprintf("%08d-0000-0000-0000-000000000000", s.serial)
+		s.Sets[key] = made
+		s.changed(zone, name, made)
 		status := http.StatusOK
 		if set == nil {
 			status = http.StatusCreated
@@ -176,27 +179,38 @@ func (s *server) serveSet(w http.ResponseWriter, r *http.Request, kind, zone, na
 	}
 }
 
-func setObject(kind, zone, name string, set *storedSet) fields {
+func (s *Server) changed(zone, name string, set *Set) {
+	if s.Changed == nil {
+		return
+	}
+	ttl := time.Second
+	if set != nil {
+		ttl = time.Duration(set.TTL) * time.Second
+	}
+	s.Changed(ownerName(zone, name), ttl, set.Texts())
+}
+
+func setObject(kind, zone, name string, set *Set) fields {
 	api := serviceTypes[kind]
 	records := []fields{}
-	for _, v := range set.values {
+	for _, v := range set.Values {
 		records = append(records, fields{"value": v})
 	}
-	properties := fields{api.ttl: set.ttl, "fqdn": name + "." + zone + ".", api.txt: records}
+	properties := fields{api.ttl: set.TTL, "fqdn": name + "." + zone + ".", api.txt: records}
 	if kind == "dnsZones" {
 		properties["targetResource"], properties["provisioningState"] = fields{}, "Succeeded"
 	}
-	if len(set.metadata) > 0 {
-		properties["metadata"] = set.metadata
+	if len(set.Metadata) > 0 {
+		properties["metadata"] = set.Metadata
 	}
 	return fields{
-		"id":   "/subscriptions/" + subscription + "/resourceGroups/" + group + "/providers/Microsoft.Network/" + kind + "/" + zone + "/TXT/" + name,
-		"name": name, "type": "Microsoft.Network/" + kind + "/TXT", "etag": set.etag, "properties": properties,
+		"id":   "/subscriptions/" + Subscription + "/resourceGroups/" + Group + "/providers/Microsoft.Network/" + kind + "/" + zone + "/TXT/" + name,
+		"name": name, "type": "Microsoft.Network/" + kind + "/TXT", "etag": set.ETag, "properties": properties,
 	}
 }
 
 // parseSet reads the body of a PUT.
-func parseSet(r *http.Request, kind string) (*storedSet, string) {
+func parseSet(r *http.Request, kind string) (*Set, string) {
 	var body struct {
 		Properties map[string]json.RawMessage `json:"properties"`
 	}
@@ -211,21 +225,21 @@ func parseSet(r *http.Request, kind string) (*storedSet, string) {
 			return nil, "property " + name
 		}
 	}
-	set := &storedSet{}
+	set := &Set{}
 	var records []struct {
 		Value []string `json:"value"`
 	}
-	if json.Unmarshal(body.Properties[api.ttl], &set.ttl) != nil || set.ttl < 1 {
+	if json.Unmarshal(body.Properties[api.ttl], &set.TTL) != nil || set.TTL < 1 {
 		return nil, "ttl"
 	}
 	if json.Unmarshal(body.Properties[api.txt], &records) != nil || len(records) == 0 {
 		return nil, "records"
 	}
-	if m := body.Properties["metadata"]; m != nil && json.Unmarshal(m, &set.metadata) != nil {
+	if m := body.Properties["metadata"]; m != nil && json.Unmarshal(m, &set.Metadata) != nil {
 		return nil, "metadata"
 	}
 	for _, r := range records {
-		set.values = append(set.values, r.Value)
+		set.Values = append(set.Values, r.Value)
 	}
 	return set, ""
 }
