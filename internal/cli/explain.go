@@ -170,11 +170,13 @@ func (o explainOptions) collector() (*explain.Collector, string, error) {
 	if err != nil {
 		return nil, "", unreachable(err)
 	}
+	named := o.resolvers
 	if len(o.resolvers) == 0 {
 		o.resolvers = dns.SystemServers()
 	}
 	collector := &explain.Collector{
 		Client: c, Clock: clock.RealClock{}, Providers: providers.All(), Patience: patience,
+		Named:  named,
 		Survey: dns.Survey{System: o.resolvers, Config: dns.Config{Port: o.port}},
 		ID:     func() string { return string(uuid.NewUUID()) },
 	}

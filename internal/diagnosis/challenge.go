@@ -18,6 +18,9 @@ const usual = 30 * time.Second
 const (
 	propagationWords = "challenge propagation"
 	othersWords      = "--max-concurrent-challenges"
+	waitingWords     = "Waiting"
+	solverWords      = "Failed to determine a valid solver configuration"
+	acmeWords        = "urn:ietf:params:acme:error:"
 )
 
 // challenge says what keeps a Challenge from becoming valid.
@@ -33,14 +36,16 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 			"wait: its turn comes as soon as others are valid or stuck",
 			"or raise --max-concurrent-challenges",
 		}}}
+	case !c.Status.Presented && strings.HasPrefix(reason, waitingWords):
+		return []Verdict{{Code: InProgress, Object: ref, Message: reason, NextTry: timeIn(reason)}}
 	case !c.Status.Presented && reason != "":
-		return []Verdict{{
-			Code: ProviderFails, Object: ref, Message: "the challenge is not presented: " + reason, Until: timeIn(reason),
+		return append([]Verdict{{
+			Code: ProviderFails, Object: ref, Message: "the challenge is not presented: " + reason, NextTry: timeIn(reason),
 			Fix: []string{
 				"correct what the message names (credentials, permissions, zone); everleaf tries again at once when the issuer or its Secrets change",
 				"$ everleaf check dns01" + checkFlags(c) + " --domain " + c.Spec.DNSName,
 			},
-		}}
+		}}, e.ofZone(c, ref)...)
 	case !c.Status.Presented:
 		if e.At.Sub(c.CreationTimestamp.Time) < usual {
 			return []Verdict{{Code: InProgress, Object: ref, Message: "the challenge is being presented"}}
@@ -58,7 +63,15 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 	if reason != "" {
 		message += ": " + reason
 	}
-	return append([]Verdict{{Code: InProgress, Object: ref, Message: message, Until: timeIn(reason)}}, asides(found)...)
+	return append([]Verdict{{Code: InProgress, Object: ref, Message: message, NextTry: timeIn(reason)}}, asides(found)...)
+}
+
+// ofZone are the faults of the zone itself that servers show of a record that could not be
+// written: they may be why.
+func (e Evidence) ofZone(c *acmev1.Challenge, ref Ref) []Verdict {
+	return slices.DeleteFunc(e.seen(c, ref), func(v Verdict) bool {
+		return !slices.Contains([]Code{NotDelegated, LameDelegation, PortBlocked, PortIntercepted, ShadowingZone, DNSSECFailure}, v.Code)
+	})
 }
 
 // checkFlags name the issuer of a Challenge for everleaf check.
@@ -87,7 +100,7 @@ func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
 	public := ""
 	for _, s := range e.Sightings {
 		if s.Challenge == c.Name && s.View != nil && public == "" {
-			public = leading(*s.View)
+			public = leading(*s.View, e.Resolvers)
 		}
 	}
 	for _, from := range []Place{FromController, FromCommand} {
@@ -97,6 +110,7 @@ func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
 			}
 			w := writtenBy(c, s.Provider)
 			w.public = public
+			w.own = c.Spec.Solver.DNS01 != nil && len(c.Spec.Solver.DNS01.Nameservers) > 0
 			found := newSight(*s.View, w).judge()
 			if v, ok := judgeCAA(s.View.CAA, e.asks(c)); ok {
 				found = append(found, v)
@@ -143,7 +157,7 @@ func differing(list, passed []Verdict) []Verdict {
 func (e Evidence) asks(c *acmev1.Challenge) asks {
 	a := asks{wildcard: c.Spec.Wildcard, method: strings.ToLower(string(c.Spec.Type))}
 	if e.CA != nil {
-		a.identities = e.CA.Identities
+		a.identities, a.problem = e.CA.Identities, e.CA.Problem
 	}
 	if e.Issuer != nil && e.Issuer.Status != nil && e.Issuer.Status.ACME != nil {
 		a.account = e.Issuer.Status.ACME.URI
@@ -163,11 +177,13 @@ const (
 	problemCAA  = "urn:ietf:params:acme:error:caa"
 	problemDNS  = "urn:ietf:params:acme:error:dns"
 	problemAuth = "urn:ietf:params:acme:error:unauthorized"
+	// problemResponse is what some CAs say if the record has another value.
+	problemResponse = "urn:ietf:params:acme:error:incorrectResponse"
 )
 
 // caRefusal says what a failure of a Challenge, an Order or an issuance means.
 func (e Evidence) caRefusal(ref Ref, reason string) Verdict {
-	v := Verdict{Code: Failed, Object: ref, Message: reason, Until: e.nextTry(reason)}
+	v := Verdict{Code: Failed, Object: ref, Message: reason, NextTry: e.nextTry(reason)}
 	switch {
 	case reason == "":
 		v.Message = "it failed without a reason"
@@ -183,13 +199,16 @@ func (e Evidence) caRefusal(ref Ref, reason string) Verdict {
 		if e.answeredHere(ref) {
 			v.Message += ". The name servers answered here, so that the network between the CA and the name servers is the likely cause"
 		}
-	case strings.Contains(reason, problemAuth):
+	case strings.Contains(reason, problemAuth), strings.Contains(reason, problemResponse):
 		v.Code = CADoesNotSee
 		v.Fix = []string{"see what the name servers answer below: the CA did not find the record, or found other values only"}
+	case strings.Contains(reason, solverWords):
+		v.Code = NoSolver
+		v.Fix = []string{"give the issuer a solver for the name: see the selectors (dnsNames, dnsZones, matchLabels) of spec.acme.solvers"}
 	default:
-		v.Code = CARefuses
-		if e.Order == nil && len(e.Challenges) == 0 {
-			v.Code = Failed
+		v.Code = Failed
+		if strings.Contains(reason, acmeWords) {
+			v.Code = CARefuses
 		}
 		v.Fix = []string{"correct what the message names; everleaf tries again by itself, and at once when the Certificate or the issuer changes"}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/publicsuffix"
+
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/propagation"
 )
@@ -21,6 +23,8 @@ type written struct {
 	provider string
 	// presented reports whether that succeeded.
 	presented bool
+	// own reports whether the solver has nameservers of its own.
+	own bool
 	// public is a resolver that leads to the record, empty if none is known.
 	public string
 }
@@ -33,6 +37,8 @@ type sight struct {
 	at []propagation.Reply
 	// have, lack, lame and silent are the servers of at by what they answer.
 	have, lack, lame, silent []propagation.Reply
+	// out are those that nobody can ask from here.
+	out []propagation.Reply
 }
 
 func newSight(v propagation.View, w written) sight {
@@ -44,6 +50,7 @@ func newSight(v propagation.View, w written) sight {
 		case r.Has:
 			s.have = append(s.have, r)
 		case r.Failure == propagation.NoAddress || r.Failure == propagation.NoRoute:
+			s.out = append(s.out, r)
 			continue
 		case r.Failure != propagation.NoFailure:
 			s.silent = append(s.silent, r)
@@ -144,7 +151,7 @@ func (s sight) intercepted() (Verdict, bool) {
 
 // nowhere: no resolver leads to a name server.
 func (s sight) nowhere() (Verdict, bool) {
-	if len(s.at) > 0 || len(s.Resolvers) == 0 {
+	if len(s.at)+len(s.out) > 0 || len(s.Resolvers) == 0 {
 		return Verdict{}, false
 	}
 	first := s.Resolvers[0]
@@ -164,7 +171,8 @@ func (s sight) nowhere() (Verdict, bool) {
 
 // blocked: no name server answers, and a resolver does.
 func (s sight) blocked() (Verdict, bool) {
-	if len(s.at) == 0 || len(s.silent) < len(s.at) {
+	mute := append(slices.Clone(s.silent), s.out...)
+	if len(mute) == 0 || len(s.silent) < len(s.at) {
 		return Verdict{}, false
 	}
 	var good string
@@ -175,14 +183,14 @@ func (s sight) blocked() (Verdict, bool) {
 	}
 	if good == "" {
 		return Verdict{
-			Code: PortBlocked, Message: "no name server answers: " + says(s.silent),
+			Code: PortBlocked, Message: "no name server answers: " + says(mute),
 			Fix: []string{"check that these name servers run, and that port 53 (UDP and TCP) to them is open"},
 		}, true
 	}
 	return Verdict{
 		Code: PortBlocked,
 		Message: fmt.Sprintf("no name server can be asked from here (%s), and the resolver %s answers: the network lets DNS queries pass to the resolver only",
-			says(s.silent), good),
+			says(mute), good),
 		Fix: []string{
 			"open port 53 (UDP and TCP) to the name servers, or check the record at the resolver only:",
 			"$ --dns01-recursive-nameservers-only --dns01-recursive-nameservers=" + good,
@@ -273,7 +281,7 @@ func (s sight) serials() string {
 	case slices.Equal(have, lack):
 		return fmt.Sprintf("; all have serial %d of the zone, so they hold different zones of one name", have[0])
 	default:
-		return fmt.Sprintf("; the serial of the zone is %s at those and %s at these", join(have), join(lack))
+		return fmt.Sprintf("; the zone has serial %s where the record is, and %s where it is not", join(have), join(lack))
 	}
 }
 
@@ -336,10 +344,11 @@ func (s sight) byProvider() (Verdict, bool) {
 	return Verdict{}, false
 }
 
-// undelegated: the zone that is found is one of many owners.
+// undelegated: the zone that is found is a public suffix, which has many owners.
 func (s sight) undelegated() (Verdict, bool) {
 	zone := s.zoneOr("")
-	if len(s.have) > 0 || zone == "" || strings.Count(zone, ".") > 1 || zone == s.Name {
+	suffix, listed := publicsuffix.PublicSuffix(dnsname.Identifier(s.Name))
+	if len(s.have) > 0 || !listed || zone != suffix+"." {
 		return Verdict{}, false
 	}
 	return Verdict{

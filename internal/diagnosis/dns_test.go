@@ -107,7 +107,7 @@ func TestJudge(t *testing.T) {
 		"lagging": {
 			view: view(by(leads(inside, nil)), at("ns1", serial(12)), at("ns2", lacks, serial(11))),
 			want: []string{
-				"LaggingServers: ns1.example.com. (192.0.2.1:53) has the record and ns2.example.com. (192.0.2.2:53) does not: ns2.example.com. (192.0.2.2:53) answers NXDOMAIN; the serial of the zone is 12 at those and 11 at these",
+				"LaggingServers: ns1.example.com. (192.0.2.1:53) has the record and ns2.example.com. (192.0.2.2:53) does not: ns2.example.com. (192.0.2.2:53) answers NXDOMAIN; the zone has serial 12 where the record is, and 11 where it is not",
 			},
 		},
 		"lagging with one serial": {
@@ -174,9 +174,12 @@ func TestJudge(t *testing.T) {
 		},
 		"a resolver that everleaf does not ask": {
 			view: view(by(lost, leads(outside, asked("NOERROR", has), func(r *propagation.ResolverView) { r.Configured = true })), at("ns1", seenBy(outside))),
+			want: []string{"Propagated: every name server that answers has the record (ns1.example.com. (192.0.2.1:53))"},
+		},
+		"servers that nobody can ask from here": {
+			view: view(by(leads(inside, asked("NOERROR", has))), at("ns1", silent, func(r *reply) { r.Failure = propagation.NoRoute })),
 			want: []string{
-				"Propagated: every name server that answers has the record (ns1.example.com. (192.0.2.1:53))",
-				"SplitHorizon: the name servers have the record (ns1.example.com. (192.0.2.1:53)), and the resolver 10.96.0.10:53 answers NXDOMAIN: it knows nothing of its zone" + horizon,
+				"PortBlocked: no name server can be asked from here (ns1.example.com. (192.0.2.1:53) cannot be reached from here (no route)), and the resolver 10.96.0.10:53 answers: the network lets DNS queries pass to the resolver only",
 			},
 		},
 		"a resolver with a local domain": {
@@ -245,7 +248,7 @@ func TestCure(t *testing.T) {
 	want := []string{
 		"have everleaf ask name servers that see what the CA sees; any one of these:",
 		"$ --dns01-recursive-nameservers=1.1.1.1:53   (and --dns01-recursive-nameservers-only, if port 53 to other servers is closed)",
-		"Helm: dns01RecursiveNameservers: 1.1.1.1:53 (and dns01RecursiveNameserversOnly: true)",
+		"Helm: dns01RecursiveNameservers: 1.1.1.1:53 (and dns01RecursiveNameserversOnly: true, if port 53 to other servers is closed)",
 		"Helm: podDnsPolicy: None and podDnsConfig.nameservers: [1.1.1.1]",
 		"or have the internal resolver forward _acme-challenge.www.example.com. to the outside",
 	}
@@ -281,7 +284,7 @@ func TestJudgeCAA(t *testing.T) {
 		"allowed, with parameters":     {list(caa("example.com.", "issue CA.example; policy=ev")), ours, "", ""},
 		"the nearest decides":          {list(caa("www.example.com.", "issue ca.example"), caa("example.com.", "issue other.example")), ours, "", ""},
 		"forbidden by a parent":        {list(caa("www.example.com."), caa("example.com.", "issue other.example")), ours, "CAAForbids", `at example.com. allow 0 issue "other.example", and not ca.example`},
-		"forbidden through an alias":   {list(alias), ours, "CAAForbids", "at x.cloud.example., of which www.example.com. is an alias,"},
+		"forbidden through an alias":   {list(alias), ours, "CAAForbids", "at x.cloud.example. (the end of the alias www.example.com.)"},
 		"nobody":                       {list(caa("example.com.", "issue ;")), ours, "CAAForbids", `0 issue ";"`},
 		"issuewild for a wildcard":     {list(caa("example.com.", "issue ca.example", "issuewild ;")), wildcard, "CAAForbids", "issuewild"},
 		"issuewild for another name":   {list(caa("example.com.", "issuewild ;")), ours, "", ""},
@@ -292,9 +295,12 @@ func TestJudgeCAA(t *testing.T) {
 		"unknown critical tag":         {list(caa("example.com.", "!future x", "issue ca.example")), ours, "CAAForbids", `critical tag "future"`},
 		"unknown tag":                  {list(caa("example.com.", "future x")), ours, "", ""},
 		"the CA says no name":          {list(caa("example.com.", "issue other.example")), asks{}, "CAAForbids", "nobody can tell from here"},
+		"malformed":                    {list(caa("example.com.", "issue ca.example; policy")), ours, "CAAForbids", "and not ca.example"},
+		"nobody, from a CA of no name": {list(caa("example.com.", "issue ;")), asks{}, "CAAForbids", "which is nobody"},
+		"a timeout at the name":        {list(propagation.CAAView{Name: "www.example.com.", Failure: propagation.Timeout}, caa("example.com.", "issue ca.example")), ours, "CAAUnanswered", "the resolver does not answer"},
 		"servers that refuse":          {list(caa("www.example.com."), lame), ours, "CAAUnanswered", "ns1.vendor.example. answers REFUSED (lame delegation)"},
 		"an answer before the failure": {list(caa("www.example.com.", "issue ca.example"), lame), ours, "", ""},
-		"a failure without servers":    {list(propagation.CAAView{Name: "example.com.", Rcode: "SERVFAIL"}), ours, "CAAUnanswered", "gets SERVFAIL"},
+		"a failure without servers":    {list(propagation.CAAView{Name: "example.com.", Rcode: "SERVFAIL"}), ours, "CAAUnanswered", "the resolver answers SERVFAIL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, found := judgeCAA(tt.list, tt.asks)

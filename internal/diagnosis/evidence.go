@@ -31,6 +31,8 @@ type Evidence struct {
 	Rivals []string `json:"rivals,omitempty"`
 	// Events are the latest Warning events of these objects.
 	Events []Event `json:"events,omitempty"`
+	// Resolvers are those that the user has named: what they see is what a CA sees.
+	Resolvers []string `json:"resolvers,omitempty"`
 	// CA is what the ACME server says of itself.
 	CA *CA `json:"ca,omitempty"`
 	// Sightings are what name servers answer.
@@ -58,8 +60,9 @@ type Issuer struct {
 	Ref
 	// Group is the API group that the reference names.
 	Group string `json:"group,omitempty"`
-	// Found reports whether it exists.
+	// Found reports whether it exists, Unread whether that may not be known.
 	Found  bool               `json:"found"`
+	Unread bool               `json:"unread,omitempty"`
 	Spec   *cmv1.IssuerSpec   `json:"spec,omitempty"`
 	Status *cmv1.IssuerStatus `json:"status,omitempty"`
 }
@@ -67,8 +70,9 @@ type Issuer struct {
 // Secret is what may be known of a Secret: never its data.
 type Secret struct {
 	Name string `json:"name"`
-	// Found reports whether it exists.
-	Found bool `json:"found"`
+	// Found reports whether it exists, Unread whether that may not be known.
+	Found  bool `json:"found"`
+	Unread bool `json:"unread,omitempty"`
 	// Certificate is the Certificate that it says to be made by.
 	Certificate string `json:"certificate,omitempty"`
 }
@@ -124,8 +128,10 @@ type Verdict struct {
 	// Fix are the things to do, the most promising first. A line that begins with
 	// "$ " is a command or a flag, as it is typed.
 	Fix []string `json:"fix,omitempty"`
-	// Until is when it ends by itself, if that is known.
-	Until *time.Time `json:"until,omitempty"`
+	// Until is when it ends by itself, NextTry when everleaf tries again; nil if that is
+	// not known.
+	Until   *time.Time `json:"until,omitempty"`
+	NextTry *time.Time `json:"nextTry,omitempty"`
 	// Seen is the place from which it was seen, empty for what the objects say.
 	Seen Place `json:"seen,omitempty"`
 	// Aside reports whether it is worth knowing, and does not stop the certificate.
@@ -150,6 +156,7 @@ const (
 	RateLimited       Code = "RateLimited"
 	ProviderFails     Code = "ProviderFails"
 	CARefuses         Code = "CARefuses"
+	NoSolver          Code = "NoSolver"
 	CADoesNotSee      Code = "CADoesNotSee"
 	CAANotAllowed     Code = "CAAForbids"
 	CAAUnanswered     Code = "CAAUnanswered"

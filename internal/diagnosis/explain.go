@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -22,7 +23,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.said,
+		e.exists, e.healthy, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -124,6 +125,11 @@ func (e Evidence) secret() []Verdict {
 		v.Message = c.Message
 		return []Verdict{v}
 	}
+	if c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionReady); c != nil && c.Status != cmmeta.ConditionTrue &&
+		c.Reason == cmv1.CertificateReasonIncorrectCertificate && len(e.Rivals) > 0 {
+		v.Message = c.Message
+		return []Verdict{v}
+	}
 	if e.Secret == nil || !slices.Contains(e.Rivals, e.Secret.Certificate) {
 		return nil
 	}
@@ -195,9 +201,11 @@ func (e Evidence) issuer() []Verdict {
 	switch {
 	case i == nil || i.Group != "" && i.Group != cmv1.SchemeGroupVersion.Group:
 		return nil
+	case i.Unread:
+		return nil
 	case !i.Found:
 		return []Verdict{{
-			Code: IssuerMissing, Object: i.Ref, Message: "the issuer does not exist",
+			Code: IssuerMissing, Object: i.Ref, Message: i.Ref.String() + " does not exist" + e.hint(),
 			Fix: []string{"create it, or correct issuerRef (name, kind: Issuer is of the namespace, ClusterIssuer of the cluster)"},
 		}}
 	case e.issuerReady():
@@ -207,7 +215,7 @@ func (e Evidence) issuer() []Verdict {
 	if i.Status != nil {
 		if c := condition.Find(i.Status.Conditions, cmv1.IssuerConditionReady); c != nil {
 			v.Message += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
-			v.Until = timeIn(c.Message)
+			v.NextTry = timeIn(c.Message)
 		} else if e.Subject.Kind == i.Kind {
 			v.Message += ": no controller has checked it"
 		}
@@ -219,6 +227,16 @@ func (e Evidence) issuer() []Verdict {
 		v.Fix = append(v.Fix, "$ kubectl describe clusterissuer "+i.Name)
 	}
 	return []Verdict{v}
+}
+
+// hint is what the request or the Certificate says more about a missing issuer.
+func (e Evidence) hint() string {
+	for _, s := range e.texts() {
+		if _, more, ok := strings.Cut(s.text, "; but there is "); ok {
+			return "; but there is " + more
+		}
+	}
+	return ""
 }
 
 // challenges judges the Challenges that have not ended well.
@@ -246,7 +264,7 @@ func (e Evidence) ended() []Verdict {
 // said repeats what the objects say, from the deepest one up.
 func (e Evidence) said() []Verdict {
 	verdict := func(kind, name, text string) []Verdict {
-		return []Verdict{{Code: InProgress, Object: e.refOf(kind, name), Message: text, Until: timeIn(text)}}
+		return []Verdict{{Code: InProgress, Object: e.refOf(kind, name), Message: text, NextTry: timeIn(text)}}
 	}
 	if o := e.Order; o != nil && o.Status.Reason != "" {
 		return verdict(acmev1.OrderKind, o.Name, o.Status.Reason)

@@ -3,7 +3,9 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/everleaf/everleaf/internal/propagation"
@@ -29,8 +31,12 @@ func (s sight) undecided() Verdict {
 func (s sight) resolvers() []Verdict {
 	var out []Verdict
 	for _, r := range s.lackingResolvers() {
+		if !s.used(r) {
+			// Its answer has no effect on the challenge.
+			continue
+		}
 		v := s.resolver(r)
-		if !s.used(r) || !s.Only && r.Problem == "" && s.serves(r.Zone) {
+		if !s.Only && r.Problem == "" && s.serves(r.Zone) {
 			v.Aside = true
 		}
 		out = append(out, v)
@@ -56,7 +62,7 @@ func (s sight) resolver(r propagation.ResolverView) Verdict {
 		return Verdict{
 			Code: OldAnswerCached, Until: until,
 			Message: fmt.Sprintf("the resolver %s keeps an older answer with other values until %s; the name servers have the record", r.Server, clockOf(until)),
-			Fix:     []string{"wait until then; everleaf goes on by itself, and waits for a resolver only if it is told to ask resolvers only"},
+			Fix:     []string{"wait until then; everleaf goes on by itself, and waits for a resolver only if resolvers alone are asked"},
 		}
 	case r.Problem != "" || !s.serves(r.Zone):
 		where := "knows nothing of its zone"
@@ -95,9 +101,11 @@ func (s sight) serves(zone string) bool {
 
 // horizon is a Verdict about a resolver that sees another world.
 func (s sight) horizon(code Code, message string) Verdict {
-	return Verdict{Code: code, Message: message + ". A CA sees the record, and everleaf does not (split horizon)", Fix: append([]string{
-		"have everleaf ask name servers that see what the CA sees; any one of these:",
-	}, s.cure()...)}
+	fix := s.cure()
+	if !s.own {
+		fix = append([]string{"have everleaf ask name servers that see what the CA sees; any one of these:"}, fix...)
+	}
+	return Verdict{Code: code, Message: message + ". A CA sees the record, and everleaf does not (split horizon)", Fix: fix}
 }
 
 // publicResolver is an example of a resolver that sees what a CA sees.
@@ -106,23 +114,43 @@ const publicResolver = "8.8.8.8:53"
 // cure are the flags and Helm values that have everleaf ask other resolvers.
 func (s sight) cure() []string {
 	resolver := cmp.Or(s.public, publicResolver)
-	return []string{
-		"$ --dns01-recursive-nameservers=" + resolver + "   (and --dns01-recursive-nameservers-only, if port 53 to other servers is closed)",
-		"Helm: dns01RecursiveNameservers: " + resolver + " (and dns01RecursiveNameserversOnly: true)",
-		"Helm: podDnsPolicy: None and podDnsConfig.nameservers: [" + host(resolver) + "]",
-		"or have the internal resolver forward " + s.Name + " to the outside",
+	if s.own {
+		return []string{
+			"set dns01.nameservers of the solver to [" + strconv.Quote(resolver) + "], or leave it out: it takes the place of --dns01-recursive-nameservers",
+			"or have these name servers forward " + s.Name + " to the outside",
+		}
 	}
+	fix := []string{
+		"$ --dns01-recursive-nameservers=" + resolver + "   (and --dns01-recursive-nameservers-only, if port 53 to other servers is closed)",
+		"Helm: dns01RecursiveNameservers: " + resolver + " (and dns01RecursiveNameserversOnly: true, if port 53 to other servers is closed)",
+	}
+	// Kubernetes takes addresses only.
+	if at, err := netip.ParseAddrPort(resolver); err == nil {
+		fix = append(fix, "Helm: podDnsPolicy: None and podDnsConfig.nameservers: ["+at.Addr().String()+"]")
+	}
+	return append(fix, "or have the internal resolver forward "+s.Name+" to the outside")
 }
 
-// leading is a resolver of a View that leads to servers which have the record, or "".
-func leading(v propagation.View) string {
-	for _, r := range v.Servers {
-		if r.Has && len(r.Via) > 0 {
-			return r.Via[0]
+// leading is a resolver of a View that shows the record, or leads to it if it was not
+// asked, and that others can use: one that the user has named, or one with a public
+// address; or "".
+func leading(v propagation.View, named []string) string {
+	for _, r := range v.Resolvers {
+		leads := slices.ContainsFunc(v.Servers, func(a propagation.Reply) bool { return a.Has && slices.Contains(a.Via, r.Server) })
+		if leads && (r.TXT == nil || r.TXT.Has) && (slices.Contains(named, r.Server) || isPublic(r.Server)) {
+			return r.Server
 		}
 	}
 	return ""
 }
+
+func isPublic(server string) bool {
+	at, err := netip.ParseAddrPort(server)
+	return err == nil && at.Addr().IsGlobalUnicast() && !at.Addr().IsPrivate() && !sharedSpace.Contains(at.Addr())
+}
+
+// sharedSpace is what providers use inside their networks (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // originHas names a server to which the record is written and that has it.
 func (s sight) originHas() string {

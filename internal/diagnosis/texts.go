@@ -16,8 +16,7 @@ type said struct {
 	text string
 }
 
-// texts are the words of the objects, the deepest one first, and of their Warning
-// events.
+// texts are the words of the objects, the deepest one first.
 func (e Evidence) texts() []said {
 	var out []said
 	for _, c := range e.Challenges {
@@ -41,22 +40,32 @@ func (e Evidence) texts() []said {
 			out = append(out, said{e.refOf(cmv1.CertificateKind, crt.Name), c.Message})
 		}
 	}
-	for _, v := range e.Events {
-		if e.At.Sub(v.Last.Time) < recent {
-			out = append(out, said{v.Object, v.Message})
-		}
-	}
 	return out
 }
 
-// recent is how old an event may be that still explains something.
+// recent is how old an event may be that still explains something, if the objects say
+// nothing.
 const recent = 10 * time.Minute
+
+// happened: recent events, if the objects themselves say nothing.
+func (e Evidence) happened() []Verdict {
+	var out []said
+	for _, v := range e.Events {
+		if at := timeIn(v.Message); e.At.Sub(v.Last.Time) < recent && (at == nil || at.After(e.At)) {
+			out = append(out, said{v.Object, v.Message})
+		}
+	}
+	if found := refused(out); len(found) > 0 {
+		return found
+	}
+	return e.limits(out)
+}
 
 var (
 	admissionWords = regexp.MustCompile(`(?:(admission webhook|ValidatingAdmissionPolicy) ['"]([a-z0-9.-]+)['"]|(failed calling webhook) "([a-z0-9.-]+)")`)
 	// A CA names the type of its problem, a DNS provider the status.
 	caLimitWords = regexp.MustCompile(`urn:ietf:params:acme:error:rateLimited|ACME server limits`)
-	limitWords   = regexp.MustCompile(`(?i)rate limit|too many requests|limits (?:calls|requests)|HTTP 429|Throttling`)
+	limitWords   = regexp.MustCompile(`(?i)rate limit|too many requests|limits (?:calls|requests)|HTTP 429|Throttling|rateLimitExceeded|quotaExceeded|PriorRequestNotComplete`)
 	timeWords    = regexp.MustCompile(`(?:next try (?:is )?at|[Ww]aiting until|until|retry after) (\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z| UTC))`)
 )
 
@@ -75,8 +84,10 @@ func timeIn(text string) *time.Time {
 }
 
 // admission: an admission webhook or policy refuses something.
-func (e Evidence) admission() []Verdict {
-	for _, s := range e.texts() {
+func (e Evidence) admission() []Verdict { return refused(e.texts()) }
+
+func refused(texts []said) []Verdict {
+	for _, s := range texts {
 		m := admissionWords.FindStringSubmatch(s.text)
 		if m == nil {
 			continue
@@ -90,7 +101,7 @@ func (e Evidence) admission() []Verdict {
 			resource = "validatingadmissionpolicies"
 		}
 		return []Verdict{{
-			Code: AdmissionRefuses, Object: s.Ref, Message: fmt.Sprintf("the %s %q does not let everleaf write: %s", kind, name, s.text), Until: timeIn(s.text),
+			Code: AdmissionRefuses, Object: s.Ref, Message: fmt.Sprintf("the %s %q does not let everleaf write: %s", kind, name, s.text), NextTry: timeIn(s.text),
 			Fix: []string{
 				"change what it refuses, or exempt everleaf's service account or this namespace from it",
 				fmt.Sprintf("$ kubectl get %s -o yaml | grep -B30 %s", resource, name),
@@ -101,8 +112,13 @@ func (e Evidence) admission() []Verdict {
 }
 
 // limited: the CA or the DNS provider limits requests.
-func (e Evidence) limited() []Verdict {
-	for _, s := range e.texts() {
+func (e Evidence) limited() []Verdict { return e.limits(e.texts()) }
+
+func (e Evidence) limits(texts []said) []Verdict {
+	for _, s := range texts {
+		if at := timeIn(s.text); at != nil && !at.After(e.At) {
+			continue
+		}
 		ca := caLimitWords.MatchString(s.text)
 		if !ca && !limitWords.MatchString(s.text) {
 			continue

@@ -45,6 +45,9 @@ type Survey struct {
 	System, Configured []string
 	// Only reports whether the resolvers decide, and not the name servers.
 	Only bool
+	// Presented reports whether the record has been written: only then are the resolvers
+	// asked for it.
+	Presented bool
 	// Origin are the servers to which the record is written, host:port.
 	Origin []string
 	// Zone is the zone in which it is written, if that is known.
@@ -76,7 +79,6 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	for _, r := range resolvers {
 		group.Go(func() { r.lead(ctx, s) })
 	}
-	group.Go(func() { view.Origin = s.askOrigin(ctx, name) })
 	group.Go(func() { view.Intercepted = s.askNowhere(ctx) })
 	group.Wait()
 	for _, r := range resolvers {
@@ -84,8 +86,9 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 			view.Add(propagation.ReplyOf(a), r.view.Server)
 		}
 	}
+	view.Origin = s.askOrigin(ctx, ends(name, resolvers))
 	var caa []propagation.CAAView
-	mayAsk := mayAskResolvers(view)
+	mayAsk := s.Presented && mayAskResolvers(view)
 	group.Go(func() { s.askMore(ctx, view.Servers) })
 	group.Go(func() { caa = s.askCAA(ctx, resolvers) })
 	if mayAsk {
@@ -93,7 +96,7 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 			group.Go(func() { r.askTXT(ctx, s) })
 		}
 	} else {
-		view.Left = append(view.Left, "the resolvers were not asked for the record: a name server does not have it, and a resolver would remember that")
+		view.Left = append(view.Left, "the resolvers were not asked for the record: it is not there yet, and a resolver would remember that")
 	}
 	group.Wait()
 	view.CAA = caa
@@ -237,31 +240,58 @@ func extendedError(m *mdns.Msg) string {
 	return ""
 }
 
-// askOrigin asks the servers to which the record is written.
-func (s Survey) askOrigin(ctx context.Context, name string) []propagation.Reply {
-	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
-	out := make([]propagation.Reply, len(s.Origin))
+// ends are the names at which the record can be: the name, and where its CNAME chain
+// ends.
+func ends(name string, resolvers []*surveyed) []string {
+	names := []string{name}
+	for _, r := range resolvers {
+		if r.view.Final != "" && !slices.Contains(names, r.view.Final) && len(names) <= maxTargets {
+			names = append(names, r.view.Final)
+		}
+	}
+	return names
+}
+
+// askOrigin asks the servers to which the record is written. Of several names, the one
+// that has it counts, else the first.
+func (s Survey) askOrigin(ctx context.Context, names []string) []propagation.Reply {
+	out := make([]propagation.Reply, len(s.Origin)*len(names))
 	var group sync.WaitGroup
 	for i, server := range s.Origin {
-		group.Go(func() {
-			a := propagation.Answer{Server: server, Name: name}
-			start := s.Config.Clock.Now()
-			m, err := t.ask(ctx, server, query(name, mdns.TypeTXT, false, false))
-			if err == nil {
-				a = classify(m, a, s.Value).Answer
-			}
-			a.Failure, a.Duration = FailureOf(err), s.Config.Clock.Since(start)
-			out[i] = propagation.ReplyOf(a)
-			// The SOA record shows in which zone the server has the name.
-			if m, err = t.ask(ctx, server, query(name, mdns.TypeSOA, false, false)); err == nil {
-				if soa := soaOf(append(slices.Clone(m.Answer), m.Ns...)); soa != nil {
-					out[i].Zone, out[i].Serial = dnsname.Canonical(soa.Hdr.Name), soa.Serial
-				}
-			}
-		})
+		for j, name := range names {
+			group.Go(func() {
+				defer recovered(new(error))
+				out[i*len(names)+j] = s.askOne(ctx, server, name)
+			})
+		}
 	}
 	group.Wait()
-	return out
+	var kept []propagation.Reply
+	for i := range s.Origin {
+		of := out[i*len(names) : (i+1)*len(names)]
+		kept = append(kept, of[max(slices.IndexFunc(of, func(r propagation.Reply) bool { return r.Has }), 0)])
+	}
+	return kept
+}
+
+// askOne asks a server for the record at a name, and for its zone.
+func (s Survey) askOne(ctx context.Context, server, name string) propagation.Reply {
+	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	a := propagation.Answer{Server: server, Name: name}
+	start := s.Config.Clock.Now()
+	m, err := t.ask(ctx, server, query(name, mdns.TypeTXT, false, false))
+	if err == nil {
+		a = classify(m, a, s.Value).Answer
+	}
+	a.Failure, a.Duration = FailureOf(err), s.Config.Clock.Since(start)
+	reply := propagation.ReplyOf(a)
+	// The SOA record shows in which zone the server has the name.
+	if m, err = t.ask(ctx, server, query(name, mdns.TypeSOA, false, false)); err == nil {
+		if soa := soaOf(append(slices.Clone(m.Answer), m.Ns...)); soa != nil {
+			reply.Zone, reply.Serial = dnsname.Canonical(soa.Hdr.Name), soa.Serial
+		}
+	}
+	return reply
 }
 
 // askNowhere says what answers where nothing can be.

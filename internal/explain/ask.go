@@ -31,7 +31,9 @@ const (
 func (c *Collector) fromHere(ctx context.Context, e *diagnosis.Evidence, one *acmev1.Challenge) {
 	ctx, cancel := context.WithTimeout(ctx, viewTime)
 	defer cancel()
-	view := c.Providers.Survey(c.Survey, one.Spec.DNSName, one.Spec.Key, &one.Spec.Solver).Run(ctx)
+	survey := c.Providers.Survey(c.Survey, one.Spec.DNSName, one.Spec.Key, &one.Spec.Solver)
+	survey.Presented = one.Status.Presented
+	view := survey.Run(ctx)
 	c.add(e, diagnosis.Sighting{
 		Challenge: one.Name, From: diagnosis.FromCommand, Provider: c.Providers.Server(one.Spec.Solver.DNS01), View: &view,
 	})
@@ -103,9 +105,9 @@ func (c *Collector) annotate(ctx context.Context, key types.NamespacedName, anno
 
 // events reads the latest Warning events of the objects.
 func (c *Collector) events(ctx context.Context, e *diagnosis.Evidence) {
-	of := map[string]diagnosis.Ref{}
+	var of []diagnosis.Ref
 	note := func(kind string, o client.Object) {
-		of[kind+"/"+o.GetName()] = diagnosis.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+		of = append(of, diagnosis.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()})
 	}
 	if e.Certificate != nil {
 		note(cmv1.CertificateKind, e.Certificate)
@@ -116,26 +118,25 @@ func (c *Collector) events(ctx context.Context, e *diagnosis.Evidence) {
 	if e.Order != nil {
 		note(acmev1.OrderKind, e.Order)
 	}
-	for i := range e.Challenges {
+	for i := range e.Challenges[:min(len(e.Challenges), maxAsked)] {
 		note(acmev1.ChallengeKind, &e.Challenges[i])
 	}
-	list := &corev1.EventList{}
-	err := c.Client.List(ctx, list, client.InNamespace(e.Subject.Namespace), client.MatchingFields{"type": corev1.EventTypeWarning}, client.Limit(page))
-	if err != nil {
-		c.miss(e, "events: %s", err)
-		return
-	}
 	var found []diagnosis.Event
-	for _, v := range list.Items {
-		ref, ok := of[v.InvolvedObject.Kind+"/"+v.InvolvedObject.Name]
-		if !ok {
-			continue
+	for _, ref := range of {
+		list := &corev1.EventList{}
+		err := c.Client.List(ctx, list, client.InNamespace(ref.Namespace), client.Limit(page),
+			client.MatchingFields{"type": corev1.EventTypeWarning, "involvedObject.kind": ref.Kind, "involvedObject.name": ref.Name})
+		if err != nil {
+			c.miss(e, "events of %s: %s", ref, err)
+			return
 		}
-		last := v.LastTimestamp
-		if last.IsZero() {
-			last = metav1.Time(v.EventTime)
+		for _, v := range list.Items {
+			last := v.LastTimestamp
+			if last.IsZero() {
+				last = metav1.Time(v.EventTime)
+			}
+			found = append(found, diagnosis.Event{Object: ref, Type: v.Type, Reason: v.Reason, Message: v.Message, Count: v.Count, Last: last})
 		}
-		found = append(found, diagnosis.Event{Object: ref, Type: v.Type, Reason: v.Reason, Message: v.Message, Count: v.Count, Last: last})
 	}
 	slices.SortFunc(found, func(a, b diagnosis.Event) int { return b.Last.Compare(a.Last.Time) })
 	c.here.Lock()

@@ -38,6 +38,8 @@ type Collector struct {
 	Providers dns01.Registry
 	// Survey has the resolvers that are asked from here.
 	Survey dns.Survey
+	// Named are the resolvers that the user has named; the Survey has them too.
+	Named []string
 	// Patience is how long the controllers have for their answer; 0 does not ask them.
 	Patience time.Duration
 	// ID makes the id of a question.
@@ -65,6 +67,7 @@ func (c *Collector) Collect(ctx context.Context, subject diagnosis.Ref) (diagnos
 	var group sync.WaitGroup
 	group.Go(func() { c.events(ctx, &e) })
 	group.Go(func() { c.ca(ctx, &e) })
+	e.Resolvers = c.Named
 	asked := 0
 	for i := range e.Challenges {
 		one := &e.Challenges[i]
@@ -97,17 +100,17 @@ func (c *Collector) chain(ctx context.Context, e *diagnosis.Evidence) error {
 	var err error
 	switch e.Subject.Kind {
 	case cmv1.CertificateKind:
-		e.Certificate, err = read(ctx, c, e, ns, name, &cmv1.Certificate{})
+		e.Certificate, _, err = read(ctx, c, e, ns, name, &cmv1.Certificate{})
 	case cmv1.CertificateRequestKind:
-		e.Request, err = read(ctx, c, e, ns, name, &cmv1.CertificateRequest{})
+		e.Request, _, err = read(ctx, c, e, ns, name, &cmv1.CertificateRequest{})
 	case acmev1.OrderKind:
-		e.Order, err = read(ctx, c, e, ns, name, &acmev1.Order{})
+		e.Order, _, err = read(ctx, c, e, ns, name, &acmev1.Order{})
 	case acmev1.ChallengeKind:
 		var one *acmev1.Challenge
-		if one, err = read(ctx, c, e, ns, name, &acmev1.Challenge{}); one != nil {
+		if one, _, err = read(ctx, c, e, ns, name, &acmev1.Challenge{}); one != nil {
 			e.Challenges = []acmev1.Challenge{*one}
 			if owner := ownerOf(one, acmev1.OrderKind); owner != "" && err == nil {
-				e.Order, err = read(ctx, c, e, ns, owner, &acmev1.Order{})
+				e.Order, _, err = read(ctx, c, e, ns, owner, &acmev1.Order{})
 			}
 		}
 	case cmv1.IssuerKind, cmv1.ClusterIssuerKind:
@@ -139,14 +142,14 @@ func (c *Collector) chain(ctx context.Context, e *diagnosis.Evidence) error {
 func (c *Collector) upwards(ctx context.Context, e *diagnosis.Evidence) (err error) {
 	if e.Request == nil && e.Order != nil {
 		if owner := ownerOf(e.Order, cmv1.CertificateRequestKind); owner != "" {
-			if e.Request, err = read(ctx, c, e, e.Subject.Namespace, owner, &cmv1.CertificateRequest{}); err != nil {
+			if e.Request, _, err = read(ctx, c, e, e.Subject.Namespace, owner, &cmv1.CertificateRequest{}); err != nil {
 				return err
 			}
 		}
 	}
 	if e.Certificate == nil && e.Request != nil {
 		if owner := ownerOf(e.Request, cmv1.CertificateKind); owner != "" {
-			e.Certificate, err = read(ctx, c, e, e.Subject.Namespace, owner, &cmv1.Certificate{})
+			e.Certificate, _, err = read(ctx, c, e, e.Subject.Namespace, owner, &cmv1.Certificate{})
 		}
 	}
 	return err
@@ -227,18 +230,20 @@ func (c *Collector) issuer(ctx context.Context, e *diagnosis.Evidence, ref cmmet
 	}
 	var object cmv1.GenericIssuer
 	var err error
+	known := true
 	if ref.Kind == cmv1.ClusterIssuerKind {
 		var one *cmv1.ClusterIssuer
-		if one, err = read(ctx, c, e, "", ref.Name, &cmv1.ClusterIssuer{}); one != nil {
+		if one, known, err = read(ctx, c, e, "", ref.Name, &cmv1.ClusterIssuer{}); one != nil {
 			object = one
 		}
 	} else {
 		found.Namespace = e.Subject.Namespace
 		var one *cmv1.Issuer
-		if one, err = read(ctx, c, e, e.Subject.Namespace, ref.Name, &cmv1.Issuer{}); one != nil {
+		if one, known, err = read(ctx, c, e, e.Subject.Namespace, ref.Name, &cmv1.Issuer{}); one != nil {
 			object = one
 		}
 	}
+	found.Unread = !known
 	if object != nil {
 		found.Found, found.Spec, found.Status = true, object.GetSpec(), object.GetStatus()
 	}
@@ -250,13 +255,12 @@ func (c *Collector) secret(ctx context.Context, e *diagnosis.Evidence) error {
 	e.Secret = &diagnosis.Secret{Name: e.Certificate.Spec.SecretName}
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	found, err := read(ctx, c, e, e.Subject.Namespace, e.Secret.Name, object)
-	if err != nil || found == nil {
+	found, known, err := read(ctx, c, e, e.Subject.Namespace, e.Secret.Name, object)
+	if err != nil {
 		return err
 	}
-	e.Secret.Found, e.Secret.Certificate = true, found.Annotations[cmv1.CertificateNameAnnotationKey]
-	if e.Secret.Certificate == "" || e.Secret.Certificate == e.Certificate.Name {
-		return nil
+	if e.Secret.Unread = !known; found != nil {
+		e.Secret.Found, e.Secret.Certificate = true, found.Annotations[cmv1.CertificateNameAnnotationKey]
 	}
 	rivals, err := list[cmv1.Certificate](ctx, c, e, &cmv1.CertificateList{}, func(o *cmv1.Certificate) bool {
 		return o.Spec.SecretName == e.Secret.Name && o.Name != e.Certificate.Name
@@ -274,21 +278,22 @@ func (c *Collector) miss(e *diagnosis.Evidence, format string, args ...any) {
 	e.Missing = append(e.Missing, fmt.Sprintf(format, args...))
 }
 
-// read gets an object; nil if it is not there or may not be read, which is recorded.
-func read[T client.Object](ctx context.Context, c *Collector, e *diagnosis.Evidence, namespace, name string, into T) (found T, err error) {
+// read gets an object; nil if it is not there, or if it may not be read, which is
+// recorded and makes known false.
+func read[T client.Object](ctx context.Context, c *Collector, e *diagnosis.Evidence, namespace, name string, into T) (found T, known bool, err error) {
 	var none T
 	err = c.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into)
 	switch {
 	case err == nil:
 		trim(into)
-		return into, nil
+		return into, true, nil
 	case apierrors.IsNotFound(err):
-		return none, nil
+		return none, true, nil
 	case answered(err):
 		c.miss(e, "%s", err)
-		return none, nil
+		return none, false, nil
 	default:
-		return none, err
+		return none, false, err
 	}
 }
 

@@ -24,6 +24,8 @@ type inventory struct {
 	orders       map[types.UID][]acmev1.Order
 	challenges   map[types.UID][]acmev1.Challenge
 	issuers      map[diagnosis.Ref]*diagnosis.Issuer
+	// unread are the kinds of issuers that may not be read.
+	unread map[string]bool
 }
 
 // Overview returns the evidence of every Certificate and issuer of a namespace (or of
@@ -65,7 +67,7 @@ func ready(crt *cmv1.Certificate) bool {
 func (c *Collector) takeStock(ctx context.Context, namespace string) (s inventory, missing []string, err error) {
 	s = inventory{
 		requests: map[types.UID][]cmv1.CertificateRequest{}, orders: map[types.UID][]acmev1.Order{},
-		challenges: map[types.UID][]acmev1.Challenge{}, issuers: map[diagnosis.Ref]*diagnosis.Issuer{},
+		challenges: map[types.UID][]acmev1.Challenge{}, issuers: map[diagnosis.Ref]*diagnosis.Issuer{}, unread: map[string]bool{},
 	}
 	take := func(err error) error {
 		if err != nil && answered(err) {
@@ -95,25 +97,31 @@ func (c *Collector) takeStock(ctx context.Context, namespace string) (s inventor
 	if err := take(err); err != nil {
 		return s, nil, err
 	}
-	err = take(s.addIssuers(ctx, c, namespace))
-	return s, missing, err
+	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
+		err := s.addIssuers(ctx, c, kind, namespace)
+		s.unread[kind] = err != nil
+		if err := take(err); err != nil {
+			return s, nil, err
+		}
+	}
+	return s, missing, nil
 }
 
-func (s inventory) addIssuers(ctx context.Context, c *Collector, namespace string) error {
-	add := func(kind string, o cmv1.GenericIssuer) {
+func (s inventory) addIssuers(ctx context.Context, c *Collector, kind, namespace string) error {
+	add := func(o cmv1.GenericIssuer) {
 		ref := diagnosis.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
 		s.issuers[ref] = &diagnosis.Issuer{Ref: ref, Group: cmv1.SchemeGroupVersion.Group, Found: true, Spec: o.GetSpec(), Status: o.GetStatus()}
 	}
-	issuers, err := listAll[cmv1.Issuer](ctx, c.Client, namespace, &cmv1.IssuerList{}, func(*cmv1.Issuer) bool { return true })
-	if err != nil {
+	if kind == cmv1.ClusterIssuerKind {
+		list, err := listAll[cmv1.ClusterIssuer](ctx, c.Client, "", &cmv1.ClusterIssuerList{}, func(*cmv1.ClusterIssuer) bool { return true })
+		for i := range list {
+			add(&list[i])
+		}
 		return err
 	}
-	for i := range issuers {
-		add(cmv1.IssuerKind, &issuers[i])
-	}
-	cluster, err := listAll[cmv1.ClusterIssuer](ctx, c.Client, "", &cmv1.ClusterIssuerList{}, func(*cmv1.ClusterIssuer) bool { return true })
-	for i := range cluster {
-		add(cmv1.ClusterIssuerKind, &cluster[i])
+	list, err := listAll[cmv1.Issuer](ctx, c.Client, namespace, &cmv1.IssuerList{}, func(*cmv1.Issuer) bool { return true })
+	for i := range list {
+		add(&list[i])
 	}
 	return err
 }
@@ -146,9 +154,15 @@ func (s inventory) evidence(crt *cmv1.Certificate) diagnosis.Evidence {
 	if ref.Kind != cmv1.ClusterIssuerKind {
 		e.Issuer.Namespace = crt.Namespace
 	}
+	e.Issuer.Unread = s.unread[ref.Kind]
 	if found, ok := s.issuers[e.Issuer.Ref]; ok && ref.Group == cmv1.SchemeGroupVersion.Group {
 		e.Issuer = found
 	}
-	// The metadata of Secrets is not listed: the condition says who owns this one.
+	// The metadata of Secrets is not listed: a condition says who owns this one.
+	for i := range s.certificates {
+		if o := &s.certificates[i]; o.Namespace == crt.Namespace && o.Name != crt.Name && o.Spec.SecretName == crt.Spec.SecretName {
+			e.Rivals = append(e.Rivals, o.Name)
+		}
+	}
 	return e
 }

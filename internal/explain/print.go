@@ -46,6 +46,9 @@ func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 		if v.Until != nil {
 			printText(w, "  ", "It ends at "+v.Until.UTC().Format(time.RFC3339)+".")
 		}
+		if v.NextTry != nil {
+			printText(w, "  ", "The next try is at "+v.NextTry.UTC().Format(time.RFC3339)+".")
+		}
 		if len(v.Fix) > 0 {
 			fmt.Fprintln(w, "  What to do:")
 		}
@@ -120,6 +123,8 @@ func printChain(w io.Writer, e diagnosis.Evidence) {
 	if s := e.Secret; s != nil {
 		says := "does not exist"
 		switch {
+		case s.Unread:
+			says = "may not be read"
 		case s.Found && s.Certificate == "":
 			says = "was not made by a Certificate"
 		case s.Found:
@@ -194,6 +199,8 @@ func issuerSays(i *diagnosis.Issuer) string {
 	switch {
 	case !i.Found && i.Group != "" && i.Group != cmv1.SchemeGroupVersion.Group:
 		return "is of the group " + i.Group
+	case i.Unread:
+		return "may not be read"
 	case !i.Found:
 		return "does not exist"
 	case i.Status == nil:

@@ -122,7 +122,8 @@ type Located interface {
 // Witness is implemented by Sessions that can show a person what is to be seen of
 // their challenge.
 type Witness interface {
-	// View asks until ctx ends. It presents nothing, and reads no credentials.
+	// View asks until ctx ends. It presents nothing, and reads no credentials. It is for
+	// a challenge that is presented: others must not be asked for before.
 	View(ctx context.Context) propagation.View
 }
 

@@ -123,6 +123,10 @@ func (w *work) witness(id string) (diagnosis.Answer, solver.Witness) {
 		answer.Problem = "the solver of the Challenge is not one of its issuer's"
 		return answer, nil
 	}
+	if !object.Status.Presented {
+		answer.Problem = "the challenge is not presented, so that there is nothing to see yet"
+		return answer, nil
+	}
 	with := w.c.Solvers[object.Spec.Type]
 	if placed, ok := with.(solver.Placed); ok {
 		answer.Provider = placed.Server(&object.Spec.Solver)

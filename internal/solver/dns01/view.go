@@ -14,7 +14,9 @@ var _ solver.Witness = (*session)(nil)
 
 // View implements solver.Witness.
 func (s *session) View(ctx context.Context) propagation.View {
-	return s.config.Providers.Survey(s.config.Survey, s.challenge.DNSName, s.challenge.Key, &s.challenge.Solver).Run(ctx)
+	survey := s.config.Providers.Survey(s.config.Survey, s.challenge.DNSName, s.challenge.Key, &s.challenge.Solver)
+	survey.Presented = true
+	return survey.Run(ctx)
 }
 
 // Survey returns what there is to ask about a challenge. base has the resolvers of
