@@ -177,7 +177,7 @@ func (s sight) blocked() (Verdict, bool) {
 	}
 	var good string
 	for _, r := range s.Resolvers {
-		if r.TXT != nil && r.TXT.Failure == propagation.NoFailure {
+		if r.TXT != nil && r.TXT.Failure == propagation.NoFailure || r.TXT == nil && r.Zone != "" {
 			good = r.Server
 		}
 	}

@@ -99,7 +99,7 @@ func TestExplain(t *testing.T) {
 				e.Certificate.Status.Conditions[0].Status = cmmeta.ConditionTrue
 				e.Certificate.Status.LastFailureTime = &metav1.Time{Time: noon.Add(-time.Minute)}
 			}),
-			[][3]string{{"Failed", "Certificate shop/www", "rejectedIdentifier"}},
+			[][3]string{{"CARefuses", "Certificate shop/www", "rejectedIdentifier"}},
 		},
 		"there is none": {
 			Evidence{At: noon, Subject: Ref{cmv1.CertificateKind, "shop", "ww"}},

@@ -77,9 +77,9 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	resolvers := s.resolvers(&view)
 	var group sync.WaitGroup
 	for _, r := range resolvers {
-		group.Go(func() { r.lead(ctx, s) })
+		group.Go(func() { shielded(func() { r.lead(ctx, s) }) })
 	}
-	group.Go(func() { view.Intercepted = s.askNowhere(ctx) })
+	group.Go(func() { shielded(func() { view.Intercepted = s.askNowhere(ctx) }) })
 	group.Wait()
 	for _, r := range resolvers {
 		for _, a := range r.found {
@@ -89,11 +89,11 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	view.Origin = s.askOrigin(ctx, ends(name, resolvers))
 	var caa []propagation.CAAView
 	mayAsk := s.Presented && mayAskResolvers(view)
-	group.Go(func() { s.askMore(ctx, view.Servers) })
-	group.Go(func() { caa = s.askCAA(ctx, resolvers) })
+	group.Go(func() { shielded(func() { s.askMore(ctx, view.Servers) }) })
+	group.Go(func() { shielded(func() { caa = s.askCAA(ctx, resolvers) }) })
 	if mayAsk {
 		for _, r := range resolvers {
-			group.Go(func() { r.askTXT(ctx, s) })
+			group.Go(func() { shielded(func() { r.askTXT(ctx, s) }) })
 		}
 	} else {
 		view.Left = append(view.Left, "the resolvers were not asked for the record: it is not there yet, and a resolver would remember that")
@@ -107,6 +107,12 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 		view.Left = append(view.Left, "the time ran out: servers that did not answer by then are shown as silent")
 	}
 	return view
+}
+
+// shielded keeps a panic over what a server has sent from ending more than one question.
+func shielded(ask func()) {
+	defer recovered(new(error))
+	ask()
 }
 
 // resolvers makes one Resolver for each server, so that it shows where this one leads.
@@ -179,16 +185,26 @@ func (r *surveyed) above(ctx context.Context, fqdn string) string {
 	return cmp.Or(zones...)
 }
 
-// mayAskResolvers reports whether the resolvers can be asked for the name: not as long
-// as a name server lacks the record, because a resolver that learns this remembers it,
-// and the CA may ask the same one.
+// mayAskResolvers reports whether the resolvers can be asked for the name: only if some
+// server has the record, and none may lack it. A resolver that learns that there is none
+// remembers it, and the CA may ask the same one.
 func mayAskResolvers(v propagation.View) bool {
+	if v.Only {
+		// everleaf asks them itself.
+		return true
+	}
+	somebody := false
+	for _, a := range append(slices.Clone(v.Servers), v.Origin...) {
+		somebody = somebody || a.Has
+	}
 	for _, a := range v.Servers {
-		if a.Failure == propagation.NoFailure && a.Authoritative && a.Target == "" && !a.Has {
+		switch {
+		case a.Has || a.Target != "" || a.Failure == propagation.NoAddress || a.Failure == propagation.NoRoute:
+		case a.Failure == propagation.Timeout || a.Failure == propagation.NoFailure && a.Authoritative:
 			return false
 		}
 	}
-	return true
+	return somebody
 }
 
 // askTXT asks the resolver for the record.
@@ -319,6 +335,7 @@ func (s Survey) askMore(ctx context.Context, replies []propagation.Reply) {
 			continue
 		}
 		group.Go(func() {
+			defer recovered(new(error))
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r.TCP = t.overTCP(ctx, r.Address, r.Name)

@@ -3,11 +3,13 @@ package explain
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,49 +60,70 @@ func (c *Collector) fromControllers(ctx context.Context, e *diagnosis.Evidence, 
 	c.add(e, seen)
 }
 
-// ask puts the question to a Challenge and removes it again.
+// ask puts the question to a Challenge and removes it again. Another's question is
+// waited for, as long as there is time.
 func (c *Collector) ask(ctx context.Context, key types.NamespacedName) (diagnosis.Answer, error) {
 	id := c.ID()
-	if err := c.annotate(ctx, key, map[string]any{diagnosis.AskAnnotation: id}); err != nil {
-		return diagnosis.Answer{}, fmt.Errorf("the controllers were not asked: %w", err)
-	}
+	end := c.Clock.After(2 * c.Patience)
+	var answered <-chan time.Time
+	asked := false
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), caTime)
-		defer cancel()
-		// The controllers remove it too, later.
-		_ = c.annotate(ctx, key, map[string]any{diagnosis.AskAnnotation: nil, diagnosis.AnswerAnnotation: nil})
+		if asked {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), caTime)
+			defer cancel()
+			// The controllers remove it too, later.
+			_ = c.retract(ctx, key, id)
+		}
 	}()
-	end := c.Clock.After(c.Patience)
 	ticks := c.Clock.NewTicker(glance)
 	defer ticks.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return diagnosis.Answer{}, ctx.Err()
-		case <-end:
-			return diagnosis.Answer{}, fmt.Errorf(
-				"no controller answered within %s: everleaf does not run, is not the leader, or is cert-manager, which does not know the question; what follows is seen from here only", c.Patience)
-		case <-ticks.C():
-		}
 		object := &acmev1.Challenge{}
 		if err := c.Client.Get(ctx, key, object); err != nil {
 			return diagnosis.Answer{}, err
 		}
 		var a diagnosis.Answer
-		if json.Unmarshal([]byte(object.Annotations[diagnosis.AnswerAnnotation]), &a) == nil && a.ID == id {
+		switch there := object.Annotations[diagnosis.AskAnnotation]; {
+		case json.Unmarshal([]byte(object.Annotations[diagnosis.AnswerAnnotation]), &a) == nil && asked && a.ID == id:
 			return a, nil
+		case !asked && there == "":
+			changed := object.DeepCopy()
+			metav1.SetMetaDataAnnotation(&changed.ObjectMeta, diagnosis.AskAnnotation, id)
+			err := c.Client.Patch(ctx, changed, client.MergeFromWithOptions(object, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
+			if apierrors.IsConflict(err) {
+				break
+			}
+			if err != nil {
+				return diagnosis.Answer{}, fmt.Errorf("the controllers were not asked: %w", err)
+			}
+			asked, answered = true, c.Clock.After(c.Patience)
+		}
+		select {
+		case <-ctx.Done():
+			return diagnosis.Answer{}, ctx.Err()
+		case <-answered:
+			return diagnosis.Answer{}, fmt.Errorf(
+				"no controller answered within %s: everleaf does not run, is not the leader, is busy with other questions, or is cert-manager, which does not know the question; what follows is seen from here only", c.Patience)
+		case <-end:
+			return diagnosis.Answer{}, errors.New("somebody else asks about this Challenge at the moment; what follows is seen from here only")
+		case <-ticks.C():
 		}
 	}
 }
 
-// annotate changes annotations of a Challenge; nil removes one.
-func (c *Collector) annotate(ctx context.Context, key types.NamespacedName, annotations map[string]any) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
-	if err != nil {
+// manager is the field manager of questions.
+const manager = "everleaf-explain"
+
+// retract removes a question if it is still the one with an id.
+func (c *Collector) retract(ctx context.Context, key types.NamespacedName, id string) error {
+	object := &acmev1.Challenge{}
+	if err := c.Client.Get(ctx, key, object); err != nil || object.Annotations[diagnosis.AskAnnotation] != id {
 		return err
 	}
-	object := &acmev1.Challenge{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	return c.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("everleaf-explain"))
+	changed := object.DeepCopy()
+	delete(changed.Annotations, diagnosis.AskAnnotation)
+	delete(changed.Annotations, diagnosis.AnswerAnnotation)
+	return c.Client.Patch(ctx, changed, client.MergeFromWithOptions(object, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager))
 }
 
 // events reads the latest Warning events of the objects.

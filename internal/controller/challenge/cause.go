@@ -35,6 +35,7 @@ func (w *work) lookForCause() {
 	memory, object, key := w.memory, w.State.Object.DeepCopy(), w.subject.NamespacedName
 	w.c.witnesses.group.Go(func() {
 		defer func() { <-w.c.witnesses.views }()
+		defer w.c.survive(key)
 		ctx, cancel := context.WithTimeout(context.Background(), viewTime)
 		defer cancel()
 		cause := diagnosis.Cause(object, answer.Provider, witness.View(ctx))

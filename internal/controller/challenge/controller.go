@@ -115,7 +115,7 @@ func New(d Deps) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
-	c.witnesses.open, c.witnesses.views = map[question]bool{}, make(chan struct{}, maxViews)
+	c.witnesses.open, c.witnesses.views = map[types.UID]open{}, make(chan struct{}, maxViews)
 	c.Driver = controller.NewDriver(c, controller.Settings[*acmev1.Challenge, acmev1.ChallengeStatus]{
 		Kind: acmev1.ChallengeKind, Manager: core.Manager,
 		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },
@@ -154,6 +154,7 @@ func (c *Controller) Forget(key types.NamespacedName) {
 	if m := c.memories.Drop(key); m != nil {
 		c.forget(m)
 	}
+	c.witnesses.forget(key)
 	c.Yield(key)
 }
 

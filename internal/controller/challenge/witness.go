@@ -3,6 +3,7 @@ package challenge
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -25,11 +26,15 @@ const (
 	answerKept = time.Minute
 	// maxAnswer bounds an answer, in bytes: all annotations of an object have 256 KiB.
 	maxAnswer = 48 << 10
-	// maxViews bounds the answers that are worked out at once, maxQuestions those that
-	// are remembered until their answer is removed. A question beyond them is not
-	// lost: the next event of its Challenge asks again.
+	// maxViews bounds the answers that are worked out at once, maxQuestions the
+	// Challenges with a question whose answer has not been removed yet, and maxOfOne those
+	// of one namespace. What is beyond is asked again after askAgain.
 	maxViews     = 8
 	maxQuestions = 256
+	maxOfOne     = 32
+	askAgain     = 2 * time.Second
+	// maxID bounds the id of a question, in bytes: the answer repeats it.
+	maxID = 128
 	// storeTries is how often an answer is stored, as others write to the Challenge.
 	storeTries = 3
 )
@@ -40,39 +45,88 @@ type question struct {
 	id string
 }
 
+// open is a Challenge with a question.
+type open struct {
+	key types.NamespacedName
+	id  string
+	// done ends the wait until the answer is removed.
+	done context.CancelFunc
+}
+
 // witnesses answers those who ask what the controllers see of a Challenge.
 type witnesses struct {
 	group sync.WaitGroup
 	mu    sync.Mutex
-	// open are the questions whose answer has not been removed yet.
-	open map[question]bool
+	// open are the Challenges with a question: one each.
+	open map[types.UID]open
 	// views holds a place for each answer that is being worked out.
 	views chan struct{}
 }
 
-// take reports whether a question is new and can be answered.
-func (s *witnesses) take(q question) bool {
+// take reports whether a question is new, and whether there is room for it. A newer
+// question takes the place of an older one of its Challenge. The context ends when that
+// happens, or when the Challenge is gone.
+func (s *witnesses) take(q question, key types.NamespacedName) (ctx context.Context, fresh, room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[q] || len(s.open) >= maxQuestions {
-		return false
+	known, asked := s.open[q.of]
+	if asked && known.id == q.id {
+		return nil, false, true
 	}
-	s.open[q] = true
-	return true
+	if !asked {
+		own := 0
+		for _, o := range s.open {
+			if o.key.Namespace == key.Namespace {
+				own++
+			}
+		}
+		if len(s.open) >= maxQuestions || own >= maxOfOne {
+			return nil, true, false
+		}
+	} else {
+		known.done()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.open[q.of] = open{key: key, id: q.id, done: cancel}
+	return ctx, true, true
 }
 
+// release ends a question.
 func (s *witnesses) release(q question) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, q)
+	if o, ok := s.open[q.of]; ok && o.id == q.id {
+		o.done()
+		delete(s.open, q.of)
+	}
+}
+
+// forget ends the questions of a Challenge that is gone.
+func (s *witnesses) forget(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for of, o := range s.open {
+		if o.key == key {
+			o.done()
+			delete(s.open, of)
+		}
+	}
 }
 
 // testify answers the question that a Challenge carries, in the background, and
 // removes old answers.
 func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) error {
-	id, asked := object.Annotations[diagnosis.AskAnnotation]
-	q := question{object.UID, id}
-	if !asked || object.DeletionTimestamp != nil || !c.witnesses.take(q) {
+	id := object.Annotations[diagnosis.AskAnnotation]
+	if id == "" || len(id) > maxID || object.DeletionTimestamp != nil {
+		return nil
+	}
+	q, key := question{object.UID, id}, client.ObjectKeyFromObject(object)
+	waiting, fresh, room := c.witnesses.take(q, key)
+	switch {
+	case !room:
+		c.Requeue.Until(key, c.Clock.Now().Add(askAgain))
+		return nil
+	case !fresh:
 		return nil
 	}
 	answered := answerTo(object, id)
@@ -85,24 +139,39 @@ func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) erro
 		}
 		answer, witness = w.witness(id)
 	}
-	key := client.ObjectKeyFromObject(object)
 	c.witnesses.group.Go(func() {
 		defer c.witnesses.release(q)
+		defer c.survive(key)
 		if answered == nil {
-			c.witnesses.views <- struct{}{}
-			c.answer(key, q, answer, witness)
-			<-c.witnesses.views
+			select {
+			case c.witnesses.views <- struct{}{}:
+			case <-waiting.Done():
+				return
+			}
+			func() {
+				defer func() { <-c.witnesses.views }()
+				c.answer(waiting, key, q, answer, witness)
+			}()
 		}
 		left := answerKept
 		if answered != nil && answered.View != nil {
-			left -= c.Clock.Since(answered.View.At)
+			// The time is what somebody may have written.
+			left = min(max(left-c.Clock.Since(answered.View.At), 0), answerKept)
 		}
-		if left > 0 {
-			<-c.Clock.After(left)
+		select {
+		case <-c.Clock.After(left):
+			c.retract(key, q)
+		case <-waiting.Done():
 		}
-		c.retract(key, q)
 	})
 	return nil
+}
+
+// survive keeps a fault in what strangers have sent from ending the process.
+func (c *Controller) survive(key types.NamespacedName) {
+	if r := recover(); r != nil {
+		c.Log.Error(fmt.Errorf("panic: %v", r), "What is seen of a Challenge could not be worked out", "challenge", key.String())
+	}
 }
 
 // answerTo is the answer to a question that a Challenge has already.
@@ -141,9 +210,9 @@ func (w *work) witness(id string) (diagnosis.Answer, solver.Witness) {
 }
 
 // answer asks and stores what was seen.
-func (c *Controller) answer(key types.NamespacedName, q question, answer diagnosis.Answer, witness solver.Witness) {
+func (c *Controller) answer(ctx context.Context, key types.NamespacedName, q question, answer diagnosis.Answer, witness solver.Witness) {
 	if witness != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), viewTime)
+		ctx, cancel := context.WithTimeout(ctx, viewTime)
 		view := witness.View(ctx)
 		cancel()
 		answer.View = &view

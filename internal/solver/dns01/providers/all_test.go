@@ -11,7 +11,7 @@ import (
 )
 
 // optional are the fields of a Factory that a provider may leave out.
-var optional = []string{"Secrets", "Check"}
+var optional = []string{"Secrets", "Check", "Origin"}
 
 // Each provider of the build has all that a Factory needs, its field in the API, and
 // its place in cert-manager's order.
