@@ -134,6 +134,16 @@ func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Obj
 			tb.Fatalf("apply %s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 		applied = append(applied, object)
+		if object.GetKind() == "APIService" {
+			// One whose server is gone keeps namespaces from being deleted.
+			tb.Cleanup(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				if err := client.IgnoreNotFound(c.Delete(ctx, object)); err != nil {
+					tb.Errorf("delete APIService %s: %v", object.GetName(), err)
+				}
+			})
+		}
 	}
 	return applied
 }
