@@ -144,7 +144,7 @@ func TestPresentFailures(t *testing.T) {
 	}
 	delete(w.secrets["team/token"], "key")
 	s = w.begin(nil)
-	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token does not have key "key"` || s.Presented() {
+	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token does not have key "key"; it has none` || s.Presented() {
 		t.Errorf("no entry: %v, presented %t", err, s.Presented())
 	}
 	s = w.begin(func(spec *dns01.Spec) { *spec = dns01.Spec{} })
