@@ -236,3 +236,32 @@ func TestResolversAreBounded(t *testing.T) {
 		t.Errorf("the last one was made %d times", made[last])
 	}
 }
+
+func TestMissingKey(t *testing.T) {
+	keys := func(n int) map[string][]byte {
+		data := map[string][]byte{}
+		for i := range n {
+			data[string(rune('a'+i))] = []byte("x")
+		}
+		return data
+	}
+	for _, test := range []struct {
+		data map[string][]byte
+		want string
+	}{
+		{keys(0), "; it has none"},
+		{keys(2), "; it has a, b"},
+		{keys(8), "; it has a, b, c, d, e, f, g, h"},
+		{keys(10), "; it has a, b, c, d, e, f, g, h and 2 more"},
+	} {
+		deps := dns01.Deps{Namespace: "team", Secrets: oneSecret(test.data)}
+		_, err := deps.Secret(t.Context(), cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "token"}, Key: "key"})
+		if want := `the secret team/token does not have key "key"` + test.want; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+type oneSecret map[string][]byte
+
+func (s oneSecret) Read(context.Context, string, string) (map[string][]byte, error) { return s, nil }
