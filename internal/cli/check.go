@@ -56,13 +56,13 @@ type dns01Check struct {
 	secretNamespace               string
 	// otherNamespaces are tried too if the flag is not set.
 	otherNamespaces []string
-	file                          string
-	secrets                       []string
-	ambient                       bool
-	resolvers                     []string
-	resolversOnly                 bool
-	timeout                       time.Duration
-	output                        string
+	file            string
+	secrets         []string
+	ambient         bool
+	resolvers       []string
+	resolversOnly   bool
+	timeout         time.Duration
+	output          string
 	// authoritativePort is where name servers listen; 0 is 53. For tests.
 	authoritativePort int
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
