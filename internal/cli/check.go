@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,10 +27,26 @@ import (
 )
 
 func newCheckCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "check", Short: "Check before it matters whether certificates can be issued", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check before it matters whether certificates can be issued", Args: cobra.ArbitraryArgs,
+		// The kind is the mistake, not the flags that a kind may have.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("check what? The kinds are: dns01")
+			}
+			return fmt.Errorf("there is no check %q; the kinds are: dns01", args[0])
+		},
+	}
 	cmd.AddCommand(newCheckDNS01Command())
 	return cmd
 }
+
+const (
+	secretNamespaceFlag = "cluster-resource-namespace"
+	// usualNamespace is what charts and the documentation set that flag to.
+	usualNamespace = "cert-manager"
+)
 
 // dns01Check are the flags of the command.
 type dns01Check struct {
@@ -39,13 +54,15 @@ type dns01Check struct {
 	issuer, clusterIssuer, domain string
 	labels                        map[string]string
 	secretNamespace               string
-	file                          string
-	secrets                       []string
-	ambient                       bool
-	resolvers                     []string
-	resolversOnly                 bool
-	timeout                       time.Duration
-	output                        string
+	// otherNamespaces are tried too if the flag is not set.
+	otherNamespaces []string
+	file            string
+	secrets         []string
+	ambient         bool
+	resolvers       []string
+	resolversOnly   bool
+	timeout         time.Duration
+	output          string
 	// authoritativePort is where name servers listen; 0 is 53. For tests.
 	authoritativePort int
 }
@@ -71,7 +88,13 @@ The exit status is 0 if certificates can be validated in this way, else 1.`,
 		Example: `  everleaf check dns01 --cluster-issuer letsencrypt --domain www.example.com
   everleaf check dns01 --from-file issuer.yaml --secret tsig-secret/tsig-secret-key=env:TSIG --domain www.example.com`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.otherNamespaces = nil
+			if !cmd.Flags().Changed(secretNamespaceFlag) {
+				c.otherNamespaces = []string{usualNamespace}
+			}
+			return c.run(cmd.Context(), cmd.OutOrStdout())
+		},
 	}
 	flags := cmd.Flags()
 	c.addFlags(flags)
@@ -80,7 +103,7 @@ The exit status is 0 if certificates can be validated in this way, else 1.`,
 	flags.StringVar(&c.clusterIssuer, "cluster-issuer", "", "name of a ClusterIssuer")
 	flags.StringVar(&c.domain, "domain", "", "domain, as in a Certificate's dnsNames")
 	flags.StringToStringVar(&c.labels, "labels", nil, "labels of the Certificate, for solvers that select by them")
-	flags.StringVar(&c.secretNamespace, "cluster-resource-namespace", defaults.ClusterResourceNamespace, "namespace of the Secrets that ClusterIssuers refer to, as the controllers have it")
+	flags.StringVar(&c.secretNamespace, secretNamespaceFlag, defaults.ClusterResourceNamespace, "namespace of the Secrets that ClusterIssuers refer to, as the controllers have it; if it is not set, cert-manager is tried too")
 	flags.StringVar(&c.file, "from-file", "", "file with an Issuer or ClusterIssuer, and maybe Secrets, in place of a cluster; - is standard input")
 	flags.StringArrayVar(&c.secrets, "secret", nil, "with --from-file: entry of a Secret as name/key=FILE or name/key=env:VARIABLE; can be repeated")
 	flags.BoolVar(&c.ambient, "ambient-credentials", false, "let the solver use the credentials of this environment")
@@ -92,9 +115,12 @@ The exit status is 0 if certificates can be validated in this way, else 1.`,
 }
 
 func (c *dns01Check) run(ctx context.Context, out io.Writer) error {
-	check, err := c.check(ctx)
+	check, err := c.check()
 	if err != nil {
 		return err
+	}
+	if err := c.read(ctx, &check); err != nil {
+		return errors.Join(err, c.unread(out, err))
 	}
 	if c.output == "text" {
 		fmt.Fprintf(out, "Checking DNS-01 for %s with %s\n\n", c.domain, preflight.Name(check.Issuer))
@@ -102,9 +128,7 @@ func (c *dns01Check) run(ctx context.Context, out io.Writer) error {
 	}
 	report := check.Run(ctx)
 	if c.output == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
+		if err := printJSON(out, report); err != nil {
 			return err
 		}
 	} else {
@@ -119,8 +143,21 @@ func (c *dns01Check) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// check reads what is to be checked.
-func (c *dns01Check) check(ctx context.Context) (preflight.Check, error) {
+// unread prints the report, if one is wanted, of an issuer that cannot be read.
+func (c *dns01Check) unread(out io.Writer, err error) error {
+	if c.output != "json" {
+		return nil
+	}
+	kind, name := c.reference()
+	issuer := ""
+	if name != "" {
+		issuer = fmt.Sprintf("%s %q", kind, name)
+	}
+	return printJSON(out, preflight.Unread(issuer, c.domain, err))
+}
+
+// check is what to check according to the flags, without the issuer.
+func (c *dns01Check) check() (preflight.Check, error) {
 	check := preflight.Check{
 		Domain: c.domain, Labels: c.labels, Providers: providers.All(), Ambient: c.ambient,
 		Mode: propagation.Authoritative, Patience: c.timeout, Clock: clock.RealClock{},
@@ -153,12 +190,15 @@ func (c *dns01Check) check(ctx context.Context) (preflight.Check, error) {
 	if check.Resolver = resolver; c.resolversOnly {
 		check.Mode = propagation.RecursiveOnly
 	}
+	return check, nil
+}
+
+// read reads the issuer.
+func (c *dns01Check) read(ctx context.Context, check *preflight.Check) error {
 	if c.file != "" {
-		err = c.fromFile(&check)
-	} else {
-		err = c.fromCluster(ctx, &check)
+		return c.fromFile(check)
 	}
-	return check, err
+	return c.fromCluster(ctx, check)
 }
 
 func (c *dns01Check) fromFile(check *preflight.Check) error {
@@ -230,6 +270,8 @@ func (c *dns01Check) fromCluster(ctx context.Context, check *preflight.Check) er
 	key := client.ObjectKey{Namespace: namespace, Name: name}
 	if kind == cmv1.ClusterIssuerKind {
 		check.Issuer, check.SecretNamespace, key.Namespace = &cmv1.ClusterIssuer{}, c.secretNamespace, ""
+		check.OtherNamespaces = c.otherNamespaces
+		check.SecretHint = "--" + secretNamespaceFlag + " names the namespace in which the controllers look for the Secrets of ClusterIssuers"
 	}
 	check.Secrets, check.Cluster = coreSecrets{core}, cluster.ForProviders{Core: core}
 	switch err := objects.Get(ctx, key, check.Issuer); {

@@ -1,11 +1,50 @@
 package cli
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/everleaf/everleaf/internal/preflight"
 )
+
+// TestCheckKinds holds that a check that does not exist is an error.
+func TestCheckKinds(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                         "check what? The kinds are: dns01",
+		"http01":                   `there is no check "http01"; the kinds are: dns01`,
+		"nonsense --domain=a -n b": `there is no check "nonsense"; the kinds are: dns01`,
+	} {
+		var out, errs strings.Builder
+		status := Main(t.Context(), append([]string{"check"}, strings.Fields(args)...), &out, &errs)
+		if status != 1 || errs.String() != "everleaf: "+want+"\n" || out.Len() > 0 {
+			t.Errorf("%q: exit status %d\n%s%s", args, status, errs.String(), out.String())
+		}
+	}
+}
+
+// TestCheckUnreadIssuer holds that there is a report also if the issuer cannot be read.
+func TestCheckUnreadIssuer(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	var out, errs strings.Builder
+	status := Main(t.Context(), []string{"check", "dns01", "--cluster-issuer=a", "--domain=example.com", "-o", "json", "--from-file=" + missing}, &out, &errs)
+	got := preflight.Report{}
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil || status != 1 {
+		t.Fatalf("exit status %d, %v\n%s", status, err, out.String())
+	}
+	message := "--from-file: open " + missing + ": no such file or directory"
+	want := preflight.Report{Issuer: `ClusterIssuer "a"`, Domain: "example.com", Steps: []preflight.Step{{Name: preflight.StepIssuer, State: preflight.Failed, Message: message}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if want := "everleaf: " + message + "\n"; errs.String() != want {
+		t.Errorf("got %q, want %q", errs.String(), want)
+	}
+}
 
 // TestCheckDNS01Refuses has wrong flags and files. Nothing is asked.
 func TestCheckDNS01Refuses(t *testing.T) {

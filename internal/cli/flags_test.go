@@ -29,6 +29,7 @@ func TestFlagsPage(t *testing.T) {
 	want := replaceTable(t, got, "controller", flagTable(controller, nil))
 	want = replaceTable(t, want, "local", flagTable(local, controller))
 	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), nil))
+	want = replaceTable(t, want, "explain", flagTable(command(t, root, "explain"), nil))
 	if *update {
 		if err := os.WriteFile(flagsPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

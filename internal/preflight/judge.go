@@ -56,6 +56,24 @@ func having(r propagation.Report) (with, without int) {
 	return with, without
 }
 
+// aliased reports whether the servers have an alias in the place of the record: each that
+// gives a usable answer shows it, and none has the record.
+func aliased(r propagation.Report) bool {
+	shown := false
+	for _, a := range r.Answers {
+		switch {
+		case a.Has:
+			return false
+		case a.Name != r.Name || a.Failure != propagation.NoFailure || a.Lame():
+		case a.Target == "":
+			return false
+		default:
+			shown = true
+		}
+	}
+	return shown && r.Final != r.Name
+}
+
 // advice is what to do about a record that is not on all name servers. zone is the one
 // in which the provider writes.
 func advice(r propagation.Report, zone string) string {

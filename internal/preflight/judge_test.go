@@ -52,6 +52,32 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func TestAliased(t *testing.T) {
+	end := lacks
+	end.Name = "x.example.net."
+	written := end
+	written.Has = true
+	for name, test := range map[string]struct {
+		answers []propagation.Answer
+		want    bool
+	}{
+		"all":                     {[]propagation.Answer{alias, alias, end}, true},
+		"one does not answer":     {[]propagation.Answer{alias, silent, end}, true},
+		"one serves another zone": {[]propagation.Answer{alias, refuses, end}, true},
+		"one has no alias":        {[]propagation.Answer{alias, lacks, end}, false},
+		"one has the record":      {[]propagation.Answer{alias, has, end}, false},
+		"written there":           {[]propagation.Answer{alias, written}, false},
+		"nobody answers":          {[]propagation.Answer{silent}, false},
+		"nothing is known":        {nil, false},
+	} {
+		r := reportOf(test.answers...)
+		r.Final = "x.example.net."
+		if got := aliased(r); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestAdvice(t *testing.T) {
 	recursive := reportOf(lacks)
 	recursive.Mode = propagation.RecursiveOnly

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
 
@@ -43,8 +42,10 @@ const (
 // Check is what to check. All fields without a default are required.
 type Check struct {
 	Issuer cmv1.GenericIssuer
-	// SecretNamespace is where the issuer's Secrets are.
+	// SecretNamespace is where the issuer's Secrets are. OtherNamespaces are where they
+	// may be too, if nobody said where the controllers look for them.
 	SecretNamespace string
+	OtherNamespaces []string
 	// Domain is a name as in a Certificate's dnsNames. Labels are those of the
 	// Certificate, for selectors.
 	Domain string
@@ -87,6 +88,8 @@ type run struct {
 	mode     propagation.Mode
 	// before is how many values the name had, -1 if that is not known.
 	before int
+	// said is what a step waited for last.
+	said string
 }
 
 // Run does the steps until one fails. A record that was written is deleted in any case,
@@ -97,6 +100,7 @@ func (c Check) Run(ctx context.Context) Report {
 	}
 	r := &run{Check: c, before: -1, report: Report{Issuer: Name(c.Issuer), Domain: c.Domain}}
 	_ = r.begin() && r.choose() && r.readSecrets(ctx) && r.locate(ctx) && r.present(ctx)
+	r.report.Interrupted = ctx.Err() != nil
 	r.report.OK = !slices.ContainsFunc(r.report.Steps, func(s Step) bool { return s.State == Failed })
 	return r.report
 }
@@ -137,9 +141,9 @@ func (r *run) failed(step string, err error) bool {
 // begin checks what was asked for.
 func (r *run) begin() bool {
 	r.start()
-	domain := strings.TrimSuffix(strings.ToLower(r.Domain), ".")
-	if wrong := validation.IsDNS1123Subdomain(strings.TrimPrefix(domain, "*.")); len(wrong) > 0 {
-		return r.failed(StepIssuer, fmt.Errorf("%q is not a domain name: %s; a name with other letters is written in its ASCII form (xn--...)", r.Domain, wrong[0]))
+	domain, err := canonicalDomain(r.Domain)
+	if err != nil {
+		return r.failed(StepIssuer, err)
 	}
 	r.Domain, r.report.Domain = domain, domain
 	spec := r.Issuer.GetSpec().ACME
@@ -220,33 +224,6 @@ func randomValue() (string, error) {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(digest), nil
-}
-
-// readSecrets looks for the entries of Secrets that the solver needs.
-func (r *run) readSecrets(ctx context.Context) bool {
-	r.start()
-	refs := r.Providers.Secrets(&acmev1.ACMEIssuer{Solvers: []acmev1.ACMEChallengeSolver{r.challenge.Solver}})
-	deps := dns01.Deps{Namespace: r.SecretNamespace, Secrets: r.Secrets}
-	var found []string
-	for _, ref := range refs {
-		if _, err := deps.Secret(ctx, ref); err != nil {
-			f := *fault.Of(err)
-			if cause := errors.Unwrap(&f); cause != nil {
-				f.Message += ": " + cause.Error()
-			} else if r.SecretHint != "" {
-				f.Message += "; " + r.SecretHint
-			}
-			return r.failed(StepSecrets, &f)
-		}
-		found = append(found, fmt.Sprintf("%s/%s has %s", r.SecretNamespace, ref.Name, ref.Key))
-	}
-	if len(found) == 0 {
-		if r.Ambient {
-			return r.done(StepSecrets, "the solver names none; the credentials of this environment may be used")
-		}
-		return r.done(StepSecrets, "the solver names none")
-	}
-	return r.done(StepSecrets, "%s", strings.Join(found, ", "))
 }
 
 // locate finds where the record is written.

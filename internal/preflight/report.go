@@ -55,12 +55,20 @@ type Report struct {
 	Domain string `json:"domain"`
 	// OK reports whether no step failed.
 	OK bool `json:"ok"`
+	// Interrupted reports whether the check was ended before it was over.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Name is where a CA looks for the record, Target where it is written, and Zone
 	// the zone in which the provider writes.
 	Name   string `json:"name,omitempty"`
 	Target string `json:"target,omitempty"`
 	Zone   string `json:"zone,omitempty"`
 	Steps  []Step `json:"steps"`
+}
+
+// Unread is the Report if the issuer cannot be read. issuer names it as far as it is
+// known.
+func Unread(issuer, domain string, err error) Report {
+	return Report{Issuer: issuer, Domain: domain, Steps: []Step{{Name: StepIssuer, State: Failed, Message: err.Error()}}}
 }
 
 // Text is the step as lines for a terminal.
@@ -78,6 +86,8 @@ func (s Step) Text() string {
 func (r Report) Conclusion() string {
 	failed := slices.IndexFunc(r.Steps, func(s Step) bool { return s.State == Failed })
 	switch {
+	case failed >= 0 && r.Interrupted:
+		return fmt.Sprintf("the check of %s for %q was stopped in the step %q: %s", r.Issuer, r.Domain, r.Steps[failed].Name, r.Steps[failed].Message)
 	case failed >= 0:
 		return fmt.Sprintf("%s cannot validate %q by DNS-01: the step %q failed.", r.Issuer, r.Domain, r.Steps[failed].Name)
 	case slices.ContainsFunc(r.Steps, func(s Step) bool { return s.State == Warning }):

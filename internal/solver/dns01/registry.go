@@ -2,6 +2,8 @@ package dns01
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,11 +99,28 @@ func (d Deps) Secret(ctx context.Context, ref cmmeta.SecretKeySelector) (string,
 	value, ok := data[ref.Key]
 	switch {
 	case !ok:
-		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s does not have key %q", d.Namespace, ref.Name, ref.Key)
+		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s does not have key %q%s", d.Namespace, ref.Name, ref.Key, otherKeys(data))
 	case len(value) == 0:
 		return "", fault.New(fault.User, cmv1.EventReasonSecretInvalidData, "the secret %s/%s has an empty value for key %q", d.Namespace, ref.Name, ref.Key)
 	default:
 		return string(value), nil
+	}
+}
+
+// maxKeys is how many keys of a Secret a message names.
+const maxKeys = 8
+
+// otherKeys says which keys a Secret has, as the end of a message. A typo in a key is
+// easily seen then.
+func otherKeys(data map[string][]byte) string {
+	keys := slices.Sorted(maps.Keys(data))
+	switch {
+	case len(keys) == 0:
+		return "; it has none"
+	case len(keys) > maxKeys:
+		return fmt.Sprintf("; it has %s and %d more", strings.Join(keys[:maxKeys], ", "), len(keys)-maxKeys)
+	default:
+		return "; it has " + strings.Join(keys, ", ")
 	}
 }
 

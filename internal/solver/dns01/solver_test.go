@@ -10,6 +10,7 @@ import (
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
@@ -144,7 +145,7 @@ func TestPresentFailures(t *testing.T) {
 	}
 	delete(w.secrets["team/token"], "key")
 	s = w.begin(nil)
-	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token does not have key "key"` || s.Presented() {
+	if err := s.Present(ctx); err == nil || err.Error() != `the secret team/token does not have key "key"; it has none` || s.Presented() {
 		t.Errorf("no entry: %v, presented %t", err, s.Presented())
 	}
 	s = w.begin(func(spec *dns01.Spec) { *spec = dns01.Spec{} })
@@ -236,3 +237,32 @@ func TestResolversAreBounded(t *testing.T) {
 		t.Errorf("the last one was made %d times", made[last])
 	}
 }
+
+func TestMissingKey(t *testing.T) {
+	keys := func(n int) map[string][]byte {
+		data := map[string][]byte{}
+		for i := range n {
+			data[string(rune('a'+i))] = []byte("x")
+		}
+		return data
+	}
+	for _, test := range []struct {
+		data map[string][]byte
+		want string
+	}{
+		{keys(0), "; it has none"},
+		{keys(2), "; it has a, b"},
+		{keys(8), "; it has a, b, c, d, e, f, g, h"},
+		{keys(10), "; it has a, b, c, d, e, f, g, h and 2 more"},
+	} {
+		deps := dns01.Deps{Namespace: "team", Secrets: oneSecret(test.data)}
+		_, err := deps.Secret(t.Context(), cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "token"}, Key: "key"})
+		if want := `the secret team/token does not have key "key"` + test.want; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+type oneSecret map[string][]byte
+
+func (s oneSecret) Read(context.Context, string, string) (map[string][]byte, error) { return s, nil }

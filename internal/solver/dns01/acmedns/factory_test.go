@@ -42,7 +42,7 @@ func TestFactory(t *testing.T) {
 		"list":      {spec(host, "acmedns", "list"), instantiating + `the value in secret "default/acmedns" is JSON, but not an object with an account for each DNS name`},
 		"strings":   {spec(host, "acmedns", "strings"), instantiating + `the value in secret "default/acmedns" is JSON, but not an object with an account for each DNS name`},
 		"one":       {spec(host, "acmedns", "one"), instantiating + `the value in secret "default/acmedns" is one account: it must be a JSON object with an account for each DNS name, such as {"example.com": {"fulldomain": …}}`},
-		"no key":    {spec(host, "acmedns", "other"), `error getting acmedns accounts secret: the secret default/acmedns does not have key "other"`},
+		"no key":    {spec(host, "acmedns", "other"), `error getting acmedns accounts secret: the secret default/acmedns does not have key "other"; it has accounts, comma, cut, list, null, one, strings`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Factory().New(t.Context(), deps, test.spec)

@@ -38,9 +38,9 @@ func TestFactory(t *testing.T) {
 		t.Errorf("credentials (-want +got):\n%s", diff)
 	}
 	for want, field := range map[string]*cmmeta.SecretKeySelector{
-		`error getting akamai client token: the secret default/akamai does not have key "other"`:  &spec.ClientToken,
-		`error getting akamai client secret: the secret default/akamai does not have key "other"`: &spec.ClientSecret,
-		`error getting akamai access token: the secret default/akamai does not have key "other"`:  &spec.AccessToken,
+		`error getting akamai client token: the secret default/akamai does not have key "other"; it has accessToken, clientSecret, clientToken`:  &spec.ClientToken,
+		`error getting akamai client secret: the secret default/akamai does not have key "other"; it has accessToken, clientSecret, clientToken`: &spec.ClientSecret,
+		`error getting akamai access token: the secret default/akamai does not have key "other"; it has accessToken, clientSecret, clientToken`:  &spec.AccessToken,
 	} {
 		before := *field
 		*field = ref("other")

@@ -66,7 +66,7 @@ func TestFactory(t *testing.T) {
 		"unreadable": {edit: func(a *azureDNS) { a.ClientSecret.Name = "unreadable" }, message: "error getting azuredns client secret: the secret default/unreadable cannot be read"},
 		"no key": {
 			edit:    func(a *azureDNS) { a.ClientSecret.Key = "k" },
-			message: `error getting azure dns client secret: key 'k' not found in secret, or empty: the secret default/azure does not have key "k"`,
+			message: `error getting azure dns client secret: key 'k' not found in secret, or empty: the secret default/azure does not have key "k"; it has broken, empty, secret`,
 		},
 		"line break": {
 			edit:    func(a *azureDNS) { a.ClientSecret.Key = "broken" },

@@ -51,7 +51,7 @@ func TestFactory(t *testing.T) {
 			`the Cloudflare API key is invalid (does the API key contain a newline?): the value in secret "default/cf" is not printable ASCII text: a Secret's data takes base64, its stringData takes the text itself`,
 		},
 		"no secret":    {spec{APIToken: ref("other", "token")}, "error getting cloudflare secret: the secret default/other does not exist"},
-		"no such key":  {spec{APIToken: ref("cf", "other")}, `error getting cloudflare secret: the secret default/cf does not have key "other"`},
+		"no such key":  {spec{APIToken: ref("cf", "other")}, `error getting cloudflare secret: the secret default/cf does not have key "other"; it has bytes, carriage, key, newline, token`},
 		"empty secret": {spec{APIToken: ref("", "token")}, "error getting cloudflare secret: the secret default/ does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {

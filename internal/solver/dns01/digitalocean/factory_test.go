@@ -29,7 +29,7 @@ func TestFactory(t *testing.T) {
 		"blank":  `error instantiating digitalocean challenge solver: the DigitalOcean token in secret "default/do" is empty`,
 		"lines":  `error instantiating digitalocean challenge solver: the DigitalOcean token in secret "default/do" contains a newline: store it without one (printf %s, not echo)`,
 		"bytes":  `error instantiating digitalocean challenge solver: the DigitalOcean token in secret "default/do" is not printable ASCII text: a Secret's data takes base64, its stringData takes the text itself`,
-		"other":  `error getting digitalocean token: the secret default/do does not have key "other"`,
+		"other":  `error getting digitalocean token: the secret default/do does not have key "other"; it has blank, bytes, lines, padded, token`,
 	} {
 		t.Run(key, func(t *testing.T) {
 			p, err := Factory().New(t.Context(), deps, spec("do", key))

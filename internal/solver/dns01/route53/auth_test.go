@@ -112,7 +112,7 @@ func TestSpec(t *testing.T) {
 		"no service account":       {spec{Auth: &acmev1.Route53Auth{}, Role: role}, "service account name is required for Kubernetes auth"},
 		"id without key":           {spec{SecretAccessKeyID: refTo("aws", "")}, "route53 accessKeyIDSecretRef requires a key field to be specified"},
 		"id without name":          {spec{SecretAccessKeyID: refTo("", "id")}, "route53 accessKeyIDSecretRef requires a name field to be specified"},
-		"no such key":              {spec{AccessKeyID: keyID, SecretAccessKey: ref("aws", "x")}, `error getting route53 secret access key: the secret ns/aws does not have key "x"`},
+		"no such key":              {spec{AccessKeyID: keyID, SecretAccessKey: ref("aws", "x")}, `error getting route53 secret access key: the secret ns/aws does not have key "x"; it has binary, id, lines, secret`},
 		"lines":                    {spec{AccessKeyID: keyID, SecretAccessKey: ref("aws", "lines")}, `error getting route53 secret access key: the value of key "lines" in secret ns/aws` + notText},
 		"binary":                   {spec{AccessKeyID: keyID, SecretAccessKey: ref("aws", "binary")}, `error getting route53 secret access key: the value of key "binary" in secret ns/aws` + notText},
 		"region":                   {spec{AccessKeyID: keyID, SecretAccessKey: ref("aws", "secret"), Region: "EU (Ireland)"}, `error instantiating route53 challenge solver: unable to construct route53 provider: region "EU (Ireland)" is not the name of an AWS region, such as eu-west-1`},
