@@ -119,6 +119,13 @@ type Located interface {
 	Zone() string
 }
 
+// Poller is implemented by Sessions whose Check asks more than name servers.
+type Poller interface {
+	// Polls reports whether the next Check asks the server that presents the
+	// challenge as well: while that limits calls, it has to wait.
+	Polls() bool
+}
+
 // Witness is implemented by Sessions that can show a person what is to be seen of
 // their challenge.
 type Witness interface {

@@ -20,9 +20,14 @@ func (w *work) removeFinalizer(ctx context.Context, abandoned bool) error {
 	if err := w.setFinalizers(ctx, core.WithoutFinalizers(object.Finalizers)); err != nil {
 		return err
 	}
-	w.memory.released = true
-	if abandoned {
+	m := w.memory
+	m.released = true
+	switch {
+	case abandoned:
 		w.abandon(ctx, object)
+	case w.ProviderNotBefore.After(w.c.Clock.Now()) && m.session != nil && m.session.Presented() && !w.Memory.CleanedUp:
+		// The provider's limit has left no time for a try.
+		w.c.sweep(&leftover{session: m.session, begun: m.begun, issuer: m.issuer})
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ type Controller struct {
 	*controller.Driver[*acmev1.Challenge, acmev1.ChallengeStatus]
 
 	failures Failures
+	limits   Limits
 	slots    *Slots
 	// leftovers cleans up after Challenges that are gone.
 	leftovers leftovers
@@ -189,6 +190,7 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 	if err := w.loadIssuer(ctx); err != nil {
 		return nil, err
 	}
+	w.loadLimit()
 	if w.ProvenanceDecides() {
 		return w, w.loadProvenance(ctx)
 	}
@@ -269,8 +271,10 @@ func (c *Controller) othersOf(ctx context.Context, one types.UID, name string, o
 	return live, ended, nil
 }
 
-// soon is how old a Challenge or an Order may be that others for the same name
-// wait for: an older one waits for something itself.
+// soon is how long ago a Challenge or an Order may have been created, or a Challenge
+// presented, that others for the same name wait for: an older one waits for something
+// itself. Challenges that have waited for the same, such as a right token, are presented
+// together long after they were created.
 const soon = 30 * time.Second
 
 // loadSiblings finds the Challenges that the CA can see together with this one:
@@ -285,7 +289,8 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 	one, now := w.challenge(w.State.Object), w.c.Clock.Now()
 	recent := func(o client.Object) bool { return now.Sub(o.GetCreationTimestamp().Time) < soon }
 	for _, other := range w.others {
-		if recent(other) && !waits(other) && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
+		due := recent(other) && !waits(other) || now.Sub(w.c.presentedAt(other)) < soon
+		if due && w.sameCA(ctx, other.Namespace, other.Spec.IssuerRef) && grouper.Grouped(one, w.challenge(other)) {
 			progress := w.c.progressOf(other)
 			if w.Siblings = append(w.Siblings, progress); progress.Coming() {
 				return
@@ -312,6 +317,15 @@ func (w *work) loadSiblings(ctx context.Context, ended []*acmev1.Challenge) {
 // waits reports whether a Challenge is not presented for a reason that its status
 // says, such as the failures of its account: that lasts longer than others would wait.
 func waits(c *acmev1.Challenge) bool { return !c.Status.Presented && c.Status.Reason != "" }
+
+// presentedAt is when a Challenge was presented, by its status or, if that does not say
+// it yet, by this process. What is written again was presented before.
+func (c *Controller) presentedAt(other *acmev1.Challenge) time.Time {
+	if at := other.Status.PresentedAt; other.Status.Presented && at != nil {
+		return at.Time
+	}
+	return c.progressOf(other).PresentedAt
+}
 
 // ownersOf returns the UIDs of the Orders that control Challenges.
 func ownersOf(challenges ...[]*acmev1.Challenge) map[types.UID]bool {

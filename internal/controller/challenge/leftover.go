@@ -100,11 +100,15 @@ func (c *Controller) keepSweeping(l *leftover) {
 	log := c.Log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
 	end := l.since.Add(leftoverAge)
 	for tries := 0; ; tries++ {
+		wait := time.Duration(0)
 		if tries > 0 || l.abandoned {
 			// The clean-up of an abandoned one has just failed.
-			<-c.Clock.After(min(leftoverBackoff.Delay(max(tries, 1)), max(end.Sub(c.Clock.Now()), 0)))
+			wait = leftoverBackoff.Delay(max(tries, 1))
 		}
-		err := c.cleanUpLeftover(l, tries+1 == leftoverTries)
+		err := errLimited
+		if c.rest(l, wait, end) {
+			err = c.cleanUpLeftover(l, tries+1 == leftoverTries)
+		}
 		if err == nil {
 			if tries > 0 || l.abandoned {
 				log.Info("The record of a Challenge that is gone has been removed after all", "tries", tries+1)
@@ -135,7 +139,10 @@ func (c *Controller) leave(l *leftover, err error) {
 	c.Abandoned()
 }
 
-var errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
+var (
+	errLimited            = errors.New("the DNS provider has limited calls all the time")
+	errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
+)
 
 // cleanUpLeftover removes what a Challenge has presented that is gone, unless
 // another Challenge needs it. If that one has another solver, which may write to the
@@ -165,5 +172,7 @@ func (c *Controller) cleanUpLeftover(l *leftover, insists bool) error {
 			session.Detach()
 		}
 	}
-	return l.session.CleanUp(ctx)
+	err = l.session.CleanUp(ctx)
+	c.limits.Note(credentialOf(l.begun), err, c.Clock.Now())
+	return err
 }

@@ -3,6 +3,7 @@ package challenge
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,41 @@ func TestSiblingThatWaits(t *testing.T) {
 				c.Spec.DNSName, c.CreationTimestamp, c.Status = "a.example", metav1.NewTime(start), test.status
 			}))
 			s.Solvers[acmev1.ACMEChallengeTypeDNS01] = grouping{s.solver}
+			w := s.load(t, "a")
+			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
+			if w.loadSiblings(t.Context(), nil); len(w.Siblings) != test.want {
+				t.Errorf("%d siblings, want %d", len(w.Siblings), test.want)
+			}
+		})
+	}
+}
+
+// TestSiblingPresentedLate holds that Challenges which have waited long for the same, such
+// as a right token, wait for each other when they are presented at last.
+func TestSiblingPresentedLate(t *testing.T) {
+	ago := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: start.Add(-d)} }
+	failed := acmev1.ChallengeStatus{State: acmev1.Pending, Reason: "Error presenting challenge: the token is wrong"}
+	presented := func(at *metav1.Time) acmev1.ChallengeStatus {
+		return acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true, PresentedAt: at}
+	}
+	for name, test := range map[string]struct {
+		status acmev1.ChallengeStatus
+		known  core.Progress
+		want   int
+	}{
+		"not presented":                         {failed, core.Progress{}, 0},
+		"is being presented":                    {failed, core.Progress{Presented: true, PresentedAt: start.Add(-time.Second)}, 1},
+		"presented a moment ago":                {presented(ago(time.Second)), core.Progress{}, 1},
+		"presented by an earlier process":       {presented(ago(29 * time.Second)), core.Progress{}, 1},
+		"presented long ago":                    {presented(ago(30 * time.Second)), core.Progress{}, 0},
+		"presented long ago, and written again": {presented(ago(time.Hour)), core.Progress{Presented: true, PresentedAt: start.Add(-time.Second)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"), challengeOf("b", "one", "p", func(c *acmev1.Challenge) {
+				c.Spec.DNSName, c.Spec.Wildcard, c.CreationTimestamp, c.Status = "a.example", true, *ago(time.Hour), test.status
+			}))
+			s.Solvers[acmev1.ACMEChallengeTypeDNS01] = grouping{s.solver}
+			s.memories.Of(key("b"), "b", nil).progress.Store(&test.known)
 			w := s.load(t, "a")
 			w.Account, w.order, w.Siblings = &facts.Account{Issuer: acmeIssuer("one").Spec.ACME}, &acmev1.Order{ObjectMeta: metav1.ObjectMeta{UID: "o"}}, nil
 			if w.loadSiblings(t.Context(), nil); len(w.Siblings) != test.want {

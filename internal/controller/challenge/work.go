@@ -78,6 +78,9 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	defer cancel()
 	switch a := action.(type) {
 	case core.Present, core.Probe, core.CleanUp:
+		if w.mustWait(action) {
+			return nil
+		}
 		return w.postponed(w.solve(ctx, action))
 	case core.Accept:
 		return w.postponed(w.accept(ctx, a.URL))
@@ -154,7 +157,7 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 	switch action.(type) {
 	case core.Present:
 		// Others for the same value must not remove it from now on.
-		w.memory.progress.Store(&core.Progress{Presented: true})
+		w.memory.progress.Store(&core.Progress{Presented: true, PresentedAt: w.c.Clock.Now()})
 		err = session.Present(ctx)
 		w.Memory.Presented = session.Presented()
 		w.Memory.Unknown = err != nil && w.Memory.Presented && fault.Of(err).Class == fault.Transient
@@ -177,6 +180,7 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 			w.Memory.CleanUps++
 		}
 	}
+	w.noteLimit(err)
 	if err == nil {
 		return nil
 	}

@@ -84,12 +84,16 @@ type Progress struct {
 	// Presented reports whether its value may have been presented, Visible
 	// whether it is visible, Accepted whether the server was asked to validate it.
 	Presented, Visible, Accepted bool
+	// PresentedAt is when this process presented it, or began to, zero if it has not.
+	PresentedAt time.Time
 }
 
 // Progress returns how far a Challenge is at a time.
 func (m Memory) Progress(now time.Time) Progress {
 	visible := m.Evidence != nil && !m.Evidence.Verdict(now).VisibleSince.IsZero()
-	return Progress{Presented: m.Presented && !m.CleanedUp, Visible: visible, Accepted: !m.AcceptedAt.IsZero()}
+	return Progress{
+		Presented: m.Presented && !m.CleanedUp, Visible: visible, Accepted: !m.AcceptedAt.IsZero(), PresentedAt: m.PresentedAt,
+	}
 }
 
 // Coming reports whether a visible Challenge waits for one that is so far.
@@ -131,6 +135,11 @@ type State struct {
 	CheckRetry time.Duration
 	// SelfCheck is how long the self-check decides, by the issuer's annotations.
 	SelfCheck propagation.Deadline
+	// ProviderNotBefore is when the DNS provider takes calls again with the credentials
+	// of this Challenge, zero for now: it limits their rate. ProbePolls reports whether
+	// a probe asks the provider as well.
+	ProviderNotBefore time.Time
+	ProbePolls        bool
 	// FailuresEnd is when the account may try this name again after failed
 	// validations, zero for now.
 	FailuresEnd time.Time
@@ -206,7 +215,7 @@ func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 func (s State) work(p Plan, now time.Time) Plan {
 	switch {
 	case !s.Object.Status.Presented:
-		return s.present(p)
+		return s.present(p, now)
 	case s.asked(now):
 		return s.validate(p, now)
 	default:

@@ -59,6 +59,8 @@ func (s State) leave(p Plan, now time.Time) Plan {
 		p.Do = RemoveFinalizer{Abandoned: presented}
 	case s.SharedElsewhere && (end.IsZero() || end.Add(-lastCleanUp).After(now)):
 		return s.awaitOther(p, end, now)
+	case s.limited(now):
+		return s.awaitProvider(p, "remove the record", end, now)
 	default:
 		// The record must not wait longer than the Challenge for a place at its server.
 		p.Do, p.Until = CleanUp{}, end

@@ -35,10 +35,12 @@ const unremarkable = 5 * time.Second
 const steady = time.Minute
 
 // present has the solver present the challenge, and stores that it has.
-func (s State) present(p Plan) Plan {
+func (s State) present(p Plan, now time.Time) Plan {
 	switch {
 	case !s.Memory.PresentedAt.IsZero():
 		return s.presented(p)
+	case s.limited(now):
+		return s.awaitProvider(p, "present the record", time.Time{}, now)
 	case !HasFinalizer(s.Object):
 		p.Do = AddFinalizer{}
 	default:
@@ -73,8 +75,7 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 		if s.Memory.ProbeFailed && s.mayAskAnyway(now) {
 			return s.askAnyway(p, "")
 		}
-		p.Do = Probe{}
-		return p
+		return s.probe(p, now)
 	}
 	verdict := s.Memory.Evidence.Verdict(now)
 	switch {
@@ -88,8 +89,7 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 		p.Do = Present{}
 		return p
 	case !verdict.Until.After(now):
-		p.Do = Probe{}
-		return p
+		return s.probe(p, now)
 	}
 	p.Until = verdict.Until
 	switch message, told := s.report(verdict), s.remarkableAt(); {
@@ -120,7 +120,8 @@ func (s State) remarkableAt() time.Time {
 	return time.Time{}
 }
 
-// rewriteAt is when a record is written again that no server has had since a time.
+// rewriteAt is when a record is written again that no server has had since a time: not
+// before the provider takes calls.
 func (s State) rewriteAt(absentSince time.Time) time.Time {
 	since := absentSince
 	if s.Memory.PresentedAt.After(since) {
@@ -130,7 +131,11 @@ func (s State) rewriteAt(absentSince time.Time) time.Time {
 	if s.Memory.Rewrites < 10 {
 		wait = min(wait, rewriteAfter<<s.Memory.Rewrites)
 	}
-	return since.Add(wait)
+	at := since.Add(wait)
+	if s.ProviderNotBefore.After(at) {
+		return s.ProviderNotBefore
+	}
+	return at
 }
 
 // Saw notes what a probe has found for a challenge that was presented at a time,

@@ -34,6 +34,7 @@ func variants() [][]variant {
 		{plain, {"forged", func(c *State) { c.Untrusted = "no" }}, {"orphan", func(c *State) { c.Untrusted, c.Orphan = "no", true }}},
 		{plain, {"failures", func(c *State) { c.FailuresEnd = now.Add(hour) }}},
 		{plain, memory("left alone", func(m *Memory) { m.NotBefore = now.Add(hour) })},
+		{plain, {"provider limits calls", func(c *State) { c.ProviderNotBefore, c.ProbePolls = now.Add(hour), true }}},
 		{plain, {"sibling", func(c *State) { c.Siblings = []Progress{{}} }}},
 		{plain, {"deadline", func(c *State) { c.SelfCheck = propagation.Deadline{After: 2 * time.Minute, AskCA: true} }}},
 		{plain, {"waits instead", func(c *State) { c.Object.Spec.Solver.WaitInsteadOfSelfCheck = &metav1.Duration{Duration: 2 * hour} }}},
@@ -110,6 +111,8 @@ func wrongWait(c State, p Plan, at time.Time) string {
 	case p.Do != nil || p.Persist != plan.AtEnd || !long || order.Final(p.Status.State):
 		return ""
 	case p.Status.Reason == "" && c.Slot == Queued && p.Until.Sub(at) <= queuePatience:
+		return ""
+	case p.Status.Reason == "" && c.limited(at) && p.Until.Sub(at) <= limitPatience:
 		return ""
 	case p.Status.Reason == "":
 		return "waits without a reason"

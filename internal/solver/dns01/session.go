@@ -37,9 +37,11 @@ type session struct {
 	// ask resolvers about names below the zone.
 	zone string
 	// attempted reports whether the provider was asked to present the record;
-	// presented is when it succeeded last.
+	// presented is when it succeeded last, settled whether the provider has said since
+	// that its name servers have the record.
 	attempted bool
 	presented time.Time
+	settled   bool
 	// scouts reports whether the record presented at expectedFor is to be probed early.
 	scouts      bool
 	expectedFor time.Time
@@ -68,6 +70,7 @@ var (
 	_ solver.Observer = (*session)(nil)
 	_ solver.Located  = (*session)(nil)
 	_ solver.Detacher = (*session)(nil)
+	_ solver.Poller   = (*session)(nil)
 )
 
 // Present implements solver.Session.
@@ -96,7 +99,7 @@ func (s *session) Present(ctx context.Context) error {
 		}
 		return err
 	}
-	s.presented = s.config.Clock.Now()
+	s.presented, s.settled = s.config.Clock.Now(), false
 	if zone, err := provider.Zone(ctx, s.record.FQDN); err == nil {
 		s.zone = zone
 	}
@@ -191,6 +194,7 @@ func (s *session) settling(ctx context.Context, resolver Resolver, mode propagat
 	}
 	again, err := settler.Settled(ctx, s.record, s.presented)
 	if err != nil || !again.After(s.config.Clock.Now()) {
+		s.settled = err == nil
 		return nil, err
 	}
 	return unsettled{name: s.challenge.DNSName, until: again}, nil
@@ -244,6 +248,12 @@ func (s *session) Detach() { s.detached = true }
 
 // Presented implements solver.Session.
 func (s *session) Presented() bool { return s.attempted }
+
+// Polls implements solver.Poller.
+func (s *session) Polls() bool {
+	_, settles := s.provider.(Settler)
+	return settles && !s.presented.IsZero() && !s.settled
+}
 
 // Zone implements solver.Located.
 func (s *session) Zone() string { return s.zone }
