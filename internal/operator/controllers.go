@@ -190,7 +190,7 @@ func (s *system) newChallenges() (registrable, error) {
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
 		Limits: s.options.Limits, Clock: s.clock, Log: s.manager.GetLogger().WithName("challenges"),
-		Left:      cluster.LeftRecords{Core: s.core, Namespace: s.options.ClusterResourceNamespace},
+		Left:      &cluster.LeftRecords{Core: s.core, Namespace: s.options.ClusterResourceNamespace},
 		Abandoned: s.metrics.RecordAbandoned, Failed: s.metrics.Failed("challenges"),
 	})
 	if err != nil {

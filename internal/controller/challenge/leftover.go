@@ -3,9 +3,8 @@ package challenge
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -23,9 +22,10 @@ const (
 	leftoverTries = 3
 	// leftoverAge is how long after the Challenge its record is tried to be removed.
 	leftoverAge = 24 * time.Hour
-	// maxLeftovers is how many records are remembered: each holds the credentials that
-	// it was written with.
-	maxLeftovers = 1000
+	// maxLeftovers is how many records are remembered, maxOfNamespace how many of one
+	// namespace: each holds the credentials that it was written with.
+	maxLeftovers   = 1000
+	maxOfNamespace = maxLeftovers / 10
 )
 
 // leftoverBackoff is the wait between two tries.
@@ -41,6 +41,8 @@ type leftover struct {
 	abandoned bool
 	// since is when the Challenge was gone.
 	since time.Time
+	// crowded is closed when there is no more room for the record.
+	crowded chan struct{}
 }
 
 // issuerOf is the issuer of a Challenge, which may be gone by now.
@@ -52,13 +54,67 @@ type issuerOf struct {
 // leftovers are the records that are tried to be removed.
 type leftovers struct {
 	sync.WaitGroup
-	count atomic.Int64
 
 	mu sync.Mutex
+	// kept are the records of each namespace that are remembered, the oldest first, and
+	// number is how many these are.
+	kept   map[string][]*leftover
+	number int
 	// stored are those that the next process is to know, saves reports whether they will
 	// be saved.
-	stored map[*leftover]stored
+	stored map[*leftover]entry
 	saves  bool
+
+	// saving is held by a save, so that an older list never replaces a newer one.
+	saving sync.Mutex
+}
+
+// keep remembers a record. If that is one too many, the oldest one of the namespace is
+// forgotten, or of the namespace that has the most: a tenant whose records cannot be
+// removed takes no room from others. Each was tried at least once, or is being tried.
+func (s *leftovers) keep(l *leftover) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = map[string][]*leftover{}
+	}
+	l.crowded = make(chan struct{})
+	namespace := l.begun.Namespace
+	s.kept[namespace] = append(s.kept[namespace], l)
+	s.number++
+	switch {
+	case len(s.kept[namespace]) > maxOfNamespace:
+	case s.number > maxLeftovers:
+		for other, of := range s.kept {
+			if len(of) > len(s.kept[namespace]) {
+				namespace = other
+			}
+		}
+	default:
+		return
+	}
+	oldest := s.kept[namespace][0]
+	s.drop(oldest)
+	close(oldest.crowded)
+}
+
+// forget ends that a record is remembered.
+func (s *leftovers) forget(l *leftover) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(l)
+}
+
+func (s *leftovers) drop(l *leftover) {
+	namespace := l.begun.Namespace
+	at := slices.Index(s.kept[namespace], l)
+	if at < 0 {
+		return
+	}
+	s.number--
+	if s.kept[namespace] = slices.Delete(s.kept[namespace], at, at+1); len(s.kept[namespace]) == 0 {
+		delete(s.kept, namespace)
+	}
 }
 
 // forget drops what is remembered of a Challenge that is gone. If somebody else
@@ -72,16 +128,15 @@ func (c *Controller) forget(m *memory) {
 }
 
 // LeftBehind implements metrics.Challenges.
-func (c *Controller) LeftBehind() int { return int(c.leftovers.count.Load()) }
+func (c *Controller) LeftBehind() int {
+	c.leftovers.mu.Lock()
+	defer c.leftovers.mu.Unlock()
+	return c.leftovers.number
+}
 
-// sweep removes what a Challenge that is gone has presented, at once or later. If that
-// is too much to remember, the record stays.
+// sweep removes what a Challenge that is gone has presented, at once or later.
 func (c *Controller) sweep(l *leftover) {
-	if c.leftovers.count.Add(1) > maxLeftovers {
-		c.leftovers.count.Add(-1)
-		c.leave(l, fmt.Errorf("more than %d other records are to be removed", maxLeftovers))
-		return
-	}
+	c.leftovers.keep(l)
 	if l.since.IsZero() {
 		l.since = c.Clock.Now()
 	}
@@ -89,13 +144,16 @@ func (c *Controller) sweep(l *leftover) {
 		c.note(l, true)
 	}
 	c.leftovers.Go(func() {
-		defer c.leftovers.count.Add(-1)
+		defer c.leftovers.forget(l)
 		defer c.note(l, false)
 		c.keepSweeping(l)
 	})
 }
 
-// keepSweeping tries until the record is removed, or cannot be removed, or too long.
+var errCrowded = errors.New("there are too many newer records of the namespace to remember it")
+
+// keepSweeping tries until the record is removed, or cannot be removed, or too long, or
+// until there is no more room for it.
 func (c *Controller) keepSweeping(l *leftover) {
 	log := c.Log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
 	end := l.since.Add(leftoverAge)
@@ -105,8 +163,13 @@ func (c *Controller) keepSweeping(l *leftover) {
 			// The clean-up of an abandoned one has just failed.
 			wait = leftoverBackoff.Delay(max(tries, 1))
 		}
-		err := errLimited
-		if c.rest(l, wait, end) {
+		err := c.rest(l, wait, end)
+		if errors.Is(err, errCrowded) {
+			c.leave(l, err)
+			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries, "error", err.Error())
+			return
+		}
+		if err == nil {
 			err = c.cleanUpLeftover(l, tries+1 == leftoverTries)
 		}
 		if err == nil {

@@ -2,9 +2,11 @@ package challenge
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +15,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
 )
 
 // TestLeftover holds that what a Challenge has presented is removed if somebody
@@ -192,15 +195,66 @@ func TestAbandonedIsSwept(t *testing.T) {
 	}
 }
 
-// TestLeftoversAreBounded holds that no more records are remembered than there is room
-// for.
-func TestLeftoversAreBounded(t *testing.T) {
-	s := newStage(t)
-	abandoned := 0
-	s.Abandoned = func() { abandoned++ }
-	s.leftovers.count.Store(maxLeftovers)
-	s.sweep(&leftover{session: &recorded{recorder: s.solver}})
-	if abandoned != 1 || s.LeftBehind() != maxLeftovers || len(s.solver.log) > 0 {
-		t.Errorf("left behind %d, remembered %d, %v", abandoned, s.LeftBehind(), s.solver.log)
+// sweeping is a record of a namespace whose removal fails a number of times.
+func sweeping(namespace string, fails int) (*leftover, *recorder) {
+	r := &recorder{fail: slices.Repeat([]error{errors.New("refused")}, fails)}
+	return &leftover{session: &recorded{recorder: r}, begun: solver.Challenge{Namespace: namespace, DNSName: "a.example"}}, r
+}
+
+// TestLeftoversAreShared holds that a tenant with more records that cannot be removed
+// than there is room for takes none from others, and that each record is tried.
+func TestLeftoversAreShared(t *testing.T) {
+	for name, test := range map[string]struct {
+		// namespaces have records each that cannot be removed.
+		namespaces, each int
+		// kept is how many of these are remembered, with that of another namespace.
+		kept int
+	}{
+		"one namespace":   {1, maxLeftovers, maxOfNamespace + 1},
+		"ten namespaces":  {10, 2 * maxOfNamespace, maxLeftovers},
+		"many namespaces": {maxLeftovers/2 + 1, 2, maxLeftovers},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				abandoned := 0
+				s.Abandoned = func() { abandoned++ }
+				good, tried := sweeping("good", 1)
+				s.sweep(good)
+				var all []*recorder
+				for i := range test.namespaces * test.each {
+					l, r := sweeping(fmt.Sprint("evil", i%test.namespaces), 99)
+					s.sweep(l)
+					// One after the other: abandoned counts without a lock.
+					synctest.Wait()
+					all = append(all, r)
+				}
+				if s.LeftBehind() != test.kept || abandoned != test.namespaces*test.each+1-test.kept {
+					t.Errorf("%d are remembered, want %d; %d are left behind", s.LeftBehind(), test.kept, abandoned)
+				}
+				for i, r := range all {
+					if diff := cmp.Diff([]string{"detach", "clean up"}, r.log); diff != "" {
+						t.Errorf("record %d (-want +got):\n%s", i, diff)
+						break
+					}
+				}
+				s.clock.Step(time.Minute)
+				synctest.Wait()
+				if diff := cmp.Diff([]string{"detach", "clean up", "detach", "clean up"}, tried.log); diff != "" {
+					t.Errorf("the record of the other namespace (-want +got):\n%s", diff)
+				}
+				for s.LeftBehind() > 0 {
+					for _, r := range all {
+						r.mu.Lock()
+						r.fail = nil
+						r.mu.Unlock()
+					}
+					s.clock.Step(time.Hour)
+					synctest.Wait()
+				}
+				s.clock.Step(time.Hour)
+				s.leftovers.Wait()
+			})
+		})
 	}
 }

@@ -3,13 +3,16 @@ package challenge
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
+	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
@@ -22,12 +25,12 @@ type LeftStore interface {
 	Save(ctx context.Context, data []byte) error
 }
 
-const (
-	// maxStored is how many records are stored: the newest.
-	maxStored = 100
-	// saveDelay is how long changes are collected before they are saved.
-	saveDelay = 5 * time.Second
-)
+// saveDelay is how long changes are collected before they are saved.
+const saveDelay = 5 * time.Second
+
+// saveBackoff is the wait after a save that failed. The first is longer than a process
+// that has lost its lease lives, so that its last save is not repeated.
+var saveBackoff = plan.Backoff{Min: time.Minute, Max: time.Hour}
 
 // stored is a leftover as it is stored. It has no credentials: they are read again, if
 // the issuer is still the same and has the solver.
@@ -40,50 +43,67 @@ type stored struct {
 
 // note has a record stored, or no longer stored.
 func (c *Controller) note(l *leftover, is bool) {
+	var e entry
+	if is {
+		var err error
+		if e, err = entryOf(l); err != nil {
+			c.Log.Info("A record that is left behind is not stored; it is forgotten when the controller is restarted",
+				"challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "error", err.Error())
+			return
+		}
+	}
 	c.leftovers.mu.Lock()
 	defer c.leftovers.mu.Unlock()
 	if c.leftovers.stored == nil {
-		c.leftovers.stored = map[*leftover]stored{}
+		c.leftovers.stored = map[*leftover]entry{}
 	}
 	if _, was := c.leftovers.stored[l]; was == is {
 		return
 	}
 	if is {
-		c.leftovers.stored[l] = stored{l.begun, l.issuer.ref, l.issuer.uid, l.since}
+		c.leftovers.stored[l] = e
 	} else {
 		delete(c.leftovers.stored, l)
 	}
-	if c.leftovers.saves {
-		return
+	if !c.leftovers.saves {
+		c.leftovers.saves = true
+		c.leftovers.Go(c.keepSaving)
 	}
-	c.leftovers.saves = true
-	c.leftovers.Go(func() {
-		<-c.Clock.After(saveDelay)
-		if err := c.save(); err != nil {
-			c.Log.Info("The records that are left behind could not be stored; they are forgotten when the controller is restarted", "error", err.Error())
+}
+
+// keepSaving saves what is to be stored, after a while in which more may be noted, and
+// tries until that succeeds.
+func (c *Controller) keepSaving() {
+	delay := saveDelay
+	for tries := 1; ; tries++ {
+		<-c.Clock.After(delay)
+		err := c.save()
+		if err == nil {
+			return
 		}
-	})
+		c.leftovers.mu.Lock()
+		another := c.leftovers.saves
+		c.leftovers.saves = true
+		c.leftovers.mu.Unlock()
+		if another {
+			return
+		}
+		delay = saveBackoff.Delay(tries)
+		c.Log.Info("The records that are left behind could not be stored; they are forgotten if the controller is restarted before the next try",
+			"after", delay.String(), "error", err.Error())
+	}
 }
 
 func (c *Controller) save() error {
+	c.leftovers.saving.Lock()
+	defer c.leftovers.saving.Unlock()
 	c.leftovers.mu.Lock()
 	c.leftovers.saves = false
-	var all []stored
-	for _, s := range c.leftovers.stored {
-		all = append(all, s)
-	}
+	all := slices.Collect(maps.Values(c.leftovers.stored))
 	c.leftovers.mu.Unlock()
-	slices.SortFunc(all, func(a, b stored) int { return b.Since.Compare(a.Since) })
-	var data []byte
-	if len(all) > 0 {
-		var err error
-		if data, err = json.Marshal(all[:min(len(all), maxStored)]); err != nil {
-			return err
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	return c.Left.Save(ctx, data)
+	return c.Left.Save(ctx, listOf(fairly(all)))
 }
 
 // Resume has the records tried again that an earlier process has left behind, those whose
@@ -97,13 +117,18 @@ func (c *Controller) Resume(ctx context.Context) error {
 		}
 		return nil
 	}
-	var all []stored
+	var all []json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
 		c.Log.Info("What an earlier process has stored about records that are left behind cannot be read; they stay", "error", err.Error())
 		return nil
 	}
 	resumed := 0
-	for _, s := range all[:min(len(all), maxStored)] {
+	for _, raw := range all[:min(len(all), maxStored)] {
+		var s stored
+		if err := json.Unmarshal(raw, &s); err != nil {
+			c.Log.Info("What an earlier process has stored about a record that is left behind cannot be read; it stays", "error", err.Error())
+			continue
+		}
 		if why := c.resume(ctx, s); why != "" {
 			c.Log.Info("A record that an earlier process has left behind stays", "challenge", s.Challenge.Namespace+"/"+s.Challenge.Name,
 				"dnsName", s.Challenge.DNSName, "because", why)
@@ -120,10 +145,17 @@ func (c *Controller) Resume(ctx context.Context) error {
 	return nil
 }
 
-// resume returns why a record stays, or "".
+// resume returns why a record stays, or "". What is stored is input: it says what is
+// removed, by an issuer that could have presented it, and how is derived from the issuer.
 func (c *Controller) resume(ctx context.Context, s stored) string {
-	if c.Clock.Since(s.Since) >= leftoverAge {
+	if now := c.Clock.Now(); s.Since.After(now) {
+		s.Since = now
+	}
+	switch {
+	case c.Clock.Since(s.Since) >= leftoverAge:
 		return "it is too old"
+	case s.Challenge.Namespace == "" || s.Challenge.DNSName == "" || s.Challenge.Key == "":
+		return "it is incomplete"
 	}
 	issuer, err := c.Issuers.Get(ctx, s.Challenge.Namespace, s.IssuerRef)
 	switch {
@@ -132,8 +164,12 @@ func (c *Controller) resume(ctx context.Context, s stored) string {
 	case issuer == nil || issuer.GetUID() != s.IssuerUID || issuer.GetSpec().ACME == nil || !order.HasSolver(issuer.GetSpec().ACME, &s.Challenge.Solver):
 		return "the issuer is gone or has changed"
 	}
-	// What is stored does not decide which Secrets are read.
+	// What is stored does not decide which Secrets are read, and with what rights.
 	s.Challenge.SecretNamespace = c.Issuers.SecretNamespace(issuer)
+	s.Challenge.ClusterIssuer = s.IssuerRef.WithDefaults().Kind == cmv1.ClusterIssuerKind
+	// A live Challenge with the value needs it, whatever its UID is.
+	s.Challenge.UID = ""
+	s.Challenge.CA, s.Challenge.CacheFloor = issuer.GetSpec().ACME.Server, settingsOf(issuer.GetAnnotations()).cacheFloor
 	session, err := c.Solvers.Begin(s.Challenge)
 	if err != nil {
 		return err.Error()

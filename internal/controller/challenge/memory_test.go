@@ -45,12 +45,12 @@ func TestAcceptConflict(t *testing.T) {
 	passed := errors.New("accepted")
 	err := lifecycletest.Refuse(409, acme.TypeConflict, "").Asked(t, func(c *acme.Client, base string) error {
 		w.client = c
-		if err := w.Do(t.Context(), core.Accept{URL: base + "/c"}); err != nil {
+		if err := w.Do(t.Context(), core.Accept{URL: base + "/c", Skipped: "why"}); err != nil {
 			return err
 		}
 		return passed
 	})
-	if !errors.Is(err, passed) || !w.Memory.AcceptedAt.Equal(start) || w.Memory.Unanswered || w.Memory.Accepts != 1 {
+	if !errors.Is(err, passed) || !w.Memory.AcceptedAt.Equal(start) || w.Memory.Unanswered || w.Memory.Accepts != 1 || w.Memory.Skipped != "why" {
 		t.Errorf("%v, accepted at %s, %+v", err, w.Memory.AcceptedAt, w.Memory)
 	}
 }

@@ -83,7 +83,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		}
 		return w.postponed(w.solve(ctx, action))
 	case core.Accept:
-		return w.postponed(w.accept(ctx, a.URL))
+		return w.postponed(w.accept(ctx, a))
 	case core.FetchAuthorization:
 		return w.postponed(w.fetchAuthorization(ctx, a.URL))
 	default:
@@ -204,10 +204,10 @@ func (w *work) seen(ctx context.Context, evidence propagation.Evidence) {
 	}
 }
 
-func (w *work) accept(ctx context.Context, url string) error {
+func (w *work) accept(ctx context.Context, a core.Accept) error {
 	now, observer := w.c.Clock.Now(), w.observer()
 	observer.Accepted(now)
-	challenge, err := w.client.Accept(ctx, url)
+	challenge, err := w.client.Accept(ctx, a.URL)
 	w.Memory.Accepts++
 	if err != nil && !core.AlreadyAccepted(err) {
 		problem := acme.ProblemOf(err)
@@ -217,7 +217,7 @@ func (w *work) accept(ctx context.Context, url string) error {
 		}
 		return acme.Classify(err, w.c.Clock.Now())
 	}
-	w.Memory.AcceptedAt = now
+	w.Memory.AcceptedAt, w.Memory.Skipped = now, a.Skipped
 	logr.FromContextOrDiscard(ctx).V(4).Info("Asked the ACME server to validate", "dnsName", w.State.Object.Spec.DNSName, "status", challenge.Status)
 	return nil
 }
@@ -235,7 +235,7 @@ func (w *work) fetchAuthorization(ctx context.Context, url string) error {
 	m.Authorization, m.CheckedAt, m.Unanswered = &authorization, now, false
 	switch authorization.Status {
 	case acme.StatusPending:
-		if m.AcceptedAt.IsZero() && core.BeingValidated(&authorization, w.State.Object.Spec.URL) {
+		if m.AcceptedAt.IsZero() && (w.AskedAnyway() || core.BeingValidated(&authorization, w.State.Object.Spec.URL)) {
 			m.AcceptedAt = now
 		}
 	case acme.StatusInvalid:

@@ -14,8 +14,9 @@ type (
 	Present struct{}
 	// Probe checks whether the CA would find the challenge.
 	Probe struct{}
-	// Accept asks the ACME server to validate the challenge at URL.
-	Accept struct{ URL string }
+	// Accept asks the ACME server to validate the challenge at URL. Skipped is what the
+	// status says from then on if the self-check has not succeeded, else empty.
+	Accept struct{ URL, Skipped string }
 	// FetchAuthorization fetches the authorization at URL.
 	FetchAuthorization struct{ URL string }
 	// SuspectAccount takes an account out of use which the server refused in a

@@ -51,6 +51,9 @@ type Memory struct {
 	// how often it was asked.
 	AcceptedAt time.Time
 	Accepts    int
+	// Skipped is the reason of a Challenge whose server this process has asked although
+	// the self-check had not succeeded, empty if it has not.
+	Skipped string
 	// Unanswered reports whether the server was asked and did not answer: it may
 	// be validating.
 	Unanswered bool
@@ -216,7 +219,7 @@ func (s State) work(p Plan, now time.Time) Plan {
 	switch {
 	case !s.Object.Status.Presented:
 		return s.present(p, now)
-	case s.asked(now):
+	case s.asked():
 		return s.validate(p, now)
 	default:
 		return s.propagate(p, now)

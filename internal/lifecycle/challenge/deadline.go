@@ -2,7 +2,6 @@ package challenge
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -26,12 +25,8 @@ const (
 const ReasonSelfCheckSkipped = "SelfCheckSkipped"
 
 // skipped begins the reason of a Challenge whose CA was asked in spite of the
-// self-check, and validating that of one whose CA takes its time. The status has no
-// field that says that the CA was asked: the reason tells a later process.
-const (
-	skipped    = "Asked the ACME server to validate although the self-check has not succeeded"
-	validating = "Waiting for the ACME server to validate: it "
-)
+// self-check.
+const skipped = "Asked the ACME server to validate although the self-check has not succeeded"
 
 // presentedAt is the stored time since when the challenge is presented. One that cannot
 // be, or that an earlier program did not store, is that of the object.
@@ -53,36 +48,38 @@ func (s State) mayAskAnyway(now time.Time) bool {
 	return s.SelfCheck.AskCA && s.late(now) && !s.FailuresEnd.After(now)
 }
 
-// askedAnyway reports whether this or an earlier process has asked the server in spite
-// of the self-check, so that it is not asked again.
-func (s State) askedAnyway(now time.Time) bool {
-	reason := s.Object.Status.Reason
-	return strings.HasPrefix(reason, skipped) || s.SelfCheck.AskCA && s.late(now) && strings.HasPrefix(reason, validating)
+// AskedAnyway reports whether this or an earlier process has asked the server in spite
+// of the self-check, so that it is not asked again. The reason of a status changes with
+// each wait and failure; its state processing, which no other wait has, tells a later
+// process. A server that an earlier program has asked, which stores that state too, is
+// not asked in spite of the self-check either.
+func (s State) AskedAnyway() bool {
+	return s.Memory.Skipped != "" || s.SelfCheck.AskCA && s.Object.Status.State == acmev1.Processing
 }
 
 // asked reports whether the server may have been asked to validate.
-func (s State) asked(now time.Time) bool { return s.Memory.asked() || s.askedAnyway(now) }
-
-// askedAt is when an earlier process has asked: when the deadline had passed, unless
-// that has changed since.
-func (s State) askedAt(now time.Time) time.Time {
-	if s.late(now) {
-		return s.deadline(now)
-	}
-	return s.presentedAt(now)
-}
+func (s State) asked() bool { return s.Memory.asked() || s.AskedAnyway() }
 
 // askAnyway asks the server although the self-check has not succeeded. report is what
-// it has found, empty if it could not be made.
+// it has found, empty if it could not be made. The status says so afterwards: a plan
+// that finds no place at the server has asked nobody. If the process ends between the
+// two, the next one fetches the authorization first, and asks a second time only if the
+// server shows nothing of the first: a Challenge that nobody has asked for, and that
+// says so, would be stuck.
 func (s State) askAnyway(p Plan, report string) Plan {
 	if report == "" {
 		report = "the check could not be made"
 	}
 	reason := fmt.Sprintf("%s within %s (%s: %s): %s", skipped, s.SelfCheck.After, OnDeadlineAnnotation, OnDeadlineAskCA, report)
-	p.Persist = plan.Before
-	p.Status.State, p.Status.Reason = acmev1.Pending, reason
 	p.Events = []plan.Event{{Warning: true, Reason: ReasonSelfCheckSkipped, Component: Manager, Message: reason}}
-	p.Do = Accept{URL: s.Object.Spec.URL}
+	p.Do = Accept{URL: s.Object.Spec.URL, Skipped: reason}
+	return p
+}
+
+// noteSkipped stores that the server was asked in spite of the self-check.
+func (s State) noteSkipped(p Plan) Plan {
+	p.Persist = plan.Regardless
+	p.Status.State, p.Status.Reason = acmev1.Processing, s.Memory.Skipped
 	return p
 }
 

@@ -2,13 +2,14 @@ package challenge
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
 )
@@ -29,9 +30,10 @@ func (c cached) Verdict(time.Time) propagation.Verdict {
 }
 
 const (
-	askedReason = "Asked the ACME server to validate although the self-check has not succeeded within 10m0s (everleaf.io/self-check-on-deadline: ask-ca): "
-	waitsReason = "Waiting for DNS-01 challenge propagation: ns2 does not have it"
-	lateReason  = "; the self-check deadline of 10m0s has passed, and the wait goes on (everleaf.io/self-check-on-deadline: wait)"
+	askedReason      = "Asked the ACME server to validate although the self-check has not succeeded within 10m0s (everleaf.io/self-check-on-deadline: ask-ca): "
+	waitsReason      = "Waiting for DNS-01 challenge propagation: ns2 does not have it"
+	validatingReason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
+	lateReason       = "; the self-check deadline of 10m0s has passed, and the wait goes on (everleaf.io/self-check-on-deadline: wait)"
 )
 
 // TestDeadline has a challenge that was presented some time ago.
@@ -41,7 +43,7 @@ func TestDeadline(t *testing.T) {
 	accept, fetch := Accept{URL: challenge.Spec.URL}, FetchAuthorization{URL: challenge.Spec.AuthorizationURL}
 	skips := func(report string) func(*Plan) {
 		return func(p *Plan) {
-			p.Status.Reason, p.Persist, p.Do = askedReason+report, plan.Before, accept
+			p.Do = Accept{URL: accept.URL, Skipped: askedReason + report}
 			p.Events = []plan.Event{{Warning: true, Reason: "SelfCheckSkipped", Component: Manager, Message: askedReason + report}}
 		}
 	}
@@ -52,6 +54,13 @@ func TestDeadline(t *testing.T) {
 	found := func(e propagation.Evidence) func(*State) { return func(s *State) { s.Memory.Evidence = e } }
 	restartedWith := func(reason string) func(*State) {
 		return func(s *State) { s.Memory, s.Object.Status.Reason = Memory{}, reason }
+	}
+	restartedAsked := func(s *State) {
+		restartedWith("Error accepting authorization: no answer")(s)
+		s.Object.Status.State = acmev1.Processing
+	}
+	acceptedAgo := func(ago time.Duration) func(*State) {
+		return func(s *State) { s.Memory.AcceptedAt, s.Memory.Accepts = now.Add(-ago), 1 }
 	}
 	pending := func(s *State) {
 		s.Memory.Authorization, s.Memory.CheckedAt = &acme.Authorization{Status: acme.StatusPending}, now
@@ -83,18 +92,19 @@ func TestDeadline(t *testing.T) {
 		{"a time in the future is not believed", ask, -hour, []func(*State){found(missing{now}), func(s *State) { s.Object.CreationTimestamp = *at(now.Add(-hour)) }}, skips("ns2 does not have it")},
 		{"restarted, not asked", ask, hour, []func(*State){restartedWith(waitsReason)}, do(fetch)},
 		{"restarted, not asked, pending", ask, hour, []func(*State){restartedWith(waitsReason), pending, found(missing{now})}, skips("ns2 does not have it")},
-		{"restarted, asked", ask, 10*time.Minute + 20*time.Second, []func(*State){restartedWith(askedReason + "x")}, do(fetch)},
-		{
-			"restarted, asked, pending", ask, 10*time.Minute + 20*time.Second,
-			[]func(*State){restartedWith(askedReason + "x"), pending},
-			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond),
-		},
-		{
-			"restarted later, asked, pending", ask, 10*time.Minute + 20*time.Second,
-			[]func(*State){restartedWith("Waiting for the ACME server to validate: it was asked and has not decided yet"), pending},
-			waits("Waiting for the ACME server to validate: it was asked and has not decided yet", 250*time.Millisecond),
-		},
-		{"restarted, asked because it was visible", ask, time.Minute, []func(*State){restartedWith("Waiting for the ACME server to validate: it was asked and has not decided yet"), pending}, do(Probe{})},
+		{"asked, not stored", ask, 10 * time.Minute, []func(*State){acceptedAgo(0), func(s *State) { s.Memory.Skipped = askedReason + "x" }}, func(p *Plan) {
+			p.Status.State, p.Status.Reason, p.Persist = acmev1.Processing, askedReason+"x", plan.Regardless
+		}},
+		{"asked, no answer", ask, 10 * time.Minute, []func(*State){found(missing{now}), func(s *State) { s.Memory.Unanswered = true }}, do(fetch)},
+		{"asked, no answer, pending", ask, 10 * time.Minute, []func(*State){pending, found(missing{now})}, skips("ns2 does not have it")},
+		{"restarted, asked", ask, hour, []func(*State){restartedAsked}, do(fetch)},
+		{"restarted, asked, pending", ask, hour, []func(*State){restartedAsked, pending}, func(p *Plan) { p.Until = now.Add(250 * time.Millisecond) }},
+		{"restarted, asked long ago", ask, hour, []func(*State){restartedAsked, pending, acceptedAgo(15*time.Minute - time.Second)}, waits(validatingReason, time.Second)},
+		{"restarted, asked too long ago", ask, hour, []func(*State){restartedAsked, pending, acceptedAgo(15 * time.Minute)}, func(p *Plan) {
+			*p = end(*p, acmev1.Expired, `The ACME server was asked once to validate "example.com" although the self-check had not succeeded, and has not begun; the order is given up`)
+		}},
+		{"restarted, asked by an earlier program", wait, hour, []func(*State){restartedAsked, pending}, do(Probe{})},
+		{"restarted, asked because it was visible", ask, time.Minute, []func(*State){restartedWith(validatingReason), pending}, do(Probe{})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := presented()
@@ -114,43 +124,97 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestDeadlineAsksOnce follows a challenge that no server shows. It restarts at several
-// times; the CA is asked once.
+// TestDeadlineAsksOnce follows a challenge that no server shows, and whose CA never
+// begins to validate, until its order is given up. The process restarts at several
+// times, or finds no place at the CA for a while. The CA is asked once, as soon as
+// there is a place, and the status never says that it was before it was.
 func TestDeadlineAsksOnce(t *testing.T) {
-	for _, restart := range []time.Duration{hour, 5 * time.Minute, 10*time.Minute + time.Second, 10*time.Minute + 30*time.Second, 11*time.Minute + 59*time.Second} {
-		t.Run(fmt.Sprint(restart), func(t *testing.T) {
+	const place = 10*time.Minute + time.Second
+	every := func(d time.Duration) (all []time.Duration) {
+		for at := d; at < 6*hour; at += d {
+			all = append(all, at)
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name     string
+		restarts []time.Duration
+		// placeAt is since when there is a place at the CA, fails how many fetches of
+		// each process fail.
+		placeAt time.Duration
+		fails   int
+		want    time.Duration
+	}{
+		{"no restart", nil, 0, 0, 10 * time.Minute},
+		{"before", []time.Duration{5 * time.Minute}, 0, 0, 10 * time.Minute},
+		{"soon after", []time.Duration{10*time.Minute + time.Second}, 0, 0, 10 * time.Minute},
+		{"later", []time.Duration{10*time.Minute + 30*time.Second, 12*time.Minute + time.Second}, 0, 0, 10 * time.Minute},
+		{"often", every(3 * time.Minute)[:20], 0, 0, 10 * time.Minute},
+		{"often, and the CA fails", every(3 * time.Minute)[:20], 0, 3, 10 * time.Minute},
+		{"no place", nil, place, 0, place},
+		{"no place, and a restart", []time.Duration{10 * time.Minute}, place, 0, place},
+		{"no place for hours", every(hour), 3 * hour, 0, 3 * hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			s := presented()
 			s.SelfCheck = propagation.Deadline{After: 10 * time.Minute, AskCA: true}
 			s.Object.Status.PresentedAt, s.Memory.PresentedAt = at(now), now
-			began, restarted, asked := now, false, []time.Duration(nil)
-			for now := began; now.Before(began.Add(11*time.Minute + 59*time.Second)); {
-				if !restarted && now.Sub(began) >= restart {
-					s.Memory, restarted = Memory{}, true
+			began, restarts, fails, asked := now, test.restarts, test.fails, []time.Duration(nil)
+			for now := began; !order.Final(s.Object.Status.State); {
+				if now.Sub(began) > 12*hour {
+					t.Fatalf("the order is never given up; asked at %v", asked)
+				}
+				// Between an answer and the next plan a process does not end.
+				if p := s.Next(now); p.Persist != plan.Regardless && len(restarts) > 0 && now.Sub(began) >= restarts[0] {
+					s.Memory, s.Slot, restarts, fails = Memory{}, NoSlot, restarts[1:], test.fails
 				}
 				p := s.Next(now)
-				if p.Persist == plan.Before || p.Do == nil {
+				if p.Persist != plan.AtEnd || p.Do == nil {
 					s.Object.Status = p.Status
 				}
-				switch p.Do.(type) {
+				if len(asked) == 0 && strings.HasPrefix(s.Object.Status.Reason, skipped) {
+					t.Fatalf("at %s the status says that the CA was asked", now.Sub(began))
+				}
+				switch a := p.Do.(type) {
 				case nil:
-					now = p.Until
+					if p.Until.After(now) {
+						now = p.Until
+					}
 				case TakeSlot:
 					s.Slot = Held
 				case ReleaseSlot:
 					s.Slot = NoSlot
+				case NoteWait:
+					s.Memory.Waiting, s.Memory.WaitingSince = a.Reason, now
 				case Probe:
 					s.Memory.Saw(missing{now}, began, now)
+				case Present:
+					s.Memory.Rewrites++
 				case Accept:
+					if now.Sub(began) < test.placeAt {
+						now = now.Add(time.Second)
+						continue
+					}
 					asked = append(asked, now.Sub(began))
-					s.Memory.AcceptedAt, s.Memory.Accepts = now, s.Memory.Accepts+1
+					s.Memory.AcceptedAt, s.Memory.Accepts, s.Memory.Skipped = now, s.Memory.Accepts+1, a.Skipped
 				case FetchAuthorization:
+					if fails > 0 {
+						fails--
+						failed := s.Failed(plan.Failure{Action: a, Err: fault.New(fault.Transient, "NoAnswer", "no answer"), Began: now}, now)
+						s.Object.Status, s.Slot, now = failed.Status, NoSlot, failed.Until
+						continue
+					}
 					s.Memory.Authorization, s.Memory.CheckedAt = &acme.Authorization{Status: acme.StatusPending}, now
 					s.Memory.Checks++
+					if s.Memory.AcceptedAt.IsZero() && s.AskedAnyway() {
+						s.Memory.AcceptedAt = now
+					}
 				default:
 					t.Fatalf("%T", p.Do)
 				}
 			}
-			samePlan(t, []time.Duration{10 * time.Minute}, asked)
+			samePlan(t, []time.Duration{test.want}, asked)
+			samePlan(t, acmev1.Expired, s.Object.Status.State)
 		})
 	}
 }

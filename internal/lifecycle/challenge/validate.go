@@ -30,8 +30,12 @@ var acceptAgain = [...]time.Duration{2 * time.Minute, 5 * time.Minute, 15 * time
 // validate fetches the authorization until the server has decided.
 func (s State) validate(p Plan, now time.Time) Plan {
 	m := s.Memory
-	if m.AcceptedAt.IsZero() && s.askedAnyway(now) {
-		m.AcceptedAt = s.askedAt(now)
+	if m.Skipped != "" && p.Status.State != acmev1.Processing {
+		return s.noteSkipped(p)
+	}
+	if m.AcceptedAt.IsZero() && s.AskedAnyway() {
+		// An earlier process has asked, nobody knows when.
+		m.AcceptedAt = m.CheckedAt
 	}
 	switch {
 	case m.Unanswered, m.Authorization == nil && !m.Presented:
@@ -56,7 +60,7 @@ func (s State) validate(p Plan, now time.Time) Plan {
 		delay = max(s.CheckRetry, slowCheck)
 	}
 	if since > quickValidation {
-		p.Status.Reason = validating + "was asked and has not decided yet"
+		p.Status.Reason = "Waiting for the ACME server to validate: it was asked and has not decided yet"
 	}
 	next := m.CheckedAt.Add(delay)
 	if again := m.Authorization.RetryAfter; again.After(now) {
@@ -65,15 +69,21 @@ func (s State) validate(p Plan, now time.Time) Plan {
 			p.Until = next
 		}
 		if p.Until.Sub(now) > quickValidation {
-			p.Status.Reason = validating + "asks for patience until " + again.UTC().Format(time.RFC3339)
+			p.Status.Reason = "Waiting for the ACME server to validate: it asks for patience until " + again.UTC().Format(time.RFC3339)
 		}
 		return p
 	}
 	if BeingValidated(m.Authorization, s.Object.Spec.URL) {
 		return s.fetchAt(p, next, now)
 	}
-	asked := max(m.Accepts, 1)
+	asked, anyway := max(m.Accepts, 1), s.AskedAnyway()
+	if anyway {
+		asked = len(acceptAgain) + 1
+	}
 	if again := m.AcceptedAt.Add(acceptAgain[min(asked, len(acceptAgain))-1]); !again.After(now) {
+		if anyway {
+			return end(p, acmev1.Expired, fmt.Sprintf("The ACME server was asked once to validate %q although the self-check had not succeeded, and has not begun; the order is given up", s.Object.Spec.DNSName))
+		}
 		if asked > len(acceptAgain) {
 			return end(p, acmev1.Expired, fmt.Sprintf("The ACME server was asked %d times to validate %q and has not begun; the order is given up", asked, s.Object.Spec.DNSName))
 		}
