@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -93,7 +94,7 @@ func start(ctx context.Context, options *Options, args []string, solvers []Solve
 }
 
 // Run runs solvers until ctx ends, and then finishes the requests that it has
-// accepted. It returns an error if it cannot start, and nil after ctx has ended.
+// accepted. Then it closes the solvers that implement io.Closer. It returns an error if it cannot start, and nil after ctx has ended.
 func Run(ctx context.Context, options Options, solvers ...Solver) error {
 	if err := options.complete(solvers); err != nil {
 		return err
@@ -116,5 +117,11 @@ func Run(ctx context.Context, options Options, solvers ...Solver) error {
 			return fmt.Errorf("initialize solver %s: %w", s.Name(), err)
 		}
 	}
-	return server.run(ctx)
+	err = server.run(ctx)
+	for _, s := range solvers {
+		if c, is := s.(io.Closer); is {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 // most is how many processes there are at most. One needs about 50 MB.
 const most = 32
 
+// share is how many of them a namespace may have started.
+const share = most / 4
+
 // Pool has the processes of providers.
 type Pool struct {
 	// Program is this program, or another one that runs Main for Argument.
@@ -35,12 +39,16 @@ type Pool struct {
 
 	mu      sync.Mutex
 	workers map[[sha256.Size]byte]*slot
+	home    *home
 }
 
 // slot is a worker, or one that is about to start.
 type slot struct {
-	// starting is closed when worker, refused and err are set.
+	// namespace is that of the request that started the process.
+	namespace string
+	// starting is closed when worker, refused and err are set, and cancel ends that.
 	starting chan struct{}
+	cancel   context.CancelFunc
 	worker   *worker
 	refused  string
 	err      error
@@ -55,6 +63,8 @@ type Request struct {
 	Environment settings.Environment
 	Ambient     bool
 	CleanUp     bool
+	// Namespace is where the Secrets are.
+	Namespace string
 	// FQDN and Zone end with a dot.
 	FQDN, Zone, Value string
 }
@@ -122,6 +132,11 @@ func (r Request) identity() [sha256.Size]byte {
 
 var errFull = errors.New("the plugin has as many processes with different credentials as it may have, and all are in use")
 
+// errShare says that a namespace has its share of processes.
+func errShare(namespace string) error {
+	return fmt.Errorf("namespace %s has %d processes with different credentials in the plugin, as many as one namespace may have, and all are in use", namespace, share)
+}
+
 // acquire returns the slot of a request's process, and starts that if there is none.
 func (p *Pool) acquire(id [sha256.Size]byte, r Request) (*slot, error) {
 	p.mu.Lock()
@@ -130,21 +145,28 @@ func (p *Pool) acquire(id [sha256.Size]byte, r Request) (*slot, error) {
 		s.users++
 		return s, nil
 	}
-	if len(p.workers) >= most && !p.evict() {
-		return nil, errFull
+	if err := p.makeRoom(r.Namespace); err != nil {
+		return nil, err
 	}
-	s := &slot{starting: make(chan struct{}), users: 1}
+	if err := p.prepare(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &slot{namespace: r.Namespace, starting: make(chan struct{}), cancel: cancel, users: 1}
 	if p.workers == nil {
 		p.workers = map[[sha256.Size]byte]*slot{}
 	}
 	p.workers[id] = s
-	base := p.Base
+	starts := plan{
+		program: p.Program, code: r.Setting.Provider.Codes[0], base: p.Base, fixed: true, home: p.home.dir,
+		Environment: r.Environment,
+	}
 	if r.Ambient {
-		base = p.Ambient
+		starts.base, starts.fixed = p.Ambient, false
 	}
 	go func() {
 		defer close(s.starting)
-		s.worker, s.refused, s.err = start(context.Background(), p.Program, r.Setting.Provider.Codes[0], base, r.Environment)
+		s.worker, s.refused, s.err = start(ctx, starts)
 	}()
 	return s, nil
 }
@@ -167,12 +189,35 @@ func (p *Pool) release(id [sha256.Size]byte, s *slot) {
 	}
 }
 
-// evict stops the process that has been idle longest, preferably one whose provider
-// has no records to remove. The caller has the lock.
-func (p *Pool) evict() bool {
+// makeRoom ends a process if a namespace may not have another one otherwise: one of its
+// own, if possible. The caller has the lock.
+func (p *Pool) makeRoom(namespace string) error {
+	counts := map[string]int{}
+	for _, s := range p.workers {
+		counts[s.namespace]++
+	}
+	own := func(s *slot) bool { return s.namespace == namespace }
+	switch {
+	case counts[namespace] >= share:
+		if !p.evict(own) {
+			return errShare(namespace)
+		}
+	case len(p.workers) >= most:
+		// The memory of records is of use to its namespace only, so it goes for one
+		// that has less.
+		if !p.evict(own) && !p.evict(func(s *slot) bool { return !s.holds() || counts[s.namespace] > counts[namespace] }) {
+			return errFull
+		}
+	}
+	return nil
+}
+
+// evict stops the process that has been idle longest of those that may go, preferably
+// one whose provider has no records to remove. The caller has the lock.
+func (p *Pool) evict(may func(*slot) bool) bool {
 	var victim *[sha256.Size]byte
 	for id, s := range p.workers {
-		if s.users == 0 && (victim == nil || s.before(p.workers[*victim])) {
+		if s.users == 0 && may(s) && (victim == nil || s.before(p.workers[*victim])) {
 			victim = &id
 		}
 	}
@@ -204,6 +249,7 @@ func (s *slot) holds() bool {
 func (p *Pool) drop(id [sha256.Size]byte) {
 	s := p.workers[id]
 	delete(p.workers, id)
+	s.cancel()
 	go func() {
 		<-s.starting
 		if s.worker != nil {
@@ -218,18 +264,22 @@ func (p *Pool) Sweep() {
 	defer p.mu.Unlock()
 	now := p.Clock.Now()
 	for id, s := range p.workers {
+		// A request that has the slot changes what it holds.
+		if s.users > 0 {
+			continue
+		}
 		kept := idleKept
 		if s.holds() {
 			kept = writtenKept
 		}
-		if s.users == 0 && now.Sub(s.used) > kept {
+		if now.Sub(s.used) > kept {
 			p.drop(id)
 		}
 	}
 }
 
-// Run sweeps until ctx ends. The processes then end with this one, after the last
-// requests: their standard input ends.
+// Run sweeps until ctx ends. The processes are for the last requests then: Close ends
+// them.
 func (p *Pool) Run(ctx context.Context) {
 	ticker := p.Clock.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -243,10 +293,30 @@ func (p *Pool) Run(ctx context.Context) {
 	}
 }
 
-// Close stops all processes.
+// Prepare makes the directory for the files of processes, and removes what programs like
+// this one have left when they were killed: there are secrets in it.
+func (p *Pool) Prepare() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.prepare()
+}
+
+func (p *Pool) prepare() error {
+	if p.home != nil {
+		return nil
+	}
+	var err error
+	p.home, err = newHome(os.TempDir())
+	return err
+}
+
+// Close stops all processes, and removes their files.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, s := range p.workers {
+		s.cancel()
+	}
 	for _, s := range p.workers {
 		<-s.starting
 		if s.worker != nil {
@@ -254,6 +324,10 @@ func (p *Pool) Close() {
 		}
 	}
 	p.workers = nil
+	if p.home != nil {
+		p.home.remove()
+		p.home = nil
+	}
 }
 
 // mostRemoved bounds what a process remembers of removed records. It is for requests

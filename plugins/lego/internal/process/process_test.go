@@ -266,7 +266,7 @@ func TestEviction(t *testing.T) {
 			w.written[key{}] = true
 		}
 		close(w.ended)
-		pool.workers[[32]byte{byte(i)}] = &slot{starting: started, worker: w, users: users, used: now.Now()}
+		pool.workers[[32]byte{byte(i)}] = &slot{starting: started, cancel: func() {}, worker: w, users: users, used: now.Now()}
 		now.Step(time.Second)
 	}
 	add(1, 0, true)
@@ -279,7 +279,7 @@ func TestEviction(t *testing.T) {
 	}
 	for range 4 {
 		before := ids(pool)
-		if !pool.evict() {
+		if !pool.evict(func(*slot) bool { return true }) {
 			break
 		}
 		for id := range before {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/everleaf/everleaf/plugins/lego/internal/settings"
@@ -41,14 +43,51 @@ type worker struct {
 // key is a record in a worker's memory.
 type key struct{ fqdn, value string }
 
+// plan is what a process gets.
+type plan struct {
+	program, code string
+	// base is the environment of the plugin; nothing overrides it if it is fixed.
+	base  []string
+	fixed bool
+	// home is the directory for the directories of processes.
+	home string
+	settings.Environment
+}
+
+// variables is the environment of a process, with its directory.
+func (p plan) variables(dir string) []string {
+	all := map[string]string{}
+	put := func(variables []string) {
+		for _, variable := range variables {
+			name, value, _ := strings.Cut(variable, "=")
+			all[name] = value
+		}
+	}
+	put(p.base)
+	maps.Copy(all, p.Variables)
+	for name := range p.Files {
+		all[name] = filepath.Join(dir, name)
+	}
+	if p.fixed {
+		put(p.base)
+	}
+	// HOME is empty, so that SDKs find no files of somebody else there.
+	put([]string{"HOME=" + dir, "TMPDIR=" + dir})
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, name+"="+all[name])
+	}
+	return list
+}
+
 // start starts a process. It returns when the provider has been made; refused says why
 // it could not be made.
-func start(ctx context.Context, program, code string, base []string, e settings.Environment) (w *worker, refused string, err error) {
+func start(ctx context.Context, p plan) (w *worker, refused string, err error) {
 	w = &worker{out: make(chan answer, 1), ended: make(chan struct{}), turn: make(chan struct{}, 1), written: map[key]bool{}, removed: map[key]bool{}, latest: map[string]string{}}
-	if w.dir, err = os.MkdirTemp("", "lego-"); err != nil {
+	if w.dir, err = os.MkdirTemp(p.home, "provider-"); err != nil {
 		return nil, "", err
 	}
-	if err = w.launch(program, code, base, e); err != nil {
+	if err = w.launch(p); err != nil {
 		os.RemoveAll(w.dir)
 		return nil, "", err
 	}
@@ -67,21 +106,14 @@ func start(ctx context.Context, program, code string, base []string, e settings.
 	return w, "", nil
 }
 
-func (w *worker) launch(program, code string, base []string, e settings.Environment) error {
-	// HOME is empty, so that SDKs find no files of somebody else there.
-	environment := append(slices.Clone(base), "HOME="+w.dir, "TMPDIR="+w.dir)
-	for name, value := range e.Variables {
-		environment = append(environment, name+"="+value)
-	}
-	for name, content := range e.Files {
-		path := filepath.Join(w.dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+func (w *worker) launch(p plan) error {
+	for name, content := range p.Files {
+		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o600); err != nil {
 			return err
 		}
-		environment = append(environment, name+"="+path)
 	}
-	w.cmd = exec.Command(program, Argument, code)
-	w.cmd.Env, w.cmd.Dir = environment, w.dir
+	w.cmd = exec.Command(p.program, Argument, p.code)
+	w.cmd.Env, w.cmd.Dir = p.variables(w.dir), w.dir
 	var err error
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,8 +27,9 @@ var quick = map[string]map[string]string{
 // Environment adds the values of SecretRefs, in their order.
 func (s Setting) Environment(secrets []string) Environment {
 	e := Environment{Variables: map[string]string{}, Files: map[string]string{}, secrets: map[string]string{}}
-	for name, value := range quick[s.Provider.Package] {
-		e.Variables[name] = value
+	maps.Copy(e.Variables, quick[s.Provider.Package])
+	if !s.ambient {
+		maps.Copy(e.Variables, defaults[s.Provider.Package])
 	}
 	for name, value := range s.Config.Env {
 		e.Variables[name] = string(value)
@@ -45,32 +45,6 @@ func (s Setting) Environment(secrets []string) Environment {
 	return e
 }
 
-// shortest is the length of the shortest secret that is removed from texts: the
-// removal of shorter ones would make texts unreadable, and guessable.
-const shortest = 4
-
-// Scrub removes the secrets from a text.
-func (e Environment) Scrub(text string) string {
-	var forms []string
-	names := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(e.secrets)) {
-		secret := e.secrets[name]
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			if _, is := names[form]; !is && len(form) >= shortest {
-				forms = append(forms, form)
-				names[form] = name
-			}
-		}
-	}
-	// Of two secrets that begin alike, the longer one is tried first.
-	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, form := range forms {
-		pairs = append(pairs, form, "<"+names[form]+">")
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
-}
-
 // missing is how lego says that variables have no value.
 var missing = regexp.MustCompile(`some credentials information are missing: ([A-Z0-9_]+(?:,[A-Z0-9_]+)*)`)
 
@@ -83,12 +57,12 @@ func (s Setting) Unusable(text string) error {
 		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.ReplaceAll(found[0][1], ",", ", "), where)
 	}
 	if len(found) > 1 {
-		var ways []string
+		var texts []string
 		for _, f := range found {
-			ways = append(ways, strings.ReplaceAll(f[1], ",", " and "))
+			texts = append(texts, strings.ReplaceAll(f[1], ",", " and "))
 		}
-		slices.Sort(ways)
-		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.Join(slices.Compact(ways), "; or "), where)
+		slices.Sort(texts)
+		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.Join(slices.Compact(texts), "; or "), where)
 	}
 	return fmt.Errorf("provider %s cannot be set up: %s; check config.env and config.secretRefs of the issuer%s", s.Config.Provider, text, among(s.Provider.Credentials))
 }

@@ -3,12 +3,10 @@
 package settings
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -54,8 +52,8 @@ func (t *Text) UnmarshalJSON(raw []byte) error {
 type Setting struct {
 	Provider catalog.Provider
 	Config   Config
-	// Unknown are variables that lego is not known to read.
-	Unknown []string
+	// ambient says that the issuer may use the credentials of the plugin's environment.
+	ambient bool
 }
 
 const documentation = "https://go-acme.github.io/lego/dns/"
@@ -73,34 +71,44 @@ func Check(c Config, ambient bool) (Setting, error) {
 	if err != nil {
 		return Setting{}, err
 	}
-	s := Setting{Provider: provider, Config: c}
-	set := map[string]bool{}
+	s := Setting{Provider: provider, Config: c, ambient: ambient}
+	if err := s.check(); err != nil {
+		return Setting{}, err
+	}
+	return s, nil
+}
+
+// check checks what the issuer sets.
+func (s Setting) check() error {
+	c, set, given := s.Config, map[string]bool{}, map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		set[name] = true
+		set[name], given[name] = true, c.Env[name] != ""
 		if err := s.checkVariable(name, "config.env"); err != nil {
-			return Setting{}, err
+			return err
 		}
 		if isFile(name) {
-			return Setting{}, fmt.Errorf("config.env: %s names a file, and the plugin's files are not for issuers: put the content of the file into a Secret, and name that in config.secretRefs; the plugin makes a file of it", name)
+			return fmt.Errorf("config.env: %s names a file, and the plugin's files are not for issuers: put the content of the file into a Secret, and name that in config.secretRefs; the plugin makes a file of it", name)
 		}
-		if err := checkValue(name, string(c.Env[name]), ambient); err != nil {
-			return Setting{}, err
+		if err := s.checkValue(name, string(c.Env[name])); err != nil {
+			return err
 		}
 	}
 	for _, ref := range c.SecretRefs {
 		switch {
 		case ref.Env == "" || ref.Name == "" || ref.Key == "":
-			return Setting{}, errors.New("config.secretRefs: every entry needs env (the variable), name (the Secret) and key (the entry of the Secret)")
+			return errors.New("config.secretRefs: every entry needs env (the variable), name (the Secret) and key (the entry of the Secret)")
 		case set[ref.Env]:
-			return Setting{}, fmt.Errorf("config.secretRefs: %s is set twice", ref.Env)
+			return fmt.Errorf("config.secretRefs: %s is set twice", ref.Env)
 		}
-		set[ref.Env] = true
+		set[ref.Env], given[ref.Env] = true, true
 		if err := s.checkVariable(ref.Env, "config.secretRefs"); err != nil {
-			return Setting{}, err
+			return err
+		}
+		if _, is := values[ref.Env]; is || ref.Env == "HTTPREQ_MODE" {
+			return fmt.Errorf("config.secretRefs: %s is no secret, and its value is checked: set it in config.env", ref.Env)
 		}
 	}
-	slices.Sort(s.Unknown)
-	return s, nil
+	return s.checkExplicit(given)
 }
 
 func find(name string) (catalog.Provider, error) {
@@ -122,47 +130,6 @@ func find(name string) (catalog.Provider, error) {
 		return catalog.Provider{}, fmt.Errorf("config.provider: %s is not in this build of the plugin; build it with the tag lego_all", name)
 	}
 	return provider, nil
-}
-
-var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-
-// checkVariable checks the name of a variable.
-func (s *Setting) checkVariable(name, field string) error {
-	known := s.Provider.Variables
-	if slices.Contains(known, name) {
-		return nil
-	}
-	if base, is := strings.CutSuffix(name, "_FILE"); is && slices.Contains(known, base) {
-		return fmt.Errorf("%s: %s names a file with a value: set %s in config.secretRefs instead", field, name, base)
-	}
-	hint := similar(name, known)
-	namespace, _, _ := strings.Cut(name, "_")
-	shared := slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(k, namespace+"_") })
-	if hint != "" || !shared || !variable.MatchString(name) {
-		return fmt.Errorf("%s: provider %s does not read %s%s; see %s%s/", field, s.Config.Provider, name, cmp.Or(hint, among(known)), documentation, s.Provider.Codes[0])
-	}
-	// SDKs of vendors read variables that lego does not name.
-	s.Unknown = append(s.Unknown, name)
-	return nil
-}
-
-// isFile reports whether a variable's value is the path of a file.
-func isFile(name string) bool {
-	return strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_PATH") || name == "AKAMAI_EDGERC"
-}
-
-// checkValue refuses values with which a provider cannot do what it is asked, or would
-// take credentials that are not the issuer's.
-func checkValue(name, value string, ambient bool) error {
-	switch {
-	case name == "HTTPREQ_MODE" && value == "RAW":
-		return errors.New("config.env: HTTPREQ_MODE RAW sends a key authorization, which a solver webhook is not told: leave HTTPREQ_MODE out, and serve the other mode")
-	case ambient:
-		return nil
-	case name == "OCI_AUTH_TYPE" && value != "", name == "AZURE_AUTH_METHOD" && value != "env":
-		return fmt.Errorf("config.env: %s %s takes the credentials of the plugin's environment, which this issuer may not use", name, value)
-	}
-	return nil
 }
 
 // similar says which of some names differ from one by a typo.

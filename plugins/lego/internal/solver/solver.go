@@ -8,13 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/go-acme/lego/v5/challenge/dns01"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/api/acme/webhook/v1alpha1"
@@ -28,8 +26,6 @@ import (
 type Solver struct {
 	client kubernetes.Interface
 	pool   *process.Pool
-	// warned are unknown variables that have been logged, by provider and variable.
-	warned sync.Map
 }
 
 // New returns a Solver that reads Secrets with a client. The processes of its
@@ -42,9 +38,11 @@ func New(client kubernetes.Interface) (*Solver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Solver{client: client, pool: &process.Pool{
-		Program: program, Base: base(os.Environ()), Ambient: os.Environ(), Clock: clock.RealClock{},
-	}}, nil
+	pool := &process.Pool{Program: program, Base: base(os.Environ()), Ambient: os.Environ(), Clock: clock.RealClock{}}
+	if err := pool.Prepare(); err != nil {
+		return nil, err
+	}
+	return &Solver{client: client, pool: pool}, nil
 }
 
 // checkBuild finds out whether this program has the lego that takes records from the
@@ -79,8 +77,14 @@ func base(environment []string) []string {
 // Name implements solverwebhook.Solver.
 func (s *Solver) Name() string { return "lego" }
 
-// Run keeps the providers' processes until ctx ends.
+// Run ends processes without work until ctx ends.
 func (s *Solver) Run(ctx context.Context) { s.pool.Run(ctx) }
+
+// Close implements io.Closer: it ends the providers' processes, and removes their files.
+func (s *Solver) Close() error {
+	s.pool.Close()
+	return nil
+}
 
 // Present implements solverwebhook.Solver.
 func (s *Solver) Present(ctx context.Context, r *v1alpha1.ChallengeRequest) error {
@@ -104,7 +108,6 @@ func (s *Solver) do(ctx context.Context, r *v1alpha1.ChallengeRequest, cleanUp b
 	if err != nil {
 		return err
 	}
-	s.warn(setting)
 	secrets := make([]string, len(c.SecretRefs))
 	for i, ref := range c.SecretRefs {
 		secrets[i], err = solverwebhook.ReadSecret(ctx, s.client, r, corev1.SecretKeySelector{
@@ -113,26 +116,29 @@ func (s *Solver) do(ctx context.Context, r *v1alpha1.ChallengeRequest, cleanUp b
 		if err != nil {
 			return fmt.Errorf("config.secretRefs, %s: %w", ref.Env, err)
 		}
+		// Without a value, a provider may look for credentials elsewhere.
+		if strings.TrimSpace(secrets[i]) == "" {
+			return fmt.Errorf("config.secretRefs, %s: the entry %s of Secret %s/%s is empty: put the value there", ref.Env, ref.Key, r.ResourceNamespace, ref.Name)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, solverwebhook.Patience)
 	defer cancel()
 	return s.pool.Do(ctx, process.Request{
-		Setting: setting, Environment: setting.Environment(secrets), Ambient: r.AllowAmbientCredentials, CleanUp: cleanUp,
+		Setting: setting, Environment: setting.Environment(secrets), Ambient: r.AllowAmbientCredentials, CleanUp: cleanUp, Namespace: r.ResourceNamespace,
 		FQDN: r.ResolvedFQDN, Zone: r.ResolvedZone, Value: r.Key,
 	})
 }
 
-// warn logs, once, that a variable may be a typo.
-func (s *Solver) warn(setting settings.Setting) {
-	for _, name := range setting.Unknown {
-		if _, said := s.warned.LoadOrStore(setting.Provider.Package+" "+name, true); !said {
-			klog.InfoS("An issuer sets a variable that lego is not known to read", "provider", setting.Config.Provider, "variable", name)
-		}
-	}
-}
-
 // Initialized is a Solver that is made when the API server can be reached.
 type Initialized struct{ *Solver }
+
+// Close implements io.Closer.
+func (s *Initialized) Close() error {
+	if s.Solver == nil {
+		return nil
+	}
+	return s.Solver.Close()
+}
 
 // Initialize implements solverwebhook.Initializer.
 func (s *Initialized) Initialize(ctx context.Context, config *rest.Config) error {

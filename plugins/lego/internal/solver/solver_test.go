@@ -90,7 +90,7 @@ func TestRequests(t *testing.T) {
 		got = append(got, strings.Join([]string{r.URL.Path, user, password, body.FQDN, body.Value}, " "))
 	}))
 	defer server.Close()
-	s := newSolver(t, secret("team", "api", "password", "s3cr3t"), secret("other", "theirs", "password", "0th3r"))
+	s := newSolver(t, secret("team", "api", "password", "s3cr3t"), secret("other", "theirs", "password", "0th3r"), secret("team", "empty", "password", "\n"))
 	request := func(action v1alpha1.ChallengeAction, config string) *v1alpha1.ChallengeRequest {
 		return &v1alpha1.ChallengeRequest{
 			Action: action, Type: "dns-01", DNSName: "www.example.com", Key: "digest", ResourceNamespace: "team",
@@ -112,6 +112,7 @@ func TestRequests(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ config, want string }{
 		"another namespace": {strings.Replace(config, `"api"`, `"theirs"`, 1), "config.secretRefs, HTTPREQ_PASSWORD: Secret team/theirs does not exist; create it in this namespace"},
+		"an empty entry":    {strings.Replace(config, `"api"`, `"empty"`, 1), "Secret team/empty"},
 		"a missing key":     {strings.Replace(config, `"key": "password"`, `"key": "pw"`, 1), `config.secretRefs, HTTPREQ_PASSWORD: Secret team/api has no key "pw"; it has: password`},
 		"a namespace":       {strings.Replace(config, `"name": "api"`, `"namespace": "other", "name": "theirs"`, 1), `unknown field "secretRefs[0].namespace"`},
 		"no variables":      {`{"provider": "httpreq"}`, "provider httpreq lacks HTTPREQ_ENDPOINT: set them in config.env of the issuer"},
