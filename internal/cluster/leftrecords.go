@@ -64,7 +64,7 @@ func (l *LeftRecords) Save(ctx context.Context, data []byte) error {
 	defer l.mu.Unlock()
 	had := l.seen != nil
 	err := l.write(ctx, data)
-	if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !(had && apierrors.IsNotFound(err)) {
+	if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && (!had || !apierrors.IsNotFound(err)) {
 		return err
 	}
 	if err := l.look(ctx); err != nil {

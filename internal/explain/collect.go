@@ -230,7 +230,7 @@ func (c *Collector) issuer(ctx context.Context, e *diagnosis.Evidence, ref cmmet
 	}
 	var object cmv1.GenericIssuer
 	var err error
-	known := true
+	var known bool
 	if ref.Kind == cmv1.ClusterIssuerKind {
 		var one *cmv1.ClusterIssuer
 		if one, known, err = read(ctx, c, e, "", ref.Name, &cmv1.ClusterIssuer{}); one != nil {
