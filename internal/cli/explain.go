@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,6 +92,14 @@ func (o explainOptions) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf(`--output: is %q, and must be "json" or empty`, o.output)
 	}
 	out := cmd.OutOrStdout()
+	if o.file != "" && (len(args) > 0 || o.all) {
+		return errors.New("--from-file explains what is in the file: name no object")
+	}
+	for _, r := range o.resolvers {
+		if _, err := dns.NewResolver(dns.Config{Servers: []string{r}}); err != nil {
+			return fmt.Errorf("--resolver: %w", err)
+		}
+	}
 	if o.file != "" {
 		e, err := readEvidence(o.file, cmd.InOrStdin())
 		if err != nil {
@@ -127,6 +136,10 @@ func (o explainOptions) run(cmd *cobra.Command, args []string) error {
 }
 
 func unreachable(err error) error {
+	var answered apierrors.APIStatus
+	if errors.As(err, &answered) {
+		return fmt.Errorf("cannot read from the cluster: %w", err)
+	}
 	return fmt.Errorf("cannot read from the cluster: %w; check the kubeconfig and that the API server runs", err)
 }
 

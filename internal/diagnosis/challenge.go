@@ -59,6 +59,11 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 	if slices.ContainsFunc(found, func(v Verdict) bool { return !v.Aside && v.Code != Propagated }) {
 		return found
 	}
+	if len(found) == 0 && strings.Contains(reason, propagationWords) && c.Status.PresentedAt != nil && e.At.Sub(c.Status.PresentedAt.Time) > usual {
+		return []Verdict{{Code: NotPropagated, Object: ref, Message: reason, NextTry: timeIn(reason), Fix: []string{
+			"see what each name server answers:", "$ everleaf explain challenge " + c.Name + " -n " + c.Namespace,
+		}}}
+	}
 	message := "the challenge is presented"
 	if reason != "" {
 		message += ": " + reason

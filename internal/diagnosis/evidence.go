@@ -161,6 +161,7 @@ const (
 	CAANotAllowed     Code = "CAAForbids"
 	CAAUnanswered     Code = "CAAUnanswered"
 	WaitingForOthers  Code = "WaitingForOthers"
+	NotPropagated     Code = "NotPropagated"
 	Failed            Code = "Failed"
 	SelfCheckDisabled Code = "SelfCheckDisabled"
 )

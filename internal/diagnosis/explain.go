@@ -50,27 +50,28 @@ func (e Evidence) refOf(kind, name string) Ref {
 	return Ref{Kind: kind, Namespace: e.Subject.Namespace, Name: name}
 }
 
-// exists: the subject is there.
-func (e Evidence) exists() []Verdict {
-	found := e.Certificate != nil
+// Known reports whether the subject is part of the evidence.
+func (e Evidence) Known() bool {
 	switch e.Subject.Kind {
 	case cmv1.CertificateRequestKind:
-		found = e.Request != nil
+		return e.Request != nil
 	case acmev1.OrderKind:
-		found = e.Order != nil
+		return e.Order != nil
 	case acmev1.ChallengeKind:
-		found = len(e.Challenges) > 0
+		return len(e.Challenges) > 0
 	case cmv1.IssuerKind, cmv1.ClusterIssuerKind:
-		found = e.Issuer != nil && e.Issuer.Found
+		return e.Issuer != nil && e.Issuer.Found
+	default:
+		return e.Certificate != nil
 	}
-	if found {
+}
+
+// exists: the subject is there.
+func (e Evidence) exists() []Verdict {
+	if e.Known() {
 		return nil
 	}
-	message := "it does not exist"
-	if len(e.Missing) > 0 {
-		message = e.Missing[0]
-	}
-	return []Verdict{{Code: NotFound, Object: e.Subject, Message: message, Fix: []string{"check the name and the namespace (-n)"}}}
+	return []Verdict{{Code: NotFound, Object: e.Subject, Message: "it does not exist", Fix: []string{"check the name and the namespace (-n)"}}}
 }
 
 // healthy: the subject is as it should be.

@@ -199,6 +199,33 @@ func TestExplain(t *testing.T) {
 			stuck(ended(acmev1.Invalid, "403 urn:ietf:params:acme:error:caa: CAA record for www.example.com prevents issuance")),
 			[][3]string{{"CAAForbids", "Challenge shop/www-1-1-1", "prevents issuance"}},
 		},
+		"a list": {
+			stuck(reason("Waiting for DNS-01 challenge propagation: ns2 answers NXDOMAIN"), func(e *Evidence) {
+				e.Challenges[0].Status.PresentedAt = &metav1.Time{Time: noon.Add(-time.Minute)}
+			}),
+			[][3]string{{"NotPropagated", "Challenge shop/www-1-1-1", "ns2 answers NXDOMAIN"}},
+		},
+		"no solver": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Order = &acmev1.Order{Status: acmev1.OrderStatus{State: acmev1.Errored, Reason: "Failed to determine a valid solver configuration for the set of domains on the Order: none matches"}}
+				e.Order.Name = "www-1-1"
+			}),
+			[][3]string{{"NoSolver", "Order shop/www-1-1", "none matches"}},
+		},
+		"an old event beside what is seen now": {
+			stuck(seenFrom(FromController, absent), func(e *Evidence) {
+				e.Events = []Event{{Object: Ref{cmv1.CertificateKind, "shop", "www"}, Message: "HTTP 429; the next try is at 2026-11-26T11:52:00Z", Last: metav1.NewTime(noon.Add(-9 * time.Minute))}}
+			}),
+			[][3]string{{"RecordAbsent", "Challenge shop/www-1-1-1", "no name server"}},
+		},
+		"an issuer that may not be read": {
+			stuck(seenFrom(FromController, absent), func(e *Evidence) { e.Issuer.Found, e.Issuer.Unread, e.Issuer.Status = false, true, nil }),
+			[][3]string{{"RecordAbsent", "Challenge shop/www-1-1-1", "no name server"}},
+		},
+		"the provider fails, and the zone is lame": {
+			stuck(unpresented, reason("Error presenting challenge: REFUSED"), seenFrom(FromController, view(by(leads(inside, nil)), at("ns1", refuses)))),
+			[][3]string{{"ProviderFails", "Challenge shop/www-1-1-1", "REFUSED"}, {"LameDelegation", "Challenge shop/www-1-1-1", "do not serve it"}},
+		},
 		"nothing is wrong": {stuck(), [][3]string{{"InProgress", "Challenge shop/www-1-1-1", "the challenge is presented"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

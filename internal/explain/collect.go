@@ -57,12 +57,16 @@ const (
 	maxEvents = 20
 )
 
-// Collect reads the evidence about an object. An object that cannot be read is part
-// of the evidence; it fails only if ctx ends, or if the API server cannot be reached.
+// Collect reads the evidence about an object. Another object that cannot be read is part
+// of the evidence; it fails only if the object itself may not be read, if ctx ends, or if
+// the API server cannot be reached.
 func (c *Collector) Collect(ctx context.Context, subject diagnosis.Ref) (diagnosis.Evidence, error) {
 	e := diagnosis.Evidence{Version: diagnosis.Version, At: c.Clock.Now().UTC().Truncate(time.Second), Subject: subject}
 	if err := c.chain(ctx, &e); err != nil {
 		return e, err
+	}
+	if !e.Known() && len(e.Missing) > 0 {
+		return e, errors.New(e.Missing[0])
 	}
 	var group sync.WaitGroup
 	group.Go(func() { c.events(ctx, &e) })
@@ -289,7 +293,7 @@ func read[T client.Object](ctx context.Context, c *Collector, e *diagnosis.Evide
 		return into, true, nil
 	case apierrors.IsNotFound(err):
 		return none, true, nil
-	case answered(err):
+	case refused(err):
 		c.miss(e, "%s", err)
 		return none, false, nil
 	default:
@@ -297,11 +301,9 @@ func read[T client.Object](ctx context.Context, c *Collector, e *diagnosis.Evide
 	}
 }
 
-// answered reports whether an error is an answer of the API server.
-func answered(err error) bool {
-	var status apierrors.APIStatus
-	return errors.As(err, &status)
-}
+// refused reports whether the API server does not let the user read something. Any other
+// failure says nothing about what is there.
+func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
 // trim drops what is large and explains nothing.
 func trim(o client.Object) {
@@ -329,7 +331,7 @@ func list[T any, P interface {
 	client.Object
 }](ctx context.Context, c *Collector, e *diagnosis.Evidence, into client.ObjectList, wanted func(P) bool) ([]T, error) {
 	all, err := listAll[T, P](ctx, c.Client, e.Subject.Namespace, into, wanted)
-	if err != nil && answered(err) {
+	if err != nil && refused(err) {
 		c.miss(e, "%s", err)
 		return nil, nil
 	}

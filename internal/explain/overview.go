@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,9 +31,17 @@ type inventory struct {
 
 // Overview returns the evidence of every Certificate and issuer of a namespace (or of
 // all, if it is empty) that is not as it should be. It asks no name server: each
-// object is read once, in lists. Kinds that may not be read are left out and named.
+// object is read once, in lists. Other kinds than Certificates that may not be read are
+// left out and named. It fails if the namespace does not exist.
 func (c *Collector) Overview(ctx context.Context, namespace string) (stuck []diagnosis.Evidence, missing []string, err error) {
 	now := c.Clock.Now().UTC().Truncate(time.Second)
+	if namespace != "" {
+		// A namespace that does not exist has no Certificates either.
+		err := c.Client.Get(ctx, types.NamespacedName{Name: namespace}, &corev1.Namespace{})
+		if err != nil && !refused(err) {
+			return nil, nil, err
+		}
+	}
 	stock, missing, err := c.takeStock(ctx, namespace)
 	if err != nil {
 		return nil, nil, err
@@ -70,14 +79,14 @@ func (c *Collector) takeStock(ctx context.Context, namespace string) (s inventor
 		challenges: map[types.UID][]acmev1.Challenge{}, issuers: map[diagnosis.Ref]*diagnosis.Issuer{}, unread: map[string]bool{},
 	}
 	take := func(err error) error {
-		if err != nil && answered(err) {
+		if err != nil && refused(err) {
 			missing = append(missing, err.Error())
 			return nil
 		}
 		return err
 	}
 	s.certificates, err = listAll[cmv1.Certificate](ctx, c.Client, namespace, &cmv1.CertificateList{}, func(*cmv1.Certificate) bool { return true })
-	if err := take(err); err != nil {
+	if err != nil {
 		return s, nil, err
 	}
 	requests, err := listAll[cmv1.CertificateRequest](ctx, c.Client, namespace, &cmv1.CertificateRequestList{}, func(o *cmv1.CertificateRequest) bool {

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,7 +20,9 @@ import (
 // Print writes evidence and what follows from it for a person.
 func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 	w := io.Writer(plain{to})
-	printChain(w, e)
+	if e.Known() {
+		printChain(w, e)
+	}
 	for _, s := range e.Sightings {
 		printSighting(w, e, s)
 	}
@@ -37,7 +40,7 @@ func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 		case i > 0:
 			title = "And"
 		}
-		where := v.Object.String()
+		where := v.Object.String() + domain(e, v.Object)
 		if v.Seen == diagnosis.FromCommand {
 			where += ", seen from here only"
 		}
@@ -60,6 +63,16 @@ func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 			fmt.Fprintf(w, "    - %s\n", f)
 		}
 	}
+}
+
+// domain names the domain of a Challenge: its own name does not.
+func domain(e diagnosis.Evidence, of diagnosis.Ref) string {
+	for _, c := range e.Challenges {
+		if of.Kind == acmev1.ChallengeKind && c.Name == of.Name {
+			return " for " + c.Spec.DNSName
+		}
+	}
+	return ""
 }
 
 // plain leaves out control characters: a terminal must not obey what foreign servers
@@ -226,6 +239,7 @@ func printSighting(w io.Writer, e diagnosis.Evidence, s diagnosis.Sighting) {
 	v := s.View
 	fmt.Fprintf(w, "\n%s (%s), expected: %s TXT %q\n", place, v.At.UTC().Format(time.RFC3339), v.Name, v.Value)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	configured := slices.ContainsFunc(v.Resolvers, func(r propagation.ResolverView) bool { return r.Configured })
 	for _, r := range v.Resolvers {
 		role := "resolver"
 		switch {
@@ -235,6 +249,10 @@ func printSighting(w io.Writer, e diagnosis.Evidence, s diagnosis.Sighting) {
 			role = "resolver of this machine"
 		case r.Configured:
 			role = "configured resolver"
+		}
+		if configured && !r.Configured {
+			// Its advice would be about a resolver that nobody asks.
+			role, r.Problem = role+" (not used)", ""
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", r.Server, role, resolverSays(r))
 	}
@@ -339,7 +357,11 @@ func PrintOverview(to io.Writer, stuck []diagnosis.Evidence, missing []string) {
 	for _, text := range missing {
 		fmt.Fprintf(w, "Not read: %s\n", text)
 	}
-	if len(stuck) == 0 {
+	switch {
+	case len(stuck) == 0 && len(missing) > 0:
+		fmt.Fprintln(w, "Nothing else is stuck, as far as it could be read.")
+		return
+	case len(stuck) == 0:
 		fmt.Fprintln(w, "Nothing is stuck.")
 		return
 	}

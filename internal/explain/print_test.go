@@ -32,7 +32,7 @@ func FuzzPrint(f *testing.F) {
 // A terminal takes no orders from what foreign servers answered.
 func TestPrintEscapes(t *testing.T) {
 	var out strings.Builder
-	e := diagnosis.Evidence{Subject: diagnosis.Ref{Kind: "Certificate", Name: "a"}, Missing: []string{"\x1b[31mred\x1b[0m"}}
+	e := diagnosis.Evidence{Subject: diagnosis.Ref{Kind: "Certificate", Name: "a\x1b[0m"}, Missing: []string{"\x1b[31mred\x1b[0m"}}
 	Print(&out, e, diagnosis.Explain(e))
 	if strings.Contains(out.String(), "\x1b") {
 		t.Errorf("%q", out.String())
