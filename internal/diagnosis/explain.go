@@ -126,17 +126,17 @@ func (e Evidence) secret() []Verdict {
 		v.Message = c.Message
 		return []Verdict{v}
 	}
+	if e.Secret != nil && slices.Contains(e.Rivals, e.Secret.Certificate) {
+		v.Message = fmt.Sprintf("Secret %q belongs to Certificate %q, which has the same spec.secretName, so that nothing is issued for Certificate %q",
+			e.Secret.Name, e.Secret.Certificate, e.Certificate.Name)
+		return []Verdict{v}
+	}
 	if c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionReady); c != nil && c.Status != cmmeta.ConditionTrue &&
 		c.Reason == cmv1.CertificateReasonIncorrectCertificate && len(e.Rivals) > 0 {
 		v.Message = c.Message
 		return []Verdict{v}
 	}
-	if e.Secret == nil || !slices.Contains(e.Rivals, e.Secret.Certificate) {
-		return nil
-	}
-	v.Message = fmt.Sprintf("Secret %q belongs to Certificate %q, which has the same spec.secretName, so that nothing is issued for Certificate %q",
-		e.Secret.Name, e.Secret.Certificate, e.Certificate.Name)
-	return []Verdict{v}
+	return nil
 }
 
 // unattended: no controller has touched the object.

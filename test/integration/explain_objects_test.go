@@ -53,7 +53,7 @@ func TestExplainObjects(t *testing.T) {
 		"certificate limited":    {"Cause: RateLimited (Order ", "too many new orders", "It ends at 20"},
 		"certificate down":       {"Cause: IssuerNotReady (Issuer ", "connection refused", "kubectl describe issuer"},
 		"issuer down":            {"Cause: IssuerNotReady (Issuer ", "connection refused"},
-		"certificate nowhere":    {"Cause: IssuerMissing (Issuer ", "the issuer does not exist"},
+		"certificate nowhere":    {"Cause: IssuerMissing (Issuer ", "/missing does not exist"},
 		"certificate forbidden":  {"Cause: AdmissionRefuses (Certificate ", `ValidatingAdmissionPolicy "` + f.ns + `" denies it`},
 		"certificate unapproved": {"Cause: NotApproved (CertificateRequest ", "cmctl approve -n " + f.ns + " unapproved-1"},
 		"issuer acme":            {"Result: Healthy"},
