@@ -1,6 +1,10 @@
 package diagnosis
 
-import "github.com/everleaf/everleaf/internal/propagation"
+import (
+	"encoding/json"
+
+	"github.com/everleaf/everleaf/internal/propagation"
+)
 
 // Annotations by which a person asks the controllers what they see of a Challenge,
 // and by which they answer. The controllers remove both after AnswerKept.
@@ -20,4 +24,13 @@ type Answer struct {
 	// Problem says why there is no View.
 	Problem string            `json:"problem,omitempty"`
 	View    *propagation.View `json:"view,omitempty"`
+}
+
+// AnswerTo is the answer to a question in annotations, nil if there is none.
+func AnswerTo(annotations map[string]string, id string) *Answer {
+	var a Answer
+	if json.Unmarshal([]byte(annotations[AnswerAnnotation]), &a) != nil || a.ID != id {
+		return nil
+	}
+	return &a
 }

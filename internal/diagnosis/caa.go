@@ -98,7 +98,7 @@ func (a asks) forbidden(c propagation.CAAView) (Verdict, bool) {
 		if r.Tag != tag {
 			continue
 		}
-		values = append(values, fmt.Sprintf("%d %s %q", flag(r), r.Tag, r.Value))
+		values = append(values, r.String())
 		domain, _, _ := strings.Cut(r.Value, ";")
 		nobody = nobody && strings.TrimSpace(domain) == ""
 		reason, matches := a.matches(r.Value)
@@ -138,13 +138,6 @@ func (a asks) forbidden(c propagation.CAAView) (Verdict, bool) {
 
 func forbids(message, fix string) Verdict {
 	return Verdict{Code: CAANotAllowed, Message: message + ": the CA has to refuse", Fix: []string{fix}}
-}
-
-func flag(r propagation.CAA) int {
-	if r.Critical {
-		return 128
-	}
-	return 0
 }
 
 // matches reports whether a value names the CA, and what of its parameters does not

@@ -28,10 +28,10 @@ const (
 	// surveyTimeout bounds each attempt of each question of a Survey: somebody waits
 	// for the whole of it.
 	surveyTimeout = time.Second
-	// maxSurveyed bounds the addresses of which a Survey asks more than one question.
+	// maxSurveyed bounds the addresses that a Survey asks more than one question.
 	maxSurveyed = 32
-	// maxCAANames bounds the names that are asked for CAA records.
-	maxCAANames = 10
+	// maxUpwards bounds the names above one that are asked about.
+	maxUpwards = 10
 )
 
 // Survey asks everything about one challenge name that a person needs to see why a
@@ -115,6 +115,11 @@ func shielded(ask func()) {
 	ask()
 }
 
+// transport asks servers by their address.
+func (s Survey) transport() Transport {
+	return Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+}
+
 // resolvers makes one Resolver for each server, so that it shows where this one leads.
 func (s Survey) resolvers(view *propagation.View) []*surveyed {
 	var out []*surveyed
@@ -168,10 +173,7 @@ func (r *surveyed) lead(ctx context.Context, s Survey) {
 // above is the nearest zone above the domain that the resolver finds, "" if there is none
 // but the root. It asks for all of them at once.
 func (r *surveyed) above(ctx context.Context, fqdn string) string {
-	var names []string
-	for name := dnsname.Parent(dnsname.Canonical(fqdn)); name != "." && len(names) < maxCAANames; name = dnsname.Parent(name) {
-		names = append(names, name)
-	}
+	names := upwards(dnsname.Parent(dnsname.Canonical(fqdn)))
 	zones := make([]string, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
@@ -183,6 +185,15 @@ func (r *surveyed) above(ctx context.Context, fqdn string) string {
 	}
 	group.Wait()
 	return cmp.Or(zones...)
+}
+
+// upwards are a name and those above it, without the root.
+func upwards(name string) []string {
+	var names []string
+	for ; name != "." && len(names) < maxUpwards; name = dnsname.Parent(name) {
+		names = append(names, name)
+	}
+	return names
 }
 
 // mayAskResolvers reports whether the resolvers can be asked for the name: only if some
@@ -292,7 +303,7 @@ func (s Survey) askOrigin(ctx context.Context, names []string) []propagation.Rep
 
 // askOne asks a server for the record at a name, and for its zone.
 func (s Survey) askOne(ctx context.Context, server, name string) propagation.Reply {
-	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	t := s.transport()
 	a := propagation.Answer{Server: server, Name: name}
 	start := s.Config.Clock.Now()
 	m, err := t.ask(ctx, server, query(name, mdns.TypeTXT, false, false))
@@ -316,7 +327,7 @@ func (s Survey) askNowhere(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	t := s.transport()
 	raw, err := t.RoundTrip(ctx, "udp", nowhere+":53", packed)
 	if err != nil || len(raw) < headerSize {
 		return ""
@@ -326,7 +337,7 @@ func (s Survey) askNowhere(ctx context.Context) string {
 
 // askMore asks each address for the record over TCP, and for the zone's serial.
 func (s Survey) askMore(ctx context.Context, replies []propagation.Reply) {
-	t := Transport{Timeout: s.Config.Timeout, Dial: s.Config.Dial}
+	t := s.transport()
 	var group sync.WaitGroup
 	slots := make(chan struct{}, parallel)
 	for i := range replies[:min(len(replies), maxSurveyed)] {
@@ -371,10 +382,7 @@ func (s Survey) askCAA(ctx context.Context, resolvers []*surveyed) []propagation
 	if i < 0 {
 		return nil
 	}
-	var names []string
-	for name := dnsname.Identifier(s.FQDN) + "."; name != "." && len(names) < maxCAANames; name = dnsname.Parent(name) {
-		names = append(names, name)
-	}
+	names := upwards(dnsname.Identifier(s.FQDN) + ".")
 	out := make([]propagation.CAAView, len(names))
 	var group sync.WaitGroup
 	for n, name := range names {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,10 +81,10 @@ func (c *Collector) ask(ctx context.Context, key types.NamespacedName) (diagnosi
 		if err := c.Client.Get(ctx, key, object); err != nil {
 			return diagnosis.Answer{}, err
 		}
-		var a diagnosis.Answer
+		answer := diagnosis.AnswerTo(object.Annotations, id)
 		switch there := object.Annotations[diagnosis.AskAnnotation]; {
-		case json.Unmarshal([]byte(object.Annotations[diagnosis.AnswerAnnotation]), &a) == nil && asked && a.ID == id:
-			return a, nil
+		case asked && answer != nil:
+			return *answer, nil
 		case !asked && there == "":
 			changed := object.DeepCopy()
 			metav1.SetMetaDataAnnotation(&changed.ObjectMeta, diagnosis.AskAnnotation, id)

@@ -173,7 +173,7 @@ func (c *Collector) downwards(ctx context.Context, e *diagnosis.Evidence) error 
 			return err
 		}
 		if len(list) > 0 {
-			latest := slices.MaxFunc(list, func(a, b cmv1.CertificateRequest) int { return cmp.Compare(revision(&a), revision(&b)) })
+			latest := latestRequest(list)
 			// An issued request of the present revision explains nothing.
 			if !stale(e.Certificate, &latest) {
 				e.Request = &latest
@@ -186,7 +186,7 @@ func (c *Collector) downwards(ctx context.Context, e *diagnosis.Evidence) error 
 			return err
 		}
 		if len(list) > 0 {
-			latest := slices.MaxFunc(list, func(a, b acmev1.Order) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+			latest := latestOrder(list)
 			e.Order = &latest
 		}
 	}
@@ -202,6 +202,16 @@ func (c *Collector) downwards(ctx context.Context, e *diagnosis.Evidence) error 
 func stale(crt *cmv1.Certificate, r *cmv1.CertificateRequest) bool {
 	return condition.True(r.Status.Conditions, cmv1.CertificateRequestConditionReady) &&
 		!condition.True(crt.Status.Conditions, cmv1.CertificateConditionIssuing) && crt.Status.LastFailureTime == nil
+}
+
+// latestRequest is the one of the last issuance.
+func latestRequest(list []cmv1.CertificateRequest) cmv1.CertificateRequest {
+	return slices.MaxFunc(list, func(a, b cmv1.CertificateRequest) int { return cmp.Compare(revision(&a), revision(&b)) })
+}
+
+// latestOrder is the one that was made last.
+func latestOrder(list []acmev1.Order) acmev1.Order {
+	return slices.MaxFunc(list, func(a, b acmev1.Order) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 }
 
 func revision(r *cmv1.CertificateRequest) int {

@@ -151,10 +151,10 @@ func index[T any, P interface {
 func (s inventory) evidence(crt *cmv1.Certificate) diagnosis.Evidence {
 	e := diagnosis.Evidence{Certificate: crt}
 	if list := s.requests[crt.UID]; len(list) > 0 {
-		latest := slices.MaxFunc(list, func(a, b cmv1.CertificateRequest) int { return cmp.Compare(revision(&a), revision(&b)) })
+		latest := latestRequest(list)
 		e.Request = &latest
 		if orders := s.orders[latest.UID]; len(orders) > 0 {
-			last := slices.MaxFunc(orders, func(a, b acmev1.Order) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+			last := latestOrder(orders)
 			e.Order, e.Challenges = &last, s.challenges[last.UID]
 		}
 	}

@@ -339,11 +339,7 @@ func replySays(r propagation.Reply) string {
 func caaSays(c propagation.CAAView) string {
 	var says []string
 	for _, r := range c.Records {
-		flag := 0
-		if r.Critical {
-			flag = 128
-		}
-		says = append(says, fmt.Sprintf("%d %s %q", flag, r.Tag, r.Value))
+		says = append(says, r.String())
 	}
 	for _, s := range c.Servers {
 		says = append(says, s.Server+" "+s.Says)

@@ -1,6 +1,7 @@
 package propagation
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -112,6 +113,15 @@ type CAA struct {
 	Critical bool   `json:"critical,omitempty"`
 	Tag      string `json:"tag"`
 	Value    string `json:"value"`
+}
+
+// String is the record as a zone file has it, without its owner.
+func (c CAA) String() string {
+	flags := 0
+	if c.Critical {
+		flags = 128
+	}
+	return fmt.Sprintf("%d %s %q", flags, c.Tag, c.Value)
 }
 
 // Refusal is a name server that does not answer for a zone that it is named for.

@@ -129,7 +129,7 @@ func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) erro
 	case !fresh:
 		return nil
 	}
-	answered := answerTo(object, id)
+	answered := diagnosis.AnswerTo(object.Annotations, id)
 	answer, witness := diagnosis.Answer{ID: id}, solver.Witness(nil)
 	if answered == nil {
 		w, err := c.load(ctx, object)
@@ -172,15 +172,6 @@ func (c *Controller) survive(key types.NamespacedName) {
 	if r := recover(); r != nil {
 		c.Log.Error(fmt.Errorf("panic: %v", r), "What is seen of a Challenge could not be worked out", "challenge", key.String())
 	}
-}
-
-// answerTo is the answer to a question that a Challenge has already.
-func answerTo(c *acmev1.Challenge, id string) *diagnosis.Answer {
-	var a diagnosis.Answer
-	if json.Unmarshal([]byte(c.Annotations[diagnosis.AnswerAnnotation]), &a) != nil || a.ID != id {
-		return nil
-	}
-	return &a
 }
 
 // witness is who can answer. The solver of a Challenge that is not its issuer's is
