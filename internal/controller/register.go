@@ -37,6 +37,9 @@ type Registration struct {
 	Indexes []Index
 	// Watches are the events of other objects that wake the controller.
 	Watches []Watch
+	// First is done before any controller reconciles an object: what it reads, the
+	// others may delete. It is optional.
+	First func(context.Context) error
 }
 
 // Index is an index of a cache.
@@ -68,6 +71,7 @@ type Builder struct {
 	steps   Steps
 	count   func(name string, r reconcile.Reconciler) reconcile.Reconciler
 	indexed map[string]bool
+	first   first
 }
 
 // NewBuilder returns a Builder. kinds are the kinds that the manager's cache
@@ -83,7 +87,7 @@ func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *c
 // Register makes the controller. An index that another controller has
 // registered is shared.
 func (b *Builder) Register(ctx context.Context, r Registration) error {
-	if err := Complete(r, "Indexes", "Watches"); err != nil {
+	if err := Complete(r, "Indexes", "Watches", "First"); err != nil {
 		return err
 	}
 	for _, index := range r.Indexes {
@@ -91,12 +95,15 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 			return fmt.Errorf("controller %s: index %s of %s: %w", r.Name, index.Name, index.Kind, err)
 		}
 	}
+	if r.First != nil {
+		b.first.add(r.First)
+	}
 	workers := r.Share * b.workers
 	if driver, ok := r.Reconciler.(interface{ SetUp(int, Steps) }); ok {
 		driver.SetUp(workers, b.steps)
 	}
 	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
-		Reconciler:              Drain(b.count(r.Name, r.Reconciler), b.drain),
+		Reconciler:              Drain(b.first.before(b.count(r.Name, r.Reconciler)), b.drain),
 		MaxConcurrentReconciles: workers,
 		NewQueue:                NewQueue,
 		// The driver has its own policy; this one is for panics.

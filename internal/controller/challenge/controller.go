@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,9 +85,8 @@ type Controller struct {
 	witnesses witnesses
 	memories  controller.Memory[memory]
 
-	recalling sync.Mutex
-	// recalled is when recall was done, nil before.
-	recalled atomic.Pointer[time.Time]
+	// recalled is when recall was done, the zero time before.
+	recalled time.Time
 }
 
 // memory is what this process knows of a Challenge. It keeps the Session, which
@@ -161,9 +159,6 @@ func (c *Controller) Forget(key types.NamespacedName) {
 
 // Load implements controller.Kind.
 func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (controller.Work[*acmev1.Challenge, acmev1.ChallengeStatus], error) {
-	if err := c.recall(ctx); err != nil {
-		return nil, err
-	}
 	w, err := c.load(ctx, object)
 	if err != nil {
 		return nil, err
@@ -184,7 +179,7 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 	if cause := m.cause.Load(); cause != nil {
 		w.Memory.Cause = *cause
 	}
-	if at := c.recalled.Load(); at != nil && object.CreationTimestamp.After(at.Add(clockMargin)) {
+	if at := c.recalled; !at.IsZero() && object.CreationTimestamp.After(at.Add(clockMargin)) {
 		w.Memory.Began = true
 	}
 	if err := w.loadIssuer(ctx); err != nil {

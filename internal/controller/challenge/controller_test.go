@@ -137,6 +137,14 @@ type stage struct {
 	left   *leftInMemory
 }
 
+// first does what is done before any controller reconciles.
+func (s *stage) first(t *testing.T) {
+	t.Helper()
+	if err := s.Registration().First(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func newStage(t *testing.T, objects ...client.Object) *stage {
 	t.Helper()
 	scheme := runtime.NewScheme()

@@ -159,15 +159,15 @@ func TestOrderEnded(t *testing.T) {
 	}
 }
 
-// Whatever Challenge comes first after a start, what the process before has seen of
-// the others' validations is known: one that has ended can be gone before its turn.
+// Before any controller begins, it is known what the process before has seen of
+// validations: a Challenge that has ended can be gone before its turn.
 func TestEarlierValidationsAreKnownFirst(t *testing.T) {
 	s := newStage(t, acmeIssuer("one"),
 		&acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "o", UID: "o"}, Status: acmev1.OrderStatus{State: acmev1.Invalid}},
 		challengeOf("ended", "one", "o", func(c *acmev1.Challenge) {
 			c.Status = acmev1.ChallengeStatus{State: acmev1.Invalid, PresentedAt: &metav1.Time{Time: start.Add(-time.Minute)}}
 		}), challengeOf("new", "one", "o"))
-	s.load(t, "new")
+	s.first(t)
 	ended := s.stored(t, "ended")
 	m := s.memories.Find(client.ObjectKeyFromObject(ended), ended.UID)
 	if m == nil {

@@ -16,19 +16,11 @@ import (
 // presented, and that this process's cache showed late.
 const clockMargin = time.Minute
 
-// recall remembers the validations that earlier processes saw, before the first
-// Challenge is worked on: what is in the caches of the CA's resolvers decides when
-// the CA may be asked, and a Challenge that has ended can be deleted before its turn
-// comes. One that cannot be looked at holds nobody up.
+// recall remembers the validations that earlier processes saw: what is in the caches of
+// the CA's resolvers decides when the CA may be asked. It is done before any controller
+// works on anything: the first step of a new issuance deletes what is left of the
+// failed one. One that cannot be looked at holds nobody up.
 func (c *Controller) recall(ctx context.Context) error {
-	if c.recalled.Load() != nil {
-		return nil
-	}
-	c.recalling.Lock()
-	defer c.recalling.Unlock()
-	if c.recalled.Load() != nil {
-		return nil
-	}
 	list := &acmev1.ChallengeList{}
 	if err := c.Cache.List(ctx, list); err != nil {
 		return fmt.Errorf("list the Challenges: %w", err)
@@ -42,8 +34,7 @@ func (c *Controller) recall(ctx context.Context) error {
 				"challenge", client.ObjectKeyFromObject(&list.Items[i]), "error", err.Error())
 		}
 	}
-	now := c.Clock.Now()
-	c.recalled.Store(&now)
+	c.recalled = c.Clock.Now()
 	return nil
 }
 

@@ -36,6 +36,7 @@ func TestRecallOfOneFails(t *testing.T) {
 		c.Status = acmev1.ChallengeStatus{State: acmev1.Valid, PresentedAt: &at}
 	}))
 	s.Deps.API = strict{s.api, "a/b"}
+	s.first(t)
 	if _, err := s.Load(t.Context(), s.stored(t, "a")); err != nil {
 		t.Errorf("another Challenge: %v", err)
 	}
@@ -67,7 +68,7 @@ func TestPresentedByAnEarlierProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, acmeIssuer("one"), challengeOf("x", "one", "o"))
-			s.load(t, "x")
+			s.first(t)
 			c := challengeOf("a", "one", "o", func(c *acmev1.Challenge) {
 				c.CreationTimestamp = metav1.NewTime(start.Add(test.created))
 			})

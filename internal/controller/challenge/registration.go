@@ -20,7 +20,7 @@ const workersShare = 8
 // Registration returns what makes this a controller.
 func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
-		Name: "challenges", Kind: acmev1.ChallengeKind, Share: workersShare, Reconciler: c, Requeue: c.Requeue,
+		Name: "challenges", Kind: acmev1.ChallengeKind, Share: workersShare, Reconciler: c, Requeue: c.Requeue, First: c.recall,
 		Indexes: []controller.Index{
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexController, Values: cluster.ControllerUID},
 			{Kind: acmev1.ChallengeKind, Name: cluster.IndexIssuer, Values: issuerKey},
