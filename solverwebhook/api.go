@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -72,21 +73,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !within:
 		writeStatus(w, http.StatusNotFound, fmt.Sprintf("the solver webhook serves API group %q, version %s, and not %s", a.group, v1alpha1.SchemeGroupVersion.Version, path))
 	case solver == nil:
-		writeStatus(w, http.StatusNotFound, fmt.Sprintf("the solver webhook has no solver %q; it has: %s", name, strings.Join(a.names(), ", ")))
+		writeStatus(w, http.StatusNotFound, fmt.Sprintf("the solver webhook has no solver %q; it has: %s", name, strings.Join(slices.Sorted(maps.Keys(a.solvers)), ", ")))
 	case r.Method != http.MethodPost:
 		writeStatus(w, http.StatusMethodNotAllowed, "solvers only take POST requests")
 	default:
 		a.solve(w, r, solver)
 	}
-}
-
-func (a *api) names() []string {
-	var names []string
-	for name := range a.solvers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func (a *api) solve(w http.ResponseWriter, r *http.Request, solver Solver) {

@@ -34,13 +34,14 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, http.StatusUnauthorized, unauthenticated(r, err))
 		return
 	}
-	allowed, err := g.allowed(r.Context(), reviewOf(r, who.User))
+	asked := reviewOf(r, who.User)
+	allowed, err := g.allowed(r.Context(), asked)
 	switch {
 	case err != nil:
 		klog.ErrorS(err, "The API server does not say whether a request is allowed; bind the ClusterRole system:auth-delegator to the service account of this process", "user", who.User.GetName())
 		writeStatus(w, http.StatusInternalServerError, fmt.Sprintf("the solver webhook cannot check whether %q may ask it: %v", who.User.GetName(), err))
 	case !allowed:
-		writeStatus(w, http.StatusForbidden, forbidden(reviewOf(r, who.User)))
+		writeStatus(w, http.StatusForbidden, forbidden(asked))
 	default:
 		g.next.ServeHTTP(w, r)
 	}

@@ -11,6 +11,8 @@ import (
 
 // identity is who this process is for the API server.
 type identity struct {
+	// name is namespace:name of a service account, or the name of a user.
+	name string
 	// flag is the subject as kubectl create rolebinding takes it, and binding a name
 	// for a binding.
 	flag, binding string
@@ -25,9 +27,10 @@ func whoAmI(ctx context.Context, client kubernetes.Interface) (identity, error) 
 }
 
 func identityOf(username string) identity {
-	namespace, name, found := strings.Cut(strings.TrimPrefix(username, "system:serviceaccount:"), ":")
-	if !found || !strings.HasPrefix(username, "system:serviceaccount:") {
-		return identity{flag: "--user=" + username, binding: "solver-webhook"}
+	account, is := strings.CutPrefix(username, "system:serviceaccount:")
+	_, name, found := strings.Cut(account, ":")
+	if !is || !found {
+		return identity{name: username, flag: "--user=" + username, binding: "solver-webhook"}
 	}
-	return identity{flag: "--serviceaccount=" + namespace + ":" + name, binding: name}
+	return identity{name: account, flag: "--serviceaccount=" + account, binding: name}
 }

@@ -44,7 +44,8 @@ type Options struct {
 
 	// Config is how to reach the API server, instead of Kubeconfig.
 	Config *rest.Config
-	// Listener is what to listen on, instead of BindAddress and SecurePort.
+	// Listener is what to listen on, instead of BindAddress and SecurePort. Run closes
+	// it.
 	Listener net.Listener
 }
 
@@ -84,13 +85,9 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	log := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(log)
 	log.VisitAll(func(f *flag.Flag) {
-		if f.Name == "v" || f.Name == "vmodule" {
-			flags.AddGoFlag(f)
-			return
-		}
-		// The others of klog, such as --logtostderr, are old and rare.
 		flags.AddGoFlag(f)
-		flags.Lookup(f.Name).Hidden = true
+		// The others of klog, such as --logtostderr, are old and rare.
+		flags.Lookup(f.Name).Hidden = f.Name != "v" && f.Name != "vmodule"
 	})
 }
 
@@ -134,7 +131,10 @@ func (o *Options) complete(solvers []Solver) error {
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return errors.New("--tls-cert-file and --tls-private-key-file belong together: set both or none")
 	}
-	return cmp.Or(o.connect(), o.listen())
+	if err := o.connect(); err != nil {
+		return err
+	}
+	return o.listen()
 }
 
 func (o *Options) connect() error {

@@ -37,7 +37,7 @@ func DecodeConfig(r *v1alpha1.ChallengeRequest, into any) error {
 }
 
 // ReadSecret returns an entry of a Secret as text, without surrounding white space,
-// which editors and `echo` add. The Secret is in the namespace that the request names:
+// which editors and `echo` add. An empty entry is an error. The Secret is in the namespace that the request names:
 // for an Issuer its own, for a ClusterIssuer that of cluster resources. A solver that
 // reads Secrets elsewhere lets everyone who may create an Issuer use them.
 func ReadSecret(ctx context.Context, client kubernetes.Interface, r *v1alpha1.ChallengeRequest, ref corev1.SecretKeySelector) (string, error) {
@@ -54,7 +54,7 @@ func ReadSecret(ctx context.Context, client kubernetes.Interface, r *v1alpha1.Ch
 	case apierrors.IsForbidden(err):
 		subject := "the service account of the solver"
 		if who, err := whoAmI(ctx, client); err == nil {
-			subject = strings.TrimPrefix(strings.TrimPrefix(who.flag, "--serviceaccount="), "--user=")
+			subject = who.name
 		}
 		return "", fmt.Errorf("Secret %s/%s may not be read by %s: allow it to get this Secret with a Role and a RoleBinding in namespace %s", r.ResourceNamespace, ref.Name, subject, r.ResourceNamespace)
 	case err != nil:

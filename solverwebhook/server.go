@@ -37,26 +37,19 @@ type server struct {
 	ending       atomic.Bool
 }
 
+// newServer makes a server for o.Listener, which its run closes.
 func newServer(o Options, client kubernetes.Interface, solvers []Solver) (*server, error) {
 	s := &server{listener: o.Listener, client: client}
-	if err := s.assemble(o, solvers); err != nil {
-		s.listener.Close()
+	var err error
+	if s.trust, err = newTrust(client); err != nil {
 		return nil, err
 	}
-	return s, nil
-}
-
-func (s *server) assemble(o Options, solvers []Solver) error {
-	var err error
-	if s.trust, err = newTrust(s.client); err != nil {
-		return err
-	}
 	if s.certificates, err = servingCertificate(o); err != nil {
-		return err
+		return nil, err
 	}
 	version, suites, err := o.tlsVersions()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", healthy)
@@ -78,10 +71,10 @@ func (s *server) assemble(o Options, solvers []Solver) error {
 		// Probes and scanners cause handshake errors all the time.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	return nil
+	return s, nil
 }
 
-// run serves until ctx ends.
+// run serves until ctx ends, and then finishes the requests that it has accepted.
 func (s *server) run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -103,7 +96,7 @@ func (s *server) run(ctx context.Context) error {
 	klog.InfoS("Ending: finishing the accepted requests")
 	last, cancel := context.WithTimeout(working, lastRequests)
 	defer cancel()
-	if err := s.http.Shutdown(last); err != nil && !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Shutdown(last); err != nil {
 		return fmt.Errorf("requests were cut off: %w", errors.Join(err, s.http.Close()))
 	}
 	return nil

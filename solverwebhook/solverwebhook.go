@@ -57,7 +57,7 @@ type Solver interface {
 // Initializer is a Solver that needs the API server: to read Secrets, for example.
 type Initializer interface {
 	// Initialize is called once, before the first request. ctx ends when the program
-	// is to end. An error ends the program.
+	// is to end. After an error the program ends, without a call of Close.
 	Initialize(ctx context.Context, config *rest.Config) error
 }
 
@@ -94,8 +94,16 @@ func start(ctx context.Context, options *Options, args []string, solvers []Solve
 }
 
 // Run runs solvers until ctx ends, and then finishes the requests that it has
-// accepted. Then it closes the solvers that implement io.Closer. It returns an error if it cannot start, and nil after ctx has ended.
-func Run(ctx context.Context, options Options, solvers ...Solver) error {
+// accepted. Before it returns, it closes those solvers that implement io.Closer. It
+// returns an error if it cannot start, if requests take too long to finish, and if a
+// solver cannot be closed.
+func Run(ctx context.Context, options Options, solvers ...Solver) (err error) {
+	defer func() {
+		// The server closes it too, once it runs.
+		if options.Listener != nil {
+			_ = options.Listener.Close()
+		}
+	}()
 	if err := options.complete(solvers); err != nil {
 		return err
 	}
@@ -108,20 +116,18 @@ func Run(ctx context.Context, options Options, solvers ...Solver) error {
 		return err
 	}
 	for _, s := range solvers {
-		init, ok := s.(Initializer)
-		if !ok {
-			continue
+		if init, is := s.(Initializer); is {
+			if err := init.Initialize(ctx, rest.CopyConfig(options.Config)); err != nil {
+				return fmt.Errorf("initialize solver %s: %w", s.Name(), err)
+			}
 		}
-		if err := init.Initialize(ctx, rest.CopyConfig(options.Config)); err != nil {
-			server.listener.Close()
-			return fmt.Errorf("initialize solver %s: %w", s.Name(), err)
-		}
-	}
-	err = server.run(ctx)
-	for _, s := range solvers {
 		if c, is := s.(io.Closer); is {
-			err = errors.Join(err, c.Close())
+			defer func() {
+				if failed := c.Close(); failed != nil {
+					err = errors.Join(err, fmt.Errorf("close solver %s: %w", s.Name(), failed))
+				}
+			}()
 		}
 	}
-	return err
+	return server.run(ctx)
 }

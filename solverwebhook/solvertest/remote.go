@@ -47,7 +47,11 @@ func (r *remote) ask(ctx context.Context, q *v1alpha1.ChallengeRequest) error {
 	}
 	raw, err := r.client.Discovery().RESTClient().Post().AbsPath(r.path).SetHeader("Content-Type", "application/json").Body(body).DoRaw(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, raw)
+		status := metav1.Status{}
+		if json.Unmarshal(raw, &status) == nil && status.Message != "" {
+			return fmt.Errorf("%w: %s", err, status.Message)
+		}
+		return err
 	}
 	answer := v1alpha1.ChallengePayload{}
 	if err := json.Unmarshal(raw, &answer); err != nil {
