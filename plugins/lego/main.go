@@ -14,5 +14,5 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == process.Argument {
 		os.Exit(process.Main(os.Args[2]))
 	}
-	solverwebhook.Main(&solver.Initialized{})
+	solverwebhook.Main(&solver.Solver{})
 }

@@ -4,9 +4,9 @@
 // lego's providers get a domain and a key authorization, and ask the function
 // dns01.GetChallengeInfo for the name and the value of the record: the name follows
 // CNAME records, and the value is a digest of the key authorization (RFC 8555 section
-// 8.4). A solver webhook is told the name and the digest, from which no key
-// authorization can be had. So the plugin is built with a lego in which this function,
-// and the one that finds the zone of a name, first look for a Record in the context;
+// 8.4). A solver webhook gets the name and the digest, and nobody can compute the key
+// authorization from a digest. So the plugin is built with a lego in which this function,
+// and the two that find the zone of a name, first look for a Record in the context;
 // internal/patch makes it.
 package record
 

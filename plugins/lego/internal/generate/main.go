@@ -6,12 +6,10 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"go/format"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,13 +72,13 @@ func findRefused(all []survey.Provider) error {
 	for _, p := range all {
 		args = append(args, survey.Path+"/"+p.Package)
 	}
-	out, err := exec.Command("go", args...).Output()
+	out, err := survey.Go(args...)
 	if err != nil {
-		return fmt.Errorf("go list: %w", err)
+		return err
 	}
 	var names []string
-	for line := range bytes.Lines(out) {
-		if name := strings.TrimSpace(strings.TrimPrefix(string(line), survey.Path+"/")); name != "" {
+	for line := range strings.Lines(out) {
+		if name := strings.TrimSpace(strings.TrimPrefix(line, survey.Path+"/")); name != "" {
 			names = append(names, name)
 		}
 	}

@@ -62,15 +62,15 @@ func run() error {
 	if _, err := os.Stat("record/record.go"); err != nil {
 		return errors.New("run it in plugins/lego")
 	}
-	source, err := goList("-m", "-f", "{{.Dir}}", module)
+	source, err := output("list", "-m", "-f", "{{.Dir}}", module)
 	if err != nil {
 		return err
 	}
 	if source == "" {
-		if _, err := exec.Command("go", "mod", "download", module).Output(); err != nil {
-			return fmt.Errorf("go mod download %s: %w", module, err)
+		if _, err := output("mod", "download", module); err != nil {
+			return err
 		}
-		if source, err = goList("-m", "-f", "{{.Dir}}", module); err != nil {
+		if source, err = output("list", "-m", "-f", "{{.Dir}}", module); err != nil {
 			return err
 		}
 	}
@@ -88,16 +88,13 @@ func run() error {
 	return writeModule()
 }
 
-func goList(args ...string) (string, error) {
-	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return "", fmt.Errorf("go list: %w\n%s", err, exit.Stderr)
-		}
-		return "", err
+// output returns what the go command prints.
+func output(args ...string) (string, error) {
+	out, err := exec.Command("go", args...).Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, exit.Stderr)
 	}
-	return strings.TrimSpace(string(out)), nil
+	return strings.TrimSpace(string(out)), err
 }
 
 // copySources copies what is compiled, and what says whose it is.

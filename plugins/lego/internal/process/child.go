@@ -68,7 +68,9 @@ func answerOf(err error) answer {
 	if err == nil {
 		return answer{}
 	}
-	if text := err.Error(); text != "" {
+	// The pool cuts texts where they are, after it has removed the secrets: here only
+	// bodies of servers are cut that would fill its memory.
+	if text := cut(err.Error(), maxAnswer); text != "" {
 		return answer{Error: text}
 	}
 	return answer{Error: fmt.Sprintf("an error without a text (%T)", err)}

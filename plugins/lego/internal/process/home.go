@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -28,11 +29,13 @@ func newHome(parent string) (*home, error) {
 			continue // another program has taken it for one that was left
 		}
 		if err != nil {
+			_ = os.Remove(dir)
 			return nil, err
 		}
 		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 			lock.Close()
-			return nil, err
+			_ = os.Remove(dir)
+			return nil, fmt.Errorf("lock it: %w", err)
 		}
 		if _, err := os.Stat(dir); err != nil {
 			lock.Close()

@@ -18,6 +18,9 @@ const Argument = "provider"
 // the others.
 const answers = 3
 
+// maxAnswer bounds the text in an answer, in bytes.
+const maxAnswer = 256 << 10
+
 // call is a request to a process: a line of JSON on its standard input.
 type call struct {
 	CleanUp           bool

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +42,8 @@ type Pool struct {
 	mu      sync.Mutex
 	workers map[[sha256.Size]byte]*slot
 	home    *home
+	// dropped are the processes that are being stopped.
+	dropped sync.WaitGroup
 }
 
 // slot is a worker, or one that is about to start.
@@ -86,7 +90,7 @@ func (p *Pool) Do(ctx context.Context, r Request) error {
 	case s.err != nil:
 		return fmt.Errorf("provider %s: %w", r.Setting.Config.Provider, s.err)
 	case s.refused != "":
-		return r.Setting.Unusable(r.Environment.Scrub(s.refused))
+		return r.Setting.Unusable(p.fit(r, s.refused))
 	}
 	select {
 	case <-s.worker.turn:
@@ -94,12 +98,12 @@ func (p *Pool) Do(ctx context.Context, r Request) error {
 		return fmt.Errorf("provider %s is busy with other records, which it writes one by one", r.Setting.Config.Provider)
 	}
 	defer func() { s.worker.turn <- struct{}{} }()
-	return r.perform(ctx, s.worker)
+	return p.perform(ctx, r, s.worker)
 }
 
 // perform uses what the worker remembers: few providers succeed in writing or removing
 // a record a second time.
-func (r Request) perform(ctx context.Context, w *worker) error {
+func (p *Pool) perform(ctx context.Context, r Request, w *worker) error {
 	record := key{r.FQDN, r.Value}
 	if r.CleanUp && w.removed[record] || !r.CleanUp && w.written[record] && w.last(record) {
 		return nil
@@ -110,10 +114,51 @@ func (r Request) perform(ctx context.Context, w *worker) error {
 		return fmt.Errorf("provider %s: %w", r.Setting.Config.Provider, err)
 	}
 	if a.Error != "" {
-		return r.Setting.Failed(r.Environment.Scrub(a.Error), r.CleanUp)
+		return r.Setting.Failed(p.fit(r, a.Error), r.CleanUp)
 	}
 	w.note(record, r.CleanUp)
 	return nil
+}
+
+// maxText bounds a provider's text in an error, in bytes. It can have the body of a
+// server's answer.
+const maxText = 4 << 10
+
+// fit makes a provider's text fit for a status: short, and without secrets.
+func (p *Pool) fit(r Request, text string) string {
+	e := r.Environment
+	if r.Ambient {
+		e = e.Hide(credentials(p.Ambient, r.Setting.Credentials()))
+	}
+	return cut(e.Scrub(text), maxText)
+}
+
+// cut returns the begin of a text.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// credentials are the values of some variables in an environment. lego reads NAME from
+// the file that NAME_FILE names, and some variables are the path of a file.
+func credentials(environment, names []string) map[string]string {
+	found := map[string]string{}
+	for _, variable := range environment {
+		name, value, _ := strings.Cut(variable, "=")
+		if base, is := strings.CutSuffix(name, "_FILE"); is && !slices.Contains(names, name) {
+			name = base
+		}
+		if !slices.Contains(names, name) {
+			continue
+		}
+		if content, err := os.ReadFile(value); err == nil {
+			value = string(content)
+		}
+		found[name] = value
+	}
+	return found
 }
 
 // identity tells apart what may not share a process.
@@ -250,12 +295,15 @@ func (p *Pool) drop(id [sha256.Size]byte) {
 	s := p.workers[id]
 	delete(p.workers, id)
 	s.cancel()
-	go func() {
-		<-s.starting
-		if s.worker != nil {
-			s.worker.stop()
-		}
-	}()
+	p.dropped.Go(s.stop)
+}
+
+// stop stops the process of a slot that has been cancelled.
+func (s *slot) stop() {
+	<-s.starting
+	if s.worker != nil {
+		s.worker.stop()
+	}
 }
 
 // Sweep stops processes that have been idle for long.
@@ -305,9 +353,12 @@ func (p *Pool) prepare() error {
 	if p.home != nil {
 		return nil
 	}
-	var err error
-	p.home, err = newHome(os.TempDir())
-	return err
+	home, err := newHome(os.TempDir())
+	if err != nil {
+		return fmt.Errorf("make a directory for the files of providers in %s: %w", os.TempDir(), pathless(err))
+	}
+	p.home = home
+	return nil
 }
 
 // Close stops all processes, and removes their files.
@@ -318,40 +369,12 @@ func (p *Pool) Close() {
 		s.cancel()
 	}
 	for _, s := range p.workers {
-		<-s.starting
-		if s.worker != nil {
-			s.worker.stop()
-		}
+		s.stop()
 	}
+	p.dropped.Wait()
 	p.workers = nil
 	if p.home != nil {
 		p.home.remove()
 		p.home = nil
 	}
 }
-
-// mostRemoved bounds what a process remembers of removed records. It is for requests
-// that are repeated soon.
-const mostRemoved = 1000
-
-// note remembers what a provider has done.
-func (w *worker) note(k key, cleaned bool) {
-	if cleaned {
-		delete(w.written, k)
-		if w.latest[k.fqdn] == k.value {
-			delete(w.latest, k.fqdn)
-		}
-		if len(w.removed) >= mostRemoved {
-			clear(w.removed)
-		}
-		w.removed[k] = true
-		return
-	}
-	w.written[k] = true
-	w.latest[k.fqdn] = k.value
-	delete(w.removed, k)
-}
-
-// last reports whether no other value has been written at the name since. Some
-// providers keep only one.
-func (w *worker) last(k key) bool { return w.latest[k.fqdn] == k.value }

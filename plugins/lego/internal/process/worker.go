@@ -3,8 +3,10 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -25,10 +27,12 @@ const setUp = 20 * time.Second
 
 // worker is a process with a provider.
 type worker struct {
-	cmd    *exec.Cmd
-	dir    string
-	in     io.WriteCloser
-	out    chan answer
+	cmd *exec.Cmd
+	// dir is its directory, which has the files of its Environment.
+	dir string
+	in  io.WriteCloser
+	out chan answer
+	// ended is closed when the process has ended, and broken says how then.
 	ended  chan struct{}
 	broken error
 	// turn has one element while no call is running.
@@ -85,7 +89,7 @@ func (p plan) variables(dir string) []string {
 func start(ctx context.Context, p plan) (w *worker, refused string, err error) {
 	w = &worker{out: make(chan answer, 1), ended: make(chan struct{}), turn: make(chan struct{}, 1), written: map[key]bool{}, removed: map[key]bool{}, latest: map[string]string{}}
 	if w.dir, err = os.MkdirTemp(p.home, "provider-"); err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("make a directory for its files: %w", pathless(err))
 	}
 	if err = w.launch(p); err != nil {
 		os.RemoveAll(w.dir)
@@ -109,22 +113,19 @@ func start(ctx context.Context, p plan) (w *worker, refused string, err error) {
 func (w *worker) launch(p plan) error {
 	for name, content := range p.Files {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o600); err != nil {
-			return err
+			return fmt.Errorf("make the file for %s: %w", name, pathless(err))
 		}
-	}
-	w.cmd = exec.Command(p.program, Argument, p.code)
-	w.cmd.Env, w.cmd.Dir = p.variables(w.dir), w.dir
-	var err error
-	if w.in, err = w.cmd.StdinPipe(); err != nil {
-		return err
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	w.cmd.ExtraFiles = []*os.File{write}
-	err = w.cmd.Start()
-	write.Close()
+	defer write.Close()
+	w.cmd = exec.Command(p.program, Argument, p.code)
+	w.cmd.Env, w.cmd.Dir, w.cmd.ExtraFiles = p.variables(w.dir), w.dir, []*os.File{write}
+	if w.in, err = w.cmd.StdinPipe(); err == nil {
+		err = w.cmd.Start()
+	}
 	if err != nil {
 		read.Close()
 		return err
@@ -133,7 +134,17 @@ func (w *worker) launch(p plan) error {
 	return nil
 }
 
-// listen passes answers on until the process has ended.
+// pathless is an error about a file without its path, which is another one each time.
+func pathless(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// listen passes answers on until the process has ended. They do not name the directory,
+// which is another one in each process.
 func (w *worker) listen(read *os.File) {
 	decoder := json.NewDecoder(read)
 	for {
@@ -141,6 +152,7 @@ func (w *worker) listen(read *os.File) {
 		if decoder.Decode(&a) != nil {
 			break
 		}
+		a.Error = strings.ReplaceAll(a.Error, w.dir+"/", "")
 		w.out <- a
 	}
 	read.Close()
@@ -164,11 +176,11 @@ func (w *worker) receive(ctx context.Context) (answer, error) {
 func (w *worker) do(ctx context.Context, c call) (answer, error) {
 	deadline, bounded := ctx.Deadline()
 	if !bounded {
-		return answer{}, fmt.Errorf("a call without a deadline")
+		return answer{}, errors.New("a call without a deadline")
 	}
 	c.Patience = time.Until(deadline)
-	if err := json.NewEncoder(w.in).Encode(c); err != nil {
-		return answer{}, err
+	if json.NewEncoder(w.in).Encode(c) != nil {
+		return answer{}, errors.New("the process of the provider has ended")
 	}
 	// The provider's own answer to the deadline says more than the deadline.
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Patience+grace)
@@ -198,3 +210,29 @@ func (w *worker) stop() {
 		}
 	}
 }
+
+// mostRemoved bounds what a process remembers of removed records. It is for requests
+// that are repeated soon.
+const mostRemoved = 1000
+
+// note remembers what a provider has done.
+func (w *worker) note(k key, cleaned bool) {
+	if cleaned {
+		delete(w.written, k)
+		if w.latest[k.fqdn] == k.value {
+			delete(w.latest, k.fqdn)
+		}
+		if len(w.removed) >= mostRemoved {
+			clear(w.removed)
+		}
+		w.removed[k] = true
+		return
+	}
+	w.written[k] = true
+	w.latest[k.fqdn] = k.value
+	delete(w.removed, k)
+}
+
+// last reports whether no other value has been written at the name since. Some
+// providers keep only one.
+func (w *worker) last(k key) bool { return w.latest[k.fqdn] == k.value }

@@ -81,7 +81,7 @@ var defaults = map[string]map[string]string{
 }
 
 // explicit are the providers that look for credentials of the pod and of its node if
-// the issuer gives none, with the sets of variables of which one has to be complete.
+// the issuer gives none. The issuer has to set all variables of one of the sets.
 var explicit = map[string][][]string{
 	"azuredns": {
 		{"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"},
@@ -126,7 +126,7 @@ func (s Setting) instead() string {
 // take credentials that are not the issuer's.
 func (s Setting) checkValue(name, value string) error {
 	if name == "HTTPREQ_MODE" && value == "RAW" {
-		return errors.New("config.env: HTTPREQ_MODE RAW sends a key authorization, which a solver webhook is not told: leave HTTPREQ_MODE out, and serve the other mode")
+		return errors.New("config.env: HTTPREQ_MODE RAW sends a key authorization, which a solver webhook does not get: leave HTTPREQ_MODE out, and serve the other mode")
 	}
 	if allowed, is := values[name]; is && !s.ambient && !slices.Contains(allowed, strings.ToLower(value)) {
 		return fmt.Errorf("config.env: %s %q takes the credentials of the plugin's environment, which this issuer may not use", name, value)
@@ -146,7 +146,7 @@ func (s Setting) checkExplicit(set map[string]bool) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, ways(sets), where)
+	return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, ways(sets), s.where())
 }
 
 // ways says which sets of variables there are.

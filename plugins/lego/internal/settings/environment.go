@@ -45,16 +45,36 @@ func (s Setting) Environment(secrets []string) Environment {
 	return e
 }
 
+// Credentials are the variables with the credentials of the provider.
+func (s Setting) Credentials() []string {
+	return slices.Concat(s.Provider.Credentials, additional[s.Provider.Package])
+}
+
+// Hide returns an Environment whose Scrub removes further secrets. secrets are by
+// variable.
+func (e Environment) Hide(secrets map[string]string) Environment {
+	all := maps.Clone(secrets)
+	maps.Copy(all, e.secrets)
+	e.secrets = all
+	return e
+}
+
 // missing is how lego says that variables have no value.
 var missing = regexp.MustCompile(`some credentials information are missing: ([A-Z0-9_]+(?:,[A-Z0-9_]+)*)`)
 
-const where = "set them in config.env of the issuer, or with secret values in config.secretRefs; the environment of the plugin's pod is not used"
+// where says where the issuer's variables can be.
+func (s Setting) where() string {
+	if s.ambient {
+		return "set them in config.env of the issuer, with secret values in config.secretRefs, or in the environment of the plugin's pod"
+	}
+	return "set them in config.env of the issuer, or with secret values in config.secretRefs; the environment of the plugin's pod is not used"
+}
 
 // Unusable says why a provider cannot be set up, from the text of its error.
 func (s Setting) Unusable(text string) error {
 	found := missing.FindAllStringSubmatch(text, -1)
 	if len(found) == 1 {
-		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.ReplaceAll(found[0][1], ",", ", "), where)
+		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.ReplaceAll(found[0][1], ",", ", "), s.where())
 	}
 	if len(found) > 1 {
 		var texts []string
@@ -62,7 +82,7 @@ func (s Setting) Unusable(text string) error {
 			texts = append(texts, strings.ReplaceAll(f[1], ",", " and "))
 		}
 		slices.Sort(texts)
-		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.Join(slices.Compact(texts), "; or "), where)
+		return fmt.Errorf("provider %s lacks %s: %s", s.Config.Provider, strings.Join(slices.Compact(texts), "; or "), s.where())
 	}
 	return fmt.Errorf("provider %s cannot be set up: %s; check config.env and config.secretRefs of the issuer%s", s.Config.Provider, text, among(s.Provider.Credentials))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -40,8 +41,12 @@ func (t *Text) UnmarshalJSON(raw []byte) error {
 	switch {
 	case len(raw) > 0 && raw[0] == '"':
 		return json.Unmarshal(raw, (*string)(t))
-	case len(raw) == 0, raw[0] == '{', raw[0] == '[', string(raw) == "null":
-		return errors.New("a value in env is not a text: write it in quotes")
+	case len(raw) == 0 || string(raw) == "null":
+		return &json.UnmarshalTypeError{Value: "null", Type: reflect.TypeFor[Text]()}
+	case raw[0] == '{':
+		return &json.UnmarshalTypeError{Value: "object", Type: reflect.TypeFor[Text]()}
+	case raw[0] == '[':
+		return &json.UnmarshalTypeError{Value: "array", Type: reflect.TypeFor[Text]()}
 	default:
 		*t = Text(raw)
 		return nil

@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/everleaf/everleaf/api/acme/webhook/v1alpha1"
+	"github.com/everleaf/everleaf/solverwebhook"
 )
 
 func TestCheck(t *testing.T) {
@@ -60,6 +64,20 @@ func TestText(t *testing.T) {
 	}
 }
 
+// DecodeConfig says which field is wrong, and shows no value.
+func TestTextThatIsNone(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"provider": "ovh", "env": {"OVH_ENDPOINT": null}}`:     `webhook.config of the issuer: field "env" is a JSON null, which does not fit`,
+		`{"provider": "ovh", "env": {"OVH_ENDPOINT": {"a": 1}}}`: `webhook.config of the issuer: field "env" is a JSON object, which does not fit`,
+		`{"provider": "ovh", "env": {"OVH_ENDPOINT": ["a"]}}`:    `webhook.config of the issuer: field "env" is a JSON array, which does not fit`,
+	} {
+		err := solverwebhook.DecodeConfig(&v1alpha1.ChallengeRequest{Config: &apiextensionsv1.JSON{Raw: []byte(config)}}, &Config{})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", config, err, want)
+		}
+	}
+}
+
 func setting(t *testing.T, c Config) Setting {
 	t.Helper()
 	s, err := Check(c, false)
@@ -97,13 +115,17 @@ func TestEnvironment(t *testing.T) {
 func TestUnusable(t *testing.T) {
 	s := setting(t, Config{Provider: "httpreq"})
 	for text, want := range map[string]string{
-		"ovh: some credentials information are missing: OVH_A,OVH_B":                                                        "provider httpreq lacks OVH_A, OVH_B: " + where,
-		"cloudflare: some credentials information are missing: CF_E,CF_K or some credentials information are missing: CF_T": "provider httpreq lacks CF_E and CF_K; or CF_T: " + where,
+		"ovh: some credentials information are missing: OVH_A,OVH_B":                                                        "provider httpreq lacks OVH_A, OVH_B: " + s.where(),
+		"cloudflare: some credentials information are missing: CF_E,CF_K or some credentials information are missing: CF_T": "provider httpreq lacks CF_E and CF_K; or CF_T: " + s.where(),
 		"httpreq: bad endpoint": "provider httpreq cannot be set up: httpreq: bad endpoint; check config.env and config.secretRefs of the issuer; it reads: HTTPREQ_ENDPOINT, HTTPREQ_MODE",
 	} {
 		if got := s.Unusable(text).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+	s.ambient = true
+	if got := s.Unusable("some credentials information are missing: OVH_A").Error(); !strings.HasSuffix(got, "or in the environment of the plugin's pod") {
+		t.Errorf("ambient: %q", got)
 	}
 }
 

@@ -22,27 +22,38 @@ import (
 	"github.com/everleaf/everleaf/solverwebhook"
 )
 
-// Solver is the solver webhook.
+// Solver is the solver webhook. It can do nothing before Initialize.
 type Solver struct {
 	client kubernetes.Interface
 	pool   *process.Pool
 }
 
-// New returns a Solver that reads Secrets with a client. The processes of its
-// providers are this program.
-func New(client kubernetes.Interface) (*Solver, error) {
+// Initialize implements solverwebhook.Initializer.
+func (s *Solver) Initialize(ctx context.Context, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if err := s.set(client); err != nil {
+		return err
+	}
+	go s.pool.Run(ctx)
+	return nil
+}
+
+// set makes s read Secrets with a client, and run providers in processes of this
+// program.
+func (s *Solver) set(client kubernetes.Interface) error {
 	if err := checkBuild(); err != nil {
-		return nil, err
+		return err
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pool := &process.Pool{Program: program, Base: base(os.Environ()), Ambient: os.Environ(), Clock: clock.RealClock{}}
-	if err := pool.Prepare(); err != nil {
-		return nil, err
-	}
-	return &Solver{client: client, pool: pool}, nil
+	s.client = client
+	s.pool = &process.Pool{Program: program, Base: base(os.Environ()), Ambient: os.Environ(), Clock: clock.RealClock{}}
+	return s.pool.Prepare()
 }
 
 // checkBuild finds out whether this program has the lego that takes records from the
@@ -63,7 +74,7 @@ var kept = []string{
 }
 
 // base is the environment of providers for issuers that may not use the credentials of
-// the plugin's environment: those of the metadata services of clouds neither.
+// the plugin's environment. It also keeps the metadata services of clouds from them.
 func base(environment []string) []string {
 	variables := []string{"AWS_EC2_METADATA_DISABLED=true", "GCE_METADATA_HOST=metadata.invalid"}
 	for _, variable := range environment {
@@ -76,9 +87,6 @@ func base(environment []string) []string {
 
 // Name implements solverwebhook.Solver.
 func (s *Solver) Name() string { return "lego" }
-
-// Run ends processes without work until ctx ends.
-func (s *Solver) Run(ctx context.Context) { s.pool.Run(ctx) }
 
 // Close implements io.Closer: it ends the providers' processes, and removes their files.
 func (s *Solver) Close() error {
@@ -110,15 +118,13 @@ func (s *Solver) do(ctx context.Context, r *v1alpha1.ChallengeRequest, cleanUp b
 	}
 	secrets := make([]string, len(c.SecretRefs))
 	for i, ref := range c.SecretRefs {
+		// ReadSecret refuses an empty entry: without a value, a provider may look for
+		// credentials elsewhere.
 		secrets[i], err = solverwebhook.ReadSecret(ctx, s.client, r, corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name}, Key: ref.Key,
 		})
 		if err != nil {
 			return fmt.Errorf("config.secretRefs, %s: %w", ref.Env, err)
-		}
-		// Without a value, a provider may look for credentials elsewhere.
-		if strings.TrimSpace(secrets[i]) == "" {
-			return fmt.Errorf("config.secretRefs, %s: the entry %s of Secret %s/%s is empty: put the value there", ref.Env, ref.Key, r.ResourceNamespace, ref.Name)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, solverwebhook.Patience)
@@ -127,28 +133,4 @@ func (s *Solver) do(ctx context.Context, r *v1alpha1.ChallengeRequest, cleanUp b
 		Setting: setting, Environment: setting.Environment(secrets), Ambient: r.AllowAmbientCredentials, CleanUp: cleanUp, Namespace: r.ResourceNamespace,
 		FQDN: r.ResolvedFQDN, Zone: r.ResolvedZone, Value: r.Key,
 	})
-}
-
-// Initialized is a Solver that is made when the API server can be reached.
-type Initialized struct{ *Solver }
-
-// Close implements io.Closer.
-func (s *Initialized) Close() error {
-	if s.Solver == nil {
-		return nil
-	}
-	return s.Solver.Close()
-}
-
-// Initialize implements solverwebhook.Initializer.
-func (s *Initialized) Initialize(ctx context.Context, config *rest.Config) error {
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	if s.Solver, err = New(client); err != nil {
-		return err
-	}
-	go s.Run(ctx)
-	return nil
 }

@@ -37,8 +37,8 @@ func newSolver(t *testing.T, secrets ...*corev1.Secret) *Solver {
 			t.Fatal(err)
 		}
 	}
-	s, err := New(client)
-	if err != nil {
+	s := &Solver{}
+	if err := s.set(client); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.pool.Close)
@@ -112,7 +112,7 @@ func TestRequests(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ config, want string }{
 		"another namespace": {strings.Replace(config, `"api"`, `"theirs"`, 1), "config.secretRefs, HTTPREQ_PASSWORD: Secret team/theirs does not exist; create it in this namespace"},
-		"an empty entry":    {strings.Replace(config, `"api"`, `"empty"`, 1), "Secret team/empty"},
+		"an empty entry":    {strings.Replace(config, `"api"`, `"empty"`, 1), `config.secretRefs, HTTPREQ_PASSWORD: Secret team/empty, key "password": the value is empty`},
 		"a missing key":     {strings.Replace(config, `"key": "password"`, `"key": "pw"`, 1), `config.secretRefs, HTTPREQ_PASSWORD: Secret team/api has no key "pw"; it has: password`},
 		"a namespace":       {strings.Replace(config, `"name": "api"`, `"namespace": "other", "name": "theirs"`, 1), `unknown field "secretRefs[0].namespace"`},
 		"no variables":      {`{"provider": "httpreq"}`, "provider httpreq lacks HTTPREQ_ENDPOINT: set them in config.env of the issuer"},

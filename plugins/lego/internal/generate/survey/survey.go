@@ -37,15 +37,24 @@ var left = []string{"exec", "manual"}
 
 // Lego returns the directory of lego's module.
 func Lego() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/go-acme/lego/v5").Output()
+	out, err := Go("list", "-m", "-f", "{{.Dir}}", "github.com/go-acme/lego/v5")
 	if err != nil {
-		return "", fmt.Errorf("go list: %w", err)
+		return "", err
 	}
-	dir := strings.TrimSpace(string(out))
+	dir := strings.TrimSpace(out)
 	if dir == "" {
 		return "", errors.New("lego has not been downloaded: go mod download github.com/go-acme/lego/v5")
 	}
 	return dir, nil
+}
+
+// Go returns what the go command prints.
+func Go(args ...string) (string, error) {
+	out, err := exec.Command("go", args...).Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, exit.Stderr)
+	}
+	return string(out), err
 }
 
 // description is what lego documents about a provider.
