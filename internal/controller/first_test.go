@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Reconciles of all controllers begin after the steps, of which each succeeds once.
+// Reconciles of all controllers begin after every step has succeeded once.
 func TestFirst(t *testing.T) {
 	var f first
 	var did []string

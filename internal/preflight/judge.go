@@ -3,7 +3,6 @@ package preflight
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/everleaf/everleaf/internal/propagation"
 )
@@ -121,7 +120,7 @@ func gone(r propagation.Report, before int) (s Step, over bool) {
 	switch {
 	case with > 0:
 		s.State = Failed
-		s.Message = fmt.Sprintf("%d of the servers still have it: the provider has not deleted it, or they are behind; delete %s at %s if it stays", with, quoted(r.Value), r.Final)
+		s.Message = fmt.Sprintf("%d of the servers still have it: the provider has not deleted it, or they are behind; delete %q at %s if it stays", with, r.Value, r.Final)
 		return s, false
 	case before > 0 && left >= 0 && left < before:
 		s.State = Warning
@@ -141,5 +140,3 @@ func others(n int) string {
 	}
 	return fmt.Sprintf("%d other values", n)
 }
-
-func quoted(value string) string { return `"` + strings.TrimSpace(value) + `"` }

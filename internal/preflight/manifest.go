@@ -105,13 +105,13 @@ func (m *Manifest) addList(document []byte) error {
 	if err := yaml.Unmarshal(document, &list); err != nil {
 		return err
 	}
-	for _, item := range list.Items {
+	for n, item := range list.Items {
 		one, err := yaml.Marshal(item)
 		if err == nil {
 			err = m.add(one)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("item %d: %w", n+1, err)
 		}
 	}
 	return nil

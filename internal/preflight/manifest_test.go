@@ -87,6 +87,7 @@ func TestManifestErrors(t *testing.T) {
 		"a: b: c": "document 1: ",
 		"kind: X\n---\napiVersion: cert-manager.io/v1\nkind: Issuer\nspec: {acme: {solvers: [{dns01: {rfc2136: {nameservr: x}}}]}}": `document 2: unknown field "nameservr"`,
 		"apiVersion: v1\nkind: Secret\ndata: {key: \"" + secret + "\"}":                                                             "document 1: the Secret cannot be read: data takes base64, stringData takes the text itself",
+		"apiVersion: v1\nkind: List\nitems: [{kind: X}, {apiVersion: cert-manager.io/v1, kind: Issuer, spec: {acmee: {}}}]":         `document 1: item 2: unknown field "acmee"`,
 		strings.Repeat("#", maxManifest+1): "it is larger than 4 MiB",
 	} {
 		_, err := ReadManifest(strings.NewReader(content))

@@ -12,7 +12,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -33,10 +32,10 @@ import (
 const (
 	// cleanUpTime bounds the deletion of the record, also after an interruption.
 	cleanUpTime = 30 * time.Second
-	// goneTime bounds the wait until no server has the record; goneRetry is the time
-	// between two looks.
-	goneTime  = 30 * time.Second
-	goneRetry = time.Second
+	// goneTime bounds the wait until no server has the record.
+	goneTime = 30 * time.Second
+	// retry is the time between two looks, where nothing else says when the next is due.
+	retry = time.Second
 )
 
 // Check is what to check. All fields without a default are required.
@@ -59,8 +58,6 @@ type Check struct {
 	Cluster dns01.Cluster
 	// Ambient reports whether the credentials of the environment may be used.
 	Ambient bool
-	// HTTP asks the vendors' APIs; nil is the default of dns01.Config.
-	HTTP http.RoundTripper
 
 	// Resolver and Mode say which servers are asked, NewResolver makes the Resolver of
 	// a solver with nameservers of its own.
@@ -179,20 +176,17 @@ func (r *run) choose() bool {
 		}
 		r.resolver, r.mode = own, propagation.RecursiveOnly
 	}
-	value, err := randomValue()
-	if err != nil {
-		return r.failed(StepSolver, err)
-	}
 	_, isCluster := r.Issuer.(*cmv1.ClusterIssuer)
 	r.challenge = solver.Challenge{
 		Namespace: r.SecretNamespace, SecretNamespace: r.SecretNamespace, ClusterIssuer: isCluster, CA: spec.Server,
 		Type: acmev1.ACMEChallengeTypeDNS01, DNSName: strings.TrimPrefix(r.Domain, "*."), Wildcard: strings.HasPrefix(r.Domain, "*."),
-		Key: value, Solver: *selected,
+		Key: randomValue(), Solver: *selected,
 	}
 	r.report.Name = dnsname.Canonical(dnsname.Challenge(r.challenge.DNSName))
+	var err error
 	r.solver, err = dns01.New(dns01.Config{
 		Providers: r.Providers, Secrets: r.Secrets, Resolver: r.Resolver, Mode: r.Mode, NewResolver: r.NewResolver,
-		Ambient: dns01.Ambient{Issuers: r.Ambient, ClusterIssuers: r.Ambient}, HTTP: r.HTTP, Cluster: r.Cluster,
+		Ambient: dns01.Ambient{Issuers: r.Ambient, ClusterIssuers: r.Ambient}, Cluster: r.Cluster,
 		Ledger: &propagation.Ledger{}, Clock: r.Clock,
 	})
 	if err != nil {
@@ -218,12 +212,10 @@ func (r *run) otherSolvers() string {
 }
 
 // randomValue has the form of a digest in a challenge (RFC 8555 section 8.4).
-func randomValue() (string, error) {
+func randomValue() string {
 	digest := make([]byte, 32)
-	if _, err := rand.Read(digest); err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(digest), nil
+	_, _ = rand.Read(digest) // it does not fail
+	return base64.RawURLEncoding.EncodeToString(digest)
 }
 
 // locate finds where the record is written.

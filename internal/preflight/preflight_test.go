@@ -37,9 +37,10 @@ type world struct {
 	// name server.
 	resolver string
 	aliases  map[string]string
-	secrets  []string // namespace/name, besides team/token
-	refuse   error    // Present
-	stuck    error    // CleanUp
+	secrets  []string      // namespace/name, besides team/token
+	refuse   error         // Present
+	stuck    error         // CleanUp
+	slow     time.Duration // of CleanUp
 	// onProbe is called before the n-th probe.
 	onProbe func(n int)
 	probes  int
@@ -93,6 +94,7 @@ func (v vendor) CleanUp(ctx context.Context, r dns01.Record) error {
 	if v.stuck != nil {
 		return v.stuck
 	}
+	time.Sleep(v.slow)
 	v.deleted[r.Value] = time.Now()
 	return ctx.Err()
 }
@@ -109,9 +111,12 @@ func (w *world) at(fqdn string, lag time.Duration) (values []string) {
 	return values
 }
 
-func (w *world) Probe(_ context.Context, fqdn, value string, mode propagation.Mode, _ string) (propagation.Report, error) {
+func (w *world) Probe(ctx context.Context, fqdn, value string, mode propagation.Mode, _ string) (propagation.Report, error) {
 	if w.probes++; w.onProbe != nil {
 		w.onProbe(w.probes)
+	}
+	if ctx.Err() != nil {
+		return propagation.Report{}, ctx.Err()
 	}
 	final := fqdn
 	if target, ok := w.aliases[fqdn]; ok {

@@ -21,7 +21,7 @@ func (r *run) present(ctx context.Context) bool {
 		return r.notWritten(ctx, session, err)
 	}
 	r.report.Target = session.String()
-	r.done(StepWrite, "wrote TXT %s at %s", quoted(r.challenge.Key), session)
+	r.done(StepWrite, "wrote TXT %q at %s", r.challenge.Key, session)
 	seen := r.seen(ctx, session)
 	return r.cleanUp(ctx, session, "is left behind: delete it") && seen
 }
@@ -86,7 +86,7 @@ func (r *run) seen(ctx context.Context, session solver.Session) bool {
 		case err != nil && !now.Before(deadline):
 			return r.failed(StepServers, err)
 		}
-		message, until := "", now.Add(goneRetry)
+		message, until := "", now.Add(retry)
 		var report propagation.Report
 		if err != nil {
 			message = fault.Of(err).Message
@@ -168,22 +168,21 @@ func (r *run) askResolvers(ctx context.Context) bool {
 	return r.end(resolvers(report))
 }
 
-// cleanUp deletes the record, also if ctx has ended, and sees that it is gone. left says
-// what becomes of the record if it cannot be deleted.
+// cleanUp deletes the record, also if ctx has ended, and sees that it is gone unless ctx
+// ends. left says what becomes of the record if it cannot be deleted.
 func (r *run) cleanUp(ctx context.Context, session solver.Session, left string) bool {
-	interrupted := ctx.Err() != nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-	defer cancel()
 	r.start()
-	if err := session.CleanUp(ctx); err != nil {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	if err := session.CleanUp(bounded); err != nil {
 		f := *fault.Of(err)
-		f.Message += fmt.Sprintf("; the TXT record %s at %s %s", quoted(r.challenge.Key), session, left)
+		f.Message += fmt.Sprintf("; the TXT record %q at %s %s", r.challenge.Key, session, left)
 		return r.failed(StepDelete, &f)
 	}
 	r.done(StepDelete, "deleted it")
 	r.start()
 	switch {
-	case interrupted:
+	case ctx.Err() != nil:
 		return r.end(Step{Name: StepGone, State: Skipped, Message: "interrupted"})
 	case r.mode == propagation.RecursiveOnly:
 		return r.end(Step{Name: StepGone, State: Skipped, Message: "only resolvers are asked, which keep the record in their caches for a while"})
@@ -196,14 +195,17 @@ func (r *run) gone(ctx context.Context) bool {
 	deadline := r.began.Add(goneTime)
 	for {
 		report, err := r.resolver.Probe(ctx, r.report.Name, r.challenge.Key, propagation.Authoritative, "")
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return r.end(Step{Name: StepGone, State: Skipped, Message: "interrupted"})
+		case err != nil:
 			return r.failed(StepGone, err)
 		}
 		step, over := gone(report, r.before)
-		if over || !r.Clock.Now().Before(deadline) || ctx.Err() != nil {
+		if over || !r.Clock.Now().Before(deadline) {
 			return r.end(step)
 		}
-		r.wait(ctx, goneRetry)
+		r.wait(ctx, retry)
 	}
 }
 

@@ -40,6 +40,41 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
+// TestStaysOnAServer holds that a record which a server keeps is named, also after a slow
+// deletion, and that the user can end the wait.
+func TestStaysOnAServer(t *testing.T) {
+	for name, test := range map[string]struct {
+		interrupt int // at which probe
+		want      string
+		ok        bool
+	}{
+		"to the end":  {0, `gone failed 30s 1 of the servers still have it: the provider has not deleted it, or they are behind; delete "VALUE" at ` + name + " if it stays", false},
+		"interrupted": {12, "gone skipped 1s interrupted", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.lag["ns2."], w.slow = 40*time.Second, 20*time.Second
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				w.onProbe = func(n int) {
+					if n == test.interrupt {
+						cancel()
+					}
+				}
+				report := w.check(issuer()).Run(ctx)
+				steps := short(report)
+				if diff := cmp.Diff([]string{"delete ok 20s deleted it", test.want}, steps[len(steps)-2:]); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
+				if report.OK != test.ok || w.left() != 0 {
+					t.Errorf("OK %t, left %d", report.OK, w.left())
+				}
+			})
+		})
+	}
+}
+
 // TestRefused holds after which failures nothing can have been written.
 func TestRefused(t *testing.T) {
 	for _, test := range []struct {

@@ -73,7 +73,7 @@ type Ledger struct {
 	// time at which this was learned. misses are the last signs of it, see Missed.
 	keeps  map[string]time.Time
 	misses map[string]miss
-	// lags are the zones of which a server was seen to be behind.
+	// lags are the zones that had a server which was behind.
 	lags map[string]lag
 	// memory is how long a Lookup is kept if that is longer than lookupMemory.
 	memory time.Duration

@@ -18,7 +18,8 @@ const (
 	Accept State = "Accept"
 	// Wait: check again at Verdict.Until.
 	Wait State = "Wait"
-	// Stuck: like Wait, but for so long that a person should read the message.
+	// Stuck: like Wait. The challenge has waited so long that a person should read the
+	// message.
 	Stuck State = "Stuck"
 )
 

@@ -52,7 +52,7 @@ func (p *probes) most() (most int, each float64) {
 	return most, float64(total) / float64(max(1, len(p.count)))
 }
 
-// measureLagging measures DNS-01 with two name servers, of which one lags behind, and
+// measureLagging measures DNS-01 with two name servers, one of them lagging behind, and
 // many challenges at once.
 func measureLagging(ctx context.Context, s settings) ([]*result, error) {
 	switch {

@@ -164,8 +164,7 @@ func TestLaggingCachesCA(t *testing.T) {
 	requests.wantOneEach(t, n+1)
 	wantRevisions(t, l.Cluster, l.ns, 1)
 	t.Logf("%.1f writes per certificate: %v", float64(len(writes))/n, tally(writes))
-	// Three more than usual, for a key that must be stored. What is written in
-	// vain, and refused, counts too.
+	// Three more than usual, for a key that must be stored. Refused writes count too.
 	if most := (n + 1) * (mostWritesCA + 5); len(writes) > most {
 		t.Errorf("%d writes, %d allowed: decisions were made on caches that are behind", len(writes), most)
 	}

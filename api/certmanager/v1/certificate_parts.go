@@ -103,7 +103,7 @@ type CertificateRenewalWindow struct {
 // CertificateSecretTemplate holds metadata for the Secret.
 type CertificateSecretTemplate struct {
 	// Annotations to put on the Secret. Keys that begin with cert-manager.io/
-	// are not allowed, but for cert-manager.io/allow-direct-injection.
+	// are not allowed, except cert-manager.io/allow-direct-injection.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// Labels to put on the Secret.

@@ -126,7 +126,7 @@ const (
 )
 
 // AnnotationPrefix begins the annotation keys that are this API's own. A
-// secretTemplate may not set them, but for AllowsInjectionFromSecretAnnotation.
+// secretTemplate may not set them, except AllowsInjectionFromSecretAnnotation.
 const AnnotationPrefix = "cert-manager.io/"
 
 // Data keys of an issued Secret beside tls.crt, tls.key and ca.crt.

@@ -24,7 +24,7 @@ const (
 	// as a condition.
 	sessionName = "cert-manager"
 	// globalRegion stands for the partition "aws" as a whole: Route 53 and STS have
-	// endpoints for it, both of which take signatures for us-east-1.
+	// endpoints for it, and both take signatures for us-east-1.
 	globalRegion = "aws-global"
 )
 
