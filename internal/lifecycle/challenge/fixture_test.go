@@ -3,6 +3,7 @@ package challenge
 import (
 	"context"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/propagation"
 )
 
 const hour = lifecycletest.Hour
@@ -63,4 +65,67 @@ func called() (*acmev1.Challenge, *facts.Account) {
 		Spec: wanted[0], Status: acmev1.ChallengeStatus{State: acmev1.Pending},
 	}
 	return c, account
+}
+
+// presented is a Challenge whose record this process has presented a minute ago.
+func presented() State {
+	c, account := called()
+	c.Finalizers = []string{acmev1.ACMEFinalizer}
+	c.Status.Presented, c.Status.Processing, c.Status.PresentedAt = true, true, at(now.Add(-time.Minute))
+	return State{
+		Object: c, CA: account.Issuer.Server, Account: account, OwnSolver: true, Slot: Held, Slots: 60,
+		Memory: Memory{Presented: true}, CheckRetry: 10 * time.Second,
+	}
+}
+
+// observation is a probe's evidence: the answers of the zone's one server, a
+// time ago.
+func observation(has bool, ago time.Duration, probes int, change ...func(*propagation.LedgerEntry)) propagation.Observation {
+	seen := now.Add(-ago)
+	o := propagation.Observation{
+		Report: propagation.Report{Name: "_acme-challenge.example.com.", Final: "_acme-challenge.example.com.", Answers: []propagation.Answer{{
+			Server: "ns1.example.com.", Role: propagation.RoleBoth, Authoritative: true, Rcode: "NOERROR", Has: has,
+		}}},
+		Entry:  propagation.LedgerEntry{FirstProbe: seen, Probes: probes},
+		Policy: propagation.Policy{Retry: 10 * time.Second, TTL: 10 * time.Second},
+		At:     seen,
+	}
+	if has {
+		o.Entry.VisibleSince = seen
+	}
+	for _, f := range change {
+		f(&o.Entry)
+	}
+	return o
+}
+
+// probed puts a probe's evidence into the memory.
+func probed(has bool, ago time.Duration, probes int, change ...func(*propagation.LedgerEntry)) func(*State) {
+	return func(c *State) { c.Memory.Evidence = observation(has, ago, probes, change...) }
+}
+
+// seenValid is the memory of an authorization that became valid a time ago.
+func seenValid(ago time.Duration) func(*State) {
+	return func(c *State) {
+		c.Memory.Authorization, c.Memory.CheckedAt = &acme.Authorization{Status: acme.StatusValid}, now.Add(-ago)
+	}
+}
+
+func noSlot(c *State) { c.Slot = NoSlot }
+
+// beingValidated is a memory of a server that was asked to validate, and of
+// what it said about it, both a time ago.
+func beingValidated(accepted, checked time.Duration, checks int, status string) func(*State) {
+	return func(c *State) {
+		c.Memory.AcceptedAt = now.Add(-accepted)
+		if status != "" {
+			c.Memory.Authorization = &acme.Authorization{Status: status}
+			c.Memory.CheckedAt, c.Memory.Checks = now.Add(-checked), checks
+		}
+	}
+}
+
+// polled is a server that says when it is to be asked for the authorization again.
+func polled(in time.Duration) func(*State) {
+	return func(c *State) { c.Memory.Authorization.RetryAfter = now.Add(in) }
 }
