@@ -3,20 +3,11 @@
 package dnsmasq
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	mdns "github.com/miekg/dns"
-
-	"github.com/everleaf/everleaf/test/child"
+	"github.com/everleaf/everleaf/test/dnsdaemon"
 )
 
 // Options configure a forwarder.
@@ -29,86 +20,27 @@ type Options struct {
 	Config []string
 }
 
-// Server is a running dnsmasq.
-type Server struct {
-	dir string
-	*child.Process
-}
-
 // Start runs a forwarder until the test ends. It skips the test if dnsmasq is not
 // installed or the test cannot listen on the address.
-func Start(tb testing.TB, o Options) *Server {
+func Start(tb testing.TB, o Options) *dnsdaemon.Server {
 	tb.Helper()
-	child.Listenable(tb, o.Listen)
-	path := "/usr/sbin/dnsmasq"
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath("dnsmasq"); err != nil {
-			child.Missing(tb, "dnsmasq is not installed (Debian: apt-get install dnsmasq-base)")
-		}
-	}
-	s, err := run(path, o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	child.StopAtEnd(tb, "dnsmasq on "+o.Listen, s)
-	return s
+	return dnsdaemon.Start(tb, dnsdaemon.Program{
+		Name: "dnsmasq", Package: "dnsmasq-base", Listen: o.Listen, Config: o.text,
+		Args: func(file string) []string {
+			return []string{"--keep-in-foreground", "--log-facility=-", "--user=", "--conf-file=" + file}
+		},
+	})
 }
 
-func run(path string, o Options) (*Server, error) {
-	dir, err := os.MkdirTemp("", "everleaf-dnsmasq-")
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{dir: dir}
+// text returns the configuration file.
+func (o Options) text(string) (string, error) {
 	host, port, err := net.SplitHostPort(o.Listen)
-	if err == nil {
-		lines := append([]string{
-			"no-resolv", "no-hosts", "no-poll", "bind-interfaces", "pid-file=", "listen-address=" + host, "port=" + port,
-			"server=" + strings.Replace(o.Upstream, ":", "#", 1),
-		}, o.Config...)
-		err = os.WriteFile(filepath.Join(dir, "dnsmasq.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
-	}
-	if err == nil {
-		s.Process, err = child.Start(dir, path, "--keep-in-foreground", "--log-facility=-", "--user=", "--conf-file="+filepath.Join(dir, "dnsmasq.conf"))
-	}
 	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return "", err
 	}
-	if err := s.ready(o.Listen); err != nil {
-		err = fmt.Errorf("%w\n%s", err, s.Log())
-		s.Stop()
-		return nil, err
-	}
-	return s, nil
-}
-
-// Stop ends the forwarder and removes its directory.
-func (s *Server) Stop() {
-	s.Process.Stop()
-	os.RemoveAll(s.dir)
-}
-
-// ready waits until the forwarder answers for a name that is its own.
-func (s *Server) ready(addr string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	client := mdns.Client{Net: "tcp", Timeout: time.Second}
-	for {
-		q := new(mdns.Msg)
-		q.SetQuestion("version.bind.", mdns.TypeTXT)
-		q.Question[0].Qclass = mdns.ClassCHAOS
-		if _, _, err := client.ExchangeContext(ctx, q, addr); err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-s.Done():
-			return errors.New("dnsmasq ended during its start")
-		case <-ctx.Done():
-			return fmt.Errorf("dnsmasq does not answer on %s", addr)
-		}
-	}
+	lines := append([]string{
+		"no-resolv", "no-hosts", "no-poll", "bind-interfaces", "pid-file=", "listen-address=" + host, "port=" + port,
+		"server=" + strings.Replace(o.Upstream, ":", "#", 1),
+	}, o.Config...)
+	return strings.Join(lines, "\n") + "\n", nil
 }

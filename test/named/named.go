@@ -18,6 +18,7 @@ import (
 	mdns "github.com/miekg/dns"
 
 	"github.com/everleaf/everleaf/test/child"
+	"github.com/everleaf/everleaf/test/dnsdaemon"
 )
 
 // Options configure a server.
@@ -107,7 +108,7 @@ func Start(tb testing.TB, o Options) *Server {
 // Run starts a server and returns when it answers. The caller stops it with
 // Stop. If ctx ends before the server answers, Run stops it.
 func Run(ctx context.Context, o Options) (*Server, error) {
-	path, err := find("named")
+	path, err := dnsdaemon.Find("named")
 	if err != nil {
 		return nil, ErrMissing
 	}
@@ -187,10 +188,7 @@ func (s *Server) ready(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for _, addr := range o.Listen {
-		q := new(mdns.Msg)
-		q.SetQuestion("version.bind.", mdns.TypeTXT)
-		q.Question[0].Qclass = mdns.ClassCHAOS
-		if err := s.poll(ctx, addr, q, func(*mdns.Msg) bool { return true }); err != nil {
+		if err := dnsdaemon.Answers(ctx, s.Process, addr); err != nil {
 			return fmt.Errorf("named on %s: %w", addr, err)
 		}
 	}
@@ -201,7 +199,7 @@ func (s *Server) ready(ctx context.Context, o Options) error {
 		q := new(mdns.Msg)
 		q.SetQuestion(mdns.Fqdn(z.Name), mdns.TypeSOA)
 		q.SetEdns0(mdns.DefaultMsgSize, true)
-		if err := s.poll(ctx, o.Listen[0], q, isSigned); err != nil {
+		if err := dnsdaemon.Poll(ctx, s.Process, o.Listen[0], q, isSigned); err != nil {
 			return fmt.Errorf("signatures of %s: %w", z.Name, err)
 		}
 	}
@@ -215,25 +213,6 @@ func isSigned(m *mdns.Msg) bool {
 		}
 	}
 	return false
-}
-
-// poll repeats a query until good accepts the answer.
-func (s *Server) poll(ctx context.Context, addr string, q *mdns.Msg, good func(*mdns.Msg) bool) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	client := mdns.Client{Net: "tcp", Timeout: time.Second}
-	for {
-		if m, _, err := client.ExchangeContext(ctx, q, addr); err == nil && good(m) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-s.Done():
-			return errors.New("named ended during its start")
-		case <-ctx.Done():
-			return errors.New("no expected answer in time")
-		}
-	}
 }
 
 // TSIGKey is NewKey for a test. It skips the test if BIND is not installed.
@@ -251,7 +230,7 @@ func TSIGKey(tb testing.TB, name, algorithm string) Key {
 
 // NewKey generates a key with BIND's tsig-keygen.
 func NewKey(ctx context.Context, name, algorithm string) (Key, error) {
-	path, err := find("tsig-keygen")
+	path, err := dnsdaemon.Find("tsig-keygen")
 	if err != nil {
 		return Key{}, ErrMissing
 	}
@@ -268,16 +247,4 @@ func NewKey(ctx context.Context, name, algorithm string) (Key, error) {
 		return Key{}, errors.New("tsig-keygen printed no secret")
 	}
 	return Key{Name: name, Algorithm: algorithm, Secret: secret}, nil
-}
-
-// find searches the system's directories first, which a user's PATH often
-// lacks.
-func find(name string) (string, error) {
-	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/usr/local/sbin"} {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			return path, nil
-		}
-	}
-	return exec.LookPath(name)
 }

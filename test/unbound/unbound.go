@@ -3,20 +3,12 @@
 package unbound
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	mdns "github.com/miekg/dns"
-
-	"github.com/everleaf/everleaf/test/child"
+	"github.com/everleaf/everleaf/test/dnsdaemon"
 )
 
 // Options configure a resolver.
@@ -40,66 +32,14 @@ type Options struct {
 	Config string
 }
 
-// ErrMissing means that unbound is not installed.
-var ErrMissing = errors.New("unbound is not installed (Debian: apt-get install unbound)")
-
-// Server is a running unbound.
-type Server struct {
-	// Addr is the address on which it listens.
-	Addr string
-
-	dir string
-	*child.Process
-}
-
 // Start runs a resolver until the test ends. It skips the test if unbound is not
 // installed or the test cannot listen on the address.
-func Start(tb testing.TB, o Options) *Server {
+func Start(tb testing.TB, o Options) *dnsdaemon.Server {
 	tb.Helper()
-	child.Listenable(tb, o.Listen)
-	s, err := Run(context.Background(), o)
-	if errors.Is(err, ErrMissing) {
-		child.Missing(tb, "%v", err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	child.StopAtEnd(tb, "unbound on "+o.Listen, s)
-	return s
-}
-
-// Run starts a resolver and returns when it answers. The caller stops it with
-// Stop. If ctx ends before the resolver answers, Run stops it.
-func Run(ctx context.Context, o Options) (*Server, error) {
-	path := "/usr/sbin/unbound"
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath("unbound"); err != nil {
-			return nil, ErrMissing
-		}
-	}
-	dir, err := os.MkdirTemp("", "everleaf-unbound-")
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{Addr: o.Listen, dir: dir}
-	conf := filepath.Join(dir, "unbound.conf")
-	text, err := o.text(dir)
-	if err == nil {
-		err = os.WriteFile(conf, []byte(text), 0o600)
-	}
-	if err == nil {
-		s.Process, err = child.Start(dir, path, "-d", "-p", "-c", conf)
-	}
-	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	if err := s.ready(ctx); err != nil {
-		err = fmt.Errorf("%w\n%s", err, s.Log())
-		s.Stop()
-		return nil, err
-	}
-	return s, nil
+	return dnsdaemon.Start(tb, dnsdaemon.Program{
+		Name: "unbound", Package: "unbound", Listen: o.Listen, Config: o.text,
+		Args: func(file string) []string { return []string{"-d", "-p", "-c", file} },
+	})
 }
 
 // text returns the configuration file.
@@ -143,32 +83,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// Stop ends the resolver and removes its directory.
-func (s *Server) Stop() {
-	s.Process.Stop()
-	os.RemoveAll(s.dir)
-}
-
-func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	client := mdns.Client{Net: "tcp", Timeout: time.Second}
-	for {
-		q := new(mdns.Msg)
-		q.SetQuestion("ready.invalid.", mdns.TypeA)
-		if _, _, err := client.ExchangeContext(ctx, q, s.Addr); err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-s.Done():
-			return errors.New("unbound ended during its start")
-		case <-ctx.Done():
-			return fmt.Errorf("unbound does not answer on %s", s.Addr)
-		}
-	}
 }
