@@ -106,7 +106,7 @@ func (s Setting) checkVariable(name, field string) error {
 		return fmt.Errorf("%s: %s names a file with a value: set %s in config.secretRefs instead", field, name, base)
 	case interpreted.MatchString(name):
 		return fmt.Errorf("%s: no issuer may set %s: what is in such a file can run programs in the plugin's pod, or read its files; %s", field, name, s.instead())
-	case ambient.MatchString(name) && !(is && s.ambient):
+	case ambient.MatchString(name) && (!is || !s.ambient):
 		return fmt.Errorf("%s: %s leads to the credentials of the plugin's environment, which this issuer may not use; %s", field, name, s.instead())
 	case is:
 		return nil
