@@ -150,7 +150,7 @@ func TestResumeBelievesLittle(t *testing.T) {
 			s.Challenge.Name, s.Challenge.UID, s.Challenge.DNSName, s.Challenge.Key = "b", "b", "b.example", "key-b"
 		}, "", nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			live := challengeOf("b", "one", "o", func(c *acmev1.Challenge) { c.Status.Presented = true })
 			s := newStage(t, acmeIssuer("one"), live)
 			begun := &begins{recorder: s.solver}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,7 +86,7 @@ func TestLeftIsResumed(t *testing.T) {
 		"damaged":                   {[]client.Object{acmeIssuer("one")}, data[:len(data)-3], 0, nil},
 		"nothing":                   {[]client.Object{acmeIssuer("one")}, nil, 0, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			s := newStage(t, test.objects...)
 			abandoned := 0
 			s.Abandoned = func() { abandoned++ }
@@ -110,12 +111,14 @@ func TestLeftIsResumed(t *testing.T) {
 
 // TestLeftOnlyIfLeft holds that a record that is removed in time is not stored.
 func TestLeftOnlyIfLeft(t *testing.T) {
-	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
-	s.solver.fail = []error{nil, errors.New("no")}
-	s.do(t, s.load(t, "a"), core.Present{})
-	s.Forget(key("a"))
-	s.passes(t)
-	if s.left.saves != 0 {
-		t.Errorf("stored %d times", s.left.saves)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+		s.solver.fail = []error{nil, errors.New("no")}
+		s.do(t, s.load(t, "a"), core.Present{})
+		s.Forget(key("a"))
+		s.passes(t)
+		if s.left.saves != 0 {
+			t.Errorf("stored %d times", s.left.saves)
+		}
+	})
 }
