@@ -9,6 +9,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/solver"
 )
 
 // EventRecordAbandoned is the reason of the Warning that a Challenge was let go although
@@ -34,7 +35,7 @@ func (w *work) removeFinalizer(ctx context.Context, a core.RemoveFinalizer) erro
 	return nil
 }
 
-// leftover is what the Challenge may leave behind, nil if there is nothing to remove it
+// leftover takes what the Challenge may leave behind, nil if there is nothing to remove it
 // with. One that an earlier process has presented has a Session only if this one has
 // tried to remove it.
 func (w *work) leftover(abandoned bool) *leftover {
@@ -47,7 +48,11 @@ func (w *work) leftover(abandoned bool) *leftover {
 	if m.session == nil {
 		return nil
 	}
-	return &leftover{session: m.session, begun: m.begun, issuer: m.issuer, abandoned: abandoned}
+	l := &leftover{session: m.session, begun: m.begun, issuer: m.issuer, abandoned: abandoned}
+	// From now on it belongs to the sweep, while events can still load the Challenge.
+	solver.ObserverOf(m.session).Forget()
+	m.session = nil
+	return l
 }
 
 // abandon reports that the record of a Challenge is left behind, and why, unless that is

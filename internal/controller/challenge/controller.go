@@ -125,6 +125,7 @@ func New(d Deps) (*Controller, error) {
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
 	c.witnesses.open, c.witnesses.views = map[types.UID]open{}, make(chan struct{}, maxViews)
+	c.leftovers.kept, c.leftovers.stored = map[string][]*leftover{}, map[*leftover]entry{}
 	c.Driver = controller.NewDriver(c, controller.Settings[*acmev1.Challenge, acmev1.ChallengeStatus]{
 		Kind: acmev1.ChallengeKind, Manager: core.Manager,
 		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },
