@@ -40,33 +40,47 @@ func TestDeletedWithinLimit(t *testing.T) {
 		cleanUps int
 	}{
 		"ends in time": {
-			here, acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true}, 5 * minute, 5 * minute, 5 * minute,
+			here,
+			acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true},
+			5 * minute, 5 * minute, 5 * minute,
 			"Waiting to remove the record: the DNS provider limits calls until 2000-01-01T00:05:00Z", "", 1,
 		},
 		"ends later": {
-			here, acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true}, 3 * hour, 10 * minute, 3 * hour,
+			here,
+			acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true},
+			3 * hour, 10 * minute, 3 * hour,
 			"Waiting to remove the record: the DNS provider limits calls until 2000-01-01T03:00:00Z",
 			"the DNS provider limits calls until 2000-01-01T03:00:00Z; everleaf tries again for 24h", 1,
 		},
 		"ends later, valid": {
-			here, acmev1.ChallengeStatus{State: acmev1.Valid, Presented: true, Reason: "Successfully authorized domain"}, 3 * hour, 10 * minute, 3 * hour,
+			here,
+			acmev1.ChallengeStatus{State: acmev1.Valid, Presented: true, Reason: "Successfully authorized domain"},
+			3 * hour, 10 * minute, 3 * hour,
 			"Successfully authorized domain", "the DNS provider limits calls until 2000-01-01T03:00:00Z; everleaf tries again for 24h", 1,
 		},
 		"ends later, presented by an earlier process": {
-			earlier, acmev1.ChallengeStatus{State: acmev1.Valid, Presented: true, Reason: "Successfully authorized domain"}, 3 * hour, 10 * minute, 3 * hour,
+			earlier,
+			acmev1.ChallengeStatus{State: acmev1.Valid, Presented: true, Reason: "Successfully authorized domain"},
+			3 * hour, 10 * minute, 3 * hour,
 			"Successfully authorized domain", "the DNS provider limits calls until 2000-01-01T03:00:00Z; everleaf tries again for 24h", 1,
 		},
 		"ends too late": {
-			here, acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true}, 48 * hour, 10 * minute, 24*hour + 10*minute,
+			here,
+			acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true},
+			48 * hour, 10 * minute, 24*hour + 10*minute,
 			"Waiting to remove the record: the DNS provider limits calls until 2000-01-03T00:00:00Z",
 			"the DNS provider limits calls until 2000-01-03T00:00:00Z; everleaf tries again for 24h", 0,
 		},
 		"the server has refused to write": {
-			here, acmev1.ChallengeStatus{State: acmev1.Pending}, 3 * hour, 30 * time.Second, 3 * hour,
+			here,
+			acmev1.ChallengeStatus{State: acmev1.Pending},
+			3 * hour, 30 * time.Second, 3 * hour,
 			"Waiting to remove the record: the DNS provider limits calls until 2000-01-01T03:00:00Z", "", 1,
 		},
 		"may have been presented by an earlier process": {
-			earlier, acmev1.ChallengeStatus{}, 3 * hour, 30 * time.Second, 3 * hour,
+			earlier,
+			acmev1.ChallengeStatus{},
+			3 * hour, 30 * time.Second, 3 * hour,
 			"Waiting to remove the record: the DNS provider limits calls until 2000-01-01T03:00:00Z", "", 1,
 		},
 	} {
