@@ -38,3 +38,15 @@ func TestPrintEscapes(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 }
+
+// If the controllers ask nobody, their reason stands in the place of their view.
+func TestPrintProblem(t *testing.T) {
+	var out strings.Builder
+	e := diagnosis.Evidence{Sightings: []diagnosis.Sighting{
+		{Challenge: "a", From: diagnosis.FromController, Problem: "no name server is asked for this Challenge: The Challenge is not controlled by an Order"},
+	}}
+	Print(&out, e, diagnosis.Explain(e))
+	if want := "\nWhat the controllers see: no name server is asked for this Challenge: The Challenge is not controlled by an Order.\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("it does not say %q: %s", want, out.String())
+	}
+}

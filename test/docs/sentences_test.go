@@ -48,16 +48,17 @@ func sentences(t *testing.T, file string) []string {
 func TestSentences(t *testing.T) {
 	all := pages(t)
 	for file, name := range map[string]string{
-		"internal/solver/dns01/rfc2136/config.go":   "dns01/rfc2136.md",
-		"internal/solver/dns01/rfc2136/faults.go":   "dns01/rfc2136.md",
-		"internal/solver/dns01/rfc2136/exchange.go": "dns01/rfc2136.md",
-		"internal/propagation/message.go":           "dns01/propagation.md",
-		"internal/solver/dns01/session.go":          "dns01/propagation.md",
-		"internal/solver/dns01/advice.go":           "dns01/propagation.md",
-		"internal/lifecycle/challenge/deadline.go":  "dns01/propagation.md",
-		"internal/dns/upstream.go":                  "dns01/propagation.md",
-		"internal/dns/doh.go":                       "dns01/propagation.md",
-		"internal/dns/zone.go":                      "dns01/propagation.md",
+		"internal/solver/dns01/rfc2136/config.go":    "dns01/rfc2136.md",
+		"internal/solver/dns01/rfc2136/faults.go":    "dns01/rfc2136.md",
+		"internal/solver/dns01/rfc2136/exchange.go":  "dns01/rfc2136.md",
+		"internal/propagation/message.go":            "dns01/propagation.md",
+		"internal/solver/dns01/session.go":           "dns01/propagation.md",
+		"internal/solver/dns01/advice.go":            "dns01/propagation.md",
+		"internal/lifecycle/challenge/deadline.go":   "dns01/propagation.md",
+		"internal/dns/upstream.go":                   "dns01/propagation.md",
+		"internal/dns/doh.go":                        "dns01/propagation.md",
+		"internal/dns/zone.go":                       "dns01/propagation.md",
+		"internal/controller/challenge/testimony.go": "explain.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")
 		said := sentences(t, "../../"+file)

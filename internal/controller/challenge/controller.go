@@ -19,9 +19,10 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/metrics"
@@ -38,6 +39,15 @@ type API interface {
 	PatchMetadata(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error
 }
 
+// Accounts are the ACME accounts of issuers. *issueracme.Accounts is one.
+type Accounts interface {
+	// Get returns an issuer's client and account, or false while the issuer is not set up.
+	Get(issuer types.UID) (*acme.Client, *facts.Account, bool)
+	// Suspect disables an account that the server rejected in a step begun at began, with
+	// the words of cause. It returns when to register again, zero if that has happened since.
+	Suspect(issuer types.UID, began, now time.Time, cause string) time.Time
+}
+
 // Deps is what a Controller needs.
 type Deps struct {
 	// Cache holds Challenges and issuers.
@@ -46,7 +56,7 @@ type Deps struct {
 	Orders   *cluster.Orders
 	Requests *cluster.Requests
 	Issuers  *cluster.Issuers
-	Accounts *issueracme.Accounts
+	Accounts Accounts
 	// Solvers solve the challenges. IssuerSecrets are the values of
 	// cluster.IndexSecretRef.
 	Solvers       solver.Solvers
@@ -115,6 +125,7 @@ func New(d Deps) (*Controller, error) {
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}
 	c.witnesses.open, c.witnesses.views = map[types.UID]open{}, make(chan struct{}, maxViews)
+	c.leftovers.kept, c.leftovers.stored = map[string][]*leftover{}, map[*leftover]entry{}
 	c.Driver = controller.NewDriver(c, controller.Settings[*acmev1.Challenge, acmev1.ChallengeStatus]{
 		Kind: acmev1.ChallengeKind, Manager: core.Manager,
 		New:    func() *acmev1.Challenge { return &acmev1.Challenge{} },

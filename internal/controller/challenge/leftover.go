@@ -7,8 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
@@ -45,10 +48,20 @@ type leftover struct {
 	crowded chan struct{}
 }
 
+// log names the record in each line.
+func (l *leftover) log(log logr.Logger) logr.Logger {
+	return log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
+}
+
 // issuerOf is the issuer of a Challenge, which may be gone by now.
 type issuerOf struct {
 	ref cmmeta.IssuerReference
 	uid types.UID
+}
+
+// still reports whether found, nil if there is none, is that issuer and has a solver.
+func (i issuerOf) still(found cmv1.GenericIssuer, with *acmev1.ACMEChallengeSolver) bool {
+	return found != nil && found.GetUID() == i.uid && found.GetSpec().ACME != nil && order.HasSolver(found.GetSpec().ACME, with)
 }
 
 // leftovers are the records that are tried to be removed.
@@ -60,24 +73,18 @@ type leftovers struct {
 	// number is how many these are.
 	kept   map[string][]*leftover
 	number int
-	// stored are those that the next process is to know, saves reports whether they will
-	// be saved.
-	stored map[*leftover]entry
-	saves  bool
-
-	// saving is held by a save, so that an older list never replaces a newer one.
-	saving sync.Mutex
+	// stored are those that the next process is to know. changed reports whether that is
+	// still to be saved, saver whether keepSaving runs.
+	stored         map[*leftover]entry
+	changed, saver bool
 }
 
 // keep remembers a record. If that is one too many, the oldest one of the namespace is
 // forgotten, or of the namespace that has the most: a tenant whose records cannot be
-// removed takes no room from others. Each was tried at least once, or is being tried.
+// removed takes no room from others.
 func (s *leftovers) keep(l *leftover) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept == nil {
-		s.kept = map[string][]*leftover{}
-	}
 	l.crowded = make(chan struct{})
 	namespace := l.begun.Namespace
 	s.kept[namespace] = append(s.kept[namespace], l)
@@ -136,10 +143,10 @@ func (c *Controller) LeftBehind() int {
 
 // sweep removes what a Challenge that is gone has presented, at once or later.
 func (c *Controller) sweep(l *leftover) {
-	c.leftovers.keep(l)
 	if l.since.IsZero() {
 		l.since = c.Clock.Now()
 	}
+	c.leftovers.keep(l)
 	if l.abandoned {
 		c.note(l, true)
 	}
@@ -150,44 +157,73 @@ func (c *Controller) sweep(l *leftover) {
 	})
 }
 
-var errCrowded = errors.New("there are too many newer records of the namespace to remember it")
+var (
+	errCrowded            = errors.New("there are too many newer records of the namespace to remember it")
+	errLimited            = errors.New("the DNS provider has limited calls all the time")
+	errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
+)
 
 // keepSweeping tries until the record is removed, or cannot be removed, or too long, or
 // until there is no more room for it.
 func (c *Controller) keepSweeping(l *leftover) {
-	log := c.Log.WithValues("challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String())
+	log := l.log(c.Log)
 	end := l.since.Add(leftoverAge)
-	for tries := 0; ; tries++ {
+	failed := 0
+	if l.abandoned {
+		// The Challenge was let go because its clean-up failed, or had to wait.
+		failed = 1
+	}
+	for tries := 1; ; tries++ {
 		wait := time.Duration(0)
-		if tries > 0 || l.abandoned {
-			// The clean-up of an abandoned one has just failed.
-			wait = leftoverBackoff.Delay(max(tries, 1))
+		if failed > 0 {
+			wait = leftoverBackoff.Delay(failed)
 		}
 		err := c.rest(l, wait, end)
-		if errors.Is(err, errCrowded) {
-			c.leave(l, err)
-			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries, "error", err.Error())
-			return
+		crowded := errors.Is(err, errCrowded)
+		if err == nil {
+			err = c.cleanUpLeftover(l, tries >= leftoverTries)
 		}
 		if err == nil {
-			err = c.cleanUpLeftover(l, tries+1 == leftoverTries)
-		}
-		if err == nil {
-			if tries > 0 || l.abandoned {
-				log.Info("The record of a Challenge that is gone has been removed after all", "tries", tries+1)
+			if failed > 0 {
+				log.Info("The record of a Challenge that is gone has been removed after all", "tries", tries)
 			}
 			return
 		}
-		last := !end.After(c.Clock.Now()) || fault.Of(err).Class == fault.Permanent
-		if tries+1 >= leftoverTries || last {
+		failed++
+		last := crowded || !end.After(c.Clock.Now()) || fault.Of(err).Class == fault.Permanent
+		if last || tries >= leftoverTries {
 			c.leave(l, err)
-			c.note(l, true)
 		}
 		if last {
-			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries+1, "error", err.Error())
+			log.Info("The record of a Challenge that is gone is no longer tried to be removed", "tries", tries, "error", err.Error())
 			return
 		}
-		log.Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverBackoff.Delay(tries+1).String(), "error", err.Error())
+		if l.abandoned {
+			c.note(l, true)
+		}
+		log.Info("The record of a Challenge that is gone could not be removed; it is tried again", "after", leftoverBackoff.Delay(failed).String(), "error", err.Error())
+	}
+}
+
+// rest waits for a time, and as long as the provider of a leftover is to be left alone,
+// until end at the latest. Without an error, the provider may be asked.
+func (c *Controller) rest(l *leftover, wait time.Duration, end time.Time) error {
+	who := credentialOf(l.begun)
+	for until := c.Clock.Now().Add(wait); ; {
+		if now := c.Clock.Now(); until.After(now) {
+			select {
+			case <-c.Clock.After(max(min(until.Sub(now), end.Sub(now)), 0)):
+			case <-l.crowded:
+				return errCrowded
+			}
+		}
+		now := c.Clock.Now()
+		if until = c.limits.Until(who, now); until.IsZero() {
+			return nil
+		}
+		if !end.After(now) {
+			return errLimited
+		}
 	}
 }
 
@@ -197,15 +233,9 @@ func (c *Controller) leave(l *leftover, err error) {
 		return
 	}
 	l.abandoned = true
-	c.Log.Info("The record of a Challenge that somebody has removed the finalizer from could not be removed and is left behind",
-		"challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "name", l.session.String(), "value", l.begun.Key, "error", err.Error())
+	l.log(c.Log).Info("The record of a Challenge that is gone could not be removed and is left behind", "value", l.begun.Key, "error", err.Error())
 	c.Abandoned()
 }
-
-var (
-	errLimited            = errors.New("the DNS provider has limited calls all the time")
-	errPresentedElsewhere = errors.New("another Challenge has presented the value with another solver, maybe at the same server")
-)
 
 // cleanUpLeftover removes what a Challenge has presented that is gone, unless
 // another Challenge needs it. If that one has another solver, which may write to the
@@ -230,7 +260,7 @@ func (c *Controller) cleanUpLeftover(l *leftover, insists bool) error {
 	if err != nil {
 		return err
 	}
-	if issuer == nil || issuer.GetUID() != l.issuer.uid || issuer.GetSpec().ACME == nil || !order.HasSolver(issuer.GetSpec().ACME, &l.begun.Solver) {
+	if !l.issuer.still(issuer, &l.begun.Solver) {
 		if session, ok := l.session.(solver.Detacher); ok {
 			session.Detach()
 		}

@@ -3,7 +3,6 @@ package challenge
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -62,22 +61,20 @@ func TestLeftover(t *testing.T) {
 	}
 }
 
-// passes lets the time pass that each try waits for, until nothing is left to try.
+// passes lets the time pass that each try waits for, by the minute, until nothing is left
+// to try or to store. It is for a bubble of synctest.
 func (s *stage) passes(t *testing.T) {
 	t.Helper()
-	done := make(chan struct{})
-	go func() { s.leftovers.Wait(); close(done) }()
-	for {
-		select {
-		case <-done:
-			return
-		default:
-			if s.clock.HasWaiters() {
-				s.clock.Step(time.Minute)
-			}
-			runtime.Gosched()
-		}
+	for synctest.Wait(); s.clock.HasWaiters(); synctest.Wait() {
+		s.clock.Step(time.Minute)
 	}
+	s.leftovers.Wait()
+}
+
+// inBubble runs a test in a bubble of synctest.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // The removal of what a Challenge that is gone has presented is tried again, soon and
@@ -94,7 +91,7 @@ func TestLeftoverIsTriedAgain(t *testing.T) {
 		"removed after half an hour": {5, 6, 1, 31 * time.Minute},
 		"never removed":              {99, 12, 1, 24 * time.Hour},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
 			abandoned := 0
 			s.Abandoned = func() { abandoned++ }
@@ -117,17 +114,60 @@ func TestLeftoverIsTriedAgain(t *testing.T) {
 // What a Challenge that is gone has presented is removed in the end if another
 // Challenge has presented the value with another solver: that may write elsewhere.
 func TestLeftoverOfAnotherSolver(t *testing.T) {
-	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"), challengeOf("b", "one", "o", func(c *acmev1.Challenge) {
-		c.Spec.DNSName, c.Spec.Key = "a.example", "key-a"
-		c.Spec.Solver.DNS01 = &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "192.0.2.99"}}
-		c.Status.Presented = true
-	}))
-	s.do(t, s.load(t, "a"), core.Present{})
-	s.Forget(key("a"))
-	s.passes(t)
-	if diff := cmp.Diff([]string{"begin a.example", "present", "clean up"}, s.solver.log); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for name, test := range map[string]struct {
+		fails    []error
+		cleanUps int
+		took     time.Duration
+	}{
+		"at the third try":     {nil, 1, 3 * time.Minute},
+		"if that fails, later": {[]error{nil, errors.New("no")}, 2, 7 * time.Minute},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"), challengeOf("b", "one", "o", func(c *acmev1.Challenge) {
+				c.Spec.DNSName, c.Spec.Key = "a.example", "key-a"
+				c.Spec.Solver.DNS01 = &acmev1.ACMEChallengeSolverDNS01{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{Nameserver: "192.0.2.99"}}
+				c.Status.Presented = true
+			}))
+			s.solver.fail = test.fails
+			s.do(t, s.load(t, "a"), core.Present{})
+			s.Forget(key("a"))
+			s.passes(t)
+			want := append([]string{"begin a.example", "present"}, slices.Repeat([]string{"clean up"}, test.cleanUps)...)
+			if diff := cmp.Diff(want, s.solver.log); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			// What is stored is saved up to a step later.
+			if took := s.clock.Now().Sub(start); took < test.took || took > test.took+time.Minute {
+				t.Errorf("took %s, want %s", took, test.took)
+			}
+		})
 	}
+}
+
+// TestAbandonedIsTriedLater holds that the clean-ups before count for the wait: a record
+// that is left behind is tried after 1, 2 and 4 minutes, as the documentation says.
+func TestAbandonedIsTriedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		l, r := sweeping("ns", 2)
+		l.abandoned = true
+		s.sweep(l)
+		synctest.Wait()
+		for _, at := range []time.Duration{time.Minute, 3 * time.Minute, 7 * time.Minute} {
+			r.log = nil
+			s.clock.SetTime(start.Add(at - time.Second))
+			synctest.Wait()
+			if len(r.log) > 0 {
+				t.Errorf("tried before %s: %v", at, r.log)
+			}
+			s.clock.SetTime(start.Add(at))
+			synctest.Wait()
+			if diff := cmp.Diff([]string{"detach", "clean up"}, r.log); diff != "" {
+				t.Errorf("after %s (-want +got):\n%s", at, diff)
+			}
+		}
+		s.passes(t)
+	})
 }
 
 // A record whose Challenge was let go because it could not be removed is reported, where
@@ -166,7 +206,7 @@ func TestAbandonedIsSwept(t *testing.T) {
 			}
 		}, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
 			abandoned := 0
 			s.Abandoned = func() { abandoned++ }
@@ -174,6 +214,9 @@ func TestAbandonedIsSwept(t *testing.T) {
 			s.do(t, w, core.Present{})
 			w.State.Object.Status.Reason = "Error cleaning up challenge: the server is down"
 			s.do(t, w, core.RemoveFinalizer{Abandoned: true})
+			if w.memory.session != nil {
+				t.Error("its Session is used by the sweep, and by whoever loads the Challenge")
+			}
 			s.solver.log = nil
 			test.meanwhile(t, s)
 			if s.LeftBehind() != 1 {

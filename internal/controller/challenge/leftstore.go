@@ -11,7 +11,6 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -47,60 +46,69 @@ func (c *Controller) note(l *leftover, is bool) {
 	if is {
 		var err error
 		if e, err = entryOf(l); err != nil {
-			c.Log.Info("A record that is left behind is not stored; it is forgotten when the controller is restarted",
-				"challenge", l.begun.Namespace+"/"+l.begun.Name, "dnsName", l.begun.DNSName, "error", err.Error())
+			l.log(c.Log).Info("A record that is left behind is not stored; it is forgotten when the controller is restarted", "error", err.Error())
 			return
 		}
 	}
-	c.leftovers.mu.Lock()
-	defer c.leftovers.mu.Unlock()
-	if c.leftovers.stored == nil {
-		c.leftovers.stored = map[*leftover]entry{}
-	}
-	if _, was := c.leftovers.stored[l]; was == is {
+	s := &c.leftovers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, was := s.stored[l]; was == is {
 		return
 	}
 	if is {
-		c.leftovers.stored[l] = e
+		s.stored[l] = e
 	} else {
-		delete(c.leftovers.stored, l)
+		delete(s.stored, l)
 	}
-	if !c.leftovers.saves {
-		c.leftovers.saves = true
-		c.leftovers.Go(c.keepSaving)
+	c.change()
+}
+
+// change has what is stored saved soon. The leftovers are locked.
+func (c *Controller) change() {
+	s := &c.leftovers
+	s.changed = true
+	if !s.saver {
+		s.saver = true
+		s.Go(c.keepSaving)
 	}
 }
 
-// keepSaving saves what is to be stored, after a while in which more may be noted, and
-// tries until that succeeds.
+// keepSaving saves what is to be stored, after a while in which more may change, until
+// all is saved. Nothing but this saves, so that an older list never replaces a newer one.
 func (c *Controller) keepSaving() {
-	delay := saveDelay
-	for tries := 1; ; tries++ {
+	for delay, failed := saveDelay, 0; ; {
 		<-c.Clock.After(delay)
 		err := c.save()
-		if err == nil {
+		switch {
+		case err != nil:
+			failed++
+			delay = saveBackoff.Delay(failed)
+			c.Log.Info("The records that are left behind could not be stored; they are forgotten if the controller is restarted before the next try",
+				"after", delay.String(), "error", err.Error())
+		case c.allSaved():
 			return
+		default:
+			delay, failed = saveDelay, 0
 		}
-		c.leftovers.mu.Lock()
-		another := c.leftovers.saves
-		c.leftovers.saves = true
-		c.leftovers.mu.Unlock()
-		if another {
-			return
-		}
-		delay = saveBackoff.Delay(tries)
-		c.Log.Info("The records that are left behind could not be stored; they are forgotten if the controller is restarted before the next try",
-			"after", delay.String(), "error", err.Error())
 	}
+}
+
+// allSaved reports whether nothing has changed since the last save. Then the saver ends.
+func (c *Controller) allSaved() bool {
+	s := &c.leftovers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saver = s.changed
+	return !s.changed
 }
 
 func (c *Controller) save() error {
-	c.leftovers.saving.Lock()
-	defer c.leftovers.saving.Unlock()
-	c.leftovers.mu.Lock()
-	c.leftovers.saves = false
-	all := slices.Collect(maps.Values(c.leftovers.stored))
-	c.leftovers.mu.Unlock()
+	s := &c.leftovers
+	s.mu.Lock()
+	s.changed = false
+	all := slices.Collect(maps.Values(s.stored))
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	return c.Left.Save(ctx, listOf(fairly(all)))
@@ -136,11 +144,11 @@ func (c *Controller) Resume(ctx context.Context) error {
 			resumed++
 		}
 	}
-	if resumed > 0 {
-		return nil
-	}
-	if err := c.Left.Save(ctx, nil); err != nil {
-		c.Log.Info("What is stored about records that are left behind could not be removed", "error", err.Error())
+	if resumed == 0 {
+		// Those that stay are no longer stored.
+		c.leftovers.mu.Lock()
+		defer c.leftovers.mu.Unlock()
+		c.change()
 	}
 	return nil
 }
@@ -157,11 +165,12 @@ func (c *Controller) resume(ctx context.Context, s stored) string {
 	case s.Challenge.Namespace == "" || s.Challenge.DNSName == "" || s.Challenge.Key == "":
 		return "it is incomplete"
 	}
+	by := issuerOf{s.IssuerRef, s.IssuerUID}
 	issuer, err := c.Issuers.Get(ctx, s.Challenge.Namespace, s.IssuerRef)
 	switch {
 	case err != nil:
 		return err.Error()
-	case issuer == nil || issuer.GetUID() != s.IssuerUID || issuer.GetSpec().ACME == nil || !order.HasSolver(issuer.GetSpec().ACME, &s.Challenge.Solver):
+	case !by.still(issuer, &s.Challenge.Solver):
 		return "the issuer is gone or has changed"
 	}
 	// What is stored does not decide which Secrets are read, and with what rights.
@@ -174,6 +183,6 @@ func (c *Controller) resume(ctx context.Context, s stored) string {
 	if err != nil {
 		return err.Error()
 	}
-	c.sweep(&leftover{session: session, begun: s.Challenge, issuer: issuerOf{s.IssuerRef, s.IssuerUID}, abandoned: true, since: s.Since})
+	c.sweep(&leftover{session: session, begun: s.Challenge, issuer: by, abandoned: true, since: s.Since})
 	return ""
 }

@@ -19,7 +19,7 @@ const (
 	maxList = 512 << 10
 )
 
-// entry is a record as it is stored.
+// entry is the JSON text of a stored record, and what decides whether there is room for it.
 type entry struct {
 	namespace string
 	since     time.Time

@@ -69,7 +69,7 @@ func TestLargeEntryIsLeftOut(t *testing.T) {
 			Config: &apiextensionsv1.JSON{Raw: fmt.Appendf(nil, "%q", strings.Repeat("x", 200<<10))},
 		}}
 		for range 6 {
-			s.note(&leftover{begun: large, since: start}, true)
+			s.note(&leftover{session: &recorded{}, begun: large, since: start}, true)
 		}
 		s.note(&leftover{begun: solver.Challenge{Namespace: "good"}, since: start}, true)
 		synctest.Wait()
@@ -85,14 +85,23 @@ func TestLargeEntryIsLeftOut(t *testing.T) {
 	})
 }
 
-// unwilling is a LeftStore that refuses some saves.
+// unwilling is a LeftStore that refuses the first saves. During each of these, and during
+// Load, something else happens.
 type unwilling struct {
 	*leftInMemory
-	times int
+	refuses, tries int
+	during         func()
+}
+
+func (r *unwilling) Load(ctx context.Context) ([]byte, error) {
+	data, err := r.leftInMemory.Load(ctx)
+	r.during()
+	return data, err
 }
 
 func (r *unwilling) Save(ctx context.Context, data []byte) error {
-	if r.times--; r.times >= 0 {
+	if r.tries++; r.tries <= r.refuses {
+		r.during()
 		return errors.New("no")
 	}
 	return r.leftInMemory.Save(ctx, data)
@@ -102,19 +111,50 @@ func (r *unwilling) Save(ctx context.Context, data []byte) error {
 func TestSaveIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.Left = &unwilling{s.left, 2}
+		store := &unwilling{leftInMemory: s.left, refuses: 2, during: func() {
+			// It is part of the next save, which comes no sooner for that.
+			s.note(&leftover{begun: solver.Challenge{Namespace: "c"}, since: start}, true)
+		}}
+		s.Left = store
 		s.note(&leftover{begun: solver.Challenge{Namespace: "a"}, since: start}, true)
-		for _, delay := range []time.Duration{saveDelay, time.Minute, 2 * time.Minute} {
+		for i, delay := range []time.Duration{saveDelay, time.Minute, 2 * time.Minute} {
 			synctest.Wait()
-			if _, saves := s.left.saved(); saves != 0 {
-				t.Errorf("saved before %s", delay)
+			s.clock.Step(delay - time.Second)
+			synctest.Wait()
+			if store.tries != i {
+				t.Errorf("tried %d times before %s, want %d", store.tries, delay, i)
 			}
-			s.clock.Step(delay)
+			s.clock.Step(time.Second)
 			// It waits already.
 			s.note(&leftover{begun: solver.Challenge{Namespace: "b"}, since: start}, true)
 		}
 		s.passes(t)
-		if data, saves := s.left.saved(); saves == 0 || !strings.Contains(string(data), `"b"`) {
+		data, saves := s.left.saved()
+		for _, namespace := range []string{`"a"`, `"b"`, `"c"`} {
+			if !strings.Contains(string(data), namespace) {
+				t.Errorf("saved %d times, without %s: %s", saves, namespace, data)
+			}
+		}
+	})
+}
+
+// TestResumeKeepsWhatIsNew holds that a record which is left behind while what an earlier
+// process has stored is read stays stored, if none of that is tried again.
+func TestResumeKeepsWhatIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.left.data = []byte("[{}]")
+		s.Left = &unwilling{leftInMemory: s.left, during: func() {
+			s.note(&leftover{begun: solver.Challenge{Namespace: "new"}, since: start}, true)
+			synctest.Wait()
+			s.clock.Step(saveDelay)
+			synctest.Wait()
+		}}
+		if err := s.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.passes(t)
+		if data, saves := s.left.saved(); !strings.Contains(string(data), `"new"`) {
 			t.Errorf("saved %d times: %s", saves, data)
 		}
 	})
@@ -150,7 +190,7 @@ func TestResumeBelievesLittle(t *testing.T) {
 			s.Challenge.Name, s.Challenge.UID, s.Challenge.DNSName, s.Challenge.Key = "b", "b", "b.example", "key-b"
 		}, "", nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			live := challengeOf("b", "one", "o", func(c *acmev1.Challenge) { c.Status.Presented = true })
 			s := newStage(t, acmeIssuer("one"), live)
 			begun := &begins{recorder: s.solver}

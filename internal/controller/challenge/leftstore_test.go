@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 )
 
@@ -85,7 +86,7 @@ func TestLeftIsResumed(t *testing.T) {
 		"damaged":                   {[]client.Object{acmeIssuer("one")}, data[:len(data)-3], 0, nil},
 		"nothing":                   {[]client.Object{acmeIssuer("one")}, nil, 0, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			s := newStage(t, test.objects...)
 			abandoned := 0
 			s.Abandoned = func() { abandoned++ }
@@ -108,14 +109,22 @@ func TestLeftIsResumed(t *testing.T) {
 	}
 }
 
-// TestLeftOnlyIfLeft holds that a record that is removed in time is not stored.
+// TestLeftOnlyIfLeft holds that a record is stored only while it is to be tried again by
+// the next process.
 func TestLeftOnlyIfLeft(t *testing.T) {
-	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
-	s.solver.fail = []error{nil, errors.New("no")}
-	s.do(t, s.load(t, "a"), core.Present{})
-	s.Forget(key("a"))
-	s.passes(t)
-	if s.left.saves != 0 {
-		t.Errorf("stored %d times", s.left.saves)
+	for name, fails := range map[string]error{
+		"is removed in time":         errors.New("no"),
+		"cannot be removed for good": fault.New(fault.Permanent, "Gone", "no"),
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+			s.solver.fail = []error{nil, fails}
+			s.do(t, s.load(t, "a"), core.Present{})
+			s.Forget(key("a"))
+			s.passes(t)
+			if s.left.saves != 0 {
+				t.Errorf("stored %d times", s.left.saves)
+			}
+		})
 	}
 }

@@ -111,25 +111,3 @@ func (w *work) mustWait(action plan.Action) bool {
 	_, probes := action.(core.Probe)
 	return w.ProviderNotBefore.After(w.c.Clock.Now()) && (!probes || w.ProbePolls)
 }
-
-// rest waits for a time, and as long as the provider of a leftover is to be left alone,
-// until end at the latest. Without an error, the provider may be asked.
-func (c *Controller) rest(l *leftover, wait time.Duration, end time.Time) error {
-	who := credentialOf(l.begun)
-	for until := c.Clock.Now().Add(wait); ; {
-		if now := c.Clock.Now(); until.After(now) {
-			select {
-			case <-c.Clock.After(max(min(until.Sub(now), end.Sub(now)), 0)):
-			case <-l.crowded:
-				return errCrowded
-			}
-		}
-		now := c.Clock.Now()
-		if until = c.limits.Until(who, now); until.IsZero() {
-			return nil
-		}
-		if !end.After(now) {
-			return errLimited
-		}
-	}
-}

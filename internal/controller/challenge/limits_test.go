@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -164,19 +165,21 @@ func TestLimitIsOfTheCredential(t *testing.T) {
 // TestLeftoverWithinLimit holds that what is left behind is no exception, and tells others
 // of the limit.
 func TestLeftoverWithinLimit(t *testing.T) {
-	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o", with("shared")))
-	s.withTokens(t, "one", "shared")
-	w := s.load(t, "a")
-	until := start.Add(3 * time.Hour)
-	s.solver.fail = []error{nil, fault.Until(until, "RateLimited", "HTTP 429"), errors.New("no")}
-	s.do(t, w, core.Present{})
-	s.Forget(key("a"))
-	s.passes(t)
-	want := append([]string{"begin a.example", "present"}, slices.Repeat([]string{"clean up"}, 3)...)
-	if diff := cmp.Diff(want, s.solver.log); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if took := s.clock.Now().Sub(start); took < 3*time.Hour+2*time.Minute || took > 3*time.Hour+4*time.Minute {
-		t.Errorf("took %s", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o", with("shared")))
+		s.withTokens(t, "one", "shared")
+		w := s.load(t, "a")
+		until := start.Add(3 * time.Hour)
+		s.solver.fail = []error{nil, fault.Until(until, "RateLimited", "HTTP 429"), errors.New("no")}
+		s.do(t, w, core.Present{})
+		s.Forget(key("a"))
+		s.passes(t)
+		want := append([]string{"begin a.example", "present"}, slices.Repeat([]string{"clean up"}, 3)...)
+		if diff := cmp.Diff(want, s.solver.log); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if took := s.clock.Now().Sub(start); took < 3*time.Hour+2*time.Minute || took > 3*time.Hour+4*time.Minute {
+			t.Errorf("took %s", took)
+		}
+	})
 }

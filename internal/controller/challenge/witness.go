@@ -137,7 +137,7 @@ func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) erro
 			c.witnesses.release(q)
 			return err
 		}
-		answer, witness = w.witness(id)
+		answer, witness = w.testimony(ctx, id)
 	}
 	c.witnesses.group.Go(func() {
 		defer c.witnesses.release(q)
@@ -172,32 +172,6 @@ func (c *Controller) survive(key types.NamespacedName) {
 	if r := recover(); r != nil {
 		c.Log.Error(fmt.Errorf("panic: %v", r), "What is seen of a Challenge could not be worked out", "challenge", key.String())
 	}
-}
-
-// witness is who can answer. The solver of a Challenge that is not its issuer's is
-// somebody's word only, so nobody is asked by it.
-func (w *work) witness(id string) (diagnosis.Answer, solver.Witness) {
-	answer := diagnosis.Answer{ID: id}
-	object := w.State.Object
-	if w.issuer == nil || !w.OwnSolver {
-		answer.Problem = "the solver of the Challenge is not one of its issuer's"
-		return answer, nil
-	}
-	if !object.Status.Presented {
-		answer.Problem = "the challenge is not presented, so that there is nothing to see yet"
-		return answer, nil
-	}
-	with := w.c.Solvers[object.Spec.Type]
-	if placed, ok := with.(solver.Placed); ok {
-		answer.Provider = placed.Server(&object.Spec.Solver)
-	}
-	if with != nil {
-		if witness, ok := with.Begin(w.challenge(object)).(solver.Witness); ok {
-			return answer, witness
-		}
-	}
-	answer.Problem = "there is nothing to ask about challenges of this type"
-	return answer, nil
 }
 
 // answer asks and stores what was seen.

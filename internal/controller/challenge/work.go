@@ -72,7 +72,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		w.Memory.Began = w.Memory.Began || err == nil
 		return err
 	case core.RemoveFinalizer:
-		return w.removeFinalizer(ctx, a.Abandoned)
+		return w.removeFinalizer(ctx, a)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -36,8 +36,9 @@ type (
 	// CleanUp removes what Present made.
 	CleanUp struct{}
 	// RemoveFinalizer lets the Challenge go. Abandoned reports whether something
-	// that was presented is left behind.
-	RemoveFinalizer struct{ Abandoned bool }
+	// that was presented is left behind, Untried whether something may be for which
+	// there was no clean-up: the time was over before one could be tried.
+	RemoveFinalizer struct{ Abandoned, Untried bool }
 )
 
 func (AddFinalizer) String() string       { return "add the finalizer" }

@@ -23,7 +23,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	case CleanUp:
 		// Other steps may have failed before it.
 		f.Attempts = max(s.Memory.CleanUps-1, 0)
-		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, "Error cleaning up challenge: ", cleanUpBackoff, now)
+		return s.solverFailed(p, f, acmev1.EventReasonCleanUpError, cleanUpFailed, cleanUpBackoff, now)
 	case Probe:
 		p = s.hold(p, f, s.propagationReason(fault.Of(f.Err).Message)+s.lateness(now), s.probeBackoff(), now)
 		p.Until = plan.Earliest(p.Until, s.nextDeadline(now))
@@ -37,6 +37,9 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		return s.release(p)
 	}
 }
+
+// cleanUpFailed is how the reason begins after a clean-up that failed.
+const cleanUpFailed = "Error cleaning up challenge: "
 
 // The waits after failures. Present has plan.Server: a provider may limit how
 // often it is asked. The others cost little, and a certificate waits for them.

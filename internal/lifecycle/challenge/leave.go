@@ -1,6 +1,7 @@
 package challenge
 
 import (
+	"strings"
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -56,7 +57,7 @@ func (s State) leave(p Plan, now time.Time) Plan {
 		// Only its spec says what to remove, and with which credentials.
 		p.Do = RemoveFinalizer{Abandoned: true}
 	case !end.IsZero() && !end.After(now):
-		p.Do = RemoveFinalizer{Abandoned: presented}
+		p.Do = RemoveFinalizer{Abandoned: presented, Untried: !presented && (s.limited(now) || s.Memory.CleanUps == 0)}
 	case s.SharedElsewhere && (end.IsZero() || end.Add(-lastCleanUp).After(now)):
 		return s.awaitOther(p, end, now)
 	case s.limited(now):
@@ -99,6 +100,22 @@ func (s State) uncertain() bool {
 // mayExist reports whether the challenge was presented, or whether that is not
 // known.
 func (s State) mayExist() bool { return s.Object.Status.Presented || s.Memory.Unknown }
+
+// Obstacle says why the record of a Challenge that is let go has not been removed, empty
+// if there was no time for a try.
+func (s State) Obstacle(now time.Time) string {
+	switch reason := s.Object.Status.Reason; {
+	case !s.Memory.Presented && !s.OwnSolver:
+		return "the issuer is gone, or no longer has the solver"
+	case s.limited(now):
+		return s.limit()
+	case strings.HasPrefix(reason, cleanUpFailed):
+		return reason
+	default:
+		// Why the Challenge has ended is no reason.
+		return ""
+	}
+}
 
 // cleanUpEnd is when the clean-up of a deleted Challenge is given up, zero if
 // it is not being deleted.

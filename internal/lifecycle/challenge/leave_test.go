@@ -31,6 +31,7 @@ func TestChallengeLeaves(t *testing.T) {
 	shared := func(c *State) { c.Shared = true }
 	release := func(p *Plan) { p.Do = RemoveFinalizer{} }
 	abandon := func(p *Plan) { p.Do = RemoveFinalizer{Abandoned: true} }
+	untried := func(p *Plan) { p.Do = RemoveFinalizer{Untried: true} }
 	cleanUp := func(p *Plan) { p.Do = CleanUp{} }
 	cleanUpBy := func(left time.Duration) func(*Plan) {
 		return func(p *Plan) { p.Do, p.Until = CleanUp{}, now.Add(left) }
@@ -99,7 +100,9 @@ func TestChallengeLeaves(t *testing.T) {
 		{"deleted, cleaned up", []func(*State){deleted(0), cleaned}, release},
 		{"deleted ten minutes ago", []func(*State){deleted(10 * time.Minute)}, abandon},
 		{"deleted, presenting failed", []func(*State){deleted(0), unconfirmed}, cleanUpBy(abandonAttempt)},
-		{"deleted half a minute ago, presenting failed", []func(*State){deleted(30 * time.Second), unconfirmed}, release},
+		{"deleted half a minute ago, presenting failed, as the clean-up", []func(*State){deleted(30 * time.Second), unconfirmed, func(c *State) { c.Memory.CleanUps = 1 }}, release},
+		{"deleted half a minute ago, presenting failed, and no clean-up was tried", []func(*State){deleted(30 * time.Second), unconfirmed}, untried},
+		{"deleted half a minute ago, may have been presented by another process", []func(*State){deleted(30 * time.Second), crashed}, untried},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

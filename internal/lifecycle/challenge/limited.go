@@ -26,8 +26,12 @@ func (s State) awaitProvider(p Plan, doing string, end, now time.Time) Plan {
 		return p
 	}
 	// Equal for all that wait, and until the end: each text is a write.
-	reason := fmt.Sprintf("Waiting to %s: the DNS provider limits calls until %s", doing, s.ProviderNotBefore.UTC().Format(time.RFC3339))
-	return s.waitQuietly(p, reason, limitPatience, until, now)
+	return s.waitQuietly(p, fmt.Sprintf("Waiting to %s: %s", doing, s.limit()), limitPatience, until, now)
+}
+
+// limit says until when the DNS provider is left alone.
+func (s State) limit() string {
+	return "the DNS provider limits calls until " + s.ProviderNotBefore.UTC().Format(time.RFC3339)
 }
 
 // probe looks for the record. If that asks the provider as well, it waits for it.

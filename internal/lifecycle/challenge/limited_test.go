@@ -62,6 +62,9 @@ func TestProviderLimitsCalls(t *testing.T) {
 		{"deleted, the limit has ended", []func(*State){deleted(0), limited(0)}, func(p *Plan) { p.Do, p.Until = CleanUp{}, now.Add(abandonCleanUp) }},
 		{"deleted, given up before the limit ends", []func(*State){deleted(time.Minute), limited(hour), told(toRemove(hour))}, waits(abandonCleanUp-time.Minute, toRemove(hour))},
 		{"deleted, given up", []func(*State){deleted(abandonCleanUp), limited(hour)}, do(RemoveFinalizer{Abandoned: true})},
+		{"deleted, given up, presenting failed", []func(*State){deleted(abandonAttempt), limited(hour), func(s *State) {
+			s.Object.Status.Presented, s.Memory.CleanUps = false, 1
+		}}, do(RemoveFinalizer{Untried: true})},
 		{"deleted, nothing to remove", []func(*State){deleted(0), limited(hour), func(s *State) { s.Memory.CleanedUp = true }}, do(RemoveFinalizer{})},
 		{"valid, keeps its reason", []func(*State){noSlot, limited(hour), func(s *State) {
 			s.Object.Status.State, s.Object.Status.Reason = acmev1.Valid, "Successfully authorized domain"
