@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
@@ -31,6 +33,14 @@ func (t *Topic[T]) Publish(ctx context.Context, news T) {
 	for _, f := range subscribers {
 		f(ctx, news)
 	}
+}
+
+// Verified is that the ACME server has validated a Challenge. The Challenge's status says
+// so later, or never if the Challenge is deleted before.
+type Verified struct {
+	// Challenge is its UID, Order the Order that controls it.
+	Challenge types.UID
+	Order     types.NamespacedName
 }
 
 // IssuerNews is that an issuer has to be set up again at a time: its account

@@ -174,7 +174,7 @@ func (s *system) newRequests() (registrable, error) {
 func (s *system) newOrders() (registrable, error) {
 	return order.New(order.Deps{
 		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
-		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Clock: s.clock,
+		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
 	})
 }
@@ -187,7 +187,7 @@ func (s *system) newChallenges() (registrable, error) {
 	challenges, err := challenge.New(challenge.Deps{
 		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
-		AccountReady: &s.accountReady, Suspected: &s.issuerNews,
+		AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
 		Limits: s.options.Limits, Clock: s.clock, Log: s.manager.GetLogger().WithName("challenges"),
 		Left:      &cluster.LeftRecords{Core: s.core, Namespace: s.options.ClusterResourceNamespace},
@@ -211,7 +211,7 @@ func (s *system) solvers() (solver.Solvers, error) {
 		mode = propagation.RecursiveOnly
 	}
 	solving, err := dns01.New(dns01.Config{
-		Providers: providers.All(), Secrets: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write},
+		Providers: providers.All(), Secrets: cluster.NewRecentSecrets(s.secrets, s.clock),
 		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
 		Survey: dns.Survey{
 			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers, Only: s.options.RecursiveNameserversOnly,

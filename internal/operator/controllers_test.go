@@ -136,7 +136,7 @@ func TestRegistrations(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := c.Registration()
-			if err := controller.Complete(r, "Indexes", "Watches"); err != nil {
+			if err := controller.Complete(r, "Indexes", "Watches", "First"); err != nil {
 				t.Error(err)
 			}
 			if kinds[r.Kind] != "" {

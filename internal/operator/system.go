@@ -53,6 +53,8 @@ type system struct {
 	// issuerNews those that have to be checked again.
 	accountReady controller.Topic[cmv1.GenericIssuer]
 	issuerNews   controller.Topic[controller.IssuerNews]
+	// verified passes Challenges that are valid on to the Orders.
+	verified controller.Topic[controller.Verified]
 }
 
 func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry) (*system, error) {

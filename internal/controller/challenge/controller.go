@@ -65,6 +65,8 @@ type Deps struct {
 	// Suspected those whose account was refused.
 	AccountReady *controller.Topic[cmv1.GenericIssuer]
 	Suspected    *controller.Topic[controller.IssuerNews]
+	// Verified passes on what the ACME servers have validated.
+	Verified *controller.Topic[controller.Verified]
 	// MaxConcurrent is --max-concurrent-challenges, CheckRetry is
 	// --dns01-check-retry-period.
 	MaxConcurrent int

@@ -172,7 +172,7 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 		Issuers: cluster.NewIssuers(fake.NewFakeClient(), "system"), Accounts: &issueracme.Accounts{},
 		Solvers:       solver.Solvers{acmev1.ACMEChallengeTypeDNS01: s.solver},
 		IssuerSecrets: cluster.NewIssuers(nil, "system").SecretRefs(secretsOf),
-		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
+		AccountReady:  &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{}, Verified: &controller.Topic[controller.Verified]{},
 		MaxConcurrent: 1, Clock: s.clock, Left: s.left, Abandoned: func() {}, Failed: func() {},
 	}
 	kinds := map[string]client.Object{

@@ -119,7 +119,7 @@ func (p *play) step(a *actor) {
 		switch action := next.Do.(type) {
 		case nil:
 			switch {
-			case order.Final(a.Object.Status.State):
+			case order.Final(a.Object.Status.State), a.Memory.Authorization != nil:
 				a.ended = p.now
 				delete(p.actors, a.key)
 			case !next.Until.IsZero():

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -241,10 +243,25 @@ func (w *work) fetchAuthorization(ctx context.Context, url string) error {
 	case acme.StatusInvalid:
 		w.observer().Concluded(true, core.Missed(&authorization, w.State.Object.Spec.URL), now)
 		w.c.failures.Add(w.client.AccountURL(), w.State.Object.Spec.DNSName, now)
+	case acme.StatusValid:
+		w.observer().Concluded(false, "", now)
+		w.tellVerified(ctx)
 	default:
 		w.observer().Concluded(false, "", now)
 	}
 	return nil
+}
+
+// tellVerified tells the Order that the server has validated the challenge: it need not
+// wait until the status says so.
+func (w *work) tellVerified(ctx context.Context) {
+	object := w.State.Object
+	w.c.API.Send(object, core.Verified(object))
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
+		w.c.Verified.Publish(ctx, controller.Verified{
+			Challenge: object.UID, Order: types.NamespacedName{Namespace: object.Namespace, Name: owner.Name},
+		})
+	}
 }
 
 func (w *work) rememberValidation(a core.RememberValidation) error {

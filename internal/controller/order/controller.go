@@ -5,6 +5,7 @@ package order
 
 import (
 	"context"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -34,8 +35,10 @@ type Deps struct {
 	// Suspected those whose account the server has refused.
 	AccountReady *controller.Topic[cmv1.GenericIssuer]
 	Suspected    *controller.Topic[controller.IssuerNews]
-	Clock        clock.WithTicker
-	Limits       pki.Limits
+	// Verified has the Challenges that the ACME servers have validated.
+	Verified *controller.Topic[controller.Verified]
+	Clock    clock.WithTicker
+	Limits   pki.Limits
 	// Failed counts failures.
 	Failed func()
 }
@@ -54,6 +57,10 @@ type memory struct {
 	// class is the Order's core.Class, uid its UID.
 	class string
 	uid   types.UID
+
+	mu sync.Mutex
+	// verified are the Challenges that are valid, whatever their status says.
+	verified map[types.UID]bool
 }
 
 // New returns a Controller. All of d is needed.
@@ -71,6 +78,7 @@ func New(d Deps) (*Controller, error) {
 	d.AccountReady.Subscribe(func(ctx context.Context, issuer cmv1.GenericIssuer) {
 		c.driver.Requeue.Wake(c.ofIssuer(ctx, issuer)...)
 	})
+	d.Verified.Subscribe(func(_ context.Context, news controller.Verified) { c.verified(news) })
 	return c, nil
 }
 
@@ -97,6 +105,36 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*acmev1
 		return nil, false, err
 	}
 	return object, object.UID == known.UID, nil
+}
+
+// verified notes that a Challenge is valid, and wakes its Order. If the Order is not
+// known yet, the Challenge's status will say so.
+func (c *Controller) verified(news controller.Verified) {
+	if m := c.memories.Find(news.Order, ""); m != nil {
+		m.verify(news.Challenge)
+		c.driver.Requeue.Wake(news.Order)
+	}
+}
+
+func (m *memory) verify(challenge types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.verified == nil {
+		m.verified = map[types.UID]bool{}
+	}
+	m.verified[challenge] = true
+}
+
+// withVerified marks the Challenges that are valid although their status does not say so.
+func (m *memory) withVerified(challenges []*acmev1.Challenge) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, c := range challenges {
+		if m.verified[c.UID] && !core.Final(c.Status.State) {
+			challenges[i] = c.DeepCopy()
+			challenges[i].Status.State = acmev1.Valid
+		}
+	}
 }
 
 // Forget implements controller.Kind. Orders of the same class may have waited

@@ -166,7 +166,7 @@ func start(t *testing.T, objects ...client.Object) *started {
 		Cache: s.objects, Orders: orders, Requests: requests, Issuers: cluster.NewIssuers(s.objects, "cert-manager"),
 		Accounts: &issueracme.Accounts{}, Answers: cluster.NewAnswers(),
 		Server:       cluster.NewServer(cluster.NewWriter(s.objects, core, cluster.NewGate(nil)), events, s.objects),
-		AccountReady: &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{},
+		AccountReady: &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{}, Verified: &controller.Topic[controller.Verified]{},
 		Clock: ticking, Limits: pki.DefaultLimits, Failed: func() {},
 	})
 	if err != nil {

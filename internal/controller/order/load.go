@@ -57,6 +57,7 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller
 	if w.Challenges, err = c.challengesOf(ctx, object.Namespace, object.UID); err != nil {
 		return nil, err
 	}
+	m.withVerified(w.Challenges)
 	if core.Ended(object) {
 		return w, nil
 	}

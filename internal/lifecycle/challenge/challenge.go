@@ -161,6 +161,11 @@ func (m Memory) asked() bool {
 	}
 }
 
+// verified reports whether the server has validated the challenge.
+func (m Memory) verified() bool {
+	return m.Authorization != nil && m.Authorization.Status == acme.StatusValid
+}
+
 // moment is how long a Challenge may wait without a reason in its status: most waits
 // end sooner, and each status is a write.
 const moment = 2 * time.Second
@@ -248,9 +253,11 @@ func (s State) waitQuietly(p Plan, reason string, quiet time.Duration, until, no
 	return p
 }
 
-// ProvenanceDecides reports whether Untrusted and Orphan decide anything.
+// ProvenanceDecides reports whether Untrusted and Orphan decide anything. Nothing more is
+// done for a challenge that is valid, and its Order may have ended.
 func (s State) ProvenanceDecides() bool {
-	return (s.Object.DeletionTimestamp == nil && !order.Final(s.Object.Status.State)) || s.unremembered()
+	open := s.Object.DeletionTimestamp == nil && !order.Final(s.Object.Status.State)
+	return open && !s.Memory.verified() || s.unremembered()
 }
 
 // unremembered reports whether only the stored Challenge shows a validation

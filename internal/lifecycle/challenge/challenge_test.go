@@ -77,7 +77,6 @@ func TestChallenge(t *testing.T) {
 	if missing == "" {
 		t.Fatal("the judge has nothing to say")
 	}
-	verified := plan.Event{Reason: "DomainVerified", Component: "cert-manager-challenges", Message: `Domain "example.com" verified with "DNS-01" validation`}
 	const refused = "Error accepting authorization: acme: authorization error for example.com: 403 urn:ietf:params:acme:error:unauthorized: no TXT record"
 	tests := []struct {
 		name  string
@@ -116,7 +115,7 @@ func TestChallenge(t *testing.T) {
 		}}, func(p *Plan) {
 			p.Persist = plan.Before
 			p.Status = acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true, Processing: true, PresentedAt: at(now.Add(-time.Second))}
-			p.Events = []plan.Event{{Reason: "Presented", Component: "cert-manager-challenges", Message: "Presented challenge using DNS-01 challenge mechanism"}}
+			p.Events = []plan.Event{{Reason: "Presented", Component: "cert-manager-challenges", Verbose: true, Message: "Presented challenge using DNS-01 challenge mechanism"}}
 		}},
 		{"presenting failed", []func(*State){unpresented, func(c *State) { c.Memory.Presented = true }}, do(Present{})},
 
@@ -129,7 +128,7 @@ func TestChallenge(t *testing.T) {
 		{"the other has asked", []func(*State){restarted, beingValidated(0, 0, 0, acme.StatusPending)}, until(250 * time.Millisecond)},
 		{"the other has finished", []func(*State){restarted, func(c *State) {
 			c.Memory.Authorization, c.Memory.CheckedAt = &acme.Authorization{Status: acme.StatusValid}, now
-		}}, end(acmev1.Valid, "Successfully authorized domain", verified)},
+		}}, until(untold)},
 
 		{"not there at the first look", []func(*State){probed(false, 0, 1)}, until(time.Second)},
 		{"not there at the second", []func(*State){probed(false, 0, 2)}, waiting(2*time.Second, "Waiting for DNS-01 challenge propagation: "+missing)},
@@ -200,7 +199,8 @@ func TestChallenge(t *testing.T) {
 			[]func(*State){noSlot, beingValidated(5*time.Minute, 0, 9, acme.StatusPending), polled(hour)},
 			waiting(hour, "Waiting for the ACME server to validate: it asks for patience until "+now.Add(hour).Format(time.RFC3339)),
 		},
-		{"valid", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain", verified)},
+		{"valid, as the Order knows", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, until(untold)},
+		{"valid, and its Order has not ended", []func(*State){beingValidated(time.Minute, untold, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain")},
 		{"invalid", []func(*State){invalid}, end(acmev1.Invalid, refused, plan.Event{
 			Warning: true, Reason: "Failed", Component: "cert-manager-challenges", Message: "Accepting challenge authorization failed: " + refused,
 		})},

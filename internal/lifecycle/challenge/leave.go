@@ -5,7 +5,6 @@ import (
 	"time"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
-	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -32,8 +31,7 @@ const (
 // linger waits a little before the clean-up of a Challenge that this process
 // has seen become valid.
 func (s State) linger(p Plan, now time.Time) Plan {
-	a := s.Memory.Authorization
-	if p.Status.State == acmev1.Valid && a != nil && a.Status == acme.StatusValid {
+	if p.Status.State == acmev1.Valid && s.Memory.verified() {
 		if end := s.Memory.CheckedAt.Add(lingering); end.After(now) {
 			p.Until = end
 			return p

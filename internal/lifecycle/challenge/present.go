@@ -55,7 +55,7 @@ func (s State) presented(p Plan) Plan {
 	p.Status.Presented, p.Status.Processing = true, true
 	p.Status.PresentedAt = &metav1.Time{Time: s.Memory.PresentedAt}
 	p.Events = []plan.Event{{
-		Reason: acmev1.EventReasonPresented, Component: Manager,
+		Reason: acmev1.EventReasonPresented, Component: Manager, Verbose: true,
 		Message: fmt.Sprintf("Presented challenge using %s challenge mechanism", s.Object.Spec.Type),
 	}}
 	return p

@@ -110,6 +110,8 @@ func wrongWait(c State, p Plan, at time.Time) string {
 	switch {
 	case p.Do != nil || p.Persist != plan.AtEnd || !long || order.Final(p.Status.State):
 		return ""
+	case c.Memory.verified() && p.Until.Sub(at) <= untold:
+		return ""
 	case p.Status.Reason == "" && c.Slot == Queued && p.Until.Sub(at) <= queuePatience:
 		return ""
 	case p.Status.Reason == "" && c.limited(at) && p.Until.Sub(at) <= limitPatience:
