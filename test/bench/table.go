@@ -150,7 +150,7 @@ const (
 	leastOfFloor     = 0.85
 	leastOfBareFloor = 0.72
 	mostCAWrites     = 5
-	mostACMEWrites   = 22
+	mostACMEWrites   = 20
 	mostCPU          = 4500 * time.Millisecond
 	mostMemory       = 150 << 20
 	mostRestart      = 10 * time.Second

@@ -183,6 +183,12 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Challenge) (contro
 func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work, error) {
 	key := client.ObjectKeyFromObject(object)
 	m := c.memories.Of(key, object.UID, c.forget)
+	if m.released && object.DeletionTimestamp != nil {
+		// It is gone, and the cache does not show that yet: the write that deletes an
+		// object has no version to wait for.
+		object = object.DeepCopy()
+		object.Finalizers = core.WithoutFinalizers(object.Finalizers)
+	}
 	w := &work{
 		c: c, memory: m, subject: plan.Ref{Kind: acmev1.ChallengeKind, NamespacedName: key},
 		State: core.State{
@@ -238,6 +244,7 @@ func (w *work) loadOthers(ctx context.Context) error {
 	if w.others, ended, err = w.c.othersOf(ctx, object.UID, object.Spec.DNSName, object.Spec.Type); err != nil {
 		return err
 	}
+	w.Others = len(w.others) > 0
 	w.Shared, w.SharedElsewhere = w.c.sharedBy(w.others, object.Spec.Key, &object.Spec.Solver)
 	w.loadSiblings(ctx, ended)
 	return nil

@@ -263,3 +263,25 @@ func TestSiblingsToCome(t *testing.T) {
 		})
 	}
 }
+
+// A Challenge is let go once, also while the cache still shows it: the write that deletes
+// an object has no version to wait for.
+func TestLetGoOnce(t *testing.T) {
+	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o"))
+	if err := s.api.Delete(t.Context(), s.stored(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	cached := s.stored(t, "a")
+	w, err := s.Controller.load(t.Context(), cached)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, w, core.RemoveFinalizer{})
+	again, err := s.Controller.load(t.Context(), cached)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := again.Next(start); p.Do != nil || !p.Until.IsZero() {
+		t.Errorf("plan %+v", p)
+	}
+}

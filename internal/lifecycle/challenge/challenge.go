@@ -122,6 +122,8 @@ type State struct {
 	// Siblings are the other live Challenges that the CA can see together with
 	// this one.
 	Siblings []Progress
+	// Others reports whether there are other live Challenges for the name.
+	Others bool
 	// Shared reports whether another live Challenge has presented the same value,
 	// and removes it.
 	Shared bool
@@ -200,6 +202,8 @@ func (s State) idle(p Plan, now time.Time) (Plan, bool) {
 		return s.leave(p, now), true
 	case order.Final(s.Object.Status.State):
 		return s.linger(p, now), true
+	case s.Memory.verified():
+		return s.validated(p, now), true
 	case s.Untrusted != "":
 		return s.distrust(p, now), true
 	case s.Account == nil:

@@ -200,6 +200,9 @@ func TestChallenge(t *testing.T) {
 			waiting(hour, "Waiting for the ACME server to validate: it asks for patience until "+now.Add(hour).Format(time.RFC3339)),
 		},
 		{"valid, as the Order knows", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid)}, until(untold)},
+		{"valid, with others for the name", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid), func(c *State) { c.Others = true }}, end(acmev1.Valid, "Successfully authorized domain")},
+		{"valid, and it says what it waited for", []func(*State){beingValidated(time.Second, 0, 1, acme.StatusValid), func(c *State) { c.Object.Status.Reason = "old" }}, end(acmev1.Valid, "Successfully authorized domain")},
+		{"valid, and the issuer is no longer ready", []func(*State){beingValidated(time.Minute, untold, 1, acme.StatusValid), noAccount}, end(acmev1.Valid, "Successfully authorized domain")},
 		{"valid, and its Order has not ended", []func(*State){beingValidated(time.Minute, untold, 1, acme.StatusValid)}, end(acmev1.Valid, "Successfully authorized domain")},
 		{"invalid", []func(*State){invalid}, end(acmev1.Invalid, refused, plan.Event{
 			Warning: true, Reason: "Failed", Component: "cert-manager-challenges", Message: "Accepting challenge authorization failed: " + refused,

@@ -21,10 +21,8 @@ const (
 	validationPatience = 2 * time.Minute
 	// slowCheck is the shortest wait between two fetches then.
 	slowCheck = 5 * time.Second
-	// untold is how long the status may not say yet that the challenge is valid. The
-	// Order knows at once; it usually ends within that time and deletes the Challenge,
-	// which saves a write for each name.
-	untold = 10 * time.Second
+	// untold is how long the status may not say yet that the challenge is valid.
+	untold = 15 * time.Second
 )
 
 // acceptAgain is how long after the server was asked it is asked again if it
@@ -48,12 +46,6 @@ func (s State) validate(p Plan, now time.Time) Plan {
 		return s.fetchAt(p, m.AcceptedAt.Add(firstCheck), now)
 	}
 	switch m.Authorization.Status {
-	case acme.StatusValid:
-		if told := m.CheckedAt.Add(untold); told.After(now) {
-			p.Until = told
-			return p
-		}
-		return end(p, acmev1.Valid, "Successfully authorized domain")
 	case acme.StatusInvalid:
 		return s.invalid(p)
 	case acme.StatusExpired, acme.StatusDeactivated, acme.StatusRevoked:
@@ -110,6 +102,18 @@ func (s State) fetchAt(p Plan, at, now time.Time) Plan {
 		p.Do = FetchAuthorization{URL: s.Object.Spec.AuthorizationURL}
 	}
 	return p
+}
+
+// validated ends a Challenge that is valid. The Order knows at once; it usually ends
+// within untold and deletes the Challenge, which saves a write for each name. Others for
+// the same name depend on what the resolvers of the CA have cached, which a later process
+// learns from the status; a reason must not outlive what it waits for.
+func (s State) validated(p Plan, now time.Time) Plan {
+	if told := s.Memory.CheckedAt.Add(untold); told.After(now) && !s.Others && p.Status.Reason == "" {
+		p.Until = told
+		return p
+	}
+	return end(p, acmev1.Valid, "Successfully authorized domain")
 }
 
 // Verified is the event that the server has validated a challenge. A Challenge that
