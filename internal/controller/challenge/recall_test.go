@@ -42,6 +42,21 @@ func TestRecallOfOneFails(t *testing.T) {
 	}
 }
 
+// A validation of the day before yesterday is in no cache: nobody looks its Order up.
+func TestRecallOfTheOld(t *testing.T) {
+	looked := map[string]bool{}
+	for name, ago := range map[string]time.Duration{"new": time.Hour, "old": 48 * time.Hour} {
+		s := newStage(t, acmeIssuer("one"), challengeOf(name, "one", "o", func(c *acmev1.Challenge) {
+			c.Status = acmev1.ChallengeStatus{State: acmev1.Invalid, PresentedAt: &metav1.Time{Time: start.Add(-ago)}}
+		}))
+		s.first(t)
+		looked[name] = s.memories.Find(key(name), "") != nil
+	}
+	if !looked["new"] || looked["old"] {
+		t.Errorf("looked at: %v", looked)
+	}
+}
+
 // A time in the future, from another process's clock, counts as now.
 func TestRecallOfTheFuture(t *testing.T) {
 	future := metav1.NewTime(start.Add(365 * 24 * time.Hour))
