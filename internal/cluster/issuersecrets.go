@@ -22,10 +22,15 @@ func (s IssuerSecrets) Read(ctx context.Context, namespace, name string) (map[st
 	if secret == nil || err != nil {
 		return nil, err
 	}
+	return dataOf(secret), nil
+}
+
+// dataOf is the data of a Secret that exists, never nil.
+func dataOf(secret *corev1.Secret) map[string][]byte {
 	if secret.Data == nil {
-		return map[string][]byte{}, nil
+		return map[string][]byte{}
 	}
-	return secret.Data, nil
+	return secret.Data
 }
 
 // CreateAccountKey makes the Secret of an ACME account key. It reports whether it

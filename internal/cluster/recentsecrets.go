@@ -43,10 +43,7 @@ func (s *RecentSecrets) Read(ctx context.Context, namespace, name string) (map[s
 		s.recent.Remove(key)
 		return nil, err
 	}
-	data := secret.Data
-	if data == nil {
-		data = map[string][]byte{}
-	}
+	data := dataOf(secret)
 	s.recent.Add(key, recentSecret{secret.ResourceVersion, data}, recently)
 	return data, nil
 }

@@ -24,8 +24,7 @@ func (s Survey) askCAA(ctx context.Context, resolvers []*surveyed) []propagation
 	out := make([]propagation.CAAView, len(names))
 	var group sync.WaitGroup
 	for n, name := range names {
-		group.Go(func() {
-			defer recovered(new(error))
+		spawn(&group, func() {
 			out[n] = resolvers[i].caa(ctx, name)
 		})
 	}

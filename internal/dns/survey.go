@@ -75,9 +75,9 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	resolvers := s.resolvers(&view)
 	var group sync.WaitGroup
 	for _, r := range resolvers {
-		group.Go(func() { shielded(func() { r.lead(ctx, s) }) })
+		spawn(&group, func() { r.lead(ctx, s) })
 	}
-	group.Go(func() { shielded(func() { view.Intercepted = s.askNowhere(ctx) }) })
+	spawn(&group, func() { view.Intercepted = s.askNowhere(ctx) })
 	group.Wait()
 	for _, r := range resolvers {
 		for _, a := range r.found {
@@ -87,11 +87,11 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	view.Origin = s.askOrigin(ctx, ends(name, resolvers))
 	var caa []propagation.CAAView
 	mayAsk := s.Presented && mayAskResolvers(view)
-	group.Go(func() { shielded(func() { s.askMore(ctx, view.Servers) }) })
-	group.Go(func() { shielded(func() { caa = s.askCAA(ctx, resolvers) }) })
+	spawn(&group, func() { s.askMore(ctx, view.Servers) })
+	spawn(&group, func() { caa = s.askCAA(ctx, resolvers) })
 	if mayAsk {
 		for _, r := range resolvers {
-			group.Go(func() { shielded(func() { r.askTXT(ctx, s) }) })
+			spawn(&group, func() { r.askTXT(ctx, s) })
 		}
 	} else {
 		view.Left = append(view.Left, "the resolvers were not asked for the record: it is not there yet, and a resolver would remember that")
@@ -107,10 +107,12 @@ func (s Survey) Run(ctx context.Context) propagation.View {
 	return view
 }
 
-// shielded keeps a panic over what a server has sent from ending more than one question.
-func shielded(ask func()) {
-	defer recovered(new(error))
-	ask()
+// spawn asks in the background. A panic over what a server has sent ends only this.
+func spawn(group *sync.WaitGroup, ask func()) {
+	group.Go(func() {
+		defer recovered(new(error))
+		ask()
+	})
 }
 
 // transport asks servers by their address.
@@ -284,8 +286,7 @@ func (s Survey) askOrigin(ctx context.Context, names []string) []propagation.Rep
 	var group sync.WaitGroup
 	for i, server := range s.Origin {
 		for j, name := range names {
-			group.Go(func() {
-				defer recovered(new(error))
+			spawn(&group, func() {
 				out[i*len(names)+j] = s.askOne(ctx, server, name)
 			})
 		}
@@ -343,8 +344,7 @@ func (s Survey) askMore(ctx context.Context, replies []propagation.Reply) {
 		if r.Address == "" || r.Failure == propagation.NoRoute {
 			continue
 		}
-		group.Go(func() {
-			defer recovered(new(error))
+		spawn(&group, func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r.TCP = t.overTCP(ctx, r.Address, r.Name)

@@ -26,7 +26,7 @@ func TestDeletedWithinLimit(t *testing.T) {
 	earlier := func(*testing.T, *stage) {}
 	for name, test := range map[string]struct {
 		presented func(*testing.T, *stage)
-		// status is that of the Challenge, but for the time.
+		// status is that of the Challenge, except the time.
 		status acmev1.ChallengeStatus
 		// limit is how long the provider limits calls.
 		limit time.Duration

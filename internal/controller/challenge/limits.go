@@ -76,6 +76,14 @@ func (l *Limits) Until(c credential, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// any reports whether a limit is known at all: usually there is none, and which credential
+// a Challenge has need not be worked out.
+func (l *Limits) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.until) > 0
+}
+
 // credential returns what the Challenge's Session asks with.
 func (w *work) credential() credential {
 	m := w.memory
@@ -91,7 +99,10 @@ func (w *work) credential() credential {
 
 // loadLimit finds until when the provider is left alone.
 func (w *work) loadLimit() {
-	w.ProviderNotBefore = w.c.limits.Until(w.credential(), w.c.Clock.Now())
+	w.ProviderNotBefore = time.Time{}
+	if w.c.limits.any() {
+		w.ProviderNotBefore = w.c.limits.Until(w.credential(), w.c.Clock.Now())
+	}
 	poller, ok := w.memory.session.(solver.Poller)
 	w.ProbePolls = ok && poller.Polls()
 }
@@ -99,7 +110,9 @@ func (w *work) loadLimit() {
 // noteLimit notes what an answer of the provider says about its limit, and what is known
 // of it now.
 func (w *work) noteLimit(err error) {
-	w.c.limits.Note(w.credential(), err, w.c.Clock.Now())
+	if err != nil {
+		w.c.limits.Note(w.credential(), err, w.c.Clock.Now())
+	}
 	w.loadLimit()
 }
 

@@ -243,11 +243,11 @@ func (w *work) fetchAuthorization(ctx context.Context, url string) error {
 	case acme.StatusInvalid:
 		w.observer().Concluded(true, core.Missed(&authorization, w.State.Object.Spec.URL), now)
 		w.c.failures.Add(w.client.AccountURL(), w.State.Object.Spec.DNSName, now)
-	case acme.StatusValid:
-		w.observer().Concluded(false, "", now)
-		w.tellVerified(ctx)
 	default:
 		w.observer().Concluded(false, "", now)
+		if authorization.Status == acme.StatusValid {
+			w.tellVerified(ctx)
+		}
 	}
 	return nil
 }
