@@ -37,7 +37,7 @@ func (h *history) add(values []string) {
 // waits.
 func TestNameOfThreeIssuers(t *testing.T) {
 	t.Parallel()
-	const server, other, name = "127.53.74.1:53", "127.53.74.2:53", "_acme-challenge.www.raced.test"
+	const server, other, name = "127.53.75.1:53", "127.53.75.2:53", "_acme-challenge.www.raced.test"
 	first, second := named.TSIGKey(t, "first-key", "hmac-sha256"), named.TSIGKey(t, "second-key", "hmac-sha512")
 	var h history
 	var s *nameserver.Server
@@ -47,7 +47,7 @@ func TestNameOfThreeIssuers(t *testing.T) {
 		Listen: []string{server, other},
 		Keys:   []tsig.Key{keyOf(t, first, tsig.SHA256), keyOf(t, second, tsig.SHA512)},
 		Zones: []nameserver.Zone{{
-			Name: "raced.test", NS: []string{"ns1", "ns2"}, Records: []string{"ns1 A 127.53.74.1", "ns2 A 127.53.74.2"},
+			Name: "raced.test", NS: []string{"ns1", "ns2"}, Records: []string{"ns1 A 127.53.75.1", "ns2 A 127.53.75.2"},
 			TTL: time.Second, NegativeTTL: time.Second, Update: []string{"first-key.", "second-key."},
 		}},
 		OnMessage: func(m nameserver.Message) {
