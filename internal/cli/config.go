@@ -6,21 +6,29 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/configfile"
-	"github.com/everleaf/everleaf/internal/operator"
 )
 
-// configured adds the flags of the controllers, of the log and --config to a
-// command. The function that it returns applies the file, checks the flags and
+// flagged are options that are set by flags.
+type flagged interface {
+	AddFlags(*pflag.FlagSet)
+	// Check returns *component.FlagErrors, joined.
+	Check() error
+}
+
+// configured adds the flags of options, of the log and --config to a command. The
+// function that it returns applies the file, which is of a kind, checks the flags and
 // begins to log; it fails before anything has started.
-func configured(cmd *cobra.Command, options *operator.Options) (start func() error) {
+func configured(cmd *cobra.Command, kind configfile.Kind, options flagged) (start func() error) {
 	flags := cmd.Flags()
 	options.AddFlags(flags)
 	startLog := addLogging(cmd)
-	path := flags.String("config", "", "file with a ControllerConfiguration; flags count more than the file")
+	path := flags.String("config", "", "file with a "+kind.Kind+"; flags count more than the file")
 	return func() error {
-		origins, err := configfile.Apply(flags, *path)
+		origins, err := kind.Apply(flags, *path)
 		if err != nil {
 			return err
 		}
@@ -43,7 +51,7 @@ func attribute(err error, origins configfile.Origins) error {
 		}
 		return errors.Join(errs...)
 	}
-	var wrong *operator.FlagError
+	var wrong *component.FlagError
 	if !errors.As(err, &wrong) || len(origins) == 0 {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 // Each field of the file has a flag, so that it works or is warned about.
 func TestFieldsHaveFlags(t *testing.T) {
 	flags := command(t, newRootCommand(), "controller").Flags()
-	for _, field := range slices.Sorted(maps.Keys(configfile.Fields)) {
-		if flags.Lookup(configfile.Fields[field]) == nil {
-			t.Errorf("%s stands for --%s, which does not exist", field, configfile.Fields[field])
+	for _, field := range slices.Sorted(maps.Keys(configfile.Controller.Fields)) {
+		if flags.Lookup(configfile.Controller.Fields[field]) == nil {
+			t.Errorf("%s stands for --%s, which does not exist", field, configfile.Controller.Fields[field])
 		}
 	}
 }

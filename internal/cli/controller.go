@@ -15,6 +15,7 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
 	"k8s.io/klog/v2"
 
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/configfile"
 	"github.com/everleaf/everleaf/internal/operator"
 )
@@ -47,11 +48,11 @@ func addLogging(cmd *cobra.Command) (start func() error) {
 func checkLogging(config *logsapi.LoggingConfiguration) error {
 	var errs []error
 	for _, err := range logsapi.Validate(config, nil, field.NewPath("logging")) {
-		flag, message := configfile.Fields[err.Field], err.ErrorBody()
+		flag, message := configfile.Controller.Fields[err.Field], err.ErrorBody()
 		if flag == "logging-format" {
 			message += "; it must be text or json"
 		}
-		errs = append(errs, &operator.FlagError{Flag: flag, Message: message})
+		errs = append(errs, &component.FlagError{Flag: flag, Message: message})
 	}
 	return errors.Join(errs...)
 }
@@ -67,7 +68,7 @@ pod's service account; elsewhere --kubeconfig, $KUBECONFIG or ~/.kube/config.
 The CRDs must be installed.`,
 		Args: cobra.NoArgs,
 	}
-	start := configured(cmd, &options)
+	start := configured(cmd, configfile.Controller, &options)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := start(); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/everleaf/everleaf/internal/configfile"
 	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/internal/operator"
 )
@@ -37,7 +38,7 @@ continues with it.`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	start := configured(cmd, &controllers)
+	start := configured(cmd, configfile.Controller, &controllers)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		// Wrong flags are refused before anything starts.
 		if err := start(); err != nil {
@@ -45,7 +46,7 @@ continues with it.`,
 		}
 		// Another process on the same data also has the addresses: that is said first.
 		options.Check = func() error {
-			if err := controllers.CheckListeners(); err != nil {
+			if err := controllers.Listeners().Try(); err != nil {
 				return fmt.Errorf("controllers: %w", err)
 			}
 			return nil

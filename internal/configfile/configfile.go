@@ -1,4 +1,4 @@
-// Package configfile reads the configuration file of cert-manager's controller
+// Package configfile reads the configuration files of cert-manager's programs
 // (--config). Each field of the file is another way to write a flag, so that a
 // value has one default, one check and one place where it works.
 package configfile
@@ -21,89 +21,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The version and kind of the file.
-const (
-	APIVersion = "controller.config.cert-manager.io/v1alpha1"
-	Kind       = "ControllerConfiguration"
-)
-
 // maxFile is the largest file that is read, in bytes.
 const maxFile = 1 << 20
 
-// Fields maps the fields of a ControllerConfiguration to flags.
-var Fields = map[string]string{
-	"acmeDNS01Config.checkRetryPeriod":             "dns01-check-retry-period",
-	"acmeDNS01Config.recursiveNameservers":         "dns01-recursive-nameservers",
-	"acmeDNS01Config.recursiveNameserversOnly":     "dns01-recursive-nameservers-only",
-	"acmeHTTP01Config.solverExtraLabels":           "acme-http01-solver-extra-labels",
-	"acmeHTTP01Config.solverImage":                 "acme-http01-solver-image",
-	"acmeHTTP01Config.solverNameservers":           "acme-http01-solver-nameservers",
-	"acmeHTTP01Config.solverResourceLimitsCPU":     "acme-http01-solver-resource-limits-cpu",
-	"acmeHTTP01Config.solverResourceLimitsMemory":  "acme-http01-solver-resource-limits-memory",
-	"acmeHTTP01Config.solverResourceRequestCPU":    "acme-http01-solver-resource-request-cpu",
-	"acmeHTTP01Config.solverResourceRequestMemory": "acme-http01-solver-resource-request-memory",
-	"acmeHTTP01Config.solverRunAsNonRoot":          "acme-http01-solver-run-as-non-root",
-	"acmeHTTP01Config.solverRuntimeClassName":      "acme-http01-solver-runtime-class-name",
-	"apiServerHost": "master",
-	"certificateRequestMaximumBackoffDuration":            "certificate-request-maximum-backoff-duration",
-	"certificateRequestMinimumBackoffDuration":            "certificate-request-minimum-backoff-duration",
-	"clusterIssuerAmbientCredentials":                     "cluster-issuer-ambient-credentials",
-	"clusterResourceNamespace":                            "cluster-resource-namespace",
-	"controllers":                                         "controllers",
-	"copiedAnnotationPrefixes":                            "copied-annotation-prefixes",
-	"enableCertificateOwnerRef":                           "enable-certificate-owner-ref",
-	"enableGatewayAPI":                                    "enable-gateway-api",
-	"enableGatewayAPIListenerSet":                         "enable-gateway-api-listenerset",
-	"enablePprof":                                         "enable-profiling",
-	"featureGates":                                        "feature-gates",
-	"gatewayAPI.enableListenerSet":                        "enable-gateway-api-listenerset",
-	"gatewayAPI.enabled":                                  "enable-gateway-api",
-	"gatewayAPI.extraProtocols":                           "gateway-api-extra-protocols",
-	"healthzListenAddress":                                "internal-healthz-listen-address",
-	"ingressShimConfig.defaultAutoCertificateAnnotations": "auto-certificate-annotations",
-	"ingressShimConfig.defaultIssuerGroup":                "default-issuer-group",
-	"ingressShimConfig.defaultIssuerKind":                 "default-issuer-kind",
-	"ingressShimConfig.defaultIssuerName":                 "default-issuer-name",
-	"ingressShimConfig.extraCertificateAnnotations":       "extra-certificate-annotations",
-	"issuerAmbientCredentials":                            "issuer-ambient-credentials",
-	"kubeConfig":                                          "kubeconfig",
-	"kubernetesAPIBurst":                                  "kube-api-burst",
-	"kubernetesAPIQPS":                                    "kube-api-qps",
-	"leaderElectionConfig.enabled":                        "leader-elect",
-	"leaderElectionConfig.healthzTimeout":                 "internal-healthz-leader-election-timeout",
-	"leaderElectionConfig.leaseDuration":                  "leader-election-lease-duration",
-	"leaderElectionConfig.namespace":                      "leader-election-namespace",
-	"leaderElectionConfig.renewDeadline":                  "leader-election-renew-deadline",
-	"leaderElectionConfig.retryPeriod":                    "leader-election-retry-period",
-	"logging.flushFrequency":                              "log-flush-frequency",
-	"logging.format":                                      "logging-format",
-	"logging.options.json.infoBufferSize":                 "log-json-info-buffer-size",
-	"logging.options.json.splitStream":                    "log-json-split-stream",
-	"logging.options.text.infoBufferSize":                 "log-text-info-buffer-size",
-	"logging.options.text.splitStream":                    "log-text-split-stream",
-	"logging.verbosity":                                   "v",
-	"logging.vmodule":                                     "vmodule",
-	"maxConcurrentChallenges":                             "max-concurrent-challenges",
-	"metricsListenAddress":                                "metrics-listen-address",
-	"metricsTLSConfig.cipherSuites":                       "metrics-tls-cipher-suites",
-	"metricsTLSConfig.dynamic.dnsNames":                   "metrics-dynamic-serving-dns-names",
-	"metricsTLSConfig.dynamic.leafDuration":               "metrics-dynamic-serving-leaf-duration",
-	"metricsTLSConfig.dynamic.secretName":                 "metrics-dynamic-serving-ca-secret-name",
-	"metricsTLSConfig.dynamic.secretNamespace":            "metrics-dynamic-serving-ca-secret-namespace",
-	"metricsTLSConfig.filesystem.certFile":                "metrics-tls-cert-file",
-	"metricsTLSConfig.filesystem.keyFile":                 "metrics-tls-private-key-file",
-	"metricsTLSConfig.minTLSVersion":                      "metrics-tls-min-version",
-	"namespace":                                           "namespace",
-	"numberOfConcurrentWorkers":                           "concurrent-workers",
-	"pemSizeLimitsConfig.maxBundleSize":                   "max-certificate-bundle-size",
-	"pemSizeLimitsConfig.maxCertificateSize":              "max-certificate-size",
-	"pemSizeLimitsConfig.maxChainLength":                  "max-certificate-chain-length",
-	"pemSizeLimitsConfig.maxPrivateKeySize":               "max-private-key-size",
-	"pprofAddress":                                        "profiler-address",
+// Kind is a kind of file: which fields it has, and which flags they stand for.
+type Kind struct {
+	APIVersion, Kind string
+	// Fields maps the fields to flags.
+	Fields map[string]string
 }
-
-// files are the fields that hold a path, relative to the folder of the file.
-var files = []string{"kubeConfig", "metricsTLSConfig.filesystem.certFile", "metricsTLSConfig.filesystem.keyFile"}
 
 // Origins has, by the name of a flag, the file and the field that have set the flag.
 type Origins map[string]string
@@ -111,7 +37,7 @@ type Origins map[string]string
 // Apply sets the flags that the file at path has values for and that were not
 // set on the command line. It returns where their values are from, and an error
 // that names every field that is wrong. An empty path is no file.
-func Apply(flags *pflag.FlagSet, path string) (Origins, error) {
+func (k Kind) Apply(flags *pflag.FlagSet, path string) (Origins, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -119,19 +45,19 @@ func Apply(flags *pflag.FlagSet, path string) (Origins, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--config: %w", err)
 	}
-	values, err := decode(data)
+	values, err := k.decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("--config: %s: %w", path, err)
 	}
 	origins, errs := Origins{}, []error(nil)
 	for _, field := range slices.Sorted(maps.Keys(values)) {
-		flag := flags.Lookup(Fields[field])
+		flag := flags.Lookup(k.Fields[field])
 		if flag == nil {
 			errs = append(errs, fmt.Errorf("--config: %s: %s: this command does not have it", path, field))
 			continue
 		}
 		text, isText := values[field].(string)
-		if isText && text != "" && slices.Contains(files, field) && !filepath.IsAbs(text) {
+		if isText && text != "" && slices.Contains(files, flag.Name) && !filepath.IsAbs(text) {
 			values[field] = filepath.Join(filepath.Dir(path), text)
 		}
 		// Of two fields for one feature, as enableGatewayAPI and gatewayAPI.enabled,
@@ -163,7 +89,7 @@ func read(path string) ([]byte, error) {
 }
 
 // decode returns the values of a file by field.
-func decode(data []byte) (map[string]any, error) {
+func (k Kind) decode(data []byte) (map[string]any, error) {
 	encoded, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
 		return nil, err
@@ -175,33 +101,33 @@ func decode(data []byte) (map[string]any, error) {
 		return nil, errors.New("the file does not hold an object")
 	}
 	var errs []error
-	for field, want := range map[string]string{"apiVersion": APIVersion, "kind": Kind} {
+	for field, want := range map[string]string{"apiVersion": k.APIVersion, "kind": k.Kind} {
 		if got := content[field]; got != want {
 			errs = append(errs, fmt.Errorf("%s: must be %q, not %v", field, want, quoted(got)))
 		}
 		delete(content, field)
 	}
 	values := map[string]any{}
-	errs = append(errs, flatten("", content, values)...)
+	errs = append(errs, k.flatten("", content, values)...)
 	return values, errors.Join(errs...)
 }
 
 // flatten collects values by field. Null and an empty text are as if the field were
 // not there: cert-manager has the default for both.
-func flatten(prefix string, content, values map[string]any) []error {
+func (k Kind) flatten(prefix string, content, values map[string]any) []error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(content)) {
 		field, value := prefix+name, content[name]
 		inner, isObject := value.(map[string]any)
-		_, known := Fields[field]
+		_, known := k.Fields[field]
 		switch {
 		case known && value != nil && value != "":
 			values[field] = value
 		case known:
-		case !isParent(field):
+		case !k.isParent(field):
 			errs = append(errs, fmt.Errorf("%s: unknown field", field))
 		case isObject:
-			errs = append(errs, flatten(field+".", inner, values)...)
+			errs = append(errs, k.flatten(field+".", inner, values)...)
 		case value != nil:
 			errs = append(errs, fmt.Errorf("%s: must be an object, not %v", field, quoted(value)))
 		}
@@ -209,8 +135,8 @@ func flatten(prefix string, content, values map[string]any) []error {
 	return errs
 }
 
-func isParent(field string) bool {
-	for known := range Fields {
+func (k Kind) isParent(field string) bool {
+	for known := range k.Fields {
 		if strings.HasPrefix(known, field+".") {
 			return true
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flags has one flag of each type, under the names of some that Fields knows.
+// flags has one flag of each type, under the names of some fields.
 func flags() *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fs.Bool("leader-elect", true, "")
@@ -121,7 +121,7 @@ namespace: [x]
 			}
 			before := map[string]string{}
 			fs.VisitAll(func(f *pflag.Flag) { before[f.Name] = f.Value.String() })
-			origins, err := Apply(fs, path)
+			origins, err := Controller.Apply(fs, path)
 			for _, want := range test.err {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("got error %v, want %q", err, want)
@@ -151,10 +151,10 @@ namespace: [x]
 }
 
 func TestApplyNoFile(t *testing.T) {
-	if _, err := Apply(flags(), filepath.Join(t.TempDir(), "missing.yaml")); err == nil || !strings.Contains(err.Error(), "--config: open ") {
+	if _, err := Controller.Apply(flags(), filepath.Join(t.TempDir(), "missing.yaml")); err == nil || !strings.Contains(err.Error(), "--config: open ") {
 		t.Errorf("got %v", err)
 	}
-	if origins, err := Apply(flags(), ""); err != nil || origins != nil {
+	if origins, err := Controller.Apply(flags(), ""); err != nil || origins != nil {
 		t.Errorf("got %v, %v", origins, err)
 	}
 }
@@ -162,13 +162,15 @@ func TestApplyNoFile(t *testing.T) {
 // Two fields may stand for one flag only where cert-manager has renamed one.
 func TestFieldsAreUnique(t *testing.T) {
 	renamed := []string{"enable-gateway-api", "enable-gateway-api-listenerset"}
-	seen := map[string]string{}
-	for _, field := range slices.Sorted(maps.Keys(Fields)) {
-		flag := Fields[field]
-		if before, ok := seen[flag]; ok && !slices.Contains(renamed, flag) {
-			t.Errorf("%s and %s both set --%s", before, field, flag)
+	for _, kind := range []Kind{Controller, Webhook, CAInjector} {
+		seen := map[string]string{}
+		for _, field := range slices.Sorted(maps.Keys(kind.Fields)) {
+			flag := kind.Fields[field]
+			if before, ok := seen[flag]; ok && !slices.Contains(renamed, flag) {
+				t.Errorf("%s: %s and %s both set --%s", kind.Kind, before, field, flag)
+			}
+			seen[flag] = field
 		}
-		seen[flag] = field
 	}
 }
 
@@ -176,12 +178,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(head + "logging: {vmodule: [{filePattern: a, verbosity: 2}]}"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		values, err := decode(data)
+		values, err := Controller.decode(data)
 		if err != nil {
 			return
 		}
 		for field := range values {
-			if Fields[field] == "" {
+			if Controller.Fields[field] == "" {
 				t.Errorf("unknown field %q", field)
 			}
 		}

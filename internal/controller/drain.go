@@ -7,17 +7,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// DrainTime is how long a step that has begun may go on at most after its process
-// has received a signal to stop, or has lost its lease. Half-done steps cost more
-// than a stop that is a little late: an order whose URL is not stored yet, a
-// record that no object mentions. Where another process may have the lease
-// earlier, steps end earlier.
-const DrainTime = 10 * time.Second
-
 type stopping struct{}
 
 // Drain lets the steps of a reconciler go on for a time when its context ends;
-// Stopping reports to the reconciler that it must begin no other step.
+// Stopping reports to the reconciler that it must begin no other step. Half-done steps
+// cost more than a stop that is a little late: an order whose URL is not stored yet, a
+// record that no object mentions.
 func Drain(r reconcile.Reconciler, longest time.Duration) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		if ctx.Err() != nil {

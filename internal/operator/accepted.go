@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/component-base/featuregate"
+
+	"github.com/everleaf/everleaf/internal/component"
 )
 
 // accepted are flags of cert-manager's controller that this version takes, so
@@ -57,7 +58,7 @@ const (
 )
 
 // gates are cert-manager's feature gates. None changes what this version does.
-var gates = map[featuregate.Feature]featuregate.FeatureSpec{
+var gates = component.Gates{
 	"ACMEHTTP01IngressPathTypeExact":                   {Default: true, PreRelease: featuregate.Beta},
 	"ACMEUseARI":                                       {PreRelease: featuregate.Alpha},
 	"AdditionalCertificateOutputFormats":               {Default: true, PreRelease: featuregate.GA},
@@ -96,39 +97,7 @@ func (o *Options) addAccepted(fs *pflag.FlagSet) {
 	}
 	// It is hidden in cert-manager, too.
 	runtime.Must(fs.MarkHidden(leaderTimeout))
-	features := featuregate.NewFeatureGate()
-	runtime.Must(features.Add(gates))
-	features.AddFlag(fs)
-	gatesFlag := fs.Lookup("feature-gates")
-	gatesFlag.Value = gatesValue{gatesFlag.Value}
-	gatesFlag.Usage = "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect: " +
-		strings.Join(gateNames(), ", ")
-	o.flags, o.features = fs, features
-}
-
-// gatesValue is the value of --feature-gates, whose errors say which there are.
-type gatesValue struct{ pflag.Value }
-
-// Set implements pflag.Value.
-func (v gatesValue) Set(text string) error {
-	if err := v.Value.Set(text); err != nil {
-		return fmt.Errorf("%w; known are %s", err, strings.Join(gateNames(), ", "))
-	}
-	return nil
-}
-
-// gateNames lists the feature gates with stage and default.
-func gateNames() []string {
-	var names []string
-	for name, spec := range gates {
-		stage := strings.ToLower(string(spec.PreRelease))
-		if spec.PreRelease == featuregate.GA {
-			stage = "ga"
-		}
-		names = append(names, fmt.Sprintf("%s (%s, %t)", name, stage, spec.Default))
-	}
-	slices.Sort(names)
-	return names
+	o.flags, o.features = fs, gates.AddFlag(fs, "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect")
 }
 
 // ineffective says for each flag and feature gate that was set to something else
@@ -153,7 +122,7 @@ func (o *Options) ineffective() []string {
 }
 
 // checkAccepted checks the values that cert-manager checks.
-func (o *Options) checkAccepted(bad complaint) {
+func (o *Options) checkAccepted(bad component.Complaint) {
 	if o.flags == nil {
 		return
 	}

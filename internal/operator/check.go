@@ -1,25 +1,18 @@
 package operator
 
 import (
-	"errors"
-	"fmt"
 	"math"
-	"net"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
 )
 
-// complaint adds an error about the value of a flag. The text may name other flags,
-// with their dashes.
-type complaint func(flag, format string, args ...any)
-
-// Check is Complete, and checks the resolvers, the addresses and the files.
+// Check is Complete, and checks the resolvers and the files.
 func (o *Options) Check() error {
 	if err := o.Complete(); err != nil {
 		return err
@@ -27,16 +20,9 @@ func (o *Options) Check() error {
 	if _, err := o.resolver(clock.RealClock{}); err != nil {
 		return err
 	}
-	var errs []error
-	for flag, address := range o.listeners() {
-		if _, err := net.ResolveTCPAddr("tcp", address); err != nil {
-			errs = append(errs, cannotListen(flag, address, err))
-		}
-	}
-	if err := o.MetricsTLS.checkFiles(); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	var bad component.Complaints
+	o.MetricsTLS.CheckFiles(bad.Add)
+	return bad.Err()
 }
 
 func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
@@ -46,7 +32,7 @@ func (o *Options) resolver(clock clock.PassiveClock) (*dns.Resolver, error) {
 	}
 	resolver, err := dns.NewResolver(dns.Config{Servers: servers, Clock: clock, Port: o.AuthoritativePort})
 	if err != nil {
-		return nil, &FlagError{flagResolvers, err.Error()}
+		return nil, &component.FlagError{Flag: flagResolvers, Message: err.Error()}
 	}
 	return resolver, nil
 }
@@ -62,10 +48,8 @@ func (o *Options) systemServers() []string {
 // Complete checks the options and derives what follows from them. The error
 // names every option that is wrong.
 func (o *Options) Complete() error {
-	var errs []error
-	bad := func(flag, format string, args ...any) {
-		errs = append(errs, &FlagError{flag, fmt.Sprintf(format, args...)})
-	}
+	var complaints component.Complaints
+	bad := complaints.Add
 	switch o.events {
 	case eventsBrief, eventsAll, "":
 		o.AllEvents = o.AllEvents || o.events == eventsAll
@@ -78,7 +62,7 @@ func (o *Options) Complete() error {
 	o.checkNamespaces(bad)
 	o.completeBackoff(bad)
 	o.checkDNS(bad)
-	o.LeaderElection.check(bad)
+	o.LeaderElection.Check(bad)
 	o.checkSizes(bad)
 	if o.QPS < -1 || math.IsNaN(float64(o.QPS)) {
 		bad("kube-api-qps", "must be -1 (no limit) or more, not %g", o.QPS)
@@ -88,33 +72,19 @@ func (o *Options) Complete() error {
 	} else if o.QPS > 0 && float32(o.Burst) < o.QPS {
 		bad("kube-api-burst", "is %d, and must not be less than --kube-api-qps, which is %g", o.Burst, o.QPS)
 	}
-	for flag, address := range o.listeners() {
-		if address == "" {
-			bad(flag, "must be host:port, or 0 for none")
-		}
-	}
-	o.MetricsTLS.check(bad)
+	o.Listeners().Check(bad)
+	o.MetricsTLS.Check(bad)
 	o.checkAccepted(bad)
-	return errors.Join(errs...)
+	return complaints.Err()
 }
 
-func (o *Options) checkNamespaces(bad complaint) {
-	for _, n := range []struct {
-		flag, name string
-		mayBeEmpty bool
-	}{
-		{"namespace", o.Namespace, true},
-		{"cluster-resource-namespace", o.ClusterResourceNamespace, false},
-		{"leader-election-namespace", o.LeaderElection.Namespace, !o.LeaderElection.Enabled},
-	} {
-		if wrong := validation.IsDNS1123Label(n.name); len(wrong) > 0 && (n.name != "" || !n.mayBeEmpty) {
-			bad(n.flag, "%q is not the name of a namespace: %s", n.name, wrong[0])
-		}
-	}
+func (o *Options) checkNamespaces(bad component.Complaint) {
+	component.CheckNamespace("namespace", o.Namespace, true, bad)
+	component.CheckNamespace("cluster-resource-namespace", o.ClusterResourceNamespace, false, bad)
 }
 
 // completeBackoff takes 0 for the default, as cert-manager does.
-func (o *Options) completeBackoff(bad complaint) {
+func (o *Options) completeBackoff(bad component.Complaint) {
 	const least, most = "certificate-request-minimum-backoff-duration", "certificate-request-maximum-backoff-duration"
 	for _, b := range []struct {
 		flag       string
@@ -135,7 +105,7 @@ func (o *Options) completeBackoff(bad complaint) {
 	}
 }
 
-func (o *Options) checkDNS(bad complaint) {
+func (o *Options) checkDNS(bad component.Complaint) {
 	if o.ACMEDNSCacheFloor < 0 || o.ACMEDNSCacheFloor > propagation.MaxFloor {
 		bad("acme-dns-cache-floor", "must be between 0s and %s, not %s", propagation.MaxFloor, o.ACMEDNSCacheFloor)
 	}
@@ -149,34 +119,7 @@ func (o *Options) checkDNS(bad complaint) {
 	}
 }
 
-func (l LeaderElection) check(bad complaint) {
-	const lease, renew, retry = "leader-election-lease-duration", "leader-election-renew-deadline", "leader-election-retry-period"
-	if !l.Enabled {
-		return
-	}
-	ok := true
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{{lease, l.LeaseDuration}, {renew, l.RenewDeadline}, {retry, l.RetryPeriod}} {
-		if d.value <= 0 {
-			bad(d.flag, "must be greater than 0, not %s", d.value)
-			ok = false
-		}
-	}
-	switch {
-	case !ok:
-	case l.RenewDeadline <= l.RetryPeriod*6/5:
-		// client-go's leader election waits up to a fifth longer.
-		bad(renew, "is %s, and must be greater than 1.2 times --%s, which is %s", l.RenewDeadline, retry, l.RetryPeriod)
-	case l.LeaseDuration <= l.RenewDeadline:
-		bad(lease, "is %s, and must be greater than --%s, which is %s", l.LeaseDuration, renew, l.RenewDeadline)
-	case l.margin() < minMargin:
-		bad(lease, "must be greater than --%s by %s or more: a leader that loses its lease ends its work in this time", renew, minMargin)
-	}
-}
-
-func (o *Options) checkSizes(bad complaint) {
+func (o *Options) checkSizes(bad component.Complaint) {
 	const certificate, chain, bundle = "max-certificate-size", "max-certificate-chain-length", "max-certificate-bundle-size"
 	for _, n := range []struct {
 		flag  string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,7 +16,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -31,8 +29,8 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/metrics"
-	"github.com/everleaf/everleaf/internal/servingcert"
 )
 
 const (
@@ -58,7 +56,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := o.Check(); err != nil {
 		return err
 	}
-	if err := o.CheckListeners(); err != nil {
+	if err := o.Listeners().Try(); err != nil {
 		return err
 	}
 	ctrl.SetLogger(log)
@@ -84,15 +82,13 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	options := managerOptions(o, scheme, log)
 	options.Cache.NewInformer = watches.NewInformer
-	certificate, err := o.MetricsTLS.source(func(c servingcert.Config) (*servingcert.Source, error) {
-		core, err := kubernetes.NewForConfig(rc)
-		return servingcert.New(c, core, clock.RealClock{}, log.WithName("metrics")), err
-	})
+	core := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(rc) }
+	certificate, err := o.MetricsTLS.Source(core, log.WithName("metrics"))
 	if err != nil {
 		return fmt.Errorf("serve metrics with TLS: %w", err)
 	}
 	if certificate != nil {
-		o.MetricsTLS.serve(&options.Metrics, certificate)
+		o.MetricsTLS.Serve(&options.Metrics, certificate)
 	}
 	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
@@ -105,15 +101,13 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	// cert-manager's two checks. A process that cannot renew its lease ends by
 	// itself, so that one which answers is a leader or waits to be one.
-	for name, check := range map[string]healthz.Checker{"clockHealth": clockHealth(), "leaderElection": healthz.Ping} {
+	for name, check := range map[string]healthz.Checker{"clockHealth": component.ClockHealth(), "leaderElection": healthz.Ping} {
 		if err := mgr.AddHealthzCheck(name, check); err != nil {
 			return err
 		}
 	}
-	if o.EnableProfiling {
-		if err := mgr.Add(profiler(o.ProfilerAddress)); err != nil {
-			return err
-		}
+	if err := o.Profiles.Add(mgr); err != nil {
+		return err
 	}
 	// A registry of its own, so that Run can unregister all metrics at once.
 	registry := prometheus.NewRegistry()
@@ -189,19 +183,10 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		HealthProbeBindAddress: o.HealthzListenAddress,
 		LivenessEndpointName:   "/livez",
 
-		LeaderElection:                o.LeaderElection.Enabled,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       o.LeaderElection.Namespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaderElectionLabels:          map[string]string{"app.kubernetes.io/managed-by": "cert-manager"},
-		LeaseDuration:                 &o.LeaderElection.LeaseDuration,
-		RenewDeadline:                 &o.LeaderElection.RenewDeadline,
-		RetryPeriod:                   &o.LeaderElection.RetryPeriod,
-		GracefulShutdownTimeout:       ptr.To(o.LeaderElection.graceTime()),
-
 		// Several systems may run in one process.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(true)},
 	}
+	o.LeaderElection.Elect(&options, leaseName)
 	if o.Namespace != "" {
 		// The informers list and watch under this namespace's path, for which
 		// its permissions are enough. DefaultNamespaces would do the same, by
@@ -234,41 +219,4 @@ func informers(ctx context.Context, c cache.Cache, kinds map[string]client.Objec
 		found[kind] = shared
 	}
 	return found, nil
-}
-
-// maxSkew is how far the wall clock may run away from the monotonic one before
-// the process is better started anew: timers count the latter.
-const maxSkew = 5 * time.Minute
-
-func clockHealth() healthz.Checker {
-	start := time.Now()
-	wall := start.Round(0)
-	return func(*http.Request) error {
-		now := time.Now()
-		skew := now.Round(0).Sub(wall) - now.Sub(start)
-		if skew.Abs() > maxSkew {
-			return fmt.Errorf("the wall clock and the monotonic clock are %s apart", skew.Abs().Round(time.Second))
-		}
-		return nil
-	}
-}
-
-// profiler serves profiles as cert-manager does: without the command line.
-func profiler(address string) *manager.Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/debug/pprof/cmdline" {
-			http.NotFound(w, r)
-			return
-		}
-		pprof.Index(w, r)
-	})
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &manager.Server{
-		Name:            "pprof",
-		Server:          &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 32 * time.Second},
-		ShutdownTimeout: ptr.To(time.Second),
-	}
 }

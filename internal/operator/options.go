@@ -3,10 +3,6 @@
 package operator
 
 import (
-	"errors"
-	"fmt"
-	"maps"
-	"net"
 	"net/http"
 	"time"
 
@@ -14,10 +10,10 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/featuregate"
 
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
-	"github.com/everleaf/everleaf/internal/servingcert"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -30,7 +26,7 @@ type Options struct {
 	// then left alone. Empty means all.
 	Namespace string
 
-	LeaderElection LeaderElection
+	LeaderElection component.LeaderElection
 
 	// Controllers are the names of cert-manager's controllers whose work is done:
 	// "*" for all, "-name" for all but one.
@@ -73,25 +69,17 @@ type Options struct {
 	Burst int
 
 	MetricsListenAddress string
-	MetricsTLS           MetricsTLS
+	MetricsTLS           component.TLS
 	// Registerer takes the metrics; nil is the one whose metrics are served.
 	// Systems that run at the same time in one process each need their own.
 	Registerer           prometheus.Registerer
 	HealthzListenAddress string
-	EnableProfiling      bool
-	ProfilerAddress      string
+	Profiles             component.Profiles
 
 	events string
 	// flags and features hold what is accepted without effect.
 	flags    *pflag.FlagSet
 	features featuregate.FeatureGate
-}
-
-// LeaderElection says whether and how one of several processes is chosen.
-type LeaderElection struct {
-	Enabled                                   bool
-	Namespace                                 string
-	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 }
 
 // Events of --events.
@@ -104,10 +92,7 @@ const (
 func Defaults() Options {
 	return Options{
 		ClusterResourceNamespace: "kube-system",
-		LeaderElection: LeaderElection{
-			Enabled: true, Namespace: "kube-system",
-			LeaseDuration: 60 * time.Second, RenewDeadline: 40 * time.Second, RetryPeriod: 15 * time.Second,
-		},
+		LeaderElection:           component.DefaultLeaderElection(),
 		Controllers:              []string{"*"},
 		ConcurrentWorkers:        5,
 		MaxConcurrentChallenges:  60,
@@ -119,9 +104,9 @@ func Defaults() Options {
 		QPS:                      20,
 		Burst:                    50,
 		MetricsListenAddress:     "0.0.0.0:9402",
-		MetricsTLS:               MetricsTLS{Dynamic: servingcert.Config{Lifetime: 168 * time.Hour, ManagedBy: "cert-manager"}},
+		MetricsTLS:               component.NewTLS("metrics-", "metrics", "cert-manager"),
 		HealthzListenAddress:     "0.0.0.0:9403",
-		ProfilerAddress:          "localhost:6060",
+		Profiles:                 component.DefaultProfiles(),
 		events:                   eventsBrief,
 	}
 }
@@ -130,11 +115,7 @@ func Defaults() Options {
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ClusterResourceNamespace, "cluster-resource-namespace", o.ClusterResourceNamespace, "namespace of the Secrets that ClusterIssuers refer to")
 	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "work in this namespace only, without ClusterIssuers (default all)")
-	fs.BoolVar(&o.LeaderElection.Enabled, "leader-elect", o.LeaderElection.Enabled, "let one of several processes work at a time")
-	fs.StringVar(&o.LeaderElection.Namespace, "leader-election-namespace", o.LeaderElection.Namespace, "namespace of the lease")
-	fs.DurationVar(&o.LeaderElection.LeaseDuration, "leader-election-lease-duration", o.LeaderElection.LeaseDuration, "how long a leader that is silent is waited for")
-	fs.DurationVar(&o.LeaderElection.RenewDeadline, "leader-election-renew-deadline", o.LeaderElection.RenewDeadline, "how long a leader tries to renew its lease before it stops")
-	fs.DurationVar(&o.LeaderElection.RetryPeriod, "leader-election-retry-period", o.LeaderElection.RetryPeriod, "time between two attempts at the lease")
+	o.LeaderElection.AddFlags(fs)
 	fs.StringSliceVar(&o.Controllers, "controllers", o.Controllers, "controllers to run, by cert-manager's names; * is all, -name all but one")
 	fs.IntVar(&o.ConcurrentWorkers, "concurrent-workers", o.ConcurrentWorkers, "number of workers; a Certificate's six concerns count as one controller each, as in cert-manager")
 	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight for each issuer, from presenting to asking the CA")
@@ -153,52 +134,23 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
 	fs.StringVar(&o.MetricsListenAddress, "metrics-listen-address", o.MetricsListenAddress, "host:port of the Prometheus metrics; 0 for none")
 	fs.StringVar(&o.HealthzListenAddress, "internal-healthz-listen-address", o.HealthzListenAddress, "host:port of /livez; 0 for none")
-	fs.BoolVar(&o.EnableProfiling, "enable-profiling", o.EnableProfiling, "serve profiles")
-	fs.StringVar(&o.ProfilerAddress, "profiler-address", o.ProfilerAddress, "host:port of the profiles, under /debug/pprof")
+	o.Profiles.AddFlags(fs)
 	fs.IntVar(&o.Limits.MaxCertificateSize, "max-certificate-size", o.Limits.MaxCertificateSize, "largest PEM of a certificate that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
-	o.MetricsTLS.addFlags(fs)
+	o.MetricsTLS.AddFlags(fs)
 	o.addAccepted(fs)
 }
 
 const flagResolvers = "dns01-recursive-nameservers"
 
-// FlagError is an error about the value of one flag.
-type FlagError struct{ Flag, Message string }
-
-// Error implements error.
-func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Message }
-
-// listeners are the addresses to listen on, by flag.
-func (o *Options) listeners() map[string]string {
-	listeners := map[string]string{
+// Listeners are the addresses to listen on.
+func (o *Options) Listeners() component.Listeners {
+	listeners := component.Listeners{
 		"metrics-listen-address":          o.MetricsListenAddress,
 		"internal-healthz-listen-address": o.HealthzListenAddress,
 	}
-	if o.EnableProfiling {
-		listeners["profiler-address"] = o.ProfilerAddress
-	}
-	maps.DeleteFunc(listeners, func(_, address string) bool { return address == "0" })
+	o.Profiles.Listen(listeners)
 	return listeners
-}
-
-func cannotListen(flag, address string, err error) error {
-	return &FlagError{flag, fmt.Sprintf("cannot listen on %q: %v; choose another address, or 0 for none", address, err)}
-}
-
-// CheckListeners says which address cannot be listened on, by its flag, before
-// anything is started.
-func (o *Options) CheckListeners() error {
-	var errs []error
-	for flag, address := range o.listeners() {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			errs = append(errs, cannotListen(flag, address, err))
-			continue
-		}
-		listener.Close()
-	}
-	return errors.Join(errs...)
 }

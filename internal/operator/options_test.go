@@ -187,12 +187,12 @@ func TestCheckListeners(t *testing.T) {
 	}
 	defer taken.Close()
 	o := Defaults()
-	o.MetricsListenAddress, o.HealthzListenAddress, o.ProfilerAddress = "0", "0", taken.Addr().String()
-	if err := o.CheckListeners(); err != nil {
+	o.MetricsListenAddress, o.HealthzListenAddress, o.Profiles.Address = "0", "0", taken.Addr().String()
+	if err := o.Listeners().Try(); err != nil {
 		t.Errorf("an address that is not used: %v", err)
 	}
-	o.EnableProfiling = true
-	if err := o.CheckListeners(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address: cannot listen on ") {
+	o.Profiles.Enabled = true
+	if err := o.Listeners().Try(); err == nil || !strings.HasPrefix(err.Error(), "--profiler-address: cannot listen on ") {
 		t.Errorf("a taken address: %v", err)
 	}
 }

@@ -95,7 +95,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())
 	s.server.Observe = s.metrics.ObserveEvent
-	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, o.LeaderElection.drainTime(), s.metrics, s.metrics.Count)
+	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))

@@ -54,7 +54,7 @@ func TestManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, object := range all {
-		if object.GetKind() == configfile.Kind {
+		if object.GetKind() == configfile.Controller.Kind {
 			continue
 		}
 		err := api.Create(t.Context(), object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
@@ -69,7 +69,7 @@ func TestManifests(t *testing.T) {
 func TestConfigurations(t *testing.T) {
 	found := 0
 	for name, object := range manifests(t) {
-		if object.GetKind() != configfile.Kind {
+		if object.GetKind() != configfile.Controller.Kind {
 			continue
 		}
 		found++

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/schedule"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},

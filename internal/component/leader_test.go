@@ -1,10 +1,8 @@
-package operator
+package component
 
 import (
 	"testing"
 	"time"
-
-	"github.com/everleaf/everleaf/internal/controller"
 )
 
 // TestDrainEndsWithTheLease holds that the steps of a process which has lost its
@@ -14,12 +12,12 @@ func TestDrainEndsWithTheLease(t *testing.T) {
 		election LeaderElection
 		want     time.Duration
 	}{
-		"defaults":    {Defaults().LeaderElection, controller.DrainTime},
+		"defaults":    {DefaultLeaderElection(), MaxDrainTime},
 		"client-go's": {LeaderElection{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, 4 * time.Second},
 		"shortest":    {LeaderElection{Enabled: true, LeaseDuration: 12 * time.Second, RenewDeadline: 10 * time.Second}, time.Second},
-		"none":        {LeaderElection{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, controller.DrainTime},
+		"none":        {LeaderElection{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, MaxDrainTime},
 	} {
-		if got := test.election.drainTime(); got != test.want {
+		if got := test.election.DrainTime(); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
 	}
@@ -30,8 +28,8 @@ func TestGraceEndsWithTheLease(t *testing.T) {
 		election LeaderElection
 		want     time.Duration
 	}{
-		"defaults":     {Defaults().LeaderElection, controller.DrainTime + 5*time.Second},
-		"none":         {LeaderElection{}, controller.DrainTime + 5*time.Second},
+		"defaults":     {DefaultLeaderElection(), MaxDrainTime + 5*time.Second},
+		"none":         {LeaderElection{}, MaxDrainTime + 5*time.Second},
 		"short margin": {LeaderElection{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second}, 5 * time.Second},
 	} {
 		if got := test.election.graceTime(); got != test.want {
