@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -54,6 +55,12 @@ func (c *Cluster) Process(tb testing.TB, program string, args ...string) *Proces
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return Replica(tb, program, config, args...)
+}
+
+// Replica is Process with another connection to the API server.
+func Replica(tb testing.TB, program string, config *rest.Config, args ...string) *Process {
+	tb.Helper()
 	kubeconfig := Kubeconfig(tb, config)
 	args = append([]string{
 		"controller", "--kubeconfig=" + kubeconfig, "--leader-elect=false", "--metrics-listen-address=0",
@@ -78,6 +85,9 @@ func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
+
+// Terminate asks the process to end, with SIGTERM, and does not wait.
+func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.done }

@@ -64,6 +64,30 @@ func (m *madeOrders) lost(urls map[string]time.Time) (lost map[string]time.Time,
 	return lost, slowest
 }
 
+// wantLostOnlyAt fails the test if not n orders are known to Orders, or if others were
+// made at another time than right before a process was lost. It returns how many are
+// lost. An order may be lost between newOrder and the write of its URL, and at no other
+// time. The write takes longer on a machine that is busy, also for the orders that are
+// not lost.
+func (m *madeOrders) wantLostOnlyAt(t *testing.T, urls map[string]time.Time, n int, losses ...time.Time) int {
+	t.Helper()
+	if len(urls) != n {
+		t.Errorf("%d orders are known to Orders, want %d", len(urls), n)
+	}
+	lost, slowest := m.lost(urls)
+	write := max(time.Second, slowest)
+	for id, at := range lost {
+		near := false
+		for _, loss := range losses {
+			near = near || (at.Before(loss.Add(100*time.Millisecond)) && loss.Sub(at) < write)
+		}
+		if !near {
+			t.Errorf("order %s, made at %s, was never recorded, though the process lived on", id, at)
+		}
+	}
+	return len(lost)
+}
+
 // watchOrderURLs collects the URLs that Orders of a namespace have ever had, and
 // when each was first seen.
 func watchOrderURLs(t *testing.T, cluster *harness.Cluster, ns string) func() map[string]time.Time {
@@ -169,25 +193,8 @@ func TestKilledControllers(t *testing.T) {
 	wantRevisions(t, cluster, ns, 1)
 	requests.wantOneEach(t, n)
 
-	recorded := urls()
-	if len(recorded) != n {
-		t.Errorf("%d orders are known to Orders, want %d", len(recorded), n)
-	}
-	// An order may be lost if the process is killed between newOrder and the
-	// write of its URL, and at no other time. The write takes longer on a machine that
-	// is busy, also for the orders that are not lost.
-	lost, slowest := orders.lost(recorded)
-	write := max(time.Second, slowest)
-	for id, at := range lost {
-		killed := false
-		for _, kill := range kills {
-			killed = killed || (at.Before(kill.Add(100*time.Millisecond)) && kill.Sub(at) < write)
-		}
-		if !killed {
-			t.Errorf("order %s, made at %s, was never recorded, though the process lived on", id, at)
-		}
-	}
-	t.Logf("killed %d times, %d orders lost", len(kills), len(lost))
+	lost := orders.wantLostOnlyAt(t, urls(), n, kills...)
+	t.Logf("killed %d times, %d orders lost", len(kills), lost)
 }
 
 // leftOfACME names what is left of finished issuances but should not be.
