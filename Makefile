@@ -10,7 +10,7 @@ export GOFLAGS =
 # the DNS vendors.
 TAGS ?= grpcnotrace
 
-.PHONY: help quickstart build lego tools test bench lint generate clean
+.PHONY: help quickstart build lego tools test bench lint generate manifests clean
 
 help:
 	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench                          run the measurements and print a table"
 	@echo "make lint                           run linters; check generated files and tidy modules"
 	@echo "make generate                       regenerate deepcopy methods, CRDs and admission policies"
+	@echo "make manifests                      render the Helm chart into deploy/"
 	@echo "make build                          bin/everleaf"
 	@echo "make lego                           bin/everleaf-lego, a solver webhook with lego's DNS providers"
 	@echo "make tools                          build etcd, kube-apiserver, kubectl and others from source"
@@ -64,6 +65,11 @@ lint:
 
 generate:
 	go generate ./api/... ./internal/admission
+
+# The chart has copies of the CRDs and the policies: generate first.
+manifests:
+	tools/build helm
+	go run ./deploy/manifests/generate $$(tools/build --dir)/helm
 
 clean:
 	rm -rf bin

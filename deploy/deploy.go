@@ -1,6 +1,6 @@
-// Package deploy holds the manifests that everleaf needs in a cluster besides
-// the CRDs. Apply this directory, and the directory policies too where no
-// webhook of cert-manager's API runs.
+// Package deploy holds manifests that are generated from the Helm chart: for people
+// without Helm (everleaf.yaml, and everleaf-policies.yaml for a cluster without the
+// webhook), and what `everleaf local` installs besides the CRDs.
 package deploy
 
 import "embed"
@@ -30,7 +30,7 @@ func Retired() []Object {
 var (
 	// Base is the namespace, the service account and the roles.
 	//
-	//go:embed namespace.yaml rbac.yaml
+	//go:embed base/*.yaml
 	Base embed.FS
 
 	// Policies is the admission policies and their bindings, of

@@ -15,6 +15,7 @@ import (
 // many is found by nobody who uses the role.
 func TestRoles(t *testing.T) {
 	const read = "get list watch"
+	const events = "create patch"
 	const edit = "create delete deletecollection patch update"
 	want := map[string]map[string]string{
 		"ClusterRole cert-manager-cluster-view": {"clusterissuers": read},
@@ -28,20 +29,36 @@ func TestRoles(t *testing.T) {
 			// Whoever can create these uses credentials without a right to read them.
 			"challenges": "delete deletecollection patch update", "orders": "delete deletecollection",
 		},
-		"ClusterRole cert-manager-controller": {
+		"ClusterRole cert-manager-controller-issuers": {
+			"issuers": read, "issuers/status": "update", "secrets": "create get list watch", "events": events,
+		},
+		"ClusterRole cert-manager-controller-clusterissuers": {
+			"clusterissuers": read, "clusterissuers/status": "update", "secrets": "create get list watch", "events": events,
+		},
+		"ClusterRole cert-manager-controller-certificates": {
 			"certificates": read, "issuers": read, "clusterissuers": read,
-			"certificaterequests": "create delete get list patch watch",
-			"certificates/status": "patch update", "certificaterequests/status": "patch update",
-			"issuers/status": "patch update", "clusterissuers/status": "patch update",
-			"orders": "create delete get list watch", "challenges": "create delete get list patch watch",
-			"orders/status": "patch update", "challenges/status": "patch update",
-			"certificates/finalizers": "update", "certificaterequests/finalizers": "update", "orders/finalizers": "update",
+			"certificaterequests": "create delete get list patch watch", "orders": "create delete get list watch",
+			"certificates/status": "update", "certificaterequests/status": "update",
+			"certificates/finalizers": "update", "certificaterequests/finalizers": "update",
+			"secrets": "create delete get list patch update watch", "events": events,
+		},
+		"ClusterRole cert-manager-controller-orders": {
+			"orders": read, "orders/status": "update", "orders/finalizers": "update", "challenges": "create delete get list watch",
+			"certificaterequests": read, "issuers": read, "clusterissuers": read, "secrets": read, "events": events,
+		},
+		"ClusterRole cert-manager-controller-challenges": {
+			"challenges": "get list patch watch", "challenges/status": "update", "orders": read, "certificaterequests": read,
+			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
+		},
+		"Role cert-manager/cert-manager-controller-challenges:records": {
+			"secrets everleaf-records-left-behind": "delete get update", "secrets": "create",
+		},
+		"ClusterRole cert-manager-controller-approve:cert-manager-io": {
 			"signers issuers.cert-manager.io/* clusterissuers.cert-manager.io/*": "approve",
-			"secrets": "create delete get list patch update watch", "events": "create patch",
 		},
 		"Role kube-system/cert-manager:leaderelection": {"leases cert-manager-controller": "get patch update", "leases": "create"},
 	}
-	text, err := Base.ReadFile("rbac.yaml")
+	text, err := Base.ReadFile("base/rbac.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +96,7 @@ func TestRoles(t *testing.T) {
 // accounts that their bindings name, and the namespaces of these.
 func TestBindingsHaveSubjects(t *testing.T) {
 	made, needed := map[string]bool{"Namespace /kube-system": true}, map[string]string{}
-	for _, file := range []string{"namespace.yaml", "rbac.yaml"} {
+	for _, file := range []string{"base/namespace.yaml", "base/rbac.yaml"} {
 		text, err := Base.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +124,7 @@ func TestBindingsHaveSubjects(t *testing.T) {
 			}
 		}
 	}
-	if len(needed) < 4 {
+	if len(needed) < 11 {
 		t.Errorf("the bindings need only %v", needed)
 	}
 	for what, by := range needed {

@@ -1,0 +1,76 @@
+{{/* A ServiceAccount: (list $ COMPONENT VALUES). */}}
+{{- define "everleaf.serviceAccount" -}}
+{{- $root := index . 0 }}
+{{- $values := index . 2 -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "everleaf.serviceAccountName" . }}
+  namespace: {{ include "everleaf.namespace" $root }}
+  labels:
+    {{- toYaml (merge (include "everleaf.labels" . | fromYaml) ($values.labels | default dict)) | nindent 4 }}
+  {{- with $values.annotations }}
+  annotations:
+    {{- tpl (toYaml .) $root | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: {{ $values.automountServiceAccountToken }}
+{{- with $root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A role of a component with its binding: (dict "root" $ "component" COMPONENT "kind"
+     KIND "name" NAME "namespace" NAMESPACE "rules" RULES), where kind is Role or
+     ClusterRole and rules is YAML; "label" is another component label, "annotations" are
+     of both. */}}
+{{- define "everleaf.role" -}}
+{{- $labels := include "everleaf.labels" (list .root .component) | fromYaml }}
+{{- with .label }}{{ $_ := set $labels "app.kubernetes.io/component" . }}{{ end }}
+{{- $metadata := dict "name" .name "labels" $labels }}
+{{- if eq .kind "Role" }}{{ $_ := set $metadata "namespace" .namespace }}{{ end }}
+{{- with .annotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+rules:
+{{ .rules }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}Binding
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .name }}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "everleaf.serviceAccountName" (list .root .component) }}
+  namespace: {{ include "everleaf.namespace" .root }}
+{{- end }}
+
+{{/* A Role and its binding for the named leases. */}}
+{{- define "everleaf.leaseRules" -}}
+- apiGroups: ["coordination.k8s.io"]
+  resources: ["leases"]
+  resourceNames: {{ toJson . }}
+  verbs: ["get", "update", "patch"]
+# What does not exist yet has no name in a rule.
+- apiGroups: ["coordination.k8s.io"]
+  resources: ["leases"]
+  verbs: ["create"]
+{{- end }}
+
+{{/* The CA of a serving certificate, in the named Secrets. */}}
+{{- define "everleaf.servingRules" -}}
+- apiGroups: [""]
+  resources: ["secrets"]
+  resourceNames: {{ toJson . }}
+  verbs: ["get", "list", "watch", "update"]
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["create"]
+{{- end }}

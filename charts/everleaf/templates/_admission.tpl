@@ -1,0 +1,45 @@
+{{/* "true" if the API server has MutatingAdmissionPolicies of v1 (Kubernetes 1.36). Helm
+     knows the kinds of a cluster that it asks; `helm template` knows only versions, and
+     what --api-versions adds. */}}
+{{- define "everleaf.hasPolicies" -}}
+{{- if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}true
+{{- else if and (not (.Capabilities.APIVersions.Has "v1/Pod")) (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) }}true
+{{- end }}
+{{- end }}
+
+{{/* How objects are admitted: webhook or policies. */}}
+{{- define "everleaf.admission" -}}
+{{- $wanted := .Values.everleaf.admission }}
+{{- $can := eq (include "everleaf.hasPolicies" .) "true" }}
+{{- if eq $wanted "webhook" }}webhook
+{{- else if $can }}policies
+{{- else if eq $wanted "auto" }}webhook
+{{- else }}
+{{- fail (printf "ERROR: everleaf.admission=policies needs an API server that has admissionregistration.k8s.io/v1 MutatingAdmissionPolicy (Kubernetes 1.36), and this one (%s) does not: set everleaf.admission=webhook, or auto for whichever the API server has. helm template knows the API server only by --kube-version and --api-versions" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+{{- end }}
+
+{{/* Both webhook configurations leave out the controller (Kubernetes 1.28). */}}
+{{- define "everleaf.matchConditions" -}}
+{{- if semverCompare ">=1.28.0-0" .Capabilities.KubeVersion.Version -}}
+matchConditions:
+- name: is-not-the-controller
+  expression: request.userInfo.username != 'system:serviceaccount:{{ include "everleaf.namespace" . }}:{{ include "everleaf.serviceAccountName" (list . "controller") }}'
+{{- end }}
+{{- end }}
+
+{{/* Where the API server finds the webhook: (list $ PATH). No caBundle: the cainjector
+     owns it. */}}
+{{- define "everleaf.webhookClient" -}}
+{{- $root := index . 0 -}}
+clientConfig:
+{{- if $root.Values.webhook.url.host }}
+  url: https://{{ $root.Values.webhook.url.host }}{{ index . 1 }}
+{{- else }}
+  service:
+    name: {{ include "everleaf.componentName" (list $root "webhook") }}
+    namespace: {{ include "everleaf.namespace" $root }}
+    path: {{ index . 1 }}
+    port: 443
+{{- end }}
+{{- end }}

@@ -1,0 +1,146 @@
+{{/* What each controller may do: no more than what it does. A status is written with
+     update; finalizers are needed where the admission plugin
+     OwnerReferencesPermissionEnforcement is on. Each template takes the root. */}}
+
+{{- define "everleaf.eventRules" -}}
+- apiGroups: [""]
+  resources: ["events"]
+  verbs: ["create", "patch"]
+{{- end }}
+
+{{/* The kinds of issuers that there are: without ClusterIssuers in a namespaced install. */}}
+{{- define "everleaf.issuerKinds" -}}
+{{- if .Values.everleaf.watchNamespace }}["issuers"]{{ else }}["issuers", "clusterissuers"]{{ end }}
+{{- end }}
+
+{{- define "everleaf.issuersRules" -}}
+- apiGroups: ["cert-manager.io"]
+  resources: ["issuers"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["issuers/status"]
+  verbs: ["update"]
+# An ACME account has its key in a Secret that is created.
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["get", "list", "watch", "create"]
+{{ include "everleaf.eventRules" . }}
+{{- end }}
+
+{{- define "everleaf.clusterissuersRules" -}}
+- apiGroups: ["cert-manager.io"]
+  resources: ["clusterissuers"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["clusterissuers/status"]
+  verbs: ["update"]
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["get", "list", "watch", "create"]
+{{ include "everleaf.eventRules" . }}
+{{- end }}
+
+{{/* Certificates and CertificateRequests. */}}
+{{- define "everleaf.certificatesRules" -}}
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificates"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: {{ include "everleaf.issuerKinds" . }}
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificaterequests"]
+  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificates/status", "certificaterequests/status"]
+  verbs: ["update"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificates/finalizers", "certificaterequests/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["orders"]
+  verbs: ["get", "list", "watch", "create", "delete"]
+# update: the CA of the serving certificate for metrics, in a Secret that a flag names.
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
+{{ include "everleaf.eventRules" . }}
+{{- end }}
+
+{{- define "everleaf.ordersRules" -}}
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["orders"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["orders/status"]
+  verbs: ["update"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["orders/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges"]
+  verbs: ["get", "list", "watch", "create", "delete"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificaterequests"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: {{ include "everleaf.issuerKinds" . }}
+  verbs: ["get", "list", "watch"]
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["get", "list", "watch"]
+{{ include "everleaf.eventRules" . }}
+{{- end }}
+
+{{- define "everleaf.challengesRules" -}}
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges"]
+  verbs: ["get", "list", "watch", "patch"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges/status"]
+  verbs: ["update"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["orders"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificaterequests"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["cert-manager.io"]
+  resources: {{ include "everleaf.issuerKinds" . }}
+  verbs: ["get", "list", "watch"]
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["get", "list", "watch"]
+{{ include "everleaf.eventRules" . }}
+{{- if not .Values.everleaf.watchNamespace }}
+{{ include "everleaf.apiServiceRules" . }}
+{{- end }}
+{{- end }}
+
+{{/* Why a solver webhook does not answer, its APIService says. */}}
+{{- define "everleaf.apiServiceRules" -}}
+- apiGroups: ["apiregistration.k8s.io"]
+  resources: ["apiservices"]
+  verbs: ["get"]
+{{- end }}
+
+{{/* TXT records that could not be removed are kept in this Secret. */}}
+{{- define "everleaf.recordsRules" -}}
+- apiGroups: [""]
+  resources: ["secrets"]
+  resourceNames: ["everleaf-records-left-behind"]
+  verbs: ["get", "update", "delete"]
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["create"]
+{{- end }}
+
+{{- define "everleaf.approveRules" -}}
+- apiGroups: ["cert-manager.io"]
+  resources: ["signers"]
+  verbs: ["approve"]
+  {{- with .Values.approveSignerNames }}
+  resourceNames:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
