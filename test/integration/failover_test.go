@@ -46,7 +46,7 @@ func TestFailover(t *testing.T) {
 	}{
 		{"terminated", func(_ *testing.T, leader *harness.Process, _ *harness.Link, _ *coordinationv1.Lease) {
 			leader.Terminate()
-		}},
+		}, true},
 		{"killed", func(_ *testing.T, leader *harness.Process, _ *harness.Link, _ *coordinationv1.Lease) { leader.Kill() }, false},
 		{"cut off from the API server", func(_ *testing.T, _ *harness.Process, link *harness.Link, _ *coordinationv1.Lease) { link.Cut() }, false},
 		{"lease taken", func(t *testing.T, _ *harness.Process, _ *harness.Link, lease *coordinationv1.Lease) {
