@@ -103,7 +103,7 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 		driver.SetUp(workers, b.steps)
 	}
 	c, err := ctrlcontroller.New(r.Name, b.manager, ctrlcontroller.Options{
-		Reconciler:              Drain(b.first.before(b.count(r.Name, r.Reconciler)), b.drain),
+		Reconciler:              named(r.Name, Drain(b.first.before(b.count(r.Name, r.Reconciler)), b.drain)),
 		MaxConcurrentReconciles: workers,
 		NewQueue:                NewQueue,
 		// The driver has its own policy; this one is for panics.

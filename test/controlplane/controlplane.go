@@ -63,6 +63,23 @@ func Shared(tb testing.TB) *local.ControlPlane {
 	return shared.cp
 }
 
+// Own returns a control plane for one test, which ends with it: for what a shared one
+// does not survive. It takes a few seconds and 300 MiB.
+func Own(tb testing.TB) *local.ControlPlane {
+	tb.Helper()
+	BinDir(tb)
+	cp, err := local.Start(context.Background(), local.Options{DataDir: tb.TempDir(), UnsafeNoFsync: true})
+	if err != nil {
+		tb.Fatalf("start a control plane: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return cp
+}
+
 // BinDir returns the directory of the control plane's binaries. It skips the
 // test if one is missing.
 func BinDir(tb testing.TB) string {

@@ -25,6 +25,7 @@ import (
 	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/controlplane"
+	"github.com/everleaf/everleaf/test/rights"
 )
 
 // Cluster is a control plane with an administrator's clients.
@@ -52,6 +53,9 @@ func Of(tb testing.TB, cp *local.ControlPlane) *Cluster {
 	return &Cluster{ControlPlane: cp, Client: c}
 }
 
+// Rights is what the controllers of this test process have asked of the API server.
+var Rights = rights.New()
+
 // Controllers configure the controllers.
 type Controllers struct {
 	// Options changes the options. The listeners are disabled already.
@@ -78,6 +82,7 @@ func (c *Cluster) Run(tb testing.TB, how Controllers) (stop func()) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	config.Wrap(Rights.Wrap)
 	if how.Config != nil {
 		how.Config(config)
 	}
@@ -149,7 +154,7 @@ func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Obj
 }
 
 func namespaced(kind string) bool {
-	return !slices.Contains([]string{cmv1.ClusterIssuerKind, "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService"}, kind)
+	return !slices.Contains([]string{cmv1.ClusterIssuerKind, "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService", "CustomResourceDefinition"}, kind)
 }
 
 // Eventually polls until check returns nil, and fails the test with check's

@@ -21,5 +21,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(controlplane.Main(m))
+	code := controlplane.Main(m)
+	if code == 0 && allRun() {
+		code = reportRights()
+	}
+	os.Exit(code)
 }

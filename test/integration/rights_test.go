@@ -1,0 +1,116 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/everleaf/everleaf/deploy"
+	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/rights"
+)
+
+// roleOf says which controllers the ClusterRoles of the chart are for.
+var roleOf = map[string][]string{
+	"cert-manager-controller-issuers":                 {"issuers"},
+	"cert-manager-controller-clusterissuers":          {"clusterissuers"},
+	"cert-manager-controller-certificates":            {"certificates", "certificaterequests"},
+	"cert-manager-controller-orders":                  {"orders"},
+	"cert-manager-controller-challenges":              {"challenges"},
+	"cert-manager-controller-approve:cert-manager-io": {"certificates", "certificaterequests"},
+	"cert-manager-controller-challenges:records":      {"challenges"},
+}
+
+// excused are rights that no test uses.
+var excused = map[rights.Right]string{
+	{Group: "cert-manager.io", Resource: "signers", Verb: "approve"}: "it is asked about, and is no request",
+}
+
+func init() {
+	const olderServers = "informers list where the API server does not stream lists (before Kubernetes 1.34)"
+	const enforced = "needed where the admission plugin OwnerReferencesPermissionEnforcement is on"
+	for _, resource := range []string{"certificates", "certificaterequests", "issuers", "clusterissuers"} {
+		excused[rights.Right{Group: "cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
+		excused[rights.Right{Group: "cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
+	}
+	for _, resource := range []string{"orders", "challenges"} {
+		excused[rights.Right{Group: "acme.cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
+		excused[rights.Right{Group: "acme.cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
+	}
+	excused[rights.Right{Resource: "secrets", Verb: "list"}] = olderServers
+	for _, resource := range []string{"issuers", "clusterissuers"} {
+		excused[rights.Right{Group: "cert-manager.io", Resource: resource, Verb: "get"}] = "the live object is looked at after a conflict"
+	}
+	excused[rights.Right{Group: "cert-manager.io", Resource: "certificaterequests", Verb: "patch"}] = "an issuer that signs later notes where the certificate can be fetched"
+}
+
+// checkRights compares what the controllers have asked for in all tests with the roles
+// that they have: nothing was denied, each role is enough for its controllers, and none
+// has a right that nobody uses.
+func checkRights() error {
+	var wrong []string
+	for _, denied := range harness.Rights.Denied() {
+		wrong = append(wrong, "denied: "+denied)
+	}
+	roles, err := shippedRoles()
+	if err != nil {
+		return err
+	}
+	wrong = append(wrong, harness.Rights.Compare(roles, excused)...)
+	if len(wrong) > 0 {
+		return errors.New("the roles in charts/everleaf do not fit what the controllers do:\n  " + strings.Join(wrong, "\n  "))
+	}
+	return nil
+}
+
+// shippedRoles are the ClusterRoles and Roles of the controllers.
+func shippedRoles() ([]rights.Role, error) {
+	var roles []rights.Role
+	err := fs.WalkDir(deploy.Base, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := deploy.Base.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
+			var role rbacv1.ClusterRole
+			if err := decoder.Decode(&role); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if controllers := roleOf[role.Name]; controllers != nil && strings.HasSuffix(role.Kind, "Role") {
+				roles = append(roles, rights.Role{Name: role.Name, Rules: role.Rules, Controllers: controllers})
+			}
+		}
+	})
+	return roles, err
+}
+
+// allRun reports whether no flag leaves out tests.
+func allRun() bool {
+	all := true
+	flag.Visit(func(f *flag.Flag) {
+		all = all && f.Name != "test.run" && f.Name != "test.skip" && f.Name != "test.short" && f.Name != "test.list" && f.Name != "test.bench"
+	})
+	return all
+}
+
+// reportRights is checkRights with an exit status.
+func reportRights() int {
+	if err := checkRights(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
