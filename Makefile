@@ -10,7 +10,7 @@ export GOFLAGS =
 # the DNS vendors.
 TAGS ?= grpcnotrace
 
-.PHONY: help quickstart build lego tools test bench lint generate manifests clean
+.PHONY: help quickstart build image lego tools test bench lint generate manifests clean
 
 help:
 	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
@@ -20,6 +20,7 @@ help:
 	@echo "make generate                       regenerate deepcopy methods, CRDs and admission policies"
 	@echo "make manifests                      render the Helm chart into deploy/"
 	@echo "make build                          bin/everleaf"
+	@echo "make image [PUSH=registry/name:tag]   bin/image: container images, SBOMs"
 	@echo "make lego                           bin/everleaf-lego, a solver webhook with lego's DNS providers"
 	@echo "make tools                          build etcd, kube-apiserver, kubectl and others from source"
 	@echo "make clean                          remove bin/ (but not the tools in $(EVERLEAF_BIN_DIR))"
@@ -33,6 +34,11 @@ quickstart:
 
 build:
 	go build -trimpath -tags=$(TAGS) -o bin/everleaf ./cmd/everleaf
+
+# No container engine is needed. One release of Go, which tools/image/go.mod names,
+# builds images, so that a commit has one digest.
+image:
+	cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go run . $(if $(PUSH),-push=$(PUSH))
 
 # The plugin has a module of its own, and a lego in which three functions are changed:
 # see plugins/lego/internal/patch. TAGS=lego_all adds the providers whose modules not
@@ -53,6 +59,8 @@ test:
 	go test -race -timeout 45m ./... || result=1; \
 	echo plugins/lego: go test -race -tags=lego_few ./...; \
 	(cd plugins/lego && go run ./internal/patch && go test -race -tags=lego_few -modfile=.build/go.mod ./...) || result=1; \
+	echo tools/image: go test -race ./...; \
+	(cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go test -race ./...) || result=1; \
 	exit $$result
 
 bench:

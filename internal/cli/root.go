@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -28,20 +27,11 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "everleaf",
 		Short:         "Keep TLS certificates valid",
-		Version:       version(),
+		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(newLocalCommand(), newControllerCommand(), newExplainCommand())
-	root.AddCommand(newCheckCommand())
+	root.AddCommand(newCheckCommand(), newVersionCommand())
 	return root
-}
-
-// version is that of the module, or the commit that was built.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }
