@@ -32,6 +32,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newLocalCommand(), newControllerCommand(), newExplainCommand())
-	root.AddCommand(newCheckCommand(), newVersionCommand())
+	root.AddCommand(newCheckCommand(), newStartupAPICheckCommand(), newVersionCommand())
 	return root
 }

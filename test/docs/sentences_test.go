@@ -59,6 +59,7 @@ func TestSentences(t *testing.T) {
 		"internal/dns/doh.go":                        "dns01/propagation.md",
 		"internal/dns/zone.go":                       "dns01/propagation.md",
 		"internal/controller/challenge/testimony.go": "explain.md",
+		"internal/apicheck/words.go":                 "startupapicheck.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")
 		said := sentences(t, "../../"+file)

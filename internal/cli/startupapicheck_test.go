@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/klog/v2/textlogger"
+
+	"github.com/everleaf/everleaf/internal/apicheck"
+)
+
+// TestStartupAPICheckRefuses has wrong flags. The last ones are right, so that a cluster
+// is looked for.
+func TestStartupAPICheckRefuses(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	const looked = "find the cluster: stat "
+	for _, test := range []struct{ args, want string }{
+		{"", "the command is: everleaf startupapicheck check api"},
+		{"check", "check what? There is: api"},
+		{"check webhook", `unknown command "webhook"`},
+		{"check api more", `unknown command "more"`},
+		{"check api --admission=cel", `--admission: must be webhook, policies or auto, not "cel"`},
+		{"check api --wait=-1s", "--wait: must not be negative, as -1s is"},
+		{"check api --wait=1m --interval=0s", "--interval: must be greater than 0, not 0s"},
+		{"check api --wait=1", `invalid argument "1" for "--wait" flag`},
+		{"check api --logging-format=xml", "--logging-format: "},
+		{"check api --wait=1m -v", looked},
+		{"check api -v --wait=1m --interval=1s --admission=policies -n tls", looked},
+		{"check api -v=5", looked},
+		{"check api --v=2 --logging-format=json", looked},
+	} {
+		args := append([]string{"startupapicheck"}, strings.Fields(test.args)...)
+		if test.want == looked {
+			args = append(args, "--kubeconfig="+missing)
+		}
+		var out, errs strings.Builder
+		status := Main(t.Context(), args, &out, &errs)
+		if want := "everleaf: " + test.want; status != 1 || !strings.HasPrefix(errs.String(), want) {
+			t.Errorf("%s: exit status %d\ngot  %s\nwant %s", test.args, status, errs.String(), want)
+		}
+	}
+}
+
+func TestLogNotReady(t *testing.T) {
+	for want, err := range map[string]error{
+		`"Not ready" err="a part" underlyingError="an answer" hint="a hint"`: &apicheck.NotReady{Text: "a part", Cause: errors.New("an answer"), Hint: "a hint"},
+		`"Not ready" err="a part" underlyingError=null hint="a hint"`:        &apicheck.NotReady{Text: "a part", Hint: "a hint"},
+		`"Not ready" err="another"`:                                          errors.New("another"),
+	} {
+		var log strings.Builder
+		logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(2)))
+		logNotReady(logger.V(2), err)
+		if got := strings.TrimSpace(log.String()); !strings.HasSuffix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		log.Reset()
+		logNotReady(textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(1))).V(2), err)
+		if log.Len() > 0 {
+			t.Errorf("without -v: %s", log.String())
+		}
+	}
+}
