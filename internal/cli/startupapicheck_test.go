@@ -11,8 +11,8 @@ import (
 	"github.com/everleaf/everleaf/internal/apicheck"
 )
 
-// TestStartupAPICheckRefuses has wrong flags. The last ones are right, so that a cluster
-// is looked for.
+// TestStartupAPICheckRefuses has wrong flags. The last ones are right: a cluster is
+// looked for.
 func TestStartupAPICheckRefuses(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	const looked = "find the cluster: stat "
@@ -26,10 +26,7 @@ func TestStartupAPICheckRefuses(t *testing.T) {
 		{"check api --wait=1m --interval=0s", "--interval: must be greater than 0, not 0s"},
 		{"check api --wait=1", `invalid argument "1" for "--wait" flag`},
 		{"check api --logging-format=xml", "--logging-format: "},
-		{"check api --wait=1m -v", looked},
-		{"check api -v --wait=1m --interval=1s --admission=policies -n tls", looked},
-		{"check api -v=5", looked},
-		{"check api --v=2 --logging-format=json", looked},
+		{"check api --wait=1m --interval=1s --admission=policies -n tls", looked},
 	} {
 		args := append([]string{"startupapicheck"}, strings.Fields(test.args)...)
 		if test.want == looked {
@@ -39,6 +36,20 @@ func TestStartupAPICheckRefuses(t *testing.T) {
 		status := Main(t.Context(), args, &out, &errs)
 		if want := "everleaf: " + test.want; status != 1 || !strings.HasPrefix(errs.String(), want) {
 			t.Errorf("%s: exit status %d\ngot  %s\nwant %s", test.args, status, errs.String(), want)
+		}
+	}
+}
+
+// TestStartupAPICheckVerbosity has the ways to write -v: the chart passes it without a
+// value, as cert-manager's does.
+func TestStartupAPICheckVerbosity(t *testing.T) {
+	for args, want := range map[string]string{"": "0", "-v": "2", "-v --wait=1m": "2", "-v=5": "5", "--v=1": "1"} {
+		cmd := command(t, newRootCommand(), "startupapicheck", "check", "api")
+		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+		if got := cmd.Flags().Lookup("v").Value.String(); got != want || cmd.Flags().NArg() > 0 {
+			t.Errorf("%q: verbosity %s, want %s", args, got, want)
 		}
 	}
 }
