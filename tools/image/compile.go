@@ -95,8 +95,8 @@ func (b binary) check() error {
 		}
 		delete(want, setting.Key)
 	}
-	for key, value := range want {
-		return fmt.Errorf("everleaf for %s was compiled without %s=%s", b.architecture, key, value)
+	if len(want) > 0 {
+		return fmt.Errorf("everleaf for %s was compiled without %v", b.architecture, want)
 	}
 	return nil
 }
