@@ -141,8 +141,8 @@ func renewal() []rule {
 		before.shows("variables.renewBefore >= variables.duration && variables.duration >= duration('1h')", shown("renewBefore"),
 			"certificate duration {{"+goText("variables.duration")+"}} must be greater than renewBefore {{"+goText("variables.renewBefore")+"}}"),
 		// The webhook looks at a percentage only if there is a duration, and
-		// takes it of the wrong end: what is refused here is wrong at both.
-		percentage.shows(duration.there()+" && "+value+" >= 100", "{{string("+value+")}}",
+		// takes it of the wrong end. The product is in hundredths of a second.
+		percentage.shows(duration.there()+" && ("+value+" >= 100 || ("+value+" > 0 && variables.duration.getSeconds() * (100 - "+value+") < 5 * 60 * 100))", "{{string("+value+")}}",
 			"certificate renewBeforePercentage must result in a renewBefore greater than 5m0s"),
 		percentage.shows(duration.there()+" && "+value+" <= 0", "{{string("+value+")}}",
 			"certificate renewBeforePercentage must result in a renewBefore less than duration"),

@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/yaml"
+
+	"github.com/everleaf/everleaf/internal/validation/validationtest"
 )
 
 // permissive lets everybody do everything.
@@ -92,12 +94,12 @@ func BenchmarkPolicies(b *testing.B) {
 	writes := []struct {
 		name, stored, object, subresource string
 	}{
-		{"Certificate", "", certificate(`privateKey: {algorithm: ECDSA}`), ""},
-		{"CertificateRequest", "", request(`usages: [digital signature], username: u, groups: [g]`), ""},
-		{"CertificateRequest status", request(``), withStatus(request(``), `certificate: `+csr+`, conditions: [
+		{"Certificate", "", validationtest.Certificate(`privateKey: {algorithm: ECDSA}`), ""},
+		{"CertificateRequest", "", validationtest.Request(`usages: [digital signature], username: u, groups: [g]`), ""},
+		{"CertificateRequest status", validationtest.Request(``), validationtest.WithStatus(validationtest.Request(``), `certificate: `+validationtest.CSR+`, conditions: [
 			{type: Approved, status: "True", reason: a, message: b, lastTransitionTime: "2020-01-01T00:00:00Z"},
 			{type: Ready, status: "True", reason: a, message: b, lastTransitionTime: "2020-01-01T00:00:00Z"}]`), "status"},
-		{"Certificate status", certificate(``), withStatus(certificate(``), `notBefore: "2020-01-01T00:00:00Z", notAfter: "2020-01-01T00:00:00Z", renewalTime: "2020-01-01T00:00:00Z", conditions: [
+		{"Certificate status", validationtest.Certificate(``), validationtest.WithStatus(validationtest.Certificate(``), `notBefore: "2020-01-01T00:00:00Z", notAfter: "2020-01-01T00:00:00Z", renewalTime: "2020-01-01T00:00:00Z", conditions: [
 			{type: Ready, status: "True", reason: a, message: b, lastTransitionTime: "2020-01-01T00:00:00Z"}]`), "status"},
 	}
 	for which, file := range whole {

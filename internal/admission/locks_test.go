@@ -21,6 +21,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/validation/validationtest"
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
@@ -58,14 +59,14 @@ func TestStoredObjectsCanBeWorkedWith(t *testing.T) {
 	namespace := controlplane.Namespace(t, cp, map[string]string{label: "true"})
 	broken := map[string]struct{ object, right string }{
 		"Certificate": {
-			bareCertificate(`secretName: A, issuerRef: {name: a, kind: AWSPCA}, duration: 1m0s, commonName: ` + strings.Repeat("a", 65) + `,
+			validationtest.BareCertificate(`secretName: A, issuerRef: {name: a, kind: AWSPCA}, duration: 1m0s, commonName: ` + strings.Repeat("a", 65) + `,
 				revisionHistoryLimit: 0, privateKey: {size: 1}, otherNames: [{}], secretTemplate: {annotations: {cert-manager.io/a: b}}, keystores: {jks: {create: true}}`),
-			certificate(``),
+			validationtest.Certificate(``),
 		},
 		"CertificateRequest": {
-			strings.Replace(strings.Replace(request(`duration: 2160h`), csr, encoded("0\x82>>>???"), 1), "issuerRef: {name: a}", "issuerRef: {name: a, kind: AWSPCA}", 1), "",
+			strings.Replace(strings.Replace(validationtest.Request(`duration: 2160h`), validationtest.CSR, validationtest.Encoded("0\x82>>>???"), 1), "issuerRef: {name: a}", "issuerRef: {name: a, kind: AWSPCA}", 1), "",
 		},
-		"Issuer": {withSolver(`dns01: {rfc2136: {nameserver: "::1"}}`), withSolver(`http01: {ingress: {}}`)},
+		"Issuer": {validationtest.WithSolver(`dns01: {rfc2136: {nameserver: "::1"}}`), validationtest.WithSolver(`http01: {ingress: {}}`)},
 	}
 	stored := map[string]*unstructured.Unstructured{}
 	for name, test := range broken {
@@ -78,7 +79,7 @@ func TestStoredObjectsCanBeWorkedWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "refusal after the label is gone", func() bool {
-		return refusal(t, try(t, client, namespace, ruleCase{object: broken["Certificate"].object})) != ""
+		return refusal(t, try(t, client, namespace, validationtest.Case{Object: broken["Certificate"].object})) != ""
 	})
 
 	dryRun := []string{metav1.DryRunAll}
@@ -206,38 +207,38 @@ func TestAcceptedCanBeDecoded(t *testing.T) {
 		t.Fatal(err)
 	}
 	asking := func(field string) string {
-		return strings.Replace(request(field), csr, "YQ==", 1)
+		return strings.Replace(validationtest.Request(field), validationtest.CSR, "YQ==", 1)
 	}
 	pod := func(field string) string {
-		return withSolver(`http01: {ingress: {podTemplate: {spec: {` + field + `}}}}`)
+		return validationtest.WithSolver(`http01: {ingress: {podTemplate: {spec: {` + field + `}}}}`)
 	}
-	status := func(field string) string { return withStatus(certificate(``), field) }
+	status := func(field string) string { return validationtest.WithStatus(validationtest.Certificate(``), field) }
 	tests := map[string]struct {
 		object   string
 		accepted bool
 	}{
-		"whole float":                {certificate(`privateKey: {size: 2048.0}`), true},
-		"huge float":                 {certificate(`privateKey: {algorithm: Ed25519, size: 1e30}`), false},
-		"beyond int64":               {certificate(`privateKey: {algorithm: Ed25519, size: 99999999999999999999}`), false},
-		"beyond int32":               {certificate(`revisionHistoryLimit: 99999999999`), false},
-		"percentage beyond int32":    {certificate(`renewBeforePercentage: 99999999999`), false},
-		"negative percentage":        {certificate(`renewBeforePercentage: -5`), true},
-		"duration in days":           {certificate(`duration: 90d`), false},
-		"empty duration":             {certificate(`duration: ""`), false},
-		"duration out of range":      {certificate(`duration: 9999999999h`), false},
-		"duration just out of range": {certificate(`duration: 2562047h48m`), false},
-		"duration with a space":      {certificate(`duration: " 90h"`), false},
-		"fractional duration":        {certificate(`duration: 1.5h`), true},
-		"renewBefore in days":        {certificate(`renewBefore: 3d`), false},
-		"window out of range":        {certificate(`renewal: {windows: [{cron: "@daily", windowDuration: 9999999999h}]}`), false},
-		"window":                     {certificate(`renewal: {windows: [{cron: "@daily", windowDuration: 1.5h}]}`), true},
+		"whole float":                {validationtest.Certificate(`privateKey: {size: 2048.0}`), true},
+		"huge float":                 {validationtest.Certificate(`privateKey: {algorithm: Ed25519, size: 1e30}`), false},
+		"beyond int64":               {validationtest.Certificate(`privateKey: {algorithm: Ed25519, size: 99999999999999999999}`), false},
+		"beyond int32":               {validationtest.Certificate(`revisionHistoryLimit: 99999999999`), false},
+		"percentage beyond int32":    {validationtest.Certificate(`renewBeforePercentage: 99999999999`), false},
+		"negative percentage":        {validationtest.Certificate(`renewBeforePercentage: -5`), true},
+		"duration in days":           {validationtest.Certificate(`duration: 90d`), false},
+		"empty duration":             {validationtest.Certificate(`duration: ""`), false},
+		"duration out of range":      {validationtest.Certificate(`duration: 9999999999h`), false},
+		"duration just out of range": {validationtest.Certificate(`duration: 2562047h48m`), false},
+		"duration with a space":      {validationtest.Certificate(`duration: " 90h"`), false},
+		"fractional duration":        {validationtest.Certificate(`duration: 1.5h`), true},
+		"renewBefore in days":        {validationtest.Certificate(`renewBefore: 3d`), false},
+		"window out of range":        {validationtest.Certificate(`renewal: {windows: [{cron: "@daily", windowDuration: 9999999999h}]}`), false},
+		"window":                     {validationtest.Certificate(`renewal: {windows: [{cron: "@daily", windowDuration: 1.5h}]}`), true},
 		"request duration in days":   {asking(`duration: 90d`), false},
 		"request without padding":    {strings.Replace(asking(``), "YQ==", "YQ", 1), false},
 		"request with a space":       {strings.Replace(asking(``), "YQ==", `" YQ=="`, 1), false},
 		"request in base64url":       {strings.Replace(asking(``), "YQ==", "_-==", 1), false},
 		"request with trailing bits": {strings.Replace(asking(``), "YQ==", "YR==", 1), true},
-		"Order in days":              {strings.Replace(order, "YQ==", "YQ==, duration: 90d", 1), false},
-		"wait in days":               {withSolver(`http01: {ingress: {}}, waitInsteadOfSelfCheck: 1d`), false},
+		"Order in days":              {strings.Replace(validationtest.Order, "YQ==", "YQ==, duration: 90d", 1), false},
+		"wait in days":               {validationtest.WithSolver(`http01: {ingress: {}}, waitInsteadOfSelfCheck: 1d`), false},
 		"quantity":                   {pod(`resources: {limits: {cpu: 1e3}}`), true},
 		"quantity as a number":       {pod(`resources: {limits: {cpu: 99999999999}}`), true},
 		"quantity as a fraction":     {pod(`resources: {limits: {cpu: 1.5}}`), false},
@@ -300,7 +301,7 @@ func TestIdentityIsCheckedAfterMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	namespace := controlplane.Namespace(t, cp, nil)
-	forged := ruleCase{object: request(`username: a, uid: b, groups: [c], extra: {d: [e]}`)}
+	forged := validationtest.Case{Object: validationtest.Request(`username: a, uid: b, groups: [c], extra: {d: [e]}`)}
 	var got string
 	until(t, "refusal", func() bool {
 		got = refusal(t, try(t, client, namespace, forged))

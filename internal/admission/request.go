@@ -29,7 +29,11 @@ func certificateRequests() policy {
 			When: "request.operation == 'CREATE'",
 			Then: slices.Concat(
 				identity(field{cel: "request.userInfo"}, "must be that of the requester"),
-				[]rule{request.invalid("!"+request.holdsPEM(""), request.text(), pki.ErrNoPEM.Error())},
+				[]rule{choice{
+					When: request.text() + " == ''",
+					Then: []rule{request.missing("true", specified)},
+					Else: []rule{request.invalid("!"+request.holdsPEM(""), request.text(), pki.ErrNoPEM.Error())},
+				}},
 				issuerRef(),
 			),
 			Else: slices.Concat(
@@ -116,7 +120,7 @@ func approval() policy {
 			"!(variables.undecided ||\n" +
 				"  " + signers + ".name(variables.signers + '*').check('approve').allowed() ||\n" +
 				"  " + signers + ".name(variables.signer).check('approve').allowed())",
-			`spec.conditions: Forbidden: user "{{request.userInfo.username}}" does not have permissions to set approved/denied conditions for issuer ` +
+			`status.conditions: Forbidden: user "{{request.userInfo.username}}" does not have permissions to set approved/denied conditions for issuer ` +
 				"{{'{' + " + name + " + ' ' + " + kind + " + ' ' + " + group + " + '}'}}",
 		}},
 		Rules: slices.Concat([]rule{check{

@@ -1,8 +1,6 @@
 package admission
 
 import (
-	"encoding/base64"
-	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -17,23 +15,12 @@ import (
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
+	"github.com/everleaf/everleaf/internal/validation/validationtest"
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
-// ruleCase is an object to create, or to write in place of another, and what
-// the API server says to that.
-type ruleCase struct {
-	// stored is the object that is replaced, if any. Its status is stored too.
-	stored string
-	// object is what is created or written. If only its status differs from
-	// stored, the status is written.
-	object string
-	// refusal is the text of the policy. "" means that the object is accepted.
-	refusal string
-}
-
-// TestRules has a case that breaks each rule, and cases that keep it, and asks
-// a real API server.
+// TestRules asks a real API server about cases that break each rule, and cases
+// that keep it. TestCases of package validation is held to the same.
 func TestRules(t *testing.T) {
 	cp := controlplane.Shared(t)
 	client, err := dynamic.NewForConfig(cp.RESTConfig())
@@ -45,13 +32,17 @@ func TestRules(t *testing.T) {
 	cases := ruleCases()
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		test := cases[name]
+		want := test.Refusal
+		if test.Beyond != nil {
+			want = test.Beyond.Refusal
+		}
 		t.Run(name, func(t *testing.T) {
 			got := refusal(t, try(t, client, namespace, test))
-			if diff := cmp.Diff(test.refusal, got); diff != "" {
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
 		})
-		refusals = append(refusals, test.refusal)
+		refusals = append(refusals, want)
 	}
 	for _, check := range checks() {
 		// TestIdentityIsCheckedAfterMutations breaks these.
@@ -135,16 +126,16 @@ func checks() []*regexp.Regexp {
 }
 
 // try writes what a case says, as a dry run, and returns the answer.
-func try(t *testing.T, client dynamic.Interface, namespace string, test ruleCase) error {
+func try(t *testing.T, client dynamic.Interface, namespace string, test validationtest.Case) error {
 	t.Helper()
-	object := parse(t, test.object)
+	object := parse(t, test.Object)
 	api := resource(client, object, namespace)
 	dryRun := []string{metav1.DryRunAll}
-	if test.stored == "" {
+	if test.Stored == "" {
 		_, err := api.Create(t.Context(), object, metav1.CreateOptions{DryRun: dryRun})
 		return err
 	}
-	stored := store(t, api, parse(t, test.stored))
+	stored := store(t, api, parse(t, test.Stored))
 	return overwrite(t, api, stored, object, dryRun)
 }
 
@@ -241,37 +232,16 @@ func refusal(t *testing.T, err error) string {
 	return text
 }
 
-// ruleCases gathers the cases of all kinds.
-func ruleCases() map[string]ruleCase {
-	all := map[string]ruleCase{}
-	add := func(kind string, cases map[string]ruleCase) {
-		for name, c := range cases {
-			all[kind+"/"+name] = c
-		}
+// ruleCases are the cases to which package validation is held too, and those about
+// what no program in Go gets to see.
+func ruleCases() map[string]validationtest.Case {
+	all := validationtest.Cases()
+	for name, c := range decodableCases() {
+		all["decodable/"+name] = c
 	}
-	add("Certificate", certificateCases())
-	add("Certificate keys", keyCases())
-	add("CertificateRequest", requestCases())
-	add("CertificateRequest approval", approvalCases())
-	add("Order", orderCases())
-	add("Challenge", challengeCases())
-	for _, kind := range []string{"Issuer", "ClusterIssuer"} {
-		add(kind, issuerCases(func(spec string) string {
-			return fmt.Sprintf(`{apiVersion: cert-manager.io/v1, kind: %s, metadata: {}, spec: {%s}}`, kind, spec)
-		}))
+	parent := func(ref string) string {
+		return validationtest.Challenge(`{http01: {gatewayHTTPRoute: {parentRefs: [` + ref + `]}}}`)
 	}
-	add("solver", solverCases())
-	add("DNS-01", dns01Cases())
-	add("decodable", decodableCases())
+	all["Challenge/defaulted"] = validationtest.Case{Stored: parent(`{name: a}`), Object: parent(`{name: a, kind: Gateway}`)}
 	return all
 }
-
-// withStatus adds a status to an object.
-func withStatus(object, fields string) string {
-	return strings.TrimSuffix(object, "}") + `, status: {` + fields + `}}`
-}
-
-// encoded is the base64 of a text.
-func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
-
-var csr = encoded("-----BEGIN CERTIFICATE REQUEST-----\nYQ==\n-----END CERTIFICATE REQUEST-----\n")

@@ -1,6 +1,10 @@
 package admission
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/everleaf/everleaf/internal/validation"
+)
 
 // wait is the field of a solver that is a duration.
 const wait = "waitInsteadOfSelfCheck"
@@ -115,7 +119,7 @@ func rfc2136(s field) []rule {
 	return []rule{
 		choice{server.text() + " == ''", []rule{server.missing("true", "nameserver is required")}, []rule{server.invalid(
 			// The host is a name, an address of IPv4, or one of IPv6 in brackets.
-			"!"+server.text()+`.matches('^(\\[[0-9a-fA-F:.%]+\\]|[^:\\[\\]/]+)(:[0-9a-zA-Z-]*)?$')`, server.text(),
+			"!"+server.text()+".matches(r'"+validation.UpdateServer+"')", server.text(),
 			"nameserver must be set in the form host:port where host is an IPv4 address, "+
 				"an enclosed IPv6 address or a hostname and port is an optional port number.",
 		)}},

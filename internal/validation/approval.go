@@ -68,6 +68,10 @@ func only(condition cmv1.CertificateRequestConditionType, all []cmv1.Certificate
 	return found
 }
 
+// sameCondition compares times to the second, because clients that decode and
+// encode a time cut the rest.
 func sameCondition(a, b cmv1.CertificateRequestCondition) bool {
-	return a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message && a.LastTransitionTime.Equal(b.LastTransitionTime)
+	return a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message &&
+		a.LastTransitionTime.IsZero() == b.LastTransitionTime.IsZero() &&
+		(a.LastTransitionTime.IsZero() || a.LastTransitionTime.Unix() == b.LastTransitionTime.Unix())
 }

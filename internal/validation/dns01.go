@@ -2,6 +2,7 @@ package validation
 
 import (
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -154,7 +155,7 @@ var tsigAlgorithms = []string{"HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"}
 func rfc2136(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
 	spec, server := s.RFC2136, path.Child("nameserver")
 	errs := required(server, spec.Nameserver, "nameserver is required")
-	if spec.Nameserver != "" && !isServer(spec.Nameserver) {
+	if spec.Nameserver != "" && !updateServer.MatchString(strings.TrimSpace(spec.Nameserver)) {
 		errs = append(errs, field.Invalid(server, spec.Nameserver, "nameserver must be set in the form host:port where host is an IPv4 address, "+
 			"an enclosed IPv6 address or a hostname and port is an optional port number."))
 	}
@@ -177,13 +178,8 @@ func isHostPort(text string) bool {
 	return err == nil
 }
 
-// isServer reports whether a text is a name server for updates: a name, an IPv4
-// address, or an IPv6 address in brackets, and a port if any.
-func isServer(text string) bool {
-	text = strings.TrimSpace(text)
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		host, port, err = net.SplitHostPort(text + ":")
-	}
-	return err == nil && host != "" && !strings.ContainsAny(host+port, "/")
-}
+// UpdateServer is a pattern of name servers for updates: a name, an IPv4 address,
+// or an IPv6 address in brackets, and a port if any.
+const UpdateServer = `^(\[[0-9a-fA-F:.]+(%[0-9a-zA-Z.-]+)?\]|[^:\[\]/]+)(:[0-9a-zA-Z-]*)?$`
+
+var updateServer = regexp.MustCompile(UpdateServer)
