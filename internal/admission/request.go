@@ -29,11 +29,7 @@ func certificateRequests() policy {
 			When: "request.operation == 'CREATE'",
 			Then: slices.Concat(
 				identity(field{cel: "request.userInfo"}, "must be that of the requester"),
-				[]rule{choice{
-					When: request.text() + " == ''",
-					Then: []rule{request.missing("true", specified)},
-					Else: []rule{request.invalid("!"+request.holdsPEM(""), request.text(), pki.ErrNoPEM.Error())},
-				}},
+				[]rule{request.invalid("!"+request.holdsPEM(""), request.text(), pki.ErrNoPEM.Error())},
 				issuerRef(),
 			),
 			Else: slices.Concat(

@@ -44,7 +44,7 @@ func ParseLiteralSubject(text string) (pkix.RDNSequence, error) {
 			oid, known := attributeTypes[strings.ToUpper(attribute.Type)]
 			if !known {
 				if oid, known = ParseOID(attribute.Type); !known {
-					return nil, dataErrorf("Literal subject contains unrecognized key with value [%s]", attribute.Value)
+					return nil, dataErrorf("Literal subject contains unrecognized key with value [%s]", strings.ToValidUTF8(attribute.Value, "\ufffd"))
 				}
 			}
 			set = append(set, pkix.AttributeTypeAndValue{Type: oid, Value: attribute.Value})

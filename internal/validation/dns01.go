@@ -70,7 +70,9 @@ func akamai(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorLis
 func azureDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
 	var errs field.ErrorList
 	spec := s.AzureDNS
-	must := func(name, value string) { errs = append(errs, required(path.Child(name), value, name+" is required")...) }
+	must := func(name, value string) {
+		errs = append(errs, required(path.Child(name), value, name+" is required")...)
+	}
 	identity := path.Child("managedIdentity")
 	if spec.ClientID != "" || spec.TenantID != "" || spec.ClientSecret != nil {
 		must("clientID", spec.ClientID)

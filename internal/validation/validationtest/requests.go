@@ -35,7 +35,6 @@ func requestCases() map[string]Case {
 		"no CSR":            {Object: asking(Encoded("invalid-csr")), Refusal: `spec.request: Invalid value: "aW52YWxpZC1jc3I=": no PEM data was found in given input`},
 		"DER":               {Object: asking(Encoded("0\x82\x01\x02????>>>>" + strings.Repeat("\xff", 99))), Refusal: `spec.request: Invalid value: "` + Encoded("0\x82\x01\x02????>>>>" + strings.Repeat("\xff", 99))[:97] + `...": no PEM data was found in given input`},
 		"old label":         {Object: asking(Encoded(strings.ReplaceAll(pemText, " CERTIFICATE", " NEW CERTIFICATE")))},
-		"empty":             {Object: asking(`""`), Refusal: "spec.request: Required value: must be specified"},
 		"no issuer":         {Object: ref(`{name: ""}`), Refusal: "spec.issuerRef.name: Required value: must be specified"},
 		"unknown kind":      {Object: ref(`{name: a, kind: AWSPCA, group: cert-manager.io}`), Refusal: wrongKind},
 		"forgotten group":   {Object: ref(`{name: a, kind: AWSPCA}`), Refusal: wrongKind + " (did you forget to set spec.issuerRef.kind.group?)"},
