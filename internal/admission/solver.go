@@ -120,8 +120,7 @@ func rfc2136(s field) []rule {
 		choice{server.text() + " == ''", []rule{server.missing("true", "nameserver is required")}, []rule{server.invalid(
 			// The host is a name, an address of IPv4, or one of IPv6 in brackets.
 			"!"+server.text()+".matches(r'"+validation.UpdateServer+"')", server.text(),
-			"nameserver must be set in the form host:port where host is an IPv4 address, "+
-				"an enclosed IPv6 address or a hostname and port is an optional port number.",
+			validation.UpdateServerForm,
 		)}},
 		check{
 			"!(" + algorithm.text() + ".upperAscii() in ['', 'HMACMD5', 'HMACSHA1', 'HMACSHA256', 'HMACSHA512'])",

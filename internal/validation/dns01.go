@@ -22,15 +22,15 @@ type dns01Provider struct {
 
 // dns01Providers are in the order in which the webhook looks at them.
 var dns01Providers = []dns01Provider{
-	{"akamai", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Akamai != nil }, akamai, true},
-	{"azureDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.AzureDNS != nil }, azureDNS, false},
-	{"cloudDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.CloudDNS != nil }, cloudDNS, false},
-	{"cloudflare", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Cloudflare != nil }, cloudflare, false},
-	{"route53", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Route53 != nil }, route53, false},
-	{"acmeDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.AcmeDNS != nil }, acmeDNS, true},
-	{"digitalocean", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.DigitalOcean != nil }, digitalOcean, false},
-	{"rfc2136", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.RFC2136 != nil }, rfc2136, false},
-	{"webhook", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Webhook != nil }, webhook, false},
+	{"akamai", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Akamai != nil }, Akamai, true},
+	{"azureDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.AzureDNS != nil }, AzureDNS, false},
+	{"cloudDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.CloudDNS != nil }, CloudDNS, false},
+	{"cloudflare", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Cloudflare != nil }, Cloudflare, false},
+	{"route53", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Route53 != nil }, Route53, false},
+	{"acmeDNS", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.AcmeDNS != nil }, AcmeDNS, true},
+	{"digitalocean", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.DigitalOcean != nil }, DigitalOcean, false},
+	{"rfc2136", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.RFC2136 != nil }, RFC2136, false},
+	{"webhook", func(s *acmev1.ACMEChallengeSolverDNS01) bool { return s.Webhook != nil }, Webhook, false},
 }
 
 // DNS01 checks the dns01 field of a solver.
@@ -42,11 +42,10 @@ func DNS01(path *field.Path, solver *acmev1.ACMEChallengeSolverDNS01) field.Erro
 	errs = append(errs, nameservers(path.Child("nameservers"), solver.Nameservers)...)
 	var found bool
 	for _, provider := range dns01Providers {
-		path := path.Child(provider.name)
 		switch {
 		case !provider.there(solver):
 		case found && !provider.lenient:
-			errs = append(errs, field.Forbidden(path, "may not specify more than one provider type"))
+			errs = append(errs, field.Forbidden(path.Child(provider.name), "may not specify more than one provider type"))
 		default:
 			found = true
 			errs = append(errs, provider.check(path, solver)...)
@@ -58,8 +57,9 @@ func DNS01(path *field.Path, solver *acmev1.ACMEChallengeSolverDNS01) field.Erro
 	return errs
 }
 
-func akamai(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
-	spec := s.Akamai
+// Akamai checks the field akamai of a solver, whose dns01 field is at path.
+func Akamai(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	spec, path := s.Akamai, path.Child("akamai")
 	// The paths are not the names of the fields.
 	errs := selector(path.Child("accessToken"), spec.AccessToken)
 	errs = append(errs, selector(path.Child("clientSecret"), spec.ClientSecret)...)
@@ -67,9 +67,10 @@ func akamai(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorLis
 	return append(errs, required(path.Child("serviceConsumerDomain"), spec.ServiceConsumerDomain, "serviceConsumerDomain is required")...)
 }
 
-func azureDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// AzureDNS checks the field azureDNS of a solver, whose dns01 field is at path.
+func AzureDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
 	var errs field.ErrorList
-	spec := s.AzureDNS
+	spec, path := s.AzureDNS, path.Child("azureDNS")
 	must := func(name, value string) {
 		errs = append(errs, required(path.Child(name), value, name+" is required")...)
 	}
@@ -108,13 +109,16 @@ func azureDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorL
 	return errs
 }
 
-func cloudDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// CloudDNS checks the field cloudDNS of a solver, whose dns01 field is at path.
+func CloudDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	path = path.Child("cloudDNS")
 	errs := required(path.Child("project"), s.CloudDNS.Project, "project is required")
 	return append(errs, optional(path.Child("serviceAccountSecretRef"), s.CloudDNS.ServiceAccount)...)
 }
 
-func cloudflare(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
-	spec := s.Cloudflare
+// Cloudflare checks the field cloudflare of a solver, whose dns01 field is at path.
+func Cloudflare(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	spec, path := s.Cloudflare, path.Child("cloudflare")
 	errs := optional(path.Child("apiKeySecretRef"), spec.APIKey)
 	errs = append(errs, optional(path.Child("apiTokenSecretRef"), spec.APIToken)...)
 	switch {
@@ -129,37 +133,45 @@ func cloudflare(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.Erro
 	return errs
 }
 
-func route53(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// Route53 checks the field route53 of a solver, whose dns01 field is at path.
+func Route53(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
 	var errs field.ErrorList
-	spec := s.Route53
+	spec, path := s.Route53, path.Child("route53")
 	if spec.AccessKeyID != "" && spec.SecretAccessKeyID != nil {
 		errs = append(errs, field.Required(path, "accessKeyID and accessKeyIDSecretRef cannot both be specified"))
 	}
 	return append(errs, optional(path.Child("accessKeyIDSecretRef"), spec.SecretAccessKeyID)...)
 }
 
-func acmeDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// AcmeDNS checks the field acmeDNS of a solver, whose dns01 field is at path.
+func AcmeDNS(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	path = path.Child("acmeDNS")
 	errs := selector(path.Child("accountSecretRef"), s.AcmeDNS.AccountSecret)
 	return append(errs, required(path.Child("host"), s.AcmeDNS.Host, "host is required")...)
 }
 
-func digitalOcean(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// DigitalOcean checks the field digitalocean of a solver, whose dns01 field is at path.
+func DigitalOcean(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	path = path.Child("digitalocean")
 	return selector(path.Child("tokenSecretRef"), s.DigitalOcean.Token)
 }
 
-func webhook(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+// Webhook checks the field webhook of a solver, whose dns01 field is at path.
+func Webhook(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	path = path.Child("webhook")
 	return required(path.Child("solverName"), s.Webhook.SolverName, "solver name must be specified")
 }
 
 // tsigAlgorithms are the API's names of the algorithms of TSIG keys.
 var tsigAlgorithms = []string{"HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"}
 
-func rfc2136(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
-	spec, server := s.RFC2136, path.Child("nameserver")
+// RFC2136 checks the field rfc2136 of a solver, whose dns01 field is at path.
+func RFC2136(path *field.Path, s *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
+	spec, path := s.RFC2136, path.Child("rfc2136")
+	server := path.Child("nameserver")
 	errs := required(server, spec.Nameserver, "nameserver is required")
 	if spec.Nameserver != "" && !updateServer.MatchString(strings.TrimSpace(spec.Nameserver)) {
-		errs = append(errs, field.Invalid(server, spec.Nameserver, "nameserver must be set in the form host:port where host is an IPv4 address, "+
-			"an enclosed IPv6 address or a hostname and port is an optional port number."))
+		errs = append(errs, field.Invalid(server, spec.Nameserver, UpdateServerForm))
 	}
 	if spec.TSIGAlgorithm != "" && !slices.Contains(tsigAlgorithms, strings.ToUpper(spec.TSIGAlgorithm)) {
 		errs = append(errs, field.NotSupported(path.Child("tsigAlgorithm"), spec.TSIGAlgorithm, tsigAlgorithms))
@@ -183,5 +195,9 @@ func isHostPort(text string) bool {
 // UpdateServer is a pattern of name servers for updates: a name, an IPv4 address,
 // or an IPv6 address in brackets, and a port if any.
 const UpdateServer = `^(\[[0-9a-fA-F:.]+(%[0-9a-zA-Z.-]+)?\]|[^:\[\]/]+)(:[0-9a-zA-Z-]*)?$`
+
+// UpdateServerForm is the error for what is no such name server.
+const UpdateServerForm = "nameserver must be set in the form host:port where host is an IPv4 address, " +
+	"an enclosed IPv6 address or a hostname and port is an optional port number."
 
 var updateServer = regexp.MustCompile(UpdateServer)

@@ -1,6 +1,8 @@
 package validation_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -171,7 +173,8 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// TestLimits holds that each limit of the policies has a case that shows it.
+// TestLimits holds that each limit of the policies has a case that shows it, and
+// that the documentation lists them.
 func TestLimits(t *testing.T) {
 	shown := map[validationtest.Limit]bool{validationtest.Templates: true}
 	for _, c := range validationtest.Cases() {
@@ -179,7 +182,9 @@ func TestLimits(t *testing.T) {
 			shown[c.Beyond.Limit] = true
 		}
 	}
+	var listed strings.Builder
 	for _, limit := range validationtest.Limits() {
+		listed.WriteString("- " + string(limit) + "\n")
 		if !shown[limit] {
 			t.Errorf("no case shows the limit %q", limit)
 		}
@@ -187,6 +192,15 @@ func TestLimits(t *testing.T) {
 	}
 	for limit := range shown {
 		t.Errorf("the limit %q is not among the limits", limit)
+	}
+	page, err := os.ReadFile("../../docs/admission.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "<!-- begin limits -->\n")
+	inDocs, _, _ := strings.Cut(after, "<!-- end limits -->")
+	if diff := cmp.Diff(listed.String(), inDocs); diff != "" {
+		t.Errorf("docs/admission.md (-want +got):\n%s", diff)
 	}
 }
 

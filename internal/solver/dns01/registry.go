@@ -230,16 +230,3 @@ func (r Registry) Unsupported(s *acmev1.ACMEChallengeSolver) string {
 		return ""
 	}
 }
-
-// CheckSecret returns what a reference to an entry of a Secret lacks, in the
-// words of the API's validation. Factories use it.
-func CheckSecret(path *field.Path, ref cmmeta.SecretKeySelector) field.ErrorList {
-	var errs field.ErrorList
-	if ref.Name == "" {
-		errs = append(errs, field.Required(path.Child("name"), "secret name is required"))
-	}
-	if ref.Key == "" {
-		errs = append(errs, field.Required(path.Child("key"), "secret key is required"))
-	}
-	return errs
-}

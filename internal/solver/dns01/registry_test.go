@@ -69,7 +69,7 @@ func TestRegistryCheck(t *testing.T) {
 		spec *dns01.Spec
 		want []string
 	}{
-		"rfc2136": {&dns01.Spec{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{}}, []string{"dns01.rfc2136.nameserver: Required value"}},
+		"rfc2136": {&dns01.Spec{RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{}}, []string{"dns01.rfc2136.nameserver: Required value: nameserver is required"}},
 		"added": {
 			&dns01.Spec{DigitalOcean: &acmev1.ACMEIssuerDNS01ProviderDigitalOcean{Token: ref("", "x")}},
 			[]string{"dns01.digitalocean.tokenSecretRef.name: Required value: secret name is required"},
@@ -78,7 +78,7 @@ func TestRegistryCheck(t *testing.T) {
 			&dns01.Spec{Nameservers: []string{"tls://dns.example", "https://1.1.1.1"}, RFC2136: &acmev1.ACMEIssuerDNS01ProviderRFC2136{}},
 			[]string{
 				`dns01.nameservers[1]: Invalid value: "https://1.1.1.1": name server "https://1.1.1.1" has no path: DNS over HTTPS needs the one that the provider documents, usually https://1.1.1.1/dns-query`,
-				"dns01.rfc2136.nameserver: Required value",
+				"dns01.rfc2136.nameserver: Required value: nameserver is required",
 			},
 		},
 		"not in the build": {&dns01.Spec{Akamai: &acmev1.ACMEIssuerDNS01ProviderAkamai{}}, nil},

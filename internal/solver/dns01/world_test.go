@@ -19,6 +19,7 @@ import (
 	"github.com/everleaf/everleaf/internal/solver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -108,9 +109,7 @@ func (w *world) factory() dns01.Factory {
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.DigitalOcean.Token}
 		},
-		Check: func(path *field.Path, s *dns01.Spec) field.ErrorList {
-			return dns01.CheckSecret(path.Child("digitalocean", "tokenSecretRef"), s.DigitalOcean.Token)
-		},
+		Check: validation.DigitalOcean,
 		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 			token, err := d.Secret(ctx, s.DigitalOcean.Token)
 			if err != nil {

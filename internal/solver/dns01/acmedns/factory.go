@@ -4,11 +4,10 @@ import (
 	"context"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the acmeDNS field of the API.
@@ -22,7 +21,7 @@ func Factory() dns01.Factory {
 		Server: func(s *dns01.Spec) string {
 			return "the acme-dns server " + strings.ToLower(strings.TrimSpace(s.AcmeDNS.Host))
 		},
-		Check: check,
+		Check: validation.AcmeDNS,
 		TTL:   ttl,
 		New:   fromSpec,
 	}
@@ -35,14 +34,4 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider,
 		return nil, vendorapi.Prefixed("error getting acmedns accounts secret: ", err)
 	}
 	return New(Config{Host: s.AcmeDNS.Host, Accounts: accounts, SecretName: d.Namespace + "/" + ref.Name, Clock: d.Clock, HTTP: d.HTTP})
-}
-
-// check has the rules and the words of the API's validation.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	path = path.Child("acmeDNS")
-	errs := dns01.CheckSecret(path.Child("accountSecretRef"), s.AcmeDNS.AccountSecret)
-	if s.AcmeDNS.Host == "" {
-		errs = append(errs, field.Required(path.Child("host"), "host is required"))
-	}
-	return errs
 }

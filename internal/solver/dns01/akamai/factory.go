@@ -3,11 +3,10 @@ package akamai
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the akamai field of the API.
@@ -20,7 +19,7 @@ func Factory() dns01.Factory {
 			return []cmmeta.SecretKeySelector{s.Akamai.ClientToken, s.Akamai.ClientSecret, s.Akamai.AccessToken}
 		},
 		Server: func(*dns01.Spec) string { return "the Edge DNS API" },
-		Check:  check,
+		Check:  validation.Akamai,
 		TTL:    ttl,
 		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 			return fromSpec(ctx, d, s, shared)
@@ -47,16 +46,4 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec, shared *turns) (
 		*entry.into = Credential{Value: value, SecretName: d.Namespace + "/" + entry.ref.Name}
 	}
 	return New(config)
-}
-
-// check has the rules and the words of the API's validation, with its names of fields.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	spec, path := s.Akamai, path.Child("akamai")
-	errs := dns01.CheckSecret(path.Child("accessToken"), spec.AccessToken)
-	errs = append(errs, dns01.CheckSecret(path.Child("clientSecret"), spec.ClientSecret)...)
-	errs = append(errs, dns01.CheckSecret(path.Child("clientToken"), spec.ClientToken)...)
-	if spec.ServiceConsumerDomain == "" {
-		errs = append(errs, field.Required(path.Child("serviceConsumerDomain"), "serviceConsumerDomain is required"))
-	}
-	return errs
 }

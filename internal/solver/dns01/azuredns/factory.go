@@ -6,13 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the azureDNS field of the API. They share the tokens of
@@ -29,7 +28,7 @@ func Factory() dns01.Factory {
 			}
 			return []cmmeta.SecretKeySelector{*s.AzureDNS.ClientSecret}
 		},
-		Check: check,
+		Check: validation.AzureDNS,
 		TTL:   ttl * time.Second,
 		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 			return fromSpec(ctx, d, s, tokens)
@@ -77,42 +76,4 @@ func clientSecret(ctx context.Context, d dns01.Deps, ref cmmeta.SecretKeySelecto
 			"error getting azuredns client secret: the value of key %q of the secret %s/%s contains a line break, which a client secret never does; store it without (echo -n)", ref.Key, d.Namespace, ref.Name)
 	}
 	return secret, nil
-}
-
-// check has the rules and the words of the API's validation.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	var errs field.ErrorList
-	spec, path := s.AzureDNS, path.Child("azureDNS")
-	require := func(name, value string) {
-		if value == "" {
-			errs = append(errs, field.Required(path.Child(name), name+" is required"))
-		}
-	}
-	identity := path.Child("managedIdentity")
-	if spec.ClientID != "" || spec.TenantID != "" || spec.ClientSecret != nil {
-		require("clientID", spec.ClientID)
-		if ref := path.Child("clientSecretSecretRef"); spec.ClientSecret == nil {
-			errs = append(errs, field.Required(ref, "clientSecretSecretRef is required"))
-		} else {
-			errs = append(errs, dns01.CheckSecret(ref, *spec.ClientSecret)...)
-		}
-		require("tenantID", spec.TenantID)
-		if spec.ManagedIdentity != nil {
-			errs = append(errs, field.Forbidden(identity, "managed identity cannot be used at the same time as clientID, clientSecretSecretRef or tenantID"))
-		}
-	}
-	if m := spec.ManagedIdentity; m != nil {
-		if m.ClientID != "" && m.ResourceID != "" {
-			errs = append(errs, field.Forbidden(identity, "managedIdentityClientID and managedIdentityResourceID cannot both be specified"))
-		}
-		if m.TenantID != "" && m.ResourceID != "" {
-			errs = append(errs, field.Forbidden(identity, "managedIdentityTenantID and managedIdentityResourceID cannot both be specified"))
-		}
-		if m.TenantID != "" && m.ClientID == "" {
-			errs = append(errs, field.Required(identity, "managedIdentityClientID is required when using managedIdentityTenantID"))
-		}
-	}
-	require("subscriptionID", spec.SubscriptionID)
-	require("resourceGroupName", spec.ResourceGroupName)
-	return errs
 }

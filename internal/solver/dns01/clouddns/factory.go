@@ -3,13 +3,13 @@ package clouddns
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/lru"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // maxTokens bounds the access tokens that are kept.
@@ -28,7 +28,7 @@ func Factory() dns01.Factory {
 			}
 			return []cmmeta.SecretKeySelector{*s.CloudDNS.ServiceAccount}
 		},
-		Check: check,
+		Check: validation.CloudDNS,
 		TTL:   ttl,
 		New: func(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, error) {
 			c, err := fromSpec(ctx, d, s)
@@ -63,17 +63,4 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (Config, error) 
 	c.ServiceAccount = []byte(key)
 	c.SecretName = "key " + quoted(ref.Key) + " of Secret " + d.Namespace + "/" + ref.Name
 	return c, nil
-}
-
-// check has the rules and the words of the API's validation.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	var errs field.ErrorList
-	spec, path := s.CloudDNS, path.Child("cloudDNS")
-	if spec.Project == "" {
-		errs = append(errs, field.Required(path.Child("project"), "project is required"))
-	}
-	if spec.ServiceAccount != nil {
-		errs = append(errs, dns01.CheckSecret(path.Child("serviceAccountSecretRef"), *spec.ServiceAccount)...)
-	}
-	return errs
 }

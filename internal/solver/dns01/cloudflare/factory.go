@@ -3,11 +3,10 @@ package cloudflare
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the cloudflare field of the API.
@@ -25,7 +24,7 @@ func Factory() dns01.Factory {
 			}
 			return refs
 		},
-		Check: check,
+		Check: validation.Cloudflare,
 		TTL:   ttl,
 		New:   fromSpec,
 	}
@@ -49,26 +48,4 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider,
 		*value, config.SecretName = secret, d.Namespace+"/"+ref.Name
 	}
 	return New(config)
-}
-
-// check has the rules and the words of the API's validation.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	var errs field.ErrorList
-	spec, path := s.Cloudflare, path.Child("cloudflare")
-	if spec.APIKey != nil {
-		errs = append(errs, dns01.CheckSecret(path.Child("apiKeySecretRef"), *spec.APIKey)...)
-	}
-	if spec.APIToken != nil {
-		errs = append(errs, dns01.CheckSecret(path.Child("apiTokenSecretRef"), *spec.APIToken)...)
-	}
-	switch {
-	case spec.APIKey != nil && spec.APIToken != nil:
-		errs = append(errs, field.Forbidden(path, "apiKeySecretRef and apiTokenSecretRef cannot both be specified"))
-	case spec.APIKey == nil && spec.APIToken == nil:
-		errs = append(errs, field.Required(path, "apiKeySecretRef or apiTokenSecretRef is required"))
-	}
-	if spec.APIKey != nil && spec.Email == "" {
-		errs = append(errs, field.Required(path.Child("email"), "email is required"))
-	}
-	return errs
 }

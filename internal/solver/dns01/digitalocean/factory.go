@@ -3,11 +3,10 @@ package digitalocean
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the digitalocean field of the API.
@@ -19,11 +18,9 @@ func Factory() dns01.Factory {
 		Secrets: func(s *dns01.Spec) []cmmeta.SecretKeySelector {
 			return []cmmeta.SecretKeySelector{s.DigitalOcean.Token}
 		},
-		Check: func(path *field.Path, s *dns01.Spec) field.ErrorList {
-			return dns01.CheckSecret(path.Child("digitalocean", "tokenSecretRef"), s.DigitalOcean.Token)
-		},
-		TTL: ttl,
-		New: fromSpec,
+		Check: validation.DigitalOcean,
+		TTL:   ttl,
+		New:   fromSpec,
 	}
 }
 

@@ -63,9 +63,6 @@ var algorithms = map[string]tsig.Algorithm{
 	"HMACSHA512": tsig.SHA512,
 }
 
-// algorithmNames lists the names in the order of the API's messages.
-var algorithmNames = []string{"HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"}
-
 // Provider writes to one server. It keeps no state.
 type Provider struct {
 	server    string

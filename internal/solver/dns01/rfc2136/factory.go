@@ -8,6 +8,7 @@ import (
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the rfc2136 field of the API.
@@ -51,25 +52,14 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider,
 	return New(config)
 }
 
-// check has the rules and the words of the API's validation.
+// check adds to the API's validation that the port is a number.
 func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	var errs field.ErrorList
-	spec, path := s.RFC2136, path.Child("rfc2136")
-	if spec.Nameserver == "" {
-		errs = append(errs, field.Required(path.Child("nameserver"), ""))
-	} else if _, err := Server(spec.Nameserver); err != nil {
-		errs = append(errs, field.Invalid(path.Child("nameserver"), spec.Nameserver,
-			"nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number."))
+	errs := validation.RFC2136(path, s)
+	if len(errs) > 0 {
+		return errs
 	}
-	if _, ok := algorithms[strings.ToUpper(spec.TSIGAlgorithm)]; !ok && spec.TSIGAlgorithm != "" {
-		errs = append(errs, field.NotSupported(path.Child("tsigAlgorithm"), spec.TSIGAlgorithm, algorithmNames))
+	if _, err := Server(s.RFC2136.Nameserver); err != nil {
+		return field.ErrorList{field.Invalid(path.Child("rfc2136", "nameserver"), s.RFC2136.Nameserver, validation.UpdateServerForm)}
 	}
-	secret := dns01.CheckSecret(path.Child("tsigSecretSecretRef"), spec.TSIGSecret)
-	switch {
-	case spec.TSIGKeyName != "":
-		errs = append(errs, secret...)
-	case len(secret) == 0:
-		errs = append(errs, field.Required(path.Child("tsigKeyName"), ""))
-	}
-	return errs
+	return nil
 }

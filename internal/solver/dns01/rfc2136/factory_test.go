@@ -22,8 +22,9 @@ func TestCheck(t *testing.T) {
 	}{
 		"unsigned":   {spec{Nameserver: "192.0.2.1"}, nil},
 		"signed":     {spec{Nameserver: "[2001:db8::1]:53", TSIGKeyName: "k", TSIGAlgorithm: "hmacSHA256", TSIGSecret: secret("tsig", "key")}, nil},
-		"no server":  {spec{}, []string{"dns01.rfc2136.nameserver: Required value"}},
+		"no server":  {spec{}, []string{"dns01.rfc2136.nameserver: Required value: nameserver is required"}},
 		"bad server": {spec{Nameserver: ":53"}, []string{`dns01.rfc2136.nameserver: Invalid value: ":53": nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number.`}},
+		"no port":    {spec{Nameserver: "192.0.2.1:dns"}, []string{`dns01.rfc2136.nameserver: Invalid value: "192.0.2.1:dns": nameserver must be set in the form host:port where host is an IPv4 address, an enclosed IPv6 address or a hostname and port is an optional port number.`}},
 		"algorithm": {
 			spec{Nameserver: "ns.example.com", TSIGAlgorithm: "HMACSHA384"},
 			[]string{`dns01.rfc2136.tsigAlgorithm: Unsupported value: "HMACSHA384": supported values: "HMACMD5", "HMACSHA1", "HMACSHA256", "HMACSHA512"`},
@@ -32,7 +33,7 @@ func TestCheck(t *testing.T) {
 			"dns01.rfc2136.tsigSecretSecretRef.name: Required value: secret name is required",
 			"dns01.rfc2136.tsigSecretSecretRef.key: Required value: secret key is required",
 		}},
-		"no key name":                {spec{Nameserver: "ns.example.com", TSIGSecret: secret("tsig", "key")}, []string{"dns01.rfc2136.tsigKeyName: Required value"}},
+		"no key name":                {spec{Nameserver: "ns.example.com", TSIGSecret: secret("tsig", "key")}, []string{"dns01.rfc2136.tsigKeyName: Required value: tsigKeyName is required"}},
 		"no key name, half a secret": {spec{Nameserver: "ns.example.com", TSIGSecret: secret("tsig", "")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

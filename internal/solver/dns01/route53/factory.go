@@ -17,6 +17,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 const (
@@ -147,16 +148,9 @@ func noToken(a *ServiceAccount, err error) error {
 
 // check has the rules and the words of the API's validation.
 func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	var errs field.ErrorList
-	spec, path := s.Route53, path.Child("route53")
-	if spec.SecretAccessKeyID != nil {
-		if spec.AccessKeyID != "" {
-			errs = append(errs, field.Required(path, "accessKeyID and accessKeyIDSecretRef cannot both be specified"))
-		}
-		errs = append(errs, dns01.CheckSecret(path.Child("accessKeyIDSecretRef"), *spec.SecretAccessKeyID)...)
-	}
-	if spec.Auth != nil && spec.Role == "" {
-		errs = append(errs, field.Required(path.Child("role"), "role is required with auth.kubernetes"))
+	errs := validation.Route53(path, s)
+	if s.Route53.Auth != nil && s.Route53.Role == "" {
+		errs = append(errs, field.Required(path.Child("route53", "role"), "role is required with auth.kubernetes"))
 	}
 	return errs
 }

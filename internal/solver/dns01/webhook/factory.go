@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	"github.com/everleaf/everleaf/internal/solver/dns01"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Factory makes Providers from the webhook field of the API.
@@ -17,7 +16,7 @@ func Factory() dns01.Factory {
 		Server: func(s *dns01.Spec) string {
 			return fmt.Sprintf("the solver webhook %s.%s", s.Webhook.SolverName, s.Webhook.GroupName)
 		},
-		Check: check,
+		Check: validation.Webhook,
 		TTL:   ttl,
 		New:   fromSpec,
 	}
@@ -28,12 +27,4 @@ func fromSpec(_ context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider, e
 		GroupName: s.Webhook.GroupName, SolverName: s.Webhook.SolverName, Settings: s.Webhook.Config,
 		Namespace: d.Namespace, Ambient: d.Ambient, Walk: d.Zone, Cluster: d.Cluster, Clock: d.Clock,
 	})
-}
-
-// check has the rule and the words of the API's validation.
-func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	if s.Webhook.SolverName == "" {
-		return field.ErrorList{field.Required(path.Child("webhook", "solverName"), "solver name must be specified")}
-	}
-	return nil
 }
