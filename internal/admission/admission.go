@@ -5,9 +5,10 @@
 //
 // Each rule stands here once: what it looks at, when an object breaks it, and the
 // error, in the webhook's words and with the path of the field. What the webhook
-// takes, the policies take, at most with a warning. What needs parsing that CEL cannot do (a CSR, a
-// literal subject, a cron expression, a bundle of certificates) is left to the
-// controllers.
+// takes, the policies take, at most with a warning. Package validation has the
+// same rules for the webhook, and both are held to the objects of package
+// validationtest. What needs parsing that CEL cannot do (a CSR, a literal subject,
+// a cron expression, a bundle of certificates) is left to the controllers.
 //
 // The policies have no way to lock an object for ever: rules about a spec are not
 // looked at if a write leaves it as it is, no rule decodes a byte field, and

@@ -2,7 +2,6 @@ package validation
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,8 +70,7 @@ func http01(path *field.Path, solver *acmev1.ACMEChallengeSolverHTTP01) Result {
 		r = r.With(http01Ingress(path.Child("ingress"), ingress))
 	}
 	if gateway != nil {
-		// The errors name the field otherwise in the API that this one stands in
-		// for.
+		// cert-manager's errors name the field so.
 		named := path.Child("gateway")
 		r.add(serviceType(named, gateway.ServiceType)...)
 		r.add(parentRefs(named.Child("parentRefs"), gateway.ParentRefs)...)
@@ -95,7 +93,7 @@ func http01Ingress(path *field.Path, ingress *acmev1.ACMEChallengeSolverHTTP01In
 		r.add(field.Forbidden(path, "only one of 'ingressClassName', 'name' or 'class' should be specified"))
 	}
 	if class := ingress.IngressClassName; class != nil {
-		r.add(eachOnce(path.Child("ingressClassName"), *class, validation.IsDNS1123Subdomain(*class), "must be a valid IngressClass name: %s")...)
+		r.add(faulty(path.Child("ingressClassName"), *class, validation.IsDNS1123Subdomain(*class), "must be a valid IngressClass name: ")...)
 	}
 	r.add(serviceType(path, ingress.ServiceType)...)
 	if template := ingress.IngressTemplate; template != nil {
@@ -167,8 +165,3 @@ func nameservers(path *field.Path, servers []string) field.ErrorList {
 	}
 	return errs
 }
-
-// strategies are what to do about a CNAME at the challenge name.
-var strategies = []acmev1.CNAMEStrategy{"", acmev1.NoneStrategy, acmev1.FollowStrategy}
-
-func knownStrategy(s acmev1.CNAMEStrategy) bool { return slices.Contains(strategies, s) }

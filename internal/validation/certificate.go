@@ -24,7 +24,7 @@ func Certificate(crt *cmv1.Certificate, gates Gates) Result {
 	if name := path.Child("secretName"); spec.SecretName == "" {
 		r.add(field.Required(name, specified))
 	} else {
-		r.add(eachOnce(name, spec.SecretName, validation.IsDNS1123Subdomain(spec.SecretName), "%s")...)
+		r.add(faulty(name, spec.SecretName, validation.IsDNS1123Subdomain(spec.SecretName), "")...)
 	}
 	r.add(issuerRef(path.Child("issuerRef"), spec.IssuerRef)...)
 	r.add(subject(path, spec, gates)...)
@@ -116,7 +116,7 @@ func names(path *field.Path, spec *cmv1.CertificateSpec, gates Gates) field.Erro
 		}
 	}
 	if len(spec.OtherNames) > 0 && !gates.OtherNames {
-		// The path has a capital letter in the API that this one stands in for.
+		// cert-manager spells the field so in this error.
 		return append(errs, field.Forbidden(path.Child("OtherNames"),
 			"Feature gate OtherNames must be enabled on both webhook and controller to use the alpha `otherNames` field"))
 	}

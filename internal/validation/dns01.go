@@ -36,7 +36,9 @@ var dns01Providers = []dns01Provider{
 // DNS01 checks the dns01 field of a solver.
 func DNS01(path *field.Path, solver *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
 	var errs field.ErrorList
-	if !knownStrategy(solver.CNAMEStrategy) {
+	switch solver.CNAMEStrategy {
+	case "", acmev1.NoneStrategy, acmev1.FollowStrategy:
+	default:
 		errs = append(errs, field.Invalid(path.Child("cnameStrategy"), solver.CNAMEStrategy, `must be one of "None" or "Follow"`))
 	}
 	errs = append(errs, nameservers(path.Child("nameservers"), solver.Nameservers)...)

@@ -69,7 +69,7 @@ func caIssuer(path *field.Path, spec *cmv1.CAIssuer) field.ErrorList {
 	errs := required(path.Child("secretName"), spec.SecretName, specified)
 	for i, url := range spec.OCSPServers {
 		if url == "" {
-			// The path lacks an s in the API that this one stands in for.
+			// cert-manager leaves the s out.
 			errs = append(errs, field.Invalid(path.Child("ocspServer").Index(i), url, "must be a valid URL, e.g., http://ocsp.int-x3.letsencrypt.org"))
 		}
 	}

@@ -51,7 +51,7 @@ func output(path *field.Path, spec *cmv1.CertificateSpec, gates Gates) field.Err
 func annotations(path *field.Path, all map[string]string) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		errs = append(errs, eachOnce(path, key, validation.IsQualifiedName(strings.ToLower(key)), "%s")...)
+		errs = append(errs, faulty(path, key, validation.IsQualifiedName(strings.ToLower(key)), "")...)
 	}
 	if err := apivalidation.ValidateAnnotationsSize(all); err != nil {
 		errs = append(errs, field.TooLong(path, "", apivalidation.TotalAnnotationSizeLimitB))
@@ -63,8 +63,8 @@ func annotations(path *field.Path, all map[string]string) field.ErrorList {
 func labels(path *field.Path, all map[string]string) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		errs = append(errs, eachOnce(path, key, validation.IsQualifiedName(key), "%s")...)
-		errs = append(errs, eachOnce(path, all[key], validation.IsValidLabelValue(all[key]), "%s")...)
+		errs = append(errs, faulty(path, key, validation.IsQualifiedName(key), "")...)
+		errs = append(errs, faulty(path, all[key], validation.IsValidLabelValue(all[key]), "")...)
 	}
 	return errs
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -212,7 +211,7 @@ func BenchmarkCreate(b *testing.B) {
 		"CertificateRequest": validationtest.Request(`usages: [server auth]`),
 		"Issuer":             validationtest.WithSolver(`selector: {dnsZones: [a.example]}, dns01: {rfc2136: {nameserver: "192.0.2.1:53", tsigKeyName: a, tsigAlgorithm: HMACSHA256, tsigSecretSecretRef: {name: a, key: a}}}`),
 	} {
-		var object runtime.Object = parse(b, text)
+		object := parse(b, text)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

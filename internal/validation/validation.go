@@ -10,7 +10,6 @@
 package validation
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -81,11 +80,11 @@ func required(path *field.Path, value, detail string) field.ErrorList {
 	return field.ErrorList{field.Required(path, detail)}
 }
 
-// eachOnce is the invalid-value errors for the faults of a value.
-func eachOnce(path *field.Path, value any, faults []string, format string) field.ErrorList {
+// faulty is an error for each fault of a value, whose text begins with a prefix.
+func faulty(path *field.Path, value string, faults []string, prefix string) field.ErrorList {
 	var errs field.ErrorList
 	for _, fault := range faults {
-		errs = append(errs, field.Invalid(path, value, fmt.Sprintf(format, fault)))
+		errs = append(errs, field.Invalid(path, value, prefix+fault))
 	}
 	return errs
 }
