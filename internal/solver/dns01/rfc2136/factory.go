@@ -2,6 +2,7 @@ package rfc2136
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -54,12 +55,10 @@ func fromSpec(ctx context.Context, d dns01.Deps, s *dns01.Spec) (dns01.Provider,
 
 // check adds to the API's validation that the port is a number.
 func check(path *field.Path, s *dns01.Spec) field.ErrorList {
-	errs := validation.RFC2136(path, s)
-	if len(errs) > 0 {
-		return errs
+	errs, server := validation.RFC2136(path, s), path.Child("rfc2136", "nameserver")
+	refused := slices.ContainsFunc(errs, func(err *field.Error) bool { return err.Field == server.String() })
+	if _, err := Server(s.RFC2136.Nameserver); err != nil && !refused {
+		errs = append(field.ErrorList{field.Invalid(server, s.RFC2136.Nameserver, validation.UpdateServerForm)}, errs...)
 	}
-	if _, err := Server(s.RFC2136.Nameserver); err != nil {
-		return field.ErrorList{field.Invalid(path.Child("rfc2136", "nameserver"), s.RFC2136.Nameserver, validation.UpdateServerForm)}
-	}
-	return nil
+	return errs
 }

@@ -146,7 +146,7 @@ func noToken(a *ServiceAccount, err error) error {
 	return fault.New(fault.Transient, "NoServiceAccountToken", "error getting service account token: failed to request token for %s/%s: %s", a.Namespace, a.Name, why).Because(err)
 }
 
-// check has the rules and the words of the API's validation.
+// check adds to the API's validation that a service account has a role.
 func check(path *field.Path, s *dns01.Spec) field.ErrorList {
 	errs := validation.Route53(path, s)
 	if s.Route53.Auth != nil && s.Route53.Role == "" {
