@@ -210,7 +210,7 @@ func TestApprovalNeedsPermissionOnTheSigner(t *testing.T) {
 				_, err = approver.UpdateStatus(t.Context(), setConditions(t, made, pending, condition(decision)), metav1.UpdateOptions{})
 				want := test.refusal
 				if want != "" {
-					want = fmt.Sprintf("spec.conditions: Forbidden: user %q", approverName) + want
+					want = fmt.Sprintf("status.conditions: Forbidden: user %q", approverName) + want
 				}
 				if diff := cmp.Diff(want, refusal(err)); diff != "" {
 					t.Errorf("set %s (-want +got):\n%s", decision, diff)
