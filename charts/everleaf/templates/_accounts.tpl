@@ -8,10 +8,12 @@ metadata:
   name: {{ include "everleaf.serviceAccountName" . }}
   namespace: {{ include "everleaf.namespace" $root }}
   labels:
-    {{- toYaml (merge (include "everleaf.labels" . | fromYaml) ($values.labels | default dict)) | nindent 4 }}
+    {{- include "everleaf.strings" (merge (include "everleaf.labels" . | fromYaml) ($values.labels | default dict)) | nindent 4 }}
   {{- with $values.annotations }}
   annotations:
-    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- range $key, $value := . }}
+    {{- include "everleaf.strings" (dict $key (ternary (tpl (toString $value) $root) $value (kindIs "string" $value))) | nindent 4 }}
+    {{- end }}
   {{- end }}
 automountServiceAccountToken: {{ $values.automountServiceAccountToken }}
 {{- with $root.Values.global.imagePullSecrets }}
@@ -52,16 +54,20 @@ subjects:
   namespace: {{ include "everleaf.namespace" .root }}
 {{- end }}
 
-{{/* A Role and its binding for the named leases. */}}
+{{/* The named leases: (list $ NAMES). */}}
 {{- define "everleaf.leaseRules" -}}
 - apiGroups: ["coordination.k8s.io"]
   resources: ["leases"]
-  resourceNames: {{ toJson . }}
+  resourceNames: {{ toJson (index . 1) }}
   verbs: ["get", "update", "patch"]
 # What does not exist yet has no name in a rule.
 - apiGroups: ["coordination.k8s.io"]
   resources: ["leases"]
   verbs: ["create"]
+{{- if (index . 0).Values.everleaf.watchNamespace }}
+# The event about a new leader is in the namespace of the lease.
+{{ include "everleaf.eventRules" (index . 0) }}
+{{- end }}
 {{- end }}
 
 {{/* The CA of a serving certificate, in the named Secrets. */}}

@@ -41,6 +41,21 @@
 {{- if has $component (list "webhook" "cainjector" "startupapicheck") }}{{ $component }}{{ else }}{{ include "everleaf.name" (index . 0) }}{{ end }}
 {{- end }}
 
+{{/* Labels or annotations. --set and YAML make booleans and numbers of what must be
+     strings, such as true or the number of an account. */}}
+{{- define "everleaf.strings" -}}
+{{- $lines := list }}
+{{- range $key, $value := . }}
+{{- if kindIs "float64" $value }}
+{{- if eq $value (float64 (int64 $value)) }}{{ $value = int64 $value }}{{ end }}
+{{- end }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $lines = append $lines (printf "%s: %s" $key ($value | toString | quote)) }}
+{{- end }}
+{{- end }}
+{{- join "\n" $lines }}
+{{- end }}
+
 {{- define "everleaf.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "everleaf.nameLabel" . | quote }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
@@ -59,7 +74,7 @@ app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- if eq $root.Values.creator "helm" }}
 {{- $labels = merge $labels (dict "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" (include "everleaf.chartLabel" $root)) }}
 {{- end }}
-{{- toYaml (merge $labels ($root.Values.global.commonLabels | default dict)) }}
+{{- include "everleaf.strings" (merge $labels ($root.Values.global.commonLabels | default dict)) }}
 {{- end }}
 
 {{/* The values of a component: (list $ COMPONENT), as YAML. */}}

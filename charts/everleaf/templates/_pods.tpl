@@ -31,16 +31,14 @@
 {{- $annotations = merge $annotations (dict "prometheus.io/path" "/metrics" "prometheus.io/scrape" "true" "prometheus.io/port" "9402") }}
 {{- end }}
 {{- end }}
-{{- with $annotations }}
-{{- toYaml . }}
-{{- end }}
+{{- include "everleaf.strings" $annotations }}
 {{- end }}
 
 {{/* Metadata of the pods. The labels that are selected cannot be replaced. */}}
 {{- define "everleaf.podMetadata" -}}
 {{- $values := include "everleaf.componentValues" . | fromYaml -}}
 labels:
-  {{- toYaml (merge (include "everleaf.selectorLabels" . | fromYaml) ($values.podLabels | default dict) (include "everleaf.labels" . | fromYaml)) | nindent 2 }}
+  {{- include "everleaf.strings" (merge (include "everleaf.selectorLabels" . | fromYaml) ($values.podLabels | default dict) (include "everleaf.labels" . | fromYaml)) | nindent 2 }}
 {{- with include "everleaf.podAnnotations" . }}
 annotations:
   {{- . | nindent 2 }}
@@ -202,7 +200,7 @@ strategy:
 {{- include "everleaf.metadata" (append . (include "everleaf.componentName" .)) }}
 {{- with $values.deploymentAnnotations }}
 annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- include "everleaf.strings" . | nindent 2 }}
 {{- end }}
 {{- end }}
 
