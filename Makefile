@@ -52,7 +52,7 @@ tools:
 	tools/build $(SERVERS) kubectl
 
 test:
-	tools/build $(SERVERS)
+	tools/build $(SERVERS) kubectl helm
 	test/prepare
 	@result=0; \
 	echo go test -race -timeout 45m ./...; \
