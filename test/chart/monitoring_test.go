@@ -140,12 +140,12 @@ var nextCommand = regexp.MustCompile(`Run: (everleaf explain (certificate|issuer
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, r := range rules(t, "{everleaf: {prometheusRule: {enabled: true, alertLabels: {team: pki}}}, prometheus: {servicemonitor: {enabled: true}}}") {
+	for _, r := range rules(t, "{everleaf: {prometheusRule: {enabled: true, alertLabels: {team: pki, page: true}}}, prometheus: {servicemonitor: {enabled: true}}}") {
 		if slices.Contains(names, r.Alert) {
 			t.Errorf("%s is there twice", r.Alert)
 		}
 		names = append(names, r.Alert)
-		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) || r.Labels["team"] != "pki" {
+		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) || r.Labels["team"] != "pki" || r.Labels["page"] != "true" {
 			t.Errorf("%s has the labels %v", r.Alert, r.Labels)
 		}
 		if !nextCommand.MatchString(r.Annotations.Description) {

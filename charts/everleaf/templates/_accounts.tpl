@@ -31,7 +31,7 @@ imagePullSecrets:
 {{- with .label }}{{ $_ := set $labels "app.kubernetes.io/component" . }}{{ end }}
 {{- $metadata := dict "name" .name "labels" $labels }}
 {{- if eq .kind "Role" }}{{ $_ := set $metadata "namespace" .namespace }}{{ end }}
-{{- with .annotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
+{{- with .annotations }}{{ $_ := set $metadata "annotations" (include "everleaf.strings" . | fromYaml) }}{{ end -}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ .kind }}
