@@ -36,8 +36,11 @@ func Copies(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for from, to := range copied {
 		sources, err := fs.Glob(os.DirFS(root), from+"/*.yaml")
-		if err != nil || len(sources) == 0 {
-			return nil, fmt.Errorf("no manifests in %s: %w", from, err)
+		if err != nil {
+			return nil, err
+		}
+		if len(sources) == 0 {
+			return nil, fmt.Errorf("%s has no manifests", from)
 		}
 		for _, source := range sources {
 			if files[path.Join(to, path.Base(source))], err = os.ReadFile(filepath.Join(root, source)); err != nil {
