@@ -89,7 +89,7 @@ func TestNotes(t *testing.T) {
 	} {
 		t.Run(values, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(program(t, "helm"), "install", "cert-manager", chart, "--namespace", "cert-manager", "--dry-run=client", "--values", "-", "--kubeconfig", cp.KubeconfigPath())
+			cmd := exec.Command(program(t, "helm"), "install", "cert-manager", chart, "--namespace", "cert-manager", "--dry-run=client", "--take-ownership", "--values", "-", "--kubeconfig", cp.KubeconfigPath())
 			cmd.Stdin = strings.NewReader(values)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
