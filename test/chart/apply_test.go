@@ -199,7 +199,7 @@ func bundled(t *testing.T, cp *local.ControlPlane, name, after string) {
 		}
 		var owners []string
 		for _, entry := range live.GetManagedFields() {
-			if strings.Contains(string(entry.FieldsV1.Raw), `"f:caBundle"`) {
+			if strings.Contains(entry.FieldsV1.GetRawString(), `"f:caBundle"`) {
 				owners = append(owners, entry.Manager)
 			}
 		}
