@@ -39,16 +39,16 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestRetiredAreInTheDocumentation holds that the command in docs/local.md
+// TestRetiredAreInTheDocumentation holds that the command in docs/admission.md
 // deletes everything that is retired.
 func TestRetiredAreInTheDocumentation(t *testing.T) {
-	text, err := os.ReadFile("../docs/local.md")
+	text, err := os.ReadFile("../docs/admission.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, object := range Retired() {
 		if !bytes.Contains(text, []byte(" "+object.Name)) {
-			t.Errorf("docs/local.md does not say how to delete %s %s", object.Kind, object.Name)
+			t.Errorf("docs/admission.md does not say how to delete %s %s", object.Kind, object.Name)
 		}
 	}
 }
