@@ -73,18 +73,27 @@ The CRDs must be installed.`,
 		if err := start(); err != nil {
 			return err
 		}
-		config, err := restConfig(master, kubeconfig)
-		if clientcmd.IsEmptyConfig(err) {
-			return errors.New("no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config (in a pod, the service account is used)")
-		}
+		config, err := findCluster(master, kubeconfig)
 		if err != nil {
-			return fmt.Errorf("find the cluster: %w", err)
+			return err
 		}
 		return operator.Run(cmd.Context(), config, options, klog.Background())
 	}
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
 	cmd.Flags().StringVar(&master, "master", "", "URL of the API server, in place of the kubeconfig's")
 	return cmd
+}
+
+// findCluster is restConfig, with errors that say what to do.
+func findCluster(master, kubeconfig string) (*rest.Config, error) {
+	config, err := restConfig(master, kubeconfig)
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config (in a pod, the service account is used)")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w", err)
+	}
+	return config, nil
 }
 
 func restConfig(master, kubeconfig string) (*rest.Config, error) {

@@ -25,6 +25,19 @@ func (g Gates) AddFlag(fs *pflag.FlagSet, about string) featuregate.FeatureGate 
 	return features
 }
 
+// Ineffective says for each gate that is not set as by default that this changes
+// nothing. It is for programs that know gates, but behave in one way only.
+func (g Gates) Ineffective(features featuregate.FeatureGate) []string {
+	var warnings []string
+	for name, spec := range g {
+		if on := features.Enabled(name); on != spec.Default {
+			warnings = append(warnings, fmt.Sprintf("--feature-gates=%s=%t has no effect: this version behaves as with %s=%t", name, on, name, spec.Default))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
 // gatesValue is the value of --feature-gates, whose errors say which there are.
 type gatesValue struct {
 	pflag.Value

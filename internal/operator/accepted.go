@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/component-base/featuregate"
 
 	"github.com/everleaf/everleaf/internal/component"
@@ -40,7 +38,6 @@ var accepted = []struct {
 	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
 	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
 	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
-	{leaderTimeout, 20 * time.Second, "how long the lease may not be renewed before /livez fails", noLeaderCheck},
 }
 
 const (
@@ -51,9 +48,7 @@ const (
 	requestMemory = "acme-http01-solver-resource-request-memory"
 	limitsCPU     = "acme-http01-solver-resource-limits-cpu"
 	limitsMemory  = "acme-http01-solver-resource-limits-memory"
-	noLeaderCheck = "a process that loses the lease ends by itself"
 
-	leaderTimeout     = "internal-healthz-leader-election-timeout"
 	solverNameservers = "acme-http01-solver-nameservers"
 )
 
@@ -87,16 +82,12 @@ func (o *Options) addAccepted(fs *pflag.FlagSet) {
 			fs.Bool(a.flag, value, about)
 		case string:
 			fs.String(a.flag, value, about)
-		case time.Duration:
-			fs.Duration(a.flag, value, about)
 		case []string:
 			fs.StringSlice(a.flag, value, about)
 		case map[string]string:
 			fs.StringToString(a.flag, value, about)
 		}
 	}
-	// It is hidden in cert-manager, too.
-	runtime.Must(fs.MarkHidden(leaderTimeout))
 	o.flags, o.features = fs, gates.AddFlag(fs, "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect")
 }
 
@@ -112,11 +103,7 @@ func (o *Options) ineffective() []string {
 			warnings = append(warnings, fmt.Sprintf("--%s=%s has no effect: %s", a.flag, f.Value, a.reason))
 		}
 	}
-	for name, spec := range gates {
-		if on := o.features.Enabled(name); on != spec.Default {
-			warnings = append(warnings, fmt.Sprintf("--feature-gates=%s=%t has no effect: this version behaves as with %s=%t", name, on, name, spec.Default))
-		}
-	}
+	warnings = append(warnings, gates.Ineffective(o.features)...)
 	slices.Sort(warnings)
 	return warnings
 }
@@ -137,9 +124,6 @@ func (o *Options) checkAccepted(bad component.Complaint) {
 		if _, err := resource.ParseQuantity(text); err != nil {
 			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
 		}
-	}
-	if timeout, _ := o.flags.GetDuration(leaderTimeout); timeout <= 0 && o.LeaderElection.Enabled {
-		bad(leaderTimeout, "must be greater than 0, not %s", timeout)
 	}
 	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
 		bad("default-issuer-kind", "must not be empty")

@@ -63,6 +63,9 @@ func (o *Options) Complete() error {
 	o.completeBackoff(bad)
 	o.checkDNS(bad)
 	o.LeaderElection.Check(bad)
+	if o.LeaderTimeout <= 0 && o.LeaderElection.Enabled {
+		bad(flagLeaderTimeout, "must be greater than 0, not %s", o.LeaderTimeout)
+	}
 	o.checkSizes(bad)
 	if o.QPS < -1 || math.IsNaN(float64(o.QPS)) {
 		bad("kube-api-qps", "must be -1 (no limit) or more, not %g", o.QPS)

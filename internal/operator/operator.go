@@ -16,6 +16,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -82,6 +83,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	options := managerOptions(o, scheme, log)
 	options.Cache.NewInformer = watches.NewInformer
+	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	core := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(rc) }
 	certificate, err := o.MetricsTLS.Source(core, log.WithName("metrics"))
 	if err != nil {
@@ -99,9 +101,9 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 			return err
 		}
 	}
-	// cert-manager's two checks. A process that cannot renew its lease ends by
-	// itself, so that one which answers is a leader or waits to be one.
-	for name, check := range map[string]healthz.Checker{"clockHealth": component.ClockHealth(), "leaderElection": healthz.Ping} {
+	// cert-manager's two checks.
+	leader := func(*http.Request) error { return lease.Check(o.LeaderTimeout) }
+	for name, check := range map[string]healthz.Checker{"clockHealth": component.ClockHealth(), "leaderElection": leader} {
 		if err := mgr.AddHealthzCheck(name, check); err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ type Options struct {
 	Namespace string
 
 	LeaderElection component.LeaderElection
+	// LeaderTimeout is how long after the end of its lease a leader that has not
+	// renewed it counts as alive.
+	LeaderTimeout time.Duration
 
 	// Controllers are the names of cert-manager's controllers whose work is done:
 	// "*" for all, "-name" for all but one.
@@ -93,6 +96,7 @@ func Defaults() Options {
 	return Options{
 		ClusterResourceNamespace: "kube-system",
 		LeaderElection:           component.DefaultLeaderElection(),
+		LeaderTimeout:            20 * time.Second,
 		Controllers:              []string{"*"},
 		ConcurrentWorkers:        5,
 		MaxConcurrentChallenges:  60,
@@ -134,6 +138,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
 	fs.StringVar(&o.MetricsListenAddress, "metrics-listen-address", o.MetricsListenAddress, "host:port of the Prometheus metrics; 0 for none")
 	fs.StringVar(&o.HealthzListenAddress, "internal-healthz-listen-address", o.HealthzListenAddress, "host:port of /livez; 0 for none")
+	fs.DurationVar(&o.LeaderTimeout, flagLeaderTimeout, o.LeaderTimeout, "how long beyond --leader-election-lease-duration the lease may not have been renewed, or not have been allowed to be read, before /livez fails")
 	o.Profiles.AddFlags(fs)
 	fs.IntVar(&o.Limits.MaxCertificateSize, "max-certificate-size", o.Limits.MaxCertificateSize, "largest PEM of a certificate that is read, in bytes")
 	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
@@ -143,7 +148,10 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.addAccepted(fs)
 }
 
-const flagResolvers = "dns01-recursive-nameservers"
+const (
+	flagResolvers     = "dns01-recursive-nameservers"
+	flagLeaderTimeout = "internal-healthz-leader-election-timeout"
+)
 
 // Listeners are the addresses to listen on.
 func (o *Options) Listeners() component.Listeners {

@@ -206,11 +206,10 @@ func TestIneffective(t *testing.T) {
 		{"defaults, spelt out", "--enable-gateway-api=false --feature-gates=OtherNames=true", nil},
 		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30", nil},
 		{
-			"others", "--acme-http01-solver-image=quay.io/x --enable-gateway-api --internal-healthz-leader-election-timeout=1m",
+			"others", "--acme-http01-solver-image=quay.io/x --enable-gateway-api",
 			[]string{
 				"--acme-http01-solver-image=quay.io/x has no effect: HTTP-01 challenges are not solved yet",
 				"--enable-gateway-api=true has no effect: Ingresses and Gateways are not watched yet",
-				"--internal-healthz-leader-election-timeout=1m0s has no effect: a process that loses the lease ends by itself",
 			},
 		},
 		{

@@ -1,0 +1,60 @@
+package injectable
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// freeRepeats is how often a bundle that somebody has changed is written again at
+	// once: a deployment that removes it must not break admission for long.
+	freeRepeats = 3
+	// firstWait is the wait before the next time; each further one is twice as long,
+	// up to longestWait.
+	firstWait, longestWait = 10 * time.Second, 10 * time.Minute
+	// calmAfter is how long a bundle has to be left alone until its past is forgotten.
+	calmAfter = time.Hour
+)
+
+// Brake slows down the writes into an object whose bundles a foreign program keeps
+// changing. The zero value has seen no write. It is not safe for concurrent use.
+type Brake struct {
+	// authority is the CA that was written, and entries the bundles that it was
+	// written into.
+	authority string
+	entries   []string
+	// repeats counts the writes that had to be repeated, and last is the last write.
+	repeats int
+	last    time.Time
+}
+
+// Wrote notes a write of a CA into the named entries.
+func (b *Brake) Wrote(authority string, entries []string, now time.Time) {
+	if authority != b.authority || now.Sub(b.last) > calmAfter {
+		*b = Brake{authority: authority}
+	}
+	if b.again(entries) {
+		b.repeats++
+	}
+	for _, e := range entries {
+		if !slices.Contains(b.entries, e) {
+			b.entries = append(b.entries, e)
+		}
+	}
+	b.last = now
+}
+
+// Hold returns until when the CA is not written into the named entries, which differ;
+// the zero time or one that has passed is no wait.
+func (b *Brake) Hold(authority string, entries []string) time.Time {
+	if authority != b.authority || b.repeats < freeRepeats || !b.again(entries) {
+		return time.Time{}
+	}
+	// Doubled ten times, the wait is longer than the longest.
+	return b.last.Add(min(longestWait, firstWait<<min(b.repeats-freeRepeats, 10)))
+}
+
+// again reports whether the CA has been written into one of the entries before.
+func (b *Brake) again(entries []string) bool {
+	return slices.ContainsFunc(entries, func(e string) bool { return slices.Contains(b.entries, e) })
+}
