@@ -242,4 +242,3 @@ func (a always) Start(ctx context.Context) error { return a.start(ctx) }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (always) NeedLeaderElection() bool { return false }
-
