@@ -64,7 +64,7 @@ func TestForbiddenLease(t *testing.T) {
 		send(http.MethodGet, path+"/cert-manager-controller")
 		c.Step(15 * time.Second)
 	}
-	want := `"logger"="" "msg"="Leader election: RBAC does not allow to get leases.coordination.k8s.io \"cert-manager-controller\" in namespace kube-system: ` +
+	want := `"msg"="Leader election: RBAC does not allow to get leases.coordination.k8s.io \"cert-manager-controller\" in namespace kube-system: ` +
 		`this process does nothing until it has the lease. Set global.leaderElection.namespace of the chart (--leader-election-namespace) to the namespace that has the Role for the lease, or create the Role; next try in 15s" "error"=null`
 	if diff := cmp.Diff([]string{want, want}, lines); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

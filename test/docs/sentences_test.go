@@ -60,6 +60,7 @@ func TestSentences(t *testing.T) {
 		"internal/dns/zone.go":                       "dns01/propagation.md",
 		"internal/controller/challenge/testimony.go": "explain.md",
 		"internal/apicheck/words.go":                 "startupapicheck.md",
+		"internal/lifecycle/injectable/source.go":    "cainjector.md",
 	} {
 		page := spaces.ReplaceAllString(all[name], " ")
 		said := sentences(t, "../../"+file)

@@ -322,8 +322,13 @@ spec: {secretName: serving-tls, dnsNames: [x.example], issuerRef: {name: none, g
 		i.has(t, object, sources[n].second)
 	}
 	// 12 objects; 8 of them twice, because of the new CA; 4 last ones.
-	if got := i.writes(t); got != 12+8+4 {
-		t.Errorf("%d writes, want %d", got, 12+8+4)
+	if got := i.logged("Injected the CA"); got != 12+8+4 {
+		t.Errorf("%d injections, want %d", got, 12+8+4)
+	}
+	// The API server writes the status of an APIService and of a CustomResourceDefinition
+	// when it is new, which may make a write fail.
+	if got := i.writes(t); got > 12+8+4+4 {
+		t.Errorf("%d writes, want %d and a few conflicts", got, 12+8+4)
 	}
 }
 

@@ -174,7 +174,7 @@ func undone(meta metav1.ObjectMeta, until time.Time) string {
 	by := "nobody knows who, its managedFields are empty"
 	var last *metav1.ManagedFieldsEntry
 	for i, entry := range meta.ManagedFields {
-		if entry.Manager != manager && (last == nil || last.Time.Before(entry.Time)) {
+		if entry.Manager != manager && (last == nil || !entry.Time.Before(last.Time)) {
 			last = &meta.ManagedFields[i]
 		}
 	}
