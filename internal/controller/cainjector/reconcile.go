@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -139,7 +140,7 @@ func (r *Reconciler) inject(ctx context.Context, cached *metav1.PartialObjectMet
 	version := live.Metadata.ResourceVersion
 	if len(injection.Changed) > 0 {
 		if hold := known.brake.Hold(authority, injection.Changed); hold.After(now) {
-			r.tell(ctx, known, undone(live.Metadata, hold))
+			r.tell(ctx, known, undone(live.Metadata, known.brake.Last(), hold))
 			return hold, nil
 		}
 		if version, err = r.write(ctx, live.Metadata, injection.Entries); err != nil {
@@ -169,17 +170,27 @@ func (r *Reconciler) tell(ctx context.Context, known *remembered, reason string)
 	}
 }
 
-// undone says why an object is left alone until a time.
-func undone(meta metav1.ObjectMeta, until time.Time) string {
-	by := "nobody knows who, its managedFields are empty"
+// undone says why an object is left alone until a time, and who has changed it since
+// the last write, if that is known: who only removes a field leaves no trace of it in
+// managedFields.
+func undone(meta metav1.ObjectMeta, written, until time.Time) string {
+	by := "its managedFields do not say by whom"
 	var last *metav1.ManagedFieldsEntry
 	for i, entry := range meta.ManagedFields {
-		if entry.Manager != manager && (last == nil || !entry.Time.Before(last.Time)) {
+		if entry.Manager == manager || entry.Time == nil {
+			continue
+		}
+		if entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), `"f:caBundle"`) {
+			last = &meta.ManagedFields[i]
+			break
+		}
+		// Its times are whole seconds.
+		if entry.Time.Unix() > written.Unix() && (last == nil || last.Time.Before(entry.Time)) {
 			last = &meta.ManagedFields[i]
 		}
 	}
 	if last != nil {
-		by = fmt.Sprintf("the last writer beside %s is %q (%s)", manager, last.Manager, last.Operation)
+		by = fmt.Sprintf("the last writer is %q (%s)", last.Manager, last.Operation)
 	}
 	return fmt.Sprintf("the CA was injected several times and removed or replaced each time: %s; next try at %s", by, until.UTC().Format(time.RFC3339))
 }

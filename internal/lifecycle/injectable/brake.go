@@ -54,6 +54,9 @@ func (b *Brake) Hold(authority string, entries []string) time.Time {
 	return b.last.Add(min(longestWait, firstWait<<min(b.repeats-freeRepeats, 10)))
 }
 
+// Last is the time of the last write.
+func (b *Brake) Last() time.Time { return b.last }
+
 // again reports whether the CA has been written into one of the entries before.
 func (b *Brake) again(entries []string) bool {
 	return slices.ContainsFunc(entries, func(e string) bool { return slices.Contains(b.entries, e) })
