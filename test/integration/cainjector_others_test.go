@@ -83,7 +83,7 @@ func TestCAInjectorTakesOver(t *testing.T) {
 	owners := func() []string {
 		var all []string
 		for _, entry := range object.GetManagedFields() {
-			if entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), "caBundle") {
+			if entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), "caBundle") {
 				all = append(all, fmt.Sprintf("%s by %s", entry.Manager, entry.Operation))
 			}
 		}

@@ -180,7 +180,7 @@ func undone(meta metav1.ObjectMeta, written, until time.Time) string {
 		if entry.Manager == manager || entry.Time == nil {
 			continue
 		}
-		if entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), `"f:caBundle"`) {
+		if entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), `"f:caBundle"`) {
 			last = &meta.ManagedFields[i]
 			break
 		}
