@@ -147,7 +147,7 @@ webhooks:
 - name: webhook.cert-manager.io
   rules: [{apiGroups: [cert-manager.io], apiVersions: [v1], operations: [CREATE], resources: [certificaterequests], ` + scope + `}]
   matchConditions:
-  - {name: is-not-the-controller, expression: "request.userInfo.username != 'system:serviceaccount:cert-manager:cert-manager'"}
+  - {name: is-not-the-controller, expression: "request.userInfo.username != 'system:serviceaccount:cert-manager:cert-manager' || !has(object.spec) || !has(object.spec.username) || object.spec.username == ''"}
   admissionReviewVersions: [v1]
   matchPolicy: Equivalent
   reinvocationPolicy: Never
@@ -181,6 +181,7 @@ spec:
         image: everleaf/everleaf:v0.1.0
         imagePullPolicy: IfNotPresent
         command: [/everleaf, startupapicheck]
+        terminationMessagePolicy: FallbackToLogsOnError
         args: [check, api, --wait=1m, -v]
         env:
         - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}

@@ -19,12 +19,14 @@
 {{- end }}
 {{- end }}
 
-{{/* Both webhook configurations leave out the controller (Kubernetes 1.28). */}}
+{{/* The webhook configurations leave out the controller (Kubernetes 1.28): (list $ EXCEPT),
+     where EXCEPT is CEL for what they look at all the same, or empty. */}}
 {{- define "everleaf.matchConditions" -}}
-{{- if semverCompare ">=1.28.0-0" .Capabilities.KubeVersion.Version -}}
+{{- $root := index . 0 }}
+{{- if semverCompare ">=1.28.0-0" $root.Capabilities.KubeVersion.Version -}}
 matchConditions:
 - name: is-not-the-controller
-  expression: request.userInfo.username != 'system:serviceaccount:{{ include "everleaf.namespace" . }}:{{ include "everleaf.serviceAccountName" (list . "controller") }}'
+  expression: request.userInfo.username != 'system:serviceaccount:{{ include "everleaf.namespace" $root }}:{{ include "everleaf.serviceAccountName" (list $root "controller") }}'{{ with index . 1 }} || {{ . }}{{ end }}
 {{- end }}
 {{- end }}
 
