@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,12 @@ const (
 	authorityName     = "cert-manager-webhook-ca"
 	authorityLifetime = 365 * 24 * time.Hour
 	caKey             = "ca.crt"
+	// crossKey holds the CA as its predecessor has signed it. cert-manager keeps
+	// such foreign keys as they are.
+	crossKey = "everleaf-cross.crt"
+	// maxSkew is how far the clocks of two replicas may be apart: a CA of the other
+	// one that begins a little later is waited for, not replaced.
+	maxSkew = 5 * time.Minute
 )
 
 var keySpec = pki.KeySpec{Algorithm: pki.ECDSA, Size: 384}
@@ -25,11 +32,32 @@ var keySpec = pki.KeySpec{Algorithm: pki.ECDSA, Size: 384}
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
+	// cross is the CA's certificate as the previous CA has signed it, for clients
+	// that do not trust the new one yet; nil if there is none.
+	cross *x509.Certificate
 }
 
 // authorityOf reads the CA in a Secret. The error says why the Secret has to get
 // another one.
 func authorityOf(data map[string][]byte, now time.Time) (*authority, error) {
+	a, err := read(data)
+	switch {
+	case err != nil:
+		return nil, err
+	case now.After(a.cert.NotAfter):
+		return nil, errExpired
+	case a.cert.NotBefore.After(now.Add(maxSkew)):
+		return nil, fmt.Errorf("the CA is not valid before %s, and it is %s", a.cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case !now.Before(renewalOf(a.cert)):
+		return nil, errors.New("less than a third of the CA's lifetime is left")
+	}
+	return a, nil
+}
+
+var errExpired = errors.New("the CA has expired")
+
+// read reads the CA in a Secret, whatever the time.
+func read(data map[string][]byte) (*authority, error) {
 	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey, caKey} {
 		if len(data[key]) == 0 {
 			return nil, fmt.Errorf("it lacks %s", key)
@@ -52,14 +80,18 @@ func authorityOf(data map[string][]byte, now time.Time) (*authority, error) {
 		return nil, fmt.Errorf("%s is not the key of %s", corev1.TLSPrivateKeyKey, corev1.TLSCertKey)
 	case !cert.IsCA:
 		return nil, fmt.Errorf("%s is not a CA", corev1.TLSCertKey)
-	case !now.Before(renewalOf(cert)):
-		return nil, fmt.Errorf("less than a third of the CA's lifetime is left")
 	}
-	return &authority{cert: cert, key: key}, nil
+	a := &authority{cert: cert, key: key}
+	if cross, err := pki.ParseChain(data[crossKey], pki.DefaultLimits); err == nil && pki.PublicKeysEqual(cross[0].PublicKey, key.Public()) {
+		a.cross = cross[0]
+	}
+	return a, nil
 }
 
-// newAuthority makes a CA, and the data of its Secret.
-func newAuthority(now time.Time) (map[string][]byte, error) {
+// newAuthority makes a CA, and the data of its Secret. previous, which may be nil, is
+// the CA that clients trust until they have learned of the new one: it signs the
+// new one, too.
+func newAuthority(now time.Time, previous *authority) (map[string][]byte, error) {
 	key, err := pki.GenerateKey(keySpec)
 	if err != nil {
 		return nil, err
@@ -76,7 +108,32 @@ func newAuthority(now time.Time) (map[string][]byte, error) {
 		return nil, err
 	}
 	pem := pki.EncodeChain(cert)
-	return map[string][]byte{corev1.TLSCertKey: pem, caKey: pem, corev1.TLSPrivateKeyKey: encoded}, nil
+	data := map[string][]byte{corev1.TLSCertKey: pem, caKey: pem, corev1.TLSPrivateKeyKey: encoded}
+	if previous == nil || !previous.valid(now) {
+		return data, nil
+	}
+	if template.NotAfter.After(previous.cert.NotAfter) {
+		template.NotAfter = previous.cert.NotAfter
+	}
+	cross, err := pki.Sign(template, previous.cert, key.Public(), previous.key)
+	if err != nil {
+		return nil, err
+	}
+	data[crossKey] = pki.EncodeChain(cross)
+	return data, nil
+}
+
+func (a *authority) valid(now time.Time) bool {
+	return !now.Before(a.cert.NotBefore) && now.Before(a.cert.NotAfter)
+}
+
+// chain is what a server sends: the leaf, and what leads from it to the previous
+// CA while that is valid.
+func (a *authority) chain(leaf *x509.Certificate, now time.Time) [][]byte {
+	if a.cross == nil || !now.Before(a.cross.NotAfter) {
+		return [][]byte{leaf.Raw}
+	}
+	return [][]byte{leaf.Raw, a.cross.Raw}
 }
 
 // leaf signs a serving certificate that ends no later than the CA.

@@ -2,6 +2,7 @@ package servingcert
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"maps"
 	"strings"
@@ -15,7 +16,7 @@ var start = time.Date(2026, 11, 26, 4, 0, 0, 0, time.UTC)
 
 func made(t *testing.T) map[string][]byte {
 	t.Helper()
-	data, err := newAuthority(start)
+	data, err := newAuthority(start, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +47,11 @@ func TestAuthorityOf(t *testing.T) {
 	}{
 		{"usable", ca, 0, ""},
 		{"usable until two thirds", ca, 243 * 24 * time.Hour, ""},
+		{"clock set back a little", ca, -4 * time.Minute, ""},
+		{"clock set back", ca, -48 * time.Hour, "the CA is not valid before 2026-11-26T04:00:00Z, and it is 2026-11-24T04:00:00Z"},
+		{"expired", ca, 366 * 24 * time.Hour, "the CA has expired"},
+		{"empty key", with(map[string][]byte{"tls.key": {}}), 0, "it lacks tls.key"},
+		{"no ca.crt", with(map[string][]byte{"ca.crt": nil}), 0, "it lacks ca.crt"},
 		{"a third left", ca, 244 * 24 * time.Hour, "less than a third of the CA's lifetime is left"},
 		{"no Secret", nil, 0, "it lacks tls.crt"},
 		{"no key", with(map[string][]byte{"tls.key": nil}), 0, "it lacks tls.key"},
@@ -94,4 +100,102 @@ func TestLeaf(t *testing.T) {
 			t.Errorf("until %v (want %v), subject %q", leaf.NotAfter, test.end, leaf.Subject)
 		}
 	}
+}
+
+func servedBy(t *testing.T, data map[string][]byte, at time.Time) *served {
+	t.Helper()
+	ca, err := read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, key, err := ca.leaf(at, 168*time.Hour, []string{"webhook.ns.svc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &served{&tls.Certificate{Certificate: ca.chain(leaf, at), PrivateKey: key, Leaf: leaf}, ca}
+}
+
+// TestSigner holds when a new serving certificate is signed, and when not: at two
+// thirds of its life, when the CA changes, when the clock is set back, and when a
+// machine wakes that has slept for days.
+func TestSigner(t *testing.T) {
+	ca, other := made(t), made(t)
+	current := servedBy(t, ca, start)
+	for name, test := range map[string]struct {
+		data    map[string][]byte
+		current *served
+		at      time.Duration
+		sign    bool
+	}{
+		"none yet":        {ca, nil, 0, true},
+		"fresh":           {ca, current, 111 * time.Hour, false},
+		"a third is left": {ca, current, 112 * time.Hour, true},
+		"slept for weeks": {ca, current, 1000 * time.Hour, true},
+		"clock set back":  {ca, current, -time.Minute, true},
+		"another CA":      {other, current, 0, true},
+	} {
+		signs, err := signer(test.data, test.current, start.Add(test.at))
+		if err != nil || (signs != nil) != test.sign {
+			t.Errorf("%s: signs %v (%v), want %v", name, signs != nil, err, test.sign)
+		}
+	}
+}
+
+// TestCross holds that clients accept the serving certificate of a new CA whether they
+// know the new CA or only the previous one.
+func TestCross(t *testing.T) {
+	const day = 24 * time.Hour
+	old := made(t)
+	previous, err := read(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		rotated time.Duration
+		// trusted says whether clients of the previous CA accept the certificate.
+		trusted bool
+	}{
+		"a third of its life is left": {244 * day, true},
+		"expired":                     {366 * day, false},
+		"not valid yet":               {-2 * day, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := start.Add(test.rotated)
+			data, err := newAuthority(now, previous)
+			if err != nil {
+				t.Fatal(err)
+			}
+			serves := servedBy(t, data, now).cert
+			intermediates := x509.NewCertPool()
+			for _, der := range serves.Certificate[1:] {
+				cert, err := x509.ParseCertificate(der)
+				if err != nil {
+					t.Fatal(err)
+				}
+				intermediates.AddCert(cert)
+			}
+			for _, client := range []struct {
+				ca      []byte
+				accepts bool
+			}{{old["ca.crt"], test.trusted}, {data["ca.crt"], true}, {append(bytes.Clone(old["ca.crt"]), data["ca.crt"]...), true}} {
+				roots := x509.NewCertPool()
+				roots.AppendCertsFromPEM(client.ca)
+				_, err := serves.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: "webhook.ns.svc", CurrentTime: now.Add(time.Second)})
+				if (err == nil) != client.accepts {
+					t.Errorf("%v, want accepted: %t", err, client.accepts)
+				}
+			}
+		})
+	}
+	t.Run("of another CA", func(t *testing.T) {
+		data := made(t)
+		crossed, err := newAuthority(start, previous)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[crossKey] = crossed[crossKey]
+		if chain := servedBy(t, data, start).cert.Certificate; len(chain) != 1 {
+			t.Errorf("a certificate for another key is sent: %d", len(chain))
+		}
+	})
 }
