@@ -13,10 +13,12 @@ import (
 
 // Each field of the file has a flag, so that it works or is warned about.
 func TestFieldsHaveFlags(t *testing.T) {
-	flags := command(t, newRootCommand(), "controller").Flags()
-	for _, field := range slices.Sorted(maps.Keys(configfile.Controller.Fields)) {
-		if flags.Lookup(configfile.Controller.Fields[field]) == nil {
-			t.Errorf("%s stands for --%s, which does not exist", field, configfile.Controller.Fields[field])
+	for name, kind := range map[string]configfile.Kind{"controller": configfile.Controller, "webhook": configfile.Webhook} {
+		flags := command(t, newRootCommand(), name).Flags()
+		for _, field := range slices.Sorted(maps.Keys(kind.Fields)) {
+			if flags.Lookup(kind.Fields[field]) == nil {
+				t.Errorf("%s: %s stands for --%s, which does not exist", name, field, kind.Fields[field])
+			}
 		}
 	}
 }
@@ -61,5 +63,26 @@ func TestConfigErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWebhookConfig holds that the webhook reads its own kind of file, and names its
+// fields.
+func TestWebhookConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	const content = "apiVersion: webhook.config.cert-manager.io/v1alpha1\nkind: WebhookConfiguration\nsecurePort: 70000\nenableClientVerification: true\n"
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root := newRootCommand()
+	root.SetArgs([]string{"webhook", "--config=" + path})
+	err := root.ExecuteContext(t.Context())
+	for _, want := range []string{
+		"--config: FILE: securePort: must be between 0 and 65535, not 70000",
+		"--client-ca-path: error: when FILE: enableClientVerification is true, you must also provide --client-ca-path",
+	} {
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), path, "FILE"), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

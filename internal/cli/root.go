@@ -31,7 +31,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLocalCommand(), newControllerCommand(), newCAInjectorCommand(), newExplainCommand())
+	root.AddCommand(newLocalCommand(), newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newExplainCommand())
 	root.AddCommand(newCheckCommand(), newStartupAPICheckCommand(), newVersionCommand())
 	return root
 }

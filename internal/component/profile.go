@@ -37,7 +37,7 @@ func (p *Profiles) Listen(l Listeners) {
 }
 
 // Add has a manager serve the profiles, if they are served.
-func (p *Profiles) Add(mgr manager.Manager) error {
+func (p *Profiles) Add(mgr interface{ Add(manager.Runnable) error }) error {
 	if !p.Enabled {
 		return nil
 	}

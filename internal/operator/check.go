@@ -123,27 +123,16 @@ func (o *Options) checkDNS(bad component.Complaint) {
 }
 
 func (o *Options) checkSizes(bad component.Complaint) {
-	const certificate, chain, bundle = "max-certificate-size", "max-certificate-chain-length", "max-certificate-bundle-size"
 	for _, n := range []struct {
 		flag  string
 		value int
 	}{
 		{"concurrent-workers", o.ConcurrentWorkers},
 		{"max-concurrent-challenges", o.MaxConcurrentChallenges},
-		{certificate, o.Limits.MaxCertificateSize},
-		{"max-private-key-size", o.Limits.MaxPrivateKeySize},
-		{chain, o.Limits.MaxChainLength},
-		{bundle, o.Limits.MaxBundleSize},
 	} {
 		if n.value < 1 {
 			bad(n.flag, "must be greater than 0, not %d", n.value)
 		}
 	}
-	const larger = "is %d, and must not be larger than --%s, which is %d"
-	if l := o.Limits; l.MaxCertificateSize > l.MaxBundleSize {
-		bad(certificate, larger, l.MaxCertificateSize, bundle, l.MaxBundleSize)
-	}
-	if l := o.Limits; l.MaxChainLength > l.MaxBundleSize {
-		bad(chain, larger, l.MaxChainLength, bundle, l.MaxBundleSize)
-	}
+	component.CheckLimits(o.Limits, bad)
 }

@@ -140,10 +140,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HealthzListenAddress, "internal-healthz-listen-address", o.HealthzListenAddress, "host:port of /livez; 0 for none")
 	fs.DurationVar(&o.LeaderTimeout, flagLeaderTimeout, o.LeaderTimeout, "how long beyond --leader-election-lease-duration the lease may not have been renewed, or not have been allowed to be read, before /livez fails")
 	o.Profiles.AddFlags(fs)
-	fs.IntVar(&o.Limits.MaxCertificateSize, "max-certificate-size", o.Limits.MaxCertificateSize, "largest PEM of a certificate that is read, in bytes")
-	fs.IntVar(&o.Limits.MaxPrivateKeySize, "max-private-key-size", o.Limits.MaxPrivateKeySize, "largest PEM of a private key that is read, in bytes")
-	fs.IntVar(&o.Limits.MaxChainLength, "max-certificate-chain-length", o.Limits.MaxChainLength, "largest PEM of a certificate chain that is read, in bytes")
-	fs.IntVar(&o.Limits.MaxBundleSize, "max-certificate-bundle-size", o.Limits.MaxBundleSize, "largest PEM of a bundle of roots that is read, in bytes")
+	component.AddLimits(fs, &o.Limits)
 	o.MetricsTLS.AddFlags(fs)
 	o.addAccepted(fs)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -147,7 +148,15 @@ func (a *authority) leaf(now time.Time, lifetime time.Duration, names []string) 
 		end = a.cert.NotAfter
 	}
 	template := templateFor(now, end)
-	template.DNSNames, template.ExtKeyUsage = names, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, name := range names {
+		// Clients that connect to an address do not look for it among the names.
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
 	cert, err := pki.Sign(template, a.cert, key.Public(), a.key)
 	return cert, key, err
 }

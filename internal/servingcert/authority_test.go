@@ -85,13 +85,13 @@ func TestLeaf(t *testing.T) {
 		{0, 10_000 * time.Hour, ca.cert.NotAfter},
 	}
 	for _, test := range tests {
-		leaf, key, err := ca.leaf(start.Add(test.at), test.lifetime, []string{"a.example", "b.example"})
+		leaf, key, err := ca.leaf(start.Add(test.at), test.lifetime, []string{"a.example", "b.example", "192.0.2.1"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		roots := x509.NewCertPool()
 		roots.AddCert(ca.cert)
-		for _, name := range []string{"a.example", "b.example"} {
+		for _, name := range []string{"a.example", "b.example", "192.0.2.1"} {
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: start}); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -44,7 +44,8 @@ const directInjection = "cert-manager.io/allow-direct-injection"
 type Config struct {
 	// Namespace and Name are those of the Secret that holds the CA.
 	Namespace, Name string
-	// DNSNames are the names of the server, Lifetime is that of its certificate.
+	// DNSNames are the names of the server, or IP addresses. Lifetime is that of its
+	// certificate.
 	DNSNames []string
 	Lifetime time.Duration
 	// ManagedBy is the label of a Secret that is created.

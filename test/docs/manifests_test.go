@@ -54,7 +54,7 @@ func TestManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, object := range all {
-		if object.GetKind() == configfile.Controller.Kind {
+		if _, ok := programs[object.GetKind()]; ok {
 			continue
 		}
 		err := api.Create(t.Context(), object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
@@ -64,15 +64,19 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// TestConfigurations starts the controllers with each configuration file, up to the
+// programs read configuration files, by kind.
+var programs = map[string]string{configfile.Controller.Kind: "controller", configfile.Webhook.Kind: "webhook"}
+
+// TestConfigurations starts the programs with each configuration file, up to the
 // point at which they look for a cluster.
 func TestConfigurations(t *testing.T) {
-	found := 0
+	found := map[string]bool{}
 	for name, object := range manifests(t) {
-		if object.GetKind() != configfile.Controller.Kind {
+		program, ok := programs[object.GetKind()]
+		if !ok {
 			continue
 		}
-		found++
+		found[program] = true
 		content, err := yaml.Marshal(object)
 		if err != nil {
 			t.Fatal(err)
@@ -82,12 +86,12 @@ func TestConfigurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		var errs strings.Builder
-		cli.Main(t.Context(), []string{"controller", "--config=" + path, "--kubeconfig=" + path + ".missing"}, io.Discard, &errs)
+		cli.Main(t.Context(), []string{program, "--config=" + path, "--kubeconfig=" + path + ".missing"}, io.Discard, &errs)
 		if !strings.HasPrefix(errs.String(), "everleaf: find the cluster: ") {
 			t.Errorf("%s: %s", name, errs.String())
 		}
 	}
-	if found == 0 {
-		t.Error("no configuration file is documented")
+	if len(found) < len(programs) {
+		t.Errorf("only the files of %v are documented", found)
 	}
 }

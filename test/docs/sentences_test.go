@@ -56,6 +56,8 @@ func TestSentences(t *testing.T) {
 		"internal/solver/dns01/advice.go":            "dns01/propagation.md",
 		"internal/lifecycle/challenge/deadline.go":   "dns01/propagation.md",
 		"internal/dns/upstream.go":                   "dns01/propagation.md",
+		"internal/webhook/clients.go":                "webhook.md",
+		"internal/webhook/server.go":                 "webhook.md",
 		"internal/dns/doh.go":                        "dns01/propagation.md",
 		"internal/dns/zone.go":                       "dns01/propagation.md",
 		"internal/controller/challenge/testimony.go": "explain.md",

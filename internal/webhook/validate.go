@@ -1,0 +1,162 @@
+// Package webhook serves the admission webhooks of cert-manager.io: it checks
+// objects by the rules of package validation, and writes into CertificateRequests who
+// has made them.
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/validation"
+)
+
+// Validator answers requests to /validate.
+type Validator struct {
+	Gates validation.Gates
+	// Limits are for the size of CSRs.
+	Limits pki.Limits
+	// Approval says who may approve and deny CertificateRequests.
+	Approval Approval
+}
+
+// errResource is the answer to a request that does not say what it is about.
+var errResource = errors.New("internal error: admission request Resource field is unset")
+
+// Handle implements admission.Handler. All checks run; a refusal has the errors of
+// all of them.
+func (v *Validator) Handle(ctx context.Context, req admission.Request) admission.Response {
+	switch req.Operation {
+	case admissionv1.Create, admissionv1.Update:
+	case admissionv1.Delete, admissionv1.Connect:
+		return admission.Allowed("")
+	default:
+		return admission.Errored(http.StatusBadRequest, fmt.Errorf("unknown operation %q", req.Operation))
+	}
+	if req.Resource == (metav1.GroupVersionResource{}) {
+		return admission.Denied(errResource.Error())
+	}
+	f, err := v.check(ctx, &req.AdmissionRequest)
+	var malformed malformedError
+	if errors.As(err, &malformed) {
+		return admission.Errored(http.StatusBadRequest, err)
+	}
+	if err != nil {
+		f.errs = append(f.errs, err)
+	}
+	if err := utilerrors.NewAggregate(f.errs); err != nil {
+		return admission.Denied(err.Error()).WithWarnings(f.warnings...)
+	}
+	return admission.Allowed("").WithWarnings(f.warnings...)
+}
+
+// findings are what there is to say about an object.
+type findings struct {
+	errs     []error
+	warnings []string
+}
+
+func (f *findings) add(errs ...*field.Error) {
+	for _, err := range errs {
+		f.errs = append(f.errs, err)
+	}
+}
+
+func (f *findings) addResult(r validation.Result) {
+	f.add(r.Errors...)
+	f.warnings = append(f.warnings, r.Warnings...)
+}
+
+func of(r validation.Result) findings {
+	var f findings
+	f.addResult(r)
+	return f
+}
+
+// check checks an object that is created or updated. The resource in the request
+// decides by which rules, whatever its version. Other resources are accepted.
+func (v *Validator) check(ctx context.Context, req *admissionv1.AdmissionRequest) (findings, error) {
+	if req.SubResource != "" && req.SubResource != "status" {
+		return findings{}, nil
+	}
+	update := req.Operation == admissionv1.Update
+	switch [2]string{req.Resource.Group, req.Resource.Resource} {
+	case [2]string{cmv1.GroupName, "certificates"}:
+		crt, err := decode[cmv1.Certificate](req, newObject)
+		if err != nil {
+			return findings{}, err
+		}
+		return of(validation.Certificate(crt, v.Gates)), nil
+	case [2]string{cmv1.GroupName, "certificaterequests"}:
+		return v.checkRequest(ctx, req)
+	case [2]string{cmv1.GroupName, "issuers"}:
+		issuer, err := decode[cmv1.Issuer](req, newObject)
+		if err != nil {
+			return findings{}, err
+		}
+		return of(validation.Issuer(&issuer.Spec)), nil
+	case [2]string{cmv1.GroupName, "clusterissuers"}:
+		issuer, err := decode[cmv1.ClusterIssuer](req, newObject)
+		if err != nil {
+			return findings{}, err
+		}
+		return of(validation.Issuer(&issuer.Spec)), nil
+	case [2]string{acmev1.GroupName, "orders"}:
+		if !update {
+			return findings{}, nil
+		}
+		old, order, err := decodeBoth[acmev1.Order](req)
+		if err != nil {
+			return findings{}, err
+		}
+		return of(validation.OrderUpdate(old, order)), nil
+	case [2]string{acmev1.GroupName, "challenges"}:
+		if !update {
+			return findings{}, nil
+		}
+		old, challenge, err := decodeBoth[acmev1.Challenge](req)
+		if err != nil {
+			return findings{}, err
+		}
+		return of(validation.ChallengeUpdate(old, challenge)), nil
+	default:
+		return findings{}, nil
+	}
+}
+
+// checkRequest checks a CertificateRequest: who has made it, who approves or denies
+// it, and what it says.
+func (v *Validator) checkRequest(ctx context.Context, req *admissionv1.AdmissionRequest) (findings, error) {
+	var f findings
+	if req.Operation == admissionv1.Create {
+		cr, err := decode[cmv1.CertificateRequest](req, newObject)
+		if err != nil {
+			return f, err
+		}
+		f.add(validation.Requester(nil, cr, req.UserInfo)...)
+		f.addResult(validation.CertificateRequestCreate(cr, v.Limits))
+		return f, nil
+	}
+	old, cr, err := decodeBoth[cmv1.CertificateRequest](req)
+	if err != nil {
+		return f, err
+	}
+	f.add(validation.Requester(old, cr, req.UserInfo)...)
+	if req.SubResource == "status" && validation.Decides(old, cr) {
+		if err := mayDecide(ctx, v.Approval, cr, req.UserInfo); err != nil {
+			f.errs = append(f.errs, err)
+		}
+	}
+	f.addResult(validation.CertificateRequestUpdate(old, cr))
+	return f, nil
+}
