@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -116,6 +117,7 @@ func TestStops(t *testing.T) {
 
 	stop()
 	for !clock.HasWaiters() {
+		runtime.Gosched()
 	}
 	check("/livez", 200, "ok")
 	check("/healthz", 500, "the webhook is stopping")

@@ -20,7 +20,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -162,7 +161,7 @@ func (h *hooked) configure(t *testing.T, host string, conditions bool, bundle ..
 		bundle = h.ca(t, nil)
 	}
 	config := func(path string) admissionregistrationv1.WebhookClientConfig {
-		return admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://" + net.JoinHostPort(host, h.port) + path), CABundle: bundle}
+		return admissionregistrationv1.WebhookClientConfig{URL: ptr("https://" + net.JoinHostPort(host, h.port) + path), CABundle: bundle}
 	}
 	var match []admissionregistrationv1.MatchCondition
 	if conditions {
@@ -173,7 +172,7 @@ func (h *hooked) configure(t *testing.T, host string, conditions bool, bundle ..
 	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "cert-manager-webhook"}}
 	validating.Webhooks = []admissionregistrationv1.ValidatingWebhook{{
 		Name: name, ClientConfig: config("/validate"), AdmissionReviewVersions: []string{"v1"}, MatchConditions: match,
-		FailurePolicy: &fail, MatchPolicy: &equivalent, SideEffects: &none, TimeoutSeconds: ptr.To(int32(30)),
+		FailurePolicy: &fail, MatchPolicy: &equivalent, SideEffects: &none, TimeoutSeconds: ptr(int32(30)),
 		Rules: []admissionregistrationv1.RuleWithOperations{{
 			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
 			Rule:       admissionregistrationv1.Rule{APIGroups: []string{"cert-manager.io", "acme.cert-manager.io"}, APIVersions: []string{"v1"}, Resources: []string{"*/*"}},
@@ -182,7 +181,7 @@ func (h *hooked) configure(t *testing.T, host string, conditions bool, bundle ..
 	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "cert-manager-webhook"}}
 	mutating.Webhooks = []admissionregistrationv1.MutatingWebhook{{
 		Name: name, ClientConfig: config("/mutate"), AdmissionReviewVersions: []string{"v1"}, MatchConditions: match,
-		FailurePolicy: &fail, MatchPolicy: &equivalent, SideEffects: &none, TimeoutSeconds: ptr.To(int32(30)),
+		FailurePolicy: &fail, MatchPolicy: &equivalent, SideEffects: &none, TimeoutSeconds: ptr(int32(30)),
 		Rules: []admissionregistrationv1.RuleWithOperations{{
 			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
 			Rule:       admissionregistrationv1.Rule{APIGroups: []string{"cert-manager.io"}, APIVersions: []string{"v1"}, Resources: []string{"certificaterequests"}},
@@ -260,7 +259,7 @@ func TestWebhook(t *testing.T) {
 
 func (h *hooked) refuses(t *testing.T, namespace string) {
 	refused(t, h.Create(t.Context(), issuer(namespace, "x", cmv1.IssuerConfig{})), "spec: Required value: at least one issuer must be configured")
-	refused(t, h.Create(t.Context(), &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{}}}}), "spec.ca.secretName: Required value")
+	refused(t, h.Create(t.Context(), &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{}}}}), "spec.ca.secretName: Required value: must be specified")
 	crt := &cmv1.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "x"}, Spec: cmv1.CertificateSpec{
 		SecretName: "x", DNSNames: []string{"a.example"}, OtherNames: []cmv1.OtherName{{OID: "BAD_OID", UTF8Value: "x"}}, IssuerRef: cmmeta.IssuerReference{Name: "x"},
 	}}
@@ -320,7 +319,7 @@ func (h *hooked) approves(t *testing.T, namespace string) {
 
 	approve := func() error {
 		approved := cr.DeepCopy()
-		approved.Status.Conditions = []cmv1.CertificateRequestCondition{{Type: cmv1.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue, Reason: "test", LastTransitionTime: ptr.To(metav1.Now())}}
+		approved.Status.Conditions = []cmv1.CertificateRequestCondition{{Type: cmv1.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue, Reason: "test", LastTransitionTime: ptr(metav1.Now())}}
 		return ann.Status().Update(t.Context(), approved, client.DryRunAll)
 	}
 	const mayNot = `status.conditions: Forbidden: user "ann" does not have permissions to set approved/denied conditions for issuer {selfsigned  }`
@@ -392,8 +391,8 @@ func (h *hooked) goesOn(t *testing.T, namespace string, crt *cmv1.Certificate) {
 		if err := h.Get(t.Context(), client.ObjectKeyFromObject(crt), after); err != nil {
 			return err
 		}
-		if ptr.Deref(after.Status.Revision, 0) <= ptr.Deref(before.Status.Revision, 0) {
-			return fmt.Errorf("revision %d", ptr.Deref(after.Status.Revision, 0))
+		if after.Status.Revision == nil || *after.Status.Revision <= *before.Status.Revision {
+			return errors.New("no new revision")
 		}
 		return nil
 	})
