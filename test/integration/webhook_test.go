@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -349,6 +351,15 @@ func (h *hooked) rotates(t *testing.T, namespace string) {
 		t.Fatal(err)
 	}
 	now := h.ca(t, old)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(now)
+	harness.Eventually(t, patience, func() error {
+		conn, err := tls.Dial("tcp", net.JoinHostPort("localhost", h.port), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
 	// Another host is another connection.
 	h.configure(t, "127.0.0.1", true, old...)
 	if err := h.Create(t.Context(), selfSignedIssuer(namespace, "old-bundle")); err != nil {
