@@ -24,8 +24,8 @@ import (
 	"github.com/everleaf/everleaf/test/harness"
 )
 
-// authority is the data of a Secret with a CA that is valid between two times.
-func authority(t *testing.T, from, until time.Duration) map[string][]byte {
+// webhookAuthority is the data of a Secret with a CA that is valid between two times.
+func webhookAuthority(t *testing.T, from, until time.Duration) map[string][]byte {
 	t.Helper()
 	key, err := pki.GenerateKey(pki.KeySpec{Algorithm: pki.ECDSA, Size: 384})
 	if err != nil {
@@ -53,7 +53,7 @@ func authority(t *testing.T, from, until time.Duration) map[string][]byte {
 func TestServingCAIsRepaired(t *testing.T) {
 	t.Parallel()
 	const year = 365 * 24 * time.Hour
-	good, other := authority(t, 0, year), authority(t, 0, year)
+	good, other := webhookAuthority(t, 0, year), webhookAuthority(t, 0, year)
 	with := func(key string, value []byte) map[string][]byte {
 		changed := maps.Clone(good)
 		changed[key] = value
@@ -70,9 +70,9 @@ func TestServingCAIsRepaired(t *testing.T) {
 		kept bool
 	}{
 		"good":             {good, true},
-		"expired":          {authority(t, -2*year, -year), false},
-		"not valid yet":    {authority(t, 48*time.Hour, year), false},
-		"nearly expired":   {authority(t, -year, 24*time.Hour), false},
+		"expired":          {webhookAuthority(t, -2*year, -year), false},
+		"not valid yet":    {webhookAuthority(t, 48*time.Hour, year), false},
+		"nearly expired":   {webhookAuthority(t, -year, 24*time.Hour), false},
 		"ca.crt of others": {with("ca.crt", other["ca.crt"]), false},
 		"key of others":    {with("tls.key", other["tls.key"]), false},
 		"empty":            {map[string][]byte{"tls.crt": {}, "tls.key": {}, "ca.crt": {}}, false},
