@@ -57,7 +57,7 @@ type child struct {
 
 // Start starts a control plane and returns when it is ready: the CRDs are
 // established, the admission policies are in force, and the roles and the
-// namespace cert-manager exist. If ctx ends before that, Start stops
+// namespace cert-manager exist, unless Options.Bare leaves them out. If ctx ends before that, Start stops
 // everything. Later, ctx has no effect.
 //
 // Errors are for users: they name the port, the file or the program, and what
@@ -138,10 +138,14 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.run("kube-controller-manager", controllerManagerGrace, c.controllerManagerArguments()); err != nil {
 		return err
 	}
+	if c.options.Bare {
+		return nil
+	}
 	return c.install(ctx)
 }
 
 func (c *ControlPlane) run(name string, grace time.Duration, args []string) error {
+	args = append(args, c.options.Arguments[name]...)
 	p, err := startProcess(filepath.Join(c.options.BinDir, name), filepath.Join(c.options.DataDir, "logs"), c.lock, args...)
 	if err != nil {
 		return err

@@ -33,6 +33,12 @@ type Options struct {
 	// UnsafeNoFsync makes etcd answer before data is on the disk. It is faster,
 	// but a power failure may lose data. For tests only.
 	UnsafeNoFsync bool
+	// Arguments are added to those of a program, by the program's name. Of a flag that
+	// is there twice the added one counts, except that a list is continued.
+	Arguments map[string][]string
+	// Bare leaves the API server as it is: Start installs no CRDs, roles and policies,
+	// and no namespace. A chart can do that then.
+	Bare bool
 	// Log receives the supervisor's log. The zero value discards it. The
 	// children log to files in DataDir/logs.
 	Log logr.Logger
