@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/everleaf/everleaf/test/dnsdaemon"
+)
+
+// startContainerd starts containerd and imports the images.
+func (n *Node) startContainerd(ctx context.Context, o Options) error {
+	config := filepath.Join(directory, "containerd.toml")
+	err := errors.Join(
+		os.WriteFile(config, []byte(containerdConfig(directory)), 0o600),
+		os.WriteFile(filepath.Join(directory, "cni", "pods.conflist"), []byte(cniConfig), 0o600),
+	)
+	if err != nil {
+		return err
+	}
+	program, err := dnsdaemon.Find("containerd")
+	if err != nil {
+		return err
+	}
+	if err := n.run(program, "--config="+config, "--log-level=warn"); err != nil {
+		return err
+	}
+	archives, err := n.images(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := n.Await(ctx, "containerd", func(ctx context.Context) error { return ctr(ctx, "version") }); err != nil {
+		return err
+	}
+	for _, file := range archives {
+		if err := ctr(ctx, "images", "import", file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// images returns the archives of all images.
+func (n *Node) images(ctx context.Context, o Options) ([]string, error) {
+	dir := filepath.Join(directory, "images")
+	pod := filepath.Join(dir, "pod")
+	if err := Build(ctx, pod, "github.com/everleaf/everleaf/test/node/pod"); err != nil {
+		return nil, err
+	}
+	all := append([]Image{
+		{Name: PodImage, Files: map[string]string{"/pod": pod}, Entrypoint: []string{"/pod"}},
+		{Name: coreDNSImage, Files: map[string]string{"/coredns": filepath.Join(n.bin, "coredns")}, Entrypoint: []string{"/coredns"}},
+	}, o.Images...)
+	archives := o.Archives
+	for i, image := range all {
+		file := filepath.Join(dir, fmt.Sprintf("%d.tar", i))
+		if err := image.Write(file); err != nil {
+			return nil, err
+		}
+		archives = append(archives, file)
+	}
+	return archives, nil
+}
+
+// Build builds a static program of this module.
+func Build(ctx context.Context, file, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", file, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return command(cmd)
+}
+
+func ctr(ctx context.Context, args ...string) error {
+	return command(exec.CommandContext(ctx, "ctr", append([]string{"--address", containerdSocket, "--namespace", "k8s.io"}, args...)...))
+}
+
+func command(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// connect gives the node its addresses, and its bridge to the packet filter. The route
+// is for the API server, which reaches webhooks at addresses of Services.
+func connect(ctx context.Context) error {
+	for _, address := range []string{Address, Resolver, Authoritative, ACME} {
+		if err := command(exec.CommandContext(ctx, "ip", "address", "add", address+"/32", "dev", "lo")); err != nil {
+			return err
+		}
+	}
+	if err := command(exec.CommandContext(ctx, "ip", "route", "add", serviceRange, "dev", "lo", "src", Address)); err != nil {
+		return err
+	}
+	const filter = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	if _, err := os.Stat(filter); err != nil {
+		if err := command(exec.CommandContext(ctx, "modprobe", "br_netfilter")); err != nil {
+			return fmt.Errorf("pods reach Services only if the packet filter sees bridges: %w", err)
+		}
+	}
+	return errors.Join(
+		os.WriteFile(filter, []byte("1"), 0o644),
+		os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644),
+	)
+}
