@@ -3,6 +3,8 @@
 DNS ?= builtin
 export EVERLEAF_BIN_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everleaf/bin
 SERVERS = etcd kube-apiserver kube-controller-manager pebble
+# What a node needs besides, and only root can run.
+NODE = kube-scheduler kubelet kube-proxy coredns kubectl helm
 # The caller's Go flags do not change what is built or tested.
 export GOFLAGS =
 # With its tracing, gRPC (a part of Google's SDK) keeps the linker from leaving out
@@ -10,11 +12,12 @@ export GOFLAGS =
 # the DNS vendors.
 TAGS ?= grpcnotrace
 
-.PHONY: help quickstart build image lego tools test bench lint generate manifests clean
+.PHONY: help quickstart build image lego tools test e2e bench lint generate manifests clean
 
 help:
 	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
 	@echo "make test                           run all tests (as root on Debian: install what they need)"
+	@echo "make e2e [KEEP=1]                   only the tests on a Kubernetes node (as root); keep the node"
 	@echo "make bench                          run the measurements and print a table"
 	@echo "make lint                           run linters; check generated files and tidy modules"
 	@echo "make generate                       regenerate deepcopy methods, CRDs and admission policies"
@@ -55,13 +58,20 @@ test:
 	tools/build $(SERVERS) kubectl helm
 	test/prepare
 	@result=0; \
-	echo go test -race -timeout 45m ./...; \
-	go test -race -timeout 45m ./... || result=1; \
+	echo go test -race -timeout 45m ./..., without test/e2e; \
+	go test -race -timeout 45m $$(go list ./... | grep -v '/test/e2e$$') || result=1; \
 	echo plugins/lego: go test -race -tags=lego_few ./...; \
 	(cd plugins/lego && go run ./internal/patch && go test -race -tags=lego_few -modfile=.build/go.mod ./...) || result=1; \
 	echo tools/image: go test ./...; \
 	(cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go test ./...) || result=1; \
+	$(MAKE) --no-print-directory e2e || result=1; \
 	exit $$result
+
+# Alone, because a node needs all of a small machine.
+e2e:
+	tools/build $(SERVERS) $(if $(filter 0,$(shell id -u)),$(NODE))
+	test/prepare
+	go test -count=1 -tags=$(TAGS) -v -timeout $(if $(KEEP),0,20m) ./test/e2e
 
 bench:
 	tools/build $(SERVERS)

@@ -61,6 +61,23 @@ func (n *Node) Available(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
+// Deployed waits until every Deployment of a namespace has its pods.
+func (n *Node) Deployed(tb testing.TB, namespace string, within time.Duration) {
+	tb.Helper()
+	n.Eventually(tb, within, "the Deployments in "+namespace, func(ctx context.Context) error {
+		all := &appsv1.DeploymentList{}
+		if err := n.List(ctx, all, client.InNamespace(namespace)); err != nil {
+			return err
+		}
+		for i := range all.Items {
+			if err := n.Available(ctx, namespace, all.Items[i].Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Apply applies manifests with kubectl.
 func (n *Node) Apply(ctx context.Context, manifests string) error {
 	_, err := n.output(ctx, manifests, "kubectl", "apply", "--server-side", "-f", "-")

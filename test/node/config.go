@@ -24,14 +24,14 @@ const (
 	podRange     = "10.244.0.0/16"
 )
 
-// podImage is the image with cmd/pod, and the one of the container that holds a pod's
-// network.
-const podImage = "everleaf.test/pod:v1"
-
-// PodImage is an image with the program in pod/, for the pods of tests.
-const PodImage = podImage
+// PodImage is the image of the program in pod/, for pods of tests. It is also that of
+// the container that holds a pod's network.
+const PodImage = "everleaf.test/pod:v1"
 
 const coreDNSImage = "everleaf.test/coredns:v1"
+
+// cniPlugins is where Debian puts them.
+const cniPlugins = "/usr/lib/cni"
 
 const containerdSocket = "/run/containerd/containerd.sock"
 
@@ -53,9 +53,9 @@ disable_tcp_service = true
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "%[4]s"
 conf_dir = "%[1]s/cni"
-`, dir, containerdSocket, podImage)
+`, dir, containerdSocket, PodImage, cniPlugins)
 }
 
 // cniConfig is a bridge with hairpin, so that a pod reaches itself through its Service.

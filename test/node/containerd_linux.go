@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,18 +47,16 @@ func (n *Node) startContainerd(ctx context.Context, o Options) error {
 
 // images returns the archives of all images.
 func (n *Node) images(ctx context.Context, o Options) ([]string, error) {
-	dir := filepath.Join(directory, "images")
-	pod := filepath.Join(dir, "pod")
-	if err := Build(ctx, pod, "github.com/everleaf/everleaf/test/node/pod"); err != nil {
-		return nil, err
-	}
 	all := append([]Image{
-		{Name: PodImage, Files: map[string]string{"/pod": pod}, Entrypoint: []string{"/pod"}},
+		{Name: PodImage, Programs: map[string]string{"/pod": "test/node/pod"}, Entrypoint: []string{"/pod"}},
 		{Name: coreDNSImage, Files: map[string]string{"/coredns": filepath.Join(n.bin, "coredns")}, Entrypoint: []string{"/coredns"}},
 	}, o.Images...)
-	archives := o.Archives
+	var archives []string
 	for i, image := range all {
-		file := filepath.Join(dir, fmt.Sprintf("%d.tar", i))
+		file := filepath.Join(directory, "images", fmt.Sprintf("%d.tar", i))
+		if err := image.build(ctx, file); err != nil {
+			return nil, err
+		}
 		if err := image.Write(file); err != nil {
 			return nil, err
 		}
@@ -66,11 +65,23 @@ func (n *Node) images(ctx context.Context, o Options) ([]string, error) {
 	return archives, nil
 }
 
-// Build builds a static program of this module.
-func Build(ctx context.Context, file, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", file, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return command(cmd)
+// build builds the image's programs, without C, beside an archive.
+func (i *Image) build(ctx context.Context, archive string) error {
+	files := maps.Clone(i.Files)
+	if files == nil {
+		files = map[string]string{}
+	}
+	for to, pkg := range i.Programs {
+		file := archive + "." + filepath.Base(to)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", file, "github.com/everleaf/everleaf/"+pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if err := command(cmd); err != nil {
+			return err
+		}
+		files[to] = file
+	}
+	i.Files = files
+	return nil
 }
 
 func ctr(ctx context.Context, args ...string) error {

@@ -6,13 +6,13 @@ import (
 )
 
 // corefile forwards to the node's resolver all that is not in the cluster. Zones in
-// hidden do not exist for it, whatever other resolvers say: split-horizon DNS.
+// hidden do not exist for it, whatever other resolvers say: split-horizon DNS. Like a
+// resolver with a local domain, it says so without the record of a zone (SOA).
 func corefile(hidden []string) string {
 	var b strings.Builder
 	b.WriteString(".:53 {\n    errors\n    health\n    ready\n    cache 5\n")
 	for _, zone := range hidden {
-		zone = strings.TrimSuffix(zone, ".")
-		fmt.Fprintf(&b, "    template ANY ANY %[1]s {\n        rcode NXDOMAIN\n        authority \"%[1]s. 60 IN SOA ns.%[1]s. hostmaster.%[1]s. 1 60 60 60 60\"\n    }\n", zone)
+		fmt.Fprintf(&b, "    template ANY ANY %s {\n        rcode NXDOMAIN\n    }\n", strings.TrimSuffix(zone, "."))
 	}
 	b.WriteString("    kubernetes cluster.local in-addr.arpa ip6.arpa\n    forward . /etc/resolv.conf\n}\n")
 	return b.String()

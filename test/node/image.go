@@ -20,6 +20,9 @@ type Image struct {
 	Name string
 	// Files maps paths in the image to files on this machine. All are executable.
 	Files map[string]string
+	// Programs maps paths in the image to packages of this module, relative to its
+	// root, such as cmd/everleaf. Start builds them.
+	Programs map[string]string
 	// Entrypoint is the program with its first arguments.
 	Entrypoint []string
 	// User is a numeric user, or empty for root.

@@ -24,8 +24,6 @@ import (
 type Options struct {
 	// Images are imported, beside PodImage and CoreDNS's.
 	Images []Image
-	// Archives are the tar files of more images.
-	Archives []string
 	// Hidden are zones that do not exist for CoreDNS. Everything else outside of the
 	// cluster it asks Resolver.
 	Hidden []string
@@ -56,8 +54,9 @@ type component struct {
 	*child.Process
 }
 
-// Start runs a node until the test ends. It skips the test, with what is missing, if it
-// cannot run here. The test's TestMain must be that of package isolated.
+// Start runs a node until the tests of the package end, and therefore only once. It skips
+// the test, with what is missing, if it cannot run here. TestMain must be that of package
+// isolated.
 func Start(tb testing.TB, o Options) *Node {
 	tb.Helper()
 	require(tb)
@@ -117,7 +116,7 @@ func (n *Node) startControlPlane(ctx context.Context) error {
 		Arguments: map[string][]string{
 			"kube-apiserver": {
 				"--bind-address=0.0.0.0", "--advertise-address=" + Address, "--endpoint-reconciler-type=lease",
-				"--authorization-mode=Node", "--allow-privileged",
+				"--authorization-mode=Node", "--allow-privileged", "--kubelet-preferred-address-types=InternalIP",
 				"--kubelet-client-certificate=" + filepath.Join(pki, "kube-apiserver.crt"),
 				"--kubelet-client-key=" + filepath.Join(pki, "kube-apiserver.key"),
 			},
@@ -194,8 +193,8 @@ func (n *Node) run(program string, args ...string) error {
 	return nil
 }
 
-// stop ends the components in the reverse order of their start. What they leave ends
-// with the namespaces.
+// stop reports why the node or the test has failed. Everything ends with the namespaces,
+// without waiting for it to end in order.
 func (n *Node) stop(tb testing.TB) {
 	if cause := context.Cause(n.life); cause != nil {
 		tb.Errorf("the node failed: %v", cause)
@@ -203,23 +202,20 @@ func (n *Node) stop(tb testing.TB) {
 	if tb.Failed() && n.Client != nil {
 		tb.Logf("%s", n.describe())
 	}
+	n.end(nil)
+}
+
+// Hold does not return if the user has asked to keep the node ($KEEP). It is for the end
+// of a test, before its servers stop.
+func (n *Node) Hold() {
 	if os.Getenv(isolated.Keep) != "" {
 		fmt.Fprintf(os.Stderr, "The node runs until Ctrl-C. In its namespaces: export KUBECONFIG=%s PATH=%s:$PATH\n", n.Kubeconfig, n.bin)
 		select {}
 	}
-	n.end(nil)
-	for i := len(n.started) - 1; i >= 0; i-- {
-		n.started[i].StopWithin(time.Second)
-	}
-	if n.plane != nil {
-		if err := n.plane.Stop(); err != nil {
-			tb.Log(err)
-		}
-	}
 }
 
-// RESTConfig returns an administrator's client configuration.
-func (n *Node) RESTConfig() *rest.Config { return n.plane.RESTConfig() }
+// ControlPlane returns the node's control plane, for clients.
+func (n *Node) ControlPlane() *local.ControlPlane { return n.plane }
 
 func writeKubeconfig(path string, config *rest.Config) error {
 	const name = "node"

@@ -20,31 +20,24 @@ var (
 	installed = [][2]string{{"containerd", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"}, {"conntrack", "conntrack"}, {"ip", "iproute2"}}
 )
 
-// cniPlugins is where Debian puts them.
-const cniPlugins = "/usr/lib/cni"
-
-// require ends a test that cannot have a node: it skips it without root, and deals with
-// programs that are missing as every test does.
+// require ends a test that cannot have a node: it skips it where namespaces cannot be
+// made, and deals with programs that are missing as every test does. It says so on the
+// standard error too, because go test shows no reason otherwise.
 func require(tb testing.TB) {
 	tb.Helper()
-	if os.Geteuid() != 0 {
-		skip(tb, "a node needs root: run make e2e as root")
+	if err := isolated.Unavailable(); err != nil {
+		why := "a Kubernetes node: " + err.Error()
+		fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", tb.Name(), why)
+		tb.Skip(why)
 	}
 	if !isolated.Inside() {
 		tb.Fatal("TestMain does not run isolated.Main")
 	}
 	if missing := missing(tb); len(missing) > 0 {
-		text := "a node needs " + strings.Join(missing, ", ")
-		fmt.Fprintln(os.Stderr, "SKIPPED or failed:", text)
-		child.Missing(tb, "%s", text)
+		why := "a Kubernetes node needs " + strings.Join(missing, ", ")
+		fmt.Fprintf(os.Stderr, "CANNOT RUN %s: %s\n", tb.Name(), why)
+		child.Missing(tb, "%s", why)
 	}
-}
-
-// skip says so on the standard error too, because go test shows no reason otherwise.
-func skip(tb testing.TB, why string) {
-	tb.Helper()
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", tb.Name(), why)
-	tb.Skip(why)
 }
 
 func missing(tb testing.TB) []string {
