@@ -42,6 +42,7 @@ type Node struct {
 	Kubeconfig string
 
 	bin     string
+	logs    string
 	plane   *local.ControlPlane
 	started []component
 	// life ends with the first component that ends, which is its cause.
@@ -64,8 +65,7 @@ func Start(tb testing.TB, o Options) *Node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n := &Node{bin: bin}
-	n.life, n.end = context.WithCancelCause(context.Background())
+	n := newNode(bin, filepath.Join(directory, "logs"))
 	tb.Cleanup(func() { n.stop(tb) })
 	ctx, cancel := context.WithTimeoutCause(n.life, ready, fmt.Errorf("not ready after %s", ready))
 	defer cancel()
@@ -80,9 +80,16 @@ func Start(tb testing.TB, o Options) *Node {
 	return n
 }
 
+// newNode returns one in which nothing runs.
+func newNode(bin, logs string) *Node {
+	n := &Node{bin: bin, logs: logs}
+	n.life, n.end = context.WithCancelCause(context.Background())
+	return n
+}
+
 func (n *Node) start(ctx context.Context, o Options) error {
-	for _, dir := range []string{"cni", "logs", "images"} {
-		if err := os.MkdirAll(filepath.Join(directory, dir), 0o755); err != nil {
+	for _, dir := range []string{filepath.Join(directory, "cni"), filepath.Join(directory, "images"), n.logs} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
@@ -177,7 +184,7 @@ func (n *Node) startNode() error {
 
 // run starts a program that must not end before the node does.
 func (n *Node) run(program string, args ...string) error {
-	process, err := child.Start(filepath.Join(directory, "logs"), program, args...)
+	process, err := child.Start(n.logs, program, args...)
 	if err != nil {
 		return err
 	}
