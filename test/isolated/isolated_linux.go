@@ -109,8 +109,8 @@ func call() (int, error) {
 const lifeline = 3
 
 func guard() (int, error) {
-	// What ends go test's process is none of the guardian's business until the pipe
-	// says so.
+	// Signals do not end the guardian, so that it can clean up. The end of go test's
+	// process does, which it sees at the pipe.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	syscall.CloseOnExec(lifeline)
 	groups, err := newCgroups(fmt.Sprintf("%s%d", cgroupPrefix, os.Getpid()))
@@ -121,7 +121,7 @@ func guard() (int, error) {
 	// The init dies with the thread that starts it.
 	runtime.LockOSThread()
 	if err := groups.enter(); err != nil {
-		return 0, err
+		return 0, errors.Join(err, groups.leave())
 	}
 	cmd := next(initStage, cgroupVariable+"="+groups.name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
@@ -138,13 +138,13 @@ func guard() (int, error) {
 		_ = cmd.Process.Kill()
 	}()
 	if os.Getenv(Keep) != "" {
-		fmt.Fprintf(os.Stderr, "The node's namespaces: nsenter --target %d --all --wd=/ bash\n", cmd.Process.Pid)
+		fmt.Fprintf(os.Stderr, "The tests' namespaces: nsenter --target %d --all --wd=/ bash\n", cmd.Process.Pid)
 	}
 	return statusOf(cmd.Wait())
 }
 
-// Keep is the environment variable that keeps what the tests have started until the
-// user ends the tests.
+// Keep is the environment variable with which tests keep what they have started until
+// the user ends them. With it the guardian prints how to enter their namespaces.
 const Keep = "KEEP"
 
 // initialise is process 1. It runs the tests and collects every process that loses its
