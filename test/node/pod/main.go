@@ -41,7 +41,7 @@ func run(args []string) error {
 	case "serve":
 		server := &http.Server{Addr: ":" + args[1], ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			name, _ := os.Hostname()
-			fmt.Fprintln(w, name)
+			_, _ = fmt.Fprintln(w, name)
 		})}
 		return server.ListenAndServe()
 	case "get":
