@@ -3,21 +3,11 @@ package e2e
 import (
 	"testing"
 
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/node"
 )
 
-// TestNode runs pods: one reaches another through a Service, by its name.
-func TestNode(t *testing.T) {
-	log.SetLogger(logr.Discard())
-	n := node.Start(t, node.Options{})
-	t.Cleanup(n.Hold)
-	serves(t, n)
-}
-
+// serves runs pods: one reaches another through a Service, by its name.
 func serves(t *testing.T, n *node.Node) {
 	t.Helper()
 	const web = `

@@ -1,0 +1,266 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/node"
+)
+
+const (
+	// rollout is enough for pods that nothing holds up, on a machine that is busy.
+	rollout = 2 * time.Minute
+	// issuable is enough for a certificate that nothing holds up, together with a new
+	// leader's wait for its lease.
+	issuable = 2 * time.Minute
+)
+
+// TestChart installs, uses, upgrades and uninstalls the chart, in the order of the
+// subtests: each needs those before it.
+func TestChart(t *testing.T) {
+	w := newWorld(t)
+	for _, step := range []struct {
+		name string
+		run  func(*world, *testing.T)
+	}{
+		{"a pod reaches a pod through a Service, by its name", (*world).serves},
+		{"helm install", (*world).install},
+		{"the guide to RFC 2136", (*world).followGuide},
+		{"propagation is stuck behind the DNS of the cluster", (*world).stuck},
+		{"podDnsPolicy None cures it", (*world).cure},
+		{"helm upgrade sets labels and changes no Secret", (*world).relabel},
+		{"issuance goes on without the webhook", (*world).withoutWebhook},
+		{"helm uninstall", (*world).uninstall},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.run(w, t) }) {
+			t.FailNow()
+		}
+	}
+}
+
+func (w *world) serves(t *testing.T) {
+	serves(t, w.Node)
+	if got := w.Run(t, "outside", "lookup", "ns1."+guideZone); got != node.Authoritative+"\n" {
+		t.Errorf("a name outside of the cluster has the address %q", got)
+	}
+}
+
+// helm runs the line of a document, with the chart's location changed.
+func (w *world) helm(t *testing.T, line string) {
+	t.Helper()
+	args := strings.Fields(strings.NewReplacer("jetstack/cert-manager", chart, "\\\n", " ").Replace(line))
+	t.Log(w.Helm(t, args[1:]...))
+}
+
+// install is the line of seed 003, and what it shows then.
+func (w *world) install(t *testing.T) {
+	w.helm(t, `helm install cert-manager jetstack/cert-manager \
+  --namespace cert-manager --create-namespace \
+  --version v1.9.1  --set installCRDs=true`)
+	w.Deployed(t, release, rollout)
+	const want = `NAME READY UP-TO-DATE AVAILABLE
+cert-manager 1/1 1 1
+cert-manager-cainjector 1/1 1 1
+cert-manager-webhook 1/1 1 1
+`
+	out := w.Kubectl(t, "get", "deployments", "--namespace", release)
+	t.Logf("kubectl get deployments --namespace cert-manager\n%s", out)
+	var got strings.Builder
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		fmt.Fprintln(&got, strings.Join(fields[:len(fields)-1], " "))
+	}
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("Deployments without their age (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) followGuide(t *testing.T) {
+	w.Kubectl(t, "create", "namespace", tenant)
+	w.Kubectl(t, "-n", tenant, "create", "secret", "generic", "tsig-secret", "--from-literal=tsig-secret-key="+w.key.Secret)
+	w.cluster.Apply(t, tenant, w.guided())
+	w.request(t, "guide", "www."+guideZone, "*.www."+guideZone)
+	w.cluster.Ready(t, tenant, "guide", issuable)
+	harness.WantValidations(t, w.ca, 2, 0)
+	harness.WantTXT(t, node.Authoritative+":53", "_acme-challenge.www."+guideZone, 0, 10*time.Second)
+}
+
+// stuck is seed 001: the DNS of the cluster knows nothing of the domain, and the resolver
+// outside has the record.
+func (w *world) stuck(t *testing.T) {
+	w.request(t, "story", "www."+storyZone)
+	const why = "When querying the SOA record for the domain 'www." + storyZone + ".' using nameservers [" + node.ClusterDNS + ":53]"
+	w.cluster.WaitingFor(t, tenant, "story", issuable, why)
+	w.cluster.IssuingHolds(t, tenant, "story", issuable, why)
+	t.Log(w.Kubectl(t, "-n", tenant, "get", "challenges,certificates", "-o", "wide"))
+}
+
+func (w *world) cure(t *testing.T) {
+	w.helm(t, `helm upgrade cert-manager jetstack/cert-manager --namespace cert-manager --reuse-values
+  --set podDnsPolicy=None --set podDnsConfig.nameservers[0]=8.8.8.8`)
+	w.Deployed(t, release, rollout)
+	w.cluster.Ready(t, tenant, "story", issuable)
+}
+
+// relabel is seed 004: the labels of Azure's workload identity.
+func (w *world) relabel(t *testing.T) {
+	before := w.secrets(t)
+	w.helm(t, `helm upgrade cert-manager jetstack/cert-manager --namespace cert-manager --reuse-values
+  --set-string podLabels.azure\.workload\.identity/use=true
+  --set-string serviceAccount.labels.azure\.workload\.identity/use=true`)
+	w.Deployed(t, release, rollout)
+	const label = "azure.workload.identity/use"
+	pods, account := &corev1.PodList{}, &corev1.ServiceAccount{}
+	w.Eventually(t, rollout, "one pod of the controllers", func(ctx context.Context) error {
+		err := w.List(ctx, pods, client.InNamespace(release), client.MatchingLabels{"app.kubernetes.io/component": "controller"})
+		if err == nil && len(pods.Items) != 1 {
+			err = fmt.Errorf("there are %d", len(pods.Items))
+		}
+		return err
+	})
+	if err := w.Get(t.Context(), client.ObjectKey{Namespace: release, Name: "cert-manager"}, account); err != nil {
+		t.Fatal(err)
+	}
+	for what, labels := range map[string]map[string]string{"the pod": pods.Items[0].Labels, "the ServiceAccount": account.Labels} {
+		if labels[label] != "true" {
+			t.Errorf("%s has the labels %v, without %s", what, labels, label)
+		}
+	}
+	w.leads(t, pods.Items[0].Name)
+	// When this one is issued, the new controllers have seen the others.
+	w.request(t, "relabelled", "relabelled."+guideZone)
+	w.cluster.Ready(t, tenant, "relabelled", issuable)
+	after := w.secrets(t)
+	maps.DeleteFunc(after, func(name, _ string) bool { return strings.HasPrefix(name, tenant+"/relabelled-") })
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("helm upgrade changed Secrets (-before +after):\n%s", diff)
+	}
+}
+
+// leads waits until a pod holds the controllers' lease.
+func (w *world) leads(t *testing.T, pod string) {
+	t.Helper()
+	w.Eventually(t, rollout, "the new pod to lead", func(ctx context.Context) error {
+		lease := &coordinationv1.Lease{}
+		if err := w.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "cert-manager-controller"}, lease); err != nil {
+			return err
+		}
+		if holder := lease.Spec.HolderIdentity; holder == nil || !strings.HasPrefix(*holder, pod) {
+			return fmt.Errorf("%v holds the lease", holder)
+		}
+		return nil
+	})
+}
+
+// secrets returns the versions of all Secrets but those in which Helm stores releases.
+func (w *world) secrets(t *testing.T) map[string]string {
+	t.Helper()
+	all := &corev1.SecretList{}
+	if err := w.List(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, s := range all.Items {
+		if s.Type != "helm.sh/release.v1" {
+			versions[s.Namespace+"/"+s.Name] = s.ResourceVersion
+		}
+	}
+	return versions
+}
+
+// withoutWebhook deletes the webhook's pod and keeps it from coming back. A certificate
+// whose Secret is lost is issued again, and only what people write is refused.
+func (w *world) withoutWebhook(t *testing.T) {
+	w.Kubectl(t, "-n", release, "scale", "deployment", "cert-manager-webhook", "--replicas=0")
+	w.Kubectl(t, "-n", release, "delete", "pods", "-l", "app.kubernetes.io/component=webhook", "--now", "--ignore-not-found")
+	before := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: tenant, Name: "guide-tls"}
+	if err := w.Get(t.Context(), key, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Delete(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	w.Eventually(t, issuable, "a new certificate", func(ctx context.Context) error {
+		after := &corev1.Secret{}
+		if err := w.Get(ctx, key, after); err != nil {
+			return err
+		}
+		if len(after.Data[corev1.TLSCertKey]) == 0 || string(after.Data[corev1.TLSCertKey]) == string(before.Data[corev1.TLSCertKey]) {
+			return fmt.Errorf("the Secret has no new certificate")
+		}
+		return nil
+	})
+	refused := w.Apply(t.Context(), harness.CertificateManifest("refused", "example-issuer", "refused."+guideZone))
+	if refused == nil || !strings.Contains(refused.Error(), "failed calling webhook") {
+		t.Errorf("a Certificate that nobody checks: %v", refused)
+	}
+	w.Kubectl(t, "-n", release, "scale", "deployment", "cert-manager-webhook", "--replicas=1")
+	w.Deployed(t, release, rollout)
+}
+
+// uninstall leaves the CRDs and the data, and nothing else that the chart has made.
+func (w *world) uninstall(t *testing.T) {
+	made := w.made(t)
+	if len(made) < 30 {
+		t.Fatalf("the chart has made only %d objects", len(made))
+	}
+	secrets := w.secrets(t)
+	w.helm(t, "helm uninstall cert-manager --namespace cert-manager --wait")
+	var left []string
+	for _, object := range made {
+		err := w.Get(t.Context(), client.ObjectKeyFromObject(object), object)
+		switch kept := object.GetKind() == "CustomResourceDefinition"; {
+		case err == nil && !kept:
+			left = append(left, object.GetKind()+" "+object.GetName())
+		case err != nil && !apierrors.IsNotFound(err):
+			t.Error(err)
+		case err != nil && kept:
+			t.Errorf("%s is gone", object.GetName())
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("helm uninstall leaves %s", strings.Join(left, ", "))
+	}
+	if diff := cmp.Diff(secrets, w.secrets(t)); diff != "" {
+		t.Errorf("helm uninstall changed Secrets (-before +after):\n%s", diff)
+	}
+	got := strings.Fields(w.Kubectl(t, "-n", tenant, "get", "certificates", "-o", "name"))
+	slices.Sort(got)
+	want := []string{"certificate.cert-manager.io/guide", "certificate.cert-manager.io/relabelled", "certificate.cert-manager.io/story"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Certificates (-want +got):\n%s", diff)
+	}
+}
+
+// made returns the objects of the release and of its hooks.
+func (w *world) made(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	text := w.Helm(t, "get", "manifest", release, "--namespace", release) + "\n---\n" + w.Helm(t, "get", "hooks", release, "--namespace", release)
+	var all []*unstructured.Unstructured
+	for _, doc := range regexp.MustCompile(`(?m)^---$`).Split(text, -1) {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(doc), &object.Object); err != nil {
+			t.Fatal(err)
+		}
+		if len(object.Object) > 0 {
+			all = append(all, object)
+		}
+	}
+	return all
+}

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/everleaf/everleaf/test/dnsdaemon"
+	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/node"
+	"github.com/everleaf/everleaf/test/pebble"
+	"github.com/everleaf/everleaf/test/unbound"
+)
+
+// chart is where Helm finds it: the only change in the lines of the seeds.
+const chart = "../../charts/everleaf"
+
+const (
+	// release is the namespace and the name of the release.
+	release = "cert-manager"
+	// tenant is the namespace of the certificates.
+	tenant = "tenant"
+)
+
+// world is a node with a name server, a public resolver and a CA.
+type world struct {
+	*node.Node
+	cluster *harness.Cluster
+	ca      *pebble.Server
+	key     named.Key
+}
+
+// The zones of the name server: that of cert-manager's guide to RFC 2136, and one below
+// a domain that the DNS of the cluster takes for local.
+const (
+	guideZone   = "example.com"
+	storyZone   = "story.test"
+	localDomain = "test"
+)
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	log.SetLogger(logr.Discard())
+	w := &world{Node: node.Start(t, node.Options{
+		Hidden: []string{localDomain},
+		Images: []node.Image{{
+			Name:       "docker.io/everleaf/everleaf:" + chartVersion(t),
+			Programs:   map[string]string{"/everleaf": "cmd/everleaf"},
+			Entrypoint: []string{"/everleaf"}, User: "65532",
+		}},
+	})}
+	w.cluster = harness.Of(t, w.ControlPlane())
+	w.key = named.TSIGKey(t, "example-com-secret", "hmac-sha512")
+	authoritative := node.Authoritative + ":53"
+	var zones []named.Zone
+	for _, name := range []string{guideZone, storyZone} {
+		zones = append(zones, named.Zone{
+			Name: name, AllowUpdate: fmt.Sprintf("key %q;", w.key.Name),
+			Text: named.ZoneText(name, 1, []string{"ns1"}, "ns1 A "+node.Authoritative),
+		})
+	}
+	named.Start(t, named.Options{Listen: []string{authoritative}, Keys: []named.Key{w.key}, Zones: zones})
+	w.resolver(t, authoritative)
+	w.ca = pebble.Start(t, pebble.Options{
+		Listen: node.ACME + ":14000", Management: node.ACME + ":15000", DNSServer: authoritative,
+		Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"},
+	})
+	t.Cleanup(w.Hold)
+	return w
+}
+
+// resolver starts the public resolver, which answers pods too.
+func (w *world) resolver(t *testing.T, authoritative string) *dnsdaemon.Server {
+	t.Helper()
+	return unbound.Start(t, unbound.Options{
+		Listen: node.Resolver + ":53",
+		Stubs:  map[string][]string{guideZone: {authoritative}, storyZone: {authoritative}},
+		Config: "\taccess-control: 0.0.0.0/0 allow\n\tcache-max-negative-ttl: 1",
+	})
+}
+
+// chartVersion returns the version of the image that the chart runs.
+func chartVersion(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(chart + "/Chart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^appVersion: "?([^"\n]+)`).FindSubmatch(text)
+	if version == nil {
+		t.Fatalf("%s/Chart.yaml has no appVersion", chart)
+	}
+	return string(version[1])
+}
+
+// guide is the manifest of cert-manager's guide to RFC 2136, with its ellipsis.
+const guide = `
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata:
+  name: example-issuer
+spec:
+  acme:
+    ...
+    solvers:
+    - dns01:
+        rfc2136:
+          nameserver: 1.2.3.4:53
+          tsigKeyName: example-com-secret
+          tsigAlgorithm: HMACSHA512
+          tsigSecretSecretRef:
+            name: tsig-secret
+            key: tsig-secret-key
+`
+
+// guided fills in what the guide leaves out, and real addresses.
+func (w *world) guided() string {
+	acme := fmt.Sprintf("server: %s\n    caBundle: %s\n    privateKeySecretRef:\n      name: example-issuer-account-key",
+		w.ca.DirectoryURL, base64.StdEncoding.EncodeToString(w.ca.CABundle))
+	return strings.NewReplacer("1.2.3.4:53", node.Authoritative+":53", "...", acme).Replace(guide)
+}
+
+// request applies a Certificate whose Secret has its name with the suffix -tls.
+func (w *world) request(t *testing.T, name string, dnsNames ...string) {
+	t.Helper()
+	w.cluster.Apply(t, tenant, harness.CertificateManifest(name, "example-issuer", dnsNames...))
+}
