@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	logsapi "k8s.io/component-base/logs/api/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -83,6 +84,10 @@ func TestConfigurations(t *testing.T) {
 		}
 		path := filepath.Join(t.TempDir(), "config.yaml")
 		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Each stands for a process, which sets up its log once.
+		if err := logsapi.ResetForTest(nil); err != nil {
 			t.Fatal(err)
 		}
 		var errs strings.Builder
