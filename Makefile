@@ -41,7 +41,7 @@ build:
 # No container engine is needed. One release of Go, which tools/image/go.mod names,
 # builds images, so that a commit has one digest.
 image:
-	cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go run . $(if $(PUSH),-push=$(PUSH))
+	cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go run . $(if $(ARCH),-arch=$(ARCH)) $(if $(PUSH),-push=$(PUSH))
 
 # The plugin has a module of its own, and a lego in which three functions are changed:
 # see plugins/lego/internal/patch. TAGS=lego_all adds the providers whose modules not
@@ -71,6 +71,7 @@ test:
 e2e:
 	tools/build $(SERVERS) $(if $(filter 0,$(shell id -u)),$(NODE))
 	test/prepare
+	$(if $(filter 0,$(shell id -u)),$(MAKE) --no-print-directory image ARCH=$$(go env GOARCH))
 	go test -count=1 -tags=$(TAGS) -v -timeout $(if $(KEEP),0,20m) ./test/e2e
 
 bench:

@@ -14,10 +14,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/node"
 )
@@ -46,6 +48,8 @@ func TestChart(t *testing.T) {
 		{"helm upgrade sets labels and changes no Secret", (*world).relabel},
 		{"issuance goes on without the webhook", (*world).withoutWebhook},
 		{"helm uninstall", (*world).uninstall},
+		{"helm install without a webhook", (*world).installPolicies},
+		{"helm uninstall of the policies", (*world).uninstall},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(w, t) }) {
 			t.FailNow()
@@ -69,10 +73,12 @@ func (w *world) helm(t *testing.T, line string) {
 
 // install is the line of seed 003, and what it shows then.
 func (w *world) install(t *testing.T) {
+	accepted := w.firstAccepted(t)
 	w.helm(t, `helm install cert-manager jetstack/cert-manager \
   --namespace cert-manager --create-namespace \
   --version v1.9.1  --set installCRDs=true`)
 	w.Deployed(t, release, rollout)
+	t.Logf("from helm install to the first accepted Issuer: %s", accepted())
 	const want = `NAME READY UP-TO-DATE AVAILABLE
 cert-manager 1/1 1 1
 cert-manager-cainjector 1/1 1 1
@@ -217,7 +223,7 @@ func (w *world) withoutWebhook(t *testing.T) {
 // uninstall leaves the CRDs and the data, and nothing else that the chart has made.
 func (w *world) uninstall(t *testing.T) {
 	made := w.made(t)
-	if len(made) < 30 {
+	if len(made) < 25 {
 		t.Fatalf("the chart has made only %d objects", len(made))
 	}
 	secrets := w.secrets(t)
@@ -245,6 +251,67 @@ func (w *world) uninstall(t *testing.T) {
 	want := []string{"certificate.cert-manager.io/guide", "certificate.cert-manager.io/relabelled", "certificate.cert-manager.io/story"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Certificates (-want +got):\n%s", diff)
+	}
+}
+
+// installPolicies installs the chart with policies in place of the webhook. What was
+// issued before stays as it is.
+func (w *world) installPolicies(t *testing.T) {
+	before := w.secrets(t)
+	accepted := w.firstAccepted(t)
+	w.helm(t, `helm install cert-manager jetstack/cert-manager --namespace cert-manager
+  --set crds.enabled=true --set everleaf.admission=policies
+  --set podDnsPolicy=None --set podDnsConfig.nameservers[0]=8.8.8.8`)
+	w.Deployed(t, release, rollout)
+	t.Logf("from helm install to the first accepted Issuer: %s", accepted())
+	got := strings.Fields(w.Kubectl(t, "get", "deployments", "--namespace", release, "-o", "name"))
+	if diff := cmp.Diff([]string{"deployment.apps/cert-manager", "deployment.apps/cert-manager-cainjector"}, got); diff != "" {
+		t.Errorf("Deployments (-want +got):\n%s", diff)
+	}
+	refused := w.Apply(t.Context(), strings.Replace(harness.CertificateManifest("refused", "example-issuer", "refused."+guideZone), "refused-tls", "Not_A_Name", 1))
+	if refused == nil || !strings.Contains(refused.Error(), "spec.secretName: Invalid value") {
+		t.Errorf("a Certificate with a wrong secretName: %v", refused)
+	}
+	w.request(t, "policies", "policies."+guideZone)
+	w.cluster.Ready(t, tenant, "policies", issuable)
+	by := w.Kubectl(t, "-n", tenant, "get", "certificaterequest", "policies-1", "-o", "jsonpath={.spec.username}")
+	if by != "system:serviceaccount:cert-manager:cert-manager" {
+		t.Errorf("the request is by %q", by)
+	}
+	after := w.secrets(t)
+	maps.DeleteFunc(after, func(name, _ string) bool { return strings.HasPrefix(name, tenant+"/policies-") })
+	// The CA of the webhook that is no longer there is left, as other data is.
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the installation changed Secrets (-before +after):\n%s", diff)
+	}
+	w.Kubectl(t, "-n", tenant, "delete", "certificate", "policies")
+}
+
+// firstAccepted begins to try an Issuer, and returns how long it took until the API
+// server accepted one.
+func (w *world) firstAccepted(t *testing.T) func() time.Duration {
+	t.Helper()
+	began, took := time.Now(), make(chan time.Duration, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), rollout)
+	go func() {
+		defer cancel()
+		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+			issuer := &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "first"}}
+			issuer.Spec.SelfSigned = &cmv1.SelfSignedIssuer{}
+			if err := w.cluster.Create(ctx, issuer, client.DryRunAll); err == nil {
+				took <- time.Since(began).Round(10 * time.Millisecond)
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		select {
+		case after := <-took:
+			return after
+		case <-ctx.Done():
+			t.Error("no Issuer was accepted")
+			return 0
+		}
 	}
 }
 

@@ -4,13 +4,16 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/dnsdaemon"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
@@ -49,12 +52,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	log.SetLogger(logr.Discard())
 	w := &world{Node: node.Start(t, node.Options{
-		Hidden: []string{localDomain},
-		Images: []node.Image{{
-			Name:       "docker.io/everleaf/everleaf:" + chartVersion(t),
-			Programs:   map[string]string{"/everleaf": "cmd/everleaf"},
-			Entrypoint: []string{"/everleaf"}, User: "65532",
-		}},
+		Hidden:   []string{localDomain},
+		Archives: []string{productImage(t)},
 	})}
 	w.cluster = harness.Of(t, w.ControlPlane())
 	w.key = named.TSIGKey(t, "example-com-secret", "hmac-sha512")
@@ -84,6 +83,19 @@ func (w *world) resolver(t *testing.T, authoritative string) *dnsdaemon.Server {
 		Stubs:  map[string][]string{guideZone: {authoritative}, storyZone: {authoritative}},
 		Config: "\taccess-control: 0.0.0.0/0 allow\n\tcache-max-negative-ttl: 1",
 	})
+}
+
+// productImage returns the archive that `make image` has written.
+func productImage(t *testing.T) string {
+	t.Helper()
+	file, err := filepath.Abs("../../bin/image/everleaf-" + chartVersion(t) + "-" + runtime.GOARCH + ".tar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		child.Missing(t, "needs the product's image, which make e2e builds: %v", err)
+	}
+	return file
 }
 
 // chartVersion returns the version of the image that the chart runs.

@@ -37,7 +37,7 @@ func (n *Node) startContainerd(ctx context.Context, o Options) error {
 	if err := n.Await(ctx, "containerd", func(ctx context.Context) error { return ctr(ctx, "version") }); err != nil {
 		return err
 	}
-	for _, file := range archives {
+	for _, file := range append(archives, o.Archives...) {
 		if err := ctr(ctx, "images", "import", file); err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (n *Node) startContainerd(ctx context.Context, o Options) error {
 	return nil
 }
 
-// images returns the archives of all images.
+// images writes the archives of PodImage, of CoreDNS and of Options.Images.
 func (n *Node) images(ctx context.Context, o Options) ([]string, error) {
 	all := append([]Image{
 		{Name: PodImage, Programs: map[string]string{"/pod": "test/node/pod"}, Entrypoint: []string{"/pod"}},

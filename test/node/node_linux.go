@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// Images are imported, beside PodImage and CoreDNS's.
 	Images []Image
+	// Archives are files with images, which are imported too.
+	Archives []string
 	// Hidden are zones that do not exist for CoreDNS. Everything else outside of the
 	// cluster it asks Resolver.
 	Hidden []string
