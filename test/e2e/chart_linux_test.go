@@ -293,8 +293,9 @@ func (w *world) firstAccepted(t *testing.T) func() time.Duration {
 	t.Helper()
 	began, took := time.Now(), make(chan time.Duration, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), rollout)
+	t.Cleanup(cancel)
 	go func() {
-		defer cancel()
+		defer close(took)
 		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
 			issuer := &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "first"}}
 			issuer.Spec.SelfSigned = &cmv1.SelfSignedIssuer{}
@@ -305,13 +306,11 @@ func (w *world) firstAccepted(t *testing.T) func() time.Duration {
 		}
 	}()
 	return func() time.Duration {
-		select {
-		case after := <-took:
-			return after
-		case <-ctx.Done():
-			t.Error("no Issuer was accepted")
-			return 0
+		after, accepted := <-took
+		if !accepted {
+			t.Errorf("no Issuer was accepted within %s", rollout)
 		}
+		return after
 	}
 }
 
