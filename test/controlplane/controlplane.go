@@ -65,10 +65,15 @@ func Shared(tb testing.TB) *local.ControlPlane {
 
 // Own returns a control plane for one test, which ends with it: for what a shared one
 // does not survive. It takes a few seconds and 300 MiB.
-func Own(tb testing.TB) *local.ControlPlane {
+func Own(tb testing.TB) *local.ControlPlane { return own(tb, false) }
+
+// Bare is Own without CRDs, roles and policies: for what brings them.
+func Bare(tb testing.TB) *local.ControlPlane { return own(tb, true) }
+
+func own(tb testing.TB, bare bool) *local.ControlPlane {
 	tb.Helper()
 	BinDir(tb)
-	cp, err := local.Start(context.Background(), local.Options{DataDir: tb.TempDir(), UnsafeNoFsync: true})
+	cp, err := local.Start(context.Background(), local.Options{DataDir: tb.TempDir(), UnsafeNoFsync: true, Bare: bare})
 	if err != nil {
 		tb.Fatalf("start a control plane: %v", err)
 	}

@@ -12,11 +12,33 @@
 {{- $wanted := .Values.everleaf.admission }}
 {{- $can := eq (include "everleaf.hasPolicies" .) "true" }}
 {{- if eq $wanted "webhook" }}webhook
+{{- else if and (eq $wanted "auto") (or (not $can) (eq (include "everleaf.onlyWebhook" .) "true")) }}webhook
 {{- else if $can }}policies
-{{- else if eq $wanted "auto" }}webhook
 {{- else }}
 {{- fail (printf "ERROR: everleaf.admission=policies needs an API server that has admissionregistration.k8s.io/v1 MutatingAdmissionPolicy (Kubernetes 1.36), and this one (%s) does not: set everleaf.admission=webhook, or auto for whichever the API server has. helm template knows the API server only by --kube-version and --api-versions" .Capabilities.KubeVersion.Version) }}
 {{- end }}
+{{- end }}
+
+{{/* "true" if the release that is upgraded has a webhook and no policies yet. helm template
+     and a dry run do not look. */}}
+{{- define "everleaf.onlyWebhook" -}}
+{{- if .Release.IsUpgrade }}
+{{- $group := "admissionregistration.k8s.io/v1" }}
+{{- $webhook := lookup $group "ValidatingWebhookConfiguration" "" (include "everleaf.componentName" (list $ "webhook")) }}
+{{- if and $webhook (not (lookup $group "ValidatingAdmissionPolicy" "" "certificates.cert-manager.io")) }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* "true" if policies take the place of a webhook in this upgrade. The API server begins to
+     apply them a moment later, so the webhook stays until the next upgrade, and stops
+     nothing when Helm removes it then. */}}
+{{- define "everleaf.webhookLeaves" -}}
+{{- if eq (include "everleaf.admission" .) "policies" }}{{ include "everleaf.onlyWebhook" . }}{{ end }}
+{{- end }}
+
+{{/* "true" if there is a webhook. */}}
+{{- define "everleaf.hasWebhook" -}}
+{{- if or (eq (include "everleaf.admission" .) "webhook") (eq (include "everleaf.webhookLeaves" .) "true") }}true{{ end }}
 {{- end }}
 
 {{/* The webhook configurations leave out the controller (Kubernetes 1.28): (list $ EXCEPT),
