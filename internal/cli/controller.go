@@ -25,6 +25,7 @@ import (
 func addLogging(cmd *cobra.Command) (start func() error) {
 	config := logsapi.NewLoggingConfiguration()
 	logsapi.AddFlags(config, cmd.Flags())
+	addKlogFlags(cmd.Flags())
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		// No flag here enables the feature gate that these flags need.
 		if strings.HasPrefix(f.Usage, "[Alpha]") {

@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +37,7 @@ func newCheckAPICommand() *cobra.Command {
 		admission      string
 	)
 	cmd := &cobra.Command{
-		Use: "api", Short: "Check that CertificateRequests can be created", Args: cobra.NoArgs,
+		Use: "api", Short: "Check that CertificateRequests can be created", Args: noArgsAfterVerbosity,
 		Long: `Creates a valid and an invalid CertificateRequest by dry run, so that nothing is
 stored. The API is ready if the requester's name is set in the first, and the second
 is refused, by the webhook or by the admission policies.
@@ -48,7 +50,7 @@ The exit status is 0 if the API is ready, else 1.`,
 	flags.DurationVar(&interval, "interval", 5*time.Second, "time between two attempts")
 	flags.StringVar(&admission, "admission", string(apicheck.Auto), `what admits objects: "webhook", "policies" or, for whichever answers, "auto"`)
 	startLog := addLogging(cmd)
-	// The chart passes a bare -v.
+	// The chart passes a bare -v. joinVerbosity sees to the other ways to write it.
 	flags.Lookup("v").NoOptDefVal = "2"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch by := apicheck.Admission(admission); {
@@ -79,6 +81,45 @@ The exit status is 0 if the API is ready, else 1.`,
 		return nil
 	}
 	return cmd
+}
+
+// joinVerbosity returns the arguments of a program in which -v has its value behind a
+// "=", if they are those of startupapicheck: there -v may lack a value, so that the
+// parser takes the number in "-v 3" and "-v3" for something else.
+func joinVerbosity(args []string) []string {
+	if len(args) == 0 || args[0] != "startupapicheck" {
+		return args
+	}
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			return append(joined, args[i:]...)
+		}
+		if (arg == "-v" || arg == "--v") && i+1 < len(args) && isVerbosity(args[i+1]) {
+			i++
+			arg += "=" + args[i]
+		} else if after, ok := strings.CutPrefix(arg, "-v"); ok && isVerbosity(after) {
+			arg = "-v=" + after
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
+// isVerbosity reports whether text is a level of klog.
+func isVerbosity(text string) bool {
+	_, err := strconv.ParseInt(text, 10, 32)
+	return err == nil
+}
+
+// noArgsAfterVerbosity refuses arguments. One that may be meant as the value of -v is
+// named as such.
+func noArgsAfterVerbosity(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && cmd.Flags().Changed("v") {
+		return fmt.Errorf("unexpected argument %q: if it is the value of -v, it must be a number, as in -v=3", args[0])
+	}
+	return cobra.NoArgs(cmd, args)
 }
 
 // logNotReady logs the part that is not ready, and the answer that shows it.

@@ -26,7 +26,9 @@ func TestStartupAPICheckRefuses(t *testing.T) {
 		{"check api --wait=1m --interval=0s", "--interval: must be greater than 0, not 0s"},
 		{"check api --wait=1", `invalid argument "1" for "--wait" flag`},
 		{"check api --logging-format=xml", "--logging-format: "},
-		{"check api --wait=1m --interval=1s --admission=policies -n tls", looked},
+		{"check api -v high", `unexpected argument "high": if it is the value of -v, it must be a number, as in -v=3`},
+		{"check api -v=2 3", `unexpected argument "3": if it is the value of -v, it must be a number, as in -v=3`},
+		{"check api -v 3 --wait=1m --interval=1s --admission=policies -n tls", looked},
 	} {
 		args := append([]string{"startupapicheck"}, strings.Fields(test.args)...)
 		if test.want == looked {
@@ -43,9 +45,13 @@ func TestStartupAPICheckRefuses(t *testing.T) {
 // TestStartupAPICheckVerbosity has the ways to write -v: the chart passes it without a
 // value, as cert-manager's does.
 func TestStartupAPICheckVerbosity(t *testing.T) {
-	for args, want := range map[string]string{"": "0", "-v": "2", "-v --wait=1m": "2", "-v=5": "5", "--v=1": "1"} {
+	for args, want := range map[string]string{
+		"": "0", "-v": "2", "-v --wait=1m": "2", "-v=5": "5", "--v=1": "1",
+		"-v 3": "3", "--v 4 --wait=1m": "4", "-v3": "3", "--wait=1m -v 0": "0", "-v --wait=1m -v 6": "6",
+	} {
 		cmd := command(t, newRootCommand(), "startupapicheck", "check", "api")
-		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+		joined := joinVerbosity(append([]string{"startupapicheck", "check", "api"}, strings.Fields(args)...))
+		if err := cmd.ParseFlags(joined[3:]); err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
 		if got := cmd.Flags().Lookup("v").Value.String(); got != want || cmd.Flags().NArg() > 0 {
