@@ -24,10 +24,8 @@ func DefaultLeaderElection() LeaderElection {
 }
 
 const (
-	// minMargin is the least time between the end of a leader's attempts to renew
-	// its lease and the time when another process may take it.
-	minMargin = 2 * time.Second
-	// cancelTime is how long steps that are canceled may take to return.
+	// cancelTime is how long steps that are canceled may take to return. They are
+	// canceled by as much before another process may take the lease, if there is time.
 	cancelTime = time.Second
 
 	flagLease, flagRenew, flagRetry = "leader-election-lease-duration", "leader-election-renew-deadline", "leader-election-retry-period"
@@ -70,13 +68,12 @@ func (l *LeaderElection) Check(bad Complaint) {
 		bad(flagRenew, "is %s, and must be greater than 1.2 times --%s, which is %s", l.RenewDeadline, flagRetry, l.RetryPeriod)
 	case l.LeaseDuration <= l.RenewDeadline:
 		bad(flagLease, "is %s, and must be greater than --%s, which is %s", l.LeaseDuration, flagRenew, l.RenewDeadline)
-	case l.margin() < minMargin:
-		bad(flagLease, "must be greater than --%s by %s or more: a leader that loses its lease ends its work in this time", flagRenew, minMargin)
 	}
 }
 
 // Elect has a manager run only while it has the lease of a name. The lease is
-// released when the manager has stopped.
+// released when the manager has stopped. A lease that is too short to end steps in
+// order is reported in the manager's log.
 func (l *LeaderElection) Elect(options *manager.Options, name string) {
 	options.LeaderElection = l.Enabled
 	options.LeaderElectionID = name
@@ -85,6 +82,10 @@ func (l *LeaderElection) Elect(options *manager.Options, name string) {
 	options.LeaderElectionLabels = map[string]string{"app.kubernetes.io/managed-by": "cert-manager"}
 	options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &l.LeaseDuration, &l.RenewDeadline, &l.RetryPeriod
 	options.GracefulShutdownTimeout = ptr.To(l.graceTime())
+	if l.Enabled && l.DrainTime() < cancelTime {
+		options.Logger.Info("Warning: steps in progress are cut off when this process loses its lease, because the next leader may begin soon after: set --"+flagLease+" to 11s or more above --"+flagRenew,
+			"leaseDuration", l.LeaseDuration.String(), "renewDeadline", l.RenewDeadline.String(), "drainTime", l.DrainTime().String())
+	}
 }
 
 // margin is the time that a process has after it lost its lease and before another
@@ -97,7 +98,7 @@ func (l *LeaderElection) DrainTime() time.Duration {
 	if !l.Enabled {
 		return MaxDrainTime
 	}
-	return min(MaxDrainTime, l.margin()-cancelTime)
+	return min(MaxDrainTime, max(0, l.margin()-cancelTime))
 }
 
 // graceTime is how long the workers are waited for when the process stops: until
@@ -108,5 +109,5 @@ func (l *LeaderElection) graceTime() time.Duration {
 	if !l.Enabled {
 		return l.DrainTime() + busy
 	}
-	return min(l.DrainTime()+busy, max(l.margin(), l.DrainTime()+cancelTime))
+	return min(l.DrainTime()+busy, l.margin())
 }

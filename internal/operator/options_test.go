@@ -143,7 +143,7 @@ func TestComplete(t *testing.T) {
 		{"HTTP-01 resolvers", "--acme-http01-solver-nameservers=9.9.9.9:53,dns.example:53", []string{`--acme-http01-solver-nameservers: "dns.example:53" must be in the format <ip address>:<port>`}},
 		{"no kind", "--default-issuer-kind=", []string{"--default-issuer-kind: must not be empty"}},
 		{"lease", "--leader-election-lease-duration=40s", []string{"--leader-election-lease-duration: is 40s, and must be greater than --leader-election-renew-deadline, which is 40s"}},
-		{"lease without a margin", "--leader-election-lease-duration=41s", []string{"--leader-election-lease-duration: must be greater than --leader-election-renew-deadline by 2s or more: a leader that loses its lease ends its work in this time"}},
+		{"lease with the least margin", "--leader-election-lease-duration=40001ms", nil},
 		{"client-go's lease", "--leader-election-lease-duration=15s --leader-election-renew-deadline=10s --leader-election-retry-period=2s", nil},
 		{"lease, not used", "--leader-elect=false --leader-election-lease-duration=40s", nil},
 		{"sizes", "--max-certificate-bundle-size=50000", []string{"--max-certificate-chain-length: is 95000, and must not be larger than --max-certificate-bundle-size, which is 50000"}},
