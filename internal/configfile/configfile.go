@@ -205,6 +205,14 @@ func textOf(flag *pflag.Flag, value any) (string, error) {
 			return v.String(), nil
 		}
 		want = "a number"
+	case "quantity":
+		switch v := value.(type) {
+		case string:
+			return v, nil
+		case json.Number:
+			return v.String(), nil
+		}
+		want = "a number of bytes, or a quantity such as 64Ki"
 	case "stringToString", "mapStringBool":
 		if v, ok := value.(map[string]any); ok {
 			return pairs(v, kind)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // flags has one flag of each type, under the names of some fields.
@@ -21,6 +22,8 @@ func flags() *pflag.FlagSet {
 	fs.Int("max-concurrent-challenges", 60, "")
 	fs.Bool("enable-gateway-api", false, "")
 	fs.Float32("kube-api-qps", 20, "")
+	fs.Var(&resource.QuantityValue{}, "log-json-info-buffer-size", "")
+	fs.Var(&resource.QuantityValue{}, "log-text-info-buffer-size", "")
 	fs.String("kubeconfig", "", "")
 	fs.String("namespace", "", "")
 	fs.StringSlice("controllers", []string{"*"}, "")
@@ -48,10 +51,12 @@ kubeConfig: sub/config
 controllers: ["*", -orders]
 acmeHTTP01Config: {solverExtraLabels: {b: "2", a: "1"}}
 namespace: null
+logging: {options: {json: {infoBufferSize: 1048576}, text: {infoBufferSize: 64Ki}}}
 `,
 			want: map[string]string{
 				"leader-elect": "false", "dns01-check-retry-period": "1m30s", "max-concurrent-challenges": "7", "kube-api-qps": "2.5",
 				"kubeconfig": "DIR/sub/config", "controllers": "[*,-orders]", "acme-http01-solver-extra-labels": "[a=1,b=2]",
+				"log-json-info-buffer-size": "1048576", "log-text-info-buffer-size": "64Ki",
 			},
 		},
 		{
@@ -82,6 +87,7 @@ kubernetesAPIQPS: many
 controllers: orders
 acmeHTTP01Config: {solverExtraLabels: {a: 1}}
 namespace: [x]
+logging: {options: {json: {infoBufferSize: true}}}
 `,
 			err: []string{
 				`acmeDNS01Config.checkRetryPeriod: must be a duration such as 1h30m, or nanoseconds, not "soon"`,
@@ -89,6 +95,7 @@ namespace: [x]
 				`controllers: must be a list of strings, not "orders"`,
 				`kubernetesAPIQPS: must be a number, not "many"`,
 				`leaderElectionConfig.enabled: must be true or false, not "no"`,
+				`logging.options.json.infoBufferSize: must be a number of bytes, or a quantity such as 64Ki, not true`,
 				`maxConcurrentChallenges: 1.5: strconv.ParseInt: parsing "1.5": invalid syntax`,
 				`namespace: must be a string, not ["x"]`,
 			},

@@ -59,6 +59,9 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	if got, want := o.MetricsTLS.Dynamic.ManagedBy, "cert-manager-cainjector"; got != want {
+		t.Errorf("the Secret of the CA is managed by %q, want %q", got, want)
+	}
 }
 
 func TestCheck(t *testing.T) {

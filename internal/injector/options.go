@@ -56,7 +56,7 @@ func Defaults() Options {
 		CustomResourceDefinitions:       true,
 		APIServices:                     true,
 		MetricsListenAddress:            "0.0.0.0:9402",
-		MetricsTLS:                      component.NewTLS("metrics-", "metrics", "cert-manager"),
+		MetricsTLS:                      component.NewTLS("metrics-", "metrics", "cert-manager-cainjector"),
 		Profiles:                        component.DefaultProfiles(),
 		CRDTimeout:                      5 * time.Minute,
 	}
