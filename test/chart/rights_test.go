@@ -13,6 +13,7 @@ func TestRights(t *testing.T) {
 	for _, values := range []string{
 		"", "everleaf: {admission: policies}", "everleaf: {watchNamespace: cert-manager}",
 		"{disableAutoApproval: true, cainjector: {enabled: false}}", "{fullnameOverride: cm, namespace: elsewhere}",
+		"{everleaf: {watchNamespace: cert-manager}, config: {metricsTLSConfig: {dynamic: {secretNamespace: pki, secretName: ca}}}}",
 	} {
 		t.Run(values, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,7 @@ metadata:
   name: {{ include "everleaf.serviceAccountName" . }}
   namespace: {{ include "everleaf.namespace" $root }}
   labels:
-    {{- include "everleaf.strings" (merge (include "everleaf.labels" . | fromYaml) ($values.labels | default dict)) | nindent 4 }}
+    {{- include "everleaf.labelsWith" (list . $values.labels) | nindent 4 }}
   {{- with $values.annotations }}
   annotations:
     {{- range $key, $value := . }}
@@ -79,4 +79,16 @@ subjects:
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["create"]
+{{- end }}
+
+{{/* The Secret of the CA that a component's config names: (list COMPONENT-VALUES BLOCK),
+     where BLOCK is tlsConfig or metricsTLSConfig, as YAML with namespace and name. It
+     is empty without a name or a namespace; each part of the config may be null. */}}
+{{- define "everleaf.servingSecret" -}}
+{{- $tls := get ((index . 0).config | default dict) (index . 1) | default dict }}
+{{- with $tls.dynamic }}
+{{- if and .secretName .secretNamespace }}
+{{- dict "namespace" .secretNamespace "name" .secretName | toYaml }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -67,3 +67,23 @@ clientConfig:
     port: 443
 {{- end }}
 {{- end }}
+
+{{/* The annotations of a webhook configuration: (list $ ANNOTATIONS). Without one of the
+     user that says where the cainjector takes the CA, it is the CA of the webhook's
+     serving certificate; a certificate from files may have any CA. */}}
+{{- define "everleaf.injection" -}}
+{{- $root := index . 0 }}
+{{- $annotations := deepCopy (index . 1 | default dict) }}
+{{- $tls := ($root.Values.webhook.config | default dict).tlsConfig | default dict }}
+{{- $user := false }}
+{{- range $source := list "inject-ca-from" "inject-ca-from-secret" "inject-apiserver-ca" }}
+{{- if hasKey $annotations (print "cert-manager.io/" $source) }}{{ $user = true }}{{ end }}
+{{- end }}
+{{- if not (or $user $tls.filesystem) }}
+{{- $dynamic := $tls.dynamic | default dict }}
+{{- $namespace := default (include "everleaf.namespace" $root) $dynamic.secretNamespace }}
+{{- $name := default (print (include "everleaf.componentName" (list $root "webhook")) "-ca") $dynamic.secretName }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from-secret" (print $namespace "/" $name) }}
+{{- end }}
+{{- include "everleaf.strings" $annotations }}
+{{- end }}

@@ -41,16 +41,19 @@
 {{- if has $component (list "webhook" "cainjector" "startupapicheck") }}{{ $component }}{{ else }}{{ include "everleaf.name" (index . 0) }}{{ end }}
 {{- end }}
 
-{{/* Labels or annotations. --set and YAML make booleans and numbers of what must be
-     strings, such as true or the number of an account. */}}
+{{/* A value as text. --set and YAML make numbers of what must be a string, such as the
+     number of an account or the tag of an image; an integer has no exponent. */}}
+{{- define "everleaf.text" -}}
+{{- if and (kindIs "float64" .) (eq (toString .) (toString (float64 (int64 .)))) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Labels, annotations or the like, whose keys and values are strings, also where YAML
+     has another meaning for them, such as for n and 1. */}}
 {{- define "everleaf.strings" -}}
 {{- $lines := list }}
 {{- range $key, $value := . }}
-{{- if kindIs "float64" $value }}
-{{- if eq $value (float64 (int64 $value)) }}{{ $value = int64 $value }}{{ end }}
-{{- end }}
 {{- if not (kindIs "invalid" $value) }}
-{{- $lines = append $lines (printf "%s: %s" $key ($value | toString | quote)) }}
+{{- $lines = append $lines (printf "%s: %s" (toYaml $key) (include "everleaf.text" $value | quote)) }}
 {{- end }}
 {{- end }}
 {{- join "\n" $lines }}
@@ -75,6 +78,13 @@ app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- $labels = merge $labels (dict "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" (include "everleaf.chartLabel" $root)) }}
 {{- end }}
 {{- include "everleaf.strings" (merge $labels ($root.Values.global.commonLabels | default dict)) }}
+{{- end }}
+
+{{/* The labels of an object with those that the user gives it: (list (list $ COMPONENT)
+     LABELS). The user's win, except over those that selectors name. */}}
+{{- define "everleaf.labelsWith" -}}
+{{- $of := index . 0 }}
+{{- include "everleaf.strings" (merge (include "everleaf.selectorLabels" $of | fromYaml) (index . 1 | default dict) (include "everleaf.labels" $of | fromYaml)) }}
 {{- end }}
 
 {{/* The values of a component: (list $ COMPONENT), as YAML. */}}

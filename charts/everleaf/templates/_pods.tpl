@@ -11,7 +11,7 @@
 {{- fail "ERROR: image.name must be set when image.repository is empty" }}
 {{- end }}
 {{- join "/" (compact $parts) }}
-{{- with $image.tag }}:{{ . }}{{ end }}
+{{- with $image.tag }}:{{ include "everleaf.text" . }}{{ end }}
 {{- with $image.digest }}@{{ . }}{{ end }}
 {{- if not (or $image.tag $image.digest) }}:{{ $root.Chart.AppVersion }}{{ end }}
 {{- end }}
@@ -34,11 +34,11 @@
 {{- include "everleaf.strings" $annotations }}
 {{- end }}
 
-{{/* Metadata of the pods. The labels that are selected cannot be replaced. */}}
+{{/* Metadata of the pods. */}}
 {{- define "everleaf.podMetadata" -}}
 {{- $values := include "everleaf.componentValues" . | fromYaml -}}
 labels:
-  {{- include "everleaf.strings" (merge (include "everleaf.selectorLabels" . | fromYaml) ($values.podLabels | default dict) (include "everleaf.labels" . | fromYaml)) | nindent 2 }}
+  {{- include "everleaf.labelsWith" (list . $values.podLabels) | nindent 2 }}
 {{- with include "everleaf.podAnnotations" . }}
 annotations:
   {{- . | nindent 2 }}
@@ -77,9 +77,7 @@ securityContext:
 {{- end }}
 {{- with merge (deepCopy ($global.nodeSelector | default dict)) ($values.nodeSelector | default dict) }}
 nodeSelector:
-  {{- range $key, $value := . }}
-  {{ $key }}: {{ $value | quote }}
-  {{- end }}
+  {{- include "everleaf.strings" . | nindent 2 }}
 {{- end }}
 {{- with $values.affinity }}
 affinity:
