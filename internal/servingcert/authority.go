@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -25,6 +24,9 @@ const (
 	// maxSkew is how far the clocks of two replicas may be apart: a CA of the other
 	// one that begins a little later is waited for, not replaced.
 	maxSkew = 5 * time.Minute
+	// backdate is how long before now certificates begin, so that clients whose clocks
+	// are behind accept them.
+	backdate = time.Hour
 )
 
 var keySpec = pki.KeySpec{Algorithm: pki.ECDSA, Size: 384}
@@ -38,24 +40,37 @@ type authority struct {
 	cross *x509.Certificate
 }
 
+// clockError is a reason to replace a CA that only the clock gives.
+type clockError struct {
+	text string
+	ca   *x509.Certificate
+	// early is whether the CA is not valid yet.
+	early bool
+}
+
+// Error implements error. The text has no times, so that it stays the same.
+func (e *clockError) Error() string { return e.text }
+
+// expired is the text of the error about a CA that has expired.
+const expired = "the CA has expired"
+
 // authorityOf reads the CA in a Secret. The error says why the Secret has to get
-// another one.
+// another one. If there is both, the CA can be used until then.
 func authorityOf(data map[string][]byte, now time.Time) (*authority, error) {
 	a, err := read(data)
 	switch {
 	case err != nil:
 		return nil, err
 	case now.After(a.cert.NotAfter):
-		return nil, errExpired
+		return nil, &clockError{text: expired, ca: a.cert}
 	case a.cert.NotBefore.After(now.Add(maxSkew)):
-		return nil, fmt.Errorf("the CA is not valid before %s, and it is %s", a.cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	case !now.Before(renewalOf(a.cert)):
-		return nil, errors.New("less than a third of the CA's lifetime is left")
+		return nil, &clockError{text: "the CA is not valid yet", ca: a.cert, early: true}
+	case !now.Before(renewalOf(a.cert.NotBefore, a.cert.NotAfter)):
+		// That the CA begins some time before it was made moves this by minutes.
+		return a, &clockError{text: "less than a third of the CA's lifetime is left", ca: a.cert}
 	}
 	return a, nil
 }
-
-var errExpired = errors.New("the CA has expired")
 
 // read reads the CA in a Secret, whatever the time.
 func read(data map[string][]byte) (*authority, error) {
@@ -97,7 +112,7 @@ func newAuthority(now time.Time, previous *authority) (map[string][]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	template := templateFor(now, now.Add(authorityLifetime))
+	template := templateFor(now.Add(-backdate), now.Add(authorityLifetime))
 	template.Subject = pkix.Name{CommonName: authorityName}
 	template.IsCA, template.KeyUsage = true, template.KeyUsage|x509.KeyUsageCertSign
 	cert, err := pki.Sign(template, template, key.Public(), key)
@@ -113,6 +128,7 @@ func newAuthority(now time.Time, previous *authority) (map[string][]byte, error)
 	if previous == nil || !previous.valid(now) {
 		return data, nil
 	}
+	template.NotBefore = previous.begin(now)
 	if template.NotAfter.After(previous.cert.NotAfter) {
 		template.NotAfter = previous.cert.NotAfter
 	}
@@ -126,6 +142,19 @@ func newAuthority(now time.Time, previous *authority) (map[string][]byte, error)
 
 func (a *authority) valid(now time.Time) bool {
 	return !now.Before(a.cert.NotBefore) && now.Before(a.cert.NotAfter)
+}
+
+// begin is when a certificate begins that the CA signs now: no earlier than the CA
+// itself, and no later than now.
+func (a *authority) begin(now time.Time) time.Time {
+	begin := now.Add(-backdate)
+	if a.cert.NotBefore.After(begin) {
+		begin = a.cert.NotBefore
+	}
+	if begin.After(now) {
+		begin = now
+	}
+	return begin.UTC().Truncate(time.Second)
 }
 
 // chain is what a server sends: the leaf, and what leads from it to the previous
@@ -147,7 +176,7 @@ func (a *authority) leaf(now time.Time, lifetime time.Duration, names []string) 
 	if end.After(a.cert.NotAfter) {
 		end = a.cert.NotAfter
 	}
-	template := templateFor(now, end)
+	template := templateFor(a.begin(now), end)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, name := range names {
 		// Clients that connect to an address do not look for it among the names.
@@ -169,7 +198,5 @@ func templateFor(from, until time.Time) *x509.Certificate {
 	}
 }
 
-// renewalOf is when two thirds of a certificate's lifetime have passed.
-func renewalOf(cert *x509.Certificate) time.Time {
-	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) * 2 / 3)
-}
+// renewalOf is when two thirds of a lifetime have passed.
+func renewalOf(from, until time.Time) time.Time { return from.Add(until.Sub(from) * 2 / 3) }

@@ -48,7 +48,8 @@ func TestAuthorityOf(t *testing.T) {
 		{"usable", ca, 0, ""},
 		{"usable until two thirds", ca, 243 * 24 * time.Hour, ""},
 		{"clock set back a little", ca, -4 * time.Minute, ""},
-		{"clock set back", ca, -48 * time.Hour, "the CA is not valid before 2026-11-26T04:00:00Z, and it is 2026-11-24T04:00:00Z"},
+		{"clock set back by an hour", ca, -64 * time.Minute, ""},
+		{"clock set back", ca, -66 * time.Minute, "the CA is not valid yet"},
 		{"expired", ca, 366 * 24 * time.Hour, "the CA has expired"},
 		{"empty key", with(map[string][]byte{"tls.key": {}}), 0, "it lacks tls.key"},
 		{"no ca.crt", with(map[string][]byte{"ca.crt": nil}), 0, "it lacks ca.crt"},
@@ -67,6 +68,9 @@ func TestAuthorityOf(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}
 	}
+	if from, until := authority.cert.NotBefore, authority.cert.NotAfter; !from.Equal(start.Add(-time.Hour)) || !until.Equal(start.Add(365*24*time.Hour)) {
+		t.Errorf("the CA is valid from %v until %v", from, until)
+	}
 	if !bytes.Equal(ca["ca.crt"], ca["tls.crt"]) {
 		t.Error("ca.crt must equal tls.crt byte for byte")
 	}
@@ -79,10 +83,13 @@ func TestLeaf(t *testing.T) {
 	}
 	tests := []struct {
 		at, lifetime time.Duration
-		end          time.Time
+		end, begin   time.Time
 	}{
-		{0, 168 * time.Hour, start.Add(168 * time.Hour)},
-		{0, 10_000 * time.Hour, ca.cert.NotAfter},
+		{0, 168 * time.Hour, start.Add(168 * time.Hour), start.Add(-time.Hour)},
+		{30 * time.Minute, time.Hour, start.Add(90 * time.Minute), start.Add(-30 * time.Minute)},
+		{0, 10_000 * time.Hour, ca.cert.NotAfter, start.Add(-time.Hour)},
+		{-30 * time.Minute, 168 * time.Hour, start.Add(167*time.Hour + 30*time.Minute), start.Add(-time.Hour)},
+		{-62 * time.Minute, 168 * time.Hour, start.Add(166*time.Hour + 58*time.Minute), start.Add(-62 * time.Minute)},
 	}
 	for _, test := range tests {
 		leaf, key, err := ca.leaf(start.Add(test.at), test.lifetime, []string{"a.example", "b.example", "192.0.2.1"})
@@ -95,6 +102,9 @@ func TestLeaf(t *testing.T) {
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: start}); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if !leaf.NotBefore.Equal(test.begin) {
+			t.Errorf("signed at %v, it begins at %v, want %v", test.at, leaf.NotBefore, test.begin)
 		}
 		if !leaf.NotAfter.Equal(test.end) || !pki.PublicKeysEqual(leaf.PublicKey, key.Public()) || leaf.Subject.String() != "" {
 			t.Errorf("until %v (want %v), subject %q", leaf.NotAfter, test.end, leaf.Subject)
@@ -112,7 +122,7 @@ func servedBy(t *testing.T, data map[string][]byte, at time.Time) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &served{&tls.Certificate{Certificate: ca.chain(leaf, at), PrivateKey: key, Leaf: leaf}, ca}
+	return &served{&tls.Certificate{Certificate: ca.chain(leaf, at), PrivateKey: key, Leaf: leaf}, ca, at}
 }
 
 // TestSigner holds when a new serving certificate is signed, and when not: at two
@@ -131,7 +141,7 @@ func TestSigner(t *testing.T) {
 		"fresh":           {ca, current, 111 * time.Hour, false},
 		"a third is left": {ca, current, 112 * time.Hour, true},
 		"slept for weeks": {ca, current, 1000 * time.Hour, true},
-		"clock set back":  {ca, current, -time.Minute, true},
+		"clock set back":  {ca, current, -62 * time.Minute, true},
 		"another CA":      {other, current, 0, true},
 	} {
 		signs, err := signer(test.data, test.current, start.Add(test.at))

@@ -9,20 +9,22 @@ package servingcert
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 const (
@@ -32,8 +34,7 @@ const (
 	checkPeriod = 10 * time.Second
 	// retryPeriod is how long after a failure to sign the next try is.
 	retryPeriod = time.Second
-	// storePeriod is the least time between two CAs that are stored, whatever else
-	// changes the Secret.
+	// storePeriod is the least time between two tries to store a CA.
 	storePeriod = 2 * time.Second
 )
 
@@ -59,25 +60,32 @@ type Source struct {
 	clock  clock.WithTicker
 	log    logr.Logger
 
-	// stored is when this Source has last tried to store a CA. Only Start uses it.
+	// stored is when this Source has last tried to store a CA, and base the version of
+	// the Secret that it was to replace. Only Start uses them and the brake.
 	stored time.Time
+	base   string
+	brake  brake
 
 	mu sync.Mutex
 	// current is what is served; nil at first.
 	current *served
 	err     error
+	// watchErr is the last failure to watch that was logged.
+	watchErr string
 }
 
 // served is a serving certificate and the CA that has signed it.
 type served struct {
 	cert *tls.Certificate
 	by   *authority
+	// signed is when the certificate was signed; it begins before.
+	signed time.Time
 }
 
 // fresh reports whether it can stay. One that is not valid yet cannot: the clock was
 // set back.
 func (s *served) fresh(now time.Time) bool {
-	return !now.Before(s.cert.Leaf.NotBefore) && now.Before(renewalOf(s.cert.Leaf))
+	return !now.Before(s.cert.Leaf.NotBefore) && now.Before(renewalOf(s.signed, s.cert.Leaf.NotAfter))
 }
 
 // signer returns the CA that has to sign a new serving certificate, nil if the
@@ -85,13 +93,10 @@ func (s *served) fresh(now time.Time) bool {
 // why the Secret has to get another CA.
 func signer(data map[string][]byte, current *served, now time.Time) (*authority, error) {
 	ca, err := authorityOf(data, now)
-	if err != nil {
-		return nil, err
+	if ca != nil && current != nil && current.by.cert.Equal(ca.cert) && current.fresh(now) {
+		ca = nil
 	}
-	if current != nil && current.by.cert.Equal(ca.cert) && current.fresh(now) {
-		return nil, nil
-	}
-	return ca, nil
+	return ca, err
 }
 
 // New returns a Source; Start runs it.
@@ -126,6 +131,13 @@ func (s *Source) Start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+		if ctx.Err() == nil && !s.watchFailed(err) {
+			cache.DefaultWatchErrorHandler(ctx, r, err)
+		}
+	}); err != nil {
+		return err
+	}
 	go informer.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return nil
@@ -135,8 +147,7 @@ func (s *Source) Start(ctx context.Context) error {
 		if found, ok, _ := informer.GetStore().GetByKey(s.config.Namespace + "/" + s.config.Name); ok {
 			secret = found.(*corev1.Secret)
 		}
-		wait, err := s.ensure(ctx, secret)
-		s.report(err, wait)
+		wait := s.check(ctx, secret)
 		timer := s.clock.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -149,113 +160,111 @@ func (s *Source) Start(ctx context.Context) error {
 	}
 }
 
+// check brings everything up to date and reports. It returns when to check again.
+func (s *Source) check(ctx context.Context, secret *corev1.Secret) time.Duration {
+	wait, err := s.ensure(ctx, secret)
+	s.report(err, wait)
+	return wait
+}
+
 // report logs an error once, not at each check.
 func (s *Source) report(err error, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && (s.err == nil || s.err.Error() != err.Error()) {
-		s.log.Error(err, "Keep the serving certificate: failed", "namespace", s.config.Namespace, "secret", s.config.Name, "nextTry", wait.String())
+	values := []any{"namespace", s.config.Namespace, "secret", s.config.Name}
+	var c *contested
+	switch {
+	case err == nil:
+	case errors.As(err, &c):
+		// It comes back after each try: the brake remembers it.
+		if !c.loud || s.brake.told == err.Error() {
+			break
+		}
+		s.brake.told = err.Error()
+		if c.ca != nil {
+			values = append(values, times(c.ca, s.clock.Now())...)
+		}
+		s.log.Error(err, failed, append(values, "nextTry", c.wait.Round(time.Second).String())...)
+	case s.err == nil || s.err.Error() != err.Error():
+		s.log.Error(err, failed, append(values, "nextTry", wait.String())...)
 	}
 	if err != nil || s.current != nil {
 		s.err = err
 	}
 }
 
+const failed = "Keep the serving certificate: failed"
+
+// times are the values of a log line that show which clock may be wrong.
+func times(ca *x509.Certificate, now time.Time) []any {
+	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	return []any{"clock", text(now), "notBefore", text(ca.NotBefore), "notAfter", text(ca.NotAfter)}
+}
+
+// watchFailed takes an error of the watch. It returns whether it was one: an end of the
+// watch, which is normal, is none.
+func (s *Source) watchFailed(err error) bool {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err), err == io.EOF, err == io.ErrUnexpectedEOF:
+		return false
+	case errors.As(err, &status):
+		err = errors.New(status.Status().Message)
+	default:
+		// The text of other errors has ports and versions that change.
+		why, _ := foreign.Unreachable(err)
+		err = fmt.Errorf("the API server cannot be reached: %s", why)
+	}
+	err = fmt.Errorf("watch Secret %s/%s: %w", s.config.Namespace, s.config.Name, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		s.err = err
+	}
+	if s.watchErr != err.Error() {
+		s.watchErr = err.Error()
+		s.log.Error(err, failed, "namespace", s.config.Namespace, "secret", s.config.Name, "nextTry", "within a minute")
+	}
+	return true
+}
+
 // ensure makes what is missing or due: the CA, or the serving certificate. It returns
 // when to check again.
 func (s *Source) ensure(ctx context.Context, secret *corev1.Secret) (time.Duration, error) {
 	now := s.clock.Now()
+	if wait := storePeriod - now.Sub(s.stored).Abs(); wait > 0 && versionOf(secret) == s.base {
+		// What was stored has not come back yet.
+		return wait, nil
+	}
 	var data map[string][]byte
 	if secret != nil {
 		data = secret.Data
 	}
+	s.brake.saw(data, now)
 	s.mu.Lock()
 	current := s.current
 	s.mu.Unlock()
-	ca, err := signer(data, current, now)
-	if err != nil {
-		return s.replaceAuthority(ctx, secret, now, err)
+	ca, why := signer(data, current, now)
+	if ca != nil {
+		if err := s.sign(ca, now); err != nil {
+			return retryPeriod, err
+		}
 	}
-	if ca == nil {
-		return checkPeriod, nil
+	if why != nil {
+		return s.replaceAuthority(ctx, secret, now, why)
 	}
-	cert, key, err := ca.leaf(now, s.config.Lifetime, s.config.DNSNames)
-	if err != nil {
-		return retryPeriod, fmt.Errorf("sign the serving certificate: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.current = &served{&tls.Certificate{Certificate: ca.chain(cert, now), PrivateKey: key, Leaf: cert}, ca}
-	s.log.V(2).Info("Serving with a new certificate", "notAfter", cert.NotAfter)
 	return checkPeriod, nil
 }
 
-// replaceAuthority stores a new CA, but not again and again if something else keeps
-// changing the Secret.
-func (s *Source) replaceAuthority(ctx context.Context, secret *corev1.Secret, now time.Time, why error) (time.Duration, error) {
-	if wait := storePeriod - now.Sub(s.stored).Abs(); !s.stored.IsZero() && wait > 0 {
-		return wait, nil
-	}
-	s.stored = now
-	err := s.storeAuthority(ctx, secret, now, why)
-	if err == nil {
-		return checkPeriod, nil
-	}
-	err = fmt.Errorf("store a CA in Secret %s/%s: %w", s.config.Namespace, s.config.Name, err)
-	if errors.Is(why, errExpired) {
-		err = fmt.Errorf("internal error: CA certificate has expired, try again later: %w", err)
-	}
-	return checkPeriod, err
-}
-
-// storeAuthority stores a new CA. Another replica may do so at the same time:
-// the first wins, and its Secret is an event.
-func (s *Source) storeAuthority(ctx context.Context, secret *corev1.Secret, now time.Time, why error) error {
-	data, err := newAuthority(now, s.previous(secret))
+// sign makes a serving certificate.
+func (s *Source) sign(ca *authority, now time.Time) error {
+	cert, key, err := ca.leaf(now, s.config.Lifetime, s.config.DNSNames)
 	if err != nil {
-		return err
-	}
-	secrets := s.core.CoreV1().Secrets(s.config.Namespace)
-	if secret == nil {
-		_, err = secrets.Create(ctx, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: s.config.Namespace, Name: s.config.Name,
-				Labels:      map[string]string{"app.kubernetes.io/managed-by": s.config.ManagedBy},
-				Annotations: map[string]string{directInjection: "true"},
-			},
-			Type: corev1.SecretTypeOpaque, Data: data,
-		}, metav1.CreateOptions{})
-		if apierrors.IsAlreadyExists(err) {
-			return nil
-		}
-		return err
-	}
-	s.log.Info("The Secret gets a new CA", "namespace", s.config.Namespace, "secret", s.config.Name, "reason", why.Error())
-	changed := secret.DeepCopy()
-	if changed.Data == nil {
-		changed.Data = map[string][]byte{}
-	}
-	delete(changed.Data, crossKey)
-	maps.Copy(changed.Data, data)
-	_, err = secrets.Update(ctx, changed, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// previous is the CA that clients trust so far: the one in the Secret, or, if it
-// cannot be read, the one that this process serves with. It is nil if there is none.
-func (s *Source) previous(secret *corev1.Secret) *authority {
-	if secret != nil {
-		if ca, err := read(secret.Data); err == nil {
-			return ca
-		}
+		return fmt.Errorf("sign the serving certificate: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current == nil {
-		return nil
-	}
-	return s.current.by
+	s.current = &served{&tls.Certificate{Certificate: ca.chain(cert, now), PrivateKey: key, Leaf: cert}, ca, now}
+	s.log.V(2).Info("Serving with a new certificate", "notAfter", cert.NotAfter)
+	return nil
 }
