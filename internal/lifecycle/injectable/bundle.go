@@ -13,6 +13,10 @@ const (
 	// maxAuthority is the largest ca.crt that is read, and maxBundle the largest
 	// bundle that is written, in bytes.
 	maxAuthority, maxBundle = 330_000, 330_000
+	// maxObject is how large all bundles of an object are together, in bytes. In base64
+	// they have 1 MiB then; etcd takes 1.5 MiB by default
+	// (https://etcd.io/docs/v3.5/dev-guide/limit/).
+	maxObject = 3 << 18
 	// maxCurrent is the largest bundle that is read, in bytes: as large as an object
 	// can be.
 	maxCurrent = 2 << 20
@@ -54,8 +58,9 @@ func Inject(source Source, entries []Entry, ca []byte, now time.Time) (Injection
 		return Injection{}, nothing("the CA of %s has expired", source)
 	}
 	var injection Injection
+	largest := min(maxBundle, maxObject/max(1, len(entries)))
 	for _, entry := range entries {
-		bundle, certificates, changed := merge(entry.Bundle, ca, parsed, added, now)
+		bundle, certificates, changed := merge(entry.Bundle, ca, parsed, added, largest, now)
 		injection.Entries = append(injection.Entries, Entry{entry.Name, bundle})
 		if changed {
 			injection.Changed = append(injection.Changed, entry.Name)
@@ -67,8 +72,9 @@ func Inject(source Source, entries []Entry, ca []byte, now time.Time) (Injection
 
 // merge returns the bundle that follows on a current one, its certificates, and
 // whether it differs. The current certificates come first. Certificates that have
-// expired, and those that are there already, are dropped.
-func merge(current, ca []byte, parsed, added []*x509.Certificate, now time.Time) (bundle []byte, certificates []*x509.Certificate, changed bool) {
+// expired, and those that are there already, are dropped, and the oldest until the
+// bundle has largest bytes.
+func merge(current, ca []byte, parsed, added []*x509.Certificate, largest int, now time.Time) (bundle []byte, certificates []*x509.Certificate, changed bool) {
 	kept, err := pki.ParseBundle(current, pki.Limits{MaxBundleSize: maxCurrent})
 	if err != nil {
 		// It is empty, or something that no server trusts anything by.
@@ -77,7 +83,7 @@ func merge(current, ca []byte, parsed, added []*x509.Certificate, now time.Time)
 		}
 		return pki.EncodeChain(added...), added, true
 	}
-	certificates = bounded(valid(slices.Concat(kept, added), now), added)
+	certificates = bounded(valid(slices.Concat(kept, added), now), added, largest)
 	if equal(kept, certificates) {
 		return current, certificates, false
 	}
@@ -98,8 +104,8 @@ func valid(certificates []*x509.Certificate, now time.Time) []*x509.Certificate 
 }
 
 // bounded drops certificates from the front, where the oldest are, until the bundle
-// is small enough. Those of the present CA stay.
-func bounded(certificates, present []*x509.Certificate) []*x509.Certificate {
+// has at most largest bytes. Those of the present CA stay.
+func bounded(certificates, present []*x509.Certificate, largest int) []*x509.Certificate {
 	stays := map[string]bool{}
 	for _, c := range present {
 		stays[string(c.Raw)] = true
@@ -109,7 +115,7 @@ func bounded(certificates, present []*x509.Certificate) []*x509.Certificate {
 		size += len(pki.EncodeChain(c))
 	}
 	return slices.DeleteFunc(certificates, func(c *x509.Certificate) bool {
-		if stays[string(c.Raw)] || (count <= maxCertificates && size <= maxBundle) {
+		if stays[string(c.Raw)] || (count <= maxCertificates && size <= largest) {
 			return false
 		}
 		count, size = count-1, size-len(pki.EncodeChain(c))

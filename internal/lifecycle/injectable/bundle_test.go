@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"fmt"
 	"math/big"
 	"strings"
@@ -149,6 +150,34 @@ func TestBundleIsBounded(t *testing.T) {
 	all := []byte(strings.Join(many, ""))
 	if got, err := Inject(from, []Entry{{Bundle: []byte(many[0])}}, all, now); err != nil || !bytes.Equal(got.Entries[0].Bundle, all) {
 		t.Errorf("a large CA: %v", err)
+	}
+}
+
+// TestObjectIsBounded: many webhooks with many certificates fit into etcd together, and
+// each keeps the newest.
+func TestObjectIsBounded(t *testing.T) {
+	many := made(t, maxCertificates+1, time.Hour)
+	ca := many[maxCertificates]
+	var entries []Entry
+	for i := range 40 {
+		entries = append(entries, Entry{fmt.Sprint(i), []byte(strings.Join(many[:maxCertificates], ""))})
+	}
+	got, err := Inject(from, entries, []byte(ca), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, e := range got.Entries {
+		total += len(base64.StdEncoding.EncodeToString(e.Bundle))
+		if !strings.HasSuffix(strings.Join(many, ""), string(e.Bundle)) || !strings.HasSuffix(string(e.Bundle), many[maxCertificates-1]+ca) {
+			t.Fatalf("webhook %s has not the newest certificates", e.Name)
+		}
+	}
+	if total > 1<<20 {
+		t.Errorf("the object has %d bytes", total)
+	}
+	if again, err := Inject(from, got.Entries, []byte(ca), now); err != nil || len(again.Changed) > 0 {
+		t.Errorf("injected again, it changes: %v", err)
 	}
 }
 
