@@ -89,6 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if apierrors.IsNotFound(err) || (err == nil && (cached.DeletionTimestamp != nil || !injectable.Asks(cached.Annotations))) {
 		r.memory.Drop(key)
 		r.requeue.Forget(key)
+		r.Authorities.forget(r.user(key.Name))
 		return reconcile.Result{}, nil
 	}
 	if err != nil {
@@ -114,9 +115,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 func (r *Reconciler) inject(ctx context.Context, cached *metav1.PartialObjectMetadata, known *remembered) (time.Time, error) {
 	source, err := injectable.SourceOf(cached.Annotations)
 	if err != nil {
+		r.Authorities.forget(r.user(cached.Name))
 		return time.Time{}, err
 	}
-	ca, err := r.Authorities.of(ctx, source)
+	ca, err := r.Authorities.of(ctx, r.user(cached.Name), source)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -143,6 +145,10 @@ func (r *Reconciler) inject(ctx context.Context, cached *metav1.PartialObjectMet
 			r.tell(ctx, known, undone(live.Metadata, known.brake.Last(), hold))
 			return hold, nil
 		}
+		if rest := known.brake.Rest(); rest.After(now) {
+			r.tell(ctx, known, often(rest))
+			return rest, nil
+		}
 		if version, err = r.write(ctx, live.Metadata, injection.Entries); err != nil {
 			return time.Time{}, err
 		}
@@ -152,6 +158,8 @@ func (r *Reconciler) inject(ctx context.Context, cached *metav1.PartialObjectMet
 	known.version, known.authority, known.next, known.told = version, authority, injection.Next, ""
 	return known.again(source, now), nil
 }
+
+func (r *Reconciler) user(name string) user { return user{r.target.kind.Kind, name} }
 
 // again returns when an object is looked at again that is up to date.
 func (k *remembered) again(source injectable.Source, now time.Time) time.Time {
@@ -193,6 +201,11 @@ func undone(meta metav1.ObjectMeta, written, until time.Time) string {
 		by = fmt.Sprintf("the last writer is %q (%s)", last.Manager, last.Operation)
 	}
 	return fmt.Sprintf("the CA was injected several times and removed or replaced each time: %s; next try at %s", by, until.UTC().Format(time.RFC3339))
+}
+
+// often says why an object is left alone until a time that has been written too often.
+func often(until time.Time) string {
+	return fmt.Sprintf("the object was written many times in a short time: its CA, or who writes its bundles, keeps changing; next try at %s", until.UTC().Format(time.RFC3339))
 }
 
 // read reads an object from the API server.

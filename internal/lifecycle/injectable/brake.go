@@ -14,6 +14,9 @@ const (
 	firstWait, longestWait = 10 * time.Second, 10 * time.Minute
 	// calmAfter is how long a bundle has to be left alone until its past is forgotten.
 	calmAfter = time.Hour
+	// freeWrites is how many writes an object gets at once, whatever their reason, and
+	// writePeriod how long it takes until one more is free.
+	freeWrites, writePeriod = 30, 2 * time.Minute
 )
 
 // Brake slows down the writes into an object whose bundles a foreign program keeps
@@ -26,13 +29,19 @@ type Brake struct {
 	// repeats counts the writes that had to be repeated, and last is the last write.
 	repeats int
 	last    time.Time
+	// full is when freeWrites writes are free again.
+	full time.Time
 }
 
 // Wrote notes a write of a CA into the named entries.
 func (b *Brake) Wrote(authority string, entries []string, now time.Time) {
 	if authority != b.authority || now.Sub(b.last) > calmAfter {
-		*b = Brake{authority: authority}
+		*b = Brake{authority: authority, full: b.full}
 	}
+	if b.full.Before(now) {
+		b.full = now
+	}
+	b.full = b.full.Add(writePeriod)
 	if b.again(entries) {
 		b.repeats++
 	}
@@ -52,6 +61,16 @@ func (b *Brake) Hold(authority string, entries []string) time.Time {
 	}
 	// Doubled ten times, the wait is longer than the longest.
 	return b.last.Add(min(longestWait, firstWait<<min(b.repeats-freeRepeats, 10)))
+}
+
+// Rest returns until when nothing is written, whatever the reason: a source that keeps
+// changing its CA would otherwise have the object written without end. The zero time
+// or one that has passed is no wait.
+func (b *Brake) Rest() time.Time {
+	if b.full.IsZero() {
+		return time.Time{}
+	}
+	return b.full.Add(-(freeWrites - 1) * writePeriod)
 }
 
 // Last is the time of the last write.

@@ -55,3 +55,26 @@ func TestBrakeKnowsGrowth(t *testing.T) {
 		b.Wrote("ca", entry, now)
 	}
 }
+
+// TestBrakeOnCAs plays a source whose CA is another one each second, and one whose CA
+// is another one every two minutes.
+func TestBrakeOnCAs(t *testing.T) {
+	for _, test := range []struct {
+		every  time.Duration
+		writes int
+	}{{time.Second, 59}, {2 * time.Minute, 30}} {
+		var b Brake
+		writes := 0
+		for passed := time.Duration(0); passed < time.Hour; passed += test.every {
+			at, ca := now.Add(passed), passed.String()
+			if b.Hold(ca, []string{"a"}).After(at) || b.Rest().After(at) {
+				continue
+			}
+			b.Wrote(ca, []string{"a"}, at)
+			writes++
+		}
+		if writes != test.writes {
+			t.Errorf("a CA every %v: %d writes in an hour, want %d", test.every, writes, test.writes)
+		}
+	}
+}
