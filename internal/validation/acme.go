@@ -27,7 +27,7 @@ func acmeIssuer(path *field.Path, spec *acmev1.ACMEIssuer) Result {
 		r.add(required(path.Child("keyID"), binding.KeyID, "the keyID field is required when using externalAccountBinding")...)
 		r.add(selector(path.Child("keySecretRef"), binding.Key)...)
 		if binding.KeyAlgorithm != "" {
-			r.Warnings = append(r.Warnings, "ACME issuer spec field 'externalAccount.keyAlgorithm' is deprecated. The value of this field will be ignored.")
+			r.warn("ACME issuer spec field 'externalAccount.keyAlgorithm' is deprecated. The value of this field will be ignored.")
 		}
 	}
 	for i := range spec.Solvers {
@@ -52,7 +52,7 @@ func Solver(path *field.Path, solver *acmev1.ACMEChallengeSolver) Result {
 	case solver.HTTP01 != nil:
 		r = r.With(http01(path.Child("http01"), solver.HTTP01))
 	case solver.DNS01 != nil:
-		r.add(DNS01(path.Child("dns01"), solver.DNS01)...)
+		r = r.With(DNS01(path.Child("dns01"), solver.DNS01))
 	}
 	return r
 }
@@ -75,7 +75,7 @@ func http01(path *field.Path, solver *acmev1.ACMEChallengeSolverHTTP01) Result {
 		r.add(serviceType(named, gateway.ServiceType)...)
 		r.add(parentRefs(named.Child("parentRefs"), gateway.ParentRefs)...)
 		path := path.Child("gatewayHTTPRoute")
-		r.unusable("HTTPRoute", labels(path.Child("labels"), gateway.Labels))
+		r.unusable("HTTPRoute", func(r *Result) { r.labels(path.Child("labels"), gateway.Labels) })
 		r.podTemplate(path, gateway.PodTemplate)
 	}
 	return r
@@ -98,8 +98,8 @@ func http01Ingress(path *field.Path, ingress *acmev1.ACMEChallengeSolverHTTP01In
 	r.add(serviceType(path, ingress.ServiceType)...)
 	if template := ingress.IngressTemplate; template != nil {
 		path := path.Child("ingressTemplate", "metadata")
-		r.unusable("Ingress", annotations(path.Child("annotations"), template.Annotations))
-		r.unusable("Ingress", labels(path.Child("labels"), template.Labels))
+		r.unusable("Ingress", func(r *Result) { r.annotations(path.Child("annotations"), template.Annotations) })
+		r.unusable("Ingress", func(r *Result) { r.labels(path.Child("labels"), template.Labels) })
 	}
 	r.podTemplate(path, ingress.PodTemplate)
 	return r
@@ -111,16 +111,19 @@ func (r *Result) podTemplate(path *field.Path, template *acmev1.ACMEChallengeSol
 		return
 	}
 	path = path.Child("podTemplate", "metadata")
-	r.unusable("Pod", annotations(path.Child("annotations"), template.Annotations))
-	r.unusable("Pod", labels(path.Child("labels"), template.Labels))
+	r.unusable("Pod", func(r *Result) { r.annotations(path.Child("annotations"), template.Annotations) })
+	r.unusable("Pod", func(r *Result) { r.labels(path.Child("labels"), template.Labels) })
 }
 
 // unusable warns about what the API server will refuse later, in the objects
 // that are made for a challenge.
-func (r *Result) unusable(kind string, errs field.ErrorList) {
-	for _, err := range errs {
-		r.Warnings = append(r.Warnings, err.Error()+"; the API server will refuse every "+kind+" that is made for a challenge")
+func (r *Result) unusable(kind string, check func(*Result)) {
+	var found Result
+	check(&found)
+	for _, err := range found.Errors {
+		r.warn(err.Error() + "; the API server will refuse every " + kind + " that is made for a challenge")
 	}
+	r.MoreWarnings += found.MoreErrors
 }
 
 func serviceType(path *field.Path, of corev1.ServiceType) field.ErrorList {
@@ -148,20 +151,17 @@ func parentRefs(path *field.Path, refs []gwapi.ParentReference) field.ErrorList 
 }
 
 // nameservers checks the recursive resolvers of a solver.
-func nameservers(path *field.Path, servers []string) field.ErrorList {
-	var errs field.ErrorList
+func (r *Result) nameservers(path *field.Path, servers []string) {
 	for i, server := range servers {
-		path := path.Index(i)
 		switch {
 		case strings.HasPrefix(server, "https://"):
 			if u, err := url.Parse(server); err != nil || u.Host == "" {
-				errs = append(errs, field.Invalid(path, server, "must be in the format https://<DoH RFC 8484 server address>"))
+				r.invalid(path, i, server, "must be in the format https://<DoH RFC 8484 server address>")
 			}
 		case strings.HasPrefix(server, "tls://"), strings.HasPrefix(server, "tcp://"):
 			// These are everleaf's own.
 		case !isHostPort(server):
-			errs = append(errs, field.Invalid(path, server, "must be in the format <ip address>:<port>"))
+			r.invalid(path, i, server, "must be in the format <ip address>:<port>")
 		}
 	}
-	return errs
 }

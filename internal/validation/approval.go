@@ -34,27 +34,25 @@ func MayNotDecide(user string, ref cmmeta.IssuerReference) *field.Error {
 }
 
 // decisions checks the conditions that an approver sets.
-func decisions(old, now []cmv1.CertificateRequestCondition) field.ErrorList {
+func (r *Result) decisions(old, now []cmv1.CertificateRequestCondition) {
 	path := field.NewPath("status", "conditions")
-	var errs field.ErrorList
 	if len(only(cmv1.CertificateRequestConditionApproved, now)) > 0 && len(only(cmv1.CertificateRequestConditionDenied, now)) > 0 {
-		errs = append(errs, field.Forbidden(path, "both 'Denied' and 'Approved' conditions cannot coexist"))
+		r.add(field.Forbidden(path, "both 'Denied' and 'Approved' conditions cannot coexist"))
 	}
 	for _, condition := range decided {
 		before, after := only(condition, old), only(condition, now)
 		if len(after) > 1 {
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("multiple %q conditions present", condition)))
+			r.add(field.Forbidden(path, fmt.Sprintf("multiple %q conditions present", condition)))
 		}
 		for _, c := range after {
 			if c.Status != cmmeta.ConditionTrue {
-				errs = append(errs, field.Invalid(path.Child(string(condition)), c.Status, fmt.Sprintf("%q condition may only be set to True", condition)))
+				r.add(field.Invalid(path.Child(string(condition)), c.Status, fmt.Sprintf("%q condition may only be set to True", condition)))
 			}
 		}
 		if len(before) > 0 && (len(after) == 0 || !sameCondition(before[0], after[0])) {
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("'%s' condition may not be modified once set", condition)))
+			r.add(field.Forbidden(path, fmt.Sprintf("'%s' condition may not be modified once set", condition)))
 		}
 	}
-	return errs
 }
 
 // only returns the conditions of one type.

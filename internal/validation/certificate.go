@@ -28,14 +28,14 @@ func Certificate(crt *cmv1.Certificate, gates Gates) Result {
 	}
 	r.add(issuerRef(path.Child("issuerRef"), spec.IssuerRef)...)
 	r.add(subject(path, spec, gates)...)
-	r.add(names(path, spec, gates)...)
-	r.add(keys(path, spec)...)
-	r.add(renewal(path, spec)...)
-	r.add(output(path, spec, gates)...)
+	r.names(path, spec, gates)
+	r.keys(path, spec)
+	r.renewal(path, spec)
+	r.output(path, spec, gates)
 	for i, name := range spec.DNSNames {
 		if advice := adviceOn(name); advice != "" {
 			r.warn(field.Invalid(path.Child("dnsNames").Index(i), name,
-				"is not a DNS name, and clients will not accept the certificate for it: "+advice))
+				"is not a DNS name, and clients will not accept the certificate for it: "+advice).Error())
 		}
 	}
 	return r
@@ -99,34 +99,33 @@ func hasProperties(s *cmv1.X509Subject) bool {
 }
 
 // names checks the subject alternative names. DNS names and URIs are free.
-func names(path *field.Path, spec *cmv1.CertificateSpec, gates Gates) field.ErrorList {
-	var errs field.ErrorList
+func (r *Result) names(path *field.Path, spec *cmv1.CertificateSpec, gates Gates) {
+	addresses, emails := path.Child("ipAddresses"), path.Child("emailAddresses")
 	for i, text := range spec.IPAddresses {
 		if net.ParseIP(text) == nil {
-			errs = append(errs, field.Invalid(path.Child("ipAddresses").Index(i), text, "invalid IP address"))
+			r.invalid(addresses, i, text, "invalid IP address")
 		}
 	}
 	for i, text := range spec.EmailAddresses {
-		path := path.Child("emailAddresses").Index(i)
 		switch address, err := mail.ParseAddress(text); {
 		case err != nil:
-			errs = append(errs, field.Invalid(path, text, "invalid email address: "+err.Error()))
+			r.invalid(emails, i, text, "invalid email address: "+err.Error())
 		case address.Address != text:
-			errs = append(errs, field.Invalid(path, text, "invalid email address: make sure the supplied value only contains the email address itself"))
+			r.invalid(emails, i, text, "invalid email address: make sure the supplied value only contains the email address itself")
 		}
 	}
 	if len(spec.OtherNames) > 0 && !gates.OtherNames {
 		// cert-manager spells the field so in this error.
-		return append(errs, field.Forbidden(path.Child("OtherNames"),
+		r.add(field.Forbidden(path.Child("OtherNames"),
 			"Feature gate OtherNames must be enabled on both webhook and controller to use the alpha `otherNames` field"))
+		return
 	}
 	for i, name := range spec.OtherNames {
 		path := path.Child("otherNames").Index(i)
-		errs = append(errs, required(path.Child("oid"), name.OID, specified)...)
+		r.add(required(path.Child("oid"), name.OID, specified)...)
 		if _, ok := pki.ParseOID(name.OID); !ok {
-			errs = append(errs, field.Invalid(path.Child("oid"), name.OID, "invalid oid syntax"))
+			r.add(field.Invalid(path.Child("oid"), name.OID, "invalid oid syntax"))
 		}
-		errs = append(errs, required(path.Child("utf8Value"), name.UTF8Value, "must be set to a valid non-empty UTF8 string")...)
+		r.add(required(path.Child("utf8Value"), name.UTF8Value, "must be set to a valid non-empty UTF8 string")...)
 	}
-	return errs
 }

@@ -34,29 +34,29 @@ var dns01Providers = []dns01Provider{
 }
 
 // DNS01 checks the dns01 field of a solver.
-func DNS01(path *field.Path, solver *acmev1.ACMEChallengeSolverDNS01) field.ErrorList {
-	var errs field.ErrorList
+func DNS01(path *field.Path, solver *acmev1.ACMEChallengeSolverDNS01) Result {
+	var r Result
 	switch solver.CNAMEStrategy {
 	case "", acmev1.NoneStrategy, acmev1.FollowStrategy:
 	default:
-		errs = append(errs, field.Invalid(path.Child("cnameStrategy"), solver.CNAMEStrategy, `must be one of "None" or "Follow"`))
+		r.add(field.Invalid(path.Child("cnameStrategy"), solver.CNAMEStrategy, `must be one of "None" or "Follow"`))
 	}
-	errs = append(errs, nameservers(path.Child("nameservers"), solver.Nameservers)...)
+	r.nameservers(path.Child("nameservers"), solver.Nameservers)
 	var found bool
 	for _, provider := range dns01Providers {
 		switch {
 		case !provider.there(solver):
 		case found && !provider.lenient:
-			errs = append(errs, field.Forbidden(path.Child(provider.name), "may not specify more than one provider type"))
+			r.add(field.Forbidden(path.Child(provider.name), "may not specify more than one provider type"))
 		default:
 			found = true
-			errs = append(errs, provider.check(path, solver)...)
+			r.add(provider.check(path, solver)...)
 		}
 	}
 	if !found {
-		errs = append(errs, field.Required(path, "no DNS01 provider configured"))
+		r.add(field.Required(path, "no DNS01 provider configured"))
 	}
-	return errs
+	return r
 }
 
 // Akamai checks the field akamai of a solver, whose dns01 field is at path.

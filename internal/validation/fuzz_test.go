@@ -23,8 +23,8 @@ import (
 func stable(t *testing.T, check func() validation.Result) {
 	t.Helper()
 	first, second := check(), check()
-	text := validation.Text(first.Errors)
-	if diff := cmp.Diff(text, validation.Text(second.Errors)); diff != "" {
+	text := validation.Text(first.Errors, first.MoreErrors)
+	if diff := cmp.Diff(text, validation.Text(second.Errors, second.MoreErrors)); diff != "" {
 		t.Errorf("two answers (-first +second):\n%s", diff)
 	}
 	if diff := cmp.Diff(first.Warnings, second.Warnings); diff != "" {

@@ -22,7 +22,7 @@ func Issuer(spec *cmv1.IssuerSpec) Result {
 		check func(*field.Path) Result
 	}{
 		{"acme", spec.ACME != nil, func(path *field.Path) Result { return acmeIssuer(path, spec.ACME) }},
-		{"ca", spec.CA != nil, func(path *field.Path) Result { return Result{Errors: caIssuer(path, spec.CA)} }},
+		{"ca", spec.CA != nil, func(path *field.Path) Result { return caIssuer(path, spec.CA) }},
 		{"selfSigned", spec.SelfSigned != nil, func(*field.Path) Result { return Result{} }},
 		{"vault", spec.Vault != nil, func(path *field.Path) Result { return Result{Errors: vaultIssuer(path, spec.Vault)} }},
 		{"venafi", spec.Venafi != nil, func(path *field.Path) Result { return Result{Errors: venafiIssuer(path, spec.Venafi)} }},
@@ -65,20 +65,21 @@ func bundle(path *field.Path, pem []byte, shown string) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, shown, "cert bundle didn't contain any valid certificates")}
 }
 
-func caIssuer(path *field.Path, spec *cmv1.CAIssuer) field.ErrorList {
-	errs := required(path.Child("secretName"), spec.SecretName, specified)
+func caIssuer(path *field.Path, spec *cmv1.CAIssuer) Result {
+	var r Result
+	r.add(required(path.Child("secretName"), spec.SecretName, specified)...)
 	for i, url := range spec.OCSPServers {
 		if url == "" {
 			// cert-manager leaves the s out.
-			errs = append(errs, field.Invalid(path.Child("ocspServer").Index(i), url, "must be a valid URL, e.g., http://ocsp.int-x3.letsencrypt.org"))
+			r.invalid(path.Child("ocspServer"), i, url, "must be a valid URL, e.g., http://ocsp.int-x3.letsencrypt.org")
 		}
 	}
 	for i, url := range spec.IssuingCertificateURLs {
 		if url == "" {
-			errs = append(errs, field.Invalid(path.Child("issuingCertificateURLs").Index(i), url, "must be a valid URL"))
+			r.invalid(path.Child("issuingCertificateURLs"), i, url, "must be a valid URL")
 		}
 	}
-	return errs
+	return r
 }
 
 // snip stands for values that errors do not show.

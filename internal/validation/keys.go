@@ -26,8 +26,7 @@ var (
 )
 
 // keys checks the private key and what it signs with.
-func keys(path *field.Path, spec *cmv1.CertificateSpec) field.ErrorList {
-	var errs field.ErrorList
+func (r *Result) keys(path *field.Path, spec *cmv1.CertificateSpec) {
 	algorithm := cmv1.RSAKeyAlgorithm
 	if key := spec.PrivateKey; key != nil {
 		size := path.Child("privateKey", "size")
@@ -37,25 +36,25 @@ func keys(path *field.Path, spec *cmv1.CertificateSpec) field.ErrorList {
 		switch algorithm {
 		case cmv1.RSAKeyAlgorithm:
 			if key.Size != 0 && (key.Size < minRSABits || key.Size > maxRSABits) {
-				errs = append(errs, field.Invalid(size, key.Size, fmt.Sprintf("must be between %d and %d for rsa keyAlgorithm", minRSABits, maxRSABits)))
+				r.add(field.Invalid(size, key.Size, fmt.Sprintf("must be between %d and %d for rsa keyAlgorithm", minRSABits, maxRSABits)))
 			}
 		case cmv1.ECDSAKeyAlgorithm:
 			if key.Size != 0 && !slices.Contains(curves, key.Size) {
-				errs = append(errs, field.NotSupported(size, key.Size, []string{"256", "384", "521"}))
+				r.add(field.NotSupported(size, key.Size, []string{"256", "384", "521"}))
 			}
 		case cmv1.Ed25519KeyAlgorithm:
 		default:
-			errs = append(errs, field.Invalid(path.Child("privateKey", "algorithm"), algorithm, "must be either empty or one of rsa, ecdsa or ed25519"))
+			r.add(field.Invalid(path.Child("privateKey", "algorithm"), algorithm, "must be either empty or one of rsa, ecdsa or ed25519"))
 		}
 	}
 	if fitting, known := signatureAlgorithms[algorithm]; known && spec.SignatureAlgorithm != "" && !slices.Contains(fitting, spec.SignatureAlgorithm) {
-		errs = append(errs, field.Invalid(path.Child("signatureAlgorithm"), spec.SignatureAlgorithm,
+		r.add(field.Invalid(path.Child("signatureAlgorithm"), spec.SignatureAlgorithm,
 			fmt.Sprintf("for key algorithm %s the allowed signature algorithms are %v", algorithm, fitting)))
 	}
+	usages := path.Child("usages")
 	for i, usage := range spec.Usages {
 		if !knownUsage(usage) {
-			errs = append(errs, field.Invalid(path.Child("usages").Index(i), usage, "unknown keyusage"))
+			r.invalid(usages, i, usage, "unknown keyusage")
 		}
 	}
-	return errs
 }

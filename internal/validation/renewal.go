@@ -20,18 +20,16 @@ const (
 )
 
 // renewal checks when a certificate ends and is renewed.
-func renewal(path *field.Path, spec *cmv1.CertificateSpec) field.ErrorList {
-	var errs field.ErrorList
+func (r *Result) renewal(path *field.Path, spec *cmv1.CertificateSpec) {
 	if spec.Duration != nil || spec.RenewBefore != nil {
-		errs = durations(path, spec)
+		r.add(durations(path, spec)...)
 	}
 	if limit := spec.RevisionHistoryLimit; limit != nil && *limit < 1 {
-		errs = append(errs, field.Invalid(path.Child("revisionHistoryLimit"), *limit, "must not be less than 1"))
+		r.add(field.Invalid(path.Child("revisionHistoryLimit"), *limit, "must not be less than 1"))
 	}
 	if spec.Renewal != nil {
-		errs = append(errs, windows(path.Child("renewal"), spec.Renewal)...)
+		r.windows(path.Child("renewal"), spec.Renewal)
 	}
-	return errs
 }
 
 // durations checks the lifetime against the time before its end at which the
@@ -73,33 +71,32 @@ func durations(path *field.Path, spec *cmv1.CertificateSpec) field.ErrorList {
 }
 
 // windows checks the policy and the windows of renewals.
-func windows(path *field.Path, renewal *cmv1.CertificateRenewal) field.ErrorList {
+func (r *Result) windows(path *field.Path, renewal *cmv1.CertificateRenewal) {
 	all := path.Child("windows")
 	switch renewal.Policy {
 	case cmv1.RenewalPolicyRenewBefore:
 	case cmv1.RenewalPolicyDisabled:
 		if len(renewal.Windows) > 0 {
-			return field.ErrorList{field.Forbidden(all, "windows cannot be set when `renewal.policy` is set to Disabled")}
+			r.add(field.Forbidden(all, "windows cannot be set when `renewal.policy` is set to Disabled"))
 		}
-		return nil
+		return
 	default:
-		return field.ErrorList{field.NotSupported(path.Child("policy"), renewal.Policy,
-			[]cmv1.CertificateRenewalPolicy{cmv1.RenewalPolicyDisabled, cmv1.RenewalPolicyRenewBefore})}
+		r.add(field.NotSupported(path.Child("policy"), renewal.Policy,
+			[]cmv1.CertificateRenewalPolicy{cmv1.RenewalPolicyDisabled, cmv1.RenewalPolicyRenewBefore}))
+		return
 	}
-	var errs field.ErrorList
 	for i, window := range renewal.Windows {
 		path := all.Index(i)
 		if window.Timezone != "" {
 			if _, err := time.LoadLocation(window.Timezone); err != nil {
-				errs = append(errs, field.Invalid(path.Child("timezone"), window.Timezone, "invalid value for timezone. timezone must be IANA compliant"))
+				r.add(field.Invalid(path.Child("timezone"), window.Timezone, "invalid value for timezone. timezone must be IANA compliant"))
 			}
 		}
 		if err := checkCron(window.Cron); err != nil {
-			errs = append(errs, field.Invalid(path.Child("cron"), window.Cron,
+			r.add(field.Invalid(path.Child("cron"), window.Cron,
 				fmt.Sprintf("invalid cron syntax: %s. cron needs to follow: cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow", err)))
 		}
 	}
-	return errs
 }
 
 // checkCron returns an error for what is no expression of five fields and no

@@ -24,7 +24,7 @@ func CertificateRequestCreate(cr *cmv1.CertificateRequest, limits pki.Limits) Re
 	var r Result
 	r.add(encodedRequest(path, spec, limits)...)
 	r.add(issuerRef(path.Child("issuerRef"), spec.IssuerRef)...)
-	r.add(decisions(nil, cr.Status.Conditions)...)
+	r.decisions(nil, cr.Status.Conditions)
 	return r
 }
 
@@ -39,7 +39,7 @@ func CertificateRequestUpdate(old, cr *cmv1.CertificateRequest) Result {
 			r.add(field.Forbidden(path.Child(key), "cannot change cert-manager annotation after creation"))
 		}
 	}
-	r.add(decisions(old.Status.Conditions, cr.Status.Conditions)...)
+	r.decisions(old.Status.Conditions, cr.Status.Conditions)
 	if !equality.Semantic.DeepEqual(old.Spec, cr.Spec) {
 		r.add(field.Forbidden(field.NewPath("spec"), "cannot change spec after creation"))
 	}

@@ -155,6 +155,9 @@ func withStatusOf(tb testing.TB, object, other runtime.Object) runtime.Object {
 	return decode(tb, data)
 }
 
+// refusalOf is the text of the errors.
+func refusalOf(r validation.Result) string { return validation.Text(r.Errors, r.MoreErrors) }
+
 // TestCases asks this package what TestRules of package admission asks the API
 // server.
 func TestCases(t *testing.T) {
@@ -163,10 +166,10 @@ func TestCases(t *testing.T) {
 		c := cases[name]
 		t.Run(name, func(t *testing.T) {
 			got := answer(t, c)
-			if diff := cmp.Diff(c.Refusal, validation.Text(got.Errors)); diff != "" {
+			if diff := cmp.Diff(c.Refusal, validation.Text(got.Errors, got.MoreErrors)); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(c.Warnings, got.Warnings); diff != "" {
+			if diff := cmp.Diff(c.Warnings, got.Advice()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})

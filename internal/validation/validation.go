@@ -10,30 +10,77 @@
 package validation
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
+
+// MaxFindings is how many errors, and how many warnings, an answer has. Whoever
+// writes an object decides how many things are wrong in it, so the rest is only
+// counted.
+const MaxFindings = 10
 
 // Result is what there is to say about an object. It is accepted if it has no
 // errors.
 type Result struct {
+	// Errors and Warnings are the first ones, MaxFindings at most. No error is
+	// there twice.
 	Errors   field.ErrorList
 	Warnings []string
+	// MoreErrors and MoreWarnings are how many were left out.
+	MoreErrors, MoreWarnings int
 }
 
 // With returns the findings of both.
 func (r Result) With(other Result) Result {
-	return Result{append(slices.Clip(r.Errors), other.Errors...), append(slices.Clip(r.Warnings), other.Warnings...)}
+	all := Result{MoreErrors: r.MoreErrors + other.MoreErrors, MoreWarnings: r.MoreWarnings + other.MoreWarnings}
+	for _, some := range []Result{r, other} {
+		all.add(some.Errors...)
+		all.warn(some.Warnings...)
+	}
+	return all
 }
 
 // add adds errors.
-func (r *Result) add(errs ...*field.Error) { r.Errors = append(r.Errors, errs...) }
+func (r *Result) add(errs ...*field.Error) {
+	for _, err := range errs {
+		switch {
+		case len(r.Errors) >= MaxFindings:
+			r.MoreErrors++
+		case !slices.ContainsFunc(r.Errors, func(known *field.Error) bool { return same(known, err) }):
+			r.Errors = append(r.Errors, err)
+		}
+	}
+}
 
-// warn adds a warning.
-func (r *Result) warn(err *field.Error) { r.Warnings = append(r.Warnings, err.Error()) }
+// same compares errors by what their texts are made of. The texts themselves would
+// be written again for each comparison, with values of any length.
+func same(a, b *field.Error) bool {
+	return a.Type == b.Type && a.Field == b.Field && a.Detail == b.Detail && reflect.DeepEqual(a.BadValue, b.BadValue)
+}
+
+// invalid adds the error for an entry of a list.
+func (r *Result) invalid(list *field.Path, i int, value any, detail string) {
+	if len(r.Errors) >= MaxFindings {
+		r.MoreErrors++
+		return
+	}
+	r.add(field.Invalid(list.Index(i), value, detail))
+}
+
+// warn adds warnings.
+func (r *Result) warn(warnings ...string) {
+	for _, warning := range warnings {
+		if len(r.Warnings) >= MaxFindings {
+			r.MoreWarnings++
+			continue
+		}
+		r.Warnings = append(r.Warnings, warning)
+	}
+}
 
 // Gates are the feature gates of the webhook.
 type Gates struct {
@@ -46,16 +93,44 @@ type Gates struct {
 var DefaultGates = Gates{LiteralCertificateSubject: true, NameConstraints: true, OtherNames: true}
 
 // Text renders errors as a refusal: one as it is, several as a list, each text
-// once. It returns "" for none.
-func Text(errs field.ErrorList) string {
-	if len(errs) == 0 {
+// once. At most MaxFindings are written; the last entry says how many more there
+// are, together with those that were left out before. It returns "" for none.
+func Text[E error](errs []E, more int) string {
+	var texts []string
+	for _, err := range errs {
+		switch text := err.Error(); {
+		case slices.Contains(texts, text):
+		case len(texts) >= MaxFindings:
+			more++
+		default:
+			texts = append(texts, text)
+		}
+	}
+	if more > 0 {
+		texts = append(texts, "and "+counted(more, "error"))
+	}
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	if len(texts) == 0 {
 		return ""
 	}
-	all := make([]error, len(errs))
-	for i, err := range errs {
-		all[i] = err
+	return "[" + strings.Join(texts, ", ") + "]"
+}
+
+// Advice is the warnings of a result, and how many more there are.
+func (r Result) Advice() []string {
+	if r.MoreWarnings == 0 {
+		return r.Warnings
 	}
-	return utilerrors.NewAggregate(all).Error()
+	return append(slices.Clip(r.Warnings), "and "+counted(r.MoreWarnings, "warning"))
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 more " + what
+	}
+	return fmt.Sprintf("%d more %ss", n, what)
 }
 
 const (

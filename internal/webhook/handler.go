@@ -16,7 +16,9 @@ import (
 // the old and the new object as large as the API server accepts them.
 func newHandler(validator *Validator, log logr.Logger) (http.Handler, error) {
 	mux := http.NewServeMux()
-	for path, handler := range map[string]admission.Handler{"/validate": validator, "/mutate": admission.HandlerFunc(Mutate)} {
+	slots := newSlots()
+	validator.slots = slots
+	for path, handler := range map[string]admission.Handler{"/validate": validator, "/mutate": slots.bound(admission.HandlerFunc(Mutate))} {
 		handle, err := admission.StandaloneWebhook(&admission.Webhook{Handler: guard(handler, log)}, admission.StandaloneOptions{Logger: log, MetricsPath: path})
 		if err != nil {
 			return nil, fmt.Errorf("serve %s: %w", path, err)
@@ -26,11 +28,14 @@ func newHandler(validator *Validator, log logr.Logger) (http.Handler, error) {
 	return mux, nil
 }
 
-// guard logs what a handler refuses, and has one that panics refuse without a word
-// about its insides.
+// guard limits how long a handler takes, logs what it refuses, and has one that
+// panics refuse without a word about its insides.
 func guard(next admission.Handler, log logr.Logger) admission.Handler {
 	return admission.HandlerFunc(func(ctx context.Context, req admission.Request) (response admission.Response) {
-		log := log.WithValues("operation", req.Operation, "resource", req.Resource.Resource, "namespace", req.Namespace, "name", req.Name, "user", req.UserInfo.Username)
+		log := log.WithValues("operation", logged(string(req.Operation)), "resource", logged(req.Resource.Resource),
+			"namespace", logged(req.Namespace), "name", logged(req.Name), "user", logged(req.UserInfo.Username))
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
 		defer func() {
 			if r := recover(); r != nil {
 				admissionmetrics.WebhookPanics.WithLabelValues().Inc()
@@ -40,7 +45,7 @@ func guard(next admission.Handler, log logr.Logger) admission.Handler {
 		}()
 		response = next.Handle(ctx, req)
 		if !response.Allowed {
-			log.V(2).Info("Refused", "message", response.Result.Message)
+			log.V(2).Info("Refused", "message", logged(response.Result.Message))
 		}
 		return response
 	})

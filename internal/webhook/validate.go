@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -28,6 +28,9 @@ type Validator struct {
 	Limits pki.Limits
 	// Approval says who may approve and deny CertificateRequests.
 	Approval Approval
+
+	// slots bound how many objects are checked at once.
+	slots *slots
 }
 
 // errResource is the answer to a request that does not say what it is about.
@@ -46,24 +49,39 @@ func (v *Validator) Handle(ctx context.Context, req admission.Request) admission
 	if req.Resource == (metav1.GroupVersionResource{}) {
 		return admission.Denied(errResource.Error())
 	}
-	f, err := v.check(ctx, &req.AdmissionRequest)
-	var malformed malformedError
-	if errors.As(err, &malformed) {
-		return admission.Errored(http.StatusBadRequest, err)
+	var f findings
+	var err error
+	if busy := v.slots.do(ctx, func() { f, err = v.check(&req.AdmissionRequest) }); busy != nil {
+		return refusal(busy)
+	}
+	if errors.As(err, new(malformedError)) {
+		return refusal(err)
 	}
 	if err != nil {
 		f.errs = append(f.errs, err)
 	}
-	if err := utilerrors.NewAggregate(f.errs); err != nil {
-		return admission.Denied(err.Error()).WithWarnings(f.warnings...)
+	// Not in a slot: other requests need not wait until the API server answers.
+	if f.decided != nil {
+		if err := mayDecide(ctx, v.Approval, f.decided, req.UserInfo); err != nil {
+			f.errs = slices.Insert(f.errs, f.identity, err)
+		}
+	}
+	if text := validation.Text(f.errs, f.more); text != "" {
+		return admission.Denied(text).WithWarnings(f.warnings...)
 	}
 	return admission.Allowed("").WithWarnings(f.warnings...)
 }
 
 // findings are what there is to say about an object.
 type findings struct {
-	errs     []error
+	errs []error
+	// more is how many errors were left out.
+	more     int
 	warnings []string
+	// decided is the request that is approved or denied, for which the user needs the
+	// permission. The error about that comes after identity other errors.
+	decided  *cmv1.CertificateRequest
+	identity int
 }
 
 func (f *findings) add(errs ...*field.Error) {
@@ -74,7 +92,8 @@ func (f *findings) add(errs ...*field.Error) {
 
 func (f *findings) addResult(r validation.Result) {
 	f.add(r.Errors...)
-	f.warnings = append(f.warnings, r.Warnings...)
+	f.more += r.MoreErrors
+	f.warnings = append(f.warnings, r.Advice()...)
 }
 
 func of(r validation.Result) findings {
@@ -85,7 +104,7 @@ func of(r validation.Result) findings {
 
 // check checks an object that is created or updated. The resource in the request
 // decides by which rules, whatever its version. Other resources are accepted.
-func (v *Validator) check(ctx context.Context, req *admissionv1.AdmissionRequest) (findings, error) {
+func (v *Validator) check(req *admissionv1.AdmissionRequest) (findings, error) {
 	if req.SubResource != "" && req.SubResource != "status" {
 		return findings{}, nil
 	}
@@ -98,7 +117,7 @@ func (v *Validator) check(ctx context.Context, req *admissionv1.AdmissionRequest
 		}
 		return of(validation.Certificate(crt, v.Gates)), nil
 	case [2]string{cmv1.GroupName, "certificaterequests"}:
-		return v.checkRequest(ctx, req)
+		return v.checkRequest(req)
 	case [2]string{cmv1.GroupName, "issuers"}:
 		issuer, err := decode[cmv1.Issuer](req, newObject)
 		if err != nil {
@@ -134,9 +153,8 @@ func (v *Validator) check(ctx context.Context, req *admissionv1.AdmissionRequest
 	}
 }
 
-// checkRequest checks a CertificateRequest: who has made it, who approves or denies
-// it, and what it says.
-func (v *Validator) checkRequest(ctx context.Context, req *admissionv1.AdmissionRequest) (findings, error) {
+// checkRequest checks a CertificateRequest: who has made it, and what it says.
+func (v *Validator) checkRequest(req *admissionv1.AdmissionRequest) (findings, error) {
 	var f findings
 	if req.Operation == admissionv1.Create {
 		cr, err := decode[cmv1.CertificateRequest](req, newObject)
@@ -153,9 +171,7 @@ func (v *Validator) checkRequest(ctx context.Context, req *admissionv1.Admission
 	}
 	f.add(validation.Requester(old, cr, req.UserInfo)...)
 	if req.SubResource == "status" && validation.Decides(old, cr) {
-		if err := mayDecide(ctx, v.Approval, cr, req.UserInfo); err != nil {
-			f.errs = append(f.errs, err)
-		}
+		f.decided, f.identity = cr, len(f.errs)
 	}
 	f.addResult(validation.CertificateRequestUpdate(old, cr))
 	return f, nil

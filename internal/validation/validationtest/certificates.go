@@ -131,7 +131,7 @@ func certificateCases() map[string]Case {
 		},
 		"more errors than shown": {
 			Object:  Certificate(`ipAddresses: [` + many(20, "a") + `]`),
-			Refusal: list(Repeated(20, `spec.ipAddresses[%d]: Invalid value: "a": invalid IP address`)...),
+			Refusal: list(append(Repeated(10, `spec.ipAddresses[%d]: Invalid value: "a": invalid IP address`), "and 10 more errors")...),
 			Beyond:  &Beyond{Shown, list(Repeated(10, `spec.ipAddresses[%d]: Invalid value: "a": invalid IP address`)...)},
 		},
 		"late in a list": {

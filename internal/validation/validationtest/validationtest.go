@@ -49,7 +49,7 @@ const (
 	Numbers   Limit = "Object identifiers with numbers above 9223372036854775807."
 	Sizes     Limit = "The size of all annotations in `spec.secretTemplate` together."
 	Long      Limit = "Lists beyond their first 500 entries."
-	Shown     Limit = "The whole text of a refusal: a value is cut after 97 characters, and at most ten errors of each rule are shown."
+	Shown     Limit = "The whole text of a refusal: a value is cut after 97 characters, and ten errors are shown at most, without the number of the others."
 	Templates Limit = "Labels and annotations in the templates of HTTP-01 solvers, about which the webhook warns, as it does about the deprecated `keyAlgorithm`."
 )
 
