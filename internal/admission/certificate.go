@@ -115,10 +115,10 @@ func keys() []rule {
 		)
 	}
 	return []rule{
-		size.shows("variables.algorithm == 'RSA' && "+bits+" != 0 && ("+bits+" < 2048 || "+bits+" > 8192)", "{{string("+bits+")}}",
+		size.shows("variables.algorithm == 'RSA' && "+bits+" > 0 && ("+bits+" < 2048 || "+bits+" > 8192)", "{{string("+bits+")}}",
 			"must be between 2048 and 8192 for rsa keyAlgorithm"),
 		check{
-			"variables.algorithm == 'ECDSA' && !(" + bits + " in [0, 256, 384, 521])",
+			"variables.algorithm == 'ECDSA' && " + bits + " > 0 && !(" + bits + " in [256, 384, 521])",
 			`spec.privateKey.size: Unsupported value: {{string(` + bits + `)}}: supported values: "256", "384", "521"`,
 		},
 		signs("RSA", "SHA256WithRSA SHA384WithRSA SHA512WithRSA"),

@@ -60,8 +60,8 @@ const (
 type KeySpec struct {
 	// Algorithm may be empty, which means RSA.
 	Algorithm Algorithm
-	// Size is in bits; 0 means 2048 for RSA and 256 for ECDSA. Ed25519 ignores
-	// it.
+	// Size is in bits; 0 and less mean 2048 for RSA and 256 for ECDSA. Ed25519
+	// ignores it.
 	Size int
 }
 
@@ -70,9 +70,9 @@ type KeySpec struct {
 func (s KeySpec) WithDefaults() KeySpec {
 	switch s.Algorithm {
 	case "", RSA:
-		return KeySpec{Algorithm: RSA, Size: cmp.Or(s.Size, defaultRSABits)}
+		return KeySpec{Algorithm: RSA, Size: cmp.Or(max(s.Size, 0), defaultRSABits)}
 	case ECDSA:
-		return KeySpec{Algorithm: ECDSA, Size: cmp.Or(s.Size, defaultECBits)}
+		return KeySpec{Algorithm: ECDSA, Size: cmp.Or(max(s.Size, 0), defaultECBits)}
 	case Ed25519:
 		return KeySpec{Algorithm: Ed25519}
 	default:

@@ -35,11 +35,11 @@ func (r *Result) keys(path *field.Path, spec *cmv1.CertificateSpec) {
 		}
 		switch algorithm {
 		case cmv1.RSAKeyAlgorithm:
-			if key.Size != 0 && (key.Size < minRSABits || key.Size > maxRSABits) {
+			if key.Size > 0 && (key.Size < minRSABits || key.Size > maxRSABits) {
 				r.add(field.Invalid(size, key.Size, fmt.Sprintf("must be between %d and %d for rsa keyAlgorithm", minRSABits, maxRSABits)))
 			}
 		case cmv1.ECDSAKeyAlgorithm:
-			if key.Size != 0 && !slices.Contains(curves, key.Size) {
+			if key.Size > 0 && !slices.Contains(curves, key.Size) {
 				r.add(field.NotSupported(size, key.Size, []string{"256", "384", "521"}))
 			}
 		case cmv1.Ed25519KeyAlgorithm:

@@ -17,6 +17,9 @@ func TestKeyOfSpec(t *testing.T) {
 	spec.PrivateKey = &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm}
 	samePlan(t, pki.KeySpec{Algorithm: pki.ECDSA, Size: 256}, KeySpecOf(spec))
 	samePlan(t, pki.PKCS1, EncodingOf(spec))
+	// The API takes a negative size, as cert-manager does.
+	spec.PrivateKey.Size = -1
+	samePlan(t, pki.KeySpec{Algorithm: pki.ECDSA, Size: 256}, KeySpecOf(spec))
 	spec.PrivateKey.Encoding = cmv1.PKCS8
 	samePlan(t, pki.PKCS8, EncodingOf(spec))
 }

@@ -94,6 +94,8 @@ func keyCases() map[string]Case {
 	cases := map[string]Case{
 		"RSA":              {Object: Certificate(`privateKey: {size: 3000}, signatureAlgorithm: SHA384WithRSA`)},
 		"RSA, size 0":      {Object: Certificate(`privateKey: {algorithm: RSA, size: 0}`)},
+		"RSA, negative":    {Object: Certificate(`privateKey: {size: -1}`)},
+		"ECDSA, negative":  {Object: Certificate(`privateKey: {algorithm: ECDSA, size: -256}`)},
 		"RSA, small":       {Object: Certificate(`privateKey: {size: 2047}`), Refusal: "spec.privateKey.size: Invalid value: 2047: must be between 2048 and 8192 for rsa keyAlgorithm"},
 		"RSA, large":       {Object: Certificate(`privateKey: {algorithm: RSA, size: 8193}`), Refusal: "spec.privateKey.size: Invalid value: 8193: must be between 2048 and 8192 for rsa keyAlgorithm"},
 		"ECDSA":            {Object: Certificate(`privateKey: {algorithm: ECDSA, size: 521}, signatureAlgorithm: ECDSAWithSHA512`)},
