@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
 )
 
 // pool has the CAs of the clients; nil if any client may connect.
@@ -25,13 +28,17 @@ func (c *Clients) pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// configure has a server verify its clients.
-func (c *Clients) configure(config *tls.Config) error {
-	pool, err := c.pool()
-	if err != nil || pool == nil {
+// configure has a server verify its clients, by the CAs that the file has when a
+// client connects.
+func (c *Clients) configure(config *tls.Config, log logr.Logger) error {
+	if !c.Verify {
+		return nil
+	}
+	known, err := newClientCAs(c, log)
+	if err != nil {
 		return err
 	}
-	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, pool
+	config.ClientAuth = tls.RequireAndVerifyClientCert
 	// A session that is resumed would not show its certificate again.
 	config.SessionTicketsDisabled = true
 	config.VerifyConnection = func(state tls.ConnectionState) error {
@@ -40,6 +47,70 @@ func (c *Clients) configure(config *tls.Config) error {
 		}
 		return c.authorize(state.PeerCertificates[0])
 	}
+	// net/http adds its protocols to the configuration that it serves with, and not to
+	// those that it gets for a client.
+	config.NextProtos = []string{"h2", "http/1.1"}
+	common := config.Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		own := common.Clone()
+		own.ClientCAs = known.current()
+		return own, nil
+	}
+	return nil
+}
+
+// clientCAs are the CAs of the clients, as their file had them when it could be read
+// last.
+type clientCAs struct {
+	clients *Clients
+	log     logr.Logger
+
+	mu   sync.Mutex
+	pool *x509.CertPool
+	// read says which file pool is from, and problem is why a newer one is not used.
+	read    os.FileInfo
+	problem string
+}
+
+func newClientCAs(clients *Clients, log logr.Logger) (*clientCAs, error) {
+	c := &clientCAs{clients: clients, log: log}
+	return c, c.refresh()
+}
+
+// current returns the CAs, read again if their file has changed. If that fails, they
+// stay as they are, and the log says so once for each cause.
+func (c *clientCAs) current() *x509.CertPool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.refresh()
+	switch {
+	case err == nil:
+		c.problem = ""
+	case c.problem != err.Error():
+		c.problem = err.Error()
+		c.log.Error(err, "Read the CAs of the clients again: failed; those of before are used until the file can be read", "path", c.clients.CAPath)
+	}
+	return c.pool
+}
+
+// refresh reads the file, if it is not the one that was read.
+func (c *clientCAs) refresh() error {
+	// Before the file is read: if it changes in between, it is read once more.
+	now, err := os.Stat(c.clients.CAPath)
+	if err != nil {
+		return err
+	}
+	if was := c.read; was != nil && os.SameFile(was, now) && was.ModTime().Equal(now.ModTime()) && was.Size() == now.Size() {
+		return nil
+	}
+	pool, err := c.clients.pool()
+	if err != nil {
+		return err
+	}
+	if c.read != nil {
+		c.log.Info("The CAs of the clients have changed", "path", c.clients.CAPath)
+	}
+	c.pool, c.read = pool, now
 	return nil
 }
 

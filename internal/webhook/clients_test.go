@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -12,6 +13,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -66,32 +71,99 @@ func TestClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := &tls.Config{Certificates: []tls.Certificate{*serving}}
-			if err := test.clients.configure(config); err != nil {
+			if err := test.clients.configure(config, logr.Discard()); err != nil {
 				t.Fatal(err)
 			}
 			if test.clients.Verify != config.SessionTicketsDisabled {
 				t.Errorf("session tickets disabled: %t", config.SessionTicketsDisabled)
 			}
-			near, far := net.Pipe()
-			roots := x509.NewCertPool()
-			roots.AddCert(ca.Leaf)
-			go func() {
-				client := tls.Client(far, &tls.Config{RootCAs: roots, ServerName: "webhook", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-					if test.shows == nil {
-						return &tls.Certificate{}, nil
-					}
-					return test.shows, nil
-				}})
-				if client.Handshake() == nil {
-					_, _ = client.Read(make([]byte, 1))
-				}
-				far.Close()
-			}()
-			err := tls.Server(near, config).Handshake()
-			near.Close()
+			err := shake(config, ca, test.shows)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// shake is the handshake of a server with a client that trusts a CA and shows a
+// certificate, if any, as the server sees it.
+func shake(config *tls.Config, ca, shows *tls.Certificate) error {
+	near, far := net.Pipe()
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	go func() {
+		client := tls.Client(far, &tls.Config{RootCAs: roots, ServerName: "webhook", NextProtos: []string{"h2"}, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if shows == nil {
+				return &tls.Certificate{}, nil
+			}
+			return shows, nil
+		}})
+		if client.Handshake() == nil {
+			_, _ = client.Read(make([]byte, 1))
+		}
+		far.Close()
+	}()
+	server := tls.Server(near, config)
+	err := server.Handshake()
+	near.Close()
+	if protocol := server.ConnectionState().NegotiatedProtocol; err == nil && config.GetConfigForClient != nil && protocol != "h2" {
+		err = fmt.Errorf("the protocol is %q", protocol)
+	}
+	return err
+}
+
+// TestClientCAsChange holds that the file of the CAs counts as it is when a client
+// connects, and that one that cannot be read changes nothing.
+func TestClientCAsChange(t *testing.T) {
+	ca, next := issue(t, nil, "ca"), issue(t, nil, "next")
+	path := filepath.Join(t.TempDir(), "ca.crt")
+	write := func(text []byte) {
+		t.Helper()
+		// As a mounted Secret is replaced: by another file.
+		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(pki.EncodeChain(ca.Leaf))
+	var lines []string
+	log := funcr.New(func(_, args string) { lines = append(lines, strings.ReplaceAll(args, path, "PATH")) }, funcr.Options{})
+	config := &tls.Config{Certificates: []tls.Certificate{*issue(t, ca, "", "webhook")}}
+	if err := (&Clients{Verify: true, CAPath: path}).configure(config, log); err != nil {
+		t.Fatal(err)
+	}
+	of, ofNext := issue(t, ca, "x"), issue(t, next, "x")
+	for i, step := range []struct {
+		change     func()
+		good, nope *tls.Certificate
+	}{
+		{nil, of, ofNext},
+		{func() { write([]byte("x")) }, of, ofNext},
+		{func() { write(pki.EncodeChain(next.Leaf)) }, ofNext, of},
+		{func() { os.Remove(path) }, ofNext, of},
+		{func() { write(pki.EncodeChain(ca.Leaf)) }, of, ofNext},
+	} {
+		if step.change != nil {
+			step.change()
+		}
+		for range 2 {
+			if err := shake(config, ca, step.good); err != nil {
+				t.Errorf("step %d: a client is refused: %v", i, err)
+			}
+			if err := shake(config, ca, step.nope); err == nil {
+				t.Errorf("step %d: a client of another CA may connect", i)
+			}
+		}
+	}
+	const failed = `"msg"="Read the CAs of the clients again: failed; those of before are used until the file can be read" "error"="`
+	if diff := cmp.Diff([]string{
+		failed + `PATH has no certificate in PEM" "path"="PATH"`,
+		`"level"=0 "msg"="The CAs of the clients have changed" "path"="PATH"`,
+		failed + `stat PATH: no such file or directory" "path"="PATH"`,
+		`"level"=0 "msg"="The CAs of the clients have changed" "path"="PATH"`,
+	}, lines); diff != "" {
+		t.Errorf("the log -want +got:\n%s", diff)
 	}
 }

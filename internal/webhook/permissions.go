@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/semaphore"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,8 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/lru"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
@@ -30,12 +31,23 @@ import (
 const (
 	// cacheSize is how many kinds and how many answers about users are remembered.
 	cacheSize = 1024
-	// absentTime is how long a kind that its group lacks is not looked for again.
+	// absentTime is how long a group that is missing, and a kind that its group lacks, is
+	// not looked for again.
 	absentTime = 30 * time.Second
+	// signerTime is how long a kind counts as it was found. Its CRD may be replaced by
+	// one with another plural or scope.
+	signerTime = 5 * time.Minute
 	// answerTime is how long the answer about a user counts.
 	answerTime = time.Second
 	// askTime is how long one question to the API server may take.
 	askTime = 10 * time.Second
+	// askRate is how many questions a second the API server gets, askBurst how many at
+	// once after a pause, and askAtOnce how many are under way. Everybody who reaches the
+	// port can cause them: they are generous for a cluster, and bearable for its API
+	// server.
+	askRate   = 100
+	askBurst  = 200
+	askAtOnce = 50
 )
 
 // askAgain is cert-manager's.
@@ -48,15 +60,26 @@ type permissions struct {
 	// again is when a question about a user that failed is asked again.
 	again wait.Backoff
 	// signers has each *Signer by its schema.GroupKind, absent has the kinds that
-	// their groups lack, and answers has a bool by the hash of the question.
-	signers         *lru.Cache
-	absent, answers *cache.LRUExpireCache
+	// their groups lack, and those without a name for the groups that are missing.
+	// answers has a bool by the hash of the question.
+	signers, absent, answers *cache.LRUExpireCache
+	// calls bounds the questions that are under way.
+	calls *semaphore.Weighted
+}
+
+// asker is the configuration of the client that asks the questions. It has limits of
+// its own, so that they do not hold up the webhook's other calls.
+func asker(rc *rest.Config) *rest.Config {
+	rc = rest.CopyConfig(rc)
+	rc.QPS, rc.Burst, rc.RateLimiter = askRate, askBurst, nil
+	return rc
 }
 
 func newPermissions(core kubernetes.Interface, clock clock.PassiveClock, log logr.Logger) *permissions {
+	remember := func() *cache.LRUExpireCache { return cache.NewLRUExpireCacheWithClock(cacheSize, clock) }
 	return &permissions{
-		core: core, log: log, again: askAgain,
-		signers: lru.New(cacheSize), absent: cache.NewLRUExpireCacheWithClock(cacheSize, clock), answers: cache.NewLRUExpireCacheWithClock(cacheSize, clock),
+		core: core, log: log, again: askAgain, calls: semaphore.NewWeighted(askAtOnce),
+		signers: remember(), absent: remember(), answers: remember(),
 	}
 }
 
@@ -65,8 +88,11 @@ func (p *permissions) Signer(ctx context.Context, kind schema.GroupKind) (*Signe
 	if known, ok := p.signers.Get(kind); ok {
 		return known.(*Signer), nil
 	}
-	if _, ok := p.absent.Get(kind); ok {
-		return nil, nil
+	groupOnly := schema.GroupKind{Group: kind.Group}
+	for _, key := range []schema.GroupKind{groupOnly, kind} {
+		if _, ok := p.absent.Get(key); ok {
+			return nil, nil
+		}
 	}
 	// The group becomes a part of a path.
 	if len(validation.IsDNS1123Subdomain(kind.Group)) > 0 {
@@ -76,6 +102,9 @@ func (p *permissions) Signer(ctx context.Context, kind schema.GroupKind) (*Signe
 	defer cancel()
 	group := metav1.APIGroup{}
 	if found, err := p.discover(ctx, &group, kind.Group); !found {
+		if err == nil {
+			p.absent.Add(groupOnly, true, absentTime)
+		}
 		return nil, err
 	}
 	var failed error
@@ -91,7 +120,7 @@ func (p *permissions) Signer(ctx context.Context, kind schema.GroupKind) (*Signe
 		if i >= 0 {
 			r := resources.APIResources[i]
 			signer := &Signer{schema.GroupResource{Group: kind.Group, Resource: r.Name}, r.Namespaced}
-			p.signers.Add(kind, signer)
+			p.signers.Add(kind, signer, signerTime)
 			return signer, nil
 		}
 	}
@@ -103,6 +132,10 @@ func (p *permissions) Signer(ctx context.Context, kind schema.GroupKind) (*Signe
 
 // discover gets what the API server says about a group, or a version of it.
 func (p *permissions) discover(ctx context.Context, into runtime.Object, path ...string) (found bool, err error) {
+	if err := p.calls.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer p.calls.Release(1)
 	err = p.core.Discovery().RESTClient().Get().AbsPath(append([]string{"/apis"}, path...)...).Do(ctx).Into(into)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -115,7 +148,7 @@ func (p *permissions) Allowed(ctx context.Context, user authenticationv1.UserInf
 	question := question(user, name)
 	encoded, err := json.Marshal(question)
 	if err != nil {
-		p.log.Error(err, "Ask whether a user may approve: failed; the answer is no", "user", user.Username, "signer", name)
+		p.log.Error(err, "Ask whether a user may approve: failed; the answer is no", "user", logged(user.Username), "signer", logged(name))
 		return false
 	}
 	key := sha256.Sum256(encoded)
@@ -124,7 +157,7 @@ func (p *permissions) Allowed(ctx context.Context, user authenticationv1.UserInf
 	}
 	allowed, err := p.ask(ctx, question)
 	if err != nil {
-		p.log.Error(err, "Ask whether a user may approve: failed; the answer is no", "user", user.Username, "signer", name)
+		p.log.Error(err, "Ask whether a user may approve: failed; the answer is no", "user", logged(user.Username), "signer", logged(name))
 		return false
 	}
 	p.answers.Add(key, allowed, answerTime)
@@ -150,6 +183,10 @@ func (p *permissions) ask(ctx context.Context, question authorizationv1.SubjectA
 	err = wait.ExponentialBackoffWithContext(ctx, p.again, func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
+		if last = p.calls.Acquire(ctx, 1); last != nil {
+			return false, nil
+		}
+		defer p.calls.Release(1)
 		review := &authorizationv1.SubjectAccessReview{Spec: question}
 		answer, err := p.core.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if last = err; err == nil {

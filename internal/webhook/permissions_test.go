@@ -2,11 +2,15 @@ package webhook
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -94,16 +98,20 @@ func TestSignerLookup(t *testing.T) {
 		elapsed time.Duration
 	}{
 		{schema.GroupKind{Group: "acme.corp", Kind: "Widget"}, &Signer{schema.GroupResource{Group: "acme.corp", Resource: "widgets"}, false}, false, []string{"/apis/acme.corp", "/apis/acme.corp/v2", "/apis/acme.corp/v1"}, 0},
-		// Known for ever.
-		{schema.GroupKind{Group: "acme.corp", Kind: "Widget"}, &Signer{schema.GroupResource{Group: "acme.corp", Resource: "widgets"}, false}, false, nil, 1000 * time.Hour},
+		// Known for five minutes.
+		{schema.GroupKind{Group: "acme.corp", Kind: "Widget"}, &Signer{schema.GroupResource{Group: "acme.corp", Resource: "widgets"}, false}, false, nil, 299 * time.Second},
+		{schema.GroupKind{Group: "acme.corp", Kind: "Widget"}, &Signer{schema.GroupResource{Group: "acme.corp", Resource: "widgets"}, false}, false, []string{"/apis/acme.corp", "/apis/acme.corp/v2", "/apis/acme.corp/v1"}, 2 * time.Second},
 		{schema.GroupKind{Group: "acme.corp", Kind: "Gadget"}, &Signer{schema.GroupResource{Group: "acme.corp", Resource: "gadgets"}, true}, false, []string{"/apis/acme.corp", "/apis/acme.corp/v2"}, 0},
 		// A kind that the group lacks is not looked for again for 30 s.
 		{schema.GroupKind{Group: "acme.corp", Kind: "Gizmo"}, nil, false, []string{"/apis/acme.corp", "/apis/acme.corp/v2", "/apis/acme.corp/v1"}, 0},
 		{schema.GroupKind{Group: "acme.corp", Kind: "Gizmo"}, nil, false, nil, 29 * time.Second},
 		{schema.GroupKind{Group: "acme.corp", Kind: "Gizmo"}, nil, false, []string{"/apis/acme.corp", "/apis/acme.corp/v2", "/apis/acme.corp/v1"}, 2 * time.Second},
-		// A group that is missing is looked for each time, and so is one that fails.
+		// Nor is a group that is missing, whatever the kind.
 		{schema.GroupKind{Group: "none.corp", Kind: "Widget"}, nil, false, []string{"/apis/none.corp"}, 0},
-		{schema.GroupKind{Group: "none.corp", Kind: "Widget"}, nil, false, []string{"/apis/none.corp"}, 0},
+		{schema.GroupKind{Group: "none.corp", Kind: "Gizmo"}, nil, false, nil, 29 * time.Second},
+		{schema.GroupKind{Group: "none.corp", Kind: "Widget"}, nil, false, []string{"/apis/none.corp"}, 2 * time.Second},
+		// One that fails is looked for each time.
+		{schema.GroupKind{Group: "broken.corp", Kind: "Widget"}, nil, true, []string{"/apis/broken.corp"}, 0},
 		{schema.GroupKind{Group: "broken.corp", Kind: "Widget"}, nil, true, []string{"/apis/broken.corp"}, 0},
 		{schema.GroupKind{Group: "../api/v1/secrets", Kind: "Widget"}, nil, false, nil, 0},
 	} {
@@ -165,4 +173,47 @@ func TestAllowed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// stuck is a network that counts requests, and answers none before it is opened.
+type stuck struct {
+	waiting atomic.Int32
+	open    chan struct{}
+}
+
+func (s *stuck) RoundTrip(*http.Request) (*http.Response, error) {
+	s.waiting.Add(1)
+	<-s.open
+	return nil, errors.New("no route")
+}
+
+// TestCallsAreBounded holds that no number of admission requests makes more calls at
+// once than the API server should get.
+func TestCallsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &stuck{open: make(chan struct{})}
+		config := asker(&rest.Config{Host: "https://api.example", QPS: -1, Transport: network})
+		if config.QPS != 100 || config.Burst != 200 {
+			t.Errorf("the limits are %v and %d", config.QPS, config.Burst)
+		}
+		core, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPermissions(core, clocktesting.NewFakeClock(time.Now()), logr.Discard())
+		p.again.Steps = 1
+		var all sync.WaitGroup
+		for i := range 60 {
+			all.Go(func() { p.Allowed(t.Context(), authenticationv1.UserInfo{Username: fmt.Sprint(i)}, "x") })
+			all.Go(func() {
+				_, _ = p.Signer(t.Context(), schema.GroupKind{Group: fmt.Sprintf("g%d.corp", i), Kind: "Widget"})
+			})
+		}
+		synctest.Wait()
+		if got := network.waiting.Load(); got != askAtOnce {
+			t.Errorf("%d calls at once, want %d", got, askAtOnce)
+		}
+		close(network.open)
+		all.Wait()
+	})
 }

@@ -42,6 +42,10 @@ func Run(ctx context.Context, rc *rest.Config, o Options, log logr.Logger) error
 	if err != nil {
 		return fmt.Errorf("start the webhook: %w", err)
 	}
+	reviews, err := kubernetes.NewForConfig(asker(rc))
+	if err != nil {
+		return fmt.Errorf("start the webhook: %w", err)
+	}
 	client := func() (kubernetes.Interface, error) { return core, nil }
 	certificate, err := o.TLS.Source(client, log.WithName("webhook"))
 	if err != nil {
@@ -53,10 +57,10 @@ func Run(ctx context.Context, rc *rest.Config, o Options, log logr.Logger) error
 	}
 	config := &tls.Config{}
 	o.TLS.Configure(config, certificate)
-	if err := o.Clients.configure(config); err != nil {
+	if err := o.Clients.configure(config, log); err != nil {
 		return fmt.Errorf("verify clients: %w", err)
 	}
-	handler, err := newHandler(&Validator{Gates: o.Gates, Limits: o.Limits, Approval: newPermissions(core, clock.RealClock{}, log)}, log)
+	handler, err := newHandler(&Validator{Gates: o.Gates, Limits: o.Limits, Approval: newPermissions(reviews, clock.RealClock{}, log)}, log)
 	if err != nil {
 		return err
 	}
