@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
@@ -49,7 +50,9 @@ func (a asking) Signer(context.Context, schema.GroupKind) (*Signer, error) {
 
 func (asking) Allowed(context.Context, authenticationv1.UserInfo, string) bool { return false }
 
-func TestSlots(t *testing.T) {
+func TestSlots(t *testing.T) { synctest.Test(t, testSlots) }
+
+func testSlots(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	const busy = "the webhook has too many requests, and this one was not looked at in time (context canceled); try again later"
@@ -70,6 +73,7 @@ func TestSlots(t *testing.T) {
 		waiting, stop := context.WithCancel(t.Context())
 		answers := make(chan admissionv1.AdmissionResponse)
 		go func() { answers <- answer(waiting) }()
+		synctest.Wait()
 		stop()
 		if diff := cmp.Diff(want, <-answers); diff != "" {
 			t.Errorf("%s without a slot -want +got:\n%s", what, diff)
