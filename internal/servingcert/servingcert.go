@@ -245,15 +245,19 @@ func (s *Source) ensure(ctx context.Context, secret *corev1.Secret) (time.Durati
 	current := s.current
 	s.mu.Unlock()
 	ca, why := signer(data, current, now)
+	wait := checkPeriod
+	if why != nil {
+		if wait, why = s.replaceAuthority(ctx, secret, now, why); why == nil {
+			return wait, nil
+		}
+	}
+	// A CA that is due but stays for now can sign.
 	if ca != nil {
 		if err := s.sign(ca, now); err != nil {
 			return retryPeriod, err
 		}
 	}
-	if why != nil {
-		return s.replaceAuthority(ctx, secret, now, why)
-	}
-	return checkPeriod, nil
+	return wait, why
 }
 
 // sign makes a serving certificate.
