@@ -44,9 +44,9 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		code, allowed := a.review(review.Spec)
 		w.WriteHeader(code)
 		if code == http.StatusCreated {
-			fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","status":{"allowed":%t}}`, allowed)
+			_, _ = fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","status":{"allowed":%t}}`, allowed)
 		} else {
-			fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Status","status":"Failure","message":"no","code":%d}`, code)
+			_, _ = fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Status","status":"Failure","message":"no","code":%d}`, code)
 		}
 		return
 	}
@@ -59,7 +59,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprint(w, answer)
+	_, _ = fmt.Fprint(w, answer)
 }
 
 func (a *apiServer) permissions(t *testing.T) (*permissions, *clocktesting.FakeClock) {

@@ -66,13 +66,13 @@ func (s *server) moving(next http.Handler) http.Handler {
 
 func (s *server) probes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "ok") })
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprint(w, "ok")
+		_, _ = fmt.Fprint(w, "ok")
 	})
 	return mux
 }
@@ -96,11 +96,11 @@ func (s *server) serve(ctx context.Context, admission, probes net.Listener) erro
 	go func() { failed <- s.https.ServeTLS(admission, "", "") }()
 	if probes != nil {
 		go func() { failed <- s.http.Serve(probes) }()
-		defer s.http.Close()
+		defer s.http.Close() //nolint:errcheck // nothing is left to do with it
 	}
 	select {
 	case err := <-failed:
-		s.https.Close()
+		_ = s.https.Close()
 		return err
 	case <-ctx.Done():
 	}
@@ -108,14 +108,14 @@ func (s *server) serve(ctx context.Context, admission, probes net.Listener) erro
 	s.log.Info("Stopping: answering requests until clients have found another replica", "grace", s.grace.String())
 	select {
 	case err := <-failed:
-		s.https.Close()
+		_ = s.https.Close()
 		return err
 	case <-s.clock.After(s.grace):
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := s.https.Shutdown(drain); err != nil {
-		s.https.Close()
+		_ = s.https.Close()
 		return fmt.Errorf("requests were still not answered after %s: %w", drainTime, err)
 	}
 	return nil

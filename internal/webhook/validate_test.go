@@ -247,8 +247,10 @@ func TestMutate(t *testing.T) {
 		"dry run":         {with(request(create, requests, "CertificateRequest", spec, ""), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(bool); *r.DryRun = true }), patched("[" + identity + "]")},
 		"extra":           {with(request(create, requests, "CertificateRequest", spec, ""), extra), patched("[" + identity + `,{"op":"add","path":"/spec/extra","value":{"scopes":["x","y"]}}]`)},
 		"extra of a user": {request(create, requests, "CertificateRequest", strings.Replace(spec, `"username"`, `"extra":{"a":["b"]},"username"`, 1), ""), patched("[" + identity + `,{"op":"remove","path":"/spec/extra"}]`)},
-		"nobody": {with(request(create, requests, "CertificateRequest", spec, ""), func(r *admissionv1.AdmissionRequest) { r.UserInfo = authenticationv1.UserInfo{} }),
-			patched(`[{"op":"add","path":"/spec/uid","value":""},{"op":"add","path":"/spec/username","value":""},{"op":"add","path":"/spec/groups","value":[]}]`)},
+		"nobody": {
+			with(request(create, requests, "CertificateRequest", spec, ""), func(r *admissionv1.AdmissionRequest) { r.UserInfo = authenticationv1.UserInfo{} }),
+			patched(`[{"op":"add","path":"/spec/uid","value":""},{"op":"add","path":"/spec/username","value":""},{"op":"add","path":"/spec/groups","value":[]}]`),
+		},
 		"no spec":             {request(create, requests, "CertificateRequest", `{HEAD}`, ""), patched(`[{"op":"add","path":"/spec","value":{}},` + identity + "]")},
 		"field Spec":          {request(create, requests, "CertificateRequest", `{HEAD,"Spec":{"extra":{}}}`, ""), patched(`[{"op":"add","path":"/spec","value":{}},` + identity + "]")},
 		"update":              {request(update, requests, "CertificateRequest", spec, spec), allowed()},

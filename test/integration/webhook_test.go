@@ -356,7 +356,7 @@ func (h *hooked) rotates(t *testing.T, namespace string) {
 	harness.Eventually(t, patience, func() error {
 		conn, err := tls.Dial("tcp", net.JoinHostPort("localhost", h.port), &tls.Config{RootCAs: roots, ServerName: "localhost"})
 		if err == nil {
-			conn.Close()
+			err = conn.Close()
 		}
 		return err
 	})
