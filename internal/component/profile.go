@@ -36,12 +36,12 @@ func (p *Profiles) Listen(l Listeners) {
 	}
 }
 
-// Add has a manager serve the profiles, if they are served.
-func (p *Profiles) Add(mgr interface{ Add(manager.Runnable) error }) error {
+// Add has the profiles served, if they are.
+func (p *Profiles) Add(to Adder) error {
 	if !p.Enabled {
 		return nil
 	}
-	return mgr.Add(profiler(p.Address))
+	return to.Add(profiler(p.Address))
 }
 
 // profiler serves profiles as cert-manager does: without the command line.

@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"time"
 
@@ -144,8 +145,17 @@ func (t *TLS) Configure(c *tls.Config, certificate Certificate) {
 	c.GetCertificate = certificate.GetCertificate
 }
 
-// Serve has the metrics of a manager served with TLS.
-func (t *TLS) Serve(options *metricsserver.Options, certificate Certificate) {
+// ServeMetrics has the metrics served with TLS, if they are. core is asked for only if a
+// CA is kept in a Secret. keep adds what keeps the certificate, if there is one.
+func (t *TLS) ServeMetrics(options *metricsserver.Options, core func() (kubernetes.Interface, error), log logr.Logger) (keep func(Adder) error, err error) {
+	certificate, err := t.Source(core, log)
+	if err != nil {
+		return nil, fmt.Errorf("serve metrics with TLS: %w", err)
+	}
+	if certificate == nil {
+		return func(Adder) error { return nil }, nil
+	}
 	options.SecureServing = true
 	options.TLSOpts = append(options.TLSOpts, func(c *tls.Config) { t.Configure(c, certificate) })
+	return func(to Adder) error { return to.Add(Always(certificate.Start)) }, nil
 }

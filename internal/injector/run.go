@@ -25,10 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller/cainjector"
 	"github.com/everleaf/everleaf/internal/metrics"
 )
@@ -75,23 +75,18 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return fmt.Errorf("start the cainjector: %w", err)
 	}
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
-	certificate, err := o.MetricsTLS.Source(func() (kubernetes.Interface, error) { return core, nil }, log.WithName("metrics"))
+	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options.Metrics, func() (kubernetes.Interface, error) { return core, nil }, log.WithName("metrics"))
 	if err != nil {
-		return fmt.Errorf("serve metrics with TLS: %w", err)
-	}
-	if certificate != nil {
-		o.MetricsTLS.Serve(&options.Metrics, certificate)
+		return err
 	}
 	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
 		return fmt.Errorf("start the cainjector: %w", err)
 	}
-	if certificate != nil {
-		if err := mgr.Add(always{certificate.Start}); err != nil {
-			return err
-		}
+	if err := keepCertificate(mgr); err != nil {
+		return err
 	}
-	if err := mgr.Add(always{func(ctx context.Context) error { return lease.Watch(ctx, leaseTolerance) }}); err != nil {
+	if err := mgr.Add(component.Always(func(ctx context.Context) error { return lease.Watch(ctx, leaseTolerance) })); err != nil {
 		return err
 	}
 	if err := o.Profiles.Add(mgr); err != nil {
@@ -105,14 +100,11 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := registry.Register(writes); err != nil {
 		return fmt.Errorf("register the metrics: %w", err)
 	}
-	served := o.Registerer
-	if served == nil {
-		served = ctrlmetrics.Registry
+	hide, err := component.Expose(registry, o.Registerer)
+	if err != nil {
+		return err
 	}
-	if err := served.Register(registry); err != nil {
-		return fmt.Errorf("register the metrics: %w", err)
-	}
-	defer served.Unregister(registry)
+	defer hide()
 	return mgr.Start(ctx)
 }
 
@@ -233,12 +225,3 @@ func knowsCertificates(server discovery.ServerResourcesInterface) (bool, error) 
 	}
 	return false, nil
 }
-
-// always is a runnable that does not wait for leadership.
-type always struct{ start func(context.Context) error }
-
-// Start implements manager.Runnable.
-func (a always) Start(ctx context.Context) error { return a.start(ctx) }
-
-// NeedLeaderElection implements manager.LeaderElectionRunnable.
-func (always) NeedLeaderElection() bool { return false }

@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -85,21 +84,16 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	options.Cache.NewInformer = watches.NewInformer
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	core := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(rc) }
-	certificate, err := o.MetricsTLS.Source(core, log.WithName("metrics"))
+	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options.Metrics, core, log.WithName("metrics"))
 	if err != nil {
-		return fmt.Errorf("serve metrics with TLS: %w", err)
-	}
-	if certificate != nil {
-		o.MetricsTLS.Serve(&options.Metrics, certificate)
+		return err
 	}
 	mgr, err := ctrl.NewManager(rc, options)
 	if err != nil {
 		return fmt.Errorf("start the controllers: %w", missingCRDs(err))
 	}
-	if certificate != nil {
-		if err := mgr.Add(always{certificate.Start}); err != nil {
-			return err
-		}
+	if err := keepCertificate(mgr); err != nil {
+		return err
 	}
 	// cert-manager's two checks.
 	leader := func(*http.Request) error { return lease.Check(o.LeaderTimeout) }
@@ -123,14 +117,11 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := s.register(ctx); err != nil {
 		return err
 	}
-	served := o.Registerer
-	if served == nil {
-		served = ctrlmetrics.Registry
+	hide, err := component.Expose(registry, o.Registerer)
+	if err != nil {
+		return err
 	}
-	if err := served.Register(registry); err != nil {
-		return fmt.Errorf("register the metrics: %w", err)
-	}
-	defer served.Unregister(registry)
+	defer hide()
 	defer s.sendEvents(ctx)()
 	return mgr.Start(ctx)
 }

@@ -15,6 +15,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/issuer"
@@ -104,7 +105,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		return nil, err
 	}
 	for _, start := range []func(context.Context) error{s.secrets.Start, tuneGC, s.tryResolvers} {
-		if err := mgr.Add(always{start}); err != nil {
+		if err := mgr.Add(component.Always(start)); err != nil {
 			return nil, err
 		}
 	}
@@ -157,12 +158,3 @@ func (s *system) sendEvents(ctx context.Context) (stop func()) {
 		<-done
 	}
 }
-
-// always is a runnable that does not wait for leadership.
-type always struct{ start func(context.Context) error }
-
-// Start implements manager.Runnable.
-func (a always) Start(ctx context.Context) error { return a.start(ctx) }
-
-// NeedLeaderElection implements manager.LeaderElectionRunnable.
-func (always) NeedLeaderElection() bool { return false }

@@ -88,21 +88,16 @@ func Run(ctx context.Context, rc *rest.Config, o Options, log logr.Logger) error
 // serveMetrics adds the server of the metrics, if they are served.
 func (o *Options) serveMetrics(g *group, rc *rest.Config, client func() (kubernetes.Interface, error), log logr.Logger) error {
 	options := metricsserver.Options{BindAddress: o.MetricsListenAddress}
-	certificate, err := o.MetricsTLS.Source(client, log)
+	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options, client, log)
 	if err != nil {
-		return fmt.Errorf("serve metrics with TLS: %w", err)
-	}
-	if certificate != nil {
-		o.MetricsTLS.Serve(&options, certificate)
+		return err
 	}
 	server, err := metricsserver.NewServer(options, rc, nil)
 	if err != nil || server == nil {
 		return err
 	}
-	if certificate != nil {
-		if err := g.Add(manager.RunnableFunc(certificate.Start)); err != nil {
-			return err
-		}
+	if err := keepCertificate(g); err != nil {
+		return err
 	}
 	return g.Add(server)
 }
