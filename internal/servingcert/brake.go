@@ -8,6 +8,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
@@ -86,8 +88,7 @@ func (b *brake) hold(why error, now time.Time) time.Duration {
 			wait = longestWait
 		}
 	}
-	// Doubled nine times, each is longer than the longest.
-	return max(0, min(longestWait, wait<<min(b.changes-1, 9))-passed)
+	return max(0, plan.Backoff{Min: wait, Max: longestWait}.Delay(b.changes)-passed)
 }
 
 // contested is why a CA is not replaced yet.

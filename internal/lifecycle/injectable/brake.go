@@ -3,21 +3,23 @@ package injectable
 import (
 	"slices"
 	"time"
+
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 const (
 	// freeRepeats is how often a bundle that somebody has changed is written again at
 	// once: a deployment that removes it must not break admission for long.
 	freeRepeats = 3
-	// firstWait is the wait before the next time; each further one is twice as long,
-	// up to longestWait.
-	firstWait, longestWait = 10 * time.Second, 10 * time.Minute
 	// calmAfter is how long a bundle has to be left alone until its past is forgotten.
 	calmAfter = time.Hour
 	// freeWrites is how many writes an object gets at once, whatever their reason, and
 	// writePeriod how long it takes until one more is free.
 	freeWrites, writePeriod = 30, 2 * time.Minute
 )
+
+// repeatWait is the wait before the time after the free ones.
+var repeatWait = plan.Backoff{Min: 10 * time.Second, Max: 10 * time.Minute}
 
 // Brake slows down the writes into an object whose bundles a foreign program keeps
 // changing. The zero value has seen no write. It is not safe for concurrent use.
@@ -59,8 +61,7 @@ func (b *Brake) Hold(authority string, entries []string) time.Time {
 	if authority != b.authority || b.repeats < freeRepeats || !b.again(entries) {
 		return time.Time{}
 	}
-	// Doubled ten times, the wait is longer than the longest.
-	return b.last.Add(min(longestWait, firstWait<<min(b.repeats-freeRepeats, 10)))
+	return b.last.Add(repeatWait.Delay(b.repeats - freeRepeats + 1))
 }
 
 // Rest returns until when nothing is written, whatever the reason: a source that keeps
