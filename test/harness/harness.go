@@ -25,7 +25,6 @@ import (
 	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/controlplane"
-	"github.com/everleaf/everleaf/test/rights"
 )
 
 // Cluster is a control plane with an administrator's clients.
@@ -53,9 +52,6 @@ func Of(tb testing.TB, cp *local.ControlPlane) *Cluster {
 	return &Cluster{ControlPlane: cp, Client: c}
 }
 
-// Rights is what the controllers of this test process have asked of the API server.
-var Rights = rights.New()
-
 // Controllers configure the controllers.
 type Controllers struct {
 	// Options changes the options. The listeners are disabled already.
@@ -82,7 +78,7 @@ func (c *Cluster) Run(tb testing.TB, how Controllers) (stop func()) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	config.Wrap(Rights.Wrap)
+	Rights.Record(config)
 	if how.Config != nil {
 		how.Config(config)
 	}

@@ -1,7 +1,4 @@
-// Package rights records what the controllers ask of the API server during tests, and
-// compares it with the roles that they have in a cluster: a right that is missing stops
-// an issuance, and one that nobody uses is a danger for nothing.
-package rights
+package harness
 
 import (
 	"bytes"
@@ -15,9 +12,15 @@ import (
 	"sync"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/everleaf/everleaf/internal/controller"
 )
+
+// Rights is what the controllers of this test process have asked of the API server. It
+// is compared with the roles that they have in a cluster: a right that is missing stops
+// an issuance, and one that nobody uses is a danger for nothing.
+var Rights = newLedger()
 
 // Right is a verb on a resource, as roles have them. Resource includes the
 // subresource, as in "orders/status".
@@ -41,92 +44,72 @@ type Ledger struct {
 	denied map[string]bool
 }
 
-// New returns an empty Ledger.
-func New() *Ledger { return &Ledger{used: map[string]map[Right]bool{}, denied: map[string]bool{}} }
-
-// Wrap returns a RoundTripper that records what next sends, and whether the API
-// server lacked a right.
-func (l *Ledger) Wrap(next http.RoundTripper) http.RoundTripper { return recording{l, next} }
-
-type recording struct {
-	ledger *Ledger
-	next   http.RoundTripper
+func newLedger() *Ledger {
+	return &Ledger{used: map[string]map[Right]bool{}, denied: map[string]bool{}}
 }
 
-// want is how the API server's authorizer refuses. An admission policy or a quota
+// authorizer is how the API server's authorizer refuses. An admission policy or a quota
 // has other words.
-var want = regexp.MustCompile(`User "system:serviceaccount:[^"]*" cannot [a-z]+ resource "[^"]*" in API group "[^"]*"`)
+var authorizer = regexp.MustCompile(`User "system:serviceaccount:[^"]*" cannot [a-z]+ resource "[^"]*" in API group "[^"]*"`)
 
-// RoundTrip implements http.RoundTripper.
-func (r recording) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := r.next.RoundTrip(request)
-	right, ok := rightOf(request)
-	if err != nil || !ok {
-		return response, err
-	}
+// Record records what the clients of a configuration ask, and whether the API server
+// lacked a right.
+func (l *Ledger) Record(config *rest.Config) {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(request)
+			if right, ok := rightOf(request); err == nil && ok {
+				err = l.note(controller.NameOf(request.Context()), right, response)
+			}
+			return response, err
+		})
+	})
+}
+
+func (l *Ledger) note(name string, right Right, response *http.Response) error {
 	var refusal string
 	if response.StatusCode == http.StatusForbidden {
 		body, err := io.ReadAll(response.Body)
 		if err != nil {
-			return response, err
+			return err
 		}
 		response.Body = io.NopCloser(bytes.NewReader(body))
-		refusal = string(want.Find(body))
+		refusal = string(authorizer.Find(body))
 	}
-	name := controller.NameOf(request.Context())
-	r.ledger.mu.Lock()
-	defer r.ledger.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if refusal != "" {
-		r.ledger.denied[fmt.Sprintf("controller %q: %s", name, refusal)] = true
-		return response, nil
+		l.denied[fmt.Sprintf("controller %q: %s", name, refusal)] = true
+		return nil
 	}
-	if r.ledger.used[name] == nil {
-		r.ledger.used[name] = map[Right]bool{}
+	if l.used[name] == nil {
+		l.used[name] = map[Right]bool{}
 	}
-	r.ledger.used[name][right] = true
-	return response, nil
+	l.used[name][right] = true
+	return nil
 }
-
-// WrappedRoundTripper is how client-go finds the RoundTripper inside.
-func (r recording) WrappedRoundTripper() http.RoundTripper { return r.next }
 
 // rightOf is the right that a request needs. Paths that are no resources need none of
 // these, everybody may ask about oneself, and the right to call a solver webhook, which
 // has a group of its own, comes with the webhook.
 func rightOf(r *http.Request) (Right, bool) {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	var group string
-	switch {
-	case len(parts) > 2 && parts[0] == "api":
-		parts = parts[2:]
-	case len(parts) > 3 && parts[0] == "apis":
-		group, parts = parts[1], parts[3:]
-	default:
+	call := callOf(r)
+	root, _, _ := strings.Cut(strings.Trim(r.URL.Path, "/"), "/")
+	first, _, _ := strings.Cut(call.Resource, "/")
+	// Of a path that is no resource, callOf takes the root for one.
+	isResource := (root == "api" || root == "apis") && first != root
+	foreign := strings.Contains(call.Group, ".") && !strings.HasSuffix(call.Group, ".k8s.io") && !strings.HasSuffix(call.Group, "cert-manager.io")
+	if !isResource || foreign || strings.HasPrefix(call.Resource, "selfsubject") {
 		return Right{}, false
 	}
-	if len(parts) > 2 && parts[0] == "namespaces" {
-		parts = parts[2:]
-	}
-	if strings.HasPrefix(parts[0], "selfsubject") || (strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") && !strings.HasSuffix(group, "cert-manager.io")) {
-		return Right{}, false
-	}
-	resource, named := parts[0], len(parts) > 1
-	if len(parts) > 2 {
-		resource += "/" + parts[2]
-	}
-	verb := map[string]string{http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete"}[r.Method]
+	verb := call.Verb
 	switch {
-	case verb == "delete" && !named:
+	case verb == "apply":
+		verb = "patch"
+	case verb == "delete" && call.Name == "":
 		verb = "deletecollection"
-	case verb != "":
-	case r.URL.Query().Get("watch") != "":
-		verb = "watch"
-	case named:
-		verb = "get"
-	default:
-		verb = "list"
 	}
-	return Right{group, resource, verb}, true
+	return Right{call.Group, call.Resource, verb}, true
 }
 
 // Denied are the refusals for want of a right, sorted.

@@ -15,6 +15,9 @@ import (
 type Call struct {
 	// Verb is get, list, watch, create, update, patch, apply or delete.
 	Verb string
+	// Group is the API group, empty for the core group and for paths that are no
+	// resources.
+	Group string
 	// Resource is the plural name, with the subresource after a slash.
 	Resource        string
 	Namespace, Name string
@@ -99,7 +102,7 @@ func callOf(req *http.Request) Call {
 	case parts[0] == "api" && len(parts) > 2:
 		parts = parts[2:]
 	case parts[0] == "apis" && len(parts) > 3:
-		parts = parts[3:]
+		c.Group, parts = parts[1], parts[3:]
 	}
 	if parts[0] == "namespaces" && len(parts) > 2 {
 		c.Namespace, parts = parts[1], parts[2:]

@@ -15,7 +15,6 @@ import (
 
 	"github.com/everleaf/everleaf/deploy"
 	"github.com/everleaf/everleaf/test/harness"
-	"github.com/everleaf/everleaf/test/rights"
 )
 
 // roleOf says which controllers the ClusterRoles of the chart are for.
@@ -30,7 +29,7 @@ var roleOf = map[string][]string{
 }
 
 // excused are rights that no test uses.
-var excused = map[rights.Right]string{
+var excused = map[harness.Right]string{
 	{Group: "cert-manager.io", Resource: "signers", Verb: "approve"}: "it is asked about, and is no request",
 }
 
@@ -38,20 +37,20 @@ func init() {
 	const olderServers = "informers list where the API server does not stream lists (before Kubernetes 1.34)"
 	const enforced = "needed where the admission plugin OwnerReferencesPermissionEnforcement is on"
 	for _, resource := range []string{"certificates", "certificaterequests", "issuers", "clusterissuers"} {
-		excused[rights.Right{Group: "cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
-		excused[rights.Right{Group: "cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
+		excused[harness.Right{Group: "cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
+		excused[harness.Right{Group: "cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
 	}
 	for _, resource := range []string{"orders", "challenges"} {
-		excused[rights.Right{Group: "acme.cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
-		excused[rights.Right{Group: "acme.cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
+		excused[harness.Right{Group: "acme.cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
+		excused[harness.Right{Group: "acme.cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
 	}
-	excused[rights.Right{Resource: "secrets", Verb: "list"}] = olderServers
+	excused[harness.Right{Resource: "secrets", Verb: "list"}] = olderServers
 	for _, resource := range []string{"issuers", "clusterissuers"} {
-		excused[rights.Right{Group: "cert-manager.io", Resource: resource, Verb: "get"}] = "the live object is looked at after a conflict"
+		excused[harness.Right{Group: "cert-manager.io", Resource: resource, Verb: "get"}] = "the live object is looked at after a conflict"
 	}
-	excused[rights.Right{Group: "apiregistration.k8s.io", Resource: "apiservices", Verb: "get"}] = "asked for the cause when a solver webhook does not answer"
-	excused[rights.Right{Resource: "secrets", Verb: "delete"}] = "the Secret with the records left behind goes with the last record"
-	excused[rights.Right{Group: "cert-manager.io", Resource: "certificaterequests", Verb: "patch"}] = "an issuer that signs later notes where the certificate can be fetched"
+	excused[harness.Right{Group: "apiregistration.k8s.io", Resource: "apiservices", Verb: "get"}] = "asked for the cause when a solver webhook does not answer"
+	excused[harness.Right{Resource: "secrets", Verb: "delete"}] = "the Secret with the records left behind goes with the last record"
+	excused[harness.Right{Group: "cert-manager.io", Resource: "certificaterequests", Verb: "patch"}] = "an issuer that signs later notes where the certificate can be fetched"
 }
 
 // checkRights compares what the controllers have asked for in all tests with the roles
@@ -74,8 +73,8 @@ func checkRights() error {
 }
 
 // shippedRoles are the ClusterRoles and Roles of the controllers.
-func shippedRoles() ([]rights.Role, error) {
-	var roles []rights.Role
+func shippedRoles() ([]harness.Role, error) {
+	var roles []harness.Role
 	err := fs.WalkDir(deploy.Base, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -92,7 +91,7 @@ func shippedRoles() ([]rights.Role, error) {
 				return fmt.Errorf("%s: %w", path, err)
 			}
 			if controllers := roleOf[role.Name]; controllers != nil && strings.HasSuffix(role.Kind, "Role") {
-				roles = append(roles, rights.Role{Name: role.Name, Rules: role.Rules, Controllers: controllers})
+				roles = append(roles, harness.Role{Name: role.Name, Rules: role.Rules, Controllers: controllers})
 			}
 		}
 	})
