@@ -30,7 +30,7 @@ func (n *Node) startContainerd(ctx context.Context, o Options) error {
 	if err := n.run(program, "--config="+config, "--log-level=warn"); err != nil {
 		return err
 	}
-	archives, err := n.images(ctx, o)
+	archives, err := n.images(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,12 +45,12 @@ func (n *Node) startContainerd(ctx context.Context, o Options) error {
 	return nil
 }
 
-// images writes the archives of PodImage, of CoreDNS and of Options.Images.
-func (n *Node) images(ctx context.Context, o Options) ([]string, error) {
-	all := append([]Image{
+// images writes the archives of PodImage and CoreDNS.
+func (n *Node) images(ctx context.Context) ([]string, error) {
+	all := []Image{
 		{Name: PodImage, Programs: map[string]string{"/pod": "test/node/pod"}, Entrypoint: []string{"/pod"}},
 		{Name: coreDNSImage, Files: map[string]string{"/coredns": filepath.Join(n.bin, "coredns")}, Entrypoint: []string{"/coredns"}},
-	}, o.Images...)
+	}
 	var archives []string
 	for i, image := range all {
 		file := filepath.Join(directory, "images", fmt.Sprintf("%d.tar", i))

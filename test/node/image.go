@@ -16,7 +16,7 @@ import (
 
 // Image is a container image with one layer of static programs.
 type Image struct {
-	// Name is a full reference, such as docker.io/everleaf/everleaf:v1.0.0.
+	// Name is a full reference, such as everleaf.test/pod:v1.
 	Name string
 	// Files maps paths in the image to files on this machine. All are executable.
 	Files map[string]string
@@ -25,8 +25,6 @@ type Image struct {
 	Programs map[string]string
 	// Entrypoint is the program with its first arguments.
 	Entrypoint []string
-	// User is a numeric user, or empty for root.
-	User string
 }
 
 // The parts of an image in the format of `docker save`, which containerd imports
@@ -45,7 +43,6 @@ type (
 		RootFS       imageRootFS   `json:"rootfs"`
 	}
 	imageDefaults struct {
-		User       string   `json:"User,omitempty"`
 		Entrypoint []string `json:"Entrypoint"`
 	}
 	imageRootFS struct {
@@ -64,7 +61,7 @@ func (i Image) Write(file string) error {
 	}
 	config, err := json.Marshal(imageConfig{
 		Architecture: runtime.GOARCH, OS: "linux",
-		Config: imageDefaults{User: i.User, Entrypoint: i.Entrypoint},
+		Config: imageDefaults{Entrypoint: i.Entrypoint},
 		RootFS: imageRootFS{Type: "layers", DiffIDs: []string{"sha256:" + digest}},
 	})
 	if err != nil {

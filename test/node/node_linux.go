@@ -22,9 +22,7 @@ import (
 
 // Options configure a node.
 type Options struct {
-	// Images are imported, beside PodImage and CoreDNS's.
-	Images []Image
-	// Archives are files with images, which are imported too.
+	// Archives are files with images. They are imported, beside PodImage and CoreDNS's.
 	Archives []string
 	// Hidden are zones that do not exist for CoreDNS. Everything else outside of the
 	// cluster it asks Resolver.
