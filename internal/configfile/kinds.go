@@ -27,7 +27,7 @@ var shared = map[string]string{
 	"pprofAddress":                             "profiler-address",
 }
 
-// leaderElection are the fields of the programs of which one works at a time.
+// leaderElection are the fields of the programs that elect a leader.
 var leaderElection = map[string]string{
 	"leaderElectionConfig.enabled":       "leader-elect",
 	"leaderElectionConfig.leaseDuration": "leader-election-lease-duration",

@@ -105,7 +105,7 @@ func http01Ingress(path *field.Path, ingress *acmev1.ACMEChallengeSolverHTTP01In
 	return r
 }
 
-// podTemplate warns about a template of which no pod can be made.
+// podTemplate warns about a template that no pod can be made from.
 func (r *Result) podTemplate(path *field.Path, template *acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate) {
 	if template == nil {
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// CertificateRequestCreate checks a CertificateRequest that is created, but for
+// CertificateRequestCreate checks a CertificateRequest that is created, except
 // the identity of the requester: see Requester. limits are for the size of the
 // CSR.
 func CertificateRequestCreate(cr *cmv1.CertificateRequest, limits pki.Limits) Result {
@@ -29,7 +29,7 @@ func CertificateRequestCreate(cr *cmv1.CertificateRequest, limits pki.Limits) Re
 }
 
 // CertificateRequestUpdate checks a CertificateRequest, or its status, that is
-// written in place of another, but for the identity and for the permission to
+// written in place of another, except the identity and the permission to
 // decide: see Requester and Decides. What the CSR says is not checked again.
 func CertificateRequestUpdate(old, cr *cmv1.CertificateRequest) Result {
 	var r Result

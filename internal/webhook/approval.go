@@ -26,8 +26,8 @@ type Signer struct {
 	Namespaced bool
 }
 
-// names are the names of signers of which one must be allowed, in the order in which
-// they are asked for. An issuer that is namespaced itself is in the namespace of
+// names are names of signers, in the order in which they are asked for: one must be
+// allowed. An issuer that is namespaced itself is in the namespace of
 // the request.
 func (s *Signer) names(namespace, issuer string) [2]string {
 	if s.Namespaced {

@@ -41,8 +41,8 @@ type Clients struct {
 	// Verify has clients show a certificate that a CA in the file CAPath has signed.
 	Verify bool
 	CAPath string
-	// Subjects are common names and DNS names of which the certificate must have one;
-	// none means that all are good.
+	// Subjects are common names and DNS names: the certificate must have one of them. None
+	// means that all are good.
 	Subjects []string
 }
 
@@ -82,7 +82,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.TLS.AddFlags(fs)
 	fs.BoolVar(&o.Clients.Verify, flagVerify, o.Clients.Verify, "have clients show a certificate")
 	fs.StringVar(&o.Clients.CAPath, flagClientCA, o.Clients.CAPath, "file of the CAs of the clients' certificates")
-	fs.StringSliceVar(&o.Clients.Subjects, flagSubjects, o.Clients.Subjects, "common names and DNS names of which a client's certificate must have one (default any)")
+	fs.StringSliceVar(&o.Clients.Subjects, flagSubjects, o.Clients.Subjects, "common names and DNS names; a client's certificate must have one of them (default any)")
 	fs.StringVar(&o.MetricsListenAddress, flagMetrics, o.MetricsListenAddress, "host:port of the Prometheus metrics; 0 for none")
 	o.MetricsTLS.AddFlags(fs)
 	o.Profiles.AddFlags(fs)

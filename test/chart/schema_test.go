@@ -48,7 +48,7 @@ func (s schema) keys(all map[string]schema, path string, visit func(path string,
 }
 
 // TestEveryValue holds that values.yaml mentions every value of the schema, that the file
-// with all values has it, and that the schema is closed but for global.
+// with all values has it, and that the schema is closed except for global.
 func TestEveryValue(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(chart + "/values.yaml")

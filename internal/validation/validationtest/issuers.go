@@ -124,8 +124,8 @@ func solverCases() map[string]Case {
 	}
 }
 
-// templateCases are about objects of which the API server will refuse what is made
-// for a challenge. That is no reason to refuse them.
+// templateCases are about templates for what is made for a challenge. The API server
+// will refuse what is made, which is no reason to refuse the template.
 func templateCases() map[string]Case {
 	const (
 		refused = "; the API server will refuse every %s that is made for a challenge"
