@@ -99,7 +99,7 @@ cert-manager-webhook 1/1 1 1
 func (w *world) followGuide(t *testing.T) {
 	w.Kubectl(t, "create", "namespace", tenant)
 	w.Kubectl(t, "-n", tenant, "create", "secret", "generic", "tsig-secret", "--from-literal=tsig-secret-key="+w.key.Secret)
-	w.cluster.Apply(t, tenant, w.guided())
+	w.cluster.Apply(t, tenant, harness.GuideManifest(cmv1.IssuerKind, node.Authoritative+":53", w.ca))
 	w.request(t, "guide", "www."+guideZone, "*.www."+guideZone)
 	w.cluster.Ready(t, tenant, "guide", issuable)
 	harness.WantValidations(t, w.ca, 2, 0)

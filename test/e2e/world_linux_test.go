@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -110,33 +108,6 @@ func chartVersion(t *testing.T) string {
 		t.Fatalf("%s/Chart.yaml has no appVersion", chart)
 	}
 	return string(version[1])
-}
-
-// guide is the manifest of cert-manager's guide to RFC 2136, with its ellipsis.
-const guide = `
-apiVersion: cert-manager.io/v1
-kind: Issuer
-metadata:
-  name: example-issuer
-spec:
-  acme:
-    ...
-    solvers:
-    - dns01:
-        rfc2136:
-          nameserver: 1.2.3.4:53
-          tsigKeyName: example-com-secret
-          tsigAlgorithm: HMACSHA512
-          tsigSecretSecretRef:
-            name: tsig-secret
-            key: tsig-secret-key
-`
-
-// guided fills in what the guide leaves out, and real addresses.
-func (w *world) guided() string {
-	acme := fmt.Sprintf("server: %s\n    caBundle: %s\n    privateKeySecretRef:\n      name: example-issuer-account-key",
-		w.ca.DirectoryURL, base64.StdEncoding.EncodeToString(w.ca.CABundle))
-	return strings.NewReplacer("1.2.3.4:53", node.Authoritative+":53", "...", acme).Replace(guide)
 }
 
 // request applies a Certificate whose Secret has its name with the suffix -tls.

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,39 +14,11 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
-	"github.com/everleaf/everleaf/test/pebble"
 )
 
 // issuable is enough for any certificate that nothing holds up, on a machine
 // that is busy.
 const issuable = 90 * time.Second
-
-// guide is the manifest of cert-manager's guide to RFC 2136, with its ellipsis.
-const guide = `
-apiVersion: cert-manager.io/v1
-kind: Issuer
-metadata:
-  name: example-issuer
-spec:
-  acme:
-    ...
-    solvers:
-    - dns01:
-        rfc2136:
-          nameserver: 1.2.3.4:53
-          tsigKeyName: example-com-secret
-          tsigAlgorithm: HMACSHA512
-          tsigSecretSecretRef:
-            name: tsig-secret
-            key: tsig-secret-key
-`
-
-// guided fills in what the guide leaves out, and real addresses.
-func guided(kind, nameserver string, ca *pebble.Server) string {
-	acme := fmt.Sprintf("server: %s\n    caBundle: %s\n    privateKeySecretRef:\n      name: example-issuer-account-key",
-		ca.DirectoryURL, base64.StdEncoding.EncodeToString(ca.CABundle))
-	return strings.NewReplacer("kind: Issuer", "kind: "+kind, "1.2.3.4:53", nameserver, "...", acme).Replace(guide)
-}
 
 // The guide's Issuer, and the same as a ClusterIssuer, with the Secret where
 // the guide creates it. Not parallel, because of the ClusterIssuer.
@@ -74,7 +45,7 @@ func TestRFC2136Guide(t *testing.T) {
 			}
 			// kubectl -n cert-manager create secret generic tsig-secret --from-literal=tsig-secret-key=<somesecret>
 			cluster.Secret(t, test.secretNamespace, "tsig-secret", "tsig-secret-key", key.Secret)
-			cluster.Apply(t, ns, guided(test.kind, server, ca))
+			cluster.Apply(t, ns, harness.GuideManifest(test.kind, server, ca))
 			name := strings.ToLower(test.kind)
 			manifest := harness.CertificateManifest(name, "example-issuer", name+".example.com", "www."+name+".example.com", "*."+name+".example.com")
 			cluster.Apply(t, ns, strings.Replace(manifest, "{name: example-issuer}", "{name: example-issuer, kind: "+test.kind+"}", 1))
