@@ -252,7 +252,7 @@ func (c *Client) exchange(ctx context.Context, action, method string, u *url.URL
 		c.observe(action, method, u.Host, u.Scheme, 0, c.clock.Since(start))
 		return nil, "", networkError(u, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing is written
+	defer resp.Body.Close()
 	c.observe(action, method, u.Host, u.Scheme, resp.StatusCode, c.clock.Since(start))
 	answer, err := c.receive(action, resp)
 	return answer, resp.Header.Get("Replay-Nonce"), err

@@ -26,7 +26,7 @@ type TransportOptions struct {
 func HTTPClient(opts TransportOptions) (*http.Client, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: opts.SkipTLSVerify, //nolint:gosec // the user asked for it
+		InsecureSkipVerify: opts.SkipTLSVerify, // the user asked for it
 	}
 	if len(opts.CABundle) > 0 {
 		config.RootCAs = x509.NewCertPool()

@@ -210,7 +210,7 @@ func (c *dns01Check) fromFile(check *preflight.Check) error {
 		}
 		file = opened
 	}
-	defer file.Close() //nolint:errcheck // nothing is written
+	defer file.Close()
 	manifest, err := preflight.ReadManifest(file)
 	if err != nil {
 		return fmt.Errorf("--from-file: %s: %w", c.file, err)

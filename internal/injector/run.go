@@ -128,6 +128,7 @@ func (o *Options) managerOptions(log logr.Logger) (manager.Options, error) {
 		Logger: log,
 		Cache: cache.Options{
 			ReaderFailOnMissingInformer: true,
+			DefaultWatchErrorHandler:    component.NewWatchErrors(log, clock.RealClock{}).Handle,
 			// Nothing changes what it reads.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cainjector.Compact,

@@ -32,7 +32,7 @@ func TestPoliciesOfEarlierVersionsAreDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.Stop() //nolint:errcheck // checked below
+	defer func() { _ = first.Stop() }()
 	for _, o := range old {
 		for _, object := range retiredPolicy(o.kind, o.name) {
 			if _, err := policiesOf(t, first, object.GetKind()).Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
@@ -48,7 +48,7 @@ func TestPoliciesOfEarlierVersionsAreDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.Stop() //nolint:errcheck // a failure to stop is not what is tested
+	defer func() { _ = second.Stop() }()
 	kept := append(old, struct{ kind, name string }{"ValidatingAdmissionPolicy", "certificaterequests.cert-manager.io"},
 		struct{ kind, name string }{"MutatingAdmissionPolicy", "certificaterequests-identity.cert-manager.io"})
 	for _, o := range kept {

@@ -149,7 +149,7 @@ func limit(ctx context.Context, rc *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("cannot reach the API server: %w; check the address in the kubeconfig or in --master, and that the server runs", err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing is read
+	defer answer.Body.Close()
 	if answer.Header.Get(flowcontrolv1.ResponseHeaderMatchedFlowSchemaUID) == "" {
 		rc.QPS, rc.Burst = o.QPS, o.Burst
 	}
@@ -163,6 +163,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		Cache: cache.Options{
 			Scheme:                      scheme,
 			ReaderFailOnMissingInformer: true,
+			DefaultWatchErrorHandler:    component.NewWatchErrors(log, clock.RealClock{}).Handle,
 			// Nothing changes what it reads: writes start from deep copies.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),

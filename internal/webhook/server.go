@@ -96,7 +96,7 @@ func (s *server) serve(ctx context.Context, admission, probes net.Listener) erro
 	go func() { failed <- s.https.ServeTLS(admission, "", "") }()
 	if probes != nil {
 		go func() { failed <- s.http.Serve(probes) }()
-		defer s.http.Close() //nolint:errcheck // nothing is left to do with it
+		defer s.http.Close()
 	}
 	select {
 	case err := <-failed:

@@ -53,7 +53,7 @@ func (p *plane) entries(each func(entry)) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // nothing is written
+	defer file.Close()
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {

@@ -128,7 +128,7 @@ type change struct {
 func (p *plane) follow(ctx context.Context, b *batch, body io.ReadCloser) error {
 	for {
 		err := b.read(json.NewDecoder(body))
-		body.Close() //nolint:errcheck // enough has been read
+		body.Close()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -44,13 +44,13 @@ func (c *controllers) fetch(ctx context.Context, what, path string) {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close() //nolint:errcheck // nothing is written
+		defer resp.Body.Close()
 		file, err := os.Create(path)
 		if err != nil {
 			return err
 		}
 		if _, err := io.Copy(file, resp.Body); err != nil {
-			file.Close() //nolint:errcheck // the first error counts
+			file.Close()
 			return err
 		}
 		return file.Close()

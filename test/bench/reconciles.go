@@ -20,7 +20,7 @@ func (c *controllers) reconciles(ctx context.Context) (calls, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics of the controllers: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing is written
+	defer resp.Body.Close()
 	counts := calls{}
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {

@@ -130,8 +130,7 @@ func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Obj
 		if object.GetNamespace() == "" && namespaced(object.GetKind()) {
 			object.SetNamespace(namespace)
 		}
-		//nolint:staticcheck // Unstructured has no apply configuration to use instead.
-		if err := c.Patch(tb.Context(), object, client.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
+		if err := c.Client.Apply(tb.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership); err != nil {
 			tb.Fatalf("apply %s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 		applied = append(applied, object)

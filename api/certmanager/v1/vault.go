@@ -68,7 +68,7 @@ type VaultAppRole struct {
 	// that are .. are not allowed.
 	Path string `json:"path"`
 	// RoleId is the id of the role.
-	RoleId string `json:"roleId"` //nolint:revive // the name that users of this API know
+	RoleId string `json:"roleId"` // the name that users of this API know
 	// SecretRef names the entry of a Secret that holds the secret id. Its key
 	// must be set.
 	SecretRef cmmeta.SecretKeySelector `json:"secretRef"`

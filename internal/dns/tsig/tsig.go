@@ -5,8 +5,8 @@ package tsig
 
 import (
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // HMAC-MD5 is the API's default algorithm.
-	"crypto/sha1" //nolint:gosec // HMAC-SHA1 likewise is in use.
+	"crypto/md5"  // HMAC-MD5 is the API's default algorithm.
+	"crypto/sha1" // HMAC-SHA1 likewise is in use.
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"

@@ -1,0 +1,87 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// watchErrorInterval is how long an error of a watch that goes on is not logged again.
+	watchErrorInterval = 10 * time.Minute
+	// watchErrorOver is after what time without an error a watch has worked again. It is
+	// longer than a reflector waits between two tries (one minute at most).
+	watchErrorOver = 2 * time.Minute
+)
+
+// WatchErrors logs why caches cannot list or watch a kind: once for each kind and cause,
+// and again every ten minutes while it lasts. Every try would be a line otherwise, for
+// every kind, for as long as the API server or the CRDs are away.
+type WatchErrors struct {
+	log   logr.Logger
+	clock clock.PassiveClock
+	mu    sync.Mutex
+	last  map[string]watchError
+}
+
+// watchError is the newest error of a kind.
+type watchError struct {
+	cause string
+	// logged is when it was logged, and seen when it came the last time.
+	logged, seen time.Time
+}
+
+// NewWatchErrors returns WatchErrors without errors.
+func NewWatchErrors(log logr.Logger, clock clock.PassiveClock) *WatchErrors {
+	return &WatchErrors{log: log, clock: clock, last: map[string]watchError{}}
+}
+
+// Handle is a cache.WatchErrorHandlerWithContext.
+func (w *WatchErrors) Handle(ctx context.Context, r *cache.Reflector, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+		// API servers end watches at any time.
+		cache.DefaultWatchErrorHandler(ctx, r, err)
+	default:
+		w.failed(r.TypeDescription(), err)
+	}
+}
+
+func (w *WatchErrors) failed(kind string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next, say := w.last[kind].next(watchCause(err), w.clock.Now())
+	w.last[kind] = next
+	if say {
+		w.log.Error(err, "Watch a kind: failed; what is known of its objects gets old; the next try is within a minute", "kind", kind)
+	}
+}
+
+// next returns the error that follows e, and whether it has to be logged.
+func (e watchError) next(cause string, now time.Time) (watchError, bool) {
+	say := e.cause != cause || now.Sub(e.seen) > watchErrorOver || now.Sub(e.logged) >= watchErrorInterval
+	e.cause, e.seen = cause, now
+	if say {
+		e.logged = now
+	}
+	return e, say
+}
+
+// watchCause is the text of err without the address that was asked, which has the
+// version that was read last.
+func watchCause(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	return err.Error()
+}
