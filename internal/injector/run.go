@@ -74,6 +74,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err != nil {
 		return fmt.Errorf("start the cainjector: %w", err)
 	}
+	options.NewCache = component.NewCache(ctx)
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options.Metrics, func() (kubernetes.Interface, error) { return core, nil }, log.WithName("metrics"))
 	if err != nil {

@@ -81,6 +81,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	options := managerOptions(o, scheme, log)
+	options.NewCache = component.NewCache(ctx)
 	options.Cache.NewInformer = watches.NewInformer
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	core := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(rc) }
