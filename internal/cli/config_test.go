@@ -41,7 +41,7 @@ func TestConfigErrors(t *testing.T) {
 		{"two values, the other flag's", head + "kubernetesAPIQPS: 100", nil, []string{"--kube-api-burst: is 50, and must not be less than FILE: kubernetesAPIQPS, which is 100"}},
 		{"address", head + "metricsListenAddress: foo", []string{"--metrics-listen-address=foo"}, []string{`--metrics-listen-address: cannot listen on "foo": address foo: missing port in address; choose another address, or 0 for none`}},
 		{"certificate file", head + "metricsTLSConfig: {filesystem: {certFile: a, keyFile: b}}", nil, []string{
-			"--config: FILE: metricsTLSConfig.filesystem.certFile: cannot be used together with FILE: metricsTLSConfig.filesystem.keyFile: open ",
+			"--config: FILE: metricsTLSConfig.filesystem.certFile: cannot be read as a certificate with the key in FILE: metricsTLSConfig.filesystem.keyFile: open ",
 		}},
 		{"controllers", head + "controllers: [nonsense]", nil, []string{`--config: FILE: controllers: "nonsense" is not in the list of known controllers`}},
 	}

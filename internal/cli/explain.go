@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -139,6 +140,9 @@ func unreachable(err error) error {
 	var answered apierrors.APIStatus
 	if errors.As(err, &answered) {
 		return fmt.Errorf("cannot read from the cluster: %w", err)
+	}
+	if meta.IsNoMatchError(err) {
+		return fmt.Errorf("cannot read from the cluster: it does not have the CRDs of cert-manager.io and acme.cert-manager.io; install them: set crds.enabled=true in the values of the chart (%w)", err)
 	}
 	return fmt.Errorf("cannot read from the cluster: %w; check the kubeconfig and that the API server runs", err)
 }

@@ -3,10 +3,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Main runs a command line (args without the program's name) until it ends or
@@ -33,5 +36,25 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(newLocalCommand(), newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newExplainCommand())
 	root.AddCommand(newCheckCommand(), newStartupAPICheckCommand(), newVersionCommand())
+	root.SetFlagErrorFunc(suggestFlag)
 	return root
+}
+
+// suggestFlag adds the flags that a user may have meant by one that is unknown.
+func suggestFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	// Cobra finds similar names among commands only.
+	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	if found := flags.SuggestionsFor(unknown.GetSpecifiedName()); len(found) > 0 {
+		return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(found, " or --"))
+	}
+	return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
 }

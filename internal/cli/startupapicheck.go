@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/features"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -61,6 +62,8 @@ The exit status is 0 if the API is ready, else 1.`,
 		case interval <= 0:
 			return fmt.Errorf("--interval: must be greater than 0, not %s", interval)
 		}
+		// The first question makes client-go log all of its gates, if the log is on by then.
+		_ = features.FeatureGates().Enabled(features.WatchListClient)
 		if err := startLog(); err != nil {
 			return err
 		}
@@ -129,5 +132,9 @@ func logNotReady(log klog.Logger, err error) {
 		log.Info("Not ready", "err", err)
 		return
 	}
-	log.Info("Not ready", "err", notReady.Text, "underlyingError", notReady.Cause, "hint", notReady.Hint)
+	cause := notReady.Cause
+	if cause != nil && cause.Error() == notReady.Text {
+		cause = nil
+	}
+	log.Info("Not ready", "err", notReady.Text, "underlyingError", cause, "hint", notReady.Hint)
 }

@@ -63,6 +63,7 @@ func TestStartupAPICheckVerbosity(t *testing.T) {
 func TestLogNotReady(t *testing.T) {
 	for want, err := range map[string]error{
 		`"Not ready" err="a part" underlyingError="an answer" hint="a hint"`: &apicheck.NotReady{Text: "a part", Cause: errors.New("an answer"), Hint: "a hint"},
+		`"Not ready" err="the same" underlyingError=null hint="a hint"`:      &apicheck.NotReady{Text: "the same", Cause: errors.New("the same"), Hint: "a hint"},
 		`"Not ready" err="a part" underlyingError=null hint="a hint"`:        &apicheck.NotReady{Text: "a part", Hint: "a hint"},
 		`"Not ready" err="another"`:                                          errors.New("another"),
 	} {

@@ -107,7 +107,7 @@ func (t *TLS) CheckFiles(bad Complaint) {
 		return
 	}
 	if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-		bad(t.prefix+flagCertFile, "cannot be used together with --%s: %v", t.prefix+flagKeyFile, err)
+		bad(t.prefix+flagCertFile, "cannot be read as a certificate with the key in --%s: %v", t.prefix+flagKeyFile, err)
 	}
 }
 

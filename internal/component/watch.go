@@ -3,8 +3,12 @@ package component
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +56,7 @@ func (w *WatchErrors) Handle(ctx context.Context, r *cache.Reflector, err error)
 		// API servers end watches at any time.
 		cache.DefaultWatchErrorHandler(ctx, r, err)
 	default:
-		w.failed(r.TypeDescription(), err)
+		w.failed(kindOf(r.TypeDescription()), err)
 	}
 }
 
@@ -62,7 +66,7 @@ func (w *WatchErrors) failed(kind string, err error) {
 	next, say := w.last[kind].next(watchCause(err), w.clock.Now())
 	w.last[kind] = next
 	if say {
-		w.log.Error(err, "Watch a kind: failed; what is known of its objects gets old; the next try is within a minute", "kind", kind)
+		w.log.Error(err, "Watch a kind: failed; what is known of its objects gets old"+advice(err)+"; the next try is within a minute", "kind", kind)
 	}
 }
 
@@ -76,12 +80,52 @@ func (e watchError) next(cause string, now time.Time) (watchError, bool) {
 	return e, say
 }
 
-// watchCause is the text of err without the address that was asked, which has the
-// version that was read last.
+// now says for which kinds there are errors, and which.
+func (w *WatchErrors) now() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for _, kind := range slices.Sorted(maps.Keys(w.last)) {
+		if w.clock.Since(w.last[kind].seen) <= watchErrorOver {
+			all = append(all, kind+": "+w.last[kind].cause)
+		}
+	}
+	switch most := 3; {
+	case len(all) == 0:
+		return "the API server does not answer; check the address, and that the server runs"
+	case len(all) > most:
+		all = append(all[:most], fmt.Sprintf("and %d more kinds", len(all)-most))
+	}
+	return strings.Join(all, "; ")
+}
+
+// advice says what to do about an error, or nothing.
+func advice(err error) string {
+	switch {
+	case apierrors.IsForbidden(err):
+		return "; the roles of this process must allow to list and watch this kind: install those of this version"
+	case apierrors.IsNotFound(err):
+		return "; the API server does not know this kind: install its CRD"
+	}
+	return ""
+}
+
+// watchCause is what the API server says, or why it says nothing, without the address that
+// was asked, which has the version that was read last.
 func watchCause(err error) string {
+	var status apierrors.APIStatus
 	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err
+	switch {
+	case errors.As(err, &status):
+		return status.Status().Message
+	case errors.As(err, &request):
+		return request.Err.Error()
 	}
 	return err.Error()
+}
+
+// kindOf is the kind in the type that a Reflector names: *v1.Secret, or a
+// GroupVersionKind.
+func kindOf(description string) string {
+	return description[strings.LastIndexAny(description, ".=")+1:]
 }

@@ -74,7 +74,8 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err != nil {
 		return fmt.Errorf("start the cainjector: %w", err)
 	}
-	options.NewCache = component.NewCache(ctx)
+	caches, ctx := component.NewCaches(ctx, log)
+	caches.Set(&options)
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options.Metrics, func() (kubernetes.Interface, error) { return core, nil }, log.WithName("metrics"))
 	if err != nil {
@@ -106,7 +107,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	defer hide()
-	return mgr.Start(ctx)
+	return caches.Ended(mgr.Start(ctx))
 }
 
 // ineffective says which feature gates were set without effect.
@@ -129,7 +130,6 @@ func (o *Options) managerOptions(log logr.Logger) (manager.Options, error) {
 		Logger: log,
 		Cache: cache.Options{
 			ReaderFailOnMissingInformer: true,
-			DefaultWatchErrorHandler:    component.NewWatchErrors(log, clock.RealClock{}).Handle,
 			// Nothing changes what it reads.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cainjector.Compact,

@@ -81,7 +81,8 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	options := managerOptions(o, scheme, log)
-	options.NewCache = component.NewCache(ctx)
+	caches, ctx := component.NewCaches(ctx, log)
+	caches.Set(&options)
 	options.Cache.NewInformer = watches.NewInformer
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	core := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(rc) }
@@ -124,7 +125,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	defer hide()
 	defer s.sendEvents(ctx)()
-	return mgr.Start(ctx)
+	return caches.Ended(mgr.Start(ctx))
 }
 
 // limit sets how many requests per second may go to the API server: any number if
@@ -164,7 +165,6 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 		Cache: cache.Options{
 			Scheme:                      scheme,
 			ReaderFailOnMissingInformer: true,
-			DefaultWatchErrorHandler:    component.NewWatchErrors(log, clock.RealClock{}).Handle,
 			// Nothing changes what it reads: writes start from deep copies.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),
@@ -196,7 +196,7 @@ func missingCRDs(err error) error {
 	if !meta.IsNoMatchError(err) {
 		return err
 	}
-	return fmt.Errorf("the API server does not know all kinds of cert-manager.io and acme.cert-manager.io: install the CRDs with `kubectl apply --server-side -f api/crds`: %w", err)
+	return fmt.Errorf("the API server does not know all kinds of cert-manager.io and acme.cert-manager.io: install the CRDs: set crds.enabled=true in the values of the chart: %w", err)
 }
 
 // informers are those behind the caches of kinds.

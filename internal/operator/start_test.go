@@ -16,7 +16,7 @@ import (
 func TestStartSaysWhatIsMissing(t *testing.T) {
 	const group = `{"kind": "APIGroup", "apiVersion": "v1", "name": "cert-manager.io", "versions": [{"groupVersion": "cert-manager.io/v1", "version": "v1"}]}`
 	const issuers = `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "cert-manager.io/v1", "resources": [{"name": "issuers", "kind": "Issuer", "namespaced": true}]}`
-	const install = "install the CRDs with `kubectl apply --server-side -f api/crds`"
+	const install = "install the CRDs: set crds.enabled=true in the values of the chart"
 	for name, test := range map[string]struct {
 		answers map[string]string
 		want    string

@@ -19,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -139,6 +140,7 @@ func (s *Source) Start(ctx context.Context) error {
 		return err
 	}
 	go informer.RunWithContext(ctx)
+	go s.ask(ctx, informer.HasSynced)
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return nil
 	}
@@ -199,6 +201,29 @@ const failed = "Keep the serving certificate: failed"
 func times(ca *x509.Certificate, now time.Time) []any {
 	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	return []any{"clock", text(now), "notBefore", text(ca.NotBefore), "notAfter", text(ca.NotAfter)}
+}
+
+// ask finds out why the Secret cannot be read, as long as known returns false: an informer
+// does not say that the API server cannot be reached.
+func (s *Source) ask(ctx context.Context, known func() bool) {
+	for {
+		timer := s.clock.NewTimer(checkPeriod)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C():
+		}
+		if known() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, checkPeriod)
+		_, err := s.core.CoreV1().Secrets(s.config.Namespace).Get(ctx, s.config.Name, metav1.GetOptions{})
+		cancel()
+		if err != nil && !apierrors.IsNotFound(err) && !known() {
+			s.watchFailed(err)
+		}
+	}
 }
 
 // watchFailed takes an error of the watch. It returns whether it was one: an end of the

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	goruntime "runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -294,6 +295,37 @@ func TestWatchFailed(t *testing.T) {
 	}
 	if len(w.lines) != 1 {
 		t.Errorf("log %q", w.lines)
+	}
+}
+
+// TestNoAPIServer: an API server that cannot be reached is named, although the informer
+// says nothing.
+func TestNoAPIServer(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	core, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged := make(chan string, 100)
+	clock := clocktesting.NewFakeClock(start)
+	s := New(Config{Namespace: "ns", Name: "ca"}, core, clock, funcr.New(func(_, args string) { logged <- args }, funcr.Options{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Start(ctx) }()
+	for !clock.HasWaiters() {
+		goruntime.Gosched()
+	}
+	clock.Step(checkPeriod)
+	<-logged
+	_, err = s.GetCertificate(nil)
+	const want = `no serving certificate: watch Secret ns/ca: the API server cannot be reached: connection refused`
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
