@@ -53,7 +53,7 @@ func (w *world) use(t *testing.T) {
 		}
 	}
 	node := strings.TrimSpace(w.Kubectl(t, "get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"))
-	if err := json.Unmarshal([]byte(w.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")), &summary); err != nil {
+	if err := json.Unmarshal([]byte(w.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary?only_cpu_and_memory=true")), &summary); err != nil {
 		t.Fatal(err)
 	}
 	var lines strings.Builder
