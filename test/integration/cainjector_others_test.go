@@ -24,7 +24,7 @@ import (
 // setBundle has a program set the bundle of the first webhook by an update.
 func (i *injection) setBundle(t *testing.T, object *unstructured.Unstructured, manager, bundle string) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if err := i.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func TestCAInjectorAndAnotherProgram(t *testing.T) {
 		}
 		i.setBundle(t, object, "replacer", other)
 	}
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if i.logged("No CA is injected", "removed or replaced each time", `the last writer is \"replacer\" (Update)`, "next try at ") == 0 {
 			return errors.New("the log does not name the other program")
 		}
@@ -149,7 +149,7 @@ func TestCAInjectorNeedsItsLease(t *testing.T) {
 		o.LeaderElection.Enabled, o.LeaderElection.Namespace = true, i.ns
 		o.LeaderElection.LeaseDuration, o.LeaderElection.RenewDeadline, o.LeaderElection.RetryPeriod = 15*time.Second, 10*time.Second, time.Second
 	}, as)
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if i.logged("Leader election: RBAC does not allow to get leases.coordination.k8s.io", "in namespace "+i.ns, "global.leaderElection.namespace") == 0 {
 			return errors.New("the log does not say what is missing")
 		}

@@ -246,7 +246,7 @@ func (i *injection) bundles(t *testing.T, object *unstructured.Unstructured) []s
 // has waits until all bundles of an object are as wanted.
 func (i *injection) has(t *testing.T, object *unstructured.Unstructured, want string) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		for _, got := range i.bundles(t, object) {
 			if got != want {
 				return fmt.Errorf("%s %s has %q, want %q", object.GetKind(), object.GetName(), got, want)
@@ -363,7 +363,7 @@ func TestCAInjectorSaysWhyNot(t *testing.T) {
 	}
 	i.run(t, nil, nil)
 	i.has(t, i.object(t, kind, "good", injectFromSecret, i.ns+"/good"), ca)
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if n := i.logged("No CA is injected"); n < len(objects) {
 			return fmt.Errorf("%d reasons", n)
 		}
@@ -393,7 +393,7 @@ func TestCAInjectorIgnoresNamespaces(t *testing.T) {
 	i.secret(t, "ca", ca, map[string]string{allowInjection: "true"})
 	i.run(t, func(o *injector.Options) { o.Scope.Namespace, o.Scope.Ignored = "", []string{other, "kube-system"} }, nil)
 	i.has(t, i.object(t, "APIService", "seen", injectFromSecret, i.ns+"/ca"), ca)
-	harness.Eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if i.logged("No CA is injected", "--ignore-namespaces") == 0 {
 			return errors.New("no reason is logged")
 		}

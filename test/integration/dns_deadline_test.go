@@ -45,7 +45,7 @@ func TestSelfCheckDeadline(t *testing.T) {
 	a.WaitingFor(t, a.Namespace, "waits", issuable, "ns2.deadline.test. (127.53.74.2) answers NXDOMAIN",
 		"; the self-check deadline of 15s has passed, and the wait goes on (everleaf.io/self-check-on-deadline: wait)")
 	harness.WantValidations(t, a.CA, 1, 0)
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		events := &corev1.EventList{}
 		if err := a.List(t.Context(), events, client.InNamespace(a.Namespace)); err != nil {
 			return err

@@ -237,7 +237,7 @@ func (w *brokenWorld) diagnosed(t *testing.T, b brokenUpdate) {
 	c := w.WaitingFor(t, w.Namespace, b.name, issuable, append([]string{"Error presenting challenge: "}, b.says...)...)
 	w.seen[b.name] = c
 	w.IssuingHolds(t, w.Namespace, b.name, 20*time.Second, b.says...)
-	harness.Eventually(t, 20*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		for _, e := range w.EventsOf(t, c) {
 			if e.Type == corev1.EventTypeWarning && e.Reason == "PresentError" && e.Message != "" && strings.HasPrefix(c.Status.Reason, e.Message) {
 				return nil

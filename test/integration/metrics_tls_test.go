@@ -91,7 +91,7 @@ func TestMetricsTLSDynamic(t *testing.T) {
 	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "metrics-ca"}}
 	served := func(before []byte) (serials map[string]bool) {
-		harness.Eventually(t, 30*time.Second, func() error {
+		harness.Eventually(t, time.Minute, func() error {
 			serials = map[string]bool{}
 			if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
 				return err
@@ -159,7 +159,7 @@ func TestMetricsTLSFiles(t *testing.T) {
 		o.MetricsTLS.MinVersion = "VersionTLS13"
 	}})
 	for range 2 {
-		harness.Eventually(t, 30*time.Second, func() error {
+		harness.Eventually(t, time.Minute, func() error {
 			_, err := scrape(t, address, ca)
 			return err
 		})
