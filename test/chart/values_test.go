@@ -24,7 +24,7 @@ const (
 // TestValues holds what each group of values changes.
 func TestValues(t *testing.T) {
 	t.Parallel()
-	for _, group := range []map[string]changes{globalValues, controllerValues, webhookValues, otherValues, prometheusValues, everleafValues, userValues} {
+	for _, group := range []map[string]changes{globalValues, controllerValues, webhookValues, otherValues, prometheusValues, portValues, everleafValues, userValues} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -1,5 +1,6 @@
-{{/* (list $ IMAGE), where IMAGE is the values of an image. */}}
-{{- define "everleaf.image" -}}
+{{/* The name of an image without tag and digest: (list $ IMAGE), where IMAGE is the values
+     of an image. */}}
+{{- define "everleaf.imageName" -}}
 {{- $root := index . 0 }}
 {{- $image := index . 1 }}
 {{- $parts := list $image.registry }}
@@ -11,6 +12,13 @@
 {{- fail "ERROR: image.name must be set when image.repository is empty" }}
 {{- end }}
 {{- join "/" (compact $parts) }}
+{{- end }}
+
+{{/* (list $ IMAGE), where IMAGE is the values of an image. */}}
+{{- define "everleaf.image" -}}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- include "everleaf.imageName" . }}
 {{- with $image.tag }}:{{ include "everleaf.text" . }}{{ end }}
 {{- with $image.digest }}@{{ . }}{{ end }}
 {{- if not (or $image.tag $image.digest) }}:{{ $root.Chart.AppVersion }}{{ end }}
@@ -28,7 +36,9 @@
 {{- $annotations := deepCopy ($values.podAnnotations | default dict) }}
 {{- with $root.Values.prometheus }}
 {{- if and .enabled (not (or .servicemonitor.enabled .podmonitor.enabled)) (ne (index $ 1) "startupapicheck") }}
-{{- $annotations = merge $annotations (dict "prometheus.io/path" "/metrics" "prometheus.io/scrape" "true" "prometheus.io/port" "9402") }}
+{{- with include "everleaf.metricsPort" $ }}
+{{- $annotations = merge $annotations (dict "prometheus.io/path" "/metrics" "prometheus.io/scrape" "true" "prometheus.io/port" .) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- include "everleaf.strings" $annotations }}
