@@ -4,8 +4,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/everleaf/everleaf/test/controlplane"
 )
 
 // TestRefused holds what the chart refuses, and with which words.
@@ -67,43 +65,5 @@ func TestLint(t *testing.T) {
 		if err != nil {
 			t.Errorf("helm lint %v: %v\n%s", args, err, out)
 		}
-	}
-}
-
-// TestNotes holds what people read after an installation.
-func TestNotes(t *testing.T) {
-	t.Parallel()
-	cp := controlplane.Shared(t)
-	for values, want := range map[string][]string{
-		"crds: {enabled: true}": {
-			"everleaf v0.1.0 has been deployed successfully!", "kubectl get deployments --namespace cert-manager", "everleaf explain --all-namespaces",
-			"Objects are checked by the webhook.",
-		},
-		"everleaf: {admission: policies}": {
-			"Objects are checked by admission policies; there is no webhook.", "The CustomResourceDefinitions are not part of this release",
-		},
-		"installCRDs: true":               {"WARNING: `installCRDs` is deprecated, use `crds.enabled` instead."},
-		"webhook: {image: {registry: r}}": {"WARNING: `webhook.image.registry` is deprecated, use `imageRegistry` or `webhook.image.repository` instead."},
-		"image: {repository: quay.io/jetstack/cert-manager-controller}": {"WARNING: `image.repository` is quay.io/jetstack/cert-manager-controller, which looks like an image of cert-manager."},
-		"global: {podSecurityPolicy: {enabled: true}}":                  {"WARNING: `global.podSecurityPolicy.enabled` has no effect: Kubernetes v1."},
-	} {
-		t.Run(values, func(t *testing.T) {
-			t.Parallel()
-			cmd := exec.Command(program(t, "helm"), "install", "cert-manager", chart, "--namespace", "cert-manager", "--dry-run=client", "--take-ownership", "--values", "-", "--kubeconfig", cp.KubeconfigPath())
-			cmd.Stdin = strings.NewReader(values)
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			_, notes, _ := strings.Cut(string(out), "\nNOTES:\n")
-			for _, line := range want {
-				if !strings.Contains(notes, line) {
-					t.Errorf("%q is not in:\n%s", line, notes)
-				}
-			}
-			if warned := strings.Contains(notes, "WARNING"); warned != strings.Contains(strings.Join(want, " "), "WARNING") {
-				t.Errorf("a warning too many or too few:\n%s", notes)
-			}
-		})
 	}
 }
