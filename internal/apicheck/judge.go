@@ -81,6 +81,7 @@ var patterns = []pattern{
 	{regexp.MustCompile(`certificaterequests\.cert-manager\.io is forbidden`), textFailed, hintRole, false},
 	{regexp.MustCompile(`admission webhook "(.*)" denied the request: (.*)`), textFailed, hintForeign, false},
 	// From here on, the error itself is the text.
+	{regexp.MustCompile(`failed calling webhook "webhook\.cert-manager\.io": .*x509: (certificate is valid for |certificate is not valid for any names|certificate relies on legacy Common Name|cannot validate certificate for )`), "", hintOtherServer, true},
 	{regexp.MustCompile(`failed calling webhook "webhook\.cert-manager\.io"`), "", hintPath, true},
 }
 

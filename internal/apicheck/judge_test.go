@@ -26,6 +26,8 @@ const calling = `Internal error occurred: failed calling webhook "webhook.cert-m
 const (
 	saidWebhook = `admission webhook "webhook.cert-manager.io" denied the request: spec.request: Invalid value: "invalid-csr": error decoding certificate request PEM block`
 	saidPolicy  = `certificaterequests.cert-manager.io "cmapichecker-invalid-x7k2p" is forbidden: ValidatingAdmissionPolicy 'certificaterequests.cert-manager.io' with binding 'certificaterequests.cert-manager.io' denied request: spec.request: Invalid value: "aW52YWxpZC1jc3I=": error decoding certificate request PEM block`
+	// saidForeign is followed by what Go says about a certificate with other names.
+	saidForeign = calling + `Post "https://cert-manager-webhook.cert-manager.svc:443/mutate?timeout=30s": tls: failed to verify certificate: x509: `
 	saidOthers  = `admission webhook "policy.example.com" denied the request: no team label`
 )
 
@@ -46,6 +48,21 @@ func TestClassify(t *testing.T) {
 		"unknown authority": {answer(calling + `Post "https://cert-manager-webhook.cert-manager.svc:443/mutate?timeout=30s": tls: failed to verify certificate: x509: certificate signed by unknown authority`), textCA, hintInjector},
 		"and as Go 1.19 said it": {
 			answer(calling + `Post "https://cert-manager-webhook.cert-manager.svc:443/mutate?timeout=30s": x509: certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure")`), textCA, hintInjector,
+		},
+		"the kubelet answers": {
+			answer(saidForeign + `certificate is valid for node-1, not cert-manager-webhook.cert-manager.svc`), saidForeign + `certificate is valid for node-1, not cert-manager-webhook.cert-manager.svc`, hintOtherServer,
+		},
+		"a server without names": {
+			answer(saidForeign + `certificate is not valid for any names, but wanted to match cert-manager-webhook.cert-manager.svc`), saidForeign + `certificate is not valid for any names, but wanted to match cert-manager-webhook.cert-manager.svc`, hintOtherServer,
+		},
+		"a server with an old certificate": {
+			answer(saidForeign + `certificate relies on legacy Common Name field, use SANs instead`), saidForeign + `certificate relies on legacy Common Name field, use SANs instead`, hintOtherServer,
+		},
+		"a url with an address": {
+			answer(saidForeign + `cannot validate certificate for 10.0.0.7 because it doesn't contain any IP SANs`), saidForeign + `cannot validate certificate for 10.0.0.7 because it doesn't contain any IP SANs`, hintOtherServer,
+		},
+		"the API server's name": {
+			errors.New(`Post "https://10.96.0.1:443/apis": tls: failed to verify certificate: x509: certificate is valid for kubernetes, not 10.96.0.1`), `Post "https://10.96.0.1:443/apis": tls: failed to verify certificate: x509: certificate is valid for kubernetes, not 10.96.0.1`, hintAPIServer,
 		},
 		"mutated by others":            {answer(`admission webhook "webhook.cert-manager.io" denied the request: spec.username: Forbidden: username identity must be that of the requester`), textMutated, hintOtherMutation},
 		"mutated, policies":            {answer(`certificaterequests.cert-manager.io "cmapichecker-valid-a" is forbidden: ValidatingAdmissionPolicy 'certificaterequests.cert-manager.io' with binding 'certificaterequests.cert-manager.io' denied request: spec.username: Forbidden: username identity must be that of the requester`), textPolicyMutated, hintPolicies},
