@@ -148,7 +148,7 @@ func (o *Options) listen() (admission, probes net.Listener, err error) {
 		}
 		return listener
 	}
-	admission = listen(flagSecurePort, ":"+strconv.Itoa(o.SecurePort), "webhook.securePort")
+	admission = listen(flagSecurePort, ":"+strconv.Itoa(o.SecurePort), "webhook.securePort, or webhook.config.securePort if that is set")
 	if o.HealthzPort != 0 {
 		probes = listen(flagHealthzPort, ":"+strconv.Itoa(o.HealthzPort), "webhook.config.healthzPort")
 	}
