@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/dynamic"
 
+	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/test/controlplane"
 )
 
@@ -95,13 +97,7 @@ func TestUpgradeLists(t *testing.T) {
 		if !strings.HasPrefix(block, "    kubectl get ") {
 			continue
 		}
-		list := exec.Command("sh", "-c", block)
-		list.Env = append(os.Environ(), "KUBECONFIG="+cp.KubeconfigPath(), "PATH="+filepath.Dir(kubectl)+":"+os.Getenv("PATH"))
-		out, err := list.CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v\n%s", block, err, out)
-		}
-		for line := range strings.SplitSeq(string(out), "\n") {
+		for line := range strings.SplitSeq(shell(t, cp, block), "\n") {
 			words := strings.Fields(line)
 			if at := slices.Index(words, namespace); at >= 0 {
 				got = append(got, words[at+1])
@@ -111,5 +107,54 @@ func TestUpgradeLists(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"with-http01", "with-issuer", "with-keystore", "with-tls-acme", "with-vault"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+}
+
+// shell runs commands of a page with kubectl for the control plane, and returns what they
+// print.
+func shell(t *testing.T, cp *local.ControlPlane, commands string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", commands)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.KubeconfigPath(), "PATH="+filepath.Dir(program(t, "kubectl"))+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s\n%v\n%s", commands, err, out)
+	}
+	return string(out)
+}
+
+// TestCAByHand runs the commands of the page of the webhook for an installation without the
+// cainjector, twice: each time the CA of the Secret is in both configurations.
+func TestCAByHand(t *testing.T) {
+	t.Parallel()
+	cp := controlplane.Shared(t)
+	namespace := controlplane.Namespace(t, cp, nil)
+	const release = "by-hand-cert-manager"
+	client, err := dynamic.NewForConfig(cp.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := rendering{values: "cainjector: {enabled: false}", release: release, namespace: namespace}.render(t)
+	kinds := []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
+	for _, kind := range kinds {
+		configuration := all[kind+"/"+release+"-webhook"]
+		// Nothing else of this test process is to wait for a webhook that does not run.
+		at(t, configuration, "webhooks.0").(map[string]any)["rules"] = decoded(t, `[{apiGroups: [by-hand.example.com], apiVersions: [v1], operations: [CREATE], resources: [none]}]`)
+		apply(t, client, configuration)
+		t.Cleanup(func() { shell(t, cp, "kubectl delete "+kind+" "+release+"-webhook") })
+	}
+	_, section, _ := strings.Cut(file(t, root+"/docs/webhook.md"), "\n### Without the cainjector\n")
+	_, commands, _ := strings.Cut(section, "\n\n    ")
+	commands, _, _ = strings.Cut(commands, "\n\n")
+	commands = strings.NewReplacer("-n cert-manager", "-n "+namespace, "cert-manager-webhook", release+"-webhook").Replace(commands)
+	for _, ca := range []string{"first", "second"} {
+		shell(t, cp, "kubectl create secret generic "+release+"-webhook-ca -n "+namespace+" --from-literal=ca.crt="+ca+" --dry-run=client -o yaml | kubectl apply -f -")
+		shell(t, cp, commands)
+		for _, kind := range kinds {
+			got := shell(t, cp, "kubectl get "+kind+" "+release+"-webhook -o jsonpath='{.webhooks[0].clientConfig.caBundle}' | base64 -d")
+			if got != ca {
+				t.Errorf("the bundle of the %s is %q, want %q", kind, got, ca)
+			}
+		}
 	}
 }
