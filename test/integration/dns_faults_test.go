@@ -17,6 +17,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
@@ -308,8 +309,9 @@ func (w *brokenWorld) fix(t *testing.T, b brokenUpdate) {
 // fixed waits until the Certificate is ready, by the request that it had.
 func (w *brokenWorld) fixed(t *testing.T, b brokenUpdate, began time.Time) {
 	t.Helper()
-	w.Ready(t, w.Namespace, b.name, issuable)
-	if took := time.Since(began); b.atOnce && took > 15*time.Second {
+	crt := w.Ready(t, w.Namespace, b.name, issuable)
+	ready := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionReady)
+	if took := ready.LastTransitionTime.Sub(began); b.atOnce && took > 15*time.Second {
 		t.Errorf("%s: ready %s after it was fixed, as if no event had arrived", b.name, took)
 	}
 	list := &cmv1.CertificateRequestList{}
