@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 const (
@@ -52,8 +53,9 @@ func NewWatchErrors(log logr.Logger, clock clock.PassiveClock) *WatchErrors {
 func (w *WatchErrors) Handle(ctx context.Context, r *cache.Reflector, err error) {
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		// API servers end watches at any time.
+	case err == io.EOF, err == io.ErrUnexpectedEOF, apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+		// API servers end watches at any time. An EOF inside of another error is that of a
+		// request.
 		cache.DefaultWatchErrorHandler(ctx, r, err)
 	default:
 		w.failed(kindOf(r.TypeDescription()), err)
@@ -80,7 +82,7 @@ func (e watchError) next(cause string, now time.Time) (watchError, bool) {
 	return e, say
 }
 
-// now says for which kinds there are errors, and which.
+// now says for which kinds there are errors, and which; "" for none.
 func (w *WatchErrors) now() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,8 +93,6 @@ func (w *WatchErrors) now() string {
 		}
 	}
 	switch most := 3; {
-	case len(all) == 0:
-		return "the API server does not answer; check the address, and that the server runs"
 	case len(all) > most:
 		all = append(all[:most], fmt.Sprintf("and %d more kinds", len(all)-most))
 	}
@@ -110,18 +110,15 @@ func advice(err error) string {
 	return ""
 }
 
-// watchCause is what the API server says, or why it says nothing, without the address that
-// was asked, which has the version that was read last.
+// watchCause is what the API server says, or why it says nothing, without addresses, ports
+// and versions, which change.
 func watchCause(err error) string {
 	var status apierrors.APIStatus
-	var request *url.Error
-	switch {
-	case errors.As(err, &status):
+	if errors.As(err, &status) {
 		return status.Status().Message
-	case errors.As(err, &request):
-		return request.Err.Error()
 	}
-	return err.Error()
+	why, _ := foreign.Unreachable(err)
+	return "the API server cannot be reached: " + why
 }
 
 // kindOf is the kind in the type that a Reflector names: *v1.Secret, or a

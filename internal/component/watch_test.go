@@ -2,7 +2,10 @@ package component
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,7 +17,9 @@ import (
 func TestWatchErrors(t *testing.T) {
 	gone := errors.New("the server could not find the requested resource")
 	refused := func(version string) error {
-		return &url.Error{Op: "Get", URL: "https://10.96.0.1/api?resourceVersion=" + version, Err: errors.New("connection refused")}
+		return fmt.Errorf("failed to list: %w", &url.Error{Op: "Get", URL: "https://10.96.0.1/api?resourceVersion=" + version, Err: &net.OpError{
+			Op: "read", Net: "tcp", Source: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: 40000 + len(version)}, Err: syscall.ECONNRESET,
+		}})
 	}
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	lines := 0
@@ -30,9 +35,9 @@ func TestWatchErrors(t *testing.T) {
 		{"the same", time.Second, "Certificate", gone, 1},
 		{"another kind", 0, "Issuer", gone, 2},
 		{"another cause", time.Minute, "Certificate", refused("1"), 3},
-		{"the same of another address", time.Minute, "Certificate", refused("2"), 3},
+		{"the same of another address", time.Minute, "Certificate", refused("22"), 3},
 		{"another kind meanwhile", 0, "Issuer", gone, 3},
-		{"after the watch has worked", 3 * time.Minute, "Certificate", refused("3"), 4},
+		{"after the watch has worked", 3 * time.Minute, "Certificate", refused("333"), 4},
 	} {
 		clock.SetTime(clock.Now().Add(step.after))
 		w.failed(step.kind, step.err)

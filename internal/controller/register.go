@@ -157,7 +157,7 @@ type secretSource struct{ source.Informer }
 // WaitForSync implements source.SyncingSource.
 func (s *secretSource) WaitForSync(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), s.Informer.Informer.HasSynced) {
-		return errors.New("the Secret cache was not filled in time")
+		return errors.New("the Secret cache was not filled in time; the log says why")
 	}
 	return nil
 }

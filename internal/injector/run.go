@@ -74,7 +74,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err != nil {
 		return fmt.Errorf("start the cainjector: %w", err)
 	}
-	caches, ctx := component.NewCaches(ctx, log)
+	caches := component.NewCaches(ctx, log)
 	caches.Set(&options)
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
 	keepCertificate, err := o.MetricsTLS.ServeMetrics(&options.Metrics, func() (kubernetes.Interface, error) { return core, nil }, log.WithName("metrics"))
@@ -107,7 +107,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	defer hide()
-	return caches.Ended(mgr.Start(ctx))
+	return caches.Run(mgr.Start)
 }
 
 // ineffective says which feature gates were set without effect.

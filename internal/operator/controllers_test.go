@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/controller/certificate"
 	"github.com/everleaf/everleaf/internal/controller/certificaterequest"
@@ -185,7 +186,7 @@ func offline(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSystem(t.Context(), mgr, rc, o, prometheus.NewRegistry())
+	s, err := newSystem(t.Context(), mgr, rc, o, prometheus.NewRegistry(), component.NewCaches(t.Context(), logr.Discard()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 		return err
 	}
 	options := managerOptions(o, scheme, log)
-	caches, ctx := component.NewCaches(ctx, log)
+	caches := component.NewCaches(ctx, log)
 	caches.Set(&options)
 	options.Cache.NewInformer = watches.NewInformer
 	lease := o.LeaderElection.Observe(&options, rc, clock.RealClock{})
@@ -112,7 +112,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	if err := registry.Register(writes); err != nil {
 		return fmt.Errorf("register the metrics: %w", err)
 	}
-	s, err := newSystem(ctx, mgr, rc, o, registry)
+	s, err := newSystem(ctx, mgr, rc, o, registry, caches)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	defer hide()
 	defer s.sendEvents(ctx)()
-	return caches.Ended(mgr.Start(ctx))
+	return caches.Run(mgr.Start)
 }
 
 // limit sets how many requests per second may go to the API server: any number if

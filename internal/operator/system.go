@@ -58,7 +58,7 @@ type system struct {
 	verified controller.Topic[controller.Verified]
 }
 
-func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry) (*system, error) {
+func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry, caches *component.Caches) (*system, error) {
 	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, answers: cluster.NewAnswers()}
 	var err error
 	if s.core, err = kubernetes.NewForConfigAndClient(compact(rc), mgr.GetHTTPClient()); err != nil {
@@ -70,6 +70,11 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	}
 	if s.secrets, err = cluster.NewSecrets(s.core, meta, o.Namespace, o.Limits); err != nil {
 		return nil, err
+	}
+	for _, informer := range s.secrets.Informers() {
+		if err := caches.Observe(informer); err != nil {
+			return nil, err
+		}
 	}
 	// Finished requests and Orders are kept as facts.
 	informers, err := informers(ctx, mgr.GetCache(), s.kinds())

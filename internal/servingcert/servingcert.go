@@ -217,10 +217,11 @@ func (s *Source) ask(ctx context.Context, known func() bool) {
 		if known() {
 			return
 		}
-		ctx, cancel := context.WithTimeout(ctx, checkPeriod)
-		_, err := s.core.CoreV1().Secrets(s.config.Namespace).Get(ctx, s.config.Name, metav1.GetOptions{})
+		one, cancel := context.WithTimeout(ctx, checkPeriod)
+		_, err := s.core.CoreV1().Secrets(s.config.Namespace).Get(one, s.config.Name, metav1.GetOptions{})
 		cancel()
-		if err != nil && !apierrors.IsNotFound(err) && !known() {
+		// What the API server answers, the informer says.
+		if err != nil && !errors.As(err, new(apierrors.APIStatus)) && ctx.Err() == nil && !known() {
 			s.watchFailed(err)
 		}
 	}

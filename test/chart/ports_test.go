@@ -66,6 +66,13 @@ extraArgs: [--metrics-listen-address-of-another=1:2]
 `, map[string]string{
 		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9403, protocol: TCP}]",
 	}},
+	"ports that only the pod knows are taken for the default": {`
+extraArgs: ["--metrics-listen-address=$(POD_IP):$(METRICS)", --internal-healthz-listen-address=:09600]
+webhook: {extraArgs: [--secure-port=$(PORT), --healthz-port=$(HEALTH)]}
+`, map[string]string{
+		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}]",
+		webhook + inPorts:    "[{name: https, containerPort: 10250, protocol: TCP}, {name: healthcheck, containerPort: 6080, protocol: TCP}, {name: http-metrics, containerPort: 9402, protocol: TCP}]",
+	}},
 	"monitors and network policies name the ports": {`
 config: {metricsListenAddress: "0.0.0.0:9500", healthzListenAddress: "0.0.0.0:9600"}
 networkPolicy: {enabled: true}

@@ -21,11 +21,13 @@
 {{- $address = trimPrefix (print $flag "=") $arg }}
 {{- end }}
 {{- end }}
-{{- $port := .default }}
+{{- $port := print .default }}
 {{- if include "everleaf.isSet" $address }}
-{{- $port = regexFind "[0-9]+$" (include "everleaf.text" $address) }}
+{{- /* Ports that only the pod knows, such as $(PORT), are taken for the default. */}}
+{{- $port = default $port (regexFind "[0-9]+$" (include "everleaf.text" $address)) }}
 {{- end }}
-{{- with int $port }}{{ . }}{{ end }}
+{{- $port = regexReplaceAll "^0+" $port "" }}
+{{- $port }}
 {{- end }}
 
 {{/* The port of the metrics: (list $ COMPONENT). Only the controller has one without

@@ -144,7 +144,7 @@ func (c *Controller) Resume(ctx context.Context) error {
 			resumed++
 		}
 	}
-	if resumed == 0 {
+	if resumed == 0 && ctx.Err() == nil {
 		// Those that stay are no longer stored.
 		c.leftovers.mu.Lock()
 		defer c.leftovers.mu.Unlock()
