@@ -59,7 +59,8 @@ type Options struct {
 	// versions.
 	Strict bool
 	// Env is added to the environment, such as "PEBBLE_VA_NOSLEEP=1". Other
-	// variables with the prefix PEBBLE_ are removed.
+	// variables with the prefix PEBBLE_ are removed. With PEBBLE_AUTHZREUSE=0, Pebble
+	// still reuses the valid authorization of a name in one of a hundred orders.
 	Env []string
 	// EABKeys are the MAC keys of external accounts, by key ID. If there are
 	// any, newAccount requires one.
