@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,8 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/everleaf/everleaf/internal/foreign"
 )
 
 const (
@@ -43,29 +44,28 @@ var errUnfilled = errors.New("the caches were not filled before the end")
 type Caches struct {
 	ctx    context.Context
 	log    logr.Logger
-	errors *WatchErrors
+	errors *watchErrors
 	time   time.Duration
 	// config is that of the cache.
 	config *rest.Config
 
 	filled atomic.Bool
 	// abandoned is closed when nobody waits any more that the caches are filled; cause is
-	// why, nil at the end of ctx.
+	// set before, to why, nil at the end of ctx.
 	abandoned chan struct{}
-	once      sync.Once
 	cause     error
 }
 
 // NewCaches returns the Caches of a process that ends with ctx.
 func NewCaches(ctx context.Context, log logr.Logger) *Caches {
 	return &Caches{
-		ctx: ctx, log: log, errors: NewWatchErrors(log, clock.RealClock{}), time: FillTime, abandoned: make(chan struct{}),
+		ctx: ctx, log: log, errors: newWatchErrors(log, clock.RealClock{}), time: FillTime, abandoned: make(chan struct{}),
 	}
 }
 
 // Set sets the options of the manager that concern its caches.
 func (c *Caches) Set(options *manager.Options) {
-	options.Cache.DefaultWatchErrorHandler = c.errors.Handle
+	options.Cache.DefaultWatchErrorHandler = c.errors.handle
 	options.Controller.CacheSyncTimeout = FillTime
 	options.NewCache = func(config *rest.Config, options cache.Options) (cache.Cache, error) {
 		c.config = config
@@ -79,7 +79,7 @@ func (c *Caches) Set(options *manager.Options) {
 
 // Observe logs and explains the errors of an informer that is not the manager's.
 func (c *Caches) Observe(informer toolscache.SharedIndexInformer) error {
-	return informer.SetWatchErrorHandlerWithContext(c.errors.Handle)
+	return informer.SetWatchErrorHandlerWithContext(c.errors.handle)
 }
 
 // Run runs the manager, by its Start, and returns why it has ended.
@@ -95,24 +95,16 @@ func (c *Caches) Run(start func(context.Context) error) error {
 		return err
 	case <-c.abandoned:
 	}
-	timer := time.NewTimer(endTime)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
+	case <-time.After(endTime):
 	}
 	return c.cause
 }
 
-func (c *Caches) abandon(cause error) {
-	c.once.Do(func() {
-		c.cause = cause
-		close(c.abandoned)
-	})
-}
-
-// fill waits until the caches are filled or it is no use to wait. wait waits for a time.
-func (c *Caches) fill(ctx context.Context, wait func(context.Context) bool) bool {
+// fill waits until the caches are filled or it is no use to wait; the error says why, nil
+// at the end of a context. wait waits for a time.
+func (c *Caches) fill(ctx context.Context, wait func(context.Context) bool) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
@@ -121,15 +113,14 @@ func (c *Caches) fill(ctx context.Context, wait func(context.Context) bool) bool
 		filled := wait(one)
 		cancel()
 		if filled {
-			return true
+			return true, nil
 		}
 		why := c.obstacle(ctx)
 		if ctx.Err() != nil {
-			return false
+			return false, nil
 		}
 		if why != "" {
-			c.abandon(fmt.Errorf("read all objects from the API server: not done after %s: %s", c.time, why))
-			return false
+			return false, fmt.Errorf("read all objects from the API server: not done after %s: %s", c.time, why)
 		}
 		c.log.Info("Reading all objects from the API server takes long; it answers, so the wait goes on", "time", c.time.String())
 	}
@@ -147,7 +138,7 @@ func (c *Caches) obstacle(ctx context.Context) string {
 		err = client.RESTClient().Get().AbsPath("/version").Do(ctx).Error()
 	}
 	if err != nil {
-		return "the API server does not answer: " + watchCause(err)
+		return "the API server does not answer: " + foreign.APIServer(err)
 	}
 	return ""
 }
@@ -166,14 +157,14 @@ func (c *fillingCache) WaitForCacheSync(ctx context.Context) bool {
 	if !c.waited.CompareAndSwap(false, true) {
 		return c.Cache.WaitForCacheSync(ctx)
 	}
-	if c.caches.fill(ctx, c.Cache.WaitForCacheSync) {
+	filled, why := c.caches.fill(ctx, c.Cache.WaitForCacheSync)
+	if filled {
 		c.caches.filled.Store(true)
 		return true
 	}
-	c.caches.abandon(nil)
-	timer := time.NewTimer(settleTime)
-	defer timer.Stop()
-	<-timer.C
+	c.caches.cause = why
+	close(c.caches.abandoned)
+	<-time.After(settleTime)
 	return true
 }
 

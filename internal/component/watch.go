@@ -2,9 +2,7 @@ package component
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -25,12 +23,14 @@ const (
 	// watchErrorOver is after what time without an error a watch has worked again. It is
 	// longer than a reflector waits between two tries (one minute at most).
 	watchErrorOver = 2 * time.Minute
+	// maxUnfilled is how many kinds a message names.
+	maxUnfilled = 3
 )
 
-// WatchErrors logs why caches cannot list or watch a kind: once for each kind and cause,
+// watchErrors logs why caches cannot list or watch a kind: once for each kind and cause,
 // and again every ten minutes while it lasts. Every try would be a line otherwise, for
 // every kind, for as long as the API server or the CRDs are away.
-type WatchErrors struct {
+type watchErrors struct {
 	log   logr.Logger
 	clock clock.PassiveClock
 	mu    sync.Mutex
@@ -44,28 +44,26 @@ type watchError struct {
 	logged, seen time.Time
 }
 
-// NewWatchErrors returns WatchErrors without errors.
-func NewWatchErrors(log logr.Logger, clock clock.PassiveClock) *WatchErrors {
-	return &WatchErrors{log: log, clock: clock, last: map[string]watchError{}}
+// newWatchErrors returns watchErrors without errors.
+func newWatchErrors(log logr.Logger, clock clock.PassiveClock) *watchErrors {
+	return &watchErrors{log: log, clock: clock, last: map[string]watchError{}}
 }
 
-// Handle is a cache.WatchErrorHandlerWithContext.
-func (w *WatchErrors) Handle(ctx context.Context, r *cache.Reflector, err error) {
+// handle is a cache.WatchErrorHandlerWithContext.
+func (w *watchErrors) handle(ctx context.Context, r *cache.Reflector, err error) {
 	switch {
 	case ctx.Err() != nil:
-	case err == io.EOF, err == io.ErrUnexpectedEOF, apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		// API servers end watches at any time. An EOF inside of another error is that of a
-		// request.
+	case foreign.WatchEnded(err):
 		cache.DefaultWatchErrorHandler(ctx, r, err)
 	default:
 		w.failed(kindOf(r.TypeDescription()), err)
 	}
 }
 
-func (w *WatchErrors) failed(kind string, err error) {
+func (w *watchErrors) failed(kind string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next, say := w.last[kind].next(watchCause(err), w.clock.Now())
+	next, say := w.last[kind].next(foreign.APIServer(err), w.clock.Now())
 	w.last[kind] = next
 	if say {
 		w.log.Error(err, "Watch a kind: failed; what is known of its objects gets old"+advice(err)+"; the next try is within a minute", "kind", kind)
@@ -83,7 +81,7 @@ func (e watchError) next(cause string, now time.Time) (watchError, bool) {
 }
 
 // now says for which kinds there are errors, and which; "" for none.
-func (w *WatchErrors) now() string {
+func (w *watchErrors) now() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []string
@@ -92,9 +90,8 @@ func (w *WatchErrors) now() string {
 			all = append(all, kind+": "+w.last[kind].cause)
 		}
 	}
-	switch most := 3; {
-	case len(all) > most:
-		all = append(all[:most], fmt.Sprintf("and %d more kinds", len(all)-most))
+	if more := len(all) - maxUnfilled; more > 0 {
+		all = append(all[:maxUnfilled], fmt.Sprintf("and %d more kinds", more))
 	}
 	return strings.Join(all, "; ")
 }
@@ -108,17 +105,6 @@ func advice(err error) string {
 		return "; the API server does not know this kind: install its CRD"
 	}
 	return ""
-}
-
-// watchCause is what the API server says, or why it says nothing, without addresses, ports
-// and versions, which change.
-func watchCause(err error) string {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return status.Status().Message
-	}
-	why, _ := foreign.Unreachable(err)
-	return "the API server cannot be reached: " + why
 }
 
 // kindOf is the kind in the type that a Reflector names: *v1.Secret, or a

@@ -23,7 +23,7 @@ func TestWatchErrors(t *testing.T) {
 	}
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	lines := 0
-	w := NewWatchErrors(funcr.New(func(string, string) { lines++ }, funcr.Options{}), clock)
+	w := newWatchErrors(funcr.New(func(string, string) { lines++ }, funcr.Options{}), clock)
 	for _, step := range []struct {
 		name  string
 		after time.Duration

@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -230,18 +229,10 @@ func (s *Source) ask(ctx context.Context, known func() bool) {
 // watchFailed takes an error of the watch. It returns whether it was one: an end of the
 // watch, which is normal, is none.
 func (s *Source) watchFailed(err error) bool {
-	var status apierrors.APIStatus
-	switch {
-	case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err), err == io.EOF, err == io.ErrUnexpectedEOF:
+	if err == nil || foreign.WatchEnded(err) {
 		return false
-	case errors.As(err, &status):
-		err = errors.New(status.Status().Message)
-	default:
-		// The text of other errors has ports and versions that change.
-		why, _ := foreign.Unreachable(err)
-		err = fmt.Errorf("the API server cannot be reached: %s", why)
 	}
-	err = fmt.Errorf("watch Secret %s/%s: %w", s.config.Namespace, s.config.Name, err)
+	err = fmt.Errorf("watch Secret %s/%s: %s", s.config.Namespace, s.config.Name, foreign.APIServer(err))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
