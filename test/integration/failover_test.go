@@ -98,8 +98,8 @@ func TestFailover(t *testing.T) {
 				}
 				return nil
 			})
-			lost := time.Now()
 			lease = heldLease(t, cluster, ns, "")
+			lost := time.Now()
 			test.lose(t, leader, link, lease)
 			next := heldLease(t, cluster, ns, first+" somebody-else")
 			t.Logf("the other replica has the lease after %s", time.Since(lost).Round(100*time.Millisecond))
