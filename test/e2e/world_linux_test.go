@@ -8,9 +8,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-
 	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/dnsdaemon"
 	"github.com/everleaf/everleaf/test/harness"
@@ -48,7 +45,6 @@ const (
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	log.SetLogger(logr.Discard())
 	w := &world{Node: node.Start(t, node.Options{
 		Hidden:   []string{localDomain},
 		Archives: []string{productImage(t)},

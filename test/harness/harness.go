@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -26,6 +27,10 @@ import (
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/controlplane"
 )
+
+// controller-runtime's own logger is set once. The first SetLogger of a process races with
+// another one, and tests start several systems at a time, which log by their own loggers.
+func init() { ctrllog.SetLogger(logr.Discard()) }
 
 // Cluster is a control plane with an administrator's clients.
 type Cluster struct {
