@@ -183,7 +183,8 @@ func (w *world) leader(ctx context.Context) (string, error) {
 	return pod, nil
 }
 
-// secrets returns the versions of all Secrets but those in which Helm stores releases.
+// secrets returns the versions of all Secrets except those in which Helm stores releases,
+// and the next private keys: they are deleted a moment after their Certificate is Ready.
 func (w *world) secrets(t *testing.T) map[string]string {
 	t.Helper()
 	all := &corev1.SecretList{}
@@ -192,7 +193,7 @@ func (w *world) secrets(t *testing.T) map[string]string {
 	}
 	versions := map[string]string{}
 	for _, s := range all.Items {
-		if s.Type != "helm.sh/release.v1" {
+		if s.Type != "helm.sh/release.v1" && s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] != "true" {
 			versions[s.Namespace+"/"+s.Name] = s.ResourceVersion
 		}
 	}
