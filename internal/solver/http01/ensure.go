@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -90,8 +91,8 @@ func (s *session) refused(err error, verb, kind, name string) error {
 // advice is what ends a refusal.
 func (s *session) advice(r plan.Refusal, kind string) string {
 	switch {
-	case r.Kind == plan.RefusedQuota && kind == kindService && (serviceTypeOf(s.challenge) == corev1.ServiceTypeNodePort || s.decision.Mode == inPod):
-		return "if the quota is about node ports, set serviceType: ClusterIP in the solver's http01." + s.branch() + "; else " + r.Advice()
+	case r.Kind == plan.RefusedQuota && strings.Contains(r.Cause, string(corev1.ResourceServicesNodePorts)):
+		return "set serviceType: ClusterIP in the solver's http01." + s.branch() + ", or raise the quota"
 	case kind == kindPod && podTemplateOf(s.challenge) != nil && podTemplateOf(s.challenge).Spec.SecurityContext != nil:
 		return r.Advice() + "; podTemplate.spec.securityContext replaces the default security context, with its seccomp profile"
 	default:
