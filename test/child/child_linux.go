@@ -18,3 +18,11 @@ func DieWithParent(cmd *exec.Cmd) {
 func OwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
+
+// OwnProcesses puts a child into a process namespace of its own, as process 1: when it
+// ends, the kernel kills every process that it has started, daemons too. It dies with its
+// parent. It needs root, and a kernel and a container, if any, that allow root to make
+// namespaces.
+func OwnProcesses(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+}

@@ -34,6 +34,8 @@ type ACME struct {
 type ACMEOptions struct {
 	// CAResolver is the CA's name server (host:port).
 	CAResolver string
+	// CA is an existing ACME server; nil means a new one.
+	CA *pebble.Server
 	// Resolvers are the controllers' resolvers.
 	Resolvers []string
 	// Options changes the controllers' options.
@@ -45,7 +47,10 @@ type ACMEOptions struct {
 // ACME starts an ACME server and the controllers for one namespace.
 func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
 	tb.Helper()
-	a := &ACME{Cluster: c, Namespace: o.Namespace, CA: CA(tb, o.CAResolver)}
+	a := &ACME{Cluster: c, Namespace: o.Namespace, CA: o.CA}
+	if a.CA == nil {
+		a.CA = CA(tb, o.CAResolver)
+	}
 	if a.Namespace == "" {
 		a.Namespace = c.Namespace(tb)
 	}
@@ -73,6 +78,14 @@ func (a *ACME) Restart(tb testing.TB) {
 func CA(tb testing.TB, resolver string) *pebble.Server {
 	tb.Helper()
 	return pebble.Start(tb, pebble.Options{DNSServer: resolver, Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"}})
+}
+
+// HTTPCA is CA with the real ports of HTTP and HTTPS for validation.
+func HTTPCA(tb testing.TB, resolver string) *pebble.Server {
+	tb.Helper()
+	return pebble.Start(tb, pebble.Options{
+		DNSServer: resolver, HTTPPort: 80, TLSPort: 443, Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"},
+	})
 }
 
 // Validations returns the number of validations that Pebble's log shows:

@@ -73,7 +73,11 @@ type Options struct {
 	// KeyAlgorithm is the CA's: "rsa", or "ecdsa" (the default).
 	KeyAlgorithm string
 	// HTTPPort and TLSPort are the ports for validations of those types; zero
-	// means 5002 and 5001.
+	// means 5002 and 5001. For http-01, Pebble follows redirects to any port and
+	// accepts any certificate there. Of a name's addresses it dials only the first one
+	// that DNSServer has, and none after it: AAAA records come before A records
+	// (resolveIP and fetchHTTP in its va/va.go). Boulder also prefers IPv6, but tries IPv4
+	// after it.
 	HTTPPort, TLSPort int
 	// OrderRetryAfter and AuthzRetryAfter are the Retry-After of resources in
 	// processing, in whole seconds; zero sends none.
