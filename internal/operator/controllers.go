@@ -18,12 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/propagation"
-	"github.com/everleaf/everleaf/internal/solver"
-	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
 // approver is cert-manager's controller that approves requests.
@@ -202,27 +197,6 @@ func (s *system) newChallenges() (registrable, error) {
 		return nil, err
 	}
 	return challenges, nil
-}
-
-// solvers returns what solves challenges, by their type.
-func (s *system) solvers() (solver.Solvers, error) {
-	mode := propagation.Authoritative
-	if s.options.RecursiveNameserversOnly {
-		mode = propagation.RecursiveOnly
-	}
-	solving, err := dns01.New(dns01.Config{
-		Providers: providers.All(), Secrets: cluster.NewRecentSecrets(s.secrets, s.clock),
-		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
-		Survey: dns.Survey{
-			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers, Only: s.options.RecursiveNameserversOnly,
-			Config: dns.Config{Clock: s.clock, Port: s.options.AuthoritativePort},
-		},
-		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: solving}, nil
 }
 
 // kinds are the kinds that are cached.

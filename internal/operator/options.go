@@ -63,6 +63,8 @@ type Options struct {
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
 	AuthoritativePort int
 
+	HTTP01 HTTP01Options
+
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 

@@ -25,6 +25,7 @@ import (
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/responder"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
@@ -49,6 +50,10 @@ type system struct {
 	accounts *issueracme.Accounts
 	types    issuer.Registry
 	resolver *dns.Resolver
+	// tokens are what the shared responder answers, backends where its pods are, nil if
+	// that is not known.
+	tokens   *responder.Table
+	backends responder.Backends
 
 	// accountReady passes on issuers whose account can be used from now on,
 	// issuerNews those that have to be checked again.
@@ -89,6 +94,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		return nil, err
 	}
 	if s.orders, err = cluster.NewOrders(informers[acmev1.OrderKind], o.Limits); err != nil {
+		return nil, err
+	}
+	if err := s.addResponder(informers[acmev1.ChallengeKind]); err != nil {
 		return nil, err
 	}
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
