@@ -38,11 +38,11 @@ func (s seer) Begin(solver.Challenge) solver.Session {
 	return &sees{recorded{recorder: &recorder{}}, s}
 }
 
-func (s *sees) View(context.Context) propagation.View {
+func (s *sees) View(context.Context) solver.View {
 	if s.panics {
 		panic("hostile data")
 	}
-	return propagation.View{Name: "seen."}
+	return solver.View{DNS: &propagation.View{Name: "seen."}}
 }
 
 // oneAccount is the ACME account of all issuers.
