@@ -132,7 +132,8 @@ func (s situation) neighbour() Finding {
 	// The class of a route that names one is another on purpose, unless the address shows
 	// that it is not the one that serves the host.
 	i := slices.IndexFunc(s.c.Neighbours, func(n Neighbour) bool {
-		return n.Class != "" && n.Class != own && (s.c.Route.Class == "" || slices.Contains(n.Addresses, s.at.Address))
+		unknown := len(n.Addresses) == 0 || !slices.ContainsFunc(n.Addresses, isPublic)
+		return n.Class != "" && n.Class != own && (s.c.Route.Class == "" && unknown || slices.Contains(n.Addresses, s.at.Address))
 	})
 	if i < 0 {
 		return Finding{}

@@ -62,6 +62,16 @@ type Route struct {
 	Refusals []Refusal `json:"refusals,omitempty"`
 }
 
+// Text names the route for a person.
+func (r Route) Text() string {
+	switch r.Kind {
+	case HTTPRoute:
+		return string(HTTPRoute) + " " + r.Name
+	default:
+		return string(SolverIngress) + " " + r.Namespace + "/" + r.Name
+	}
+}
+
 // Refusal is a condition of an HTTPRoute that is False for a parent.
 type Refusal struct {
 	// Parent is the parent, such as "Gateway infra/gw".

@@ -105,7 +105,7 @@ func leftOut(r Report) string {
 		case a.Proxy != "":
 			out = append(out, fmt.Sprintf("the answer through proxy %s (%s): add %s to NO_PROXY", a.Proxy, a.short(), r.Name))
 		default:
-			out = append(out, a.Address+" "+a.says())
+			out = append(out, a.Address+" "+a.Says())
 		}
 	}
 	if len(out) == 0 {
@@ -122,7 +122,7 @@ func Find(r Report, c Circumstances) Finding {
 	}
 	for _, rule := range []func() Finding{
 		s.refused, s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
-		s.otherHost, s.protected, s.cleartext, s.unreached, s.hairpin, s.elsewhere, s.neighbour, s.defaultCertificate,
+		s.otherHost, s.protected, s.cleartext, s.unreached, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
 		s.notRouted, s.firewall, s.otherContent, s.policy, s.private, s.closed,
 	} {
 		if found := rule(); found.Cause != Unknown {
@@ -152,14 +152,7 @@ func (s situation) code(codes ...int) bool {
 func (s situation) silent() bool { return s.asked && s.at.Proxy == "" && s.at.silent() }
 
 // route names the route for a person.
-func (s situation) route() string {
-	switch s.c.Route.Kind {
-	case HTTPRoute:
-		return fmt.Sprintf("%s %s", HTTPRoute, s.c.Route.Name)
-	default:
-		return fmt.Sprintf("%s %s/%s", SolverIngress, s.c.Route.Namespace, s.c.Route.Name)
-	}
-}
+func (s situation) route() string { return s.c.Route.Text() }
 
 // Things to do about several causes.
 const (
