@@ -16,7 +16,7 @@ type Circumstances struct {
 	Refused string `json:"refused,omitempty"`
 	// DefaultClass is the name of the default IngressClass.
 	DefaultClass string `json:"defaultClass,omitempty"`
-	// Neighbours are other Ingresses of the namespace with the host.
+	// Neighbours are other Ingresses with the host.
 	Neighbours []Neighbour `json:"neighbours,omitempty"`
 	// Edges are the addresses at which the cluster serves the route: those in the
 	// status of Ingresses of its class, of its Gateway, or of a LoadBalancer Service.
@@ -62,6 +62,16 @@ type Route struct {
 	Refusals []Refusal `json:"refusals,omitempty"`
 }
 
+// Text names the route for a person.
+func (r Route) Text() string {
+	switch r.Kind {
+	case HTTPRoute:
+		return string(HTTPRoute) + " " + r.Name
+	default:
+		return string(SolverIngress) + " " + r.Namespace + "/" + r.Name
+	}
+}
+
 // Refusal is a condition of an HTTPRoute that is False for a parent.
 type Refusal struct {
 	// Parent is the parent, such as "Gateway infra/gw".
@@ -97,6 +107,7 @@ type Pod struct {
 type Neighbour struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
-	// Class is its class; empty for none.
-	Class string `json:"class,omitempty"`
+	// Class is its class; empty for none. Addresses are those in its status.
+	Class     string   `json:"class,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
 }

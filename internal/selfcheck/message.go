@@ -40,31 +40,31 @@ func (r Report) headline() (a Answer, ok bool) {
 func (r Report) opening() string {
 	a, ok := r.headline()
 	if !ok {
-		return fmt.Sprintf(stageGet, r.shownURL()) + ": " + r.unresolved()
+		return fmt.Sprintf(stageGet, r.URL()) + ": " + r.unresolved()
 	}
 	words := ""
 	switch {
 	case a.Failure == BodyUnread:
 		words = stageRead
 	case a.Failure != NoFailure:
-		words = fmt.Sprintf(stageGet, r.shownURL())
+		words = fmt.Sprintf(stageGet, r.URL())
 	case a.Status != 200:
 		words = fmt.Sprintf(stageCode, a.Status)
 	default:
 		words = stageBody
 	}
-	return words + ": " + r.seen()
+	return words + ": " + r.Seen()
 }
 
-// shownURL is where a CA looks, without the token: equal failures have equal texts.
-func (r Report) shownURL() string {
+// URL is where a CA looks, without the token: equal failures have equal texts.
+func (r Report) URL() string {
 	u := challengeURL(r.Name, "")
 	return u.Scheme + "://" + u.Host + u.Path + "<token>"
 }
 
 // unresolved says why there is no address.
 func (r Report) unresolved() string {
-	where := "the resolver of the cluster"
+	where := "the resolver"
 	if len(r.Nameservers) > 0 {
 		where = strings.Join(r.Nameservers, ", ")
 	}
@@ -80,20 +80,35 @@ func (r Report) unresolved() string {
 	return fmt.Sprintf("%s has no address: %s knows no A or AAAA record", r.Name, where)
 }
 
-// seen says what each address answered, and what a proxy did.
-func (r Report) seen() string {
+// Says is what the resolver says about addresses of a type.
+func (l Lookup) Says() string {
+	switch l.Failure {
+	case NoFailure:
+		if l.Addresses == 0 {
+			return "no record"
+		}
+		return fmt.Sprintf("%d records", l.Addresses)
+	case Timeout:
+		return "the resolver does not answer"
+	default:
+		return "the resolver answers with an error"
+	}
+}
+
+// Seen says what each address answered, and what a proxy did, or why nobody was asked.
+func (r Report) Seen() string {
 	var out []string
 	if a, ok := r.proxied(); ok {
 		out = append(out, "through proxy "+a.Proxy+": "+a.short())
 	}
 	direct := r.direct()
 	for _, a := range direct[:min(len(direct), maxNamed)] {
-		out = append(out, a.Address+" "+a.says())
+		out = append(out, a.Address+" "+a.Says())
 	}
 	if n := len(direct) - maxNamed; n > 0 {
 		out = append(out, fmt.Sprintf("and %d more", n))
 	}
-	if len(direct) == 0 && len(r.Lookups) > 0 {
+	if len(direct) == 0 {
 		out = append(out, r.unresolved())
 	}
 	return strings.Join(out, ", ")
@@ -113,8 +128,8 @@ var failures = map[Failure]string{
 	BodyUnread:        "breaks off its answer",
 }
 
-// says is what an address does, as it follows its name.
-func (a Answer) says() string {
+// Says is what an address does, as it follows its name.
+func (a Answer) Says() string {
 	last, redirected := a.last()
 	switch {
 	case !redirected && a.Unchecked() && a.IPv6():
@@ -157,12 +172,12 @@ func (a Answer) ends() string {
 	}
 }
 
-// short is says without a verb in front of a status code.
+// short is Says without a verb in front of a status code.
 func (a Answer) short() string {
 	if _, redirected := a.last(); !redirected && a.Failure == NoFailure && a.Status != 200 {
 		return fmt.Sprint(a.Status)
 	}
-	return "it " + a.says()
+	return "it " + a.Says()
 }
 
 // path are the places to which redirects lead, each once.

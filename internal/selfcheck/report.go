@@ -191,6 +191,15 @@ func (a Answer) last() (Redirect, bool) {
 	return a.Redirects[len(a.Redirects)-1], true
 }
 
+// Addresses are those that were asked.
+func (r Report) Addresses() []string {
+	var out []string
+	for _, a := range r.direct() {
+		out = append(out, a.Address)
+	}
+	return out
+}
+
 // direct are the answers of addresses, proxied the one through a proxy.
 func (r Report) direct() (out []Answer) {
 	for _, a := range r.Answers {

@@ -18,7 +18,7 @@
 //     route, in the Challenge's namespace and owned by it; Check fetches the URL
 //     and compares the body with Key; CleanUp deletes the objects. It needs no
 //     Secret, so the Solver is Unaided; a CA caches nothing of it, and each
-//     Challenge has a path of its own.
+//     Challenge has a path of its own. Its Sessions are Witnesses.
 package solver
 
 import (
@@ -31,6 +31,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 )
 
 // Challenge is what a Solver needs to know of a Challenge object.
@@ -144,7 +145,15 @@ type Poller interface {
 type Witness interface {
 	// View asks until ctx ends. It presents nothing, and reads no credentials. It is for
 	// a challenge that is presented: others must not be asked for before.
-	View(ctx context.Context) propagation.View
+	View(ctx context.Context) View
+}
+
+// View is what is to be seen of a challenge: one of the two, by its type.
+type View struct {
+	// DNS is what name servers answer about a dns-01 challenge.
+	DNS *propagation.View
+	// HTTP is what the addresses of the name answer about an http-01 challenge.
+	HTTP *selfcheck.View
 }
 
 // Detacher is implemented by Sessions that read credentials.
