@@ -17,7 +17,8 @@ import (
 // gatewayCRDs serialises the installation.
 var gatewayCRDs sync.Mutex
 
-// GatewayAPI installs the CRDs of the Gateway API's standard channel, from its module.
+// GatewayAPI installs the CRDs of the Gateway API's standard channel, and what comes with
+// them, from its module.
 func (c *Cluster) GatewayAPI(tb testing.TB) {
 	tb.Helper()
 	gatewayCRDs.Lock()
@@ -35,8 +36,10 @@ func (c *Cluster) GatewayAPI(tb testing.TB) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		for _, crd := range c.Apply(tb, "", string(manifest)) {
-			c.established(tb, crd)
+		for _, object := range c.Apply(tb, "", string(manifest)) {
+			if object.GetObjectKind().GroupVersionKind().Kind == "CustomResourceDefinition" {
+				c.established(tb, object)
+			}
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -46,6 +47,9 @@ func Of(tb testing.TB, cp *local.ControlPlane) *Cluster {
 	tb.Helper()
 	scheme, err := operator.Scheme()
 	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := gatewayv1.Install(scheme); err != nil {
 		tb.Fatal(err)
 	}
 	config := cp.RESTConfig()

@@ -2,6 +2,9 @@ module github.com/everleaf/everleaf/tools/haproxy-ingress
 
 go 1.26.0
 
+// The paths of its HTTP handlers are no patterns of Go 1.22 and later.
+godebug httpmuxgo121=1
+
 tool github.com/jcmoraisjr/haproxy-ingress/pkg
 
 require (
