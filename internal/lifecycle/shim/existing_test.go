@@ -189,7 +189,7 @@ func TestTakenWhenFree(t *testing.T) {
 	done, sent, _ := settle(t, s)
 	check(t, "done", done, nil)
 	check(t, "told", len(sent), 1)
-	s.Deleted("app-tls")
+	s.Certificates = nil
 	done, sent, _ = settle(t, s)
 	check(t, "done", done, []string{"create Certificate app-tls"})
 	check(t, "told", len(sent), 1)

@@ -110,20 +110,25 @@ func settle(t *testing.T, s *State, errs ...error) (done []string, sent []plan.E
 			continue
 		}
 		errs = errs[min(1, len(errs)):]
-		switch a := p.Do.(type) {
-		case Create:
-			c := a.Certificate.DeepCopy()
-			c.UID, c.ResourceVersion = "uid", "1"
-			s.Wrote(c)
-		case Update:
-			s.Wrote(a.Certificate)
-		case Delete:
-			s.Deleted(a.Certificate.Name)
-		}
+		s.Done(p.Do, answer(p.Do), now)
 		sent = append(sent, p.Events...)
 	}
 	t.Fatal("it does not settle")
 	return nil, nil, Plan{}
+}
+
+// answer is what the API server answers to an action.
+func answer(action plan.Action) *cmv1.Certificate {
+	switch a := action.(type) {
+	case Create:
+		c := a.Certificate.DeepCopy()
+		c.UID, c.ResourceVersion = "uid", "1"
+		return c
+	case Update:
+		return a.Certificate
+	default:
+		return nil
+	}
 }
 
 // made are the Certificates that an object has got.

@@ -3,9 +3,6 @@
 package shim
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -16,9 +13,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/plan"
 )
-
-// backoff is the wait after a Certificate could not be written.
-var backoff = plan.Backoff{Min: 5 * time.Second, Max: 5 * time.Minute}
 
 // None is the status of the objects: these controllers write none.
 type None struct{}
@@ -37,24 +31,6 @@ type State struct {
 	Certificates []*cmv1.Certificate
 	// Memory is what the process knows of the object.
 	Memory *Memory
-}
-
-// Memory is what a process knows of an object and does not store.
-type Memory struct {
-	// told are the events that have been sent about the object as it is.
-	told []plan.Event
-	// putOff are the Certificates that could not be written, by name.
-	putOff map[string]putOff
-}
-
-// putOff is a write that is not repeated before a time.
-type putOff struct {
-	// change identifies what was to be written.
-	change   string
-	attempts int
-	until    time.Time
-	// reason is told until the write has succeeded, unless it is empty.
-	reason string
 }
 
 // Create creates a Certificate.
@@ -238,78 +214,4 @@ func (s State) done(action plan.Action) plan.Event {
 		e.Reason, e.Message = ReasonDelete, fmt.Sprintf("Successfully deleted unrequired Certificate %q", a.Certificate.Name)
 	}
 	return e
-}
-
-// Failed decides what the failure of an action means: other Certificates go on, and
-// this one is tried again after a while, or when something else is to be written.
-func (s State) Failed(f plan.Failure, now time.Time) Plan {
-	off := s.offOf(f.Action)
-	off.until = plan.Retry(f.Err, off.attempts, backoff, now)
-	off.attempts++
-	if refusal, ok := plan.RefusalOf(f.Err, false); ok {
-		off.reason = plan.WithNextTry(fmt.Sprintf("Failed to %s: %s; %s", f.Action, refusal.Cause, refusal.Advice()), f.Err, backoff, now)
-	}
-	name, change := describe(f.Action)
-	off.change = change
-	return Plan{Do: PutOff{name, off}}
-}
-
-// offOf returns until when an action is put off, and why. The zero value is for one
-// that has not failed.
-func (s State) offOf(action plan.Action) putOff {
-	if len(s.Memory.putOff) == 0 {
-		return putOff{}
-	}
-	name, change := describe(action)
-	if off := s.Memory.putOff[name]; off.change == change {
-		return off
-	}
-	return putOff{}
-}
-
-// describe returns the name of the Certificate that an action writes, and what
-// identifies the change.
-func describe(action plan.Action) (name, change string) {
-	var c *cmv1.Certificate
-	switch a := action.(type) {
-	case Create:
-		c = a.Certificate
-	case Update:
-		c = a.Certificate.DeepCopy()
-		// The status changes all the time.
-		c.ResourceVersion, c.Status = "", cmv1.CertificateStatus{}
-	case Delete:
-		return a.Certificate.Name, "delete"
-	default:
-		return "", ""
-	}
-	encoded, err := json.Marshal(c)
-	if err != nil {
-		return c.Name, err.Error()
-	}
-	sum := sha256.Sum256(encoded)
-	return c.Name, hex.EncodeToString(sum[:])
-}
-
-// Tell carries out a Tell.
-func (s State) Tell(a Tell) { s.Memory.told = a.Events }
-
-// PutOff carries out a PutOff.
-func (s State) PutOff(a PutOff) {
-	if s.Memory.putOff == nil {
-		s.Memory.putOff = map[string]putOff{}
-	}
-	s.Memory.putOff[a.name] = a.off
-}
-
-// Wrote brings the state up to date with a Certificate that has been created or updated.
-func (s *State) Wrote(c *cmv1.Certificate) {
-	s.Deleted(c.Name)
-	s.Certificates = append(s.Certificates, c)
-}
-
-// Deleted brings the state up to date with a Certificate that has been deleted.
-func (s *State) Deleted(name string) {
-	delete(s.Memory.putOff, name)
-	s.Certificates = slices.DeleteFunc(slices.Clone(s.Certificates), func(c *cmv1.Certificate) bool { return c.Name == name })
 }
