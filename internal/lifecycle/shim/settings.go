@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"slices"
 	"strconv"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -46,6 +47,14 @@ func (s Settings) asks(o Object) bool {
 		}
 	}
 	return false
+}
+
+// UsesDefault reports whether an object asks for Certificates and names no issuer.
+func (s Settings) UsesDefault(o Object) bool { return s.asks(o) && !namesIssuer(o.Annotations) }
+
+// Reads reports whether an annotation of an object decides anything, also as a mistake.
+func (s Settings) Reads(annotation string) bool {
+	return ours(annotation) || slices.Contains(s.AutoAnnotations, annotation) || slices.Contains(s.ExtraAnnotations, annotation)
 }
 
 // namesIssuer reports whether annotations name an issuer.
