@@ -30,11 +30,6 @@ var accepted = []struct {
 	{"acme-http01-solver-runtime-class-name", "", "runtime class of these pods", noHTTP01},
 	{"acme-http01-solver-extra-labels", map[string]string(nil), "more labels of these pods", noHTTP01},
 	{solverNameservers, []string(nil), "resolvers for the self-check of HTTP-01, each ip:port", noHTTP01},
-	{"auto-certificate-annotations", []string{"kubernetes.io/tls-acme"}, "annotations of Ingresses that ask for a Certificate", noShim},
-	{"extra-certificate-annotations", []string(nil), "annotations to copy from Ingresses and Gateways to Certificates", noShim},
-	{"default-issuer-name", "", "issuer of Certificates for Ingresses and Gateways that name none", noShim},
-	{"default-issuer-kind", "Issuer", "kind of that issuer", noShim},
-	{"default-issuer-group", "cert-manager.io", "group of that issuer", noShim},
 	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
 	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
 	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
@@ -124,8 +119,5 @@ func (o *Options) checkAccepted(bad component.Complaint) {
 		if _, err := resource.ParseQuantity(text); err != nil {
 			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
 		}
-	}
-	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
-		bad("default-issuer-kind", "must not be empty")
 	}
 }

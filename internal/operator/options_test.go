@@ -74,7 +74,7 @@ var upstream = map[string]string{
 }
 
 // Flags that cert-manager does not have.
-var added = map[string]string{"events": "brief"}
+var added = map[string]string{"events": "brief", "default-issuer-by-annotation": "false", "omit-names-covered-by-wildcards": "false"}
 
 func flagSet(o *Options) *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)

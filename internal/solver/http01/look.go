@@ -18,6 +18,15 @@ import (
 // look finds what the cluster shows of why a challenge is not found. What cannot be read
 // is left out: it is advice.
 func (s *session) look(ctx context.Context) selfcheck.Circumstances {
+	if s.decision.Mode == "" {
+		// Another Session has presented it.
+		pod := &corev1.Pod{}
+		if s.API.Get(ctx, s.key(), pod) == nil {
+			s.decision.Mode = inPod
+		} else {
+			s.decision.Mode = byResponder
+		}
+	}
 	seen := selfcheck.Circumstances{Mode: selfcheck.Shared, Responder: s.lookAtResponder()}
 	if s.decision.Mode == inPod {
 		seen.Mode = selfcheck.PodMode
@@ -38,6 +47,11 @@ func (s *session) look(ctx context.Context) selfcheck.Circumstances {
 	return seen
 }
 
+// key is the key of the Challenge's objects.
+func (s *session) key() client.ObjectKey {
+	return client.ObjectKey{Namespace: s.challenge.Namespace, Name: nameOf(s.challenge)}
+}
+
 func (s *session) lookAtResponder() selfcheck.Responder {
 	at := fmt.Sprintf("the shared responder, port %d", Port)
 	if s.decision.Mode == inPod {
@@ -54,7 +68,7 @@ func (s *session) lookAtResponder() selfcheck.Responder {
 // lookAtPod says why the solver's pod is not ready.
 func (s *session) lookAtPod(ctx context.Context) selfcheck.Pod {
 	pod := &corev1.Pod{}
-	if err := s.API.Get(ctx, client.ObjectKey{Namespace: s.challenge.Namespace, Name: nameOf(s.challenge)}, pod); err != nil {
+	if err := s.API.Get(ctx, s.key(), pod); err != nil {
 		return selfcheck.Pod{}
 	}
 	reason, message := obstacle(pod)
@@ -134,7 +148,7 @@ func (s *session) neighbours(ctx context.Context) []selfcheck.Neighbour {
 
 func (s *session) lookAtRoute(ctx context.Context) selfcheck.Route {
 	route := &gwapi.HTTPRoute{}
-	if err := s.API.Get(ctx, client.ObjectKey{Namespace: s.challenge.Namespace, Name: nameOf(s.challenge)}, route); err != nil {
+	if err := s.API.Get(ctx, s.key(), route); err != nil {
 		return selfcheck.Route{}
 	}
 	return selfcheck.Route{

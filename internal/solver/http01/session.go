@@ -47,6 +47,7 @@ var (
 	_ solver.Session   = (*session)(nil)
 	_ solver.Observer  = (*session)(nil)
 	_ solver.Describer = (*session)(nil)
+	_ solver.Witness   = (*session)(nil)
 )
 
 // repairBackoff is the wait between two looks at the objects of a challenge that is not
@@ -162,6 +163,16 @@ type unchecked struct{ since time.Time }
 // Verdict implements propagation.Evidence.
 func (u unchecked) Verdict(time.Time) propagation.Verdict {
 	return propagation.Verdict{State: propagation.Accept, VisibleSince: u.since}
+}
+
+// View implements solver.Witness.
+func (s *session) View(ctx context.Context) solver.View {
+	report := s.Checker.Check(ctx, selfcheck.Target{DNSName: s.challenge.DNSName, Token: s.challenge.Token, Key: s.challenge.Key})
+	view := selfcheck.View{Report: report}
+	if http01 := s.challenge.Solver.HTTP01; http01 != nil && (http01.Ingress != nil || http01.GatewayHTTPRoute != nil) {
+		view.Circumstances = s.look(ctx)
+	}
+	return solver.View{HTTP: &view}
 }
 
 // Presented implements solver.Session.
