@@ -59,7 +59,7 @@ func (s *system) http01() (solver.Solver, error) {
 	byHTTP, err := http01.New(http01.Config{
 		API: live{s.manager.GetAPIReader(), s.manager.GetClient()}, Checker: checker, Clock: s.clock,
 		Responder: shared{s.backends, s.tokens},
-		Mode: http01.Mode(o.Mode), Pods: o.pods(), ExtraLabels: o.ExtraLabels, PathType: pathType,
+		Mode:      http01.Mode(o.Mode), Pods: o.pods(), ExtraLabels: o.ExtraLabels, PathType: pathType,
 	})
 	if err != nil {
 		return nil, err

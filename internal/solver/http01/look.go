@@ -18,17 +18,16 @@ import (
 // look finds what the cluster shows of why a challenge is not found. What cannot be read
 // is left out: it is advice.
 func (s *session) look(ctx context.Context) selfcheck.Circumstances {
-	if s.decision.Mode == "" {
+	mode := s.decision.Mode
+	if mode == "" {
 		// Another Session has presented it.
-		pod := &corev1.Pod{}
-		if s.API.Get(ctx, s.key(), pod) == nil {
-			s.decision.Mode = inPod
-		} else {
-			s.decision.Mode = byResponder
+		mode = byResponder
+		if s.API.Get(ctx, s.key(), &corev1.Pod{}) == nil {
+			mode = inPod
 		}
 	}
-	seen := selfcheck.Circumstances{Mode: selfcheck.Shared, Responder: s.lookAtResponder()}
-	if s.decision.Mode == inPod {
+	seen := selfcheck.Circumstances{Mode: selfcheck.Shared, Responder: s.lookAtResponder(mode)}
+	if mode == inPod {
 		seen.Mode = selfcheck.PodMode
 		seen.Pod = s.lookAtPod(ctx)
 	}
@@ -52,13 +51,13 @@ func (s *session) key() client.ObjectKey {
 	return client.ObjectKey{Namespace: s.challenge.Namespace, Name: nameOf(s.challenge)}
 }
 
-func (s *session) lookAtResponder() selfcheck.Responder {
+func (s *session) lookAtResponder(by mode) selfcheck.Responder {
 	at := fmt.Sprintf("the shared responder, port %d", Port)
-	if s.decision.Mode == inPod {
+	if by == inPod {
 		at = fmt.Sprintf("pod %s/%s, port %d", s.challenge.Namespace, nameOf(s.challenge), Port)
 	}
 	out := selfcheck.Responder{At: at}
-	if s.decision.Mode == byResponder && s.Responder != nil {
+	if by == byResponder && s.Responder != nil {
 		saw := s.Responder.Saw(s.challenge.UID)
 		out.Answers, out.Asked, out.Host = true, saw.Answered || saw.Host != "", saw.Host
 	}
