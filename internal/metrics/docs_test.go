@@ -66,6 +66,7 @@ func inCode(t *testing.T) map[string]metric {
 	}
 	m.ObserveChallenges(inProgress{{Kind: "ClusterIssuer", Name: "acme"}})
 	m.Count("orders", nil)
+	m.HTTP01Responder([]string{"answered"})("answered")
 	writes := metrics.NewWrites()
 	if err := reg.Register(writes); err != nil {
 		t.Fatal(err)

@@ -2,11 +2,9 @@ package operator
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-base/featuregate"
 
 	"github.com/everleaf/everleaf/internal/component"
@@ -21,31 +19,12 @@ var accepted = []struct {
 	// reason says what does not happen, as the end of a sentence.
 	reason string
 }{
-	{"acme-http01-solver-image", "", "image of the pods that answer HTTP-01", noHTTP01},
-	{requestCPU, "10m", "CPU request of these pods", noHTTP01},
-	{requestMemory, "64Mi", "memory request of these pods", noHTTP01},
-	{limitsCPU, "100m", "CPU limit of these pods", noHTTP01},
-	{limitsMemory, "64Mi", "memory limit of these pods", noHTTP01},
-	{"acme-http01-solver-run-as-non-root", true, "whether these pods run as non-root", noHTTP01},
-	{"acme-http01-solver-runtime-class-name", "", "runtime class of these pods", noHTTP01},
-	{"acme-http01-solver-extra-labels", map[string]string(nil), "more labels of these pods", noHTTP01},
-	{solverNameservers, []string(nil), "resolvers for the self-check of HTTP-01, each ip:port", noHTTP01},
 	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
 	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
 	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
 }
 
-const (
-	noHTTP01 = "HTTP-01 challenges are not solved yet"
-	noShim   = "Ingresses and Gateways are not watched yet"
-
-	requestCPU    = "acme-http01-solver-resource-request-cpu"
-	requestMemory = "acme-http01-solver-resource-request-memory"
-	limitsCPU     = "acme-http01-solver-resource-limits-cpu"
-	limitsMemory  = "acme-http01-solver-resource-limits-memory"
-
-	solverNameservers = "acme-http01-solver-nameservers"
-)
+const noShim = "Ingresses and Gateways are not watched yet"
 
 // gates are cert-manager's feature gates. None changes what this version does.
 var gates = component.Gates{
@@ -103,21 +82,3 @@ func (o *Options) ineffective() []string {
 	return warnings
 }
 
-// checkAccepted checks the values that cert-manager checks.
-func (o *Options) checkAccepted(bad component.Complaint) {
-	if o.flags == nil {
-		return
-	}
-	servers, _ := o.flags.GetStringSlice(solverNameservers)
-	for _, server := range servers {
-		if _, err := netip.ParseAddrPort(server); err != nil {
-			bad(solverNameservers, "%q must be in the format <ip address>:<port>", server)
-		}
-	}
-	for _, flag := range []string{requestCPU, requestMemory, limitsCPU, limitsMemory} {
-		text, _ := o.flags.GetString(flag)
-		if _, err := resource.ParseQuantity(text); err != nil {
-			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
-		}
-	}
-}

@@ -126,6 +126,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	defer hide()
 	defer s.sendEvents(ctx)()
+	defer s.responding.End()
 	return caches.Run(mgr.Start)
 }
 

@@ -112,6 +112,7 @@ func Defaults() Options {
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
 		Shims:                    defaultShims(),
+		HTTP01:                   defaultHTTP01(),
 		QPS:                      20,
 		Burst:                    50,
 		MetricsListenAddress:     "0.0.0.0:9402",
@@ -140,6 +141,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
 	fs.BoolVar(&o.Ambient.Issuers, "issuer-ambient-credentials", o.Ambient.Issuers, "let the DNS-01 solvers of Issuers use the credentials of the environment in which everleaf runs")
 	fs.BoolVar(&o.Ambient.ClusterIssuers, "cluster-issuer-ambient-credentials", o.Ambient.ClusterIssuers, "let the DNS-01 solvers of ClusterIssuers use the credentials of the environment in which everleaf runs")
+	o.HTTP01.addFlags(fs)
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
 	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
@@ -163,6 +165,9 @@ func (o *Options) Listeners() component.Listeners {
 	listeners := component.Listeners{
 		"metrics-listen-address":          o.MetricsListenAddress,
 		"internal-healthz-listen-address": o.HealthzListenAddress,
+	}
+	if o.HTTP01.Responds() {
+		listeners[flagResponderListen] = o.HTTP01.ListenAddress
 	}
 	o.Profiles.Listen(listeners)
 	return listeners

@@ -74,7 +74,15 @@ var upstream = map[string]string{
 }
 
 // Flags that cert-manager does not have.
-var added = map[string]string{"events": "brief", "default-issuer-by-annotation": "false", "omit-names-covered-by-wildcards": "false"}
+var added = map[string]string{
+	"default-issuer-by-annotation":         "false",
+	"events":                               "brief",
+	"acme-http01-solver-mode":              "auto",
+	"acme-http01-responder-listen-address": "0.0.0.0:8089",
+	"acme-http01-responder-service":        "",
+	"acme-http01-responder-addresses":      "[]",
+	"omit-names-covered-by-wildcards":      "false",
+}
 
 func flagSet(o *Options) *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -204,12 +212,12 @@ func TestIneffective(t *testing.T) {
 	}{
 		{"defaults", "", nil},
 		{"defaults, spelt out", "--enable-gateway-api=false --feature-gates=OtherNames=true", nil},
-		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30", nil},
+		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30 --acme-http01-solver-image=reg.example/solver", nil},
 		{
-			"others", "--acme-http01-solver-image=quay.io/x --enable-gateway-api",
+			"others", "--gateway-api-extra-protocols=DTLS --enable-gateway-api",
 			[]string{
-				"--acme-http01-solver-image=quay.io/x has no effect: HTTP-01 challenges are not solved yet",
 				"--enable-gateway-api=true has no effect: Ingresses and Gateways are not watched yet",
+				"--gateway-api-extra-protocols=[DTLS] has no effect: Ingresses and Gateways are not watched yet",
 			},
 		},
 		{

@@ -46,9 +46,11 @@ func (s *system) solvers() (solver.Solvers, error) {
 // http01 returns what solves HTTP-01 challenges.
 func (s *system) http01() (solver.Solver, error) {
 	o := s.options.HTTP01
-	checker, err := selfcheck.New(selfcheck.Config{
-		Nameservers: o.Nameservers, UserAgent: "everleaf", Clock: s.clock, Retry: s.options.CheckRetryPeriod, Port: o.Port, TLSPort: o.TLSPort,
-	})
+	var nameservers []string
+	for _, server := range o.Nameservers {
+		nameservers = append(nameservers, server.String())
+	}
+	checker, err := selfcheck.New(selfcheck.Config{Nameservers: nameservers, UserAgent: "everleaf", Clock: s.clock, Retry: s.options.CheckRetryPeriod})
 	if err != nil {
 		return nil, err
 	}

@@ -50,10 +50,11 @@ type system struct {
 	accounts *issueracme.Accounts
 	types    issuer.Registry
 	resolver *dns.Resolver
-	// tokens are what the shared responder answers, backends where its pods are, nil if
-	// that is not known.
-	tokens   *responder.Table
-	backends responder.Backends
+	// tokens are those that the shared HTTP-01 responder answers; backends, nil if none
+	// are configured, are where responders are; responding is nil if this process is none.
+	tokens     *responder.Table
+	backends   responder.Backends
+	responding *responding
 
 	// accountReady passes on issuers whose account can be used from now on,
 	// issuerNews those that have to be checked again.
@@ -121,6 +122,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		if err := mgr.Add(component.Always(start)); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.addResponder(informers[acmev1.ChallengeKind]); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

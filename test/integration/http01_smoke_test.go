@@ -31,9 +31,9 @@ func TestHTTP01Smoke(t *testing.T) {
 	nginxingress.Start(t, nginxingress.Options{Config: cluster.RESTConfig(), Class: ns, Namespaces: []string{ns}, Listen: []netip.Addr{edge}})
 	ca := harness.HTTPCA(t, dns.Addr())
 	a := cluster.ACME(t, harness.ACMEOptions{CA: ca, Namespace: ns, Options: func(o *operator.Options) {
-		o.HTTP01.Nameservers = []string{dns.Addr()}
+		o.HTTP01.Nameservers = []netip.AddrPort{netip.MustParseAddrPort(dns.Addr())}
 		o.HTTP01.Addresses = []netip.AddrPort{netip.MustParseAddrPort(responder)}
-		o.HTTP01.Listen = responder
+		o.HTTP01.ListenAddress = responder
 	}})
 	a.Apply(t, ns, harness.IssuerManifest("le", ca, "{http01: {ingress: {ingressClassName: "+ns+"}}}"))
 	a.Apply(t, ns, harness.CertificateManifest("first", "le", "first.http.test"))

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},

@@ -44,6 +44,9 @@ func podTemplateOf(c solver.Challenge) *acmev1.ACMEChallengeSolverHTTP01IngressP
 // pod is the pod that answers a Challenge: as cert-manager makes it, field by field, because
 // policies of clusters are written for that. A quantity that cannot be read is a User fault.
 func (p Pods) pod(c solver.Challenge, extra map[string]string) (*corev1.Pod, error) {
+	if p.Image == "" {
+		return nil, fault.New(fault.User, "NoResponder", "there is no image for solver pods: set --acme-http01-solver-image, or use the shared responder ("+flagService+")")
+	}
 	template := podTemplateOf(c)
 	if template == nil {
 		template = &acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate{}
