@@ -81,4 +81,3 @@ func (o *Options) ineffective() []string {
 	slices.Sort(warnings)
 	return warnings
 }
-

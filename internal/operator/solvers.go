@@ -61,7 +61,10 @@ func (s *system) http01() (solver.Solver, error) {
 	byHTTP, err := http01.New(http01.Config{
 		API: live{s.manager.GetAPIReader(), s.manager.GetClient()}, Checker: checker, Clock: s.clock,
 		Responder: shared{s.backends, s.tokens},
-		Mode:      http01.Mode(o.Mode), Pods: o.pods(), ExtraLabels: o.ExtraLabels, PathType: pathType,
+		Mode:      http01.Mode(o.Mode), ExtraLabels: o.ExtraLabels, PathType: pathType,
+		Pods: http01.Pods{
+			Image: o.Image, Requests: o.Requests, Limits: o.Limits, RunAsNonRoot: o.RunAsNonRoot, RuntimeClassName: o.RuntimeClassName,
+		},
 	})
 	if err != nil {
 		return nil, err
