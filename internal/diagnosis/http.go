@@ -66,7 +66,7 @@ func (e Evidence) toldApart(inside, outside selfcheck.Report) (Verdict, bool) {
 			Code: Code(selfcheck.HairpinNAT), Message: fmt.Sprintf("the cluster does not reach its own edge (hairpin NAT): in the cluster, %s; from here, %s", inside.Seen(), outside.Seen()),
 			Fix: []string{
 				"have the resolver of the cluster answer with the internal address of the ingress controller",
-				"or let the CA be asked in spite of the self-check: set the annotation everleaf.io/self-check-on-deadline: ask-ca on the issuer",
+				"or let the CA be asked in spite of the self-check: set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer",
 			},
 		}, true
 	default:

@@ -138,7 +138,7 @@ func TestExplainHTTP(t *testing.T) {
 		"hairpin NAT": {[]func(*Evidence){sawHTTP(FromController, dead(v4)), sawHTTP(FromCommand, serves(v4))}, []want{
 			{Code: "HairpinNAT", Message: "the cluster does not reach its own edge (hairpin NAT): in the cluster, 192.0.2.5 does not answer; from here, 192.0.2.5 answers 200", Seen: FromController, Fix: []string{
 				"have the resolver of the cluster answer with the internal address of the ingress controller",
-				"or let the CA be asked in spite of the self-check: set the annotation everleaf.io/self-check-on-deadline: ask-ca on the issuer",
+				"or let the CA be asked in spite of the self-check: set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer",
 			}},
 			{Code: "Reachable", Message: "the challenge is found: 192.0.2.5 answers 200", Seen: FromCommand, Aside: true},
 		}},

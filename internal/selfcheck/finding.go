@@ -158,7 +158,7 @@ func (s situation) route() string { return s.c.Route.Text() }
 const (
 	exempt   = "exempt " + path + " from it"
 	separate = "remove the annotation acme.cert-manager.io/http01-edit-in-place to use a separate Ingress"
-	askCA    = "set everleaf.io/self-check-on-deadline: ask-ca on the issuer"
-	// nameResolver begins what to do about a resolver.
+	askCA    = "set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer"
+	// nameResolver is the flag that names resolvers.
 	nameResolver = "--acme-http01-solver-nameservers"
 )

@@ -44,6 +44,17 @@ func Free(ctx context.Context, addr netip.Addr, ports ...uint16) error {
 	return nil
 }
 
+// FreePort returns an address with a TCP port that is free now. Another process may take it
+// before the caller does.
+func FreePort(ctx context.Context, addr netip.Addr) (netip.AddrPort, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer l.Close()
+	return netip.ParseAddrPort(l.Addr().String())
+}
+
 // Backend returns an address of this machine that an EndpointSlice may hold, IPv4 if there
 // is one. The API server refuses those of the loopback interface (127.0.0.0/8 and ::1) and
 // link-local ones.
