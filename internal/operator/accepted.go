@@ -2,8 +2,10 @@ package operator
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -35,9 +37,6 @@ var accepted = []struct {
 	{"default-issuer-name", "", "issuer of Certificates for Ingresses and Gateways that name none", noShim},
 	{"default-issuer-kind", "Issuer", "kind of that issuer", noShim},
 	{"default-issuer-group", "cert-manager.io", "group of that issuer", noShim},
-	{"enable-gateway-api", false, "issue Certificates for Gateways", noShim},
-	{"enable-gateway-api-listenerset", false, "issue Certificates for ListenerSets", noShim},
-	{"gateway-api-extra-protocols", []string(nil), "more protocols of listeners that need a Certificate", noShim},
 }
 
 const (
@@ -52,7 +51,8 @@ const (
 	solverNameservers = "acme-http01-solver-nameservers"
 )
 
-// gates are cert-manager's feature gates. None changes what this version does.
+// gates are cert-manager's feature gates. None except those of obeyed changes what this
+// version does.
 var gates = component.Gates{
 	"ACMEHTTP01IngressPathTypeExact":                   {Default: true, PreRelease: featuregate.Beta},
 	"ACMEUseARI":                                       {PreRelease: featuregate.Alpha},
@@ -60,8 +60,8 @@ var gates = component.Gates{
 	"DefaultPrivateKeyRotationPolicyAlways":            {Default: true, PreRelease: featuregate.GA},
 	"DisallowInsecureCSRUsageDefinition":               {Default: true, PreRelease: featuregate.GA},
 	"ExperimentalCertificateSigningRequestControllers": {PreRelease: featuregate.Alpha},
-	"ExperimentalGatewayAPISupport":                    {Default: true, PreRelease: featuregate.Beta},
-	"ListenerSets":                                     {PreRelease: featuregate.Alpha},
+	gateGatewayAPI:                                     {Default: true, PreRelease: featuregate.Beta},
+	gateListenerSets:                                   {PreRelease: featuregate.Alpha},
 	"LiteralCertificateSubject":                        {Default: true, PreRelease: featuregate.Beta},
 	"NameConstraints":                                  {Default: true, PreRelease: featuregate.Beta},
 	"OtherNames":                                       {Default: true, PreRelease: featuregate.Beta},
@@ -71,6 +71,16 @@ var gates = component.Gates{
 	"UseCertificateRequestBasicConstraints":            {PreRelease: featuregate.Alpha},
 	"UseDomainQualifiedFinalizer":                      {Default: true, PreRelease: featuregate.GA},
 	"ValidateCAA":                                      {PreRelease: featuregate.Deprecated},
+}
+
+// obeyed are the gates that have an effect.
+var obeyed = []featuregate.Feature{gateGatewayAPI, gateListenerSets}
+
+// ineffectiveGates are the gates that have none.
+func ineffectiveGates() component.Gates {
+	without := maps.Clone(gates)
+	maps.DeleteFunc(without, func(name featuregate.Feature, _ featuregate.FeatureSpec) bool { return slices.Contains(obeyed, name) })
+	return without
 }
 
 // addAccepted adds the flags and the feature gates that are accepted only.
@@ -88,7 +98,7 @@ func (o *Options) addAccepted(fs *pflag.FlagSet) {
 			fs.StringToString(a.flag, value, about)
 		}
 	}
-	o.flags, o.features = fs, gates.AddFlag(fs, "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect")
+	o.flags, o.features = fs, gates.AddFlag(fs, "feature gates as Name=true,Other=false; those of cert-manager are accepted, but without effect except "+names(obeyed))
 }
 
 // ineffective says for each flag and feature gate that was set to something else
@@ -103,7 +113,8 @@ func (o *Options) ineffective() []string {
 			warnings = append(warnings, fmt.Sprintf("--%s=%s has no effect: %s", a.flag, f.Value, a.reason))
 		}
 	}
-	warnings = append(warnings, gates.Ineffective(o.features)...)
+	warnings = append(warnings, ineffectiveGates().Ineffective(o.features)...)
+	warnings = append(warnings, o.ineffectiveGatewayAPI()...)
 	slices.Sort(warnings)
 	return warnings
 }
@@ -128,4 +139,13 @@ func (o *Options) checkAccepted(bad component.Complaint) {
 	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
 		bad("default-issuer-kind", "must not be empty")
 	}
+}
+
+// names lists feature gates in a text.
+func names(of []featuregate.Feature) string {
+	var all []string
+	for _, name := range of {
+		all = append(all, string(name))
+	}
+	return strings.Join(all, " and ")
 }

@@ -66,6 +66,8 @@ type Options struct {
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 
+	GatewayAPI GatewayAPI
+
 	// QPS and Burst limit the requests to an API server that has no API Priority
 	// and Fairness; -1 is no limit.
 	QPS   float32
@@ -142,6 +144,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.Profiles.AddFlags(fs)
 	component.AddLimits(fs, &o.Limits)
 	o.MetricsTLS.AddFlags(fs)
+	o.GatewayAPI.addFlags(fs)
 	o.addAccepted(fs)
 }
 
