@@ -32,16 +32,10 @@ var accepted = []struct {
 	{"acme-http01-solver-runtime-class-name", "", "runtime class of these pods", noHTTP01},
 	{"acme-http01-solver-extra-labels", map[string]string(nil), "more labels of these pods", noHTTP01},
 	{solverNameservers, []string(nil), "resolvers for the self-check of HTTP-01, each ip:port", noHTTP01},
-	{"auto-certificate-annotations", []string{"kubernetes.io/tls-acme"}, "annotations of Ingresses that ask for a Certificate", noShim},
-	{"extra-certificate-annotations", []string(nil), "annotations to copy from Ingresses and Gateways to Certificates", noShim},
-	{"default-issuer-name", "", "issuer of Certificates for Ingresses and Gateways that name none", noShim},
-	{"default-issuer-kind", "Issuer", "kind of that issuer", noShim},
-	{"default-issuer-group", "cert-manager.io", "group of that issuer", noShim},
 }
 
 const (
 	noHTTP01 = "HTTP-01 challenges are not solved yet"
-	noShim   = "Ingresses and Gateways are not watched yet"
 
 	requestCPU    = "acme-http01-solver-resource-request-cpu"
 	requestMemory = "acme-http01-solver-resource-request-memory"
@@ -135,9 +129,6 @@ func (o *Options) checkAccepted(bad component.Complaint) {
 		if _, err := resource.ParseQuantity(text); err != nil {
 			bad(flag, "%q is not a quantity such as 100m or 64Mi", text)
 		}
-	}
-	if kind, _ := o.flags.GetString("default-issuer-kind"); kind == "" {
-		bad("default-issuer-kind", "must not be empty")
 	}
 }
 

@@ -77,6 +77,7 @@ func (o *Options) Complete() error {
 	}
 	o.Listeners().Check(bad)
 	o.MetricsTLS.Check(bad)
+	o.checkShims(bad)
 	o.checkAccepted(bad)
 	return complaints.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/order"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
@@ -47,7 +49,7 @@ func requests() []string {
 var idle = []string{
 	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
 	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
-	"certificatesigningrequests-issuer-venafi", "gateway-shim", "ingress-shim",
+	"certificatesigningrequests-issuer-venafi", "gateway-shim",
 }
 
 // entry is a controller of this program: the names of cert-manager's controllers
@@ -82,6 +84,7 @@ func controllers() []entry {
 		{requests(), true, (*system).newRequests},
 		{[]string{"orders"}, false, (*system).newOrders},
 		{[]string{"challenges"}, false, (*system).newChallenges},
+		{[]string{ingressShim}, false, (*system).newIngresses},
 	}
 }
 
@@ -236,6 +239,9 @@ func (s *system) kinds() map[string]client.Object {
 	}
 	if s.options.Namespace == "" {
 		kinds[cmv1.ClusterIssuerKind] = &cmv1.ClusterIssuer{}
+	}
+	if enabled(s.options.Controllers)[ingressShim] {
+		kinds[core.KindIngress] = &networkingv1.Ingress{}
 	}
 	return kinds
 }

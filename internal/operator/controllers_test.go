@@ -33,7 +33,7 @@ var certificates = []string{
 var nothingToDo = []string{
 	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
 	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
-	"certificatesigningrequests-issuer-venafi", "gateway-shim", "ingress-shim",
+	"certificatesigningrequests-issuer-venafi", "gateway-shim",
 }
 
 func without(names []string, left ...string) []string {

@@ -18,9 +18,6 @@ type GatewayAPI struct {
 	Enabled bool
 	// ListenerSets and HTTPRoutes are whether Certificates are made for them.
 	ListenerSets, HTTPRoutes bool
-	// ExtraProtocols are protocols of listeners that need a Certificate, besides HTTPS
-	// and TLS.
-	ExtraProtocols []string
 	// Interval is how often the API server is asked whether it has the CRDs; 0 is the
 	// default. For tests.
 	Interval time.Duration
@@ -36,11 +33,13 @@ const (
 	gateListenerSets featuregate.Feature = "ListenerSets"
 )
 
-func (g *GatewayAPI) addFlags(fs *pflag.FlagSet) {
+// addGatewayAPI adds the flags about the Gateway API.
+func (o *Options) addGatewayAPI(fs *pflag.FlagSet) {
+	g := &o.GatewayAPI
 	fs.BoolVar(&g.Enabled, flagGatewayAPI, g.Enabled, "use the Gateway API: issue Certificates for Gateways, and solve HTTP-01 challenges with HTTPRoutes; its CRDs may be installed later")
 	fs.BoolVar(&g.ListenerSets, flagListenerSets, g.ListenerSets, "issue Certificates for ListenerSets too; needs --"+flagGatewayAPI+" and the feature gate "+string(gateListenerSets))
 	fs.BoolVar(&g.HTTPRoutes, flagHTTPRoutes, g.HTTPRoutes, "issue Certificates for the hostnames of HTTPRoutes that have an issuer's annotation; needs --"+flagGatewayAPI)
-	fs.StringSliceVar(&g.ExtraProtocols, flagProtocols, g.ExtraProtocols, "more protocols of listeners that need a Certificate")
+	fs.StringSliceVar(&o.Shims.ExtraProtocols, flagProtocols, o.Shims.ExtraProtocols, "protocols of listeners that need a Certificate, besides HTTPS and TLS")
 }
 
 // gate reports whether a feature gate is on. Options that are not from flags have none.
@@ -99,7 +98,7 @@ func (s *system) newGatewayAPI(ctx context.Context, rc *rest.Config, caches *com
 	var err error
 	s.gatewayAPI, err = cluster.NewGatewayAPI(rc, s.manager.GetScheme(), cluster.GatewayAPIConfig{
 		Disabled: s.options.noGatewayAPI(), Kinds: kinds, Namespace: s.options.Namespace, Interval: s.options.GatewayAPI.Interval,
-		Compact: cluster.CompactGatewayAPI(s.options.keptAnnotation), Observe: caches.Observe, Log: s.manager.GetLogger().WithName("gateway-api"),
+		Compact: cluster.CompactGatewayAPI(s.options.Shims.Reads), Observe: caches.Observe, Log: s.manager.GetLogger().WithName("gateway-api"),
 	})
 	if err != nil {
 		return err
@@ -107,6 +106,3 @@ func (s *system) newGatewayAPI(ctx context.Context, rc *rest.Config, caches *com
 	s.gatewayAPI.Look(ctx)
 	return s.manager.Add(component.Always(s.gatewayAPI.Start))
 }
-
-// keptAnnotation reports whether the caches of the Gateway API keep an annotation.
-func (o *Options) keptAnnotation(string) bool { return true }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -170,7 +171,8 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&cmv1.Certificate{}: {Transform: cluster.CompactCertificate},
+				&cmv1.Certificate{}:     {Transform: cluster.CompactCertificate},
+				&networkingv1.Ingress{}: {Transform: cluster.CompactIngress(o.Shims.Reads)},
 			},
 		},
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: false}},

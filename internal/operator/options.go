@@ -11,6 +11,7 @@ import (
 	"k8s.io/component-base/featuregate"
 
 	"github.com/everleaf/everleaf/internal/component"
+	"github.com/everleaf/everleaf/internal/controller/shim"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
@@ -67,6 +68,8 @@ type Options struct {
 	AllEvents bool
 
 	GatewayAPI GatewayAPI
+	// Shims are how Certificates are made for Ingresses and Gateways.
+	Shims shim.Config
 
 	// QPS and Burst limit the requests to an API server that has no API Priority
 	// and Fairness; -1 is no limit.
@@ -107,6 +110,7 @@ func Defaults() Options {
 		Ambient:                  dns01.Ambient{ClusterIssuers: true},
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
+		Shims:                    defaultShims(),
 		QPS:                      20,
 		Burst:                    50,
 		MetricsListenAddress:     "0.0.0.0:9402",
@@ -144,7 +148,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.Profiles.AddFlags(fs)
 	component.AddLimits(fs, &o.Limits)
 	o.MetricsTLS.AddFlags(fs)
-	o.GatewayAPI.addFlags(fs)
+	o.addShims(fs)
+	o.addGatewayAPI(fs)
 	o.addAccepted(fs)
 }
 

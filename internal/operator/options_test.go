@@ -74,7 +74,9 @@ var upstream = map[string]string{
 }
 
 // Flags that cert-manager does not have.
-var added = map[string]string{"events": "brief", "enable-httproute-shim": "false"}
+var added = map[string]string{
+	"events": "brief", "default-issuer-by-annotation": "false", "omit-names-covered-by-wildcards": "false", "enable-httproute-shim": "false",
+}
 
 func flagSet(o *Options) *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
