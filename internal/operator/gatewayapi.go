@@ -10,6 +10,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/component"
+	"github.com/everleaf/everleaf/internal/controller/gateway"
 )
 
 // GatewayAPI says what is done with the Gateway API.
@@ -22,6 +23,12 @@ type GatewayAPI struct {
 	// default. For tests.
 	Interval time.Duration
 }
+
+// The controllers that make Certificates for the Gateway API, by cert-manager's names.
+const (
+	gatewayShim     = "gateway-shim"
+	listenerSetShim = "listenerset"
+)
 
 const (
 	flagGatewayAPI   = "enable-gateway-api"
@@ -105,4 +112,12 @@ func (s *system) newGatewayAPI(ctx context.Context, rc *rest.Config, caches *com
 	}
 	s.gatewayAPI.Look(ctx)
 	return s.manager.Add(component.Always(s.gatewayAPI.Start))
+}
+
+func (s *system) newGateways() (registrable, error) {
+	return gateway.NewGateways(s.shimDeps(), s.gatewayAPI, s.options.Shims, s.metrics.Failed(gatewayShim))
+}
+
+func (s *system) newListenerSets() (registrable, error) {
+	return gateway.NewListenerSets(s.shimDeps(), s.gatewayAPI, s.options.Shims, s.metrics.Failed(listenerSetShim))
 }
