@@ -117,6 +117,29 @@
 {{- end }}
 {{- end }}
 
+{{/* Certificates for Ingresses, and for the kinds of the Gateway API. */}}
+{{- define "everleaf.ingress-shimRules" -}}
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways", "listenersets", "httproutes"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways/finalizers", "listenersets/finalizers", "httproutes/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificates"]
+  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+- apiGroups: ["cert-manager.io"]
+  resources: {{ include "everleaf.issuerKinds" . }}
+  verbs: ["get", "list", "watch"]
+{{ include "everleaf.eventRules" . }}
+{{- end }}
+
 {{/* Why a solver webhook does not answer, its APIService says. */}}
 {{- define "everleaf.apiServiceRules" -}}
 - apiGroups: ["apiregistration.k8s.io"]
