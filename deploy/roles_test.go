@@ -55,7 +55,7 @@ func TestRoles(t *testing.T) {
 			"gateways": read, "listenersets": read, "httproutes": read,
 			"gateways/finalizers": "update", "listenersets/finalizers": "update", "httproutes/finalizers": "update",
 			"certificates": "create delete get list patch watch",
-			"issuers": read, "clusterissuers": read, "events": events,
+			"issuers":      read, "clusterissuers": read, "events": events,
 		},
 		"Role cert-manager/cert-manager-controller-challenges:records": {
 			"secrets everleaf-records-left-behind": "delete get update", "secrets": "create",
