@@ -33,7 +33,7 @@ func CompactGatewayAPI(keep func(annotation string) bool) cache.TransformFunc {
 			return kept, nil
 		case *gwapi.HTTPRoute:
 			kept := &gwapi.HTTPRoute{ObjectMeta: compactMeta(o.ObjectMeta, keep)}
-			kept.Spec.Hostnames = o.Spec.Hostnames
+			kept.Spec.ParentRefs, kept.Spec.Hostnames = o.Spec.ParentRefs, o.Spec.Hostnames
 			return kept, nil
 		default:
 			return obj, nil

@@ -87,6 +87,7 @@ func controllers() []entry {
 		{[]string{ingressShim}, false, (*system).newIngresses},
 		{[]string{gatewayShim}, false, (*system).newGateways},
 		{[]string{listenerSetShim}, false, (*system).newListenerSets},
+		{[]string{httpRouteShim}, false, (*system).newHTTPRoutes},
 	}
 }
 
@@ -156,6 +157,8 @@ func (o *Options) serves(controller string) bool {
 		return o.noGatewayAPI() == ""
 	case listenerSetShim:
 		return o.listenerSets()
+	case httpRouteShim:
+		return o.httpRoutes()
 	default:
 		return true
 	}

@@ -24,10 +24,12 @@ type GatewayAPI struct {
 	Interval time.Duration
 }
 
-// The controllers that make Certificates for the Gateway API, by cert-manager's names.
+// The controllers that make Certificates for the Gateway API: two by cert-manager's
+// names, and one that cert-manager does not have.
 const (
 	gatewayShim     = "gateway-shim"
 	listenerSetShim = "listenerset"
+	httpRouteShim   = "httproute-shim"
 )
 
 const (
@@ -120,4 +122,8 @@ func (s *system) newGateways() (registrable, error) {
 
 func (s *system) newListenerSets() (registrable, error) {
 	return gateway.NewListenerSets(s.shimDeps(), s.gatewayAPI, s.options.Shims, s.metrics.Failed(listenerSetShim))
+}
+
+func (s *system) newHTTPRoutes() (registrable, error) {
+	return gateway.NewHTTPRoutes(s.shimDeps(), s.gatewayAPI, s.options.Shims, s.metrics.Failed(httpRouteShim))
 }

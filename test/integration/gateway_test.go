@@ -352,6 +352,11 @@ func TestListenerSet(t *testing.T) {
 		return nil
 	})
 
+	l.patch(t, set, "set", `{"spec": {"listeners": [
+		{"name": "web", "protocol": "HTTPS", "port": 443, "hostname": "b.example.com", "tls": {"certificateRefs": [{"name": "c-tls"}]}}
+	]}}`)
+	l.owned(t, set, map[string][]string{"c-tls": {"b.example.com"}})
+
 	// Without its Gateway it stays as it is.
 	if err := l.Delete(t.Context(), &gwapi.Gateway{ObjectMeta: metaNamed(l.ns, "gw")}); err != nil {
 		t.Fatal(err)
@@ -364,5 +369,36 @@ func TestListenerSet(t *testing.T) {
 		}
 		return nil
 	})
-	l.owned(t, set, map[string][]string{"b-tls": {"b.example.com"}})
+	l.owned(t, set, map[string][]string{"c-tls": {"b.example.com"}})
+}
+
+// TestHTTPRoute: an HTTPRoute that names an issuer has a Certificate for its hostnames.
+func TestHTTPRoute(t *testing.T) {
+	harness.Shared(t).GatewayAPI(t)
+	l := newLab(t, harness.Controllers{Options: useGatewayAPI})
+	l.Apply(t, l.ns, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: shop
+  annotations: {cert-manager.io/issuer: ca, cert-manager.io/private-key-algorithm: ECDSA}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [shop.example.com, www.example.com]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: plain}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [plain.example.com]
+`)
+	shop, plain := &gwapi.HTTPRoute{ObjectMeta: metaNamed(l.ns, "shop")}, &gwapi.HTTPRoute{ObjectMeta: metaNamed(l.ns, "plain")}
+	l.owned(t, shop, map[string][]string{"shop-tls": {"shop.example.com", "www.example.com"}})
+	l.Ready(t, l.ns, "shop-tls", patience)
+	l.patch(t, shop, "shop", `{"metadata": {"annotations": {"everleaf.io/secret-name": "shop"}}, "spec": {"hostnames": ["shop.example.com"]}}`)
+	l.owned(t, shop, map[string][]string{"shop": {"shop.example.com"}})
+	l.patch(t, shop, "shop", `{"spec": {"hostnames": []}}`)
+	l.event(t, "HTTPRoute", "shop", "BadConfig", "The HTTPRoute gets no Certificate: spec.hostnames: Required value")
+	l.owned(t, plain, map[string][]string{})
 }

@@ -1,5 +1,5 @@
 // Package gateway keeps the Certificates of Gateways and ListenerSets, as their
-// annotations and listeners ask for them.
+// annotations and listeners ask for them, and those of HTTPRoutes.
 package gateway
 
 import (
@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	// gateways and listenerSets are cert-manager's names for the controllers.
+	// gateways and listenerSets are cert-manager's names for the controllers, which has
+	// none of HTTPRoutes.
 	gateways     = "gateway-shim"
 	listenerSets = "listenerset"
+	httpRoutes   = "httproute-shim"
 
 	// indexSecret holds namespace/name of the Secrets that an object refers to.
 	indexSecret = "tlsSecret"
