@@ -51,8 +51,11 @@ func TestRoles(t *testing.T) {
 			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
 		},
 		"ClusterRole cert-manager-controller-ingress-shim": {
-			"ingresses": read, "ingresses/finalizers": "update", "certificates": "create delete get list patch watch",
-			"issuers": read, "clusterissuers": read, "events": events,
+			"ingresses": read, "ingresses/finalizers": "update",
+			"gateways": read, "listenersets": read, "httproutes": read,
+			"gateways/finalizers": "update", "listenersets/finalizers": "update", "httproutes/finalizers": "update",
+			"certificates": "create delete get list patch watch",
+			"issuers":      read, "clusterissuers": read, "events": events,
 		},
 		"Role cert-manager/cert-manager-controller-challenges:records": {
 			"secrets everleaf-records-left-behind": "delete get update", "secrets": "create",

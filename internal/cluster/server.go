@@ -82,7 +82,7 @@ func versionKind(kind string) schema.GroupVersionKind {
 		return corev1.SchemeGroupVersion.WithKind(kind)
 	case acmev1.OrderKind, acmev1.ChallengeKind:
 		return acmev1.SchemeGroupVersion.WithKind(kind)
-	case shim.KindIngress, shim.KindGateway, shim.KindListenerSet:
+	case shim.KindIngress, shim.KindGateway, shim.KindListenerSet, shim.KindHTTPRoute:
 		return shim.VersionKind(kind)
 	default:
 		return cmv1.SchemeGroupVersion.WithKind(kind)

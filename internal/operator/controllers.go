@@ -44,7 +44,7 @@ func requests() []string {
 var idle = []string{
 	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
 	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
-	"certificatesigningrequests-issuer-venafi", "gateway-shim",
+	"certificatesigningrequests-issuer-venafi",
 }
 
 // entry is a controller of this program: the names of cert-manager's controllers
@@ -80,6 +80,9 @@ func controllers() []entry {
 		{[]string{"orders"}, false, (*system).newOrders},
 		{[]string{"challenges"}, false, (*system).newChallenges},
 		{[]string{ingressShim}, false, (*system).newIngresses},
+		{[]string{gatewayShim}, false, (*system).newGateways},
+		{[]string{listenerSetShim}, false, (*system).newListenerSets},
+		{[]string{httpRouteShim}, false, (*system).newHTTPRoutes},
 	}
 }
 
@@ -126,7 +129,7 @@ func checkControllers(list []string) error {
 func (s *system) register(ctx context.Context) error {
 	on := enabled(s.options.Controllers)
 	for _, e := range controllers() {
-		if len(e.missing(on)) == len(e.names) || (e.names[0] == "clusterissuers" && s.options.Namespace != "") {
+		if len(e.missing(on)) == len(e.names) || !s.options.serves(e.names[0]) {
 			continue
 		}
 		c, err := e.make(s)
@@ -138,6 +141,22 @@ func (s *system) register(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// serves reports whether other options than --controllers have work for a controller.
+func (o *Options) serves(controller string) bool {
+	switch controller {
+	case "clusterissuers":
+		return o.Namespace == ""
+	case gatewayShim:
+		return o.noGatewayAPI() == ""
+	case listenerSetShim:
+		return o.listenerSets()
+	case httpRouteShim:
+		return o.httpRoutes()
+	default:
+		return true
+	}
 }
 
 func (s *system) newIssuers(kind, name string) (registrable, error) {

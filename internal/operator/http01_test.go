@@ -15,7 +15,7 @@ import (
 )
 
 // http01 returns the options that follow from flags.
-func http01(t *testing.T, args string) (HTTP01Options, error) {
+func http01Flags(t *testing.T, args string) (HTTP01Options, error) {
 	t.Helper()
 	o := Defaults()
 	o.HTTP01.Release = "v1.2.3"
@@ -66,7 +66,7 @@ func TestHTTP01Options(t *testing.T) {
 			}, false,
 		},
 	} {
-		got, err := http01(t, tt.args)
+		got, err := http01Flags(t, tt.args)
 		if err != nil {
 			t.Errorf("%s: %v", tt.args, err)
 			continue
@@ -112,7 +112,7 @@ func TestHTTP01OptionsThatAreWrong(t *testing.T) {
 			"--acme-http01-solver-extra-labels: a=b/c is not a label: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
 		},
 	} {
-		_, err := http01(t, args)
+		_, err := http01Flags(t, args)
 		var got []string
 		if err != nil {
 			got = strings.Split(err.Error(), "\n")

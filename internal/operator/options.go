@@ -69,6 +69,7 @@ type Options struct {
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 
+	GatewayAPI GatewayAPI
 	// Shims are how Certificates are made for Ingresses and Gateways.
 	Shims shim.Config
 
@@ -85,9 +86,7 @@ type Options struct {
 	HealthzListenAddress string
 	Profiles             component.Profiles
 
-	events string
-	// flags and features hold what is accepted without effect.
-	flags    *pflag.FlagSet
+	events   string
 	features featuregate.FeatureGate
 }
 
@@ -152,7 +151,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	component.AddLimits(fs, &o.Limits)
 	o.MetricsTLS.AddFlags(fs)
 	o.addShims(fs)
-	o.addAccepted(fs)
+	o.addGatewayAPI(fs)
+	o.addGates(fs)
 }
 
 const (

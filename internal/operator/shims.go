@@ -42,8 +42,10 @@ func (o *Options) checkShims(bad component.Complaint) {
 	}
 }
 
+func (s *system) shimDeps() shim.Deps {
+	return shim.Deps{Cache: s.manager.GetCache(), Issuers: s.issuers, Server: s.server, Clock: s.clock}
+}
+
 func (s *system) newIngresses() (registrable, error) {
-	return ingress.New(shim.Deps{
-		Cache: s.manager.GetCache(), Issuers: s.issuers, Server: s.server, Clock: s.clock,
-	}, s.options.Shims, s.metrics.Failed(ingressShim))
+	return ingress.New(s.shimDeps(), s.options.Shims, s.metrics.Failed(ingressShim))
 }

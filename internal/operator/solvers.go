@@ -55,13 +55,13 @@ func (s *system) http01() (solver.Solver, error) {
 		return nil, err
 	}
 	pathType := networkingv1.PathTypeExact
-	if s.options.features != nil && !s.options.features.Enabled("ACMEHTTP01IngressPathTypeExact") {
+	if !s.options.gate(gatePathTypeExact) {
 		pathType = networkingv1.PathTypeImplementationSpecific
 	}
 	byHTTP, err := http01.New(http01.Config{
 		API: live{s.manager.GetAPIReader(), s.manager.GetClient()}, Checker: checker, Clock: s.clock,
-		Responder: shared{s.backends, s.tokens},
-		Mode:      http01.Mode(o.Mode), ExtraLabels: o.ExtraLabels, PathType: pathType,
+		Responder: shared{s.backends, s.tokens}, GatewayAPI: s.gatewayAPI.Problem,
+		Mode: http01.Mode(o.Mode), ExtraLabels: o.ExtraLabels, PathType: pathType,
 		Pods: http01.Pods{
 			Image: o.Image, Requests: o.Requests, Limits: o.Limits, RunAsNonRoot: o.RunAsNonRoot, RuntimeClassName: o.RuntimeClassName,
 		},

@@ -55,6 +55,8 @@ type system struct {
 	tokens     *responder.Table
 	backends   responder.Backends
 	responding *responding
+	// gatewayAPI knows which kinds of the Gateway API there are.
+	gatewayAPI *cluster.GatewayAPI
 
 	// accountReady passes on issuers whose account can be used from now on,
 	// issuerNews those that have to be checked again.
@@ -110,7 +112,13 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())
 	s.server.Observe = s.metrics.ObserveEvent
-	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
+	if err := s.newGatewayAPI(ctx, rc, caches); err != nil {
+		return nil, err
+	}
+	if err := registry.Register(metrics.GatewayAPI(s.gatewayAPI.Available)); err != nil {
+		return nil, err
+	}
+	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.gatewayAPI, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))

@@ -141,13 +141,19 @@
 {{- end }}
 {{- end }}
 
-{{/* Certificates for Ingresses. */}}
+{{/* Certificates for Ingresses, and for the kinds of the Gateway API. */}}
 {{- define "everleaf.ingress-shimRules" -}}
 - apiGroups: ["networking.k8s.io"]
   resources: ["ingresses"]
   verbs: ["get", "list", "watch"]
 - apiGroups: ["networking.k8s.io"]
   resources: ["ingresses/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways", "listenersets", "httproutes"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways/finalizers", "listenersets/finalizers", "httproutes/finalizers"]
   verbs: ["update"]
 - apiGroups: ["cert-manager.io"]
   resources: ["certificates"]

@@ -68,6 +68,17 @@ func ofIngress(o Object) (wanted secrets, skipped []string, conflict string) {
 	return wanted, skipped, ""
 }
 
+// ofHostnames is the Secret of an HTTPRoute, and why there is none.
+func ofHostnames(o Object) (wanted secrets, skipped []string) {
+	for _, entry := range o.TLS {
+		if len(entry.Hosts) == 0 {
+			return nil, []string{"The HTTPRoute gets no Certificate: " + field.Required(field.NewPath("spec", "hostnames"), "").Error()}
+		}
+		wanted.add(entry.SecretName, entry.Hosts...)
+	}
+	return wanted, nil
+}
+
 // ofListeners are the Secrets of a Gateway or a ListenerSet, and why listeners are skipped.
 func ofListeners(o Object, s Settings) (wanted secrets, skipped []string) {
 	left := list(o.Annotations[cmv1.IgnoreTLSListenersAnnotationKey])

@@ -112,8 +112,11 @@ func (w Wanted) adopted(existing, wanted *cmv1.Certificate) *cmv1.Certificate {
 // stranger says that a Certificate of a name that an object wants is not its own.
 func (w Wanted) stranger(o Object, existing, wanted *cmv1.Certificate) string {
 	way := fmt.Sprintf("give this %s another secretName or drop the issuer annotation to share the Secret", o.Kind)
-	if o.Kind != KindIngress {
+	switch o.Kind {
+	case KindGateway, KindListenerSet:
 		way = fmt.Sprintf("give the listeners of this %s another certificateRef or drop the issuer annotation to share the Secret", o.Kind)
+	case KindHTTPRoute:
+		way = fmt.Sprintf("give this %s another name of a Secret by the annotation %s, or drop the issuer annotation to share the Secret", o.Kind, SecretNameAnnotation)
 	}
 	if controller := metav1.GetControllerOfNoCopy(existing); controller != nil {
 		return fmt.Sprintf("Certificate %s belongs to %s %s; %s", existing.Name, controller.Kind, controller.Name, way)

@@ -18,7 +18,14 @@ const (
 	KindIngress     = "Ingress"
 	KindGateway     = "Gateway"
 	KindListenerSet = "ListenerSet"
+	KindHTTPRoute   = "HTTPRoute"
 )
+
+// SecretNameAnnotation names the Secret for the hostnames of an HTTPRoute; without it,
+// that is the name of the HTTPRoute with routeSuffix.
+const SecretNameAnnotation = "everleaf.io/secret-name"
+
+const routeSuffix = "-tls"
 
 // VersionKind is the group, version and kind of a kind of objects that Certificates
 // are made for.
@@ -37,13 +44,15 @@ func ManagerOf(kind string) string {
 		return "cert-manager-gateway-shim"
 	case KindListenerSet:
 		return "cert-manager-listenerset"
+	case KindHTTPRoute:
+		return "everleaf-httproute-shim"
 	default:
 		return "cert-manager-ingress-shim"
 	}
 }
 
-// Object is what decides about the Certificates of an Ingress, a Gateway or a
-// ListenerSet. Its maps and slices are those of the API's object, and are not to
+// Object is what decides about the Certificates of an Ingress, a Gateway, a
+// ListenerSet or an HTTPRoute. Its maps and slices are those of the API's object, and are not to
 // be changed.
 type Object struct {
 	Kind string
@@ -55,11 +64,11 @@ type Object struct {
 	// Ignored reports that nothing is to be done: the object is being deleted, or
 	// the Gateway of a ListenerSet does not exist or is being deleted.
 	Ignored bool
-	// TLS are the entries of an Ingress.
+	// TLS are the entries of an Ingress, or one for the hostnames of an HTTPRoute.
 	TLS []networkingv1.IngressTLS
 	// Listeners are those of a Gateway or a ListenerSet.
 	Listeners []Listener
-	// Parent is the Gateway of a ListenerSet.
+	// Parent is the Gateway of a ListenerSet, or the first one of an HTTPRoute.
 	Parent types.NamespacedName
 }
 
@@ -100,6 +109,31 @@ func OfListenerSet(s *gwapi.ListenerSet, parent *gwapi.Gateway) Object {
 		return o
 	}
 	o.Annotations = inherit(s.Annotations, parent.Annotations)
+	return o
+}
+
+// OfHTTPRoute is what decides about the Certificate of an HTTPRoute: one for all its
+// hostnames.
+func OfHTTPRoute(r *gwapi.HTTPRoute) Object {
+	o := objectOf(KindHTTPRoute, &r.ObjectMeta)
+	entry := networkingv1.IngressTLS{SecretName: r.Annotations[SecretNameAnnotation]}
+	if entry.SecretName == "" {
+		entry.SecretName = r.Name + routeSuffix
+	}
+	for _, host := range r.Spec.Hostnames {
+		entry.Hosts = append(entry.Hosts, string(host))
+	}
+	o.TLS = []networkingv1.IngressTLS{entry}
+	for _, ref := range r.Spec.ParentRefs {
+		if (ref.Kind != nil && *ref.Kind != KindGateway) || (ref.Group != nil && *ref.Group != gwapi.GroupName) {
+			continue
+		}
+		o.Parent = types.NamespacedName{Namespace: r.Namespace, Name: string(ref.Name)}
+		if ref.Namespace != nil {
+			o.Parent.Namespace = string(*ref.Namespace)
+		}
+		break
+	}
 	return o
 }
 

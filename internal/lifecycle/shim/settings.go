@@ -54,7 +54,7 @@ func (s Settings) UsesDefault(o Object) bool { return s.asks(o) && !namesIssuer(
 
 // Reads reports whether an annotation of an object decides anything, also as a mistake.
 func (s Settings) Reads(annotation string) bool {
-	return ours(annotation) || slices.Contains(s.AutoAnnotations, annotation) || slices.Contains(s.ExtraAnnotations, annotation)
+	return ours(annotation) || annotation == SecretNameAnnotation || slices.Contains(s.AutoAnnotations, annotation) || slices.Contains(s.ExtraAnnotations, annotation)
 }
 
 // namesIssuer reports whether annotations name an issuer.

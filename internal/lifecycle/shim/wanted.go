@@ -78,13 +78,16 @@ func Want(o Object, s Settings) Wanted {
 	}
 	var wanted secrets
 	var skipped []string
-	if o.Kind == KindIngress {
+	switch o.Kind {
+	case KindIngress:
 		conflict := ""
 		if wanted, skipped, conflict = ofIngress(o); conflict != "" {
 			w.mistake(o, ReasonBadConfig, conflict)
 			return w
 		}
-	} else {
+	case KindHTTPRoute:
+		wanted, skipped = ofHostnames(o)
+	default:
 		wanted, skipped = ofListeners(o, s)
 	}
 	for _, why := range skipped {
@@ -177,12 +180,13 @@ func annotationsOf(o Object, s Settings) map[string]string {
 	if class := o.Annotations[acmev1.IngressACMEIssuerHTTP01IngressClassName]; class != "" {
 		found[acmev1.ACMECertificateHTTP01IngressClassNameOverride] = class
 	}
+	fallback := o.Kind == KindListenerSet && isTrue(o.Annotations[acmev1.ListenerSetHTTP01ParentRefFallbackEnabled])
 	switch {
-	case o.Kind == KindListenerSet && isTrue(o.Annotations[acmev1.ListenerSetHTTP01ParentRefFallbackEnabled]):
+	case fallback, o.Kind == KindHTTPRoute && o.Parent.Name != "":
 		found[acmev1.ACMECertificateHTTP01ParentRefKind] = KindGateway
 		found[acmev1.ACMECertificateHTTP01ParentRefName] = o.Parent.Name
 		found[acmev1.ACMECertificateHTTP01ParentRefNamespace] = o.Parent.Namespace
-	case o.Kind != KindIngress:
+	case o.Kind == KindGateway, o.Kind == KindListenerSet:
 		found[acmev1.ACMECertificateHTTP01ParentRefKind] = o.Kind
 		found[acmev1.ACMECertificateHTTP01ParentRefName] = o.Name
 	}
