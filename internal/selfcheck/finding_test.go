@@ -166,6 +166,8 @@ func TestExplain(t *testing.T) {
 			get + "192.0.2.5 does not answer; 192.0.2.5 is the cluster's own edge, which a pod cannot reach (hairpin NAT); a CA may well reach it: have the resolver of the cluster answer with the internal address of the ingress controller, or set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer"},
 		"split DNS": {saw(code("10.1.2.3", 404)), Circumstances{},
 			"wrong status code '404', expected '200': 10.1.2.3 answers 404; 10.1.2.3 is a private address: if the world sees another one (split DNS), name a resolver that sees it by --acme-http01-solver-nameservers"},
+		"split DNS, and no answer": {saw(fails("10.1.2.3", ConnectionRefused)), Circumstances{},
+			get + "10.1.2.3 refuses connections; nothing listens on port 80 there, where a CA begins: open port 80, or if the world sees another one (split DNS), name a resolver that sees it by --acme-http01-solver-nameservers"},
 		"not the cluster's address": {saw(code(elsewhere, 404)), Circumstances{Route: solver, Edges: []string{edge, edge6}},
 			"wrong status code '404', expected '200': 192.0.2.9 answers 404; 192.0.2.9 is not an address of the ingress controller (192.0.2.5, 2001:db8::7): correct the A record, unless a proxy or CDN there passes requests on"},
 		"an edge behind NAT": {saw(code(elsewhere, 404)), Circumstances{Route: gateway, Edges: []string{"10.0.0.7"}},
