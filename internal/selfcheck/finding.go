@@ -148,7 +148,7 @@ func (s situation) code(codes ...int) bool {
 	return s.asked && s.at.Failure == NoFailure && slices.Contains(codes, s.at.Status)
 }
 
-// silent reports whether the address gave no answer.
+// silent reports whether there is no connection to the address.
 func (s situation) silent() bool { return s.asked && s.at.Proxy == "" && s.at.silent() }
 
 // route names the route for a person.
