@@ -24,6 +24,7 @@ import (
 // why, and goes on when the fault is over, without another order.
 func TestHTTP01Faults(t *testing.T) {
 	t.Parallel()
+	whole := t
 	e := newEdge(t, edgeOptions{})
 	nginx := e.nginx(t, nil)
 	e.issuer(t, "le", e.byClass())
@@ -51,7 +52,8 @@ func TestHTTP01Faults(t *testing.T) {
 		nginx.Hold()
 		e.certificate(t, "restarted", "le")
 		e.waits(t, "restarted", "404")
-		e.Restart(t)
+		// They run until the whole test ends.
+		e.Restart(whole)
 		nginx.Release()
 		over(t, "restarted")
 	})
@@ -226,7 +228,7 @@ func TestHTTP01Protected(t *testing.T) {
 	for label, c := range map[string]struct{ annotation, says string }{
 		"password": {"nginx.ingress.kubernetes.io/auth-type: basic", "answers 401"},
 		"client":   {`nginx.ingress.kubernetes.io/auth-tls-verify-client: "on"`, "answers 403"},
-		"moved":    {"nginx.ingress.kubernetes.io/permanent-redirect: 'http://" + e.host("elsewhere") + "/'", "redirects to http://" + e.host("elsewhere") + "/"},
+		"moved":    {"nginx.ingress.kubernetes.io/permanent-redirect: 'http://" + e.host("elsewhere") + "/'", "redirects to http://" + e.host("elsewhere")},
 	} {
 		t.Run(label, func(t *testing.T) {
 			e.app(t, label, c.annotation)
