@@ -50,6 +50,13 @@ func TestRoles(t *testing.T) {
 			"challenges": "get list patch watch", "challenges/status": "update", "orders": read, "certificaterequests": read,
 			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
 		},
+		"ClusterRole cert-manager-controller-ingress-shim": {
+			"ingresses": read, "ingresses/finalizers": "update",
+			"gateways": read, "listenersets": read, "httproutes": read,
+			"gateways/finalizers": "update", "listenersets/finalizers": "update", "httproutes/finalizers": "update",
+			"certificates": "create delete get list patch watch",
+			"issuers":      read, "clusterissuers": read, "events": events,
+		},
 		"Role cert-manager/cert-manager-controller-challenges:records": {
 			"secrets everleaf-records-left-behind": "delete get update", "secrets": "create",
 		},

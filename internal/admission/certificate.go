@@ -159,7 +159,7 @@ func renewal() []rule {
 
 // output is about what the Secret gets, and what a CA may sign.
 func output() []rule {
-	annotations, labels := spec.in("secretTemplate.annotations"), spec.in("secretTemplate.labels")
+	forSecret := spec.in("secretTemplate.annotations")
 	constraints := spec.in("nameConstraints")
 	const s = "variables.spec.nameConstraints"
 	names := []string{"dnsDomains", "ipRanges", "emailAddresses", "uriDomains"}
@@ -169,12 +169,12 @@ func output() []rule {
 		member(s, "excluded", braces(lists(s+".excluded", names)...)),
 	) + "}}"
 	return []rule{
-		annotations.entries(
-			annotations.invalid("key.startsWith('cert-manager.io/') && key != 'cert-manager.io/allow-direct-injection'", "key",
+		forSecret.entries(
+			forSecret.invalid("key.startsWith('cert-manager.io/') && key != 'cert-manager.io/allow-direct-injection'", "key",
 				"cert-manager.io/* annotations are not allowed"),
-			annotations.format("qualifiedName", "key.lowerAscii()", "key"),
+			forSecret.format("qualifiedName", "key.lowerAscii()", "key"),
 		),
-		labels.entries(labels.format("qualifiedName", "key", "key"), labels.format("labelValue", "value", "value")),
+		labels(spec.in("secretTemplate.labels")),
 		when(constraints.there(),
 			constraints.shows("!"+spec.in("isCA").or("false"), shown, "isCA should be true when nameConstraints is set"),
 			constraints.shows(constraints.lacks("permitted", "excluded"), shown, "either permitted or excluded must be set"),

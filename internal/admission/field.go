@@ -100,7 +100,7 @@ func (f field) shows(fails, value, detail string) check {
 
 // format is the rule that a value, which is CEL, has a format of CEL's library.
 func (f field) format(name, value, shown string) rule {
-	return formatErrors(name, value, "'"+f.path+": Invalid value: ' + "+quote(shown)+" + ': ' + e")
+	return formatErrors(name, value, text(f.path+": Invalid value: ")+" + "+quote(shown)+" + ': ' + e")
 }
 
 // formatErrors is an error, which is CEL, for each fault e of a value.

@@ -66,7 +66,7 @@ func TestStoredObjectsCanBeWorkedWith(t *testing.T) {
 		"CertificateRequest": {
 			strings.Replace(strings.Replace(validationtest.Request(`duration: 2160h`), validationtest.CSR, validationtest.Encoded("0\x82>>>???"), 1), "issuerRef: {name: a}", "issuerRef: {name: a, kind: AWSPCA}", 1), "",
 		},
-		"Issuer": {validationtest.WithSolver(`dns01: {rfc2136: {nameserver: "::1"}}`), validationtest.WithSolver(`http01: {ingress: {}}`)},
+		"Issuer": {validationtest.WithSolver(`http01: {ingress: {ingressTemplate: {metadata: {labels: {a: a/b}}}}}, dns01: {rfc2136: {nameserver: "::1"}}`), validationtest.WithSolver(`http01: {ingress: {}}`)},
 	}
 	stored := map[string]*unstructured.Unstructured{}
 	for name, test := range broken {

@@ -39,10 +39,27 @@ func http01Solver(s field) []rule {
 			when(class.there(), formatErrors("dns1123Subdomain", class.text(),
 				text(class.invalid("", class.text(), "must be a valid IngressClass name: {{e}}").Error))),
 			service(ingress),
+			metadata(ingress.in("ingressTemplate.metadata")),
+			metadata(ingress.in("podTemplate.metadata")),
 		),
 		// The webhook names the field so.
 		service(gateway.as(s.path + ".gateway")),
+		when(gateway.there(), labels(gateway.in("labels")), metadata(gateway.in("podTemplate.metadata"))),
 	}
+}
+
+// metadata is the rules for what is put on an object that is made for a challenge: the
+// API server would refuse the object.
+func metadata(s field) rule {
+	return when(s.there(), annotations(s.in("annotations")), labels(s.in("labels")))
+}
+
+func annotations(f field) rule {
+	return f.entries(f.format("qualifiedName", "key.lowerAscii()", "key"))
+}
+
+func labels(f field) rule {
+	return f.entries(f.format("qualifiedName", "key", "key"), f.format("labelValue", "value", "value"))
 }
 
 func dns01Solver(s field) []rule {

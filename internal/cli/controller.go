@@ -60,6 +60,7 @@ func checkLogging(config *logsapi.LoggingConfiguration) error {
 
 func newControllerCommand() *cobra.Command {
 	options := operator.Defaults()
+	options.HTTP01.Release = release
 	var kubeconfig, master string
 	cmd := &cobra.Command{
 		Use:   "controller",

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/explain"
 	"github.com/everleaf/everleaf/internal/operator"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
@@ -53,7 +56,8 @@ func newExplainCommand() *cobra.Command {
 		Use:   "explain (certificate|certificaterequest|order|challenge|issuer|clusterissuer) NAME",
 		Short: "Say why a certificate is not issued",
 		Long: `Prints the objects from the Certificate down to its Challenges, what each name
-server answers now, what is expected, and the cause with what to do about it.
+server (DNS-01) or each address of the name (HTTP-01) answers now, what is
+expected, and the cause with what to do about it.
 
 What the cluster sees only the controllers can see: explain asks them, by an
 annotation on the Challenge that is removed again, and waits 5 s for the answer.
@@ -191,8 +195,12 @@ func (o explainOptions) collector() (*explain.Collector, string, error) {
 	if len(o.resolvers) == 0 {
 		o.resolvers = dns.SystemServers()
 	}
+	selfCheck, err := selfcheck.New(selfcheck.Config{Nameservers: addressesOf(named), UserAgent: "everleaf-explain", Clock: clock.RealClock{}})
+	if err != nil {
+		return nil, "", err
+	}
 	collector := &explain.Collector{
-		Client: c, Clock: clock.RealClock{}, Providers: providers.All(), Patience: patience,
+		Client: c, Clock: clock.RealClock{}, Providers: providers.All(), Patience: patience, SelfCheck: selfCheck,
 		Named:  named,
 		Survey: dns.Survey{System: o.resolvers, Config: dns.Config{Port: o.port}},
 		ID:     func() string { return string(uuid.NewUUID()) },
@@ -201,6 +209,15 @@ func (o explainOptions) collector() (*explain.Collector, string, error) {
 		collector.Patience = 0
 	}
 	return collector, namespace, nil
+}
+
+// addressesOf are the resolvers that are ip:port, of which alone the addresses of a name
+// can be asked.
+func addressesOf(resolvers []string) []string {
+	return slices.DeleteFunc(slices.Clone(resolvers), func(r string) bool {
+		_, err := netip.ParseAddrPort(r)
+		return err != nil
+	})
 }
 
 // maxEvidence bounds a file with evidence.

@@ -29,6 +29,7 @@ func TestFlagsPage(t *testing.T) {
 	want := replaceTable(t, got, "controller", flagTable(controller, nil))
 	want = replaceTable(t, want, "cainjector", flagTable(command(t, root, "cainjector"), nil))
 	want = replaceTable(t, want, "webhook", flagTable(command(t, root, "webhook"), nil))
+	want = replaceTable(t, want, "acmesolver", flagTable(command(t, root, "acmesolver"), nil))
 	want = replaceTable(t, want, "local", flagTable(local, controller))
 	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), nil))
 	want = replaceTable(t, want, "explain", flagTable(command(t, root, "explain"), nil))

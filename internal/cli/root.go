@@ -16,7 +16,7 @@ import (
 // ctx ends, and returns the exit status.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
-	root.SetArgs(joinVerbosity(args))
+	root.SetArgs(joinVerbosity(withSolver(args)))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLocalCommand(), newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newExplainCommand())
+	root.AddCommand(newLocalCommand(), newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newACMESolverCommand(), newExplainCommand())
 	root.AddCommand(newCheckCommand(), newStartupAPICheckCommand(), newVersionCommand())
 	root.SetFlagErrorFunc(suggestFlag)
 	return root

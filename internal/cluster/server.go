@@ -14,6 +14,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/lifecycle/shim"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -81,6 +82,8 @@ func versionKind(kind string) schema.GroupVersionKind {
 		return corev1.SchemeGroupVersion.WithKind(kind)
 	case acmev1.OrderKind, acmev1.ChallengeKind:
 		return acmev1.SchemeGroupVersion.WithKind(kind)
+	case shim.KindIngress, shim.KindGateway, shim.KindListenerSet, shim.KindHTTPRoute:
+		return shim.VersionKind(kind)
 	default:
 		return cmv1.SchemeGroupVersion.WithKind(kind)
 	}

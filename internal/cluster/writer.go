@@ -56,6 +56,14 @@ func (w *Writer) Create(ctx context.Context, subject plan.Ref, kind string, obj 
 	return w.wrote(subject, kind, obj, w.client.Create(ctx, obj, client.FieldOwner(manager)))
 }
 
+// Patch stores what differs between before, which was decided on, and changed, an
+// object of a kind, which is filled with the result. What a cache leaves out of both
+// stays as it is.
+func (w *Writer) Patch(ctx context.Context, subject plan.Ref, kind string, before, changed client.Object, manager string) error {
+	return w.wrote(subject, kind, changed, w.client.Patch(ctx, changed,
+		client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager)))
+}
+
 // Delete deletes exactly this object, by UID. One that is gone already is
 // deleted.
 func (w *Writer) Delete(ctx context.Context, subject plan.Ref, kind string, obj client.Object) error {
@@ -86,7 +94,7 @@ func (w *Writer) CreateUncachedSecret(ctx context.Context, s *corev1.Secret, man
 // PatchMetadata stores the finalizers and annotations of changed, which is the
 // subject, decided on the basis of before.
 func (w *Writer) PatchMetadata(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
-	return w.patch(ctx, subject, before, changed, manager)
+	return w.Patch(ctx, subject, subject.Kind, before, changed, manager)
 }
 
 // PatchAnnotations adds annotations to obj, which is the subject and is filled
@@ -99,12 +107,7 @@ func (w *Writer) PatchAnnotations(ctx context.Context, subject plan.Ref, obj cli
 	}
 	maps.Copy(changed, annotations)
 	obj.SetAnnotations(changed)
-	return w.patch(ctx, subject, before, obj, manager)
-}
-
-func (w *Writer) patch(ctx context.Context, subject plan.Ref, before, changed client.Object, manager string) error {
-	return w.wrote(subject, subject.Kind, changed, w.client.Patch(ctx, changed,
-		client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(manager)))
+	return w.Patch(ctx, subject, subject.Kind, before, obj, manager)
 }
 
 // ApplySecret applies a Secret by server-side apply. encoded is its JSON; it

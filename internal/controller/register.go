@@ -66,6 +66,7 @@ type Builder struct {
 	manager ctrl.Manager
 	kinds   map[string]client.Object
 	secrets *cluster.Secrets
+	gateway *cluster.GatewayAPI
 	workers int
 	drain   time.Duration
 	steps   Steps
@@ -75,13 +76,13 @@ type Builder struct {
 }
 
 // NewBuilder returns a Builder. kinds are the kinds that the manager's cache
-// holds, workers is --concurrent-workers, drain is how long a step may go on when
+// holds, gateway has those of the Gateway API, workers is --concurrent-workers, drain is how long a step may go on when
 // the process stops, steps counts steps, and count wraps reconcilers to count
 // their calls.
-func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, workers int, drain time.Duration,
-	steps Steps, count func(string, reconcile.Reconciler) reconcile.Reconciler,
+func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, gateway *cluster.GatewayAPI,
+	workers int, drain time.Duration, steps Steps, count func(string, reconcile.Reconciler) reconcile.Reconciler,
 ) *Builder {
-	return &Builder{manager: manager, kinds: kinds, secrets: secrets, workers: workers, drain: drain, steps: steps, count: count, indexed: map[string]bool{}}
+	return &Builder{manager: manager, kinds: kinds, secrets: secrets, gateway: gateway, workers: workers, drain: drain, steps: steps, count: count, indexed: map[string]bool{}}
 }
 
 // Register makes the controller. An index that another controller has
@@ -125,6 +126,10 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 }
 
 func (b *Builder) index(ctx context.Context, i Index) error {
+	if b.gateway.Has(i.Kind) {
+		b.gateway.Index(i.Kind, i.Name, func(o any) ([]string, error) { return i.Values(o.(client.Object)), nil })
+		return nil
+	}
 	object, cached := b.kinds[i.Kind]
 	key := i.Kind + "/" + i.Name
 	if !cached || b.indexed[key] {
@@ -143,6 +148,9 @@ func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
 		}
 		return sources
 	}
+	if b.gateway.Has(kind) {
+		return []source.Source{&gatewaySource{api: b.gateway, kind: kind, handler: h}}
+	}
 	object, cached := b.kinds[kind]
 	if !cached {
 		return nil
@@ -159,6 +167,21 @@ func (s *secretSource) WaitForSync(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), s.Informer.Informer.HasSynced) {
 		return errors.New("the Secret cache was not filled in time; the log says why")
 	}
+	return nil
+}
+
+// gatewaySource has the events of a kind of the Gateway API, while there is one.
+type gatewaySource struct {
+	api     *cluster.GatewayAPI
+	kind    string
+	handler handler.EventHandler
+}
+
+// Start implements source.Source.
+func (s *gatewaySource) Start(_ context.Context, queue Queue) error {
+	s.api.Attach(s.kind, func(ctx context.Context, informer cache.SharedIndexInformer) error {
+		return (&source.Informer{Informer: informer, Handler: s.handler}).Start(ctx, queue)
+	})
 	return nil
 }
 

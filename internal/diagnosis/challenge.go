@@ -38,6 +38,11 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 		}}}
 	case !c.Status.Presented && strings.HasPrefix(reason, waitingWords):
 		return []Verdict{{Code: InProgress, Object: ref, Message: reason, NextTry: timeIn(reason)}}
+	case !c.Status.Presented && reason != "" && c.Spec.Type == acmev1.ACMEChallengeTypeHTTP01:
+		return append([]Verdict{{
+			Code: NotPresented, Object: ref, Message: "the challenge is not presented: " + reason, NextTry: timeIn(reason),
+			Fix: []string{"correct what the message names (permissions, quota, policy, the solver of the issuer)"},
+		}}, asides(e.seen(c, ref))...)
 	case !c.Status.Presented && reason != "":
 		return append([]Verdict{{
 			Code: ProviderFails, Object: ref, Message: "the challenge is not presented: " + reason, NextTry: timeIn(reason),
@@ -53,15 +58,16 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 		return []Verdict{{Code: NoController, Object: ref, Message: "no controller has worked on the challenge", Fix: []string{"check that everleaf runs and is the leader"}}}
 	}
 	found := e.seen(c, ref)
+	what, who := looksAt(c)
 	if c.Spec.Solver.WaitInsteadOfSelfCheck != nil {
-		found = append(found, Verdict{Code: SelfCheckDisabled, Object: ref, Aside: true, Message: "the solver has waitInsteadOfSelfCheck: the CA is asked without a look at the record"})
+		found = append(found, Verdict{Code: SelfCheckDisabled, Object: ref, Aside: true, Message: "the solver has waitInsteadOfSelfCheck: the CA is asked without a look at the " + what})
 	}
-	if slices.ContainsFunc(found, func(v Verdict) bool { return !v.Aside && v.Code != Propagated }) {
+	if slices.ContainsFunc(found, func(v Verdict) bool { return !v.Aside && v.Code != Propagated && v.Code != Reachable }) {
 		return found
 	}
 	if len(found) == 0 && strings.Contains(reason, propagationWords) && c.Status.PresentedAt != nil && e.At.Sub(c.Status.PresentedAt.Time) > usual {
 		return []Verdict{{Code: NotPropagated, Object: ref, Message: reason, NextTry: timeIn(reason), Fix: []string{
-			"see what each name server answers:", "$ everleaf explain challenge " + c.Name + " -n " + c.Namespace,
+			"see what each " + who + " answers:", "$ everleaf explain challenge " + c.Name + " -n " + c.Namespace,
 		}}}
 	}
 	message := "the challenge is presented"
@@ -69,6 +75,14 @@ func (e Evidence) challenge(c *acmev1.Challenge) []Verdict {
 		message += ": " + reason
 	}
 	return append([]Verdict{{Code: InProgress, Object: ref, Message: message, NextTry: timeIn(reason)}}, asides(found)...)
+}
+
+// looksAt is what the self-check looks at, and who answers it.
+func looksAt(c *acmev1.Challenge) (what, who string) {
+	if c.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		return "address", "address"
+	}
+	return "record", "name server"
 }
 
 // ofZone are the faults of the zone itself that servers show of a record that could not be
@@ -95,10 +109,15 @@ func asides(list []Verdict) []Verdict {
 	return list
 }
 
-// seen judges what name servers answer about a Challenge: what the controllers see
-// decides, because they do; what the command sees is worth knowing if it differs.
+// seen judges what name servers answer about a Challenge, or the addresses of its name:
+// what the controllers see decides, because they do; what the command sees is worth
+// knowing if it differs.
 func (e Evidence) seen(c *acmev1.Challenge, ref Ref) []Verdict {
-	if c.Spec.Type != acmev1.ACMEChallengeTypeDNS01 {
+	switch c.Spec.Type {
+	case acmev1.ACMEChallengeTypeHTTP01:
+		return e.seenHTTP(c, ref)
+	case acmev1.ACMEChallengeTypeDNS01:
+	default:
 		return nil
 	}
 	var out []Verdict
@@ -189,12 +208,20 @@ const (
 // caRefusal says what a failure of a Challenge, an Order or an issuance means.
 func (e Evidence) caRefusal(ref Ref, reason string) Verdict {
 	v := Verdict{Code: Failed, Object: ref, Message: reason, NextTry: e.nextTry(reason)}
+	if e.ofHTTP(ref) {
+		if v, ok := e.caSees(ref, reason); ok {
+			return v
+		}
+	}
 	switch {
 	case reason == "":
 		v.Message = "it failed without a reason"
 	case strings.Contains(reason, problemCAA):
 		v.Code = CAANotAllowed
 		v.Fix = []string{"see the CAA records below, and add one that names the CA", "$ dig CAA " + e.domain(ref)}
+		if e.ofHTTP(ref) {
+			v.Fix[0] = "add a CAA record that names the CA"
+		}
 	case strings.Contains(reason, problemDNS):
 		v.Code = CADoesNotSee
 		v.Fix = []string{

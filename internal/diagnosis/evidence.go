@@ -8,6 +8,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 )
 
 // Version is the version of Evidence as JSON. It changes if fields get another
@@ -35,8 +36,12 @@ type Evidence struct {
 	Resolvers []string `json:"resolvers,omitempty"`
 	// CA is what the ACME server says of itself.
 	CA *CA `json:"ca,omitempty"`
-	// Sightings are what name servers answer.
+	// Sightings are what servers answer.
 	Sightings []Sighting `json:"sightings,omitempty"`
+	// Edges are the objects at which the cluster takes requests for the names of HTTP-01
+	// Challenges, as far as they may be read; DefaultClass is the default IngressClass.
+	Edges        []Edge `json:"edges,omitempty"`
+	DefaultClass string `json:"defaultClass,omitempty"`
 	// Missing says what could not be read, and why.
 	Missing []string `json:"missing,omitempty"`
 }
@@ -96,7 +101,34 @@ type CA struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Place is from where name servers were asked.
+// Edge is an object at which the cluster takes requests from outside, or which leads them
+// on: an Ingress, a Gateway, an HTTPRoute, a Service of type LoadBalancer.
+type Edge struct {
+	Ref
+	// Class is that of an Ingress or a Gateway, empty for none.
+	Class string `json:"class,omitempty"`
+	// Hosts are those of an Ingress.
+	Hosts []string `json:"hosts,omitempty"`
+	// Addresses are those in its status, IP addresses or names.
+	Addresses []string `json:"addresses,omitempty"`
+	// Challenge is the Challenge that it leads to the responder, empty for none. Own
+	// reports whether it does nothing else, PathType is the type of the path.
+	Challenge string `json:"challenge,omitempty"`
+	Own       bool   `json:"own,omitempty"`
+	PathType  string `json:"pathType,omitempty"`
+	// Refusals are the parents that do not accept an HTTPRoute.
+	Refusals []selfcheck.Refusal `json:"refusals,omitempty"`
+}
+
+// Kinds of Edges.
+const (
+	IngressKind   = "Ingress"
+	GatewayKind   = "Gateway"
+	HTTPRouteKind = "HTTPRoute"
+	ServiceKind   = "Service"
+)
+
+// Place is from where servers were asked.
 type Place string
 
 // Places.
@@ -107,15 +139,18 @@ const (
 	FromCommand Place = "command"
 )
 
-// Sighting is what name servers answer about a Challenge, from one place.
+// Sighting is what servers answer about a Challenge, from one place.
 type Sighting struct {
 	Challenge string `json:"challenge"`
 	From      Place  `json:"from"`
 	// Provider names the server to which the record is written, as in a message.
 	Provider string `json:"provider,omitempty"`
-	// Problem says why there is no View.
-	Problem string            `json:"problem,omitempty"`
-	View    *propagation.View `json:"view,omitempty"`
+	// Problem says why nothing was seen.
+	Problem string `json:"problem,omitempty"`
+	// View is what name servers answer (DNS-01), HTTP what the addresses of the name
+	// answer (HTTP-01).
+	View *propagation.View `json:"view,omitempty"`
+	HTTP *selfcheck.View   `json:"http,omitempty"`
 }
 
 // Verdict is one thing that keeps a certificate from being issued.
@@ -185,4 +220,21 @@ const (
 	AnsweredByProvider Code = "AnsweredByProvider"
 	ResolverFails      Code = "ResolverFails"
 	Undecided          Code = "Undecided"
+)
+
+// Codes of what the addresses of a name answer to HTTP-01. The others are those of
+// selfcheck.Cause.
+const (
+	// Reachable: every address that answers has the challenge.
+	Reachable Code = "Reachable"
+	// NotServed: no address has the challenge, and no cause is known.
+	NotServed Code = "NotServed"
+	// AddressDead: an address does not answer, while others have the challenge.
+	AddressDead Code = "AddressDead"
+	// IPv6Dead is AddressDead for one of IPv6, which CAs prefer.
+	IPv6Dead Code = "IPv6Dead"
+	// NotPresented: what answers the challenge could not be set up.
+	NotPresented Code = "NotPresented"
+	// CASeesOther: the CA has asked another address than the name has here.
+	CASeesOther Code = "CASeesOther"
 )

@@ -21,15 +21,19 @@ import (
 )
 
 const (
-	// viewTime bounds the questions to name servers from here, caTime those to the CA.
+	// viewTime bounds the questions to servers from here, caTime those to the CA.
 	viewTime = 8 * time.Second
 	caTime   = 5 * time.Second
 	// glance is how often the answer of the controllers is looked for.
 	glance = 200 * time.Millisecond
 )
 
-// fromHere asks the name servers about a Challenge.
+// fromHere asks the servers about a Challenge.
 func (c *Collector) fromHere(ctx context.Context, e *diagnosis.Evidence, one *acmev1.Challenge) {
+	if one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		c.askAddresses(ctx, e, one)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, viewTime)
 	defer cancel()
 	survey := c.Providers.Survey(c.Survey, one.Spec.DNSName, one.Spec.Key, &one.Spec.Solver)
@@ -54,7 +58,7 @@ func (c *Collector) fromControllers(ctx context.Context, e *diagnosis.Evidence, 
 	case err != nil:
 		seen.Problem = err.Error()
 	default:
-		seen.Provider, seen.Problem, seen.View = answer.Provider, answer.Problem, answer.View
+		seen.Provider, seen.Problem, seen.View, seen.HTTP = answer.Provider, answer.Problem, answer.View, answer.HTTP
 	}
 	c.add(e, seen)
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/diagnosis"
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
 )
 
@@ -36,8 +37,10 @@ type Collector struct {
 	Clock  clock.WithTicker
 	// Providers name the servers to which records are written.
 	Providers dns01.Registry
-	// Survey has the resolvers that are asked from here.
-	Survey dns.Survey
+	// Survey has the resolvers that are asked from here, SelfCheck looks for HTTP-01
+	// challenges from here.
+	Survey    dns.Survey
+	SelfCheck *selfcheck.Checker
 	// Named are the resolvers that the user has named; the Survey has them too.
 	Named []string
 	// Patience is how long the controllers have for their answer; 0 does not ask them.
@@ -51,7 +54,7 @@ type Collector struct {
 const (
 	// page bounds the objects of one answer of the API server.
 	page = 500
-	// maxAsked bounds the Challenges of one object about which name servers are asked.
+	// maxAsked bounds the Challenges of one object about which servers are asked.
 	maxAsked = 3
 	// maxEvents bounds the events that are kept.
 	maxEvents = 20
@@ -73,19 +76,26 @@ func (c *Collector) Collect(ctx context.Context, subject diagnosis.Ref) (diagnos
 	group.Go(func() { c.ca(ctx, &e) })
 	e.Resolvers = c.Named
 	asked := 0
+	var overHTTP []*acmev1.Challenge
 	for i := range e.Challenges {
 		one := &e.Challenges[i]
-		if one.Spec.Type != acmev1.ACMEChallengeTypeDNS01 || one.Status.State == acmev1.Valid || !one.Status.Presented && one.Status.State == "" {
+		if !c.canAsk(one) || one.Status.State == acmev1.Valid || !one.Status.Presented && one.Status.State == "" {
 			continue
 		}
 		if asked++; asked > maxAsked {
-			c.miss(&e, "the name servers were asked about %d Challenges only: explain the others one by one", maxAsked)
+			c.miss(&e, "the servers were asked about %d Challenges only: explain the others one by one", maxAsked)
 			break
+		}
+		if one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+			overHTTP = append(overHTTP, one)
 		}
 		group.Go(func() { c.fromHere(ctx, &e, one) })
 		if c.Patience > 0 {
 			group.Go(func() { c.fromControllers(ctx, &e, one) })
 		}
+	}
+	if len(overHTTP) > 0 {
+		group.Go(func() { c.edges(ctx, &e, overHTTP) })
 	}
 	group.Wait()
 	slices.SortFunc(e.Sightings, func(a, b diagnosis.Sighting) int {
@@ -93,8 +103,22 @@ func (c *Collector) Collect(ctx context.Context, subject diagnosis.Ref) (diagnos
 	})
 	for i := range e.Challenges {
 		trim(&e.Challenges[i])
+		hide(&e.Challenges[i])
 	}
 	return e, ctx.Err()
+}
+
+// canAsk reports whether servers can be asked about a Challenge from here.
+func (c *Collector) canAsk(one *acmev1.Challenge) bool {
+	return one.Spec.Type == acmev1.ACMEChallengeTypeDNS01 || one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 && c.SelfCheck != nil
+}
+
+// hide drops what answers a challenge. The value of a TXT record is public.
+func hide(one *acmev1.Challenge) {
+	one.Spec.Token = ""
+	if one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		one.Spec.Key = ""
+	}
 }
 
 // chain reads the objects from the subject up to its Certificate and down to its
@@ -330,8 +354,6 @@ func trim(o client.Object) {
 		for i := range o.Status.Authorizations {
 			o.Status.Authorizations[i].Challenges = nil
 		}
-	case *acmev1.Challenge:
-		o.Spec.Token = ""
 	}
 }
 

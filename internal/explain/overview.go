@@ -102,6 +102,9 @@ func (c *Collector) takeStock(ctx context.Context, namespace string) (s inventor
 		return s, nil, err
 	}
 	challenges, err := listAll[acmev1.Challenge](ctx, c.Client, namespace, &acmev1.ChallengeList{}, func(*acmev1.Challenge) bool { return true })
+	for i := range challenges {
+		hide(&challenges[i])
+	}
 	index(s.challenges, challenges)
 	if err := take(err); err != nil {
 		return s, nil, err

@@ -232,6 +232,10 @@ func printSighting(w io.Writer, e diagnosis.Evidence, s diagnosis.Sighting) {
 	if len(e.Challenges) > 1 {
 		place += " of " + s.Challenge
 	}
+	if s.HTTP != nil {
+		printAddresses(w, e, s, place)
+		return
+	}
 	if s.View == nil {
 		fmt.Fprintf(w, "\n%s: %s.\n", place, strings.TrimSuffix(s.Problem, "."))
 		return

@@ -14,6 +14,11 @@ func FuzzPrint(f *testing.F) {
 	f.Add(`{"version":"everleaf.io/evidence/v1","subject":{"kind":"Issuer","name":"a"},"issuer":{"kind":"Issuer","name":"a","found":true}}`)
 	f.Add(`{"subject":{"kind":"Challenge","name":"a"},"challenges":[{"metadata":{"name":"a"},"spec":{"type":"DNS-01"},"status":{"presented":true}}],
 		"sightings":[{"challenge":"a","view":{"servers":[{"rcode":"REFUSED"},{"target":"x."}],"caa":[{"rcode":"SERVFAIL"}]}},{"challenge":"a","from":"command"}]}`)
+	f.Add(`{"subject":{"kind":"Challenge","name":"a"},"challenges":[{"metadata":{"name":"a"},"spec":{"type":"HTTP-01","dnsName":"b"},"status":{"presented":true}}],
+		"edges":[{"kind":"Ingress","name":"i","hosts":["b"],"addresses":["192.0.2.1"],"class":"c","challenge":"a","own":true}],
+		"sightings":[{"challenge":"a","from":"command","http":{"report":{"name":"b","answers":[{"address":"192.0.2.5","status":404},{"proxy":"http://p","failure":"Timeout"},
+		{"address":"::1","redirects":[{"to":"https://b","certificate":"has expired"}],"status":200,"content":"Page"}],"lookups":[{"type":"A"},{"type":"AAAA","failure":"Timeout"}]}}},
+		{"challenge":"a","from":"controller","http":{"report":{"name":"b"},"circumstances":{"route":{"kind":"Ingress","name":"i"},"responder":{"at":"p"}}}}]}`)
 	f.Add(`{"subject":{"kind":"Certificate","name":"a"},"certificate":{"status":{"conditions":[{"type":"Ready","status":"True"}]}},"order":{},"request":{}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var e diagnosis.Evidence

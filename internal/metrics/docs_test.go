@@ -64,8 +64,12 @@ func inCode(t *testing.T) map[string]metric {
 	if err := reg.Register(metrics.Outliving(certificates, func(string, string) *facts.Secret { return &facts.Secret{Leaf: leaf, IssuerNotAfter: issuer} })); err != nil {
 		t.Fatal(err)
 	}
+	if err := reg.Register(metrics.GatewayAPI(func() map[string]bool { return map[string]bool{"Gateway": true} })); err != nil {
+		t.Fatal(err)
+	}
 	m.ObserveChallenges(inProgress{{Kind: "ClusterIssuer", Name: "acme"}})
 	m.Count("orders", nil)
+	m.HTTP01Responder([]string{"answered"})("answered")
 	writes := metrics.NewWrites()
 	if err := reg.Register(writes); err != nil {
 		t.Fatal(err)

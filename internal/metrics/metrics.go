@@ -26,6 +26,7 @@ type Metrics struct {
 	syncErrors       *prometheus.CounterVec
 	eventsDropped    prometheus.Counter
 	recordsAbandoned prometheus.Counter
+	http01Requests   *prometheus.CounterVec
 	waiting          *waiting
 }
 
@@ -55,10 +56,14 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 			Name: "everleaf_dns01_records_abandoned_total",
 			Help: "Number of DNS-01 TXT records that could not be removed and were left behind.",
 		}),
+		http01Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "everleaf_http01_responder_requests_total",
+			Help: "Number of requests that the shared HTTP-01 responder of this process has answered, by what became of them.",
+		}, []string{"result"}),
 	}
 	scraped := reader{cache: cache, log: log}
 	err := registerAll(reg,
-		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned, m.waiting,
+		m.acme.count, m.acme.duration, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned, m.http01Requests, m.waiting,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "certmanager_clock_time_seconds",
 			Help: "DEPRECATED: use clock_time_seconds_gauge instead. The clock time given in seconds (from 1970/01/01 UTC).",
@@ -169,6 +174,21 @@ func (m *Metrics) ObserveEvent(object runtime.Object, e plan.Event) { m.issuance
 
 // EventDropped counts a Kubernetes event that was not sent.
 func (m *Metrics) EventDropped() { m.eventsDropped.Inc() }
+
+// HTTP01Responder returns a function that counts a request to the shared HTTP-01 responder
+// by its result, one of results. It allocates nothing, because foreigners decide how many
+// requests there are.
+func (m *Metrics) HTTP01Responder(results []string) func(result string) {
+	counters := map[string]prometheus.Counter{}
+	for _, r := range results {
+		counters[r] = m.http01Requests.WithLabelValues(r)
+	}
+	return func(result string) {
+		if c := counters[result]; c != nil {
+			c.Inc()
+		}
+	}
+}
 
 // RecordAbandoned counts a TXT record of a challenge that was left behind.
 func (m *Metrics) RecordAbandoned() { m.recordsAbandoned.Inc() }

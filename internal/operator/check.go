@@ -75,9 +75,10 @@ func (o *Options) Complete() error {
 	} else if o.QPS > 0 && float32(o.Burst) < o.QPS {
 		bad("kube-api-burst", "is %d, and must not be less than --kube-api-qps, which is %g", o.Burst, o.QPS)
 	}
+	o.HTTP01.complete(bad)
 	o.Listeners().Check(bad)
 	o.MetricsTLS.Check(bad)
-	o.checkAccepted(bad)
+	o.checkShims(bad)
 	return complaints.Err()
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -18,12 +19,8 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
-	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/propagation"
-	"github.com/everleaf/everleaf/internal/solver"
-	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
+	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
 )
 
 // approver is cert-manager's controller that approves requests.
@@ -47,7 +44,7 @@ func requests() []string {
 var idle = []string{
 	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
 	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
-	"certificatesigningrequests-issuer-venafi", "gateway-shim", "ingress-shim",
+	"certificatesigningrequests-issuer-venafi",
 }
 
 // entry is a controller of this program: the names of cert-manager's controllers
@@ -82,6 +79,10 @@ func controllers() []entry {
 		{requests(), true, (*system).newRequests},
 		{[]string{"orders"}, false, (*system).newOrders},
 		{[]string{"challenges"}, false, (*system).newChallenges},
+		{[]string{ingressShim}, false, (*system).newIngresses},
+		{[]string{gatewayShim}, false, (*system).newGateways},
+		{[]string{listenerSetShim}, false, (*system).newListenerSets},
+		{[]string{httpRouteShim}, false, (*system).newHTTPRoutes},
 	}
 }
 
@@ -128,7 +129,7 @@ func checkControllers(list []string) error {
 func (s *system) register(ctx context.Context) error {
 	on := enabled(s.options.Controllers)
 	for _, e := range controllers() {
-		if len(e.missing(on)) == len(e.names) || (e.names[0] == "clusterissuers" && s.options.Namespace != "") {
+		if len(e.missing(on)) == len(e.names) || !s.options.serves(e.names[0]) {
 			continue
 		}
 		c, err := e.make(s)
@@ -140,6 +141,22 @@ func (s *system) register(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// serves reports whether other options than --controllers have work for a controller.
+func (o *Options) serves(controller string) bool {
+	switch controller {
+	case "clusterissuers":
+		return o.Namespace == ""
+	case gatewayShim:
+		return o.noGatewayAPI() == ""
+	case listenerSetShim:
+		return o.listenerSets()
+	case httpRouteShim:
+		return o.httpRoutes()
+	default:
+		return true
+	}
 }
 
 func (s *system) newIssuers(kind, name string) (registrable, error) {
@@ -204,27 +221,6 @@ func (s *system) newChallenges() (registrable, error) {
 	return challenges, nil
 }
 
-// solvers returns what solves challenges, by their type.
-func (s *system) solvers() (solver.Solvers, error) {
-	mode := propagation.Authoritative
-	if s.options.RecursiveNameserversOnly {
-		mode = propagation.RecursiveOnly
-	}
-	solving, err := dns01.New(dns01.Config{
-		Providers: providers.All(), Secrets: cluster.NewRecentSecrets(s.secrets, s.clock),
-		Ambient: s.options.Ambient, HTTP: s.options.VendorHTTP, Cluster: cluster.ForProviders{Core: s.core},
-		Survey: dns.Survey{
-			System: s.options.systemServers(), Configured: s.options.RecursiveNameservers, Only: s.options.RecursiveNameserversOnly,
-			Config: dns.Config{Clock: s.clock, Port: s.options.AuthoritativePort},
-		},
-		Resolver: s.resolver, Mode: mode, Retry: s.options.CheckRetryPeriod, CacheFloor: s.options.ACMEDNSCacheFloor, Ledger: &propagation.Ledger{}, Clock: s.clock,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return solver.Solvers{acmev1.ACMEChallengeTypeDNS01: solving}, nil
-}
-
 // kinds are the kinds that are cached.
 func (s *system) kinds() map[string]client.Object {
 	kinds := map[string]client.Object{
@@ -236,6 +232,9 @@ func (s *system) kinds() map[string]client.Object {
 	}
 	if s.options.Namespace == "" {
 		kinds[cmv1.ClusterIssuerKind] = &cmv1.ClusterIssuer{}
+	}
+	if enabled(s.options.Controllers)[ingressShim] {
+		kinds[core.KindIngress] = &networkingv1.Ingress{}
 	}
 	return kinds
 }

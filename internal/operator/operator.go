@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -43,7 +45,7 @@ const (
 // Scheme knows all kinds that the controllers use.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cmv1.AddToScheme, acmev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cmv1.AddToScheme, acmev1.AddToScheme, gwapi.Install} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -125,6 +127,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	defer hide()
 	defer s.sendEvents(ctx)()
+	defer s.responding.End()
 	return caches.Run(mgr.Start)
 }
 
@@ -169,7 +172,8 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) manager.
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
 			DefaultTransform:             cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&cmv1.Certificate{}: {Transform: cluster.CompactCertificate},
+				&cmv1.Certificate{}:     {Transform: cluster.CompactCertificate},
+				&networkingv1.Ingress{}: {Transform: cluster.CompactIngress(o.Shims.Reads)},
 			},
 		},
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: false}},

@@ -11,6 +11,7 @@ import (
 	"k8s.io/component-base/featuregate"
 
 	"github.com/everleaf/everleaf/internal/component"
+	"github.com/everleaf/everleaf/internal/controller/shim"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 	"github.com/everleaf/everleaf/internal/propagation"
@@ -63,8 +64,14 @@ type Options struct {
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
 	AuthoritativePort int
 
+	HTTP01 HTTP01Options
+
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
+
+	GatewayAPI GatewayAPI
+	// Shims are how Certificates are made for Ingresses and Gateways.
+	Shims shim.Config
 
 	// QPS and Burst limit the requests to an API server that has no API Priority
 	// and Fairness; -1 is no limit.
@@ -79,9 +86,7 @@ type Options struct {
 	HealthzListenAddress string
 	Profiles             component.Profiles
 
-	events string
-	// flags and features hold what is accepted without effect.
-	flags    *pflag.FlagSet
+	events   string
 	features featuregate.FeatureGate
 }
 
@@ -105,6 +110,8 @@ func Defaults() Options {
 		Ambient:                  dns01.Ambient{ClusterIssuers: true},
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
+		Shims:                    defaultShims(),
+		HTTP01:                   defaultHTTP01(),
 		QPS:                      20,
 		Burst:                    50,
 		MetricsListenAddress:     "0.0.0.0:9402",
@@ -133,6 +140,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
 	fs.BoolVar(&o.Ambient.Issuers, "issuer-ambient-credentials", o.Ambient.Issuers, "let the DNS-01 solvers of Issuers use the credentials of the environment in which everleaf runs")
 	fs.BoolVar(&o.Ambient.ClusterIssuers, "cluster-issuer-ambient-credentials", o.Ambient.ClusterIssuers, "let the DNS-01 solvers of ClusterIssuers use the credentials of the environment in which everleaf runs")
+	o.HTTP01.addFlags(fs)
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
 	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")
 	fs.IntVar(&o.Burst, "kube-api-burst", o.Burst, "requests that may exceed --kube-api-qps for a moment")
@@ -142,7 +150,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.Profiles.AddFlags(fs)
 	component.AddLimits(fs, &o.Limits)
 	o.MetricsTLS.AddFlags(fs)
-	o.addAccepted(fs)
+	o.addShims(fs)
+	o.addGatewayAPI(fs)
+	o.addGates(fs)
 }
 
 const (
@@ -155,6 +165,9 @@ func (o *Options) Listeners() component.Listeners {
 	listeners := component.Listeners{
 		"metrics-listen-address":          o.MetricsListenAddress,
 		"internal-healthz-listen-address": o.HealthzListenAddress,
+	}
+	if o.HTTP01.Responds() {
+		listeners[flagResponderListen] = o.HTTP01.ListenAddress
 	}
 	o.Profiles.Listen(listeners)
 	return listeners

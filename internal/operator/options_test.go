@@ -74,7 +74,16 @@ var upstream = map[string]string{
 }
 
 // Flags that cert-manager does not have.
-var added = map[string]string{"events": "brief"}
+var added = map[string]string{
+	"default-issuer-by-annotation":         "false",
+	"events":                               "brief",
+	"acme-http01-solver-mode":              "auto",
+	"acme-http01-responder-listen-address": "0.0.0.0:8089",
+	"acme-http01-responder-service":        "",
+	"acme-http01-responder-addresses":      "[]",
+	"omit-names-covered-by-wildcards":      "false",
+	"enable-httproute-shim":                "false",
+}
 
 func flagSet(o *Options) *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -204,13 +213,25 @@ func TestIneffective(t *testing.T) {
 	}{
 		{"defaults", "", nil},
 		{"defaults, spelt out", "--enable-gateway-api=false --feature-gates=OtherNames=true", nil},
-		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30", nil},
+		{"flags that work", "--concurrent-workers=7 --kube-api-qps=30 --acme-http01-solver-image=reg.example/solver", nil},
+		{"Gateway API", "--enable-gateway-api --enable-gateway-api-listenerset --enable-httproute-shim --feature-gates=ListenerSets=true", nil},
 		{
-			"others", "--acme-http01-solver-image=quay.io/x --enable-gateway-api",
+			"parts of the Gateway API", "--enable-gateway-api-listenerset --enable-httproute-shim",
 			[]string{
-				"--acme-http01-solver-image=quay.io/x has no effect: HTTP-01 challenges are not solved yet",
-				"--enable-gateway-api=true has no effect: Ingresses and Gateways are not watched yet",
+				"--enable-gateway-api-listenerset=true has no effect: --enable-gateway-api is not set",
+				"--enable-httproute-shim=true has no effect: --enable-gateway-api is not set",
 			},
+		},
+		{
+			"Gateway API without its gates", "--enable-gateway-api --enable-gateway-api-listenerset --feature-gates=ExperimentalGatewayAPISupport=false",
+			[]string{
+				"--enable-gateway-api-listenerset=true has no effect: the feature gate ExperimentalGatewayAPISupport is off",
+				"--enable-gateway-api=true has no effect: the feature gate ExperimentalGatewayAPISupport is off",
+			},
+		},
+		{
+			"ListenerSets without their gate", "--enable-gateway-api --enable-gateway-api-listenerset",
+			[]string{"--enable-gateway-api-listenerset=true has no effect: the feature gate ListenerSets is off"},
 		},
 		{
 			"feature gates", "--feature-gates=ACMEUseARI=true,NameConstraints=false",

@@ -25,6 +25,7 @@ import (
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/responder"
 	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 )
 
@@ -49,6 +50,13 @@ type system struct {
 	accounts *issueracme.Accounts
 	types    issuer.Registry
 	resolver *dns.Resolver
+	// tokens are those that the shared HTTP-01 responder answers; backends, nil if none
+	// are configured, are where responders are; responding is nil if this process is none.
+	tokens     *responder.Table
+	backends   responder.Backends
+	responding *responding
+	// gatewayAPI knows which kinds of the Gateway API there are.
+	gatewayAPI *cluster.GatewayAPI
 
 	// accountReady passes on issuers whose account can be used from now on,
 	// issuerNews those that have to be checked again.
@@ -91,6 +99,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.orders, err = cluster.NewOrders(informers[acmev1.OrderKind], o.Limits); err != nil {
 		return nil, err
 	}
+	if err := s.addResponder(informers[acmev1.ChallengeKind]); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}
@@ -101,7 +112,13 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	s.events = cluster.NewEvents(s.core, mgr.GetScheme(), s.clock, mgr.GetLogger().WithName("events"), o.AllEvents, s.metrics.EventDropped)
 	s.server = cluster.NewServer(s.write, s.events, mgr.GetAPIReader())
 	s.server.Observe = s.metrics.ObserveEvent
-	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
+	if err := s.newGatewayAPI(ctx, rc, caches); err != nil {
+		return nil, err
+	}
+	if err := registry.Register(metrics.GatewayAPI(s.gatewayAPI.Available)); err != nil {
+		return nil, err
+	}
+	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.gatewayAPI, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
@@ -113,6 +130,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 		if err := mgr.Add(component.Always(start)); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.addResponder(informers[acmev1.ChallengeKind]); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

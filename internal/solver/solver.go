@@ -14,12 +14,11 @@
 //     Resolvers of the CA cache answers, so its Sessions are Observers and the
 //     Solver is a Restorer. They cache all values of a name together, so the
 //     Solver is a Grouper.
-//   - http-01. Present creates the Service, EndpointSlice and route, in the
-//     Challenge's namespace and owned by it; Check fetches the URL and compares
-//     the body with Key, with a Verdict that depends on the time if the check
-//     only advises; CleanUp deletes the objects. It needs no Secret, a CA caches
-//     nothing of it, and each Challenge has a path of its own: it implements no
-//     optional interface.
+//   - http-01 (package http01). Present creates the Service, EndpointSlice and
+//     route, in the Challenge's namespace and owned by it; Check fetches the URL
+//     and compares the body with Key; CleanUp deletes the objects. It needs no
+//     Secret, so the Solver is Unaided; a CA caches nothing of it, and each
+//     Challenge has a path of its own. Its Sessions are Witnesses.
 package solver
 
 import (
@@ -32,6 +31,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 )
 
 // Challenge is what a Solver needs to know of a Challenge object.
@@ -44,6 +44,9 @@ type Challenge struct {
 	// whether the issuer is one.
 	SecretNamespace string
 	ClusterIssuer   bool
+	// Resumed reports whether the object says that the challenge has been presented: if
+	// that was not this process, there is something of an earlier one.
+	Resumed bool
 	// CA is the directory URL of the issuer's ACME server.
 	CA string
 	// CacheFloor is how long the resolvers of the CA keep an answer at least, if
@@ -67,7 +70,7 @@ func ChallengeOf(c *acmev1.Challenge, ca, secretNamespace string) Challenge {
 		Namespace: c.Namespace, Name: c.Name, UID: c.UID,
 		SecretNamespace: secretNamespace, CA: ca, ClusterIssuer: c.Spec.IssuerRef.WithDefaults().Kind == cmv1.ClusterIssuerKind,
 		Type: c.Spec.Type, DNSName: c.Spec.DNSName, Wildcard: c.Spec.Wildcard,
-		Token: c.Spec.Token, Key: c.Spec.Key, Solver: *c.Spec.Solver.DeepCopy(),
+		Token: c.Spec.Token, Key: c.Spec.Key, Solver: *c.Spec.Solver.DeepCopy(), Resumed: c.Status.PresentedAt != nil,
 	}
 }
 
@@ -106,6 +109,17 @@ type Session interface {
 	String() string
 }
 
+// Unaided is implemented by Solvers whose Sessions need no issuer and no Secret to clean
+// up: what they remove is in the Challenge's own namespace.
+type Unaided interface{ Unaided() }
+
+// Describer is implemented by Sessions that can present a challenge in several ways.
+type Describer interface {
+	// Describe says how the challenge is presented, as the end of "using …", and whether a
+	// person should hear of it.
+	Describe() (how string, unusual bool)
+}
+
 // Placed is implemented by Solvers whose Sessions ask a foreign server to present a
 // challenge: how many ask one server at a time is bounded.
 type Placed interface {
@@ -131,7 +145,15 @@ type Poller interface {
 type Witness interface {
 	// View asks until ctx ends. It presents nothing, and reads no credentials. It is for
 	// a challenge that is presented: others must not be asked for before.
-	View(ctx context.Context) propagation.View
+	View(ctx context.Context) View
+}
+
+// View is what is to be seen of a challenge: one of the two, by its type.
+type View struct {
+	// DNS is what name servers answer about a dns-01 challenge.
+	DNS *propagation.View
+	// HTTP is what the addresses of the name answer about an http-01 challenge.
+	HTTP *selfcheck.View
 }
 
 // Detacher is implemented by Sessions that read credentials.

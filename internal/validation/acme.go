@@ -71,12 +71,9 @@ func http01(path *field.Path, solver *acmev1.ACMEChallengeSolverHTTP01) Result {
 	}
 	if gateway != nil {
 		// cert-manager's errors name the field so.
-		named := path.Child("gateway")
-		r.add(serviceType(named, gateway.ServiceType)...)
-		r.add(parentRefs(named.Child("parentRefs"), gateway.ParentRefs)...)
-		path := path.Child("gatewayHTTPRoute")
-		r.unusable("HTTPRoute", func(r *Result) { r.labels(path.Child("labels"), gateway.Labels) })
-		r.podTemplate(path, gateway.PodTemplate)
+		path := path.Child("gateway")
+		r.add(serviceType(path, gateway.ServiceType)...)
+		r.add(parentRefs(path.Child("parentRefs"), gateway.ParentRefs)...)
 	}
 	return r
 }
@@ -96,34 +93,7 @@ func http01Ingress(path *field.Path, ingress *acmev1.ACMEChallengeSolverHTTP01In
 		r.add(faulty(path.Child("ingressClassName"), *class, validation.IsDNS1123Subdomain(*class), "must be a valid IngressClass name: ")...)
 	}
 	r.add(serviceType(path, ingress.ServiceType)...)
-	if template := ingress.IngressTemplate; template != nil {
-		path := path.Child("ingressTemplate", "metadata")
-		r.unusable("Ingress", func(r *Result) { r.annotations(path.Child("annotations"), template.Annotations) })
-		r.unusable("Ingress", func(r *Result) { r.labels(path.Child("labels"), template.Labels) })
-	}
-	r.podTemplate(path, ingress.PodTemplate)
 	return r
-}
-
-// podTemplate warns about a template that no pod can be made from.
-func (r *Result) podTemplate(path *field.Path, template *acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate) {
-	if template == nil {
-		return
-	}
-	path = path.Child("podTemplate", "metadata")
-	r.unusable("Pod", func(r *Result) { r.annotations(path.Child("annotations"), template.Annotations) })
-	r.unusable("Pod", func(r *Result) { r.labels(path.Child("labels"), template.Labels) })
-}
-
-// unusable warns about what the API server will refuse later, in the objects
-// that are made for a challenge.
-func (r *Result) unusable(kind string, check func(*Result)) {
-	var found Result
-	check(&found)
-	for _, err := range found.Errors {
-		r.warn(err.Error() + "; the API server will refuse every " + kind + " that is made for a challenge")
-	}
-	r.MoreWarnings += found.MoreErrors
 }
 
 func serviceType(path *field.Path, of corev1.ServiceType) field.ErrorList {

@@ -58,7 +58,7 @@ func TestFindingsAreBounded(t *testing.T) {
 		"solvers":     {issuer(func(s *acmev1.ACMEIssuer) { s.Solvers = make([]acmev1.ACMEChallengeSolver, n) }), n, 0},
 		"labels": {issuer(func(s *acmev1.ACMEIssuer) {
 			s.Solvers = []acmev1.ACMEChallengeSolver{{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{Labels: bad}}}}
-		}), 0, n},
+		}), n, 0},
 		"OCSP": {validation.Issuer(&cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "a", OCSPServers: make([]string, n)}}}), n, 0},
 		"order": {validation.OrderUpdate(
 			&acmev1.Order{Status: acmev1.OrderStatus{Authorizations: many(n, "a")}}, &acmev1.Order{Status: acmev1.OrderStatus{Authorizations: many(n, "b")}}), n, 0},

@@ -5,14 +5,27 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 )
 
-// Issuer checks the spec of an Issuer or a ClusterIssuer.
-func Issuer(spec *cmv1.IssuerSpec) Result {
+// Issuer checks the spec of a new Issuer or ClusterIssuer.
+func Issuer(spec *cmv1.IssuerSpec) Result { return issuer(spec).With(templates(spec)) }
+
+// IssuerUpdate checks the spec of an Issuer or a ClusterIssuer that takes the place of
+// old. One that stays as it is need not keep the rules that cert-manager does not have:
+// it may have been stored before them.
+func IssuerUpdate(old, spec *cmv1.IssuerSpec) Result {
+	if equality.Semantic.DeepEqual(old, spec) {
+		return issuer(spec)
+	}
+	return Issuer(spec)
+}
+
+func issuer(spec *cmv1.IssuerSpec) Result {
 	path := field.NewPath("spec")
 	var r Result
 	var found bool

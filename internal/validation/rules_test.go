@@ -87,6 +87,8 @@ func update(old, object runtime.Object) validation.Result {
 	case *cmv1.CertificateRequest:
 		was := old.(*cmv1.CertificateRequest)
 		return validation.Result{Errors: validation.Requester(was, o, user)}.With(validation.CertificateRequestUpdate(was, o))
+	case cmv1.GenericIssuer:
+		return validation.IssuerUpdate(old.(cmv1.GenericIssuer).GetSpec(), o.GetSpec())
 	case *acmev1.Order:
 		return validation.OrderUpdate(old.(*acmev1.Order), o)
 	case *acmev1.Challenge:
@@ -173,6 +175,19 @@ func TestCases(t *testing.T) {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestStoredTemplates: an issuer that is stored with a template that no object can be made
+// from can be written as long as its spec stays as it is.
+func TestStoredTemplates(t *testing.T) {
+	stored := validationtest.WithSolver(`http01: {ingress: {podTemplate: {metadata: {labels: {a: a/b}}}}}`)
+	changed := validationtest.WithSolver(`http01: {ingress: {class: a, podTemplate: {metadata: {labels: {a: a/b}}}}}`)
+	if text := refusalOf(update(parse(t, stored), parse(t, stored))); text != "" {
+		t.Errorf("as it is: %s", text)
+	}
+	if text := refusalOf(update(parse(t, stored), parse(t, changed))); text == "" {
+		t.Error("changed: it is accepted")
 	}
 }
 

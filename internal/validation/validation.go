@@ -5,8 +5,8 @@
 // Package admission writes the same rules in CEL. Both are held to one table of
 // objects, package validationtest, which also says what CEL cannot check.
 //
-// An object that cert-manager accepts is accepted. Where it could never work, it
-// is accepted with a warning.
+// An object that cert-manager accepts is accepted, if it is stored already. Where it
+// could never work, it is accepted with a warning, or refused when it is new (IssuerUpdate).
 package validation
 
 import (

@@ -102,6 +102,24 @@ func of(r validation.Result) findings {
 	return f
 }
 
+// checkIssuer checks an issuer.
+func checkIssuer[T any, P interface {
+	*T
+	cmv1.GenericIssuer
+}](req *admissionv1.AdmissionRequest) (findings, error) {
+	issuer, err := decode[T, P](req, newObject)
+	if err != nil {
+		return findings{}, err
+	}
+	if req.Operation == admissionv1.Update {
+		// One that cannot be read is no reason to refuse what takes its place.
+		if old, err := decode[T, P](req, oldObject); err == nil {
+			return of(validation.IssuerUpdate(old.GetSpec(), issuer.GetSpec())), nil
+		}
+	}
+	return of(validation.Issuer(issuer.GetSpec())), nil
+}
+
 // check checks an object that is created or updated. The resource in the request
 // decides by which rules, whatever its version. Other resources are accepted.
 func (v *Validator) check(req *admissionv1.AdmissionRequest) (findings, error) {
@@ -119,17 +137,9 @@ func (v *Validator) check(req *admissionv1.AdmissionRequest) (findings, error) {
 	case [2]string{cmv1.GroupName, "certificaterequests"}:
 		return v.checkRequest(req)
 	case [2]string{cmv1.GroupName, "issuers"}:
-		issuer, err := decode[cmv1.Issuer](req, newObject)
-		if err != nil {
-			return findings{}, err
-		}
-		return of(validation.Issuer(&issuer.Spec)), nil
+		return checkIssuer[cmv1.Issuer](req)
 	case [2]string{cmv1.GroupName, "clusterissuers"}:
-		issuer, err := decode[cmv1.ClusterIssuer](req, newObject)
-		if err != nil {
-			return findings{}, err
-		}
-		return of(validation.Issuer(&issuer.Spec)), nil
+		return checkIssuer[cmv1.ClusterIssuer](req)
 	case [2]string{acmev1.GroupName, "orders"}:
 		if !update {
 			return findings{}, nil

@@ -61,6 +61,10 @@ func TestSentences(t *testing.T) {
 		"internal/dns/doh.go":                        "dns01/propagation.md",
 		"internal/dns/zone.go":                       "dns01/propagation.md",
 		"internal/controller/challenge/testimony.go": "explain.md",
+		"internal/selfcheck/message.go":              "troubleshooting-http01.md",
+		"internal/selfcheck/finding.go":              "troubleshooting-http01.md",
+		"internal/selfcheck/causes_network.go":       "troubleshooting-http01.md",
+		"internal/selfcheck/causes_objects.go":       "troubleshooting-http01.md",
 		"internal/apicheck/words.go":                 "startupapicheck.md",
 		"internal/lifecycle/injectable/source.go":    "cainjector.md",
 	} {

@@ -26,6 +26,7 @@ var roleOf = map[string][]string{
 	"cert-manager-controller-challenges":              {"challenges"},
 	"cert-manager-controller-approve:cert-manager-io": {"certificates", "certificaterequests"},
 	"cert-manager-controller-challenges:records":      {"challenges"},
+	"cert-manager-controller-ingress-shim":            {"ingress-shim", "gateway-shim", "listenerset", "httproute-shim"},
 }
 
 // excused are rights that no test uses.
@@ -43,6 +44,12 @@ func init() {
 	for _, resource := range []string{"orders", "challenges"} {
 		excused[harness.Right{Group: "acme.cert-manager.io", Resource: resource, Verb: "list"}] = olderServers
 		excused[harness.Right{Group: "acme.cert-manager.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
+	}
+	excused[harness.Right{Group: "networking.k8s.io", Resource: "ingresses", Verb: "list"}] = olderServers
+	excused[harness.Right{Group: "networking.k8s.io", Resource: "ingresses/finalizers", Verb: "update"}] = enforced
+	for _, resource := range []string{"gateways", "listenersets", "httproutes"} {
+		excused[harness.Right{Group: "gateway.networking.k8s.io", Resource: resource, Verb: "list"}] = olderServers
+		excused[harness.Right{Group: "gateway.networking.k8s.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
 	}
 	excused[harness.Right{Resource: "secrets", Verb: "list"}] = olderServers
 	for _, resource := range []string{"issuers", "clusterissuers"} {

@@ -25,9 +25,9 @@ var layers = [][]string{
 	// imports nothing of the layers above.
 	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname"},
 	{"solverwebhook"},
-	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule"},
+	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
@@ -40,7 +40,7 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis"}
+var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis"}
 
 // decide are the packages that make decisions: values and the time go in, a plan
 // comes out.

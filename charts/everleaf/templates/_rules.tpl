@@ -111,10 +111,57 @@
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "list", "watch"]
+# The objects of HTTP-01 challenges, which the Challenge owns.
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges/finalizers"]
+  verbs: ["update"]
+- apiGroups: [""]
+  resources: ["pods", "services"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["httproutes"]
+  verbs: ["get", "list", "create", "update", "delete"]
+# OpenShift makes Routes of Ingresses.
+- apiGroups: ["route.openshift.io"]
+  resources: ["routes/custom-host"]
+  verbs: ["create"]
 {{ include "everleaf.eventRules" . }}
 {{- if not .Values.everleaf.watchNamespace }}
+# Which class is the default is said with a challenge that an Ingress without one waits for.
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingressclasses"]
+  verbs: ["list"]
 {{ include "everleaf.apiServiceRules" . }}
 {{- end }}
+{{- end }}
+
+{{/* Certificates for Ingresses, and for the kinds of the Gateway API. */}}
+{{- define "everleaf.ingress-shimRules" -}}
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways", "listenersets", "httproutes"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways/finalizers", "listenersets/finalizers", "httproutes/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["cert-manager.io"]
+  resources: ["certificates"]
+  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+- apiGroups: ["cert-manager.io"]
+  resources: {{ include "everleaf.issuerKinds" . }}
+  verbs: ["get", "list", "watch"]
+{{ include "everleaf.eventRules" . }}
 {{- end }}
 
 {{/* Why a solver webhook does not answer, its APIService says. */}}

@@ -61,10 +61,18 @@ func (w *work) leftover(abandoned bool) *leftover {
 func (w *work) abandon(ctx context.Context, object *acmev1.Challenge, why string, l *leftover) {
 	name, again := object.Spec.DNSName, "; remove it yourself: everleaf has no credentials to try again"
 	if l != nil {
-		name = fmt.Sprintf("%s with the value %q", l.session, object.Spec.Key)
+		name = l.session.String()
 		again = fmt.Sprintf("; everleaf tries again for %s", plan.InWords(leftoverAge))
+		// Of HTTP-01, the value is a key authorization, and only its digest is public.
+		if object.Spec.Type == acmev1.ACMEChallengeTypeDNS01 {
+			name += fmt.Sprintf(" with the value %q", object.Spec.Key)
+		}
 	}
-	message := fmt.Sprintf("The record at %s, of the deleted Challenge %s/%s, could not be removed and is left behind", name, object.Namespace, object.Name)
+	what := "record"
+	if object.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		what = "route"
+	}
+	message := fmt.Sprintf("The %s at %s, of the deleted Challenge %s/%s, could not be removed and is left behind", what, name, object.Namespace, object.Name)
 	if why != "" {
 		message += ": " + why
 	}

@@ -4,21 +4,23 @@ import (
 	"context"
 	"time"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/diagnosis"
 )
 
 const (
 	// causeAfter is how long after it was presented a challenge is not found before all
-	// servers are asked why, causeKept how long the answer holds.
+	// name servers are asked why, causeKept how long the answer holds.
 	causeAfter = time.Minute
 	causeKept  = 10 * time.Minute
 )
 
-// lookForCause asks all servers, in the background, why a record is not found, so that
-// the status can say it. The probe asks only those that decide.
+// lookForCause asks all name servers, in the background, why a record is not found, so
+// that the status can say it. The probe asks only those that decide. That of an http-01
+// challenge asks everybody.
 func (w *work) lookForCause() {
 	now, presented := w.c.Clock.Now(), w.State.Object.Status.PresentedAt
-	if presented == nil || now.Sub(presented.Time) < causeAfter || now.Sub(w.memory.lookedAt) < causeKept || w.Memory.Progress(now).Visible {
+	if w.State.Object.Spec.Type != acmev1.ACMEChallengeTypeDNS01 || presented == nil || now.Sub(presented.Time) < causeAfter || now.Sub(w.memory.lookedAt) < causeKept || w.Memory.Progress(now).Visible {
 		return
 	}
 	answer, witness := w.witness("")
@@ -38,8 +40,10 @@ func (w *work) lookForCause() {
 		defer w.c.survive(key)
 		ctx, cancel := context.WithTimeout(context.Background(), viewTime)
 		defer cancel()
-		cause := diagnosis.Cause(object, answer.Provider, witness.View(ctx))
-		memory.cause.Store(&cause)
+		if view := witness.View(ctx).DNS; view != nil {
+			cause := diagnosis.Cause(object, answer.Provider, *view)
+			memory.cause.Store(&cause)
+		}
 		w.c.Requeue.Wake(key)
 	})
 }

@@ -213,6 +213,7 @@ func (c *Controller) load(ctx context.Context, object *acmev1.Challenge) (*work,
 
 func (w *work) loadIssuer(ctx context.Context) error {
 	object := w.State.Object
+	w.OwnSolver = w.unaided()
 	issuer, err := w.c.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef)
 	if err != nil || issuer == nil || issuer.GetSpec().ACME == nil {
 		return err

@@ -4,19 +4,31 @@ import (
 	"context"
 	"fmt"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/diagnosis"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
-// notAsked is how an answer without a view begins.
-const notAsked = "no name server is asked for this Challenge"
+// How an answer without a view begins, by the type of the Challenge.
+const (
+	notAsked     = "no name server is asked for this Challenge"
+	notAskedHTTP = "no address is asked for this Challenge"
+)
+
+// asksNobody is how an answer for the Challenge begins that has no view.
+func (w *work) asksNobody() string {
+	if w.State.Object.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		return notAskedHTTP
+	}
+	return notAsked
+}
 
 // testimony is witness for a Challenge in any state. Of one that has ended, load does not
 // look at the provenance. A failure to do so is the answer: it must not stop the clean-up.
 func (w *work) testimony(ctx context.Context, id string) (diagnosis.Answer, solver.Witness) {
 	if !w.ProvenanceDecides() {
 		if err := w.loadProvenance(ctx); err != nil {
-			return diagnosis.Answer{ID: id, Problem: notAsked + ": its Order cannot be looked up: " + err.Error()}, nil
+			return diagnosis.Answer{ID: id, Problem: w.asksNobody() + ": its Order cannot be looked up: " + err.Error()}, nil
 		}
 	}
 	return w.witness(id)
@@ -24,9 +36,9 @@ func (w *work) testimony(ctx context.Context, id string) (diagnosis.Answer, solv
 
 // witness is who can answer. For a Challenge that its Order and its issuer do not call for
 // nobody is asked: its name, value and solver are only what somebody has written, and who
-// may create Challenges must not choose what the controllers ask which name servers.
+// may create Challenges must not choose what the controllers ask which servers.
 func (w *work) witness(id string) (diagnosis.Answer, solver.Witness) {
-	answer := diagnosis.Answer{ID: id}
+	answer, notAsked := diagnosis.Answer{ID: id}, w.asksNobody()
 	object := w.State.Object
 	issuer := object.Spec.IssuerRef.WithDefaults()
 	switch {

@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	// viewTime bounds how long name servers are asked for an answer: a person waits
-	// for it.
+	// viewTime bounds how long servers are asked for an answer: a person waits for it.
 	viewTime = 4 * time.Second
 	// answerKept is how long an answer stays at its Challenge if nobody removes it.
 	answerKept = time.Minute
@@ -154,9 +153,9 @@ func (c *Controller) testify(ctx context.Context, object *acmev1.Challenge) erro
 			}()
 		}
 		left := answerKept
-		if answered != nil && answered.View != nil {
+		if answered != nil && !answered.At().IsZero() {
 			// The time is what somebody may have written.
-			left = min(max(left-c.Clock.Since(answered.View.At), 0), answerKept)
+			left = min(max(left-c.Clock.Since(answered.At()), 0), answerKept)
 		}
 		select {
 		case <-c.Clock.After(left):
@@ -180,11 +179,11 @@ func (c *Controller) answer(ctx context.Context, key types.NamespacedName, q que
 		ctx, cancel := context.WithTimeout(ctx, viewTime)
 		view := witness.View(ctx)
 		cancel()
-		answer.View = &view
+		answer.View, answer.HTTP = view.DNS, view.HTTP
 	}
 	text, err := json.Marshal(answer)
 	if err == nil && len(text) > maxAnswer {
-		answer.View, answer.Problem = nil, "the answers of the name servers are too many to be shown here"
+		answer.View, answer.HTTP, answer.Problem = nil, nil, "the answers of the servers are too many to be shown here"
 		text, err = json.Marshal(answer)
 	}
 	if err != nil {

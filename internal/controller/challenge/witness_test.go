@@ -23,11 +23,12 @@ import (
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/propagation"
+	"github.com/everleaf/everleaf/internal/selfcheck"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
-// seer is a Solver whose Sessions see something, or panic.
-type seer struct{ panics bool }
+// seer is a Solver whose Sessions see something, of HTTP-01 if it is http, or panic.
+type seer struct{ panics, http bool }
 
 type sees struct {
 	recorded
@@ -38,11 +39,14 @@ func (s seer) Begin(solver.Challenge) solver.Session {
 	return &sees{recorded{recorder: &recorder{}}, s}
 }
 
-func (s *sees) View(context.Context) propagation.View {
+func (s *sees) View(context.Context) solver.View {
 	if s.panics {
 		panic("hostile data")
 	}
-	return propagation.View{Name: "seen."}
+	if s.http {
+		return solver.View{HTTP: &selfcheck.View{Report: selfcheck.Report{Name: "seen", At: start}}}
+	}
+	return solver.View{DNS: &propagation.View{Name: "seen."}}
 }
 
 // oneAccount is the ACME account of all issuers.
@@ -143,6 +147,45 @@ func TestQuestionIsAnswered(t *testing.T) {
 	}
 	s.asks(t)
 	s.over(t)
+}
+
+// TestHTTPQuestionIsAnswered: what the addresses of a name answer is stored beside the
+// question, and what is not asked is said in the words of HTTP-01.
+func TestHTTPQuestionIsAnswered(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*called)
+		want   diagnosis.Answer
+	}{
+		"called for": {func(*called) {}, diagnosis.Answer{ID: "1", HTTP: &selfcheck.View{Report: selfcheck.Report{Name: "seen", At: start}}}},
+		"solver gone": {
+			func(c *called) {
+				c.issuer.Status.Conditions, c.issuer.Spec.ACME.Solvers = nil, nil
+				c.challenge.Status.State, c.order.Status.State = acmev1.Invalid, acmev1.Invalid
+			},
+			diagnosis.Answer{ID: "1", Problem: notAskedHTTP + ": its solver is not one of its issuer's"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCalled()
+			overHTTP(c)
+			test.change(c)
+			s := c.questioned(t, seer{http: true}, map[string]string{diagnosis.AskAnnotation: "1"})
+			s.Solvers[acmev1.ACMEChallengeTypeHTTP01] = seer{http: true}
+			s.asks(t)
+			if diff := cmp.Diff(test.want, s.answered(t)); diff != "" {
+				t.Errorf("the answer (-want +got):\n%s", diff)
+			}
+			s.over(t)
+		})
+	}
+}
+
+// overHTTP has the Order call for HTTP-01.
+func overHTTP(c *called) {
+	c.issuer.Spec.ACME.Solvers = []acmev1.ACMEChallengeSolver{{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{}}}}
+	account := facts.Account{Issuer: c.issuer.Spec.ACME, Thumbprint: "thumb"}
+	wanted, _ := order.WantedChallenges(c.order, &account)
+	c.challenge.Spec, c.account = wanted[0], oneAccount{account}
 }
 
 // TestWhoIsAsked holds that name servers are asked only for a Challenge that an Order,

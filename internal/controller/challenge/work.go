@@ -110,6 +110,9 @@ func (w *work) remember() {
 
 // challenge returns what a Solver needs to know of a Challenge of the issuer.
 func (w *work) challenge(c *acmev1.Challenge) solver.Challenge {
+	if w.issuer == nil {
+		return solver.ChallengeOf(c, w.CA, "")
+	}
 	challenge := solver.ChallengeOf(c, w.CA, w.c.Issuers.SecretNamespace(w.issuer))
 	challenge.CacheFloor = settingsOf(w.issuer.GetAnnotations()).cacheFloor
 	return challenge
@@ -122,7 +125,7 @@ func (w *work) session() (solver.Session, error) {
 	if m.session != nil && (m.session.Presented() || w.issuer == nil) {
 		return m.session, nil
 	}
-	if w.issuer == nil {
+	if w.issuer == nil && !w.unaided() {
 		return nil, errIssuerGone
 	}
 	challenge := w.challenge(w.State.Object)
@@ -134,9 +137,18 @@ func (w *work) session() (solver.Session, error) {
 		return nil, err
 	}
 	m.session, m.begun = begun, challenge
-	m.issuer = issuerOf{w.State.Object.Spec.IssuerRef, w.issuer.GetUID()}
-	w.reportSettings()
+	m.issuer = issuerOf{ref: w.State.Object.Spec.IssuerRef}
+	if w.issuer != nil {
+		m.issuer.uid = w.issuer.GetUID()
+		w.reportSettings()
+	}
 	return begun, nil
+}
+
+// unaided reports whether the challenge can be cleaned up without its issuer.
+func (w *work) unaided() bool {
+	_, ok := w.c.Solvers[w.State.Object.Spec.Type].(solver.Unaided)
+	return ok
 }
 
 // observer returns who learns what the CA does; for a challenge that has no
@@ -164,6 +176,9 @@ func (w *work) solve(ctx context.Context, action plan.Action) error {
 		w.Memory.Presented = session.Presented()
 		w.Memory.Unknown = err != nil && w.Memory.Presented && fault.Of(err).Class == fault.Transient
 		if err == nil {
+			if describer, ok := session.(solver.Describer); ok {
+				w.Memory.How, w.Memory.Unusual = describer.Describe()
+			}
 			if w.State.Object.Status.Presented {
 				w.Memory.Rewrites++
 			}

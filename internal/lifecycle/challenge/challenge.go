@@ -36,6 +36,10 @@ type Memory struct {
 	Presented, CleanedUp bool
 	// PresentedAt is when the solver had presented it, zero if it has not.
 	PresentedAt time.Time
+	// How says how the challenge is presented, empty if there is one way only; Unusual
+	// reports whether a person should hear of it.
+	How     string
+	Unusual bool
 	// Evidence is what the last probe found; ProbeFailed reports whether a later one
 	// could not be made.
 	Evidence    propagation.Evidence

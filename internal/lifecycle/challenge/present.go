@@ -54,10 +54,11 @@ func (s State) presented(p Plan) Plan {
 	p.Status.State, p.Status.Reason = acmev1.Pending, ""
 	p.Status.Presented, p.Status.Processing = true, true
 	p.Status.PresentedAt = &metav1.Time{Time: s.Memory.PresentedAt}
-	p.Events = []plan.Event{{
-		Reason: acmev1.EventReasonPresented, Component: Manager, Verbose: true,
-		Message: fmt.Sprintf("Presented challenge using %s challenge mechanism", s.Object.Spec.Type),
-	}}
+	message := fmt.Sprintf("Presented challenge using %s challenge mechanism", s.Object.Spec.Type)
+	if s.Memory.How != "" {
+		message += " by the " + s.Memory.How
+	}
+	p.Events = []plan.Event{{Reason: acmev1.EventReasonPresented, Component: Manager, Verbose: !s.Memory.Unusual, Message: message}}
 	return p
 }
 

@@ -99,6 +99,10 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 		if why := unsupported(o, account, sel, a.Identifier); why != "" {
 			return nil, why
 		}
+		solver, why := override(o, sel.solver)
+		if why != "" {
+			return nil, why
+		}
 		key := acme.KeyAuthorization(sel.challenge.Token, account.Thumbprint)
 		if sel.kind == acmev1.ACMEChallengeTypeDNS01 {
 			key = acme.DNS01Value(key)
@@ -111,7 +115,7 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 			Type:             sel.kind,
 			Token:            sel.challenge.Token,
 			Key:              key,
-			Solver:           *sel.solver.DeepCopy(),
+			Solver:           solver,
 			IssuerRef:        o.Spec.IssuerRef,
 		})
 	}
@@ -180,8 +184,10 @@ func ChallengesToCome(o *acmev1.Order, account *facts.Account, one *acmev1.Chall
 
 // HasSolver reports whether a solver is one of the issuer's. Only then may the
 // issuer's credentials be used for a Challenge about which nothing else is known.
+// HTTP-01 uses none: what there is to remove is in the Challenge's own namespace. Its
+// solver may differ from the issuer's by annotations of the Order.
 func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
-	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
+	return solver.HTTP01 != nil || slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
 		return equality.Semantic.DeepEqual(&s, solver)
 	})
 }

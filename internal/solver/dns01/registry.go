@@ -223,7 +223,8 @@ func (r Registry) Check(path *field.Path, spec *Spec) field.ErrorList {
 func (r Registry) Unsupported(s *acmev1.ACMEChallengeSolver) string {
 	switch {
 	case s.DNS01 == nil:
-		return "is HTTP-01, which this version of everleaf cannot do yet; configure a dns01 solver with " + r.names() + " for this name"
+		// HTTP-01 needs no provider.
+		return ""
 	case r.find(s.DNS01) == nil:
 		return "is a DNS-01 provider that this version of everleaf does not have yet; it has " + r.names()
 	default:

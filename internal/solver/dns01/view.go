@@ -6,17 +6,17 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
-	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
 )
 
 var _ solver.Witness = (*session)(nil)
 
 // View implements solver.Witness.
-func (s *session) View(ctx context.Context) propagation.View {
+func (s *session) View(ctx context.Context) solver.View {
 	survey := s.config.Providers.Survey(s.config.Survey, s.challenge.DNSName, s.challenge.Key, &s.challenge.Solver)
 	survey.Presented = true
-	return survey.Run(ctx)
+	view := survey.Run(ctx)
+	return solver.View{DNS: &view}
 }
 
 // Survey returns what there is to ask about a challenge. base has the resolvers of

@@ -124,13 +124,12 @@ func solverCases() map[string]Case {
 	}
 }
 
-// templateCases are about templates for what is made for a challenge. The API server
-// will refuse what is made, which is no reason to refuse the template.
+// templateCases are about templates for what is made for a challenge, which the API server
+// would refuse.
 func templateCases() map[string]Case {
 	const (
-		refused = "; the API server will refuse every %s that is made for a challenge"
-		value   = `"a/b": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`
-		key     = `"a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`
+		value = `"a/b": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`
+		key   = `"a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`
 	)
 	cases := map[string]Case{}
 	for path, test := range map[string]struct{ solver, kind string }{
@@ -139,18 +138,18 @@ func templateCases() map[string]Case {
 		"gatewayHTTPRoute.podTemplate.metadata.": {`gatewayHTTPRoute: {podTemplate: {metadata: {%s}}}`, "Pod"},
 		"gatewayHTTPRoute.":                      {`gatewayHTTPRoute: {%s}`, "HTTPRoute"},
 	} {
-		of := func(fields string, warnings ...string) Case {
-			for i, text := range warnings {
-				warnings[i] = SolverAt + ".http01." + path + text + fmt.Sprintf(refused, test.kind)
+		of := func(fields, refusal string) Case {
+			if refusal != "" {
+				refusal = SolverAt + ".http01." + path + refusal
 			}
-			return Case{Object: WithSolver(fmt.Sprintf(`http01: {`+test.solver+`}`, fields)), Warnings: warnings}
+			return Case{Object: WithSolver(fmt.Sprintf(`http01: {`+test.solver+`}`, fields)), Refusal: refusal}
 		}
-		cases[path+"good labels"] = of(`labels: {a.example/b: c}`)
+		cases[path+"good labels"] = of(`labels: {a.example/b: c}`, "")
 		// Istio has had such a label: "namespace/name" of a Gateway.
 		cases[path+"label with a slash"] = of(`labels: {a: a/b}`, "labels: Invalid value: "+value)
 		cases[path+"label key"] = of(`labels: {a b: a}`, "labels: Invalid value: "+key)
 		if test.kind != "HTTPRoute" {
-			cases[path+"good annotations"] = of(`annotations: {A.example/B: a/b c}`)
+			cases[path+"good annotations"] = of(`annotations: {A.example/B: a/b c}`, "")
 			cases[path+"annotation key"] = of(`annotations: {A B: a}`, "annotations: Invalid value: "+strings.Replace(key, "a b", "A B", 1))
 		}
 	}

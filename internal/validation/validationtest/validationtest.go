@@ -47,15 +47,15 @@ const (
 	Bundles   Limit = "`caBundle`: that a certificate in it can be decoded. The policies see whether there is a PEM block of a certificate."
 	Addresses Limit = "Email addresses, IP addresses, name servers and URLs in every detail. The policies take some that are wrong."
 	Numbers   Limit = "Object identifiers with numbers above 9223372036854775807."
-	Sizes     Limit = "The size of all annotations in `spec.secretTemplate` together."
+	Sizes     Limit = "The size of all annotations in `spec.secretTemplate`, or in a template of an HTTP-01 solver, together."
 	Long      Limit = "Lists beyond their first 500 entries."
 	Shown     Limit = "The whole text of a refusal: a value is cut after 97 characters, and ten errors are shown at most, without the number of the others."
-	Templates Limit = "Labels and annotations in the templates of HTTP-01 solvers, about which the webhook warns, as it does about the deprecated `keyAlgorithm`."
+	Warned    Limit = "The deprecated `keyAlgorithm`, about which the webhook warns."
 )
 
 // Limits are all of them, in the order of the documentation.
 func Limits() []Limit {
-	return []Limit{Requests, Subjects, Schedules, Bundles, Addresses, Numbers, Sizes, Long, Shown, Templates}
+	return []Limit{Requests, Subjects, Schedules, Bundles, Addresses, Numbers, Sizes, Long, Shown, Warned}
 }
 
 // Cases returns the cases of all kinds, by name.
