@@ -99,9 +99,6 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if s.orders, err = cluster.NewOrders(informers[acmev1.OrderKind], o.Limits); err != nil {
 		return nil, err
 	}
-	if err := s.addResponder(informers[acmev1.ChallengeKind]); err != nil {
-		return nil, err
-	}
 	if s.metrics, err = metrics.New(registry, mgr.GetCache(), mgr.GetLogger(), s.clock); err != nil {
 		return nil, err
 	}

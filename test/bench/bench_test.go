@@ -72,6 +72,7 @@ func TestTargets(t *testing.T) {
 		{name: nameRecursive, n: 50, total: 4 * time.Second, single: 700 * time.Millisecond, writes: calls{"x": 1101}},
 		{name: nameAuthoritative, skipped: "needs root"},
 		{name: nameLagging, n: 100, total: 16 * time.Second, mostProbes: 9},
+		{name: nameHTTP01, n: 100, total: 15 * time.Second, single: 4 * time.Second, writes: calls{"x": 2601}, objects: 301, pods: 1},
 	}) {
 		verdicts[target.title] = target.ok
 	}
@@ -91,6 +92,12 @@ func TestTargets(t *testing.T) {
 		"acme-lagging, 200 certificates":     false,
 
 		"acme-lagging, probes of a challenge and server": true,
+
+		"http01, 200 certificates":       true,
+		"http01, API writes each":        false,
+		"http01, objects of a challenge": false,
+		"http01, pods":                   false,
+		"http01, one alone":              false,
 	}
 	if diff := cmp.Diff(want, verdicts); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)

@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-lagging 200] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -38,14 +38,17 @@ const (
 	nameRecursive     = "acme-recursive"
 	nameAuthoritative = "acme-authoritative"
 	nameLagging       = "acme-lagging"
+	nameHTTP01        = "http01"
+	nameHTTP01HAProxy = "http01-haproxy"
 )
 
-var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging}
+var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy}
 
 // settings are the values of the flags.
 type settings struct {
 	ca, acme, many int
 	lagging        int
+	http01         int
 	only           []string
 	keep           bool
 	noFsync        bool
@@ -87,7 +90,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var results []*result
-	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging} {
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01} {
 		measured, err := measure(ctx, s)
 		if err != nil {
 			return err
@@ -105,6 +108,7 @@ func parse() (settings, error) {
 	flag.IntVar(&s.acme, "acme", 100, "certificates from the ACME issuer, in each mode")
 	flag.IntVar(&s.many, "many", 10_000, "certificates of ca-many, which shows how cost grows with their number")
 	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
+	flag.IntVar(&s.http01, "http01", 200, "certificates from the ACME issuer over HTTP-01, through each ingress controller")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
 	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
 	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")
@@ -117,8 +121,8 @@ func parse() (settings, error) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.lagging < 1 || flag.NArg() > 0 {
-		return s, errors.New("-ca, -acme, -many and -lagging are at least 1, and there are no arguments")
+	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.lagging < 1 || s.http01 < 1 || flag.NArg() > 0 {
+		return s, errors.New("-ca, -acme, -many, -lagging and -http01 are at least 1, and there are no arguments")
 	}
 	if s.pprof != "" {
 		if err := os.MkdirAll(s.pprof, 0o755); err != nil {

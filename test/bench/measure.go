@@ -26,6 +26,9 @@ type result struct {
 	// how often on average.
 	mostProbes int
 	probes     float64
+	// objects counts those that were created for challenges of HTTP-01, pods the pods among
+	// them.
+	objects, pods int
 }
 
 func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }

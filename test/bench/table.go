@@ -37,6 +37,7 @@ var rows = []row{
 	{"peak memory controllers", func(r *result) string { return mebibytes(r.memory) }},
 	{"most probes of a challenge", func(r *result) string { return probed(r, fmt.Sprint(r.mostProbes)) }},
 	{"probes of a challenge", func(r *result) string { return probed(r, fmt.Sprintf("%.2f", r.probes)) }},
+	{"objects of a challenge", func(r *result) string { return numbered(r.objects, r.n) }},
 	{"idle after a restart", func(r *result) string { return seconds(r.restart) }},
 }
 
@@ -52,6 +53,13 @@ func probed(r *result, text string) string {
 		return none
 	}
 	return text
+}
+
+func numbered(count, n int) string {
+	if count == 0 {
+		return none
+	}
+	return fmt.Sprintf("%.2f", float64(count)/float64(n))
 }
 
 func mebibytes(n int64) string {
@@ -158,6 +166,10 @@ const (
 	mostSingle       = 700 * time.Millisecond
 	mostLagging      = 30 * time.Second
 	mostProbes       = 9
+	mostHTTP01       = 30 * time.Second
+	mostHTTP01Single = 3 * time.Second
+	mostHTTP01Writes = 26
+	mostObjects      = 3
 	mostSlowdown     = 0.10
 )
 
@@ -183,6 +195,13 @@ func targets(results []*result) []target {
 			twoHundred := r.total * 200 / time.Duration(r.n)
 			add(twoHundred <= mostLagging, r.name+", 200 certificates", seconds(twoHundred), "at most "+seconds(mostLagging))
 			add(r.mostProbes <= mostProbes, r.name+", probes of a challenge and server", fmt.Sprint(r.mostProbes), fmt.Sprintf("at most %d", mostProbes))
+		case nameHTTP01, nameHTTP01HAProxy:
+			twoHundred := r.total * 200 / time.Duration(r.n)
+			add(twoHundred <= mostHTTP01, r.name+", 200 certificates", seconds(twoHundred), "at most "+seconds(mostHTTP01))
+			add(writes <= mostHTTP01Writes, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostHTTP01Writes))
+			add(r.objects <= mostObjects*r.n, r.name+", objects of a challenge", numbered(r.objects, r.n), fmt.Sprintf("at most %d", mostObjects))
+			add(r.pods == 0, r.name+", pods", fmt.Sprint(r.pods), "none")
+			add(r.single <= mostHTTP01Single, r.name+", one alone", seconds(r.single), "at most "+seconds(mostHTTP01Single))
 		default:
 			add(writes <= mostCAWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostCAWrites))
 			add(cpu <= mostCPU, r.name+", CPU controllers per 1,000", seconds(cpu), "at most "+seconds(mostCPU))

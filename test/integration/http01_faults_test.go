@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,6 +25,7 @@ import (
 // why, and goes on when the fault is over, without another order.
 func TestHTTP01Faults(t *testing.T) {
 	t.Parallel()
+	whole := t
 	e := newEdge(t, edgeOptions{})
 	nginx := e.nginx(t, nil)
 	e.issuer(t, "le", e.byClass())
@@ -51,7 +53,8 @@ func TestHTTP01Faults(t *testing.T) {
 		nginx.Hold()
 		e.certificate(t, "restarted", "le")
 		e.waits(t, "restarted", "404")
-		e.Restart(t)
+		// They run until the whole test ends.
+		e.Restart(whole)
 		nginx.Release()
 		over(t, "restarted")
 	})
@@ -151,7 +154,7 @@ func TestHTTP01Faults(t *testing.T) {
 		_, valid, _ = harness.Validations(e.CA)
 	})
 	t.Run("a quota forbids node ports", func(t *testing.T) {
-		e.Apply(t, e.Namespace, `{apiVersion: v1, kind: ResourceQuota, metadata: {name: none}, spec: {hard: {services.nodeports: "0"}}}`)
+		e.noNodePorts(t)
 		e.certificate(t, "quota", "le")
 		e.ready(t, "quota")
 		valid++
@@ -165,6 +168,30 @@ func TestHTTP01Faults(t *testing.T) {
 		e.certificate(t, "strict", "le")
 		e.ready(t, "strict")
 		over(t, "strict")
+	})
+}
+
+// noNodePorts has a quota forbid node ports. No controller of quotas runs, so the test writes
+// the status by which the API server goes.
+func (e *edge) noNodePorts(t *testing.T) {
+	t.Helper()
+	none := corev1.ResourceList{corev1.ResourceServicesNodePorts: resource.MustParse("0")}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
+	if err := e.Create(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
+	if err := e.Status().Update(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	// The API server sees it a moment later.
+	harness.Eventually(t, soon, func() error {
+		probe := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "probe-"}}
+		probe.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}}}
+		if err := e.Create(t.Context(), probe, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "services.nodeports") {
+			return fmt.Errorf("the quota does not hold yet: %v", err)
+		}
+		return nil
 	})
 }
 
@@ -226,7 +253,7 @@ func TestHTTP01Protected(t *testing.T) {
 	for label, c := range map[string]struct{ annotation, says string }{
 		"password": {"nginx.ingress.kubernetes.io/auth-type: basic", "answers 401"},
 		"client":   {`nginx.ingress.kubernetes.io/auth-tls-verify-client: "on"`, "answers 403"},
-		"moved":    {"nginx.ingress.kubernetes.io/permanent-redirect: 'http://" + e.host("elsewhere") + "/'", "redirects to http://" + e.host("elsewhere") + "/"},
+		"moved":    {"nginx.ingress.kubernetes.io/permanent-redirect: 'http://" + e.host("elsewhere") + "/'", "redirects to http://" + e.host("elsewhere")},
 	} {
 		t.Run(label, func(t *testing.T) {
 			e.app(t, label, c.annotation)
@@ -255,9 +282,6 @@ func TestHTTP01Protected(t *testing.T) {
 		e.ingress(t, "strict", "")
 		e.certificate(t, "strict", "le")
 		e.waits(t, "strict", "redirected to https, and the server there has no certificate for the name", "issue-temporary-certificate")
-		e.ingress(t, "temporary", "")
-		e.annotated(t, harness.CertificateManifest("temporary", "le", e.host("temporary")), `cert-manager.io/issue-temporary-certificate: "true"`)
-		e.ready(t, "temporary")
 		nginx.Set(nginxingress.Faults{})
 		e.ready(t, "strict")
 	})
