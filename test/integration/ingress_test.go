@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -170,7 +171,7 @@ func TestIngressAnnotationsFollow(t *testing.T) {
 	base := issuerAnnotation + ", " + ecdsaAnnotation
 	l.ingress(t, "app", base, wants("app-tls", "app.example.test"))
 	l.Ready(t, l.ns, "app-tls", patience)
-	l.patch(t, &cmv1.Certificate{}, "app-tls", `{"metadata":{"annotations":{"example.test/mine":"1"}}}`)
+	l.patch(t, &cmv1.Certificate{}, "app-tls", `{"metadata":{"annotations":{"example.test/mine":"1","acme.cert-manager.io/http01-override-ingress-class":"mine"}}}`)
 	for _, step := range []struct {
 		annotations string
 		want        map[string]string
@@ -185,7 +186,7 @@ func TestIngressAnnotationsFollow(t *testing.T) {
 		{`cert-manager.io/issuer-group: ""`, map[string]string{}},
 	} {
 		l.ingress(t, "app", base+", "+step.annotations, wants("app-tls", "app.example.test"))
-		step.want["example.test/mine"] = "1"
+		step.want["example.test/mine"], step.want["acme.cert-manager.io/http01-override-ingress-class"] = "1", "mine"
 		l.becomes(t, "app-tls", func(c *cmv1.Certificate) error {
 			if diff := cmp.Diff(step.want, c.Annotations); diff != "" {
 				return fmt.Errorf("after %s: -want +got:\n%s", step.annotations, diff)
@@ -222,7 +223,7 @@ func TestIngressMistakes(t *testing.T) {
 		l.ingress(t, test.name, test.annotations, wants(test.name+"-tls", test.name+".example.test"))
 		l.event(t, "Ingress", test.name, test.reason, test.words)
 	}
-	l.ingress(t, "no", `kubernetes.io/tls-acme: "yes"`, wants("no-tls", "no.example.test"))
+	l.ingress(t, "neither", `kubernetes.io/tls-acme: "yes"`, wants("neither-tls", "neither.example.test"))
 	l.ingress(t, "good", issuerAnnotation+", "+ecdsaAnnotation, wants("good-tls", "good.example.test"))
 	l.Ready(t, l.ns, "good-tls", patience)
 	// An event about an Ingress is no reason to tell more.
@@ -235,11 +236,11 @@ func TestIngressMistakes(t *testing.T) {
 			t.Errorf("%s: told %v", name, got)
 		}
 	}
-	if got := l.warnings(t, "no"); len(got) > 0 {
+	if got := l.warnings(t, "neither"); len(got) > 0 {
 		t.Errorf("told %v about an Ingress that asks for nothing", got)
 	}
 	l.gone(t, "broken-tls")
-	l.gone(t, "no-tls")
+	l.gone(t, "neither-tls")
 	l.ingress(t, "broken", issuerAnnotation+", "+ecdsaAnnotation+", cert-manager.io/duration: 2h", wants("broken-tls", "broken.example.test"))
 	l.Ready(t, l.ns, "broken-tls", patience)
 }
@@ -300,6 +301,21 @@ func TestIngressAdoption(t *testing.T) {
 	}
 	if got := l.warnings(t, "app"); len(got) > 0 {
 		t.Errorf("told %v", got)
+	}
+	// One whose owner is gone is deleted by the API server, and made again.
+	adopted := l.crt(t, "app-tls")
+	l.patch(t, &cmv1.Certificate{}, "app-tls", `{"metadata":{"ownerReferences":[{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","name":"app","uid":"gone","controller":true}]}}`)
+	l.becomes(t, "app-tls", func(c *cmv1.Certificate) error {
+		if c.UID == adopted.UID {
+			return errors.New("it is the same Certificate")
+		}
+		if !isTrue(c, cmv1.CertificateConditionReady) {
+			return errors.New(conditions(c))
+		}
+		return nil
+	})
+	if after := l.secret(t, "app-tls"); !bytes.Equal(before.Data[corev1.TLSCertKey], after.Data[corev1.TLSCertKey]) {
+		t.Error("making the Certificate again issued a new certificate")
 	}
 	l.ingress(t, "app", annotations, wants("app-tls", "other.example.test"))
 	l.names(t, "app-tls", "other.example.test")
@@ -402,7 +418,7 @@ spec: {selfSigned: {}}
 `
 	one, two := l.ns+"-one", l.ns+"-two"
 	for _, name := range []string{one, two} {
-		t.Cleanup(func() { _ = l.Client.Delete(t.Context(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)}) })
+		t.Cleanup(func() { _ = l.Client.Delete(context.Background(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)}) })
 	}
 	l.Apply(t, l.ns, fmt.Sprintf(issuer, one, true))
 	c := l.Ready(t, l.ns, "app-tls", patience)

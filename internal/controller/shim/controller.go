@@ -197,7 +197,7 @@ func (w *work[O]) Replace(object O) { w.object = object }
 func (w *work[O]) Do(ctx context.Context, action plan.Action) error {
 	key := w.State.Object.NamespacedName
 	subject, manager := plan.Ref{Kind: w.source.Kind, NamespacedName: key}, core.ManagerOf(w.source.Kind)
-	var answer *cmv1.Certificate
+	var answer, live *cmv1.Certificate
 	var err error
 	switch a := action.(type) {
 	case core.Create:
@@ -208,6 +208,12 @@ func (w *work[O]) Do(ctx context.Context, action plan.Action) error {
 		err = w.Server.Patch(ctx, subject, cmv1.CertificateKind, a.Before, answer, manager)
 	case core.Delete:
 		err = w.Server.Delete(ctx, subject, cmv1.CertificateKind, a.Certificate)
+	case core.Look:
+		live = &cmv1.Certificate{}
+		err = w.Server.Live(ctx, client.ObjectKeyFromObject(a.Certificate), live)
+		if err == nil && live.UID != a.Certificate.UID {
+			err = cluster.ErrStale
+		}
 	case core.Tell, core.PutOff:
 	default:
 		return fmt.Errorf("an object that Certificates are made for has no action %T", action)
@@ -222,6 +228,8 @@ func (w *work[O]) Do(ctx context.Context, action plan.Action) error {
 		w.Tell(a)
 	case core.PutOff:
 		w.PutOff(a)
+	case core.Look:
+		w.Looked(a, core.WrittenFor(w.source.Kind, live.ManagedFields))
 	default:
 		w.Done(action, answer, w.Clock.Now())
 	}

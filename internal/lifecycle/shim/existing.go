@@ -13,18 +13,20 @@ import (
 )
 
 // brought returns an existing Certificate as the object asks for it. What the object
-// says nothing about stays as somebody else has set it: fields without an
-// annotation, and those that cert-manager does not reset either.
-func (w Wanted) brought(existing, wanted *cmv1.Certificate) *cmv1.Certificate {
+// says nothing about goes if it has been written for the object before, and else
+// stays as somebody else has set it; so do the fields that no annotation sets.
+func (w Wanted) brought(existing, wanted *cmv1.Certificate, written Written) *cmv1.Certificate {
 	c := existing.DeepCopy()
+	for _, rest := range w.leftovers(existing, wanted) {
+		if written.has(rest.path) {
+			rest.remove(c)
+		}
+	}
 	if !maps.Equal(c.Labels, wanted.Labels) {
 		c.Labels = wanted.Labels
 	}
 	for _, key := range w.managed {
-		value, ok := wanted.Annotations[key]
-		if had, has := c.Annotations[key]; has && !ok {
-			delete(c.Annotations, key)
-		} else if ok && (!has || had != value) {
+		if value, ok := wanted.Annotations[key]; ok {
 			metav1.SetMetaDataAnnotation(&c.ObjectMeta, key, value)
 		}
 	}
@@ -100,7 +102,7 @@ func (w Wanted) adopted(existing, wanted *cmv1.Certificate) *cmv1.Certificate {
 	if !equality.Semantic.DeepEqual(existing.Spec, w.fresh(existing, wanted).Spec) {
 		return nil
 	}
-	c := w.brought(existing, wanted)
+	c := w.brought(existing, wanted, Written{})
 	of := wanted.OwnerReferences[0]
 	// A reference without the mark of the controller, or to an object that is gone, stays where it is.
 	c.OwnerReferences = append(slices.DeleteFunc(c.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == of.UID }), of)

@@ -1,7 +1,11 @@
 package shim
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,7 +50,7 @@ func TestFollows(t *testing.T) {
 			}{{OfIngress(i), before, after}, {OfIngress(ingress()), after, before}} {
 				state := stateOf(step.object, s, step.have)
 				done, _, _ := settle(t, state)
-				check(t, "done", done, []string{"update Certificate app-tls"})
+				check(t, "done", slices.DeleteFunc(done, isLook), []string{"update Certificate app-tls"})
 				check(t, "Certificate", state.Certificates, []*cmv1.Certificate{step.want})
 				done, _, _ = settle(t, state)
 				check(t, "done again", done, nil)
@@ -55,21 +59,51 @@ func TestFollows(t *testing.T) {
 	}
 }
 
-// TestFollowsIfSet has the fields that follow their annotation, and without one stay
-// as somebody has set them in the Certificate.
-func TestFollowsIfSet(t *testing.T) {
+const looked = "read the managed fields of Certificate app-tls"
+
+func isLook(action string) bool { return action == looked }
+
+// TestLeftovers has the parts of a Certificate that follow their annotation: without
+// one, they go if they were written for the Ingress, and stay if somebody else has
+// set them.
+func TestLeftovers(t *testing.T) {
 	for key, value := range map[string]string{
-		"usages": "client auth", "subject-countries": "FR", "email-sans": "a@example.test", "renew-before-percentage": "30",
-		"secret-template": `{"labels":{"a":"b"}}`,
+		"cert-manager.io/usages": "client auth", "cert-manager.io/subject-countries": "FR", "cert-manager.io/email-sans": "a@example.test",
+		"cert-manager.io/renew-before-percentage": "30", "cert-manager.io/secret-template": `{"labels":{"a":"b"}}`,
+		"acme.cert-manager.io/http01-ingress-class": "old",
 	} {
-		plain, changed := OfIngress(ingress()), OfIngress(ingress("cert-manager.io/"+key, value))
-		want := one(t, changed, options())
-		state := stateOf(changed, options(), one(t, plain, options()))
+		plain, changed := OfIngress(ingress()), OfIngress(ingress(key, value))
+		with, without := one(t, changed, options()), one(t, plain, options())
+		state := stateOf(changed, options(), without)
 		done, _, _ := settle(t, state)
 		check(t, key+": done", done, []string{"update Certificate app-tls"})
-		check(t, key, state.Certificates, []*cmv1.Certificate{want})
-		done, _, _ = settle(t, stateOf(plain, options(), want))
-		check(t, key+": done without it", done, nil)
+		check(t, key, state.Certificates, []*cmv1.Certificate{with})
+		for manager, goes := range map[string]bool{"cert-manager-ingress-shim": true, "controller": true, "kubectl-edit": false, "": false} {
+			existing := with.DeepCopy()
+			existing.ManagedFields = managedFields(manager, with)
+			state := stateOf(plain, options(), existing)
+			done, _, _ := settle(t, state)
+			if goes {
+				check(t, key+": done", done, []string{looked, "update Certificate app-tls"})
+				check(t, key, state.Certificates, []*cmv1.Certificate{without})
+			} else {
+				check(t, key+" of "+manager+": done", done, []string{looked})
+				check(t, key, state.Certificates, []*cmv1.Certificate{with})
+			}
+			done, _, _ = settle(t, state)
+			check(t, key+" of "+manager+": done again", done, nil)
+		}
+	}
+}
+
+// TestManagedFieldsOfAnySort: what is no set of fields has written nothing.
+func TestManagedFieldsOfAnySort(t *testing.T) {
+	for _, text := range []string{"", "x", "[]", `{"f:spec":1}`, `{"f:spec":{"f:subject":{}}}`} {
+		entry := metav1.ManagedFieldsEntry{Manager: "controller", FieldsV1: &metav1.FieldsV1{Raw: []byte(text)}}
+		status := entry
+		status.Subresource = "status"
+		written := WrittenFor(KindIngress, []metav1.ManagedFieldsEntry{{Manager: "controller"}, status, entry})
+		check(t, text, written.has([]string{"f:spec", "f:subject"}), strings.Contains(text, "subject"))
 	}
 }
 
@@ -89,7 +123,7 @@ func TestOthersChanges(t *testing.T) {
 		"an empty key":          {func(c *cmv1.Certificate) { c.Spec.PrivateKey = &cmv1.CertificatePrivateKey{} }, false},
 		"an override": {func(c *cmv1.Certificate) {
 			c.Annotations = map[string]string{"acme.cert-manager.io/http01-override-ingress-class": "x"}
-		}, true},
+		}, false},
 		"other annotations": {func(c *cmv1.Certificate) { c.Annotations = map[string]string{"x": "y"} }, false},
 		"keystores":         {func(c *cmv1.Certificate) { c.Spec.Keystores = &cmv1.CertificateKeystores{} }, false},
 		"URIs":              {func(c *cmv1.Certificate) { c.Spec.URIs = []string{"spiffe://x"} }, false},
@@ -102,12 +136,38 @@ func TestOthersChanges(t *testing.T) {
 		state := stateOf(OfIngress(i), options(), changed)
 		done, _, _ := settle(t, state)
 		if !test.undone {
-			check(t, name+": done", done, nil)
+			check(t, name+": done", slices.DeleteFunc(done, isLook), nil)
 			continue
 		}
 		check(t, name+": done", done, []string{"update Certificate app-tls"})
 		check(t, name, state.Certificates, []*cmv1.Certificate{fresh})
 	}
+}
+
+// TestNotDeletedMeanwhile: a Certificate whose Secret somebody has changed is not taken
+// for one that is no longer required if it cannot be changed back.
+func TestNotDeletedMeanwhile(t *testing.T) {
+	c := one(t, OfIngress(ingress()), options()).DeepCopy()
+	c.Spec.SecretName = "x"
+	done, _, last := settle(t, stateOf(OfIngress(ingress()), options(), c), errors.New("no answer"))
+	check(t, "done", done, []string{"update Certificate app-tls"})
+	check(t, "until", last.Until, now.Add(5*time.Second))
+}
+
+// TestLookedAtAgain: what is known of who has written a part is not held against who
+// writes the same later.
+func TestLookedAtAgain(t *testing.T) {
+	plain := OfIngress(ingress())
+	with := one(t, OfIngress(ingress("acme.cert-manager.io/http01-ingress-class", "old")), options())
+	state := stateOf(plain, options(), with)
+	done, _, _ := settle(t, state)
+	check(t, "done", done, []string{looked, "update Certificate app-tls"})
+	again := with.DeepCopy()
+	again.ManagedFields = managedFields("kubectl-annotate", with)
+	state.Certificates = []*cmv1.Certificate{again}
+	done, _, _ = settle(t, state)
+	check(t, "done", done, []string{looked})
+	check(t, "Certificate", state.Certificates, []*cmv1.Certificate{again})
 }
 
 // TestKeptAtAnUpdate: what the Ingress says nothing about stays.

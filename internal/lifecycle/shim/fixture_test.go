@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -104,6 +105,10 @@ func settle(t *testing.T, s *State, errs ...error) (done []string, sent []plan.E
 			continue
 		}
 		done = append(done, p.Do.String())
+		if a, ok := p.Do.(Look); ok {
+			s.Looked(a, WrittenFor(s.Object.Kind, a.Certificate.ManagedFields))
+			continue
+		}
 		if len(errs) > 0 && errs[0] != nil {
 			s.PutOff(s.Failed(plan.Failure{Action: p.Do, Err: errs[0]}, now).Do.(PutOff))
 			errs = errs[1:]
@@ -123,12 +128,29 @@ func answer(action plan.Action) *cmv1.Certificate {
 	case Create:
 		c := a.Certificate.DeepCopy()
 		c.UID, c.ResourceVersion = "uid", "1"
+		c.ManagedFields = managedFields("cert-manager-ingress-shim", c)
 		return c
 	case Update:
 		return a.Certificate
 	default:
 		return nil
 	}
+}
+
+// managedFields has a manager set all annotations and all of the spec of a Certificate.
+func managedFields(manager string, c *cmv1.Certificate) []metav1.ManagedFieldsEntry {
+	annotations, spec := map[string]any{}, map[string]any{}
+	for key := range c.Annotations {
+		annotations["f:"+key] = map[string]any{}
+	}
+	encoded, _ := json.Marshal(c.Spec)
+	var fields map[string]any
+	_ = json.Unmarshal(encoded, &fields)
+	for name := range fields {
+		spec["f:"+name] = map[string]any{}
+	}
+	set, _ := json.Marshal(map[string]any{"f:metadata": map[string]any{"f:annotations": annotations}, "f:spec": spec})
+	return []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: &metav1.FieldsV1{Raw: set}}}
 }
 
 // made are the Certificates that an object has got.
@@ -160,7 +182,7 @@ func warned(o Object, s Settings) []string {
 
 func check[T any](t *testing.T, what string, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ManagedFields")); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -35,10 +35,12 @@ type Memory struct {
 	// putOff are the Certificates that have been written or could not be written,
 	// by name.
 	putOff map[string]putOff
+	// looked is what is known of who has written what in Certificates, by name.
+	looked map[string]look
 }
 
 // Empty reports whether there is nothing to remember.
-func (m *Memory) Empty() bool { return len(m.told) == 0 && len(m.putOff) == 0 }
+func (m *Memory) Empty() bool { return len(m.told) == 0 && len(m.putOff) == 0 && len(m.looked) == 0 }
 
 // Prune forgets the writes of long ago.
 func (m *Memory) Prune(now time.Time) {
@@ -101,6 +103,8 @@ func describe(action plan.Action) (name, change string) {
 		c.ResourceVersion, c.Generation, c.ManagedFields, c.Status = "", 0, nil, cmv1.CertificateStatus{}
 	case Delete:
 		return a.Certificate.Name, "delete"
+	case Look:
+		return a.Certificate.Name, "look"
 	default:
 		return "", ""
 	}
@@ -141,6 +145,7 @@ func (s *State) Done(action plan.Action, answer *cmv1.Certificate, now time.Time
 			name, plan.InWords(brake.Max))
 	}
 	s.remember(name, off)
+	delete(s.Memory.looked, name)
 	s.Certificates = slices.DeleteFunc(slices.Clone(s.Certificates), func(c *cmv1.Certificate) bool { return c.Name == name })
 	if answer != nil {
 		s.Certificates = append(s.Certificates, answer)

@@ -89,7 +89,7 @@ func (s State) Next(now time.Time) Plan {
 			until = plan.Earliest(until, off.until)
 			continue
 		}
-		p := Plan{Do: action, Events: []plan.Event{s.done(action)}}
+		p := Plan{Do: action, Events: s.done(action)}
 		if _, ok := action.(Delete); ok {
 			// An older version of the object may have no use for it.
 			p.Confirm = []plan.Confirm{{
@@ -163,8 +163,8 @@ func (s State) changes() []plan.Action {
 		case existing.DeletionTimestamp != nil:
 			// It is made anew when it is gone.
 		case s.controls(existing):
-			if c := s.Wanted.brought(existing, wanted); !equality.Semantic.DeepEqual(existing, c) {
-				actions = append(actions, Update{existing, c})
+			if action := s.update(existing, wanted); action != nil {
+				actions = append(actions, action)
 			}
 		default:
 			if c := s.orphan(existing, wanted); c != nil {
@@ -202,8 +202,8 @@ func (s State) named(name string) *cmv1.Certificate {
 	return nil
 }
 
-// done is the event of an action that has succeeded.
-func (s State) done(action plan.Action) plan.Event {
+// done are the events of an action that has succeeded.
+func (s State) done(action plan.Action) []plan.Event {
 	e := plan.Event{Component: ManagerOf(s.Object.Kind), Verbose: true}
 	switch a := action.(type) {
 	case Create:
@@ -212,6 +212,8 @@ func (s State) done(action plan.Action) plan.Event {
 		e.Reason, e.Message = ReasonUpdate, fmt.Sprintf("Successfully updated Certificate %q", a.Certificate.Name)
 	case Delete:
 		e.Reason, e.Message = ReasonDelete, fmt.Sprintf("Successfully deleted unrequired Certificate %q", a.Certificate.Name)
+	default:
+		return nil
 	}
-	return e
+	return []plan.Event{e}
 }
