@@ -112,9 +112,43 @@
   resources: ["secrets"]
   verbs: ["get", "list", "watch"]
 {{ include "everleaf.eventRules" . }}
+{{ include "everleaf.http01Rules" . }}
 {{- if not .Values.everleaf.watchNamespace }}
 {{ include "everleaf.apiServiceRules" . }}
 {{- end }}
+{{- end }}
+
+{{/* What routes an HTTP-01 request to whoever answers it. */}}
+{{- define "everleaf.http01Rules" -}}
+- apiGroups: [""]
+  resources: ["pods", "services"]
+  verbs: ["get", "list", "watch", "create", "delete"]
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices"]
+  verbs: ["get", "list", "watch", "create", "update", "delete"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses"]
+  verbs: ["get", "list", "watch", "create", "update", "delete"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["httproutes"]
+  verbs: ["get", "list", "watch", "create", "update", "delete"]
+# OpenShift asks for these where an Ingress names a host, and an EndpointSlice pods.
+- apiGroups: ["route.openshift.io"]
+  resources: ["routes/custom-host"]
+  verbs: ["create"]
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices/restricted"]
+  verbs: ["create"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges/finalizers"]
+  verbs: ["update"]
+{{- end }}
+
+{{/* Where the controllers answer HTTP-01 requests, the EndpointSlices of their Service say. */}}
+{{- define "everleaf.respondersRules" -}}
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices"]
+  verbs: ["list", "watch"]
 {{- end }}
 
 {{/* Why a solver webhook does not answer, its APIService says. */}}
