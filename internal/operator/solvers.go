@@ -94,6 +94,14 @@ func (r shared) Backends() (http01.Backends, bool) {
 	return http01.Backends{Addresses: addresses, Port: port}, true
 }
 
+// Obstacle implements http01.Responder.
+func (r shared) Obstacle() string {
+	if r.backends == nil {
+		return ""
+	}
+	return r.backends.Obstacle()
+}
+
 // Subscribe implements http01.Responder.
 func (r shared) Subscribe(f func()) {
 	if r.backends != nil {

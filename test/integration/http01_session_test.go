@@ -52,6 +52,7 @@ func (r *responders) Backends() (http01.Backends, bool) {
 	defer r.mu.Unlock()
 	return r.ready, true
 }
+func (*responders) Obstacle() string              { return "" }
 func (r *responders) Subscribe(f func())          { r.changed = append(r.changed, f) }
 func (*responders) Saw(types.UID) http01.Sighting { return http01.Sighting{} }
 

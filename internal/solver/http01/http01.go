@@ -40,6 +40,8 @@ type Responder interface {
 	// Backends are the responder's pods that are ready; configured reports whether it is
 	// known where to look for them.
 	Backends() (ready Backends, configured bool)
+	// Obstacle says why Backends may know less than there is, empty if it knows all.
+	Obstacle() string
 	// Subscribe has a function called when Backends has changed.
 	Subscribe(func())
 	// Saw says what the responder of this process has seen of requests for a Challenge.

@@ -29,6 +29,8 @@ type choice struct {
 	// Configured reports whether it is known where the responder can be reached, Ready
 	// whether a pod of it is ready. Absent reports whether none has been for too long.
 	Configured, Ready, Absent bool
+	// Obstacle says why it may not be known that a pod is ready, empty if it is known.
+	Obstacle string
 	// Forbidden reports whether EndpointSlices may not be written.
 	Forbidden bool
 	// HasPod reports whether a pod answers already, of an earlier process.
@@ -52,6 +54,8 @@ const (
 func (c choice) decide() decision {
 	none := c.Configured && !c.Ready
 	switch {
+	case c.Mode != InPod && none && c.Obstacle != "":
+		return decision{Problem: c.Obstacle}
 	case c.Mode == InPod:
 		return decision{Mode: inPod, Why: flagMode + "=pod"}
 	case c.Mode == Shared && !c.Configured:

@@ -25,6 +25,10 @@ func TestDecide(t *testing.T) {
 		{"auto, not configured", choice{Mode: Auto}, decision{Mode: inPod, Why: "the responder is not reachable as a pod (--acme-http01-responder-service is not set)"}},
 		{"auto, none ready yet", with(func(c *choice) { c.Ready = false }), decision{Problem: "no pod of the shared responder is ready yet"}},
 		{"auto, none ready for long", with(func(c *choice) { c.Ready, c.Absent = false, true }), decision{Mode: inPod, Why: "no pod of the shared responder is ready"}},
+		{"auto, not known for long", with(func(c *choice) {
+			c.Ready, c.Absent, c.Obstacle = false, true, "the EndpointSlices have not been read yet"
+		}), decision{Problem: "the EndpointSlices have not been read yet"}},
+		{"pod, not known", choice{Mode: InPod, Configured: true, Obstacle: "x"}, decision{Mode: inPod, Why: "--acme-http01-solver-mode=pod"}},
 		{"auto, none ready for long, but long is over", with(func(c *choice) { c.Absent = true }), decision{Mode: byResponder}},
 		{"shared", with(func(c *choice) { c.Mode, c.Template, c.HasPod = Shared, true, true }), decision{Mode: byResponder}},
 		{"shared, not configured", choice{Mode: Shared}, decision{Problem: "no pod of the shared responder is known: set --acme-http01-responder-service, or --acme-http01-solver-mode=auto"}},

@@ -114,8 +114,12 @@ func (s *session) exact() networkingv1.PathType {
 // decide chooses how the Challenge is answered, or fails while that is not possible.
 func (s *session) decide() (decision, error) {
 	ready, configured := s.backends()
+	obstacle := ""
+	if configured {
+		obstacle = s.Responder.Obstacle()
+	}
 	d := choice{
-		Mode: s.Mode, Template: podTemplateOf(s.challenge) != nil, Configured: configured, Ready: len(ready.Addresses) > 0,
+		Mode: s.Mode, Obstacle: obstacle, Template: podTemplateOf(s.challenge) != nil, Configured: configured, Ready: len(ready.Addresses) > 0,
 		Absent: s.Clock.Now().Sub(s.began) >= patience, Forbidden: s.forbidden, HasPod: s.hasPod,
 	}.decide()
 	if d.Problem != "" {
