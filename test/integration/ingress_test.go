@@ -418,7 +418,9 @@ spec: {selfSigned: {}}
 `
 	one, two := l.ns+"-one", l.ns+"-two"
 	for _, name := range []string{one, two} {
-		t.Cleanup(func() { _ = l.Client.Delete(context.Background(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)}) })
+		t.Cleanup(func() {
+			_ = l.Client.Delete(context.Background(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)})
+		})
 	}
 	l.Apply(t, l.ns, fmt.Sprintf(issuer, one, true))
 	c := l.Ready(t, l.ns, "app-tls", patience)
