@@ -16,6 +16,8 @@ import (
 func TestRoles(t *testing.T) {
 	const read = "get list watch"
 	const events = "create patch"
+	const solver = "create delete get list watch"
+	const route = "create delete get list update watch"
 	const edit = "create delete deletecollection patch update"
 	want := map[string]map[string]string{
 		"ClusterRole cert-manager-cluster-view": {"clusterissuers": read},
@@ -49,6 +51,8 @@ func TestRoles(t *testing.T) {
 		"ClusterRole cert-manager-controller-challenges": {
 			"challenges": "get list patch watch", "challenges/status": "update", "orders": read, "certificaterequests": read,
 			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
+			"pods": solver, "services": solver, "endpointslices": route, "ingresses": route, "httproutes": route,
+			"routes/custom-host": "create", "endpointslices/restricted": "create", "challenges/finalizers": "update",
 		},
 		"ClusterRole cert-manager-controller-ingress-shim": {
 			"ingresses": read, "ingresses/finalizers": "update",

@@ -21,6 +21,7 @@ import (
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/everleaf/everleaf/internal/foreign"
+	"github.com/everleaf/everleaf/internal/lifecycle/shim"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 type GatewayAPIConfig struct {
 	// Disabled says in words why the Gateway API is not used; empty if it is.
 	Disabled string
-	// Kinds are the kinds that are to be used, such as KindGateway.
+	// Kinds are the kinds that are to be used, such as shim.KindGateway.
 	Kinds []string
 	// Namespace limits what is watched; "" means all.
 	Namespace string
@@ -92,9 +93,9 @@ func NewGatewayAPI(config *rest.Config, scheme *runtime.Scheme, c GatewayAPIConf
 		c.Interval = gatewayAPIInterval
 	}
 	return &GatewayAPI{GatewayAPIConfig: c, client: client, kinds: map[string]*optionalKind{
-		KindGateway:     {resource: "gateways", example: &gwapi.Gateway{}, indexers: cache.Indexers{}},
-		KindListenerSet: {resource: "listenersets", example: &gwapi.ListenerSet{}, indexers: cache.Indexers{}},
-		KindHTTPRoute:   {resource: "httproutes", example: &gwapi.HTTPRoute{}, indexers: cache.Indexers{}},
+		shim.KindGateway:     {resource: "gateways", example: &gwapi.Gateway{}, indexers: cache.Indexers{}},
+		shim.KindListenerSet: {resource: "listenersets", example: &gwapi.ListenerSet{}, indexers: cache.Indexers{}},
+		shim.KindHTTPRoute:   {resource: "httproutes", example: &gwapi.HTTPRoute{}, indexers: cache.Indexers{}},
 	}}, nil
 }
 
@@ -111,7 +112,7 @@ func (g *GatewayAPI) Problem() string {
 	if why == "" {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		why = g.offered.problem(KindHTTPRoute)
+		why = g.offered.problem(shim.KindHTTPRoute)
 	}
 	if why == "" {
 		return ""

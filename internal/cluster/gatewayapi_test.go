@@ -19,13 +19,15 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/everleaf/everleaf/internal/lifecycle/shim"
 )
 
 // TestGatewayOffer: what an API server has of the Gateway API, and what is said about it.
 func TestGatewayOffer(t *testing.T) {
 	const missing = "the Gateway API CRDs do not seem to be present, but ExperimentalGatewayAPISupport is set to true. Please install the gateway-api CRDs. "
 	const noListenerSets = "found GatewayAPI CRDs; however the Gateway API ListenerSet CRD do not seem to be present, but ListenerSets is set to true. Please install the gateway-api ListenerSet CRD."
-	all := []string{KindGateway, KindHTTPRoute, KindListenerSet}
+	all := []string{shim.KindGateway, shim.KindHTTPRoute, shim.KindListenerSet}
 	for _, test := range []struct {
 		name    string
 		offered gatewayOffer
@@ -92,7 +94,7 @@ func (s *gatewayServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/apis/"+gwapi.GroupName+"/v1" && served:
 		answer(metav1.APIResourceList{
 			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gwapi.GroupName + "/v1",
-			APIResources: []metav1.APIResource{{Name: "gateways", Kind: KindGateway}, {Name: "httproutes", Kind: KindHTTPRoute}},
+			APIResources: []metav1.APIResource{{Name: "gateways", Kind: shim.KindGateway}, {Name: "httproutes", Kind: shim.KindHTTPRoute}},
 		})
 	case strings.HasSuffix(path, "/gateways") && served && r.URL.Query().Get("watch") == "":
 		answer(gwapi.GatewayList{
@@ -118,7 +120,7 @@ func TestGatewayAPI(t *testing.T) {
 	}
 	var lines []string
 	g, err := NewGatewayAPI(&rest.Config{Host: server.URL}, scheme, GatewayAPIConfig{
-		Kinds: []string{KindGateway, KindHTTPRoute}, Compact: CompactGatewayAPI(func(a string) bool { return a == "a" }), Interval: time.Hour,
+		Kinds: []string{shim.KindGateway, shim.KindHTTPRoute}, Compact: CompactGatewayAPI(func(a string) bool { return a == "a" }), Interval: time.Hour,
 		Observe: func(i cache.SharedIndexInformer) error {
 			return i.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
 		},
@@ -127,7 +129,7 @@ func TestGatewayAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Index(KindGateway, "name", func(o any) ([]string, error) { return []string{o.(*gwapi.Gateway).Name}, nil })
+	g.Index(shim.KindGateway, "name", func(o any) ([]string, error) { return []string{o.(*gwapi.Gateway).Name}, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -135,7 +137,7 @@ func TestGatewayAPI(t *testing.T) {
 		_ = g.Start(ctx)
 	}()
 	seen, informers := make(chan *gwapi.Gateway), 0
-	g.Attach(KindGateway, func(_ context.Context, informer cache.SharedIndexInformer) error {
+	g.Attach(shim.KindGateway, func(_ context.Context, informer cache.SharedIndexInformer) error {
 		informers++
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { seen <- o.(*gwapi.Gateway) }})
 		return err
@@ -150,17 +152,21 @@ func TestGatewayAPI(t *testing.T) {
 	}
 	gone := func(when string) {
 		t.Helper()
-		if _, err := g.Get(KindGateway, key); !apierrors.IsNotFound(err) || len(g.ByIndex(KindGateway, "name", "gw")) > 0 {
+		if _, err := g.Get(shim.KindGateway, key); !apierrors.IsNotFound(err) || len(g.ByIndex(shim.KindGateway, "name", "gw")) > 0 {
 			t.Errorf("%s: the Gateway is there: %v", when, err)
 		}
 	}
 	there := func(when string) {
 		t.Helper()
-		want := map[string]string{"a": "1"}
-		if diff := cmp.Diff(want, (<-seen).Annotations); diff != "" {
-			t.Errorf("%s: annotations (-want +got):\n%s", when, diff)
+		select {
+		case found := <-seen:
+			if diff := cmp.Diff(map[string]string{"a": "1"}, found.Annotations); diff != "" {
+				t.Errorf("%s: annotations (-want +got):\n%s", when, diff)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: no Gateway is seen", when)
 		}
-		if _, err := g.Get(KindGateway, key); err != nil || len(g.ByIndex(KindGateway, "name", "gw")) != 1 {
+		if _, err := g.Get(shim.KindGateway, key); err != nil || len(g.ByIndex(shim.KindGateway, "name", "gw")) != 1 {
 			t.Errorf("%s: the Gateway is not in the cache: %v", when, err)
 		}
 	}
@@ -183,7 +189,7 @@ func TestGatewayAPI(t *testing.T) {
 	if want := "the API server has v1beta1 of gateway.networking.k8s.io; everleaf needs v1"; !strings.Contains(g.Problem(), want) {
 		t.Errorf("%q does not say %q", g.Problem(), want)
 	}
-	if diff := cmp.Diff(map[string]bool{KindGateway: false, KindHTTPRoute: false}, g.Available()); diff != "" {
+	if diff := cmp.Diff(map[string]bool{shim.KindGateway: false, shim.KindHTTPRoute: false}, g.Available()); diff != "" {
 		t.Errorf("available (-want +got):\n%s", diff)
 	}
 	api.set(false, "v1")

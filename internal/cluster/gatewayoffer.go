@@ -7,13 +7,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
-)
 
-// The kinds of the Gateway API that are used.
-const (
-	KindGateway     = "Gateway"
-	KindListenerSet = "ListenerSet"
-	KindHTTPRoute   = "HTTPRoute"
+	"github.com/everleaf/everleaf/internal/lifecycle/shim"
 )
 
 // gatewayVersion is the version of the Gateway API that is used.
@@ -51,7 +46,7 @@ func (o gatewayOffer) problem(kind string) string {
 		return fmt.Sprintf("%s (found 0 APIResources in %s)", gatewayMissing, gatewayVersion)
 	case slices.Contains(o.kinds, kind):
 		return ""
-	case kind == KindListenerSet:
+	case kind == shim.KindListenerSet:
 		return listenerSetMissing
 	default:
 		return fmt.Sprintf("%s (%s has no %s)", gatewayMissing, gatewayVersion, kind)

@@ -108,19 +108,6 @@ func (c *Collector) Collect(ctx context.Context, subject diagnosis.Ref) (diagnos
 	return e, ctx.Err()
 }
 
-// canAsk reports whether servers can be asked about a Challenge from here.
-func (c *Collector) canAsk(one *acmev1.Challenge) bool {
-	return one.Spec.Type == acmev1.ACMEChallengeTypeDNS01 || one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 && c.SelfCheck != nil
-}
-
-// hide drops what answers a challenge. The value of a TXT record is public.
-func hide(one *acmev1.Challenge) {
-	one.Spec.Token = ""
-	if one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
-		one.Spec.Key = ""
-	}
-}
-
 // chain reads the objects from the subject up to its Certificate and down to its
 // Challenges.
 func (c *Collector) chain(ctx context.Context, e *diagnosis.Evidence) error {

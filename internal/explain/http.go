@@ -18,6 +18,19 @@ import (
 	"github.com/everleaf/everleaf/internal/selfcheck"
 )
 
+// canAsk reports whether servers can be asked about a Challenge from here.
+func (c *Collector) canAsk(one *acmev1.Challenge) bool {
+	return one.Spec.Type == acmev1.ACMEChallengeTypeDNS01 || one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 && c.SelfCheck != nil
+}
+
+// hide drops what answers a challenge. The value of a TXT record is public.
+func hide(one *acmev1.Challenge) {
+	one.Spec.Token = ""
+	if one.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		one.Spec.Key = ""
+	}
+}
+
 // askAddresses asks the addresses of a Challenge's name.
 func (c *Collector) askAddresses(ctx context.Context, e *diagnosis.Evidence, one *acmev1.Challenge) {
 	ctx, cancel := context.WithTimeout(ctx, viewTime)

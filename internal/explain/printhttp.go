@@ -41,6 +41,9 @@ func printAddresses(w io.Writer, e diagnosis.Evidence, s diagnosis.Sighting, pla
 	}
 	if s.From == diagnosis.FromCommand {
 		for _, o := range e.Edges {
+			if o.Challenge != s.Challenge && len(o.Addresses) == 0 {
+				continue
+			}
 			fmt.Fprintf(t, "  %s\t%s\n", o.Ref, edgeSays(o, s.Challenge))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller/gateway"
+	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
 )
 
 // GatewayAPI says what is done with the Gateway API.
@@ -100,9 +101,9 @@ func (o *Options) ineffectiveGatewayAPI() []string {
 // newGatewayAPI makes what knows whether the API server has the Gateway API, and looks
 // for the first time.
 func (s *system) newGatewayAPI(ctx context.Context, rc *rest.Config, caches *component.Caches) error {
-	kinds := []string{cluster.KindGateway, cluster.KindHTTPRoute}
+	kinds := []string{core.KindGateway, core.KindHTTPRoute}
 	if s.options.listenerSets() {
-		kinds = append(kinds, cluster.KindListenerSet)
+		kinds = append(kinds, core.KindListenerSet)
 	}
 	var err error
 	s.gatewayAPI, err = cluster.NewGatewayAPI(rc, s.manager.GetScheme(), cluster.GatewayAPIConfig{

@@ -1,6 +1,7 @@
 package responder
 
 import (
+	"io"
 	"net/http"
 	"strings"
 )
@@ -105,7 +106,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	case Answered, AnsweredOtherHost:
 		header["Content-Type"] = octets
-		_, _ = w.Write([]byte(key))
+		_, _ = io.WriteString(w, key)
 	default:
 		header["Content-Type"] = plain
 		w.WriteHeader(http.StatusNotFound)

@@ -120,43 +120,47 @@ func FuzzHandler(f *testing.F) {
 	f.Add("/.well-known/acme-challenge/two", "B.EXAMPLE.:80")
 	f.Add("//.well-known/acme-challenge/t\x00", "]:[")
 	f.Add("/%2e%2e/", "a\r\nb")
-	f.Fuzz(func(t *testing.T, path, host string) {
-		parsed, err := url.ParseRequestURI(path)
-		if err != nil {
-			return
+	f.Fuzz(checkRequest)
+}
+
+// checkRequest holds what FuzzHandler does, for one request.
+func checkRequest(t *testing.T, path, host string) {
+	t.Helper()
+	parsed, err := url.ParseRequestURI(path)
+	if err != nil {
+		return
+	}
+	tbl := table(challenge("a", "www.example.com", "t"), challenge("b", "b.example", "two"), challenge("c", "c.example", "two"))
+	w := httptest.NewRecorder()
+	NewHandler(tbl, nil).ServeHTTP(w, &http.Request{Method: "GET", URL: parsed, Host: host})
+	result, body := Result(w.Header().Get(Header)), w.Body.String()
+	switch body {
+	case "":
+		if result != Probe {
+			t.Errorf("no body, but %s", result)
 		}
-		tbl := table(challenge("a", "www.example.com", "t"), challenge("b", "b.example", "two"), challenge("c", "c.example", "two"))
-		w := httptest.NewRecorder()
-		NewHandler(tbl, nil).ServeHTTP(w, &http.Request{Method: "GET", URL: parsed, Host: host})
-		result, body := Result(w.Header().Get(Header)), w.Body.String()
-		switch body {
-		case "":
-			if result != Probe {
-				t.Errorf("no body, but %s", result)
-			}
-		case missing:
-			if w.Code != 404 {
-				t.Errorf("status %d for what is missing", w.Code)
-			}
-		case "t.a":
-			if parsed.EscapedPath() != PathPrefix+"t" {
-				t.Errorf("the key is answered for %q", path)
-			}
-		case "two.b", "two.c":
-			name := map[string]string{"two.b": "b.example", "two.c": "c.example"}[body]
-			if parsed.EscapedPath() != PathPrefix+"two" || !strings.Contains(strings.ToLower(host), name) {
-				t.Errorf("%s is answered for %q at %q", body, path, host)
-			}
-		default:
-			t.Errorf("the body is %q", body)
+	case missing:
+		if w.Code != 404 {
+			t.Errorf("status %d for what is missing", w.Code)
 		}
-		for _, uid := range []string{"a", "b", "c"} {
-			saw, _ := tbl.Seen(types.UID(uid))
-			if shown := saw.Host; len(shown) > maxHost || strings.ContainsFunc(shown, func(r rune) bool { return r < ' ' || r > '~' || r == '<' }) {
-				t.Errorf("Host %q is shown as %q", host, shown)
-			}
+	case "t.a":
+		if parsed.EscapedPath() != PathPrefix+"t" {
+			t.Errorf("the key is answered for %q", path)
 		}
-	})
+	case "two.b", "two.c":
+		name := map[string]string{"two.b": "b.example", "two.c": "c.example"}[body]
+		if parsed.EscapedPath() != PathPrefix+"two" || !strings.Contains(strings.ToLower(host), name) {
+			t.Errorf("%s is answered for %q at %q", body, path, host)
+		}
+	default:
+		t.Errorf("the body is %q", body)
+	}
+	for _, uid := range []string{"a", "b", "c"} {
+		saw, _ := tbl.Seen(types.UID(uid))
+		if shown := saw.Host; len(shown) > maxHost || strings.ContainsFunc(shown, func(r rune) bool { return r < ' ' || r > '~' || r == '<' }) {
+			t.Errorf("Host %q is shown as %q", host, shown)
+		}
+	}
 }
 
 // BenchmarkUnknownTokens is what a flood costs, beside net/http.

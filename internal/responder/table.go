@@ -13,6 +13,10 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 )
 
+// maxKey is the longest key authorization that is answered, in bytes: many times that of
+// every CA (RFC 8555 section 8.1), and nothing to flood others with.
+const maxKey = 4096
+
 // Table has the tokens of all Challenges of type HTTP-01, from the moment they exist,
 // which is before their routes do, until they are gone. Its size follows the number of
 // Challenges; requests add nothing to it. It is safe for concurrent use.
@@ -111,7 +115,7 @@ func (t *Table) set(c *acmev1.Challenge) {
 		}
 	}
 	t.remove(e.uid)
-	if c.Spec.Type != acmev1.ACMEChallengeTypeHTTP01 || e.token == "" {
+	if c.Spec.Type != acmev1.ACMEChallengeTypeHTTP01 || e.token == "" || len(e.key) > maxKey {
 		return
 	}
 	t.byUID[e.uid] = e

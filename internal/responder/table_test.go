@@ -2,6 +2,7 @@ package responder
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func TestAnswer(t *testing.T) {
 		{"another token", []*acmev1.Challenge{challenge("a", www, "t")}, "u", www, answer{"", UnknownToken}},
 		{"an empty token", []*acmev1.Challenge{challenge("a", www, "")}, "", www, answer{"", UnknownToken}},
 		{"DNS-01", []*acmev1.Challenge{challenge("a", www, "t", func(c *acmev1.Challenge) { c.Spec.Type = acmev1.ACMEChallengeTypeDNS01 })}, "t", www, answer{"", UnknownToken}},
+		{"a key that is none", []*acmev1.Challenge{challenge("a", www, "t", func(c *acmev1.Challenge) { c.Spec.Key = strings.Repeat("k", maxKey+1) })}, "t", www, answer{"", UnknownToken}},
 		{"valid, and still there", []*acmev1.Challenge{challenge("a", www, "t", state(acmev1.Valid))}, "t", www, answer{"t.a", Answered}},
 		{"valid, another Host", []*acmev1.Challenge{challenge("a", www, "t", state(acmev1.Valid))}, "t", "10.32.3.80", answer{"", WrongHost}},
 		{"on its way out", []*acmev1.Challenge{challenge("a", www, "t", deleting)}, "t", www, answer{"t.a", Answered}},

@@ -153,16 +153,31 @@ func (s situation) policy() Finding {
 	return Finding{NotPermitted, "a NetworkPolicy or a firewall may not let everleaf out", []string{"let it out to port 80 of this address"}}
 }
 
+// closed: nothing serves port 80.
+func (s situation) closed() Finding {
+	if !s.silent() {
+		return Finding{}
+	}
+	f := Finding{PortClosed, "", []string{"check that port 80 of this address is open to everybody (firewall, security group, load balancer)"}}
+	if s.at.Failure == ConnectionRefused {
+		f.Says, f.Fix = "nothing listens on port 80 there, where a CA begins", []string{"open port 80"}
+	}
+	if !isPublic(s.at.Address) {
+		f.Fix = append(f.Fix, anotherView)
+	}
+	return f
+}
+
 // private: the name resolves to an address that a CA does not see.
 func (s situation) private() Finding {
 	if !s.asked || s.at.Address == "" || isPublic(s.at.Address) {
 		return Finding{}
 	}
-	return Finding{
-		PrivateAddress, s.at.Address + " is a private address",
-		[]string{"if the world sees another one (split DNS), name a resolver that sees it by " + nameResolver},
-	}
+	return Finding{PrivateAddress, s.at.Address + " is a private address", []string{anotherView}}
 }
+
+// anotherView is what to do if the resolver of the cluster sees another world.
+const anotherView = "if the world sees another one (split DNS), name a resolver that sees it by " + nameResolver
 
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
@@ -171,16 +186,4 @@ var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 func isPublic(text string) bool {
 	a, err := netip.ParseAddr(text)
 	return err == nil && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !sharedSpace.Contains(a)
-}
-
-// closed: nothing serves port 80.
-func (s situation) closed() Finding {
-	switch {
-	case !s.silent():
-		return Finding{}
-	case s.at.Failure == ConnectionRefused:
-		return Finding{PortClosed, "nothing listens on port 80 there, where a CA begins", []string{"open port 80"}}
-	default:
-		return Finding{PortClosed, "", []string{"check that port 80 of this address is open to everybody (firewall, security group, load balancer)"}}
-	}
 }

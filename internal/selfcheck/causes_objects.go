@@ -102,7 +102,7 @@ func (s situation) cleartext() Finding {
 
 // unreached: the way from the ingress controller to the responder is not open.
 func (s situation) unreached() Finding {
-	if !s.code(502, 504) {
+	if !s.code(502, 504) && s.at.Failure != NoResponse {
 		return Finding{}
 	}
 	where := "the responder"

@@ -277,7 +277,10 @@ func failureOf(err error) (Failure, string) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ConnectionRefused, ""
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return Timeout, ""
+		if errors.As(err, &op) && op.Op == "dial" {
+			return Timeout, ""
+		}
+		return NoResponse, ""
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ConnectionClosed, ""
 	case strings.Contains(err.Error(), "malformed HTTP"):

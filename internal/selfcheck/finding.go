@@ -123,7 +123,7 @@ func Find(r Report, c Circumstances) Finding {
 	for _, rule := range []func() Finding{
 		s.refused, s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
 		s.otherHost, s.protected, s.cleartext, s.unreached, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
-		s.notRouted, s.firewall, s.otherContent, s.policy, s.private, s.closed,
+		s.notRouted, s.firewall, s.otherContent, s.policy, s.closed, s.private,
 	} {
 		if found := rule(); found.Cause != Unknown {
 			return found
@@ -148,7 +148,7 @@ func (s situation) code(codes ...int) bool {
 	return s.asked && s.at.Failure == NoFailure && slices.Contains(codes, s.at.Status)
 }
 
-// silent reports whether the address gave no answer.
+// silent reports whether there is no connection to the address.
 func (s situation) silent() bool { return s.asked && s.at.Proxy == "" && s.at.silent() }
 
 // route names the route for a person.

@@ -118,6 +118,7 @@ var failures = map[Failure]string{
 	NoRoute:           "cannot be reached from here (no route)",
 	Unreachable:       "cannot be reached (host unreachable, or not permitted)",
 	Timeout:           "does not answer",
+	NoResponse:        "accepts the connection and does not answer",
 	ConnectionRefused: "refuses connections",
 	ConnectionClosed:  "closes the connection without an answer",
 	TLSFailed:         "fails in the TLS handshake",

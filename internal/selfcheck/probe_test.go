@@ -285,6 +285,23 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestNoResponse: a server that accepts a connection and says nothing is none that cannot
+// be reached.
+func TestNoResponse(t *testing.T) {
+	w := &world{t: t}
+	w.server(v4, &w.port, func(net.Listener) {})
+	checker, err := New(Config{Port: w.port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	got := checker.Check(ctx, Target{DNSName: v4, Token: token, Key: key})
+	if diff := cmp.Diff([]Answer{{Address: v4, Failure: NoResponse}}, got.Answers, timeless); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestAddressAsName: the identifier can be an address (RFC 8738).
 func TestAddressAsName(t *testing.T) {
 	for _, address := range []string{v4, v6} {

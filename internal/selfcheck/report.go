@@ -72,8 +72,10 @@ const (
 	// Unreachable: the network refuses to carry packets to that address: a router, a
 	// firewall or a network policy.
 	Unreachable Failure = "Unreachable"
-	// Timeout: no answer in time.
+	// Timeout: no connection in time, or no answer of a resolver.
 	Timeout Failure = "Timeout"
+	// NoResponse: a connection, and no answer in time.
+	NoResponse Failure = "NoResponse"
 	// ConnectionRefused: nothing listens on the port.
 	ConnectionRefused Failure = "ConnectionRefused"
 	// ConnectionClosed: the server closed the connection without an answer.
@@ -155,13 +157,14 @@ func (a Answer) Right() bool {
 	return a.Failure == NoFailure && a.Status == 200 && a.Content == RightKey
 }
 
-// Dead reports whether the address gave no answer at all, so that a CA tries another one.
+// Dead reports whether there is no connection to the address, so that a CA tries another
+// one. After a connection, CAs do not.
 func (a Answer) Dead() bool {
 	if len(a.Redirects) > 0 {
 		return false
 	}
 	switch a.Failure {
-	case NoRoute, Unreachable, Timeout, ConnectionRefused, ConnectionClosed:
+	case NoRoute, Unreachable, Timeout, ConnectionRefused:
 		return true
 	default:
 		return false
@@ -171,10 +174,10 @@ func (a Answer) Dead() bool {
 // Unchecked reports whether the address cannot be asked from here.
 func (a Answer) Unchecked() bool { return a.Dead() && a.Failure == NoRoute }
 
-// silent reports whether the address can be asked, and gave no answer.
+// silent reports whether the address can be asked, and there is no connection.
 func (a Answer) silent() bool { return a.Dead() && !a.Unchecked() }
 
-// Wrong reports whether the address answers, and not rightly.
+// Wrong reports whether there is a connection to the address, and not the right answer.
 func (a Answer) Wrong() bool { return !a.Right() && !a.Dead() }
 
 // IPv6 reports whether the address is one of IPv6.

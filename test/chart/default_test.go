@@ -63,10 +63,15 @@ var wanted = map[string]string{
         - --cluster-resource-namespace=$(POD_NAMESPACE)
         - --leader-election-namespace=kube-system
         - --acme-http01-solver-image=everleaf/everleaf:v0.1.0
+        - --acme-http01-responder-service=$(POD_NAMESPACE)/cert-manager-acmesolver
         - --max-concurrent-challenges=60
         ports:
         - {name: http-metrics, containerPort: 9402, protocol: TCP}
         - {name: http-healthz, containerPort: 9403, protocol: TCP}
+        - {name: http-solver, containerPort: 8089, protocol: TCP}
+        readinessProbe:
+          httpGet: {port: http-solver, path: /healthz, scheme: HTTP}
+          periodSeconds: 2
         livenessProbe:
           httpGet: {port: http-healthz, path: /livez, scheme: HTTP}
           initialDelaySeconds: 10
@@ -112,6 +117,19 @@ var wanted = map[string]string{
 	"Service/cert-manager-cainjector": service("cert-manager-cainjector", "cainjector", "cainjector", `{name: http-metrics, port: 9402, protocol: TCP, targetPort: http-metrics}`),
 	"Service/cert-manager-webhook": service("cert-manager-webhook", "webhook", "webhook",
 		`{name: https, port: 443, protocol: TCP, targetPort: https}, {name: metrics, port: 9402, protocol: TCP, targetPort: http-metrics}`),
+	"Service/cert-manager-acmesolver": `
+apiVersion: v1
+kind: Service
+metadata:
+  name: cert-manager-acmesolver
+  namespace: cert-manager
+  labels: ` + labelsOf("cert-manager", "acmesolver") + `
+spec:
+  type: ClusterIP
+  clusterIP: None
+  ipFamilyPolicy: PreferDualStack
+  ports: [{name: http, port: 8089, protocol: TCP, targetPort: http-solver}]
+  selector: ` + selectorOf("cert-manager", "controller"),
 	"ServiceAccount/cert-manager":            account("cert-manager", "cert-manager", "controller"),
 	"ServiceAccount/cert-manager-webhook":    account("cert-manager-webhook", "webhook", "webhook"),
 	"ServiceAccount/cert-manager-cainjector": account("cert-manager-cainjector", "cainjector", "cainjector"),

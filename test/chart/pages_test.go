@@ -61,21 +61,6 @@ spec:
   dnsNames: [a.example.com]
   issuerRef: {name: plain}
   keystores: {pkcs12: {create: true, passwordSecretRef: {name: password, key: password}}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: plain}
-spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: with-issuer, annotations: {cert-manager.io/cluster-issuer: letsencrypt}}
-spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: with-tls-acme, annotations: {kubernetes.io/tls-acme: "true"}}
-spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 `
 
 // TestUpgradeLists runs the commands of the upgrade page that look for what this version
@@ -105,7 +90,7 @@ func TestUpgradeLists(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"with-http01", "with-issuer", "with-keystore", "with-tls-acme", "with-vault"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"with-http01", "with-keystore", "with-vault"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }

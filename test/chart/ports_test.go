@@ -17,7 +17,7 @@ config: {metricsListenAddress: "0.0.0.0:9500", healthzListenAddress: ":9600"}
 webhook: {config: {metricsListenAddress: "[::]:9501", healthzPort: 6081}}
 cainjector: {config: {metricsListenAddress: "0.0.0.0:9502"}}
 `, map[string]string{
-		controller + inPorts:                         "[{name: http-metrics, containerPort: 9500, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}]",
+		controller + inPorts:                         "[{name: http-metrics, containerPort: 9500, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}, {name: http-solver, containerPort: 8089, protocol: TCP}]",
 		controller + inLiveness + ".httpGet":         "{port: http-healthz, path: /livez, scheme: HTTP}",
 		controller + scraped:                         `"9500"`,
 		"Service/cert-manager#spec.ports":            "[{name: http-metrics, port: 9402, protocol: TCP, targetPort: http-metrics}]",
@@ -35,7 +35,7 @@ extraArgs: [--metrics-listen-address=0.0.0.0:1, "--metrics-listen-address=$(POD_
 webhook: {config: {securePort: 9443}, extraArgs: [--secure-port=9444, --healthz-port, "6082", --metrics-listen-address=:9701]}
 cainjector: {extraArgs: [--metrics-listen-address=:9702, --enable-apiservices-injectable=false]}
 `, map[string]string{
-		controller + inPorts: "[{name: http-metrics, containerPort: 9700, protocol: TCP}, {name: http-healthz, containerPort: 9800, protocol: TCP}]",
+		controller + inPorts: "[{name: http-metrics, containerPort: 9700, protocol: TCP}, {name: http-healthz, containerPort: 9800, protocol: TCP}, {name: http-solver, containerPort: 8089, protocol: TCP}]",
 		controller + scraped: `"9700"`,
 		webhook + inPorts:    "[{name: https, containerPort: 9444, protocol: TCP}, {name: healthcheck, containerPort: 6082, protocol: TCP}, {name: http-metrics, containerPort: 9701, protocol: TCP}]",
 		webhook + scraped:    `"9701"`,
@@ -46,6 +46,7 @@ cainjector: {extraArgs: [--metrics-listen-address=:9702, --enable-apiservices-in
 config: {metricsListenAddress: "0", healthzListenAddress: "0"}
 webhook: {config: {metricsListenAddress: "0", healthzPort: 0}}
 cainjector: {extraArgs: [--metrics-listen-address=0]}
+acmesolver: {mode: pod}
 `, map[string]string{
 		controller + inPorts:                            "null",
 		controller + inLiveness:                         "null",
@@ -64,13 +65,13 @@ cainjector: {extraArgs: [--metrics-listen-address=0]}
 config: {metricsListenAddress: "", healthzListenAddress: null}
 extraArgs: [--metrics-listen-address-of-another=1:2]
 `, map[string]string{
-		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9403, protocol: TCP}]",
+		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9403, protocol: TCP}, {name: http-solver, containerPort: 8089, protocol: TCP}]",
 	}},
 	"ports that only the pod knows are taken for the default": {`
 extraArgs: ["--metrics-listen-address=$(POD_IP):$(METRICS)", --internal-healthz-listen-address=:09600]
 webhook: {extraArgs: [--secure-port=$(PORT), --healthz-port=$(HEALTH)]}
 `, map[string]string{
-		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}]",
+		controller + inPorts: "[{name: http-metrics, containerPort: 9402, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}, {name: http-solver, containerPort: 8089, protocol: TCP}]",
 		webhook + inPorts:    "[{name: https, containerPort: 10250, protocol: TCP}, {name: healthcheck, containerPort: 6080, protocol: TCP}, {name: http-metrics, containerPort: 9402, protocol: TCP}]",
 	}},
 	"monitors and network policies name the ports": {`
@@ -78,8 +79,8 @@ config: {metricsListenAddress: "0.0.0.0:9500", healthzListenAddress: "0.0.0.0:96
 networkPolicy: {enabled: true}
 prometheus: {podmonitor: {enabled: true}}
 `, map[string]string{
-		controller + inPorts: "[{name: http-metrics, containerPort: 9500, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}]",
-		"NetworkPolicy/cert-manager-allow-ingress#spec.ingress":   "[{ports: [{port: http-metrics, protocol: TCP}, {port: http-healthz, protocol: TCP}]}]",
+		controller + inPorts: "[{name: http-metrics, containerPort: 9500, protocol: TCP}, {name: http-healthz, containerPort: 9600, protocol: TCP}, {name: http-solver, containerPort: 8089, protocol: TCP}]",
+		"NetworkPolicy/cert-manager-allow-ingress#spec.ingress":   "[{ports: [{port: http-metrics, protocol: TCP}, {port: http-healthz, protocol: TCP}]}, {ports: [{port: http-solver, protocol: TCP}]}]",
 		"PodMonitor/cert-manager#spec.podMetricsEndpoints.0.port": "http-metrics",
 	}},
 	"on the host network": {`

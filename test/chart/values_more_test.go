@@ -195,7 +195,7 @@ var prometheusValues = map[string]changes{
 
 var everleafValues = map[string]changes{
 	"one namespace": {"everleaf: {watchNamespace: cert-manager}", map[string]string{
-		controller + "#" + inController + "args.5":                          "--namespace=cert-manager",
+		controller + "#" + inController + "args.6":                          "--namespace=cert-manager",
 		cainjector + "#" + inController + "args.2":                          "--namespace=cert-manager",
 		"ClusterRole/cert-manager-controller-certificates#absent":           "",
 		"ClusterRole/cert-manager-controller-clusterissuers#absent":         "",

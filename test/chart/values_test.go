@@ -24,7 +24,7 @@ const (
 // TestValues holds what each group of values changes.
 func TestValues(t *testing.T) {
 	t.Parallel()
-	for _, group := range []map[string]changes{globalValues, controllerValues, webhookValues, otherValues, prometheusValues, portValues, everleafValues, userValues} {
+	for _, group := range []map[string]changes{globalValues, controllerValues, webhookValues, otherValues, prometheusValues, portValues, responderValues, everleafValues, userValues} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -86,8 +86,8 @@ var globalValues = map[string]changes{
 		controller + "#metadata.labels.team":                                               "x",
 		controller + "#metadata.labels.app":                                                "cert-manager",
 		controller + "#spec.template.metadata.labels.team":                                 "x",
-		controller + "#" + inController + "args.4":                                         "--acme-http01-solver-extra-labels=app=z",
-		controller + "#" + inController + "args.5":                                         "--acme-http01-solver-extra-labels=count=1",
+		controller + "#" + inController + "args.5":                                         "--acme-http01-solver-extra-labels=app=z",
+		controller + "#" + inController + "args.6":                                         "--acme-http01-solver-extra-labels=count=1",
 		"CustomResourceDefinition/issuers.cert-manager.io#metadata.labels.team":            "x",
 		"ClusterRole/cert-manager-edit#metadata.labels.team":                               "x",
 		controller + "#spec.selector.matchLabels":                                          selectorOf("cert-manager", "controller"),
@@ -111,12 +111,12 @@ var globalValues = map[string]changes{
 	"a component's own runtime class": {"{global: {runtimeClassName: gvisor}, webhook: {runtimeClassName: kata}, acmesolver: {runtimeClassName: runc}}", map[string]string{
 		webhook + "#" + inPod + "runtimeClassName":    "kata",
 		cainjector + "#" + inPod + "runtimeClassName": "gvisor",
-		controller + "#" + inController + "args.5":    "--acme-http01-solver-runtime-class-name=runc",
+		controller + "#" + inController + "args.6":    "--acme-http01-solver-runtime-class-name=runc",
 	}},
 	"leases in another namespace": {"global: {leaderElection: {namespace: cert-manager, leaseDuration: 30s, renewDeadline: 20s, retryPeriod: 5s}}", map[string]string{
 		controller + "#" + inController + "args": `["--v=2", "--cluster-resource-namespace=$(POD_NAMESPACE)", --leader-election-namespace=cert-manager,
   --leader-election-lease-duration=30s, --leader-election-renew-deadline=20s, --leader-election-retry-period=5s,
-  "--acme-http01-solver-image=everleaf/everleaf:v0.1.0", --max-concurrent-challenges=60]`,
+  "--acme-http01-solver-image=everleaf/everleaf:v0.1.0", "--acme-http01-responder-service=$(POD_NAMESPACE)/cert-manager-acmesolver", --max-concurrent-challenges=60]`,
 		cainjector + "#" + inController + "args.1":                              "--leader-election-namespace=cert-manager",
 		"Role/cert-manager:leaderelection#metadata.namespace":                   "cert-manager",
 		"RoleBinding/cert-manager:leaderelection#metadata.namespace":            "cert-manager",
@@ -150,7 +150,7 @@ enableCertificateOwnerRef: true
 dns01RecursiveNameserversOnly: true
 dns01RecursiveNameservers: 1.1.1.1:53,https://dns.example/dns-query
 disableAutoApproval: true
-acmesolver: {image: {registry: reg, repository: a/solver, tag: t, digest: "sha256:d"}}
+acmesolver: {mode: shared, image: {registry: reg, repository: a/solver, tag: t, digest: "sha256:d"}}
 everleaf: {events: all}
 `, map[string]string{
 		controller + "#" + inController + "args": `
@@ -159,6 +159,7 @@ everleaf: {events: all}
 - --cluster-resource-namespace=secrets
 - --leader-election-namespace=kube-system
 - --acme-http01-solver-image=reg/a/solver:t@sha256:d
+- --acme-http01-responder-service=$(POD_NAMESPACE)/cert-manager-acmesolver
 - --kube-api-qps=100
 - --controllers=*
 - --default-issuer-name=le
@@ -170,6 +171,7 @@ everleaf: {events: all}
 - --dns01-recursive-nameservers-only=true
 - --dns01-recursive-nameservers=1.1.1.1:53,https://dns.example/dns-query
 - --controllers=-certificaterequests-approver
+- --acme-http01-solver-mode=shared
 - --events=all`,
 		controller + "#" + inPod + "volumes":                                        "[{name: config, configMap: {name: cert-manager}}]",
 		controller + "#" + inController + "volumeMounts":                            "[{name: config, mountPath: /var/cert-manager/config}]",
@@ -272,7 +274,7 @@ metadata: {name: cert-manager-allow-ingress, namespace: cert-manager}
 spec:
   podSelector: {matchLabels: ` + selectorOf("cert-manager", "controller") + `}
   policyTypes: [Ingress]
-  ingress: [{ports: [{port: http-metrics, protocol: TCP}, {port: http-healthz, protocol: TCP}]}]`,
+  ingress: [{ports: [{port: http-metrics, protocol: TCP}, {port: http-healthz, protocol: TCP}]}, {ports: [{port: http-solver, protocol: TCP}]}]`,
 		"NetworkPolicy/cert-manager-allow-egress#spec":                     egress("cert-manager", "controller"),
 		"NetworkPolicy/cert-manager-webhook-allow-egress#spec":             egress("webhook", "webhook"),
 		"NetworkPolicy/cert-manager-cainjector-allow-egress#spec":          egress("cainjector", "cainjector"),

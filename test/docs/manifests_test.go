@@ -18,6 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/cli"
 	"github.com/everleaf/everleaf/internal/configfile"
 	"github.com/everleaf/everleaf/test/controlplane"
+	"github.com/everleaf/everleaf/test/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(controlplane.Main(m)) }
@@ -50,6 +51,7 @@ func TestManifests(t *testing.T) {
 		t.Fatalf("only %d manifests found", len(all))
 	}
 	cp := controlplane.Shared(t)
+	harness.Of(t, cp).GatewayAPI(t)
 	api, err := client.New(cp.RESTConfig(), client.Options{})
 	if err != nil {
 		t.Fatal(err)

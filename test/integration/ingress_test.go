@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -301,6 +302,21 @@ func TestIngressAdoption(t *testing.T) {
 	if got := l.warnings(t, "app"); len(got) > 0 {
 		t.Errorf("told %v", got)
 	}
+	// One whose owner is gone is deleted by the API server, and made again.
+	adopted := l.crt(t, "app-tls")
+	l.patch(t, &cmv1.Certificate{}, "app-tls", `{"metadata":{"ownerReferences":[{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","name":"app","uid":"gone","controller":true}]}}`)
+	l.becomes(t, "app-tls", func(c *cmv1.Certificate) error {
+		if c.UID == adopted.UID {
+			return errors.New("it is the same Certificate")
+		}
+		if !isTrue(c, cmv1.CertificateConditionReady) {
+			return errors.New(conditions(c))
+		}
+		return nil
+	})
+	if after := l.secret(t, "app-tls"); !bytes.Equal(before.Data[corev1.TLSCertKey], after.Data[corev1.TLSCertKey]) {
+		t.Error("making the Certificate again issued a new certificate")
+	}
 	l.ingress(t, "app", annotations, wants("app-tls", "other.example.test"))
 	l.names(t, "app-tls", "other.example.test")
 }
@@ -402,7 +418,9 @@ spec: {selfSigned: {}}
 `
 	one, two := l.ns+"-one", l.ns+"-two"
 	for _, name := range []string{one, two} {
-		t.Cleanup(func() { _ = l.Client.Delete(t.Context(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)}) })
+		t.Cleanup(func() {
+			_ = l.Client.Delete(context.Background(), &cmv1.ClusterIssuer{ObjectMeta: metaNamed("", name)})
+		})
 	}
 	l.Apply(t, l.ns, fmt.Sprintf(issuer, one, true))
 	c := l.Ready(t, l.ns, "app-tls", patience)

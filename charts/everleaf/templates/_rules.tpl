@@ -111,27 +111,8 @@
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "list", "watch"]
-# The objects of HTTP-01 challenges, which the Challenge owns.
-- apiGroups: ["acme.cert-manager.io"]
-  resources: ["challenges/finalizers"]
-  verbs: ["update"]
-- apiGroups: [""]
-  resources: ["pods", "services"]
-  verbs: ["get", "list", "create", "update", "delete"]
-- apiGroups: ["discovery.k8s.io"]
-  resources: ["endpointslices"]
-  verbs: ["get", "list", "create", "update", "delete"]
-- apiGroups: ["networking.k8s.io"]
-  resources: ["ingresses"]
-  verbs: ["get", "list", "create", "update", "delete"]
-- apiGroups: ["gateway.networking.k8s.io"]
-  resources: ["httproutes"]
-  verbs: ["get", "list", "create", "update", "delete"]
-# OpenShift makes Routes of Ingresses.
-- apiGroups: ["route.openshift.io"]
-  resources: ["routes/custom-host"]
-  verbs: ["create"]
 {{ include "everleaf.eventRules" . }}
+{{ include "everleaf.http01Rules" . }}
 {{- if not .Values.everleaf.watchNamespace }}
 # Which class is the default is said with a challenge that an Ingress without one waits for.
 - apiGroups: ["networking.k8s.io"]
@@ -162,6 +143,39 @@
   resources: {{ include "everleaf.issuerKinds" . }}
   verbs: ["get", "list", "watch"]
 {{ include "everleaf.eventRules" . }}
+{{- end }}
+
+{{/* What routes an HTTP-01 request to whoever answers it. */}}
+{{- define "everleaf.http01Rules" -}}
+- apiGroups: [""]
+  resources: ["pods", "services"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices"]
+  verbs: ["get", "list", "watch", "create", "update", "delete"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["ingresses"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["httproutes"]
+  verbs: ["get", "list", "create", "update", "delete"]
+# OpenShift asks for these where an Ingress names a host, and an EndpointSlice pods.
+- apiGroups: ["route.openshift.io"]
+  resources: ["routes/custom-host"]
+  verbs: ["create"]
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices/restricted"]
+  verbs: ["create"]
+- apiGroups: ["acme.cert-manager.io"]
+  resources: ["challenges/finalizers"]
+  verbs: ["update"]
+{{- end }}
+
+{{/* Where the controllers answer HTTP-01 requests, the EndpointSlices of their Service say. */}}
+{{- define "everleaf.respondersRules" -}}
+- apiGroups: ["discovery.k8s.io"]
+  resources: ["endpointslices"]
+  verbs: ["list", "watch"]
 {{- end }}
 
 {{/* Why a solver webhook does not answer, its APIService says. */}}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"k8s.io/utils/ptr"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -69,17 +68,24 @@ func overrideParents(o *acmev1.Order, route *acmev1.ACMEChallengeSolverHTTP01Gat
 	if name != "" {
 		namespace := cmp.Or(o.Annotations[acmev1.ACMECertificateHTTP01ParentRefNamespace], o.Namespace)
 		same := func(p gwapi.ParentReference) bool {
-			return string(p.Name) == name && string(ptr.Deref(p.Kind, "Gateway")) == kind &&
-				string(ptr.Deref(p.Group, gwapi.GroupName)) == gwapi.GroupName && string(ptr.Deref(p.Namespace, gwapi.Namespace(o.Namespace))) == namespace
+			return string(p.Name) == name && either(p.Kind, "Gateway") == kind && either(p.Group, gwapi.GroupName) == gwapi.GroupName &&
+				either(p.Namespace, o.Namespace) == namespace
 		}
 		if !slices.ContainsFunc(route.ParentRefs, same) {
-			route.ParentRefs = append(route.ParentRefs, gwapi.ParentReference{
-				Kind: ptr.To(gwapi.Kind(kind)), Namespace: ptr.To(gwapi.Namespace(namespace)), Name: gwapi.ObjectName(name),
-			})
+			of, in := gwapi.Kind(kind), gwapi.Namespace(namespace)
+			route.ParentRefs = append(route.ParentRefs, gwapi.ParentReference{Kind: &of, Namespace: &in, Name: gwapi.ObjectName(name)})
 		}
 	}
 	if len(route.ParentRefs) == 0 {
 		return "must specify parentRefs either through annotations or solver config"
 	}
 	return ""
+}
+
+// either is what a field of a reference says, or its default.
+func either[T ~string](field *T, otherwise string) string {
+	if field == nil {
+		return otherwise
+	}
+	return string(*field)
 }

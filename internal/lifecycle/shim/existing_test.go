@@ -1,9 +1,11 @@
 package shim
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,6 +142,32 @@ func TestOthersChanges(t *testing.T) {
 		check(t, name+": done", done, []string{"update Certificate app-tls"})
 		check(t, name, state.Certificates, []*cmv1.Certificate{fresh})
 	}
+}
+
+// TestNotDeletedMeanwhile: a Certificate whose Secret somebody has changed is not taken
+// for one that is no longer required if it cannot be changed back.
+func TestNotDeletedMeanwhile(t *testing.T) {
+	c := one(t, OfIngress(ingress()), options()).DeepCopy()
+	c.Spec.SecretName = "x"
+	done, _, last := settle(t, stateOf(OfIngress(ingress()), options(), c), errors.New("no answer"))
+	check(t, "done", done, []string{"update Certificate app-tls"})
+	check(t, "until", last.Until, now.Add(5*time.Second))
+}
+
+// TestLookedAtAgain: what is known of who has written a part is not held against who
+// writes the same later.
+func TestLookedAtAgain(t *testing.T) {
+	plain := OfIngress(ingress())
+	with := one(t, OfIngress(ingress("acme.cert-manager.io/http01-ingress-class", "old")), options())
+	state := stateOf(plain, options(), with)
+	done, _, _ := settle(t, state)
+	check(t, "done", done, []string{looked, "update Certificate app-tls"})
+	again := with.DeepCopy()
+	again.ManagedFields = managedFields("kubectl-annotate", with)
+	state.Certificates = []*cmv1.Certificate{again}
+	done, _, _ = settle(t, state)
+	check(t, "done", done, []string{looked})
+	check(t, "Certificate", state.Certificates, []*cmv1.Certificate{again})
 }
 
 // TestKeptAtAnUpdate: what the Ingress says nothing about stays.

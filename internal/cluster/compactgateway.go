@@ -6,6 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/everleaf/everleaf/internal/facts"
 )
 
 // CompactGatewayAPI returns the transform of the caches of Gateways, ListenerSets and
@@ -52,7 +54,7 @@ func compactMeta(m metav1.ObjectMeta, keep func(string) bool) metav1.ObjectMeta 
 	annotations := m.Annotations
 	maps.DeleteFunc(annotations, func(key, _ string) bool { return !keep(key) })
 	return metav1.ObjectMeta{
-		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
+		Namespace: facts.Shared(m.Namespace), Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
 		DeletionTimestamp: m.DeletionTimestamp, Finalizers: m.Finalizers, Labels: m.Labels, Annotations: annotations,
 	}
 }
