@@ -118,7 +118,7 @@ func (s situation) unreached() Finding {
 
 // neighbour: another class of ingress controller has the host.
 func (s situation) neighbour() Finding {
-	if s.c.Route.Kind != SolverIngress || !s.code(404, 503) && !s.silent() {
+	if s.c.Route.Kind != SolverIngress || !s.code(200, 404, 503) && !s.silent() {
 		return Finding{}
 	}
 	own, named := s.c.Route.Class, "class "+s.c.Route.Class

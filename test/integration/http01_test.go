@@ -279,7 +279,7 @@ func TestHTTP01Cluster(t *testing.T) {
 		// The application's Ingress names another class.
 		e.app(t, "public", "")
 		e.certificate(t, "public", "classless")
-		e.waits(t, "public", "404", "has no class (default: internal)", "Ingress "+e.Namespace+"/public uses nginx", "http01-ingress-ingressclassname: nginx")
+		e.waits(t, "public", "answers 200 with other content", "has no class (default: internal)", "Ingress "+e.Namespace+"/public uses nginx", "http01-ingress-ingressclassname: nginx")
 		e.annotated(t, harness.CertificateManifest("named", "classless", e.host("named")), "acme.cert-manager.io/http01-override-ingress-ingressclassname: nginx")
 		e.ready(t, "named")
 	})

@@ -1,6 +1,7 @@
 package http01
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,8 +39,9 @@ func (s *session) look(ctx context.Context) selfcheck.Circumstances {
 		seen.Route = s.lookAtIngress(ctx, selfcheck.EditedIngress, with.Ingress.Name)
 	default:
 		seen.Route = s.lookAtIngress(ctx, selfcheck.SolverIngress, nameOf(s.challenge))
-		if seen.Route.Class == "" {
-			seen.DefaultClass = s.defaultClass(ctx)
+		if with.Ingress.Class == nil && with.Ingress.IngressClassName == nil {
+			// The class that it has now is the default, which the API server has put in.
+			seen.DefaultClass, seen.Route.Class = cmp.Or(seen.Route.Class, s.defaultClass(ctx)), ""
 			seen.Neighbours = s.neighbours(ctx)
 		}
 	}
