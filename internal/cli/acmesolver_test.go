@@ -27,7 +27,7 @@ func TestACMESolver(t *testing.T) {
 	status := make(chan int, 1)
 	go func() {
 		status <- Main(ctx, args, written, &errs)
-		written.Close()
+		_ = written.Close()
 	}()
 	// It is said when it listens.
 	line := make([]byte, 200)

@@ -36,11 +36,15 @@ func TestGatewayOffer(t *testing.T) {
 	}{
 		{"not asked", gatewayOffer{}, all, []string{"the API server has not said yet whether it has the Gateway API"}},
 		{
-			"no CRDs", gatewayOffer{asked: true, answer: "the server could not find the requested resource"}, all,
+			"no CRDs",
+			gatewayOffer{asked: true, answer: "the server could not find the requested resource"},
+			all,
 			[]string{missing + "(the server could not find the requested resource)"},
 		},
 		{
-			"v1beta1 only", gatewayOffer{asked: true, answer: "x", versions: []string{"v1beta1", "v1alpha2"}}, all,
+			"v1beta1 only",
+			gatewayOffer{asked: true, answer: "x", versions: []string{"v1beta1", "v1alpha2"}},
+			all,
 			[]string{missing + "(the API server has v1beta1, v1alpha2 of gateway.networking.k8s.io; everleaf needs v1)"},
 		},
 		{"no kinds", gatewayOffer{asked: true, served: true}, all, []string{missing + "(found 0 APIResources in gateway.networking.k8s.io/v1)"}},
@@ -48,7 +52,9 @@ func TestGatewayOffer(t *testing.T) {
 		{"no ListenerSets", gatewayOffer{asked: true, served: true, kinds: []string{"Gateway", "HTTPRoute"}}, all, []string{noListenerSets}},
 		{"no ListenerSets wanted", gatewayOffer{asked: true, served: true, kinds: []string{"Gateway", "HTTPRoute"}}, all[:2], nil},
 		{
-			"no HTTPRoutes", gatewayOffer{asked: true, served: true, kinds: []string{"Gateway"}}, all[:2],
+			"no HTTPRoutes",
+			gatewayOffer{asked: true, served: true, kinds: []string{"Gateway"}},
+			all[:2],
 			[]string{missing + "(gateway.networking.k8s.io/v1 has no HTTPRoute)"},
 		},
 	} {

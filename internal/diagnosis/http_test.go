@@ -96,8 +96,10 @@ func TestExplainHTTP(t *testing.T) {
 		"IPv6 is dead": {[]func(*Evidence){sawHTTP(FromController, dead(v6), serves(v4))}, []want{
 			inProgress,
 			{Code: "Reachable", Message: "the challenge is found: 2001:db8::7 does not answer, 192.0.2.5 answers 200", Seen: FromController, Aside: true},
-			{Code: "IPv6Dead", Message: "2001:db8::7 does not answer; CAs prefer IPv6, and not all try another address then", Seen: FromController, Aside: true,
-				Fix: []string{"have the ingress controller listen on this address, or remove the AAAA record"}},
+			{
+				Code: "IPv6Dead", Message: "2001:db8::7 does not answer; CAs prefer IPv6, and not all try another address then", Seen: FromController, Aside: true,
+				Fix: []string{"have the ingress controller listen on this address, or remove the AAAA record"},
+			},
 		}},
 		"port 80 is closed": {[]func(*Evidence){sawHTTP(FromController, answer{Address: v4, Failure: selfcheck.ConnectionRefused})}, []want{{
 			Code: "PortClosed", Message: "192.0.2.5 refuses connections; nothing listens on port 80 there, where a CA begins", Seen: FromController, Fix: []string{"open port 80"},
@@ -176,8 +178,10 @@ func TestExplainHTTP(t *testing.T) {
 				Message: "400 urn:ietf:params:acme:error:connection: 2001:db8::7: Fetching http://www.example.com/: Timeout during connect. The addresses answer here, so that the network between the CA and them is the likely cause",
 				Fix:     []string{"open port 80 to everybody: a CA asks from several places of the world (firewall, geo-blocking, rate limits)", "everleaf tries again by itself"},
 			},
-			{Code: "IPv6Dead", Message: "2001:db8::7 does not answer; CAs prefer IPv6, and not all try another address then", Seen: FromCommand, Aside: true,
-				Fix: []string{"have the ingress controller listen on this address, or remove the AAAA record"}},
+			{
+				Code: "IPv6Dead", Message: "2001:db8::7 does not answer; CAs prefer IPv6, and not all try another address then", Seen: FromCommand, Aside: true,
+				Fix: []string{"have the ingress controller listen on this address, or remove the AAAA record"},
+			},
 		}},
 		"CAA": {[]func(*Evidence){invalid("403 urn:ietf:params:acme:error:caa: CAA record for www.example.com prevents issuance")}, []want{{
 			Code: "CAAForbids", Message: "403 urn:ietf:params:acme:error:caa: CAA record for www.example.com prevents issuance",

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -17,6 +18,9 @@ import (
 	"github.com/everleaf/everleaf/internal/diagnosis"
 	"github.com/everleaf/everleaf/internal/selfcheck"
 )
+
+// gatewayVersion is the version of the Gateway API that is read.
+var gatewayVersion = schema.GroupVersion{Group: gwapi.GroupName, Version: "v1"}
 
 // canAsk reports whether servers can be asked about a Challenge from here.
 func (c *Collector) canAsk(one *acmev1.Challenge) bool {
@@ -146,7 +150,7 @@ func appendSet(to []string, texts ...string) []string {
 // routesOf reads the HTTPRoutes of a Challenge.
 func (c *Collector) routesOf(ctx context.Context, one *acmev1.Challenge) ([]diagnosis.Edge, error) {
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(gwapi.SchemeGroupVersion.WithKind(diagnosis.HTTPRouteKind + "List"))
+	list.SetGroupVersionKind(gatewayVersion.WithKind(diagnosis.HTTPRouteKind + "List"))
 	all, err := listAll[unstructured.Unstructured](ctx, c.Client, one.Namespace, list, func(o *unstructured.Unstructured) bool {
 		return metav1.IsControlledBy(o, one)
 	})
@@ -195,7 +199,7 @@ func (c *Collector) gateway(ctx context.Context, one *acmev1.Challenge, ref gwap
 		key.Namespace = string(*ref.Namespace)
 	}
 	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(gwapi.SchemeGroupVersion.WithKind(diagnosis.GatewayKind))
+	o.SetGroupVersionKind(gatewayVersion.WithKind(diagnosis.GatewayKind))
 	if err := c.Client.Get(ctx, key, o); err != nil {
 		return nil, err
 	}

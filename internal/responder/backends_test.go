@@ -56,14 +56,16 @@ func TestReady(t *testing.T) {
 				slice("six", http, endpoint(yes, "fd00::2"), endpoint(yes, "fd00::1")),
 				slice("four", http, endpoint(yes, "10.0.0.2"), endpoint(nil, "10.0.0.1")), slice("again", http, endpoint(yes, "10.0.0.2")),
 			},
-			[]string{"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"}, 8089,
+			[]string{"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"},
+			8089,
 		},
 		{"not ready", []*discoveryv1.EndpointSlice{slice("a", http, endpoint(no, "10.0.0.1"))}, nil, 0},
 		{"names", []*discoveryv1.EndpointSlice{slice("a", http, endpoint(yes, "pod.example"))}, nil, 0},
 		{
 			"the named one of several ports",
 			[]*discoveryv1.EndpointSlice{slice("a", []discoveryv1.EndpointPort{port("metrics", 9402), port("http", 8089)}, endpoint(yes, "10.0.0.1"))},
-			[]string{"10.0.0.1"}, 8089,
+			[]string{"10.0.0.1"},
+			8089,
 		},
 		{"the only port", []*discoveryv1.EndpointSlice{slice("a", []discoveryv1.EndpointPort{port("", 9000)}, endpoint(yes, "10.0.0.1"))}, []string{"10.0.0.1"}, 9000},
 		{
@@ -72,14 +74,16 @@ func TestReady(t *testing.T) {
 				slice("old", http, endpoint(yes, "10.0.0.1")),
 				slice("new", []discoveryv1.EndpointPort{port("http", 9089)}, endpoint(yes, "10.0.0.2"), endpoint(yes, "10.0.0.3")),
 			},
-			[]string{"10.0.0.2", "10.0.0.3"}, 9089,
+			[]string{"10.0.0.2", "10.0.0.3"},
+			9089,
 		},
 		{
 			"half of an upgrade",
 			[]*discoveryv1.EndpointSlice{
 				slice("new", []discoveryv1.EndpointPort{port("http", 9089)}, endpoint(yes, "10.0.0.2")), slice("old", http, endpoint(yes, "10.0.0.1")),
 			},
-			[]string{"10.0.0.1"}, 8089,
+			[]string{"10.0.0.1"},
+			8089,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -205,8 +205,8 @@ func TestBoundOfConnections(t *testing.T) {
 	}
 	one, _ := accept()
 	_, second := accept()
-	second.Close()
-	second.Close()
+	_ = second.Close()
+	_ = second.Close()
 	third, _ := accept()
 	if l.open.Len() != 2 {
 		t.Fatalf("%d connections are open, want 2", l.open.Len())

@@ -78,37 +78,44 @@ func TestAnswer(t *testing.T) {
 		{
 			"two names, one token",
 			[]*acmev1.Challenge{challenge("a", www, "t"), challenge("b", "evil.example", "t")},
-			"t", www, answer{"t.a", Answered},
+			"t", www,
+			answer{"t.a", Answered},
 		},
 		{
 			"two names, one token, neither's Host",
 			[]*acmev1.Challenge{challenge("a", www, "t"), challenge("b", "evil.example", "t")},
-			"t", "10.32.3.80", answer{"", WrongHost},
+			"t", "10.32.3.80",
+			answer{"", WrongHost},
 		},
 		{
 			"two names, one token, one of them finished",
 			[]*acmev1.Challenge{challenge("a", www, "t", later), challenge("b", "evil.example", "t", state(acmev1.Invalid))},
-			"t", "10.32.3.80", answer{"t.a", AnsweredOtherHost},
+			"t", "10.32.3.80",
+			answer{"t.a", AnsweredOtherHost},
 		},
 		{
 			"a copy that is younger takes nothing away",
 			[]*acmev1.Challenge{challenge("a", www, "t", later), challenge("b", www, "t")},
-			"t", www, answer{"t.b", Answered},
+			"t", www,
+			answer{"t.b", Answered},
 		},
 		{
 			"a finished one makes room for a younger one",
 			[]*acmev1.Challenge{challenge("a", www, "t", state(acmev1.Valid)), challenge("b", www, "t", later)},
-			"t", www, answer{"t.b", Answered},
+			"t", www,
+			answer{"t.b", Answered},
 		},
 		{
 			"one on its way out makes room for a younger one",
 			[]*acmev1.Challenge{challenge("a", www, "t", deleting), challenge("b", www, "t", later)},
-			"t", www, answer{"t.b", Answered},
+			"t", www,
+			answer{"t.b", Answered},
 		},
 		{
 			"of the same second, the order is that of UIDs, on all replicas",
 			[]*acmev1.Challenge{challenge("b", www, "t"), challenge("a", www, "t")},
-			"t", www, answer{"t.a", Answered},
+			"t", www,
+			answer{"t.a", Answered},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

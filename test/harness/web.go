@@ -89,7 +89,7 @@ func (c *Cluster) Endpoints(tb testing.TB, namespace, service string, port int32
 
 // Says is a handler that answers every request with a text.
 func Says(text string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) })
 }
 
 // Fetch returns what an address answers to GET, whatever the URL's host resolves to: the

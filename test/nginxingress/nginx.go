@@ -165,7 +165,7 @@ func (n *nginx) wait(ctx context.Context, done func() bool) error {
 }
 
 // note adds an error to the log.
-func (n *nginx) note(err error) { fmt.Fprintf(n.output, "controller: %v\n", err) }
+func (n *nginx) note(err error) { _, _ = fmt.Fprintf(n.output, "controller: %v\n", err) }
 
 // log returns what nginx and the controller have printed, and then the requests.
 func (n *nginx) log() string { return n.file(logFile) + n.file(accessFile) }

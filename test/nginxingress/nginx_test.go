@@ -33,7 +33,7 @@ func TestServe(t *testing.T) {
 		n.stop()
 	})
 	echo := func(name string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", name, r.Host) }
+		return func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprintf(w, "%s %s", name, r.Host) }
 	}
 	plain, secure := httptest.NewServer(echo("plain")), httptest.NewTLSServer(echo("secure"))
 	t.Cleanup(plain.Close)

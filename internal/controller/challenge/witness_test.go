@@ -162,7 +162,7 @@ func TestHTTPQuestionIsAnswered(t *testing.T) {
 				c.issuer.Status.Conditions, c.issuer.Spec.ACME.Solvers = nil, nil
 				c.challenge.Status.State, c.order.Status.State = acmev1.Invalid, acmev1.Invalid
 			},
-			diagnosis.Answer{ID: "1", Problem: notAskedHTTP + ": its solver is not one of its issuer's"},
+			diagnosis.Answer{ID: "1", Problem: notAskedHTTP + ` while the ACME account of Issuer "one" is not ready: until then, it cannot be compared with what its Order calls for`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -132,7 +132,7 @@ func TestUnknownAnnotations(t *testing.T) {
 		"certmanager.k8s.io/acme-http01-edit-in-place":        "acme.cert-manager.io/http01-edit-in-place",
 		"acme.cert-manager.io/http01-override-ingress-class":  "acme.cert-manager.io/http01-ingress-class",
 		"acme.cert-manager.io/http01-ingress-ingressclasname": "acme.cert-manager.io/http01-ingress-ingressclassname",
-		"cert-manager.io/private-key-algoritm":                "cert-manager.io/private-key-algorithm",
+		"cert-manager.io/private-key-algorith":                "cert-manager.io/private-key-algorithm",
 		"cert-manager.io/issuer-name":                         "cert-manager.io/issuer",
 		"certmanager.k8s.io/acme-challenge-type":              "-",
 		"cert-manager.io/x":                                   "-",

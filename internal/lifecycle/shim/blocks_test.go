@@ -40,11 +40,15 @@ func TestIngressEntries(t *testing.T) {
 		{"no Secret", []string{"b: z", ": x"}, names{"b": "z"}, []string{"BadConfig: Skipped a TLS block: spec.tls[1].secretName: Required value"}},
 		{"neither", []string{":"}, nil, []string{"BadConfig: Skipped a TLS block: [spec.tls[0].hosts: Required value, spec.tls[0].secretName: Required value]"}},
 		{
-			"a Secret twice", []string{"x: a", "x: b", "y: c"}, nil,
+			"a Secret twice",
+			[]string{"x: a", "x: b", "y: c"},
+			nil,
 			[]string{`BadConfig: spec.tls[0].secretName: Invalid value: "x": this secret name must only appear in a single TLS entry but is also used in spec.tls[1].secretName`},
 		},
 		{
-			"no Secret twice", []string{"y: c", ": a", ": b"}, nil,
+			"no Secret twice",
+			[]string{"y: c", ": a", ": b"},
+			nil,
 			[]string{`BadConfig: spec.tls[1].secretName: Invalid value: "": this secret name must only appear in a single TLS entry but is also used in spec.tls[2].secretName`},
 		},
 	} {

@@ -40,7 +40,8 @@ func TestIssuer(t *testing.T) {
 		{"the option comes before the mark", []string{"kubernetes.io/tls-acme", "true"}, both, withDefault.DefaultIssuer, ""},
 		{
 			"two marked ones",
-			[]string{"kubernetes.io/tls-acme", "true"}, twice,
+			[]string{"kubernetes.io/tls-acme", "true"},
+			twice,
 			cmmeta.IssuerReference{},
 			bad + "failed to determine issuer name to be used for ingress resource (several ClusterIssuers have the annotation everleaf.io/default-issuer: a, b)",
 		},
@@ -49,7 +50,8 @@ func TestIssuer(t *testing.T) {
 		{"a ClusterIssuer with a group", []string{"cert-manager.io/cluster-issuer", "b", "cert-manager.io/issuer-group", "g"}, options(), cmmeta.IssuerReference{}, bad + `both "cert-manager.io/cluster-issuer" and "cert-manager.io/issuer-group" may not be set`},
 		{
 			"a ClusterIssuer with group and kind",
-			[]string{"cert-manager.io/cluster-issuer", "b", "cert-manager.io/issuer-group", "g", "cert-manager.io/issuer-kind", "k"}, options(),
+			[]string{"cert-manager.io/cluster-issuer", "b", "cert-manager.io/issuer-group", "g", "cert-manager.io/issuer-kind", "k"},
+			options(),
 			cmmeta.IssuerReference{},
 			bad + `both "cert-manager.io/cluster-issuer" and "cert-manager.io/issuer-group" may not be set, both "cert-manager.io/cluster-issuer" and "cert-manager.io/issuer-kind" may not be set`,
 		},

@@ -53,8 +53,10 @@ func TestEditInPlace(t *testing.T) {
 		{"there already", app(ownPath), "", `{}`},
 		{"another solver's Service", app(otherPath), app(ownPath), `{}`},
 		{"a person's Service", app(personsPath), app(ownPath), `{}`},
-		{"two rules of the host", `rules: [{host: app.example.test, http: {paths: []}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`,
-			`rules: [{host: app.example.test, http: {paths: [` + ownPath + `]}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`, `{}`},
+		{
+			"two rules of the host", `rules: [{host: app.example.test, http: {paths: []}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`,
+			`rules: [{host: app.example.test, http: {paths: [` + ownPath + `]}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`, `{}`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := lab("app.example.test", byIngress(acmev1.ACMEChallengeSolverHTTP01Ingress{Name: "cafe"}))

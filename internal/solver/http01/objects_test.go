@@ -242,19 +242,23 @@ status: {loadBalancer: {}}
 	}{
 		{"no class", acmev1.ACMEChallengeSolverHTTP01Ingress{}, metadata("", nginx) + `spec: {rules: [{host: app.example.test, ` + path + `}]}`},
 		{
-			"class", acmev1.ACMEChallengeSolverHTTP01Ingress{Class: ptr.To("nginx")},
+			"class",
+			acmev1.ACMEChallengeSolverHTTP01Ingress{Class: ptr.To("nginx")},
 			metadata("", nginx+", kubernetes.io/ingress.class: nginx") + `spec: {rules: [{host: app.example.test, ` + path + `}]}`,
 		},
 		{
-			"ingressClassName", acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: ptr.To("nginx")},
+			"ingressClassName",
+			acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: ptr.To("nginx")},
 			metadata("", nginx) + `spec: {ingressClassName: nginx, rules: [{host: app.example.test, ` + path + `}]}`,
 		},
 		{
-			"template", acmev1.ACMEChallengeSolverHTTP01Ingress{IngressTemplate: template(map[string]string{"team": "web"}, map[string]string{"traefik.ingress.kubernetes.io/router.entrypoints": "web"})},
+			"template",
+			acmev1.ACMEChallengeSolverHTTP01Ingress{IngressTemplate: template(map[string]string{"team": "web"}, map[string]string{"traefik.ingress.kubernetes.io/router.entrypoints": "web"})},
 			metadata(", team: web", nginx+", traefik.ingress.kubernetes.io/router.entrypoints: web") + `spec: {rules: [{host: app.example.test, ` + path + `}]}`,
 		},
 		{
-			"template with a whitelist of its own", acmev1.ACMEChallengeSolverHTTP01Ingress{IngressTemplate: template(nil, map[string]string{"ingress.example.com/whitelist-source-range": "10.0.0.0/8"})},
+			"template with a whitelist of its own",
+			acmev1.ACMEChallengeSolverHTTP01Ingress{IngressTemplate: template(nil, map[string]string{"ingress.example.com/whitelist-source-range": "10.0.0.0/8"})},
 			metadata("", "ingress.example.com/whitelist-source-range: 10.0.0.0/8") + `spec: {rules: [{host: app.example.test, ` + path + `}]}`,
 		},
 	} {
