@@ -90,7 +90,7 @@ func TestUpgradeLists(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"with-http01", "with-keystore", "with-vault"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"with-keystore", "with-vault"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }
