@@ -124,6 +124,15 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// One that is installed again while it is being deleted goes all the same.
+	for _, crd := range harness.GatewayCRDs(t) {
+		harness.Eventually(t, patience, func() error {
+			if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(crd), crd.DeepCopy()); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s is still there: %v", crd.GetName(), err)
+			}
+			return nil
+		})
+	}
 	available(none)
 	lines.says(t, before, "the Gateway API CRDs do not seem to be present")
 	cluster.Apply(t, ns, harness.CertificateManifest("meanwhile", "ca", "meanwhile.example.com"))

@@ -224,6 +224,16 @@ func TestHTTP01Shared(t *testing.T) {
 		t.Errorf("a right answer: %v, %v", found, err)
 	}
 
+	// A route that is just being taken up is looked at twice.
+	l.fail(t, s)
+	l.check.right = true
+	for i, want := range []propagation.State{propagation.Wait, propagation.Wait, propagation.Accept, propagation.Accept} {
+		if found, err := s.Check(t.Context()); err != nil || found.Verdict(l.clock.Now()).State != want {
+			t.Errorf("right answer %d after a wrong one: %v, %v", i, found, err)
+		}
+		l.clock.SetTime(l.clock.Now().Add(300 * time.Millisecond))
+	}
+
 	// Others change and delete what is there.
 	ingress := &networkingv1.Ingress{}
 	key := client.ObjectKey{Namespace: l.ns, Name: ingressOf(t, l, challenge.UID)}

@@ -35,6 +35,9 @@ type session struct {
 	// checks counts the checks, the first of which was at checked.
 	checks  int
 	checked time.Time
+	// foundAt is when a check first found the challenge after others had not, zero if the
+	// last one has not found it.
+	foundAt time.Time
 	// repairs counts how often the objects were looked at after a check had failed, the
 	// next time is not before repairAt.
 	repairs  int
@@ -148,8 +151,9 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	})
 	s.checks++
 	if report.Ready() {
-		return report, nil
+		return s.found(report), nil
 	}
+	s.foundAt = time.Time{}
 	if now = s.Clock.Now(); !s.repairAt.After(now) {
 		s.repairAt = now.Add(repairBackoff.Delay(s.repairs))
 		s.repairs++
@@ -159,6 +163,33 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 		s.seen = s.look(ctx)
 	}
 	return selfcheck.View{Report: report, Circumstances: s.seen}, nil
+}
+
+// steadyAfter is how long a route that has just been taken up is looked at: while a data
+// plane loads it, processes with and without it may answer in turn.
+const steadyAfter = 500 * time.Millisecond
+
+// found is the Evidence of a challenge that a check has found. At the first check the route
+// was there already; one that was not has to be found twice.
+func (s *session) found(report selfcheck.Report) propagation.Evidence {
+	now := s.Clock.Now()
+	switch {
+	case s.checks == 1:
+		return report
+	case s.foundAt.IsZero():
+		s.foundAt = now
+	case now.Sub(s.foundAt) >= steadyAfter:
+		return report
+	}
+	return settling{until: s.foundAt.Add(steadyAfter)}
+}
+
+// settling is the Evidence of a challenge that is found, and has to be found once more.
+type settling struct{ until time.Time }
+
+// Verdict implements propagation.Evidence.
+func (s settling) Verdict(time.Time) propagation.Verdict {
+	return propagation.Verdict{State: propagation.Wait, Until: s.until}
 }
 
 // unchecked is the Evidence of a challenge that is not checked, because its solver says so.
