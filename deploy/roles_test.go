@@ -16,7 +16,7 @@ import (
 func TestRoles(t *testing.T) {
 	const read = "get list watch"
 	const events = "create patch"
-	const solver = "create delete get list watch"
+	const solver = "create delete get list update"
 	const route = "create delete get list update watch"
 	const edit = "create delete deletecollection patch update"
 	want := map[string]map[string]string{
@@ -51,7 +51,7 @@ func TestRoles(t *testing.T) {
 		"ClusterRole cert-manager-controller-challenges": {
 			"challenges": "get list patch watch", "challenges/status": "update", "orders": read, "certificaterequests": read,
 			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
-			"pods": solver, "services": solver, "endpointslices": route, "ingresses": route, "httproutes": route,
+			"pods": solver, "services": solver, "ingresses": solver, "httproutes": solver, "endpointslices": route, "ingressclasses": "list",
 			"routes/custom-host": "create", "endpointslices/restricted": "create", "challenges/finalizers": "update",
 		},
 		"ClusterRole cert-manager-controller-ingress-shim": {

@@ -60,6 +60,18 @@ func init() {
 		excused[harness.Right{Group: group, Resource: resource, Verb: "create"}] = "OpenShift asks for it"
 	}
 	excused[harness.Right{Group: "discovery.k8s.io", Resource: "endpointslices", Verb: "list"}] = olderServers
+	for _, resource := range []string{"pods", "services"} {
+		for _, verb := range []string{"get", "list", "update", "create", "delete"} {
+			excused[harness.Right{Resource: resource, Verb: verb}] = "what HTTP-01 makes is found, corrected and removed, whoever changed it; pods need a node"
+		}
+	}
+	for resource, group := range map[string]string{
+		"endpointslices": "discovery.k8s.io", "ingresses": "networking.k8s.io", "httproutes": "gateway.networking.k8s.io", "ingressclasses": "networking.k8s.io",
+	} {
+		for _, verb := range []string{"get", "list", "update"} {
+			excused[harness.Right{Group: group, Resource: resource, Verb: verb}] = "what HTTP-01 makes is found, corrected and removed, whoever changed it"
+		}
+	}
 	excused[harness.Right{Group: "apiregistration.k8s.io", Resource: "apiservices", Verb: "get"}] = "asked for the cause when a solver webhook does not answer"
 	excused[harness.Right{Resource: "secrets", Verb: "delete"}] = "the Secret with the records left behind goes with the last record"
 	excused[harness.Right{Group: "cert-manager.io", Resource: "certificaterequests", Verb: "patch"}] = "an issuer that signs later notes where the certificate can be fetched"
