@@ -23,7 +23,7 @@ var layers = [][]string{
 	// dns imports propagation, which judges the evidence that dns collects. So
 	// propagation is below dns, not beside lifecycle. Like dnsname it is pure and
 	// imports nothing of the layers above.
-	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname"},
+	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname", "internal/spelling"},
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},

@@ -6,6 +6,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/spelling"
 )
 
 const (
@@ -78,31 +79,9 @@ func meant(key string, known []string) string {
 	best, least := "", len(name)/4+1
 	for _, candidate := range known {
 		_, other, _ := strings.Cut(candidate, "/")
-		if d := distance(strings.ToLower(name), other); d < least {
+		if d := spelling.Distance(strings.ToLower(name), other); d < least {
 			best, least = candidate, d
 		}
 	}
 	return best
-}
-
-// distance is how many letters have to be inserted, removed or replaced to make one
-// word of the other (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

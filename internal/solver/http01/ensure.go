@@ -20,7 +20,7 @@ import (
 // updateTries is how often a write is tried that another one came before.
 const updateTries = 5
 
-// object is a kind of object of which a session makes one.
+// object is a kind of object that a session makes.
 type object[T any] interface {
 	*T
 	client.Object

@@ -1,7 +1,6 @@
 package http01
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -102,14 +101,10 @@ func sliceName(c solver.Challenge, family corev1.IPFamily) string {
 	return nameOf(c)
 }
 
-// correctSlice is correctService for an EndpointSlice, all of which is ours.
+// correctSlice is correctService for an EndpointSlice: as a whole, it is ours.
 func correctSlice(have, want *discoveryv1.EndpointSlice) bool {
 	before := have.DeepCopy()
 	have.Endpoints, have.Ports = want.Endpoints, want.Ports
-	if have.Labels == nil {
-		have.Labels = map[string]string{}
-	}
-	maps.Copy(have.Labels, want.Labels)
 	own(have, want)
 	return !equality.Semantic.DeepEqual(before, have)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/everleaf/everleaf/api/acme/webhook/v1alpha1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
+	"github.com/everleaf/everleaf/internal/spelling"
 )
 
 // maxText bounds a text of the solver, or of the API server, in a message.
@@ -163,32 +164,10 @@ func cure(message string) string {
 func similarGroups(name string, groups []metav1.APIGroup) []string {
 	var found []string
 	for _, g := range groups {
-		if d := distance(name, g.Name); d > 0 && d <= max(2, len(name)/8) {
+		if d := spelling.Distance(name, g.Name); d > 0 && d <= max(2, len(name)/8) {
 			found = append(found, said(g.Name))
 		}
 	}
 	slices.Sort(found)
 	return found
-}
-
-// distance is how many letters have to be inserted, removed or replaced to make one
-// word of the other (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
