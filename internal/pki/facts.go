@@ -26,6 +26,8 @@ type LeafFacts struct {
 	KeyDigest KeyDigest
 	// Digest is SHA-256 over the whole certificate.
 	Digest [sha256.Size]byte
+	// Temporary reports that its issuer is named as that of Temporary is.
+	Temporary bool
 }
 
 // FactsOf returns the facts of a certificate.
@@ -42,6 +44,7 @@ func FactsOf(cert *x509.Certificate) LeafFacts {
 		Key:            spec,
 		KeyDigest:      DigestOf(cert.PublicKey),
 		Digest:         sha256.Sum256(cert.Raw),
+		Temporary:      cert.Issuer.CommonName == temporaryIssuer,
 	}
 	for _, ip := range cert.IPAddresses {
 		if addr, ok := netip.AddrFromSlice(ip); ok {

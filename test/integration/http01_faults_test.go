@@ -285,6 +285,12 @@ func TestHTTP01Protected(t *testing.T) {
 		nginx.Set(nginxingress.Faults{})
 		e.ready(t, "strict")
 	})
+	t.Run("redirect to https with a temporary certificate", func(t *testing.T) {
+		nginx.Set(nginxingress.Faults{RedirectHTTPS: true, RejectHandshake: true})
+		defer nginx.Set(nginxingress.Faults{})
+		e.ingress(t, "temporary", `cert-manager.io/issuer: le, cert-manager.io/issue-temporary-certificate: "true"`)
+		e.ready(t, "temporary-tls")
+	})
 	e.wantObjects(t)
 }
 

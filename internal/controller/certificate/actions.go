@@ -32,6 +32,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		return w.deleteRequests(ctx, a.Requests)
 	case core.StoreSecret:
 		return w.storeSecret(ctx, a)
+	case core.StoreTemporary:
+		return w.storeTemporary(ctx, a)
 	case core.ApplyMetadata:
 		return w.applyMetadata(ctx)
 	case core.Announce:

@@ -87,11 +87,11 @@ type memory struct {
 	keyName           string
 	absentAt, begunAt time.Time
 
-	// request is the one that was made last, requests and keys count those that
-	// were made and stored for a generation of the spec.
-	request        types.UID
-	requests, keys int
-	generation     int64
+	// request is the one that was made last; requests, keys and temporaries count
+	// those that were made and stored for a generation of the spec.
+	request                     types.UID
+	requests, keys, temporaries int
+	generation                  int64
 
 	// mu guards what follows, which key generation writes; all else belongs to
 	// the one reconcile of the object that runs.
@@ -173,7 +173,7 @@ func (m *memory) abandon() {
 // count counts for a generation of the spec.
 func (m *memory) count(generation int64, n *int) {
 	if m.generation != generation {
-		m.generation, m.requests, m.keys = generation, 0, 0
+		m.generation, m.requests, m.keys, m.temporaries = generation, 0, 0, 0
 	}
 	*n++
 }
@@ -330,7 +330,7 @@ func (w *work) recall() {
 	if m := w.memory; m != nil {
 		w.State.Memory.AbsentAt, w.State.Memory.BegunAt, w.State.Memory.Request = m.absentAt, m.begunAt, m.request
 		if m.generation == w.State.Object.Generation {
-			w.State.Memory.Requests, w.State.Memory.Keys = m.requests, m.keys
+			w.State.Memory.Requests, w.State.Memory.Keys, w.State.Memory.Temporaries = m.requests, m.keys, m.temporaries
 		}
 		if j := m.making(); j != nil {
 			w.State.Memory.Generating, w.State.Memory.GeneratingSince = true, j.since

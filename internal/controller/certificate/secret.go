@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -21,19 +22,8 @@ import (
 
 // storeSecret writes the issued certificate and its key into the target Secret.
 func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
-	key, _ := w.memory.held()
-	if a.Key != nil {
-		stored, err := w.readKey(ctx, a.Key.Name)
-		if err != nil {
-			return err
-		}
-		key = stored
-	}
-	encoded, err := pki.EncodeKey(key, core.EncodingOf(&w.State.Object.Spec))
+	key, encoded, err := w.keyFor(ctx, a.Key)
 	if err != nil {
-		return err
-	}
-	if err := w.readable(encoded); err != nil {
 		return err
 	}
 	answer, err := w.answer(ctx, a.Request)
@@ -55,8 +45,48 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 	if len(answer.CA) > 0 {
 		data[cmmeta.TLSCAKey] = answer.CA
 	}
+	return w.replace(ctx, a.Absent, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
+}
+
+// storeTemporary signs a certificate and writes it and its key into the target
+// Secret.
+func (w *work) storeTemporary(ctx context.Context, a core.StoreTemporary) error {
+	key, encoded, err := w.keyFor(ctx, a.Key)
+	if err != nil {
+		return err
+	}
+	cert, err := pki.Temporary(core.TemplateOf(&w.State.Object.Spec), key, w.Clock.Now(), w.config.Limits)
+	if err != nil {
+		return err
+	}
+	chain, err := pki.ParseChain(cert, w.config.Limits)
+	if err != nil {
+		return err
+	}
+	data := map[string][]byte{corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: encoded}
+	w.note().count(w.State.Object.Generation, &w.note().temporaries)
+	return w.replace(ctx, a.Absent, data, core.TemporaryMetadata(w.State, pki.FactsOf(chain[0])))
+}
+
+// keyFor is the next private key, taken from a Secret, or from memory if stored is
+// nil, and as it is encoded in the target Secret.
+func (w *work) keyFor(ctx context.Context, stored *facts.Secret) (key crypto.Signer, encoded []byte, err error) {
+	if key, _ = w.memory.held(); stored != nil {
+		if key, err = w.readKey(ctx, stored.Name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if encoded, err = pki.EncodeKey(key, core.EncodingOf(&w.State.Object.Spec)); err != nil {
+		return nil, nil, err
+	}
+	return key, encoded, w.readable(encoded)
+}
+
+// replace applies the target Secret as it is now, or creates it if it is absent.
+func (w *work) replace(ctx context.Context, absent bool, data map[string][]byte, meta core.SecretMetadata) error {
 	var live *corev1.Secret
-	if !a.Absent {
+	if !absent {
+		var err error
 		if live, err = w.Secrets.Live(ctx, w.subject.Namespace, w.State.Object.Spec.SecretName); err != nil {
 			return err
 		}
@@ -64,7 +94,7 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 	if w.memory != nil {
 		w.memory.absentAt = time.Time{}
 	}
-	return w.apply(ctx, live, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
+	return w.apply(ctx, live, data, meta)
 }
 
 // answer is the certificate of a request, from the controller that has stored it

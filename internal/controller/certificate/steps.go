@@ -17,7 +17,7 @@ func (*work) ControllerOf(action plan.Action) string {
 		return "certificates-request-manager"
 	case core.DeleteRevisions:
 		return "certificates-revision-manager"
-	case core.StoreSecret, core.ApplyMetadata:
+	case core.StoreSecret, core.StoreTemporary, core.ApplyMetadata:
 		return "certificates-issuing"
 	default:
 		return ""

@@ -44,6 +44,12 @@ type (
 		Key     *facts.Secret
 		Absent  bool
 	}
+	// StoreTemporary stores a certificate that this process signs, with the next
+	// private key, until the issuer answers. Absent is as in StoreSecret.
+	StoreTemporary struct {
+		Key    *facts.Secret
+		Absent bool
+	}
 	// ApplyMetadata applies labels, annotations and owner to the target Secret.
 	ApplyMetadata struct{}
 	// Announce reports by its event that an issuance has begun.
@@ -60,6 +66,7 @@ func (CreateRequest) String() string   { return "create the CertificateRequest" 
 func (DeleteRequests) String() string  { return "delete CertificateRequests" }
 func (DeleteRevisions) String() string { return "delete CertificateRequests of earlier revisions" }
 func (StoreSecret) String() string     { return "store the certificate" }
+func (StoreTemporary) String() string  { return "store a temporary certificate" }
 func (ApplyMetadata) String() string   { return "apply the Secret's metadata" }
 func (Announce) String() string        { return "announce the issuance" }
 func (Forget) String() string          { return "forget the issuance" }
@@ -69,6 +76,9 @@ func (StoreKey) Secret() {}
 
 // Secret implements plan.Secret.
 func (StoreSecret) Secret() {}
+
+// Secret implements plan.Secret.
+func (StoreTemporary) Secret() {}
 
 // Secret implements plan.Secret: all data of the Secret is applied again.
 func (ApplyMetadata) Secret() {}

@@ -49,13 +49,13 @@ func (c State) awaitRequest(p *Plan, cause string, now time.Time) {
 const answeredWithin = 2 * time.Second
 
 // unanswered waits for the first word about a request.
-func (c State) unanswered(p Plan, r *facts.Request, now time.Time) Plan {
+func (c State) unanswered(p Plan, r *facts.Request, stored *facts.Secret, now time.Time) Plan {
 	if told := r.CreatedAt.Add(answeredWithin); now.Before(told) {
 		p.Until = plan.Earliest(p.Until, told)
 		return p
 	}
 	c.awaitRequest(&p, unansweredBecause(r), now)
-	return p
+	return c.withTemporary(p, stored, now)
 }
 
 // unansweredBecause says who has to act on a request without a condition.

@@ -99,6 +99,8 @@ type Memory struct {
 	// Requests and Keys count how often this process has made the request and
 	// stored the key of this issuance, for one generation of the spec.
 	Requests, Keys int
+	// Temporaries counts as well how often it has stored a temporary certificate.
+	Temporaries int
 	// AbsentAt is when the API server said that there is no target Secret.
 	AbsentAt time.Time
 	// BegunAt is when this process began an issuance that is not announced yet.

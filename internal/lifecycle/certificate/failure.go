@@ -112,7 +112,7 @@ func (c State) undone(action plan.Action) string {
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
 	case DeleteRequests:
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
-	case StoreSecret, ApplyMetadata:
+	case StoreSecret, StoreTemporary, ApplyMetadata:
 		return fmt.Sprintf(`Secret "%s/%s" cannot be written`, namespace, c.Object.Spec.SecretName)
 	case ReuseKey:
 		return fmt.Sprintf(`the private key in Secret "%s/%s" cannot be read`, namespace, c.Object.Spec.SecretName)

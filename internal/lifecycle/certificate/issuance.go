@@ -317,10 +317,10 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	case mine.Failure != nil:
 		return c.failed(p, mine.Failure.Reason, c.causeOfFailure(mine), ManagerIssuing, now)
 	case !mine.Issued && mine.Waiting == "":
-		return c.unanswered(p, mine, now)
+		return c.unanswered(p, mine, stored, now)
 	case !mine.Issued:
 		c.awaitRequest(&p, c.causeOfWaiting(mine), now)
-		return p
+		return c.withTemporary(p, stored, now)
 	case why != "":
 		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
 	default:

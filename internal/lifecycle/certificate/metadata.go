@@ -23,6 +23,16 @@ type SecretMetadata struct {
 // issued. The issuer's reference is written as the request has it, with
 // nothing filled in.
 func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) SecretMetadata {
+	m := TemporaryMetadata(c, leaf)
+	m.Annotations[cmv1.IssuerNameAnnotationKey] = issuer.Name
+	m.Annotations[cmv1.IssuerKindAnnotationKey] = issuer.Kind
+	m.Annotations[cmv1.IssuerGroupAnnotationKey] = issuer.Group
+	return m
+}
+
+// TemporaryMetadata is the metadata of a Secret with a temporary certificate,
+// which no issuer has issued.
+func TemporaryMetadata(c State, leaf pki.LeafFacts) SecretMetadata {
 	m := SecretMetadata{
 		Labels:      map[string]string{},
 		Annotations: map[string]string{},
@@ -36,9 +46,6 @@ func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) Sec
 	m.Labels[cmv1.PartOfCertManagerControllerLabelKey] = "true"
 	maps.Copy(m.Annotations, secretAnnotations(leaf))
 	m.Annotations[cmv1.CertificateNameKey] = c.Object.Name
-	m.Annotations[cmv1.IssuerNameAnnotationKey] = issuer.Name
-	m.Annotations[cmv1.IssuerKindAnnotationKey] = issuer.Kind
-	m.Annotations[cmv1.IssuerGroupAnnotationKey] = issuer.Group
 	if c.OwnSecret {
 		m.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(c.Object, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))}
 	}

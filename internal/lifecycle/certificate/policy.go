@@ -33,6 +33,9 @@ func (c State) violation(revision int, expiry bool, now time.Time) *Violation {
 	if v := c.unusableSecret(); v != nil {
 		return v
 	}
+	if c.holdsTemporary() {
+		return violation(cmv1.CertificateReasonIncorrectIssuer, "Issuing certificate as Secret contains a temporary certificate")
+	}
 	if v := c.foreignSecret(); v != nil {
 		return v
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/lifecycletest"
@@ -57,7 +58,8 @@ func ordersOf(r lifecycletest.Recorded, q *cmv1.CertificateRequest) []*facts.Ord
 
 // TestTakeOverCertificates holds that nothing is issued again, made or deleted
 // for any Certificate that cert-manager has left behind, and that no status is
-// written: only what still waits two minutes later says what for.
+// written: only what still waits two minutes later says what for, and one with a
+// temporary certificate, which cert-manager calls ready, is not.
 func TestTakeOverCertificates(t *testing.T) {
 	const noIssuer = `; waiting: Referenced "Issuer" not found: issuer.cert-manager.io "does-not-exist" not found`
 	eachDump(t, func(t *testing.T, r lifecycletest.Recorded) {
@@ -65,7 +67,6 @@ func TestTakeOverCertificates(t *testing.T) {
 			crt := &r.Certificates[i]
 			t.Run(crt.Name, func(t *testing.T) {
 				want := Plan{Status: *crt.Status.DeepCopy()}
-				issuing := condition.Find(want.Status.Conditions, cmv1.CertificateConditionIssuing)
 				if at := crt.Status.RenewalTime; at != nil {
 					want.Until = at.Time
 				}
@@ -85,12 +86,20 @@ func TestTakeOverCertificates(t *testing.T) {
 				}
 				c := stateOf(r, crt)
 				c.Started = r.Time
+				notReady := func(since time.Time) {
+					if crt.Name == "temporary" {
+						*condition.Find(want.Status.Conditions, cmv1.CertificateConditionReady) = readyIs(cmmeta.ConditionFalse, "IncorrectIssuer", temporarySecret, since)
+					}
+				}
+				notReady(r.Time)
 				samePlan(t, want, c.Next(r.Time))
 				if waits == "" {
 					return
 				}
 
+				issuing := condition.Find(want.Status.Conditions, cmv1.CertificateConditionIssuing)
 				issuing.Message += waits
+				notReady(r.Time.Add(2 * time.Minute))
 				want.Until = time.Time{}
 				if at := crt.Status.RenewalTime; at != nil {
 					want.Until = at.Time
