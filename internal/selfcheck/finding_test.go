@@ -395,18 +395,19 @@ func TestExplain(t *testing.T) {
 // TestVerdict holds when the next check is due, and from when on a challenge is stuck.
 func TestVerdict(t *testing.T) {
 	const message = "wrong status code '500', expected '200': 192.0.2.5 answers 500"
-	for attempt, wait := range []time.Duration{
-		100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 10 * time.Second,
+	for since, wait := range map[time.Duration]time.Duration{
+		0: 100 * time.Millisecond, 300 * time.Millisecond: 100 * time.Millisecond, 3 * time.Second: time.Second,
+		24 * time.Second: 8 * time.Second, 45 * time.Second: 10 * time.Second,
 	} {
 		r := saw(code(edge, 500))
-		r.Attempt = attempt
+		r.Since = noon.Add(-since)
 		want := propagation.Verdict{State: propagation.Wait, Until: noon.Add(wait), Message: message}
 		if diff := cmp.Diff(want, r.Verdict(noon.Add(time.Hour))); diff != "" {
-			t.Errorf("attempt %d, -want +got:\n%s", attempt, diff)
+			t.Errorf("after %s, -want +got:\n%s", since, diff)
 		}
 	}
 	r := saw(code(edge, 500))
-	r.Attempt, r.Retry, r.Since = 9, 2*time.Second, noon.Add(-stuckAfter)
+	r.Retry, r.Since = 2*time.Second, noon.Add(-stuckAfter)
 	want := propagation.Verdict{State: propagation.Stuck, Until: noon.Add(2 * time.Second), Message: message}
 	if diff := cmp.Diff(want, r.Verdict(noon)); diff != "" {
 		t.Errorf("stuck, -want +got:\n%s", diff)

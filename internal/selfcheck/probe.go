@@ -72,7 +72,7 @@ func New(c Config) (*Checker, error) {
 func (c *Checker) Check(ctx context.Context, t Target) Report {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	r := Report{Name: t.DNSName, At: c.Clock.Now(), Since: t.Since, Attempt: t.Attempt, Retry: c.Retry, Nameservers: c.Nameservers}
+	r := Report{Name: t.DNSName, At: c.Clock.Now(), Since: t.Since, Retry: c.Retry, Nameservers: c.Nameservers}
 	if r.Since.IsZero() {
 		r.Since = r.At
 	}

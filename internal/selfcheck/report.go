@@ -11,10 +11,8 @@ type Target struct {
 	DNSName string
 	// Token is the last part of the path, Key the key authorization that is expected.
 	Token, Key string
-	// Attempt counts the checks of this challenge so far, 0 at the first one. Since is
-	// when the first was made; zero is now.
-	Attempt int
-	Since   time.Time
+	// Since is when the first check of this challenge was made; zero is now.
+	Since time.Time
 }
 
 // Report is what one check found. It is stored as JSON: names of fields stay.
@@ -22,10 +20,8 @@ type Report struct {
 	// Name is Target.DNSName, At is when the check began.
 	Name string    `json:"name"`
 	At   time.Time `json:"at"`
-	// Since is when the first check of the challenge was made, Attempt how many there
-	// were before this one.
-	Since   time.Time `json:"since"`
-	Attempt int       `json:"attempt,omitempty"`
+	// Since is when the first check of the challenge was made.
+	Since time.Time `json:"since"`
 	// Retry is the longest time between two checks.
 	Retry time.Duration `json:"-"`
 

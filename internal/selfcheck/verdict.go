@@ -11,13 +11,11 @@ const (
 	// stuckAfter is when waiting turns into being stuck: an ingress controller that has
 	// not loaded a route by then will not.
 	stuckAfter = time.Minute
+	// shortestWait is the wait after the first check: most ingress controllers load a
+	// route within a second.
+	shortestWait = 100 * time.Millisecond
 )
 
-// waits are the waits after the first checks: most ingress controllers load a route
-// within a second. From then on it is Report.Retry.
-var waits = []time.Duration{
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second,
-}
 
 var (
 	_ propagation.Evidence = Report{}
@@ -50,11 +48,10 @@ func (v View) Verdict(time.Time) propagation.Verdict {
 	return out
 }
 
+// wait is the time until the next check. It grows with the time since the first one, of
+// which it is a third: a challenge is found late by no more than that.
 func (r Report) wait() time.Duration {
-	if r.Attempt >= 0 && r.Attempt < len(waits) {
-		return min(waits[r.Attempt], r.Retry)
-	}
-	return r.Retry
+	return min(max(r.At.Sub(r.Since)/3, shortestWait), r.Retry)
 }
 
 // Ready reports whether a CA would find the challenge: some address has it, and none

@@ -144,10 +144,10 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 		}
 	}
 	if s.checked.IsZero() {
-		s.checked = now
+		s.checked, s.repairAt = now, now.Add(repairBackoff.Min)
 	}
 	report := s.Checker.Check(ctx, selfcheck.Target{
-		DNSName: s.challenge.DNSName, Token: s.challenge.Token, Key: s.challenge.Key, Attempt: s.checks, Since: s.checked,
+		DNSName: s.challenge.DNSName, Token: s.challenge.Token, Key: s.challenge.Key, Since: s.checked,
 	})
 	s.checks++
 	if report.Ready() {
