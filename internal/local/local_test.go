@@ -365,7 +365,8 @@ func TestRoles(t *testing.T) {
 		{local.ControllerUser, "create", "acme.cert-manager.io", "orders", "", true},
 		{local.ControllerUser, "approve", "cert-manager.io", "signers", "clusterissuers.cert-manager.io/*", true},
 		{local.ControllerUser, "approve", "cert-manager.io", "signers", "foreign.example/*", false},
-		{local.ControllerUser, "create", "", "pods", "", false},
+		{local.ControllerUser, "create", "", "pods", "", true},
+		{local.ControllerUser, "create", "apps", "deployments", "", false},
 	}
 	for _, test := range tests {
 		if got := may(test.user, nil, test.verb, test.group, test.resource, test.name); got != test.want {

@@ -37,8 +37,8 @@ func (r Right) String() string {
 // Ledger is what was asked.
 type Ledger struct {
 	mu sync.Mutex
-	// used are the rights that each controller has used, by its name. Informers,
-	// events and leases have no controller: their name is empty.
+	// used are the rights that each controller has used, by its name. Informers and
+	// events have no controller: their name is empty.
 	used map[string]map[Right]bool
 	// denied are the refusals for want of a right.
 	denied map[string]bool
@@ -90,8 +90,8 @@ func (l *Ledger) note(name string, right Right, response *http.Response) error {
 }
 
 // rightOf is the right that a request needs. Paths that are no resources need none of
-// these, everybody may ask about oneself, and the right to call a solver webhook, which
-// has a group of its own, comes with the webhook.
+// these, everybody may ask about oneself, the right to call a solver webhook, which has a
+// group of its own, comes with the webhook, and that to leases is a Role's where they are.
 func rightOf(r *http.Request) (Right, bool) {
 	call := callOf(r)
 	root, _, _ := strings.Cut(strings.Trim(r.URL.Path, "/"), "/")
@@ -99,7 +99,7 @@ func rightOf(r *http.Request) (Right, bool) {
 	// Of a path that is no resource, callOf takes the root for one.
 	isResource := (root == "api" || root == "apis") && first != root
 	foreign := strings.Contains(call.Group, ".") && !strings.HasSuffix(call.Group, ".k8s.io") && !strings.HasSuffix(call.Group, "cert-manager.io")
-	if !isResource || foreign || strings.HasPrefix(call.Resource, "selfsubject") {
+	if !isResource || foreign || strings.HasPrefix(call.Resource, "selfsubject") || call.Resource == "leases" {
 		return Right{}, false
 	}
 	verb := call.Verb

@@ -59,7 +59,9 @@ func init() {
 		group := map[string]string{"routes/custom-host": "route.openshift.io", "endpointslices/restricted": "discovery.k8s.io"}[resource]
 		excused[harness.Right{Group: group, Resource: resource, Verb: "create"}] = "OpenShift asks for it"
 	}
-	excused[harness.Right{Group: "discovery.k8s.io", Resource: "endpointslices", Verb: "list"}] = olderServers
+	for _, verb := range []string{"list", "watch"} {
+		excused[harness.Right{Group: "discovery.k8s.io", Resource: "endpointslices", Verb: verb}] = "the ready pods of the responder are followed, and pods need a node"
+	}
 	for _, resource := range []string{"pods", "services"} {
 		for _, verb := range []string{"get", "list", "update", "create", "delete"} {
 			excused[harness.Right{Resource: resource, Verb: verb}] = "what HTTP-01 makes is found, corrected and removed, whoever changed it; pods need a node"
