@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,9 +67,10 @@ func New(c Config) (*Checker, error) {
 	return &Checker{Config: c}, nil
 }
 
-// Check looks for a challenge once, in at most 10 s. With a proxy it asks that, and the
+// Check looks for a challenge, in at most 10 s. With a proxy it asks that, and the
 // addresses of the name only if the answer is not the right one; without, it asks every
-// address, or 4 of each family if there are more.
+// address, or 4 of each family if there are more. Of several answers of one address, the
+// first one that is not right counts.
 func (c *Checker) Check(ctx context.Context, t Target) Report {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -85,13 +87,17 @@ func (c *Checker) Check(ctx context.Context, t Target) Report {
 			return r
 		}
 	}
-	answers := make([]Answer, len(addresses))
+	asks := max(t.Asks, 1)
+	answers := make([]Answer, len(addresses)*asks)
 	var group sync.WaitGroup
-	for i, address := range addresses {
-		group.Go(func() { answers[i] = c.fetch(ctx, t, address, nil) })
+	for i := range answers {
+		group.Go(func() { answers[i] = c.fetch(ctx, t, addresses[i/asks], nil) })
 	}
 	group.Wait()
-	r.Answers = append(r.Answers, answers...)
+	for of := range slices.Chunk(answers, asks) {
+		wrong := slices.IndexFunc(of, func(a Answer) bool { return !a.Right() })
+		r.Answers = append(r.Answers, of[max(wrong, 0)])
+	}
 	return r
 }
 

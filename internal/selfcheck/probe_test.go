@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -401,6 +402,44 @@ func TestProxy(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestReplicas has an address at which two servers answer in turn, one of which does not
+// know the challenge yet.
+func TestReplicas(t *testing.T) {
+	w := &world{t: t}
+	w.named("www A 127.0.0.1")
+	var requests, connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if requests.Add(1)%2 == 0 {
+			http.NotFound(out, r)
+			return
+		}
+		solves(out, r)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	w.port = server.Listener.Addr().(*net.TCPAddr).Port
+	checker, err := New(Config{Nameservers: []string{w.resolver}, Port: w.port, Proxy: func(*url.URL) (*url.URL, error) { return nil, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for asks, want := range []int{1: http.StatusOK, 2: http.StatusNotFound, 3: http.StatusNotFound} {
+		if asks == 0 {
+			continue
+		}
+		requests.Store(0)
+		connections.Store(0)
+		r := checker.Check(t.Context(), Target{DNSName: "www.example.test", Token: token, Key: key, Asks: asks})
+		if len(r.Answers) != 1 || r.Answers[0].Status != want || int(connections.Load()) != asks {
+			t.Errorf("%d requests: %d connections, answers %+v", asks, connections.Load(), r.Answers)
+		}
 	}
 }
 

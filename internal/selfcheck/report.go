@@ -13,6 +13,9 @@ type Target struct {
 	Token, Key string
 	// Since is when the first check of this challenge was made; zero is now.
 	Since time.Time
+	// Asks is how often each address is asked, each time over a connection of its own:
+	// several servers may answer at it. 0 is once.
+	Asks int
 }
 
 // Report is what one check found. It is stored as JSON: names of fields stay.

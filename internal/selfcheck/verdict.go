@@ -16,7 +16,6 @@ const (
 	shortestWait = 100 * time.Millisecond
 )
 
-
 var (
 	_ propagation.Evidence = Report{}
 	_ propagation.Evidence = View{}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/everleaf/everleaf/test/dnsdaemon"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/named"
+	"github.com/everleaf/everleaf/test/nginxingress"
 	"github.com/everleaf/everleaf/test/node"
 	"github.com/everleaf/everleaf/test/pebble"
 	"github.com/everleaf/everleaf/test/unbound"
@@ -32,14 +34,17 @@ type world struct {
 	*node.Node
 	cluster *harness.Cluster
 	ca      *pebble.Server
+	edge    *nginxingress.Controller
 	key     named.Key
 }
 
-// The zones of the name server: that of cert-manager's guide to RFC 2136, and one below
-// a domain that the DNS of the cluster takes for local.
+// The zones of the name server: that of cert-manager's guide to RFC 2136, with the hosts
+// of Ingresses, one below a domain that the DNS of the cluster takes for local, and that of
+// an API.
 const (
 	guideZone   = "example.com"
 	storyZone   = "story.test"
+	vendorZone  = "cloudflare.com"
 	localDomain = "test"
 )
 
@@ -53,18 +58,21 @@ func newWorld(t *testing.T) *world {
 	w.key = named.TSIGKey(t, "example-com-secret", "hmac-sha512")
 	authoritative := node.Authoritative + ":53"
 	var zones []named.Zone
-	for _, name := range []string{guideZone, storyZone} {
+	for name, records := range map[string][]string{
+		guideZone: {"cert A " + node.Edge, "*.web A " + node.Edge}, storyZone: nil, vendorZone: {"api A " + node.Vendor},
+	} {
 		zones = append(zones, named.Zone{
 			Name: name, AllowUpdate: fmt.Sprintf("key %q;", w.key.Name),
-			Text: named.ZoneText(name, 1, []string{"ns1"}, "ns1 A "+node.Authoritative),
+			Text: named.ZoneText(name, 1, []string{"ns1"}, append(records, "ns1 A "+node.Authoritative)...),
 		})
 	}
 	named.Start(t, named.Options{Listen: []string{authoritative}, Keys: []named.Key{w.key}, Zones: zones})
 	w.resolver(t, authoritative)
 	w.ca = pebble.Start(t, pebble.Options{
 		Listen: node.ACME + ":14000", Management: node.ACME + ":15000", DNSServer: authoritative,
-		Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"},
+		Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0"}, HTTPPort: 80, TLSPort: 443,
 	})
+	w.edge = nginxingress.Start(t, nginxingress.Options{Config: w.ControlPlane().RESTConfig(), Listen: []netip.Addr{netip.MustParseAddr(node.Edge)}})
 	t.Cleanup(w.Hold)
 	return w
 }
@@ -74,7 +82,7 @@ func (w *world) resolver(t *testing.T, authoritative string) *dnsdaemon.Server {
 	t.Helper()
 	return unbound.Start(t, unbound.Options{
 		Listen: node.Resolver + ":53",
-		Stubs:  map[string][]string{guideZone: {authoritative}, storyZone: {authoritative}},
+		Stubs:  map[string][]string{guideZone: {authoritative}, storyZone: {authoritative}, vendorZone: {authoritative}},
 		Config: "\taccess-control: 0.0.0.0/0 allow\n\tcache-max-negative-ttl: 1",
 	})
 }

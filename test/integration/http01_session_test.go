@@ -30,9 +30,14 @@ import (
 )
 
 // answers is a Checker whose answers a test chooses.
-type answers struct{ right bool }
+type answers struct {
+	right bool
+	// asks is what the last check asked for.
+	asks int
+}
 
 func (a *answers) Check(_ context.Context, t selfcheck.Target) selfcheck.Report {
+	a.asks = t.Asks
 	answer := selfcheck.Answer{Address: "192.0.2.7", Status: 404, Content: selfcheck.OtherContent}
 	if a.right {
 		answer.Status, answer.Content = 200, selfcheck.RightKey
@@ -221,19 +226,19 @@ func TestHTTP01Shared(t *testing.T) {
 		t.Errorf("%d writes to present, %d to do it again", writes, again)
 	}
 
-	l.check.right = true
-	if found, err := s.Check(t.Context()); err != nil || found.Verdict(l.clock.Now()).State != propagation.Accept {
-		t.Errorf("a right answer: %v, %v", found, err)
-	}
-
-	// A route that is just being taken up is looked at twice.
-	l.fail(t, s)
-	l.check.right = true
-	for i, want := range []propagation.State{propagation.Wait, propagation.Wait, propagation.Accept, propagation.Accept} {
-		if found, err := s.Check(t.Context()); err != nil || found.Verdict(l.clock.Now()).State != want {
-			t.Errorf("right answer %d after a wrong one: %v, %v", i, found, err)
+	// A challenge is looked at twice, also after it was not found in between.
+	for _, when := range []string{"at first", "after a wrong one"} {
+		l.check.right = true
+		for i, want := range []propagation.State{propagation.Wait, propagation.Wait, propagation.Accept, propagation.Accept} {
+			if found, err := s.Check(t.Context()); err != nil || found.Verdict(l.clock.Now()).State != want {
+				t.Errorf("right answer %d %s: %v, %v", i, when, found, err)
+			}
+			if want := min(i*3, 3); l.check.asks != max(want, 1) {
+				t.Errorf("right answer %d %s: %d requests", i, when, l.check.asks)
+			}
+			l.clock.SetTime(l.clock.Now().Add(300 * time.Millisecond))
 		}
-		l.clock.SetTime(l.clock.Now().Add(300 * time.Millisecond))
+		l.fail(t, s)
 	}
 
 	// Others change and delete what is there.

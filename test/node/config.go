@@ -9,9 +9,12 @@ const (
 	Address = "192.0.2.10"
 	// Resolver is where a public recursive resolver is to be, the one of the seeds.
 	Resolver = "8.8.8.8"
-	// Authoritative and ACME are for a name server and an ACME server of tests.
+	// Authoritative and ACME are for a name server and an ACME server of tests, Edge is
+	// for an ingress controller, and Vendor for the API of a DNS provider.
 	Authoritative = "192.0.2.53"
 	ACME          = "192.0.2.14"
+	Edge          = "192.0.2.80"
+	Vendor        = "192.0.2.43"
 )
 
 // Addresses within the cluster.

@@ -99,7 +99,7 @@ func command(cmd *exec.Cmd) error {
 // connect gives the node its addresses, and its bridge to the packet filter. The route
 // is for the API server, which reaches webhooks at addresses of Services.
 func connect(ctx context.Context) error {
-	for _, address := range []string{Address, Resolver, Authoritative, ACME} {
+	for _, address := range []string{Address, Resolver, Authoritative, ACME, Edge, Vendor} {
 		if err := command(exec.CommandContext(ctx, "ip", "address", "add", address+"/32", "dev", "lo")); err != nil {
 			return err
 		}

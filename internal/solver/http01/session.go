@@ -32,11 +32,10 @@ type session struct {
 	pathType networkingv1.PathType
 	// made are the objects that exist, by kind and name.
 	made map[string]client.Object
-	// checks counts the checks, the first of which was at checked.
-	checks  int
+	// checked is when the first check was made.
 	checked time.Time
-	// foundAt is when a check first found the challenge after others had not, zero if the
-	// last one has not found it.
+	// foundAt is when a check first found the challenge, zero if the last one has not found
+	// it.
 	foundAt time.Time
 	// repairs counts how often the objects were looked at after a check had failed, the
 	// next time is not before repairAt.
@@ -147,9 +146,8 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 		s.checked, s.repairAt = now, now.Add(repairBackoff.Min)
 	}
 	report := s.Checker.Check(ctx, selfcheck.Target{
-		DNSName: s.challenge.DNSName, Token: s.challenge.Token, Key: s.challenge.Key, Since: s.checked,
+		DNSName: s.challenge.DNSName, Token: s.challenge.Token, Key: s.challenge.Key, Since: s.checked, Asks: s.asks(),
 	})
-	s.checks++
 	if report.Ready() {
 		return s.found(report), nil
 	}
@@ -165,23 +163,32 @@ func (s *session) Check(ctx context.Context) (propagation.Evidence, error) {
 	return selfcheck.View{Report: report, Circumstances: s.seen}, nil
 }
 
-// steadyAfter is how long a route that has just been taken up is looked at: while a data
-// plane loads it, processes with and without it may answer in turn.
-const steadyAfter = 500 * time.Millisecond
+// While a data plane loads a route, processes and replicas with and without it may answer
+// in turn, and a CA that asks one without it fails the authorization. A challenge has to be
+// found again after steadyAfter, by each of steadyAsks requests.
+const (
+	steadyAfter = 500 * time.Millisecond
+	steadyAsks  = 3
+)
 
-// found is the Evidence of a challenge that a check has found. At the first check the route
-// was there already; one that was not has to be found twice.
+// asks is how many requests the next check sends to each address.
+func (s *session) asks() int {
+	if s.foundAt.IsZero() {
+		return 1
+	}
+	return steadyAsks
+}
+
+// found is the Evidence of a challenge that a check has found.
 func (s *session) found(report selfcheck.Report) propagation.Evidence {
 	now := s.Clock.Now()
-	switch {
-	case s.checks == 1:
-		return report
-	case s.foundAt.IsZero():
+	if s.foundAt.IsZero() {
 		s.foundAt = now
-	case now.Sub(s.foundAt) >= steadyAfter:
-		return report
 	}
-	return settling{until: s.foundAt.Add(steadyAfter)}
+	if steady := s.foundAt.Add(steadyAfter); now.Before(steady) {
+		return settling{until: steady}
+	}
+	return report
 }
 
 // settling is the Evidence of a challenge that is found, and has to be found once more.
