@@ -59,7 +59,7 @@ func (s *system) http01() (solver.Solver, error) {
 		pathType = networkingv1.PathTypeImplementationSpecific
 	}
 	byHTTP, err := http01.New(http01.Config{
-		API: live{s.manager.GetAPIReader(), s.manager.GetClient()}, Checker: checker, Clock: s.clock,
+		API: live{s.manager.GetAPIReader(), s.manager.GetClient()}, Namespace: s.options.Namespace, Checker: checker, Clock: s.clock,
 		Responder: shared{s.backends, s.tokens}, GatewayAPI: s.gatewayAPI.Problem,
 		Mode: http01.Mode(o.Mode), ExtraLabels: o.ExtraLabels, PathType: pathType,
 		Pods: http01.Pods{

@@ -70,7 +70,7 @@ func ChallengeOf(c *acmev1.Challenge, ca, secretNamespace string) Challenge {
 		Namespace: c.Namespace, Name: c.Name, UID: c.UID,
 		SecretNamespace: secretNamespace, CA: ca, ClusterIssuer: c.Spec.IssuerRef.WithDefaults().Kind == cmv1.ClusterIssuerKind,
 		Type: c.Spec.Type, DNSName: c.Spec.DNSName, Wildcard: c.Spec.Wildcard,
-		Token: c.Spec.Token, Key: c.Spec.Key, Solver: *c.Spec.Solver.DeepCopy(), Resumed: c.Status.PresentedAt != nil,
+		Token: c.Spec.Token, Key: c.Spec.Key, Solver: *c.Spec.Solver.DeepCopy(), Resumed: c.Status.Presented || c.Status.PresentedAt != nil,
 	}
 }
 

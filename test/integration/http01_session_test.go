@@ -96,7 +96,7 @@ func newHTTP01Lab(t *testing.T, mode http01.Mode) *http01Lab {
 		t.Fatal(err)
 	}
 	l.solver, err = http01.New(http01.Config{
-		API: api, Checker: l.check, Responder: l.pods, Mode: mode, Clock: l.clock,
+		API: api, Namespace: l.ns, Checker: l.check, Responder: l.pods, Mode: mode, Clock: l.clock,
 		Pods: http01.Pods{Image: "registry.example.test/acmesolver:1", RunAsNonRoot: true},
 	})
 	if err != nil {
@@ -300,8 +300,6 @@ func TestHTTP01Follow(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() { _ = l.solver.Follow(ctx) })
-	defer group.Wait()
-	defer stop()
 	_, s := l.begin(t, "app", acmev1.ACMEChallengeSolverHTTP01Ingress{})
 	present(t, s)
 	l.pods.set("10.1.0.8", "10.1.0.9")
@@ -311,8 +309,25 @@ func TestHTTP01Follow(t *testing.T) {
 		}
 		return nil
 	})
+	// A process that begins later, while a CA validates, leads to the pods of then.
+	stop()
+	group.Wait()
+	l.pods.set("10.1.0.99")
+	later, err := http01.New(l.solver.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop = context.WithCancel(t.Context())
+	group.Go(func() { _ = later.Follow(ctx) })
+	harness.Eventually(t, time.Minute, func() error {
+		if got := l.objects(t); !slices.Contains(got, "EndpointSlice 10.1.0.99") {
+			return &unlike{got}
+		}
+		return nil
+	})
+	stop()
+	group.Wait()
 	cleanUp(t, s)
-	l.pods.set("10.1.0.7")
 	l.want(t, "cleaned up")
 }
 

@@ -165,7 +165,10 @@ func TestChallenge(t *testing.T) {
 		{"has waited instead of looking, may be cached", []func(*State){noSlot, instead(time.Minute), assumed(propagation.Lookup{
 			Started: now.Add(-70 * time.Second), Ended: now.Add(-20 * time.Second), Failed: true,
 		})}, waiting(41*time.Second, "Waiting for DNS-01 challenge propagation: "+assumedMessage)},
-		{"waits instead, since unknown", []func(*State){instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, do(Probe{})},
+		{"waits instead, since unknown", []func(*State){noSlot, instead(time.Minute), func(c *State) { c.Object.Status.PresentedAt = nil }}, func(p *Plan) {
+			waiting(time.Minute, "Waiting 1m0s before accepting DNS-01 challenge without self-check")(p)
+			p.Status.PresentedAt = &metav1.Time{Time: now}
+		}},
 
 		{"asked to validate", []func(*State){beingValidated(0, 0, 0, "")}, until(100 * time.Millisecond)},
 		{"time to see", []func(*State){beingValidated(100*time.Millisecond, 0, 0, "")}, do(fetch)},

@@ -65,8 +65,12 @@ func (s State) presented(p Plan) Plan {
 // propagate probes until the CA would find the challenge, then asks the server
 // to validate.
 func (s State) propagate(p Plan, now time.Time) Plan {
-	if wait := s.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil && s.Object.Status.PresentedAt != nil {
-		if ready := s.Object.Status.PresentedAt.Add(wait.Duration); ready.After(now) {
+	if p.Status.PresentedAt == nil {
+		// Before cert-manager 1.21 the status had no such time.
+		p.Status.PresentedAt = &metav1.Time{Time: now}
+	}
+	if wait := s.Object.Spec.Solver.WaitInsteadOfSelfCheck; wait != nil {
+		if ready := p.Status.PresentedAt.Add(wait.Duration); ready.After(now) {
 			p.Status.Reason = fmt.Sprintf("Waiting %s before accepting %s challenge without self-check", wait.Duration, s.Object.Spec.Type)
 			p.Until = ready
 			return p

@@ -42,7 +42,6 @@ func (s *session) CleanUp(ctx context.Context) error {
 			}
 		}
 	}
-	s.unfollow(s.challenge.UID)
 	if len(errs) > 0 {
 		first := *fault.Of(errs[0])
 		first.Err = errors.Join(errs...)

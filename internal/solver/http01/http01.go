@@ -10,7 +10,6 @@ package http01
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -58,9 +57,11 @@ type Sighting struct {
 
 // Config configures a Solver. All fields without a default are required.
 type Config struct {
-	API     API
-	Checker Checker
-	Clock   clock.PassiveClock
+	API API
+	// Namespace is the only one with Challenges (--namespace); empty means all.
+	Namespace string
+	Checker   Checker
+	Clock     clock.PassiveClock
 	// Responder is nil if this process has none.
 	Responder Responder
 	// GatewayAPI says why HTTPRoutes cannot be used now, empty if they can; nil is "not
@@ -80,9 +81,6 @@ type Config struct {
 type Solver struct {
 	Config
 
-	mu sync.Mutex
-	// live are the EndpointSlices that have to follow the responder's pods.
-	live map[types.UID]*follower
 	// changed wakes Follow.
 	changed chan struct{}
 }
@@ -106,7 +104,7 @@ func New(c Config) (*Solver, error) {
 	if c.GatewayAPI == nil {
 		c.GatewayAPI = func() string { return "gateway api is not enabled" }
 	}
-	s := &Solver{Config: c, live: map[types.UID]*follower{}, changed: make(chan struct{}, 1)}
+	s := &Solver{Config: c, changed: make(chan struct{}, 1)}
 	if c.Responder != nil {
 		c.Responder.Subscribe(s.wake)
 	}

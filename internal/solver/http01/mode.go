@@ -54,20 +54,22 @@ const (
 func (c choice) decide() decision {
 	none := c.Configured && !c.Ready
 	switch {
-	case c.Mode != InPod && none && c.Obstacle != "":
-		return decision{Problem: c.Obstacle}
 	case c.Mode == InPod:
 		return decision{Mode: inPod, Why: flagMode + "=pod"}
+	case c.Mode == Auto && c.HasPod:
+		return decision{Mode: inPod, Why: "a solver pod exists already"}
+	case c.Mode == Auto && c.Template:
+		return decision{Mode: inPod, Why: "the solver has a podTemplate"}
+	case c.Mode == Auto && none && c.Obstacle != "" && c.Absent:
+		return decision{Mode: inPod, Why: c.Obstacle}
+	case none && c.Obstacle != "":
+		return decision{Problem: c.Obstacle}
 	case c.Mode == Shared && !c.Configured:
 		return decision{Problem: "no pod of the shared responder is known: set " + flagService + ", or " + flagMode + "=auto"}
 	case c.Mode == Shared && none:
 		return decision{Problem: "no pod of the shared responder is ready: see the endpoints of the Service of " + flagService}
 	case c.Mode == Shared:
 		return decision{Mode: byResponder}
-	case c.HasPod:
-		return decision{Mode: inPod, Why: "a solver pod exists already"}
-	case c.Template:
-		return decision{Mode: inPod, Why: "the solver has a podTemplate"}
 	case !c.Configured:
 		return decision{Mode: inPod, Why: "the responder is not reachable as a pod (" + flagService + " is not set)"}
 	case c.Forbidden:

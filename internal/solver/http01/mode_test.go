@@ -25,9 +25,18 @@ func TestDecide(t *testing.T) {
 		{"auto, not configured", choice{Mode: Auto}, decision{Mode: inPod, Why: "the responder is not reachable as a pod (--acme-http01-responder-service is not set)"}},
 		{"auto, none ready yet", with(func(c *choice) { c.Ready = false }), decision{Problem: "no pod of the shared responder is ready yet"}},
 		{"auto, none ready for long", with(func(c *choice) { c.Ready, c.Absent = false, true }), decision{Mode: inPod, Why: "no pod of the shared responder is ready"}},
-		{"auto, not known for long", with(func(c *choice) {
-			c.Ready, c.Absent, c.Obstacle = false, true, "the EndpointSlices have not been read yet"
+		{"auto, not known yet", with(func(c *choice) {
+			c.Ready, c.Obstacle = false, "the EndpointSlices have not been read yet"
 		}), decision{Problem: "the EndpointSlices have not been read yet"}},
+		{"auto, not known for long", with(func(c *choice) {
+			c.Ready, c.Absent, c.Obstacle = false, true, "the EndpointSlices have not been read yet: forbidden"
+		}), decision{Mode: inPod, Why: "the EndpointSlices have not been read yet: forbidden"}},
+		{"auto, podTemplate, not known", with(func(c *choice) {
+			c.Ready, c.Template, c.Obstacle = false, true, "x"
+		}), decision{Mode: inPod, Why: "the solver has a podTemplate"}},
+		{"shared, not known for long", with(func(c *choice) {
+			c.Mode, c.Ready, c.Absent, c.Obstacle = Shared, false, true, "x"
+		}), decision{Problem: "x"}},
 		{"pod, not known", choice{Mode: InPod, Configured: true, Obstacle: "x"}, decision{Mode: inPod, Why: "--acme-http01-solver-mode=pod"}},
 		{"auto, none ready for long, but long is over", with(func(c *choice) { c.Absent = true }), decision{Mode: byResponder}},
 		{"shared", with(func(c *choice) { c.Mode, c.Template, c.HasPod = Shared, true, true }), decision{Mode: byResponder}},

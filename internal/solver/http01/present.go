@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,23 +57,21 @@ func (s *session) answerShared(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &follower{led: ready, make: func(slice *discoveryv1.EndpointSlice, to Backends) *discoveryv1.EndpointSlice {
-		return endpointSlice(s.challenge, corev1.IPFamily(slice.AddressType), to, s.ExtraLabels)
-	}}
 	served := 0
 	for _, family := range ipFamilies(made) {
 		want := endpointSlice(s.challenge, family, ready, s.ExtraLabels)
 		served += len(want.Endpoints)
-		have, err := ensure(ctx, s, kindSlice, want, correctSlice)
-		if err != nil {
+		if _, err := ensure(ctx, s, kindSlice, want, correctSlice); err != nil {
 			return err
 		}
-		f.slices = append(f.slices, have)
 	}
 	if served == 0 {
 		return fault.New(fault.User, "NoResponder", "the shared responder has no address of the families of the Service %s/%s (%v)", made.Namespace, made.Name, ipFamilies(made))
 	}
-	s.follow(s.challenge.UID, f)
+	if now, _ := s.backends(); !now.equal(ready) {
+		// Follow may have come too early for what is there now.
+		s.wake()
+	}
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"github.com/everleaf/everleaf/internal/solver"
 )
@@ -53,6 +52,10 @@ func service(c solver.Challenge, m mode, extra map[string]string) *corev1.Servic
 // that changes it. What others have added stays.
 func correctService(have, want *corev1.Service) bool {
 	before := have.DeepCopy()
+	if len(have.Spec.Selector) == 0 && len(want.Spec.Selector) > 0 {
+		// A pod takes the place of the shared responder.
+		have.Spec.Type = want.Spec.Type
+	}
 	have.Spec.Selector = want.Spec.Selector
 	served := func(p corev1.ServicePort) bool {
 		return p.Port == Port && p.TargetPort == want.Spec.Ports[0].TargetPort && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP)
@@ -72,23 +75,16 @@ type Backends struct {
 	Port int32
 }
 
-// endpointSlice leads a Service to the addresses of a family. Ready pods only are listed.
+// endpointSlice leads a Service to the addresses of a family.
 func endpointSlice(c solver.Challenge, family corev1.IPFamily, to Backends, extra map[string]string) *discoveryv1.EndpointSlice {
 	all := labels(c, extra, nil)
 	all[discoveryv1.LabelServiceName], all[discoveryv1.LabelManagedBy] = nameOf(c), slicesManager
 	s := &discoveryv1.EndpointSlice{
 		ObjectMeta:  metadata(c, all, nil),
 		AddressType: discoveryv1.AddressType(family),
-		Ports:       []discoveryv1.EndpointPort{{Name: ptr.To(portName), Port: ptr.To(to.Port), Protocol: ptr.To(corev1.ProtocolTCP)}},
 	}
 	s.Name = sliceName(c, family)
-	for _, a := range to.Addresses {
-		if a.Unmap().Is4() == (family == corev1.IPv4Protocol) {
-			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-				Addresses: []string{a.Unmap().String()}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
-			})
-		}
-	}
+	lead(s, to)
 	return s
 }
 

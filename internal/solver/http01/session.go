@@ -47,7 +47,6 @@ type session struct {
 
 var (
 	_ solver.Session   = (*session)(nil)
-	_ solver.Observer  = (*session)(nil)
 	_ solver.Describer = (*session)(nil)
 	_ solver.Witness   = (*session)(nil)
 )
@@ -230,15 +229,3 @@ func (s *session) Describe() (how string, unusual bool) {
 
 // String implements solver.Session.
 func (s *session) String() string { return "http://" + s.challenge.DNSName + path(s.challenge) }
-
-// Accepted implements solver.Observer: what a CA does changes nothing here.
-func (*session) Accepted(time.Time) {}
-
-// Refused implements solver.Observer.
-func (*session) Refused(time.Time) {}
-
-// Concluded implements solver.Observer.
-func (*session) Concluded(bool, string, time.Time) {}
-
-// Forget implements solver.Observer.
-func (s *session) Forget() { s.unfollow(s.challenge.UID) }
