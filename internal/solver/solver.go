@@ -110,7 +110,7 @@ type Session interface {
 }
 
 // Unaided is implemented by Solvers whose Sessions need no issuer and no Secret to clean
-// up: what they remove is in the Challenge's own namespace.
+// up: what they remove is in the Challenge's own namespace, and no other Challenge's.
 type Unaided interface{ Unaided() }
 
 // Describer is implemented by Sessions that can present a challenge in several ways.

@@ -158,7 +158,10 @@ func (c *Cluster) Apply(tb testing.TB, namespace, manifests string) []client.Obj
 }
 
 func namespaced(kind string) bool {
-	return !slices.Contains([]string{cmv1.ClusterIssuerKind, "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService", "CustomResourceDefinition"}, kind)
+	return !slices.Contains([]string{
+		cmv1.ClusterIssuerKind, "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService", "CustomResourceDefinition",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+	}, kind)
 }
 
 // Eventually polls until check returns nil, and fails the test with check's

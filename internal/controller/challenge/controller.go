@@ -246,7 +246,9 @@ func (w *work) loadOthers(ctx context.Context) error {
 		return err
 	}
 	w.Others = len(w.others) > 0
-	w.Shared, w.SharedElsewhere = w.c.sharedBy(w.others, object.Spec.Key, &object.Spec.Solver)
+	if _, alone := w.c.Solvers[object.Spec.Type].(solver.Unaided); !alone {
+		w.Shared, w.SharedElsewhere = w.c.sharedBy(w.others, object.Spec.Key, &object.Spec.Solver)
+	}
 	w.loadSiblings(ctx, ended)
 	return nil
 }

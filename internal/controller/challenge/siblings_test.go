@@ -16,6 +16,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/challenge"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/solver"
 )
 
 // TestVisibleWakesLateSiblings holds that a Challenge whose value has become
@@ -171,3 +172,24 @@ func (s *stage) addOrder(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 }
+
+// TestSharedAcross has two http-01 challenges of one authorization, in two namespaces. Each
+// has its own path in the Ingress of its own namespace, and removes it.
+func TestSharedAcross(t *testing.T) {
+	edit := func(c *acmev1.Challenge) {
+		c.Spec.Type, c.Spec.DNSName, c.Spec.Key = acmev1.ACMEChallengeTypeHTTP01, "web.example", "token.thumbprint"
+		c.Spec.Solver = acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{Name: "web"}}}
+		c.Status = acmev1.ChallengeStatus{State: acmev1.Pending, Presented: true, PresentedAt: &metav1.Time{Time: time.Now()}}
+	}
+	elsewhere := func(c *acmev1.Challenge) { c.Namespace = "elsewhere" }
+	s := newStage(t, acmeIssuer("one"), challengeOf("a", "one", "o", edit), challengeOf("b", "one", "p", edit, elsewhere))
+	s.Controller.Solvers[acmev1.ACMEChallengeTypeHTTP01] = unaided{s.solver}
+	if w := s.load(t, "a"); w.Shared || w.SharedElsewhere {
+		t.Errorf("shared: %v, with another solver: %v", w.Shared, w.SharedElsewhere)
+	}
+}
+
+// unaided is a solver whose challenges share nothing.
+type unaided struct{ solver.Solver }
+
+func (unaided) Unaided() {}

@@ -16,7 +16,7 @@ func (c State) withTemporary(p Plan, stored *facts.Secret, now time.Time) Plan {
 		c.SecretOwnedBy != "" || c.unusableSecret() == nil || c.Memory.Temporaries >= maxMade {
 		return p
 	}
-	p.Do, p.Confirm = StoreTemporary{Key: stored, Absent: c.knownAbsent(now)}, []plan.Confirm{c.self()}
+	p.Do, p.Confirm = StoreTemporary{Key: stored, Absent: c.knownAbsent(now)}, []plan.Confirm{c.self(), c.target()}
 	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: "Issued temporary certificate", Component: ManagerIssuing})
 	return p
 }

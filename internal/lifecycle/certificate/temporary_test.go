@@ -104,7 +104,11 @@ func TestTemporary(t *testing.T) {
 		if want := (StoreTemporary{Key: c.Keys[0], Absent: !c.Memory.AbsentAt.IsZero()}); do != want {
 			t.Errorf("%s: %+v, want %+v", name, do, want)
 		}
-		samePlan(t, Plan{Do: do, Confirm: []plan.Confirm{self}, Events: []plan.Event{{
+		version := ""
+		if c.Secret != nil {
+			version = c.Secret.ResourceVersion
+		}
+		samePlan(t, Plan{Do: do, Confirm: []plan.Confirm{self, target(version)}, Events: []plan.Event{{
 			Reason: "Issuing", Message: "Issued temporary certificate", Component: "cert-manager-certificates-issuing",
 		}}}, Plan{Do: p.Do, Confirm: p.Confirm, Events: p.Events})
 	}

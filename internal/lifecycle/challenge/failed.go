@@ -19,7 +19,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 			// Clients know a challenge that is being worked on by this state.
 			p.Status.State = acmev1.Pending
 		}
-		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", plan.Server, now)
+		return s.solverFailed(p, f, acmev1.EventReasonPresentError, "Error presenting challenge: ", s.presentBackoff(), now)
 	case CleanUp:
 		// Other steps may have failed before it.
 		f.Attempts = max(s.Memory.CleanUps-1, 0)
@@ -41,12 +41,22 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 // cleanUpFailed is how the reason begins after a clean-up that failed.
 const cleanUpFailed = "Error cleaning up challenge: "
 
-// The waits after failures. Present has plan.Server: a provider may limit how
-// often it is asked. The others cost little, and a certificate waits for them.
+// The waits after failures. Present has plan.Server for DNS-01: a provider may limit
+// how often it is asked. The others cost little, and a certificate waits for them.
 var (
+	objectsBackoff = plan.Backoff{Min: 5 * time.Second, Max: 2 * time.Minute}
 	cleanUpBackoff = plan.Backoff{Min: 5 * time.Second, Max: time.Minute}
 	askBackoff     = plan.Backoff{Min: 5 * time.Second, Max: 2 * time.Minute}
 )
+
+// presentBackoff is the wait after a challenge could not be presented. For HTTP-01 that
+// asks the API server alone, and nothing tells when the cause is gone.
+func (s State) presentBackoff() plan.Backoff {
+	if s.Object.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		return objectsBackoff
+	}
+	return plan.Server
+}
 
 // probeBackoff is the wait after a probe that could not be made, which is no
 // longer than that after one that has found nothing.

@@ -34,12 +34,8 @@ func (s *session) CleanUp(ctx context.Context) error {
 	}
 	// The route first: a data plane complains about one without a Service.
 	for _, kind := range []string{kindIngress, kindHTTPRoute, kindService, kindSlice, kindPod} {
-		for _, key := range slices.Sorted(maps.Keys(s.made)) {
-			if o := s.made[key]; kindOf(o) == kind {
-				if err := s.remove(ctx, kind, o); err != nil {
-					errs = append(errs, err)
-				}
-			}
+		if err := s.removeMade(ctx, kind); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) > 0 {
@@ -48,6 +44,19 @@ func (s *session) CleanUp(ctx context.Context) error {
 		return &first
 	}
 	return nil
+}
+
+// removeMade deletes what exists of a kind. It returns the first error.
+func (s *session) removeMade(ctx context.Context, kind string) error {
+	var first error
+	for _, key := range slices.Sorted(maps.Keys(s.made)) {
+		if o := s.made[key]; kindOf(o) == kind {
+			if err := s.remove(ctx, kind, o); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	return first
 }
 
 func kindOf(o client.Object) string {

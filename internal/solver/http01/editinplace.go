@@ -35,13 +35,15 @@ func addPath(i *networkingv1.Ingress, c solver.Challenge, pathType networkingv1.
 }
 
 // removePath removes the path of a Challenge from an Ingress, and a rule that has no other
-// path. It reports whether that changes the Ingress. A path that leads elsewhere than to a
-// solver is not ours.
+// path, unless the API server would refuse the Ingress without it. It reports whether that
+// changes the Ingress. A path that leads elsewhere than to a solver is not ours.
 func removePath(i *networkingv1.Ingress, c solver.Challenge) bool {
 	changed := false
-	i.Spec.Rules = slices.DeleteFunc(i.Spec.Rules, func(r networkingv1.IngressRule) bool {
+	var kept []networkingv1.IngressRule
+	for n, r := range i.Spec.Rules {
 		if r.Host != host(c) || r.HTTP == nil {
-			return false
+			kept = append(kept, r)
+			continue
 		}
 		before := len(r.HTTP.Paths)
 		r.HTTP.Paths = slices.DeleteFunc(r.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool {
@@ -49,8 +51,15 @@ func removePath(i *networkingv1.Ingress, c solver.Challenge) bool {
 		})
 		removed := len(r.HTTP.Paths) != before
 		changed = changed || removed
-		return removed && len(r.HTTP.Paths) == 0
-	})
+		last := n == len(i.Spec.Rules)-1
+		switch {
+		case !removed, len(r.HTTP.Paths) > 0:
+			kept = append(kept, r)
+		case last && len(kept) == 0 && i.Spec.DefaultBackend == nil:
+			kept = append(kept, networkingv1.IngressRule{Host: r.Host})
+		}
+	}
+	i.Spec.Rules = kept
 	return changed
 }
 

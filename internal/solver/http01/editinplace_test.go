@@ -39,6 +39,8 @@ func TestEditInPlace(t *testing.T) {
 	const ownPath = `{path: /.well-known/acme-challenge/t0ken, pathType: Exact, backend: {service: {name: cm-acme-http-solver-eptogoii5s, port: {number: 8089}}}}`
 	const otherPath = `{path: /.well-known/acme-challenge/t0ken, pathType: Exact, backend: {service: {name: cm-acme-http-solver-x7z9w, port: {number: 8089}}}}`
 	const personsPath = `{path: /.well-known/acme-challenge/t0ken, pathType: Exact, backend: {service: {name: web, port: {number: 80}}}}`
+	// The API server refuses an Ingress without a rule and without a default backend.
+	const bare = `rules: [{host: app.example.test}]`
 	app := func(paths string) string { return `rules: [{host: app.example.test, http: {paths: [` + paths + `]}}]` }
 	for _, test := range []struct {
 		name, before string
@@ -49,13 +51,13 @@ func TestEditInPlace(t *testing.T) {
 		{"the rule of the host", cafe, cafeWithPath, cafe},
 		{"no rule of the host", `rules: [{host: other.example.test}]`, `rules: [{host: other.example.test}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`, `rules: [{host: other.example.test}]`},
 		{"no rule at all", `defaultBackend: {service: {name: web, port: {number: 80}}}`, `{defaultBackend: {service: {name: web, port: {number: 80}}}, ` + app(ownPath) + `}`, `defaultBackend: {service: {name: web, port: {number: 80}}}`},
-		{"a rule without http", `rules: [{host: app.example.test}]`, app(ownPath), `{}`},
-		{"there already", app(ownPath), "", `{}`},
-		{"another solver's Service", app(otherPath), app(ownPath), `{}`},
-		{"a person's Service", app(personsPath), app(ownPath), `{}`},
+		{"a rule without http", `rules: [{host: app.example.test}]`, app(ownPath), bare},
+		{"there already", app(ownPath), "", bare},
+		{"another solver's Service", app(otherPath), app(ownPath), bare},
+		{"a person's Service", app(personsPath), app(ownPath), bare},
 		{
 			"two rules of the host", `rules: [{host: app.example.test, http: {paths: []}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`,
-			`rules: [{host: app.example.test, http: {paths: [` + ownPath + `]}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`, `{}`,
+			`rules: [{host: app.example.test, http: {paths: [` + ownPath + `]}}, {host: app.example.test, http: {paths: [` + ownPath + `]}}]`, bare,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -27,7 +27,9 @@ const (
 func (s *session) answer(ctx context.Context) error {
 	if s.decision.Mode == byResponder {
 		err := s.answerShared(ctx)
-		if refusal, ok := plan.RefusalOf(err, false); !ok || refusal.Kind != plan.RefusedPermission || s.Mode != Auto {
+		refusal, ok := plan.RefusalOf(err, false)
+		forbids := refusal.Kind == plan.RefusedPermission || refusal.Kind == plan.RefusedPolicy
+		if !ok || !forbids || s.Mode != Auto {
 			return err
 		}
 		// Nobody but the administrator can change that: a pod does the same.
@@ -40,6 +42,10 @@ func (s *session) answer(ctx context.Context) error {
 	}
 	pod, err := s.Pods.pod(s.challenge, s.ExtraLabels)
 	if err != nil {
+		return err
+	}
+	// Those of the shared responder would lead some of the requests away from the pod.
+	if err := s.removeMade(ctx, kindSlice); err != nil {
 		return err
 	}
 	if _, err := ensure(ctx, s, kindService, service(s.challenge, inPod, s.ExtraLabels), correctService); err != nil {
@@ -85,11 +91,15 @@ func (s *session) ensurePod(ctx context.Context, want *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	if have.Status.Phase == corev1.PodFailed || have.Status.Phase == corev1.PodSucceeded {
-		// Evicted, for example: such a pod never runs again.
-		return s.remove(ctx, kindPod, have)
+	if have.Status.Phase != corev1.PodFailed && have.Status.Phase != corev1.PodSucceeded {
+		return nil
 	}
-	return nil
+	// Evicted, for example: such a pod never runs again.
+	if err := s.remove(ctx, kindPod, have); err != nil {
+		return err
+	}
+	_, err = ensure(ctx, s, kindPod, want, func(_, _ *corev1.Pod) bool { return false })
+	return err
 }
 
 func (s *session) ensureIngress(ctx context.Context) error {

@@ -20,9 +20,10 @@ type session struct {
 	*Solver
 	challenge solver.Challenge
 
-	// attempted reports whether objects may exist, began when the first were asked for.
+	// attempted reports whether objects may exist.
 	attempted bool
-	began     time.Time
+	// noneSince is since when no pod of the responder is ready, zero if one is.
+	noneSince time.Time
 	// decision is how the Challenge is answered.
 	decision decision
 	// forbidden reports whether EndpointSlices may not be written, hasPod whether a pod
@@ -53,7 +54,7 @@ var (
 
 // repairBackoff is the wait between two looks at the objects of a challenge that is not
 // found: others may undo what a look has repaired.
-var repairBackoff = plan.Backoff{Min: time.Second, Max: 5 * time.Minute}
+var repairBackoff = plan.Backoff{Min: time.Second, Max: time.Minute}
 
 // Present implements solver.Session.
 func (s *session) Present(ctx context.Context) error {
@@ -61,15 +62,12 @@ func (s *session) Present(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.began.IsZero() {
-		s.began = s.Clock.Now()
-	}
 	if s.challenge.Resumed && !s.attempted {
 		if err := s.takeOver(ctx); err != nil {
 			return err
 		}
 	}
-	if s.decision.Mode == "" {
+	if s.decision.Mode != inPod {
 		if s.decision, err = s.decide(); err != nil {
 			return err
 		}
@@ -115,13 +113,20 @@ func (s *session) exact() networkingv1.PathType {
 // decide chooses how the Challenge is answered, or fails while that is not possible.
 func (s *session) decide() (decision, error) {
 	ready, configured := s.backends()
+	now := s.Clock.Now()
+	switch {
+	case len(ready.Addresses) > 0:
+		s.noneSince = time.Time{}
+	case s.noneSince.IsZero():
+		s.noneSince = now
+	}
 	obstacle := ""
 	if configured {
 		obstacle = s.Responder.Obstacle()
 	}
 	d := choice{
 		Mode: s.Mode, Obstacle: obstacle, Template: podTemplateOf(s.challenge) != nil, Configured: configured, Ready: len(ready.Addresses) > 0,
-		Absent: s.Clock.Now().Sub(s.began) >= patience, Forbidden: s.forbidden, HasPod: s.hasPod,
+		Absent: !s.noneSince.IsZero() && now.Sub(s.noneSince) >= patience, Forbidden: s.forbidden, HasPod: s.hasPod,
 	}.decide()
 	if d.Problem != "" {
 		return decision{}, fault.New(fault.Transient, "NoResponder", "nobody can answer the challenge of %q: %s", s.challenge.DNSName, d.Problem)
