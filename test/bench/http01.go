@@ -22,7 +22,7 @@ import (
 const ingressClass = "bench"
 
 // measureHTTP01 measures HTTP-01 through ingress controllers: nginx, which loads a
-// configuration at once, and haproxy-ingress, which does so at most ten times a second.
+// configuration at once, and haproxy-ingress, which does so at most twice a second.
 func measureHTTP01(ctx context.Context, s settings) ([]*result, error) {
 	var results []*result
 	for _, one := range []struct {

@@ -223,7 +223,7 @@ func (s *Server) start(binary string, o Options, settings string) error {
 	cmd := exec.Command(binary, "--kubeconfig="+o.Kubeconfig, "--local-filesystem-prefix="+prefix, "--configmap="+settings,
 		"--ingress-class="+s.class, "--controller-class="+s.class, "--watch-namespace="+o.Namespace,
 		"--enable-endpointslices-api", "--watch-gateway=false", "--disable-pod-list", "--update-status=false", "--profiling=false",
-		"--rate-limit-update=10", "--wait-before-update=50ms", "--healthz-port="+ports[0], "--v=1")
+		"--rate-limit-update=2", "--wait-before-update=50ms", "--healthz-port="+ports[0], "--v=1")
 	output, err := os.Create(s.output())
 	if err != nil {
 		return err
