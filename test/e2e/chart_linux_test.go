@@ -50,6 +50,7 @@ func TestChart(t *testing.T) {
 		{"the values for high availability", (*world).replicate},
 		{"the guide to an Ingress over HTTP-01", (*world).followIngressGuide},
 		{"a responder is killed while a challenge waits", (*world).killResponder},
+		{"a NetworkPolicy keeps the ingress controller from the responder", (*world).denyResponder},
 		{"HTTP-01 in a pod", (*world).solveInPod},
 		{"the guide to an Ingress over DNS-01", (*world).followCloudflareGuide},
 		{"issuance goes on without the webhook", (*world).withoutWebhook},

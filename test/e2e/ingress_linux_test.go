@@ -231,6 +231,25 @@ func (w *world) killResponder(t *testing.T) {
 	w.Deployed(t, release, rollout)
 }
 
+// denyResponder drops what the ingress controller sends to the responder, as the networks
+// that know NetworkPolicies do. This one does not.
+func (w *world) denyResponder(t *testing.T) {
+	rule := []string{"OUTPUT", "-d", "10.244.0.0/16", "-p", "tcp", "--dport", "8089", "-j", "DROP"}
+	filter := func(verb string) {
+		t.Helper()
+		if out, err := exec.Command("iptables", append([]string{verb}, rule...)...).CombinedOutput(); err != nil {
+			t.Fatalf("iptables %s: %v: %s", verb, err, out)
+		}
+	}
+	filter("-I")
+	w.hostCertificate(t, cafes, "denied", "prod-issuer")
+	waiting := w.cluster.WaitingFor(t, cafes, "denied", issuable, "the shared responder, port 8089", "a NetworkPolicy may not let it in")
+	t.Log(waiting.Status.Reason)
+	filter("-D")
+	w.cluster.Ready(t, cafes, "denied", issuable)
+	w.Kubectl(t, "delete", "certificate", "denied")
+}
+
 // solveInPod has an issuer whose solver has a podTemplate, in a namespace that admits only
 // restricted pods and has a quota. The pod is deleted once.
 func (w *world) solveInPod(t *testing.T) {
@@ -318,7 +337,7 @@ func (w *world) followCloudflareGuide(t *testing.T) {
 	}
 	t.Logf("Cloudflare's API was asked %d times, first: %s", len(asked), strings.Join(asked[:min(3, len(asked))], ", "))
 	w.Kubectl(t, "delete", "ingress", "cafe-ingress")
-	w.Kubectl(t, "delete", "secret", "cafe-secret", "killed-tls")
+	w.Kubectl(t, "delete", "secret", "cafe-secret", "killed-tls", "denied-tls")
 	w.Kubectl(t, "delete", "clusterissuer", "prod-issuer")
 	w.Kubectl(t, "delete", "deployments,services", "tea", "coffee", "tea-svc", "coffee-svc", "--ignore-not-found")
 }

@@ -3,8 +3,18 @@ package integration
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/solver"
@@ -89,4 +99,114 @@ spec:
   validationActions: [Deny]
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
 `, l.ns, group, resource, message))
+}
+
+// TestHTTP01Stripped has somebody remove the owner of everything that a challenge has, again
+// and again. There is one object of each kind all the time, and none in the end.
+func TestHTTP01Stripped(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []http01.Mode{http01.Shared, http01.InPod} {
+		t.Run(string(mode), func(t *testing.T) {
+			l := newHTTP01Lab(t, mode)
+			all := asInPod("app.example.test")
+			if mode == http01.Shared {
+				all = []string{"Service ClusterIP", "EndpointSlice 10.1.0.7", "Ingress - app.example.test"}
+			}
+			challenge, s := l.begin(t, "app", acmev1.ACMEChallengeSolverHTTP01Ingress{})
+			present(t, s)
+			for range 3 {
+				l.strip(t)
+				l.fail(t, s)
+				l.want(t, "without owners", all...)
+			}
+			// A later process finds them without their owners.
+			l.strip(t)
+			challenge.Resumed = true
+			later := l.solver.Begin(challenge)
+			l.fail(t, later)
+			l.want(t, "with a later process", all...)
+			l.strip(t)
+			cleanUp(t, later)
+			l.want(t, "cleaned up")
+		})
+	}
+}
+
+// strip removes the owners of the objects of challenges.
+func (l *http01Lab) strip(t *testing.T) {
+	t.Helper()
+	for _, list := range []client.ObjectList{&corev1.PodList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.IngressList{}} {
+		if err := l.List(t.Context(), list, client.InNamespace(l.ns), client.HasLabels{acmev1.SolverIdentificationLabelKey}); err != nil {
+			t.Fatal(err)
+		}
+		err := meta.EachListItem(list, func(o runtime.Object) error {
+			return l.Patch(t.Context(), o.(client.Object), client.RawPatch(types.JSONPatchType, []byte(`[{"op": "remove", "path": "/metadata/ownerReferences"}]`)))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestHTTP01PathType has controllers start with the feature gate of the path type Exact off,
+// while a challenge waits.
+func TestHTTP01PathType(t *testing.T) {
+	t.Parallel()
+	l := newHTTP01Lab(t, http01.Shared)
+	pathType := func() networkingv1.PathType {
+		t.Helper()
+		list := &networkingv1.IngressList{}
+		if err := l.List(t.Context(), list, client.InNamespace(l.ns)); err != nil || len(list.Items) != 1 {
+			t.Fatalf("%d Ingresses: %v", len(list.Items), err)
+		}
+		return *list.Items[0].Spec.Rules[0].HTTP.Paths[0].PathType
+	}
+	challenge, s := l.begin(t, "app", acmev1.ACMEChallengeSolverHTTP01Ingress{})
+	present(t, s)
+	if got := pathType(); got != networkingv1.PathTypeExact {
+		t.Errorf("the path has the type %s", got)
+	}
+	config := l.solver.Config
+	config.PathType = networkingv1.PathTypeImplementationSpecific
+	later, err := http01.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge.Resumed = true
+	s = later.Begin(challenge)
+	l.fail(t, s)
+	if got := pathType(); got != networkingv1.PathTypeImplementationSpecific {
+		t.Errorf("with the feature gate off, the path has the type %s", got)
+	}
+	cleanUp(t, s)
+}
+
+// TestHTTP01Restricted has pods in a namespace of the restricted level: ours is admitted, and
+// one whose template takes the seccomp profile away is refused with the reason.
+func TestHTTP01Restricted(t *testing.T) {
+	t.Parallel()
+	l := newHTTP01Lab(t, http01.InPod)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: l.ns}}
+	label := []byte(`{"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}`)
+	if err := l.Patch(t.Context(), namespace, client.RawPatch(types.MergePatchType, label)); err != nil {
+		t.Fatal(err)
+	}
+	with := func(context *acmev1.ACMEChallengeSolverHTTP01IngressPodSecurityContext) acmev1.ACMEChallengeSolverHTTP01Ingress {
+		return acmev1.ACMEChallengeSolverHTTP01Ingress{PodTemplate: &acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate{
+			Spec: acmev1.ACMEChallengeSolverHTTP01IngressPodSpec{SecurityContext: context},
+		}}
+	}
+	_, s := l.begin(t, "app", with(nil))
+	present(t, s)
+	l.want(t, "presented", asInPod("app.example.test")...)
+	cleanUp(t, s)
+	_, s = l.begin(t, "nonroot", with(&acmev1.ACMEChallengeSolverHTTP01IngressPodSecurityContext{RunAsNonRoot: ptr(true)}))
+	err := s.Present(t.Context())
+	for _, says := range []string{`violates PodSecurity "restricted:latest"`, "seccompProfile", "podTemplate.spec.securityContext replaces the default security context, with its seccomp profile"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("the refusal does not say %q: %v", says, err)
+		}
+	}
+	cleanUp(t, s)
+	l.want(t, "cleaned up")
 }
