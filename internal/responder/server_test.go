@@ -74,7 +74,7 @@ func TestProtocolsOfOnePort(t *testing.T) {
 		{"plain", "http", &http.Transport{}, "HTTP/1.1"},
 		{"TLS", "https", &http.Transport{TLSClientConfig: insecure}, "HTTP/1.1"},
 		{"TLS without SNI", "https", &http.Transport{TLSClientConfig: noName}, "HTTP/1.1"},
-		{"TLS, HTTP/2 offered", "https", &http.Transport{TLSClientConfig: insecure, ForceAttemptHTTP2: true}, "HTTP/1.1"},
+		{"TLS with HTTP/2, as for backends of gRPC", "https", &http.Transport{TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}, "HTTP/2.0"},
 		{"HTTP/2 with prior knowledge", "http", &http.Transport{Protocols: h2c}, "HTTP/2.0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -130,7 +130,8 @@ func newTLS(now time.Time) (*tls.Config, error) {
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-		NextProtos:   []string{"http/1.1"},
+		// The server takes HTTP/2 by its preface, within TLS as without it.
+		NextProtos: []string{"h2", "http/1.1"},
 		// Sessions are not resumed: each connection has one request.
 		SessionTicketsDisabled: true,
 	}, nil
