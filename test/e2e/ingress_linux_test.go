@@ -23,6 +23,7 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/solver/dns01/cloudflare/cloudflaretest"
 	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/nginxingress"
 	"github.com/everleaf/everleaf/test/node"
 )
 
@@ -231,22 +232,24 @@ func (w *world) killResponder(t *testing.T) {
 	w.Deployed(t, release, rollout)
 }
 
-// denyResponder drops what the ingress controller sends to the responder, as the networks
-// that know NetworkPolicies do. This one does not.
+// denyResponder drops what the ingress controller sends to the responder, as networks do
+// that know NetworkPolicies, and lets the probes of the kubelet pass.
 func (w *world) denyResponder(t *testing.T) {
-	rule := []string{"OUTPUT", "-d", "10.244.0.0/16", "-p", "tcp", "--dport", "8089", "-j", "DROP"}
+	rule := []string{"OUTPUT", "-s", node.Edge, "-p", "tcp", "--dport", "8089", "-j", "DROP"}
 	filter := func(verb string) {
 		t.Helper()
 		if out, err := exec.Command("iptables", append([]string{verb}, rule...)...).CombinedOutput(); err != nil {
 			t.Fatalf("iptables %s: %v: %s", verb, err, out)
 		}
 	}
+	w.edge.Set(nginxingress.Faults{Source: netip.MustParseAddr(node.Edge)})
 	filter("-I")
 	w.hostCertificate(t, cafes, "denied", "prod-issuer")
 	waiting := w.cluster.WaitingFor(t, cafes, "denied", issuable, "the shared responder, port 8089", "a NetworkPolicy may not let it in")
 	t.Log(waiting.Status.Reason)
 	filter("-D")
 	w.cluster.Ready(t, cafes, "denied", issuable)
+	w.edge.Set(nginxingress.Faults{})
 	w.Kubectl(t, "delete", "certificate", "denied")
 }
 

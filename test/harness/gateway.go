@@ -23,25 +23,36 @@ func (c *Cluster) GatewayAPI(tb testing.TB) {
 	tb.Helper()
 	gatewayCRDs.Lock()
 	defer gatewayCRDs.Unlock()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		tb.Fatalf("find the module of the Gateway API: %v", err)
-	}
-	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "config/crd/standard/gateway.networking.k8s.io_*.yaml"))
-	if err != nil || len(paths) == 0 {
-		tb.Fatalf("the module of the Gateway API has no CRDs (%v)", err)
-	}
-	for _, path := range paths {
-		manifest, err := os.ReadFile(path)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		for _, object := range c.Apply(tb, "", string(manifest)) {
+	for _, manifests := range gatewayManifests(tb) {
+		for _, object := range c.Apply(tb, "", manifests) {
 			if object.GetObjectKind().GroupVersionKind().Kind == "CustomResourceDefinition" {
 				c.established(tb, object)
 			}
 		}
 	}
+}
+
+// gatewayManifests are the manifests of the Gateway API's standard channel, as its module
+// has them.
+func gatewayManifests(tb testing.TB) []string {
+	tb.Helper()
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	if err != nil {
+		tb.Fatalf("find the module of the Gateway API: %v", err)
+	}
+	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "config/crd/standard/gateway.networking.k8s.io_*.yaml"))
+	if err != nil || len(paths) == 0 {
+		tb.Fatalf("the module of the Gateway API has no CRDs (%v)", err)
+	}
+	var all []string
+	for _, path := range paths {
+		manifests, err := os.ReadFile(path)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, string(manifests))
+	}
+	return all
 }
 
 // established waits until the API server serves a CRD.

@@ -1,9 +1,6 @@
 package harness
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,21 +12,9 @@ import (
 // their kinds, as its module has them.
 func GatewayCRDs(tb testing.TB) map[string]*unstructured.Unstructured {
 	tb.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		tb.Fatalf("find the module of the Gateway API: %v", err)
-	}
-	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "config/crd/standard/gateway.networking.k8s.io_*.yaml"))
-	if err != nil {
-		tb.Fatal(err)
-	}
 	crds := map[string]*unstructured.Unstructured{}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		for _, document := range strings.Split(string(text), "\n---") {
+	for _, manifests := range gatewayManifests(tb) {
+		for _, document := range strings.Split(manifests, "\n---") {
 			crd := &unstructured.Unstructured{}
 			if err := yaml.Unmarshal([]byte(document), &crd.Object); err != nil {
 				tb.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -209,4 +210,74 @@ func TestHTTP01Restricted(t *testing.T) {
 	}
 	cleanUp(t, s)
 	l.want(t, "cleaned up")
+}
+
+func TestHTTP01InPod(t *testing.T) {
+	t.Parallel()
+	l := newHTTP01Lab(t, http01.Auto)
+	challenge, s := l.begin(t, "app", acmev1.ACMEChallengeSolverHTTP01Ingress{PodTemplate: &acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate{}})
+	all := []string{"Pod --domain=app.example.test", "Service NodePort of pods", "Ingress - app.example.test"}
+	present(t, s)
+	l.want(t, "presented", all...)
+	if how, unusual := s.(solver.Describer).Describe(); how != "pod, because the solver has a podTemplate" || !unusual {
+		t.Errorf("presented by the %s, unusual: %v", how, unusual)
+	}
+	pods := &corev1.PodList{}
+	deletePod := func() {
+		if err := l.List(t.Context(), pods, client.InNamespace(l.ns)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Delete(t.Context(), &pods.Items[0], client.GracePeriodSeconds(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deletePod()
+	l.fail(t, s)
+	l.want(t, "after the pod was deleted", all...)
+	if err := l.List(t.Context(), pods, client.InNamespace(l.ns)); err != nil {
+		t.Fatal(err)
+	}
+	pods.Items[0].Status.Phase = corev1.PodFailed
+	if err := l.Status().Update(t.Context(), &pods.Items[0]); err != nil {
+		t.Fatal(err)
+	}
+	l.fail(t, s)
+	l.fail(t, s)
+	l.want(t, "after the pod was evicted", all...)
+
+	// A later process finds what is there.
+	challenge.Resumed = true
+	later := l.solver.Begin(challenge)
+	l.fail(t, later)
+	l.want(t, "with a later process", all...)
+	cleanUp(t, later)
+	l.want(t, "cleaned up")
+}
+
+// TestHTTP01Refused checks what is said if the API server does not admit an object.
+func TestHTTP01Refused(t *testing.T) {
+	t.Parallel()
+	l := newHTTP01Lab(t, http01.InPod)
+	none := corev1.ResourceList{corev1.ResourceServicesNodePorts: resource.MustParse("0")}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: l.ns, Name: "ports"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
+	if err := l.Create(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	// No controller-manager runs here that would do this.
+	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
+	if err := l.Status().Update(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	_, s := l.begin(t, "app", acmev1.ACMEChallengeSolverHTTP01Ingress{})
+	harness.Eventually(t, time.Minute, func() error {
+		err := s.Present(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "exceeded quota: ports") || !strings.HasSuffix(err.Error(), "; set serviceType: ClusterIP in the solver's http01.ingress, or raise the quota") {
+			cleanUp(t, s)
+			return &unlike{[]string{errorText(err)}}
+		}
+		return nil
+	})
+	_, s = l.begin(t, "clusterip", acmev1.ACMEChallengeSolverHTTP01Ingress{ServiceType: corev1.ServiceTypeClusterIP})
+	present(t, s)
+	cleanUp(t, s)
 }

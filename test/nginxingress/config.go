@@ -31,6 +31,9 @@ http {
 	default_type text/plain;
 	proxy_http_version 1.1;
 	proxy_connect_timeout 2s;`)
+	if f.Source.IsValid() {
+		w.line("\tproxy_bind %s;", f.Source)
+	}
 	rest := &site{}
 	for _, one := range all {
 		if one.host == "" {

@@ -1,5 +1,7 @@
 package nginxingress
 
+import "net/netip"
+
 // Faults are what controllers and their users do that keeps a challenge from being
 // answered. They concern every Ingress and route; the annotations below concern one
 // Ingress.
@@ -18,6 +20,9 @@ type Faults struct {
 	Host string
 	// StripOwners removes the owner references of every Ingress and route.
 	StripOwners bool
+	// Source is the address from which backends are asked, as if the controller had a pod
+	// of its own. It is one of this machine; the zero value is any.
+	Source netip.Addr
 }
 
 // The annotations of Ingresses that the controller knows. They hold for the paths of that

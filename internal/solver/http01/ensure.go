@@ -29,32 +29,26 @@ type object[T any] interface {
 // ensure makes an object, or has correct bring the one that is there to what it must be.
 // It returns the object as the API server has it.
 func ensure[T any, P object[T]](ctx context.Context, s *session, kind string, want P, correct func(have, want P) bool) (P, error) {
-	made := P(any(want.DeepCopyObject()).(*T))
-	if !s.exists(want) {
-		err := s.API.Create(ctx, made, client.FieldOwner(core.Manager))
-		if err == nil {
-			s.keep(made)
-			return made, nil
-		}
-		if !apierrors.IsAlreadyExists(err) {
-			return nil, s.refused(err, "create", kind, want.GetName())
-		}
-	}
+	create := !s.exists(want)
 	for range updateTries {
+		if create {
+			made := P(any(want.DeepCopyObject()).(*T))
+			err := s.API.Create(ctx, made, client.FieldOwner(core.Manager))
+			if err == nil {
+				s.keep(made)
+				return made, nil
+			}
+			if !apierrors.IsAlreadyExists(err) {
+				return nil, s.refused(err, "create", kind, want.GetName())
+			}
+		}
 		have := P(new(T))
 		err := s.API.Get(ctx, client.ObjectKeyFromObject(want), have)
 		switch {
 		case apierrors.IsNotFound(err):
 			s.drop(want)
-			made = P(any(want.DeepCopyObject()).(*T))
-			if err = s.API.Create(ctx, made, client.FieldOwner(core.Manager)); err == nil {
-				s.keep(made)
-				return made, nil
-			}
-			if apierrors.IsAlreadyExists(err) {
-				continue
-			}
-			return nil, s.refused(err, "create", kind, want.GetName())
+			create = true
+			continue
 		case err != nil:
 			return nil, s.refused(err, "read", kind, want.GetName())
 		case have.GetDeletionTimestamp() != nil:
@@ -62,6 +56,7 @@ func ensure[T any, P object[T]](ctx context.Context, s *session, kind string, wa
 		case !ours(have, want):
 			return nil, fault.New(fault.User, reasonSolverObject, "the %s %s/%s is in the way: it is not one of this Challenge; delete it", kind, want.GetNamespace(), want.GetName())
 		}
+		create = false
 		s.keep(have)
 		if !correct(have, want) {
 			return have, nil
