@@ -182,12 +182,16 @@ func ChallengesToCome(o *acmev1.Order, account *facts.Account, one *acmev1.Chall
 	return missing
 }
 
-// HasSolver reports whether a solver is one of the issuer's. Only then may the
-// issuer's credentials be used for a Challenge about which nothing else is known.
-// HTTP-01 uses none: what there is to remove is in the Challenge's own namespace. Its
-// solver may differ from the issuer's by annotations of the Order.
-func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
-	return solver.HTTP01 != nil || slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
+// HasSolver reports whether the solver of a Challenge of a type is one of the issuer's.
+// Only then may the issuer's credentials be used for a Challenge about which nothing else
+// is known. HTTP-01 uses none: what there is to remove is in the Challenge's own namespace.
+// Its solver may differ from the issuer's by annotations of the Order, and has nothing for
+// DNS-01 beside it.
+func HasSolver(issuer *acmev1.ACMEIssuer, of acmev1.ACMEChallengeType, solver *acmev1.ACMEChallengeSolver) bool {
+	if of == acmev1.ACMEChallengeTypeHTTP01 && solver.HTTP01 != nil && solver.DNS01 == nil {
+		return true
+	}
+	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
 		return equality.Semantic.DeepEqual(&s, solver)
 	})
 }
