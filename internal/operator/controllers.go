@@ -205,6 +205,7 @@ func (s *system) newOrders() (registrable, error) {
 		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
 		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
+		Copied: func(key string) bool { return facts.Copied(s.options.CopiedAnnotationPrefixes, key) },
 	})
 }
 
