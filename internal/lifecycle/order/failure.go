@@ -2,7 +2,6 @@ package order
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -78,12 +77,15 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 }
 
+// badRequest is the HTTP status of a refusal of what an order asks for.
+const badRequest = 400
+
 // redundant is what to do if a CA has refused an order because one of its names is covered
 // by a wildcard in it, as the end of a sentence, or "". CAs have no error type of their own
 // for it: Boulder says malformed.
 func redundant(err error, names []acme.Identifier) string {
 	problem := acme.ProblemOf(err)
-	if problem == nil || problem.Status == http.StatusNotFound || !problem.Has(acme.TypeMalformed) && !problem.Has(acme.TypeRejectedIdentifier) {
+	if problem == nil || problem.Status != badRequest || !problem.Has(acme.TypeMalformed) && !problem.Has(acme.TypeRejectedIdentifier) {
 		return ""
 	}
 	asked := map[string]bool{}
