@@ -73,6 +73,8 @@ const (
 	byKeySecret  = "keySecret"
 	byClass      = "class"
 	byName       = "dnsName"
+	// byCertificate is the Certificate that the annotations name.
+	byCertificate = "certificate"
 )
 
 // indexes are the values of indexes by name. An entry is left out of an index if

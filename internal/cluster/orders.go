@@ -6,6 +6,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -31,6 +32,12 @@ func NewOrders(informer cache.SharedIndexInformer, limits pki.Limits) (*Orders, 
 	s, err := newStore(informer, acmev1.Resource(acmev1.OrderResource), ReduceOrder(limits), indexes[*acmev1.Order, facts.Order]{
 		byIssuer: func(e *item) string { return OwnIssuerKey(e.Namespace, e.object.Spec.IssuerRef) },
 		byClass:  func(e *item) string { return order.Class(e.object) },
+		byCertificate: func(e *item) string {
+			if name := e.object.Annotations[cmv1.CertificateNameKey]; name != "" {
+				return e.Namespace + "/" + name
+			}
+			return ""
+		},
 	})
 	if err == nil {
 		err = informer.AddIndexers(cache.Indexers{byName: func(obj any) ([]string, error) {
@@ -50,3 +57,8 @@ func (o *Orders) OpenOfName(name string) []*acmev1.Order {
 
 // OpenOfClass returns the unfinished Orders of a class, see order.Class.
 func (o *Orders) OpenOfClass(class string) []*acmev1.Order { return o.open(byClass, class) }
+
+// OpenOfCertificate returns the unfinished Orders whose annotations name a Certificate.
+func (o *Orders) OpenOfCertificate(namespace, name string) []*acmev1.Order {
+	return o.open(byCertificate, namespace+"/"+name)
+}

@@ -1,5 +1,7 @@
 package facts
 
+import "strings"
+
 // ContainsAll reports whether a map, such as an object's labels, has all entries
 // of another.
 func ContainsAll(have, want map[string]string) bool {
@@ -9,4 +11,18 @@ func ContainsAll(have, want map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// Copied reports whether an annotation is copied from a Certificate to its request: by the
+// last prefix that matches, "-" excluding and "*" matching all.
+func Copied(prefixes []string, key string) bool {
+	take := false
+	for _, p := range prefixes {
+		exclude := strings.HasPrefix(p, "-")
+		p = strings.TrimPrefix(p, "-")
+		if p == "*" || strings.HasPrefix(key, p) {
+			take = !exclude
+		}
+	}
+	return take
 }

@@ -108,6 +108,18 @@ func enabled(list []string) map[string]bool {
 	return on
 }
 
+// enabled are the controllers that the options select: those of --controllers, and those
+// that have a flag of their own, unless --controllers excludes them.
+func (o *Options) enabled() map[string]bool {
+	on := enabled(o.Controllers)
+	for _, name := range []string{gatewayShim, listenerSetShim, httpRouteShim} {
+		if o.serves(name) && !slices.Contains(o.Controllers, "-"+name) {
+			on[name] = true
+		}
+	}
+	return on
+}
+
 // checkControllers returns why a list cannot be obeyed, or nil.
 func checkControllers(list []string) error {
 	for _, item := range list {
@@ -127,7 +139,7 @@ func checkControllers(list []string) error {
 
 // register makes the controllers that --controllers enables.
 func (s *system) register(ctx context.Context) error {
-	on := enabled(s.options.Controllers)
+	on := s.options.enabled()
 	for _, e := range controllers() {
 		if len(e.missing(on)) == len(e.names) || !s.options.serves(e.names[0]) {
 			continue
@@ -173,12 +185,12 @@ func (s *system) newCertificates() (registrable, error) {
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
-		LeaveApproval: !enabled(s.options.Controllers)[approver],
+		LeaveApproval: !s.options.enabled()[approver],
 	}, s.metrics.Failed("certificates"))
 }
 
 func (s *system) newRequests() (registrable, error) {
-	on := enabled(s.options.Controllers)
+	on := s.options.enabled()
 	leave := slices.DeleteFunc(slices.Clone(signed), func(t facts.IssuerType) bool { return on[signer(t)] })
 	return certificaterequest.New(certificaterequest.Deps{
 		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
@@ -193,6 +205,7 @@ func (s *system) newOrders() (registrable, error) {
 		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
 		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
+		Copied: func(key string) bool { return facts.Copied(s.options.CopiedAnnotationPrefixes, key) },
 	})
 }
 
@@ -233,7 +246,7 @@ func (s *system) kinds() map[string]client.Object {
 	if s.options.Namespace == "" {
 		kinds[cmv1.ClusterIssuerKind] = &cmv1.ClusterIssuer{}
 	}
-	if enabled(s.options.Controllers)[ingressShim] {
+	if s.options.enabled()[ingressShim] {
 		kinds[core.KindIngress] = &networkingv1.Ingress{}
 	}
 	return kinds

@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -79,6 +80,47 @@ func TestEnabled(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestEnabledByFlag has the controllers that run with a list of others, by the flags of
+// their own.
+func TestEnabledByFlag(t *testing.T) {
+	const orders = "orders"
+	for _, test := range []struct {
+		list  string
+		flags []string
+		want  []string
+	}{
+		{orders, nil, []string{orders}},
+		{orders, []string{flagGatewayAPI}, []string{gatewayShim, orders}},
+		{orders, []string{flagGatewayAPI, flagListenerSets, flagHTTPRoutes, "feature-gates=ListenerSets=true"}, []string{gatewayShim, httpRouteShim, listenerSetShim, orders}},
+		{"orders,-gateway-shim,-listenerset", []string{flagGatewayAPI, flagListenerSets, flagHTTPRoutes, "feature-gates=ListenerSets=true"}, []string{httpRouteShim, orders}},
+		{orders, []string{flagListenerSets, flagHTTPRoutes}, []string{orders}},
+		{orders, []string{flagGatewayAPI, "feature-gates=ExperimentalGatewayAPISupport=false"}, []string{orders}},
+		{"*", nil, known()},
+		{"-gateway-shim", []string{flagGatewayAPI}, without(known(), gatewayShim)},
+	} {
+		o := Defaults()
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o.AddFlags(fs)
+		args := []string{"--controllers=" + test.list}
+		for _, flag := range test.flags {
+			args = append(args, "--"+flag)
+		}
+		if err := fs.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for name, on := range o.enabled() {
+			if on {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", args, diff)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@
 {{- define "everleaf.ordersRules" -}}
 - apiGroups: ["acme.cert-manager.io"]
   resources: ["orders"]
-  verbs: ["get", "list", "watch"]
+  verbs: ["get", "list", "watch", "patch"]
 - apiGroups: ["acme.cert-manager.io"]
   resources: ["orders/status"]
   verbs: ["update"]
@@ -81,7 +81,7 @@
   resources: ["challenges"]
   verbs: ["get", "list", "watch", "create", "delete"]
 - apiGroups: ["cert-manager.io"]
-  resources: ["certificaterequests"]
+  resources: ["certificates", "certificaterequests"]
   verbs: ["get", "list", "watch"]
 - apiGroups: ["cert-manager.io"]
   resources: {{ include "everleaf.issuerKinds" . }}

@@ -122,7 +122,7 @@ func (w *work) requestInTheWay(ctx context.Context, name string, revision int) e
 func (w *work) requestAnnotations(keyName string, revision int) map[string]string {
 	annotations := map[string]string{}
 	for k, v := range w.State.Object.Annotations {
-		if copied(w.config.CopiedAnnotations, k) {
+		if facts.Copied(w.config.CopiedAnnotations, k) {
 			annotations[k] = v
 		}
 	}
@@ -133,18 +133,4 @@ func (w *work) requestAnnotations(keyName string, revision int) map[string]strin
 		annotations[facts.IssuerVersionAnnotation] = w.IssuerVersion
 	}
 	return annotations
-}
-
-// copied reports whether an annotation is copied from a Certificate to its
-// request: by the last prefix that matches, "-" excluding and "*" matching all.
-func copied(prefixes []string, key string) bool {
-	take := false
-	for _, p := range prefixes {
-		exclude := strings.HasPrefix(p, "-")
-		p = strings.TrimPrefix(p, "-")
-		if p == "*" || strings.HasPrefix(key, p) {
-			take = !exclude
-		}
-	}
-	return take
 }

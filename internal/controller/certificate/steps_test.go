@@ -332,26 +332,6 @@ func TestNextKeyName(t *testing.T) {
 	}
 }
 
-func TestCopied(t *testing.T) {
-	defaults := []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"}
-	for _, test := range []struct {
-		prefixes []string
-		key      string
-		want     bool
-	}{
-		{defaults, "example.com/a", true},
-		{defaults, "kubectl.kubernetes.io/last-applied-configuration", false},
-		{nil, "example.com/a", false},
-		{[]string{"example.com/"}, "example.com/a", true},
-		{[]string{"example.com/"}, "example.org/a", false},
-		{[]string{"-example.com/", "example.com/a"}, "example.com/a", true},
-	} {
-		if got := copied(test.prefixes, test.key); got != test.want {
-			t.Errorf("%v, %s: %t", test.prefixes, test.key, got)
-		}
-	}
-}
-
 // TestKeyOfAnotherCertificate holds that a key that is made beside the workers
 // does not take the place of the one that the certificate was decided for,
 // between the decision and the write.

@@ -219,7 +219,7 @@ func (w *work) loadIssuer(ctx context.Context) error {
 		return err
 	}
 	w.issuer, w.CA = issuer, issuer.GetSpec().ACME.Server
-	w.OwnSolver = order.HasSolver(issuer.GetSpec().ACME, &object.Spec.Solver)
+	w.OwnSolver = order.HasSolver(issuer.GetSpec().ACME, object.Spec.Type, &object.Spec.Solver)
 	w.SelfCheck = settingsOf(issuer.GetAnnotations()).selfCheck
 	w.loadAccount()
 	return nil

@@ -10,7 +10,6 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 
-	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -59,9 +58,10 @@ type issuerOf struct {
 	uid types.UID
 }
 
-// still reports whether found, nil if there is none, is that issuer and has a solver.
-func (i issuerOf) still(found cmv1.GenericIssuer, with *acmev1.ACMEChallengeSolver) bool {
-	return found != nil && found.GetUID() == i.uid && found.GetSpec().ACME != nil && order.HasSolver(found.GetSpec().ACME, with)
+// still reports whether found, nil if there is none, is that issuer and has the solver of
+// a Challenge.
+func (i issuerOf) still(found cmv1.GenericIssuer, of *solver.Challenge) bool {
+	return found != nil && found.GetUID() == i.uid && found.GetSpec().ACME != nil && order.HasSolver(found.GetSpec().ACME, of.Type, &of.Solver)
 }
 
 // leftovers are the records that are tried to be removed.
@@ -260,7 +260,7 @@ func (c *Controller) cleanUpLeftover(l *leftover, insists bool) error {
 	if err != nil {
 		return err
 	}
-	if !l.issuer.still(issuer, &l.begun.Solver) {
+	if !l.issuer.still(issuer, &l.begun) {
 		if session, ok := l.session.(solver.Detacher); ok {
 			session.Detach()
 		}

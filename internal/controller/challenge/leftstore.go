@@ -170,7 +170,7 @@ func (c *Controller) resume(ctx context.Context, s stored) string {
 	switch {
 	case err != nil:
 		return err.Error()
-	case !by.still(issuer, &s.Challenge.Solver):
+	case !by.still(issuer, &s.Challenge):
 		return "the issuer is gone or has changed"
 	}
 	// What is stored does not decide which Secrets are read, and with what rights.

@@ -179,9 +179,14 @@ func TestResumeBelievesLittle(t *testing.T) {
 		"after damaged ones": {func(*stored) {}, `7,{"since":"x"},{},`, []string{removed}},
 		"another issuer":     {func(s *stored) { s.IssuerUID = "other" }, "", nil},
 		"another solver":     {func(s *stored) { s.Challenge.Solver = acmev1.ACMEChallengeSolver{} }, "", nil},
-		"no value":           {func(s *stored) { s.Challenge.Key = "" }, "", nil},
-		"no name":            {func(s *stored) { s.Challenge.DNSName = "" }, "", nil},
-		"another namespace":  {func(s *stored) { s.Challenge.Namespace = "other" }, "", nil},
+		"another solver beside an empty one for HTTP-01": {func(s *stored) {
+			s.Challenge.Solver = *s.Challenge.Solver.DeepCopy()
+			s.Challenge.Solver.DNS01.Nameservers = []string{"192.0.2.66"}
+			s.Challenge.Solver.HTTP01 = &acmev1.ACMEChallengeSolverHTTP01{}
+		}, "", nil},
+		"no value":          {func(s *stored) { s.Challenge.Key = "" }, "", nil},
+		"no name":           {func(s *stored) { s.Challenge.DNSName = "" }, "", nil},
+		"another namespace": {func(s *stored) { s.Challenge.Namespace = "other" }, "", nil},
 		"forged rights": {func(s *stored) {
 			s.Challenge.ClusterIssuer, s.Challenge.SecretNamespace, s.Challenge.CA = true, "kube-system", "https://evil.example"
 		}, "", []string{removed}},

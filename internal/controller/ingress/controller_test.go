@@ -17,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -37,6 +38,8 @@ type server struct {
 	sent   []string
 	// refuse is what creates fail with.
 	refuse error
+	// newer reports whether objects are newer than the caches have them.
+	newer bool
 }
 
 func (*server) Behind(plan.Ref) string { return "" }
@@ -48,6 +51,9 @@ func (s *server) Live(ctx context.Context, key types.NamespacedName, into client
 
 func (s *server) Confirm(_ context.Context, c plan.Confirm) error {
 	s.writes = append(s.writes, fmt.Sprintf("confirm %s %s at %s", c.Kind, c.Name, c.Version))
+	if s.newer {
+		return cluster.ErrStale
+	}
 	return nil
 }
 
@@ -173,7 +179,7 @@ func TestReconcile(t *testing.T) {
 	issuer := &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "ca"}}
 	l := newLab(t, shim.Config{}, app, issuer, ingressOf("other", "x"))
 	writes, sent := l.reconcile("app")
-	check(t, "written", writes, []string{"create app-tls"})
+	check(t, "written", writes, []string{"confirm Ingress app at 999", "create app-tls"})
 	check(t, "sent", sent, []string{"CreateCertificate"})
 	writes, sent = l.reconcile("app")
 	check(t, "written again", append(writes, sent...), nil)
@@ -182,7 +188,7 @@ func TestReconcile(t *testing.T) {
 
 	l.change(app, func() { delete(app.Annotations, "acme.cert-manager.io/http01-edit-in-place") })
 	writes, _ = l.reconcile("app")
-	check(t, "written after an annotation was removed", writes, []string{"look at app-tls", "patch app-tls"})
+	check(t, "written after an annotation was removed", writes, []string{"look at app-tls", "confirm Ingress app at " + app.ResourceVersion, "patch app-tls"})
 	var c cmv1.Certificate
 	if err := l.server.client.Get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "app-tls"}, &c); err != nil || len(c.Annotations) > 0 {
 		t.Errorf("the annotations are %v, %v", c.Annotations, err)
@@ -266,7 +272,60 @@ func TestRefused(t *testing.T) {
 	check(t, "written at once", writes, nil)
 	l.clock.Step(6 * time.Second)
 	writes, _ = l.reconcile("app")
-	check(t, "written later", writes, []string{"create app-tls"})
+	check(t, "written later", writes, []string{"confirm Ingress app at 999", "create app-tls"})
+}
+
+// TestOutdated: nothing is written by an Ingress that is a newer one at the API server,
+// which is asked once for all Certificates.
+func TestOutdated(t *testing.T) {
+	app := ingressOf("app", "app-tls", "cert-manager.io/issuer", "ca")
+	app.Spec.TLS = append(app.Spec.TLS, networkingv1.IngressTLS{SecretName: "b-tls", Hosts: []string{"b.example.test"}})
+	l := newLab(t, shim.Config{}, app, &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "ca"}})
+	l.server.newer = true
+	writes, sent := l.reconcile("app")
+	check(t, "written by an older one", append(writes, sent...), []string{"confirm Ingress app at 999"})
+	l.server.newer = false
+	writes, _ = l.reconcile("app")
+	check(t, "written when it is seen", writes, []string{"confirm Ingress app at 999", "create app-tls", "create b-tls"})
+
+	l.change(app, func() { app.Spec.TLS[0].Hosts = []string{"c.example.test"} })
+	l.server.newer = true
+	writes, _ = l.reconcile("app")
+	check(t, "changed by an older one", writes, []string{"confirm Ingress app at " + app.ResourceVersion})
+}
+
+// TestMutated: a webhook that gives each Certificate a label, and notes another thing each
+// time, does not have it written on and on.
+func TestMutated(t *testing.T) {
+	l := newLab(t, shim.Config{}, ingressOf("app", "app-tls", "cert-manager.io/issuer", "ca"), &cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "ca"}})
+	seen := 0
+	mutate := func(o client.Object) client.Object {
+		seen++
+		c := o.(*cmv1.Certificate)
+		metav1.SetMetaDataLabel(&c.ObjectMeta, "policy", "mine")
+		metav1.SetMetaDataAnnotation(&c.ObjectMeta, "policy/seen", fmt.Sprint(seen))
+		return c
+	}
+	l.server.client = interceptor.NewClient(l.server.client.(client.WithWatch), interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return c.Create(ctx, mutate(o), opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if err := c.Patch(ctx, o, p, opts...); err != nil {
+				return err
+			}
+			return c.Update(ctx, mutate(o))
+		},
+	})
+	writes, _ := l.reconcile("app")
+	check(t, "written", writes, []string{"confirm Ingress app at 999", "create app-tls"})
+	writes, sent := l.reconcile("app")
+	check(t, "written at once", append(writes, sent...), nil)
+	l.clock.Step(time.Second)
+	writes, _ = l.reconcile("app")
+	check(t, "written after a second", writes, []string{"confirm Ingress app at 999", "patch app-tls"})
+	writes, sent = l.reconcile("app")
+	check(t, "written again at once", append(writes, sent...), nil)
 }
 
 func TestIncomplete(t *testing.T) {

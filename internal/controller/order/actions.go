@@ -35,6 +35,8 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 			w.c.wakeClass(w.memory)
 		}
 		return w.deleteChallenges(ctx, a.Challenges)
+	case core.Override:
+		return w.override(ctx, a.Annotations)
 	case core.SuspectAccount:
 		w.suspectAccount(ctx, a)
 		return nil
@@ -50,6 +52,16 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		}
 		return err
 	}
+}
+
+// override takes over annotations that change a solver.
+func (w *work) override(ctx context.Context, annotations map[string]string) error {
+	changed := core.WithOverrides(w.State.Object, annotations)
+	if err := w.c.deps.Server.PatchMetadata(ctx, w.subject, w.State.Object, changed, core.Manager); err != nil {
+		return err
+	}
+	w.Replace(changed)
+	return nil
 }
 
 // holdBack notes when the order may be asked for again, and gates the account.

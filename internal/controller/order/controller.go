@@ -22,7 +22,7 @@ import (
 
 // Deps is what the controller needs.
 type Deps struct {
-	// Cache reads Challenges.
+	// Cache reads Challenges and Certificates.
 	Cache    client.Reader
 	Orders   *cluster.Orders
 	Requests *cluster.Requests
@@ -39,6 +39,8 @@ type Deps struct {
 	Verified *controller.Topic[controller.Verified]
 	Clock    clock.WithTicker
 	Limits   pki.Limits
+	// Copied reports whether annotations of a key are copied from Certificates.
+	Copied func(key string) bool
 	// Failed counts failures.
 	Failed func()
 }

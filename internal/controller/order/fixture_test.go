@@ -168,6 +168,7 @@ func start(t *testing.T, objects ...client.Object) *started {
 		Server:       cluster.NewServer(cluster.NewWriter(s.objects, core, cluster.NewGate(nil)), events, s.objects),
 		AccountReady: &controller.Topic[cmv1.GenericIssuer]{}, Suspected: &controller.Topic[controller.IssuerNews]{}, Verified: &controller.Topic[controller.Verified]{},
 		Clock: ticking, Limits: pki.DefaultLimits, Failed: func() {},
+		Copied: func(key string) bool { return facts.Copied([]string{"*"}, key) },
 	})
 	if err != nil {
 		t.Fatal(err)

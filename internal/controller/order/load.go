@@ -51,7 +51,7 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller
 	}
 	w := &work{
 		c: c, memory: m, subject: plan.Ref{Kind: acmev1.OrderKind, NamespacedName: key},
-		State: core.State{Object: object, Memory: &m.Memory, Limits: c.deps.Limits},
+		State: core.State{Object: object, Memory: &m.Memory, Limits: c.deps.Limits, Copied: c.deps.Copied},
 	}
 	var err error
 	if w.Challenges, err = c.challengesOf(ctx, object.Namespace, object.UID); err != nil {
@@ -62,6 +62,9 @@ func (c *Controller) Load(ctx context.Context, object *acmev1.Order) (controller
 		return w, nil
 	}
 	if w.Request, err = c.request(ctx, object); err != nil {
+		return nil, err
+	}
+	if w.Certificate, err = c.certificate(ctx, w.Request); err != nil {
 		return nil, err
 	}
 	if w.issuer, err = c.deps.Issuers.Get(ctx, object.Namespace, object.Spec.IssuerRef); err != nil {
@@ -106,6 +109,17 @@ func (c *Controller) request(ctx context.Context, object *acmev1.Order) (*cmv1.C
 		return request, err
 	}
 	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Live[cmv1.CertificateRequest](c.deps.Server))
+}
+
+// certificate returns the Certificate that controls a CertificateRequest, nil if none does.
+func (c *Controller) certificate(ctx context.Context, request *cmv1.CertificateRequest) (*cmv1.Certificate, error) {
+	if request == nil {
+		return nil, nil
+	}
+	return controller.Controlling(ctx, request, cmv1.CertificateKind, func(ctx context.Context, key types.NamespacedName) (*cmv1.Certificate, error) {
+		found := &cmv1.Certificate{}
+		return found, c.deps.Cache.Get(ctx, key, found)
+	})
 }
 
 // blockedBy names another Order that the server may answer with the same order,

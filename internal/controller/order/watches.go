@@ -10,6 +10,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 // share is how many workers there are for each of --concurrent-workers. They
@@ -26,6 +27,7 @@ func (c *Controller) Registration() controller.Registration {
 		Watches: []controller.Watch{
 			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
 			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+			{Kind: cmv1.CertificateKind, Keys: c.overridden},
 			{Kind: acmev1.ChallengeKind, Keys: controller.Owner(acmev1.OrderKind)},
 		},
 	}
@@ -39,4 +41,16 @@ func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.Namesp
 		return nil
 	}
 	return c.driver.Retry(controller.KeysOf(c.deps.Orders.OpenOf(issuer)))
+}
+
+// overridden returns the unfinished Orders of a Certificate that has other annotations for
+// the HTTP-01 solver than they have.
+func (c *Controller) overridden(_ context.Context, o client.Object) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for _, order := range c.deps.Orders.OpenOfCertificate(o.GetNamespace(), o.GetName()) {
+		if core.OtherOverrides(order, o.GetAnnotations(), c.deps.Copied) {
+			keys = append(keys, client.ObjectKeyFromObject(order))
+		}
+	}
+	return keys
 }

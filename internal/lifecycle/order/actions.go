@@ -19,6 +19,9 @@ type (
 	CreateChallenges struct{ Specs []acmev1.ChallengeSpec }
 	// DeleteChallenges deletes Challenges.
 	DeleteChallenges struct{ Challenges []*acmev1.Challenge }
+	// Override gives the Order annotations for the HTTP-01 solver, in the place of those
+	// that it has.
+	Override struct{ Annotations map[string]string }
 	// Finalize sends the signing request, in DER, to the order's finalize URL.
 	Finalize struct {
 		URL string
@@ -47,6 +50,7 @@ func (FetchOrder) String() string          { return "fetch the order" }
 func (FetchAuthorizations) String() string { return "fetch the authorizations" }
 func (CreateChallenges) String() string    { return "create Challenges" }
 func (DeleteChallenges) String() string    { return "delete Challenges" }
+func (Override) String() string            { return "take over the annotations for the HTTP-01 solver" }
 func (Finalize) String() string            { return "finalize the order" }
 func (Download) String() string            { return "download the certificate" }
 func (SuspectAccount) String() string      { return "suspect the account" }

@@ -34,10 +34,21 @@ func (s State) authorize(now time.Time) Plan {
 	if why := unasked(s.Object); why != "" {
 		return fail(p, acmev1.Errored, why, now)
 	}
-	wanted, why := WantedChallenges(s.Object, s.Account)
+	if override := s.newOverrides(); override.Do != nil {
+		return override
+	}
+	wanted, why, annotated := wantedChallenges(s.Object, s.Account)
 	if why != "" {
 		why = "Failed to determine a valid solver configuration for the set of domains on the Order: " + why
+		if annotated && s.Certificate != nil {
+			why += "; correct the annotations of Certificate " + s.Certificate.Name + ", and the Order goes on"
+		}
 		p.Events = []plan.Event{{Warning: true, Reason: acmev1.EventReasonSolver, Component: Manager, Message: why}}
+		if annotated && s.Certificate != nil {
+			p.Status.Reason = why
+			p, _ = s.lookHourly(p, now)
+			return p
+		}
 		return fail(p, acmev1.Errored, why, now)
 	}
 	switch found := compareChallenges(wanted, s.Challenges); {
@@ -92,19 +103,25 @@ func (s State) fetchedAuthorizations() bool {
 		func(a acmev1.ACMEAuthorization, b acme.Authorization) bool { return a.URL == b.URL })
 }
 
-// awaitChallenges waits for the challenges, and looks at the order once an hour.
-func (s State) awaitChallenges(now time.Time) Plan {
-	p := s.wait()
-	p.Status.Reason = waitingFor(s.Challenges)
+// lookHourly has a plan that waits look at the order once an hour. It returns when that
+// was done last.
+func (s State) lookHourly(p Plan, now time.Time) (Plan, time.Time) {
 	since := now
 	if !s.FetchedAt.IsZero() {
 		since = s.FetchedAt
 	}
 	if p.Until = since.Add(orderRefresh); !p.Until.After(now) {
-		p.Until, p.Do = time.Time{}, s.fetch()
-		return p
+		p.Until, p.Do, p.Events = time.Time{}, s.fetch(), nil
 	}
-	if p.Status.Reason != "" {
+	return p, since
+}
+
+// awaitChallenges waits for the challenges, and looks at the order once an hour.
+func (s State) awaitChallenges(now time.Time) Plan {
+	p := s.wait()
+	p.Status.Reason = waitingFor(s.Challenges)
+	p, since := s.lookHourly(p, now)
+	if p.Do != nil || p.Status.Reason != "" {
 		return p
 	}
 	if s.Loaded.After(since) {
@@ -163,7 +180,10 @@ func compareChallenges(wanted []acmev1.ChallengeSpec, challenges []*acmev1.Chall
 	var found comparison
 	matched := make(map[*acmev1.Challenge]bool, len(challenges))
 	for i := range wanted {
-		at := slices.IndexFunc(challenges, func(c *acmev1.Challenge) bool { return SameChallenge(&c.Spec, &wanted[i]) })
+		at := slices.IndexFunc(challenges, func(c *acmev1.Challenge) bool {
+			// What is proved stays proved if the solver is another one by now.
+			return SameChallenge(&c.Spec, &wanted[i]) || c.Status.State == acmev1.Valid && sameProof(&c.Spec, &wanted[i])
+		})
 		if at < 0 {
 			found.missing = append(found.missing, wanted[i])
 			continue

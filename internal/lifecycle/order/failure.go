@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -69,8 +70,46 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 		p.Until, p.Hold = plan.Retry(f.Err, f.Attempts, plan.Remote, now), true
 		return p
 	default:
+		if creating {
+			reason += redundant(f.Err, Identifiers(s.Object))
+		}
 		return fail(p, acmev1.Errored, reason, now)
 	}
+}
+
+// badRequest is the HTTP status of a refusal of what an order asks for.
+const badRequest = 400
+
+// redundant is what to do if a CA has refused an order because one of its names is covered
+// by a wildcard in it, as the end of a sentence, or "". CAs have no error type of their own
+// for it: Boulder says malformed.
+func redundant(err error, names []acme.Identifier) string {
+	problem := acme.ProblemOf(err)
+	if problem == nil || problem.Status != badRequest || !problem.Has(acme.TypeMalformed) && !problem.Has(acme.TypeRejectedIdentifier) {
+		return ""
+	}
+	asked := map[string]bool{}
+	for _, id := range names {
+		asked[id.Value] = true
+	}
+	for _, id := range names {
+		_, parent, _ := strings.Cut(id.Value, ".")
+		wildcard := "*." + parent
+		if id.Type != acme.IdentifierDNS || !asked[wildcard] || id.Value == wildcard || !mayConcern(problem, id.Value, wildcard) {
+			continue
+		}
+		return fmt.Sprintf("; %q is covered by %q: if the CA refuses both in one certificate, give them two Secrets, or leave the covered name out "+
+			"(for Ingresses and Gateways, --omit-names-covered-by-wildcards does that)", id.Value, wildcard)
+	}
+	return ""
+}
+
+// mayConcern reports whether a problem may be about one of some names: it says of no
+// identifier that it is about, or of one of them.
+func mayConcern(problem *acme.Problem, names ...string) bool {
+	return len(problem.Subproblems) == 0 || slices.ContainsFunc(problem.Subproblems, func(sub acme.Problem) bool {
+		return sub.Identifier == nil || slices.Contains(names, strings.ToLower(sub.Identifier.Value))
+	})
 }
 
 // holdBack has the Order wait, and if a rate limit holds for the account all its

@@ -112,6 +112,46 @@ func TestOrderFailed(t *testing.T) {
 	samePlan(t, want, failed(ordered(), CreateChallenges{}, errors.New("no answer from the API server"), 0))
 }
 
+// TestRedundantNames: a refusal that may be because of a name that a wildcard covers says
+// what can be done about that.
+func TestRedundantNames(t *testing.T) {
+	const hint = `; "app.x.test" is covered by "*.x.test": if the CA refuses both in one certificate, give them two Secrets, or leave the covered name out ` +
+		"(for Ingresses and Gateways, --omit-names-covered-by-wildcards does that)"
+	both := []string{"x.test", "*.x.test", "app.x.test", "a.b.x.test"}
+	about := func(values ...string) (subs []acme.Problem) {
+		for _, value := range values {
+			subs = append(subs, acme.Problem{Type: acme.ErrorNamespace + acme.TypeMalformed, Identifier: &acme.Identifier{Type: "dns", Value: value}})
+		}
+		return subs
+	}
+	for _, test := range []struct {
+		name    string
+		names   []string
+		action  plan.Action
+		problem acme.Problem
+		want    string
+	}{
+		{"malformed", both, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeMalformed}, hint},
+		{"rejected", both, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeRejectedIdentifier}, hint},
+		{"about the covered name", both, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeMalformed, Subproblems: about("x.test", "App.x.test")}, hint},
+		{"about another name", both, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeRejectedIdentifier, Subproblems: about("a.b.x.test")}, ""},
+		{"not covered", []string{"x.test", "*.x.test", "a.b.x.test", "*.y.test", "x.y.z"}, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeMalformed}, ""},
+		{"for another reason", both, CreateOrder{}, acme.Problem{Status: 400, Type: acme.TypeUnsupportedIdentifier}, ""},
+		{"no such resource", both, CreateOrder{}, acme.Problem{Status: 404, Type: acme.TypeMalformed}, ""},
+		{"later", both, Finalize{}, acme.Problem{Status: 400, Type: acme.TypeMalformed}, ""},
+	} {
+		o := ordered()
+		o.Object.Spec.DNSNames = test.names
+		test.problem.Type, test.problem.Detail = acme.ErrorNamespace+test.problem.Type, "no"
+		err := acme.Classify(&test.problem, now)
+		p := o.Failed(plan.Failure{Action: test.action, Err: err}, now)
+		samePlan(t, reasonPrefix(test.action)+err.Message+test.want, p.Status.Reason)
+		if p.Status.State != acmev1.Errored {
+			t.Errorf("%s: the state is %q", test.name, p.Status.State)
+		}
+	}
+}
+
 // TestGoneIsCheckedAgain holds that one answer that something does not exist ends
 // no order, and the second does.
 func TestGoneIsCheckedAgain(t *testing.T) {

@@ -27,6 +27,10 @@ type State struct {
 	Object *acmev1.Order
 	// Request is the CertificateRequest that controls the Order, or nil.
 	Request *cmv1.CertificateRequest
+	// Certificate controls the request, nil if none does. Copied reports whether its
+	// annotations of a key are copied to requests.
+	Certificate *cmv1.Certificate
+	Copied      func(key string) bool
 	// Account is the issuer's, nil while the issuer is not ready.
 	Account *facts.Account
 	// NotReady says why there is no account, as the end of a sentence. It is empty

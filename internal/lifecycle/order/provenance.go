@@ -84,9 +84,15 @@ func ChallengeProvenance(c *acmev1.Challenge, o *acmev1.Order, account *facts.Ac
 // authorizations and the issuer's solvers. The string says why a solver cannot
 // be chosen, or is empty.
 func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.ChallengeSpec, string) {
-	var wanted []acmev1.ChallengeSpec
+	wanted, why, _ := wantedChallenges(o, account)
+	return wanted, why
+}
+
+// wantedChallenges is WantedChallenges. It also reports whether the Order's annotations
+// are why a solver cannot be chosen.
+func wantedChallenges(o *acmev1.Order, account *facts.Account) (wanted []acmev1.ChallengeSpec, why string, annotated bool) {
 	if why := unasked(o); why != "" {
-		return nil, why
+		return nil, why, false
 	}
 	for _, a := range o.Status.Authorizations {
 		if a.InitialState == acmev1.Valid {
@@ -94,14 +100,14 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 		}
 		sel, ok := selectSolver(account.Issuer.Solvers, o.Labels, a)
 		if !ok {
-			return nil, noSolver(o, account.Issuer.Solvers, a)
+			return nil, noSolver(o, account.Issuer.Solvers, a), false
 		}
 		if why := unsupported(o, account, sel, a.Identifier); why != "" {
-			return nil, why
+			return nil, why, false
 		}
 		solver, why := override(o, sel.solver)
 		if why != "" {
-			return nil, why
+			return nil, why, true
 		}
 		key := acme.KeyAuthorization(sel.challenge.Token, account.Thumbprint)
 		if sel.kind == acmev1.ACMEChallengeTypeDNS01 {
@@ -119,7 +125,7 @@ func WantedChallenges(o *acmev1.Order, account *facts.Account) ([]acmev1.Challen
 			IssuerRef:        o.Spec.IssuerRef,
 		})
 	}
-	return wanted, ""
+	return wanted, "", false
 }
 
 // unasked says which authorization that needs a Challenge is for a name that the
@@ -182,12 +188,16 @@ func ChallengesToCome(o *acmev1.Order, account *facts.Account, one *acmev1.Chall
 	return missing
 }
 
-// HasSolver reports whether a solver is one of the issuer's. Only then may the
-// issuer's credentials be used for a Challenge about which nothing else is known.
-// HTTP-01 uses none: what there is to remove is in the Challenge's own namespace. Its
-// solver may differ from the issuer's by annotations of the Order.
-func HasSolver(issuer *acmev1.ACMEIssuer, solver *acmev1.ACMEChallengeSolver) bool {
-	return solver.HTTP01 != nil || slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
+// HasSolver reports whether the solver of a Challenge of a type is one of the issuer's.
+// Only then may the issuer's credentials be used for a Challenge about which nothing else
+// is known. HTTP-01 uses none: what there is to remove is in the Challenge's own namespace.
+// Its solver may differ from the issuer's by annotations of the Order, and has nothing for
+// DNS-01 beside it.
+func HasSolver(issuer *acmev1.ACMEIssuer, of acmev1.ACMEChallengeType, solver *acmev1.ACMEChallengeSolver) bool {
+	if of == acmev1.ACMEChallengeTypeHTTP01 && solver.HTTP01 != nil && solver.DNS01 == nil {
+		return true
+	}
+	return slices.ContainsFunc(issuer.Solvers, func(s acmev1.ACMEChallengeSolver) bool {
 		return equality.Semantic.DeepEqual(&s, solver)
 	})
 }
@@ -201,6 +211,13 @@ func SameChallenge(a, b *acmev1.ChallengeSpec) bool {
 	aligned := *a
 	aligned.IssuerRef = b.IssuerRef
 	return equality.Semantic.DeepEqual(&aligned, b)
+}
+
+// sameProof reports whether a Challenge proves what is wanted, by whatever solver.
+func sameProof(c, wanted *acmev1.ChallengeSpec) bool {
+	aligned := *c
+	aligned.Solver = wanted.Solver
+	return SameChallenge(&aligned, wanted)
 }
 
 // ChallengeName is the name of the Challenge that an Order needs: stable for

@@ -126,11 +126,31 @@ func TestWantedChallenges(t *testing.T) {
 }
 
 func TestHasSolver(t *testing.T) {
-	issuer := &acmev1.ACMEIssuer{Solvers: []acmev1.ACMEChallengeSolver{rfc2136("a"), rfc2136("b")}}
-	for nameserver, want := range map[string]bool{"a": true, "b": true, "c": false} {
-		solver := rfc2136(nameserver)
-		if got := HasSolver(issuer, &solver); got != want {
-			t.Errorf("%s: %t", nameserver, got)
+	web := func(class string) *acmev1.ACMEChallengeSolverHTTP01 {
+		return &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: &class}}
+	}
+	both := rfc2136("mallory")
+	both.HTTP01 = &acmev1.ACMEChallengeSolverHTTP01{}
+	const dns, http = acmev1.ACMEChallengeTypeDNS01, acmev1.ACMEChallengeTypeHTTP01
+	issuer := &acmev1.ACMEIssuer{Solvers: []acmev1.ACMEChallengeSolver{rfc2136("a"), rfc2136("b"), {HTTP01: web("one")}}}
+	for _, test := range []struct {
+		name   string
+		of     acmev1.ACMEChallengeType
+		solver acmev1.ACMEChallengeSolver
+		want   bool
+	}{
+		{"the first", dns, rfc2136("a"), true},
+		{"the second", dns, rfc2136("b"), true},
+		{"another one", dns, rfc2136("mallory"), false},
+		{"another one beside an empty one for HTTP-01", dns, both, false},
+		{"the same of a Challenge for HTTP-01", http, both, false},
+		{"another one of a Challenge for HTTP-01", http, rfc2136("mallory"), false},
+		{"another one for HTTP-01 of a Challenge for DNS-01", dns, acmev1.ACMEChallengeSolver{HTTP01: web("two")}, false},
+		{"HTTP-01", http, acmev1.ACMEChallengeSolver{HTTP01: web("one")}, true},
+		{"HTTP-01 with another class, as annotations may ask for", http, acmev1.ACMEChallengeSolver{HTTP01: web("two")}, true},
+	} {
+		if got := HasSolver(issuer, test.of, &test.solver); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
 		}
 	}
 }

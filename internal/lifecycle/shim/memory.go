@@ -21,12 +21,8 @@ var (
 	brake = plan.Backoff{Min: time.Second, Max: 5 * time.Minute}
 )
 
-const (
-	// undoneOften is how often in a row the same write is undone until it is told.
-	undoneOften = 4
-	// forgotten is how long after its time a write is remembered.
-	forgotten = 10 * time.Minute
-)
+// forgotten is how long after its time a write is remembered.
+const forgotten = 10 * time.Minute
 
 // Memory is what a process knows of an object and does not store.
 type Memory struct {
@@ -49,14 +45,15 @@ func (m *Memory) Prune(now time.Time) {
 
 // putOff is a write that is not repeated before a time.
 type putOff struct {
-	// change identifies what was to be written.
+	// change identifies what the object wanted.
 	change string
 	// failed reports that the write failed; otherwise it may have been undone.
 	failed bool
 	// attempts counts the writes in a row that failed or were undone.
 	attempts int
 	until    time.Time
-	// reason is told until the write has succeeded, unless it is empty.
+	// reason is why it failed. It is told until the write has succeeded, unless it is
+	// empty.
 	reason string
 }
 
@@ -72,7 +69,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	if refusal, ok := plan.RefusalOf(f.Err, false); ok {
 		off.reason = plan.WithNextTry(fmt.Sprintf("Failed to %s: %s; %s", f.Action, refusal.Cause, refusal.Advice()), f.Err, backoff, now)
 	}
-	name, change := describe(f.Action)
+	name, change := s.describe(f.Action)
 	off.change = change
 	return Plan{Do: PutOff{name, off}}
 }
@@ -83,7 +80,7 @@ func (s State) offOf(action plan.Action) putOff {
 	if len(s.Memory.putOff) == 0 {
 		return putOff{}
 	}
-	name, change := describe(action)
+	name, change := s.describe(action)
 	if off := s.Memory.putOff[name]; off.change == change {
 		return off
 	}
@@ -91,16 +88,14 @@ func (s State) offOf(action plan.Action) putOff {
 }
 
 // describe returns the name of the Certificate that an action writes, and what
-// identifies the change.
-func describe(action plan.Action) (name, change string) {
-	var c *cmv1.Certificate
+// identifies what the object wants of it. What others have put into the Certificate does
+// not count: it may be something else each time.
+func (s State) describe(action plan.Action) (name, change string) {
 	switch a := action.(type) {
 	case Create:
-		c = a.Certificate
+		name = a.Certificate.Name
 	case Update:
-		c = a.Certificate.DeepCopy()
-		// These change at each write, and with the status.
-		c.ResourceVersion, c.Generation, c.ManagedFields, c.Status = "", 0, nil, cmv1.CertificateStatus{}
+		name = a.Certificate.Name
 	case Delete:
 		return a.Certificate.Name, "delete"
 	case Look:
@@ -108,12 +103,17 @@ func describe(action plan.Action) (name, change string) {
 	default:
 		return "", ""
 	}
-	encoded, err := json.Marshal(c)
-	if err != nil {
-		return c.Name, err.Error()
+	for _, wanted := range s.Wanted.Certificates {
+		if wanted.Name == name {
+			encoded, err := json.Marshal(wanted)
+			if err != nil {
+				return name, err.Error()
+			}
+			sum := sha256.Sum256(encoded)
+			return name, hex.EncodeToString(sum[:])
+		}
 	}
-	sum := sha256.Sum256(encoded)
-	return c.Name, hex.EncodeToString(sum[:])
+	return name, ""
 }
 
 // Tell carries out a Tell.
@@ -137,13 +137,9 @@ func (s *State) Done(action plan.Action, answer *cmv1.Certificate, now time.Time
 	if off.failed {
 		off = putOff{}
 	}
-	name, change := describe(action)
+	name, change := s.describe(action)
 	off.attempts++
 	off.change, off.until = change, now.Add(brake.Delay(off.attempts))
-	if off.attempts >= undoneOften {
-		off.reason = fmt.Sprintf("Certificate %s does not stay as it is written: somebody changes or deletes it each time; the next try is within %s",
-			name, plan.InWords(brake.Max))
-	}
 	s.remember(name, off)
 	delete(s.Memory.looked, name)
 	s.Certificates = slices.DeleteFunc(slices.Clone(s.Certificates), func(c *cmv1.Certificate) bool { return c.Name == name })

@@ -11,6 +11,7 @@ import (
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // The kinds of objects that Certificates are made for.
@@ -70,6 +71,8 @@ type Object struct {
 	Listeners []Listener
 	// Parent is the Gateway of a ListenerSet, or the first one of an HTTPRoute.
 	Parent types.NamespacedName
+	// ParentVersion is the resourceVersion of the Gateway that a ListenerSet inherits from.
+	ParentVersion string
 }
 
 // Listener is what decides about a listener's Certificates.
@@ -108,7 +111,7 @@ func OfListenerSet(s *gwapi.ListenerSet, parent *gwapi.Gateway) Object {
 		o.Ignored = true
 		return o
 	}
-	o.Annotations = inherit(s.Annotations, parent.Annotations)
+	o.Annotations, o.ParentVersion = inherit(s.Annotations, parent.Annotations), parent.ResourceVersion
 	return o
 }
 
@@ -176,6 +179,19 @@ func objectOf(kind string, m *metav1.ObjectMeta) Object {
 // leaving reports whether an object is being deleted.
 func leaving(m *metav1.ObjectMeta) bool {
 	return m.DeletionTimestamp != nil || slices.Contains(m.Finalizers, metav1.FinalizerDeleteDependents)
+}
+
+// asSeen confirms that the object, and what it inherits from, are at the API server as they
+// were when it was decided on. The cache of a new leader may have an older version than
+// that of the Certificates: by it, a Certificate would lose a name, or be issued for nothing.
+// The object is read once for all writes of a reconcile; a read of one object by its name is
+// little beside what a Certificate costs that is made or changed.
+func (o Object) asSeen() []plan.Confirm {
+	seen := []plan.Confirm{{Ref: plan.Ref{Kind: o.Kind, NamespacedName: o.NamespacedName}, Version: o.Version}}
+	if o.ParentVersion != "" {
+		seen = append(seen, plan.Confirm{Ref: plan.Ref{Kind: KindGateway, NamespacedName: o.Parent}, Version: o.ParentVersion})
+	}
+	return seen
 }
 
 // references are the names of all Secrets that the object refers to, in any

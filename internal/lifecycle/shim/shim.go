@@ -3,6 +3,7 @@
 package shim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -90,11 +91,8 @@ func (s State) Next(now time.Time) Plan {
 			continue
 		}
 		p := Plan{Do: action, Events: s.done(action)}
-		if _, ok := action.(Delete); ok {
-			// An older version of the object may have no use for it.
-			p.Confirm = []plan.Confirm{{
-				Ref: plan.Ref{Kind: s.Object.Kind, NamespacedName: s.Object.NamespacedName}, Version: s.Object.Version,
-			}}
+		if _, ok := action.(Look); !ok {
+			p.Confirm = s.Object.asSeen()
 		}
 		return p
 	}
@@ -142,8 +140,9 @@ func (s State) warnings() []plan.Event {
 	}
 	if len(s.Memory.putOff) > 0 {
 		for _, action := range s.changes() {
-			if off := s.offOf(action); off.reason != "" {
-				warn(ReasonWriteFailed, off.reason)
+			off := s.offOf(action)
+			if reason := cmp.Or(off.reason, off.undone(action)); reason != "" {
+				warn(ReasonWriteFailed, reason)
 			}
 		}
 	}

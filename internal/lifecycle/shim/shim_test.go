@@ -3,12 +3,15 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -174,6 +177,37 @@ func TestUnrequired(t *testing.T) {
 	check(t, "of a Gateway", done, []string{"delete Certificate old"})
 }
 
+// TestConfirmed: each write is confirmed by the object at the API server, and by the
+// Gateway that it inherits from.
+func TestConfirmed(t *testing.T) {
+	set, inherited := listenerSet(), parent("cert-manager.io/issuer", "a")
+	inherited.ResourceVersion = "8"
+	of := func(kind, namespace, name, version string) plan.Confirm {
+		return plan.Confirm{Ref: plan.Ref{Kind: kind, NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, Version: version}
+	}
+	for _, test := range []struct {
+		object Object
+		want   []plan.Confirm
+	}{
+		{OfIngress(ingress()), []plan.Confirm{of("Ingress", "lab", "app", "7")}},
+		{OfGateway(gateway(listener("a", "app.example.test", "app-tls"))), []plan.Confirm{of("Gateway", "lab", "app", "7")}},
+		{OfListenerSet(set, inherited), []plan.Confirm{of("ListenerSet", "lab", "app", "7"), of("Gateway", "infra", "gw", "8")}},
+	} {
+		newer := one(t, test.object, options())
+		newer.Spec.DNSNames = append(newer.Spec.DNSNames, "b.example.test")
+		unrequired := newer.DeepCopy()
+		unrequired.Name, unrequired.Spec.SecretName = "old", "old"
+		wanted := one(t, test.object, options())
+		for name, certificates := range map[string][]*cmv1.Certificate{"create": nil, "update": {newer}, "delete": {wanted, unrequired}} {
+			p := stateOf(test.object, options(), certificates...).Next(now)
+			if p.Do == nil || !strings.HasPrefix(p.Do.String(), name) {
+				t.Errorf("%s: does %v, not %s", test.object.Kind, p.Do, name)
+			}
+			check(t, test.object.Kind+": "+name, p.Confirm, test.want)
+		}
+	}
+}
+
 // TestToldOnce: what is wrong is told once, again when it comes back, and events of
 // success only if all are wanted.
 func TestToldOnce(t *testing.T) {
@@ -245,25 +279,43 @@ func TestFailures(t *testing.T) {
 // TestUndone: a write that somebody undoes each time is repeated later and later, and
 // told; another one is not held up.
 func TestUndone(t *testing.T) {
+	change := func(by func(*cmv1.Certificate)) func(*State) {
+		return func(s *State) {
+			c := s.Certificates[0].DeepCopy()
+			c.Generation++
+			by(c)
+			s.Certificates = []*cmv1.Certificate{c}
+		}
+	}
+	times := 0
 	for _, test := range []struct {
 		name string
 		undo func(*State)
-		want []time.Duration
+		does string
 	}{
-		{"changed", func(s *State) {
-			c := s.Certificates[0].DeepCopy()
+		{"changed", change(func(c *cmv1.Certificate) { c.Labels = map[string]string{"policy": "x"} }), `changes label "policy"`},
+		{"a label, and an annotation that is another one each time", change(func(c *cmv1.Certificate) {
+			times++
 			c.Labels = map[string]string{"policy": "x"}
-			c.Generation++
-			s.Certificates = []*cmv1.Certificate{c}
-		}, []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second}},
-		{"deleted", func(s *State) { s.Certificates = nil }, []time.Duration{time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second}},
+			metav1.SetMetaDataAnnotation(&c.ObjectMeta, "policy/changes", strconv.Itoa(times))
+		}), `changes label "policy"`},
+		{"another value each time", change(func(c *cmv1.Certificate) {
+			times++
+			c.Spec.DNSNames, c.Spec.CommonName = []string{fmt.Sprintf("%d.example.test", times)}, "x"
+		}), "changes spec.commonName, spec.dnsNames"},
+		{"many parts", change(func(c *cmv1.Certificate) {
+			c.Labels = map[string]string{"a": "", "b": "", "c": "", "d": ""}
+			c.Spec.SecretName, c.Spec.CommonName = "x", "y"
+		}), `changes label "a", label "b", label "c", label "d", spec.commonName, 1 more`},
+		{"deleted", func(s *State) { s.Certificates = nil }, "deletes it"},
 	} {
 		i := ingress()
 		s, at := stateOf(OfIngress(i), options()), now
 		settle(t, s)
 		var writes []time.Duration
 		var told []string
-		for range test.want {
+		want := []time.Duration{time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second}
+		for range want {
 			test.undo(s)
 			p := s.Next(at)
 			if tell, ok := p.Do.(Tell); ok {
@@ -278,8 +330,8 @@ func TestUndone(t *testing.T) {
 			s.Done(p.Do, answer(p.Do), at)
 			writes = append(writes, at.Sub(now))
 		}
-		check(t, test.name+": writes", writes, test.want)
-		check(t, test.name+": told", told, []string{"Certificate app-tls does not stay as it is written: somebody changes or deletes it each time; the next try is within 5m"})
+		check(t, test.name+": writes", writes, want)
+		check(t, test.name+": told", told, []string{"Certificate app-tls does not stay as it is written: somebody " + test.does + " each time; the next try is within 5m"})
 		i.Spec.TLS[0].Hosts = []string{"other.example.test"}
 		s.Wanted = Want(OfIngress(i), options())
 		done, _, _ := settle(t, s)
