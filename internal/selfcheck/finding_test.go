@@ -412,9 +412,46 @@ func TestVerdict(t *testing.T) {
 	if diff := cmp.Diff(want, r.Verdict(noon)); diff != "" {
 		t.Errorf("stuck, -want +got:\n%s", diff)
 	}
+	// The next check is due some time after the end of one that takes long.
+	r = saw(code(edge, 500))
+	r.Took = 6 * time.Second
+	want = propagation.Verdict{State: propagation.Wait, Until: noon.Add(8 * time.Second), Message: message}
+	if diff := cmp.Diff(want, r.Verdict(noon)); diff != "" {
+		t.Errorf("slow, -want +got:\n%s", diff)
+	}
 	want = propagation.Verdict{State: propagation.Accept, VisibleSince: noon}
 	if diff := cmp.Diff(want, saw(has(edge)).Verdict(noon.Add(time.Second))); diff != "" {
 		t.Errorf("ready, -want +got:\n%s", diff)
+	}
+}
+
+// TestUnanswered holds which checks have waited for nothing, so that the next one must not
+// occupy what others need.
+func TestUnanswered(t *testing.T) {
+	silent := Answer{Proxy: "http://proxy:3128", Failure: NoResponse}
+	for name, test := range map[string]struct {
+		r    Report
+		want bool
+	}{
+		"no connection":                     {saw(fails(edge6, Timeout), fails(edge, Timeout)), true},
+		"no answer":                         {saw(fails(edge, NoResponse)), true},
+		"no answer after a redirect":        {saw(fails(edge, NoResponse, after(toHTTPS))), true},
+		"not asked, and no connection":      {saw(fails(edge6, NoRoute), fails(edge, Timeout)), true},
+		"not asked":                         {saw(fails(edge6, NoRoute)), false},
+		"one answers":                       {saw(fails(edge6, Timeout), code(edge, 404)), false},
+		"one refuses":                       {saw(fails(edge6, NoResponse), fails(edge, ConnectionRefused)), false},
+		"a proxy answers, and nobody else":  {saw(proxied, fails(edge, Timeout)), true},
+		"nobody answers a proxy":            {saw(silent), true},
+		"a proxy is silent, and one is not": {saw(silent, code(edge, 404)), false},
+		"one answers, and another trickles": {Report{Answers: []Answer{code(edge, 404)}, Took: checkTime}, true},
+		"no resolver answers":               {Report{Lookups: []Lookup{{Type: AAAA, Failure: Timeout}, {Type: A, Failure: Timeout}}}, true},
+		"a resolver answers":                {Report{Lookups: []Lookup{{Type: AAAA, Failure: Timeout}, {Type: A}}}, false},
+		"an error":                          {Report{Lookups: []Lookup{{Type: AAAA, Failure: OtherFailure}, {Type: A, Failure: OtherFailure}}}, false},
+		"found, and one is dead":            {saw(fails(edge6, Timeout), has(edge)), false},
+	} {
+		if got := test.r.Verdict(noon).Unanswered; got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }
 

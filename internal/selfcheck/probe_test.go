@@ -297,9 +297,13 @@ func TestNoResponse(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
+	begin := time.Now()
 	got := checker.Check(ctx, Target{DNSName: v4, Token: token, Key: key})
 	if diff := cmp.Diff([]Answer{{Address: v4, Failure: NoResponse}}, got.Answers, timeless); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if v := got.Verdict(begin); !v.Unanswered || !v.Until.After(begin.Add(time.Second)) {
+		t.Errorf("the next check is due before the end of this one, or it counts as answered: %+v", v)
 	}
 }
 

@@ -20,9 +20,10 @@ type Target struct {
 
 // Report is what one check found. It is stored as JSON: names of fields stay.
 type Report struct {
-	// Name is Target.DNSName, At is when the check began.
-	Name string    `json:"name"`
-	At   time.Time `json:"at"`
+	// Name is Target.DNSName, At is when the check began, Took how long it took.
+	Name string        `json:"name"`
+	At   time.Time     `json:"at"`
+	Took time.Duration `json:"-"`
 	// Since is when the first check of the challenge was made.
 	Since time.Time `json:"since"`
 	// Retry is the longest time between two checks.
