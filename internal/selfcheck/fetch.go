@@ -63,7 +63,16 @@ type fetch struct {
 	answer Answer
 }
 
+// recovered does something about a panic, as the last thing of a function. What web servers
+// and resolvers answer is data of strangers, and one of them must not end the process.
+func recovered(failed func()) {
+	if recover() != nil {
+		failed()
+	}
+}
+
 func (f *fetch) do(ctx context.Context) {
+	defer recovered(func() { f.end(func(a *Answer) { a.Failure = Malformed }) })
 	transport := &http.Transport{
 		Proxy:                  f.through,
 		DialContext:            f.dial,
@@ -208,6 +217,7 @@ func isHost(text string) bool {
 
 // inspect notes what is wrong with the certificate of the last redirect.
 func (f *fetch) inspect(state tls.ConnectionState) error {
+	defer recovered(func() {})
 	wrong := faultOf(state, f.checker.Clock.Now())
 	f.end(func(a *Answer) {
 		if n := len(a.Redirects); n > 0 {

@@ -99,7 +99,8 @@ func (c *Checker) lookUp(ctx context.Context, name string) ([]netip.Addr, []Look
 }
 
 // askResolver asks for the addresses of one family.
-func (c *Checker) askResolver(ctx context.Context, network, name string) ([]netip.Addr, Failure) {
+func (c *Checker) askResolver(ctx context.Context, network, name string) (found []netip.Addr, failure Failure) {
+	defer recovered(func() { found, failure = nil, OtherFailure })
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	found, err := c.resolver().LookupNetIP(ctx, network, name)
