@@ -1,6 +1,7 @@
 package selfcheck
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,22 +97,29 @@ func Explain(r Report, c Circumstances) string {
 	return text
 }
 
-// leftOut names the addresses that do not have the challenge, although it is Ready.
+// leftOut names the addresses that do not have the challenge, although it is Ready, and what
+// may follow from them. One that nobody can ask from here is not named: there is nothing to
+// do about it, and a network without IPv6 has one for many names.
 func leftOut(r Report) string {
 	var out []string
+	hint := ""
 	for _, a := range r.Answers {
 		switch {
-		case a.Right():
+		case a.Right() || a.Unchecked():
 		case a.Proxy != "":
 			out = append(out, fmt.Sprintf("the answer through proxy %s (%s): add %s to NO_PROXY", a.Proxy, a.short(), r.Name))
+		case a.IPv6():
+			out = append(out, a.Address+" "+a.Says())
+			hint = "; CAs prefer IPv6, and not all try another address then: have the ingress controller listen on this address, or remove the AAAA record"
 		default:
 			out = append(out, a.Address+" "+a.Says())
+			hint = cmp.Or(hint, "; a CA may ask any address: have this one answer on port 80, or remove the A record")
 		}
 	}
 	if len(out) == 0 {
 		return ""
 	}
-	return "left out: " + strings.Join(out[:min(len(out), maxNamed)], "; ")
+	return "left out: " + strings.Join(out[:min(len(out), maxNamed)], "; ") + hint
 }
 
 // Find is the nearest cause of a Report that is not Ready.
