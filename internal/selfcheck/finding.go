@@ -14,8 +14,6 @@ type Cause string
 const (
 	// Unknown: no cause is known.
 	Unknown Cause = ""
-	// ObjectRefused: the API server does not create what answers the challenge.
-	ObjectRefused Cause = "ObjectRefused"
 	// PodNotReady: the solver's pod does not run.
 	PodNotReady Cause = "PodNotReady"
 	// RouteNotAccepted: a Gateway does not accept the route.
@@ -129,9 +127,9 @@ func Find(r Report, c Circumstances) Finding {
 		s.right = slices.ContainsFunc(r.direct(), Answer.Right)
 	}
 	for _, rule := range []func() Finding{
-		s.refused, s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
-		s.otherHost, s.protected, s.cleartext, s.unreached, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
-		s.notRouted, s.firewall, s.otherContent, s.policy, s.closed, s.private,
+		s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
+		s.otherHost, s.protected, s.cleartext, s.unreached, s.firewall, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
+		s.notRouted, s.otherContent, s.policy, s.closed, s.private,
 	} {
 		if found := rule(); found.Cause != Unknown {
 			return found
