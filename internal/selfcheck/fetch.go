@@ -31,6 +31,7 @@ const (
 var (
 	errLoop      = errors.New("redirect loop")
 	errTooMany   = errors.New("too many redirects")
+	errPort      = errors.New("redirect to another port than 80 and 443")
 	errForbidden = errors.New("an address that nobody asks")
 )
 
@@ -158,6 +159,11 @@ func (c *Checker) port(port string) string {
 	}
 }
 
+// usual reports whether a CA follows a redirect to a port, empty for that of the scheme.
+func (c *Checker) usual(port string) bool {
+	return slices.Contains([]string{"", "80", "443", strconv.Itoa(c.Port), strconv.Itoa(c.TLSPort)}, port)
+}
+
 // permitted refuses addresses that no CA asks. Whoever controls the DNS or a web server
 // of a name must not have the controllers ask what only the machine may ask.
 func permitted(_, address string, _ syscall.RawConn) error {
@@ -176,6 +182,9 @@ func (f *fetch) follow(next *http.Request, via []*http.Request) error {
 	f.end(func(a *Answer) {
 		a.Redirects = append(a.Redirects, Redirect{To: origin(next.URL), Foreign: !f.same(next.URL)})
 	})
+	if origin(next.URL) != "" && !f.checker.usual(next.URL.Port()) {
+		return errPort
+	}
 	if slices.ContainsFunc(via, func(r *http.Request) bool { return r.URL.String() == next.URL.String() }) {
 		return errLoop
 	}
@@ -271,6 +280,8 @@ func failureOf(err error) (Failure, string) {
 		return RedirectLoop, ""
 	case errors.Is(err, errTooMany):
 		return TooManyRedirects, ""
+	case errors.Is(err, errPort):
+		return OtherPort, ""
 	case errors.Is(err, errForbidden):
 		return Forbidden, ""
 	case errors.As(err, &op) && op.Op == "remote error":

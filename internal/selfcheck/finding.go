@@ -30,6 +30,8 @@ const (
 	NoRouteHere Cause = "NoRouteHere"
 	// Looping: redirects lead in a circle.
 	Looping Cause = "RedirectLoop"
+	// RedirectPort: a redirect leads to a port that CAs do not ask.
+	RedirectPort Cause = "RedirectPort"
 	// RedirectFails: a redirect to HTTPS ends at a server that does not serve the name.
 	RedirectFails Cause = "RedirectFails"
 	// RedirectElsewhere: a redirect leads to another host, which does not answer rightly.
@@ -127,7 +129,7 @@ func Find(r Report, c Circumstances) Finding {
 		s.right = slices.ContainsFunc(r.direct(), Answer.Right)
 	}
 	for _, rule := range []func() Finding{
-		s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
+		s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.otherPort, s.handshake, s.foreignHost, s.otherKey,
 		s.otherHost, s.protected, s.cleartext, s.unreached, s.firewall, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
 		s.notRouted, s.otherContent, s.policy, s.closed, s.private,
 	} {

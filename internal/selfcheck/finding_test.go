@@ -336,6 +336,16 @@ func TestExplain(t *testing.T) {
 			Circumstances{},
 			get + "192.0.2.5 redirects more than 10 times; exempt /.well-known/acme-challenge/ from the redirect, or if a proxy or CDN in front speaks plain HTTP to the cluster, have it speak HTTPS",
 		},
+		"a redirect to another port": {
+			saw(fails(edge, OtherPort, after(Redirect{To: "https://app.example.test:8443"}))),
+			Circumstances{Route: solver},
+			get + "192.0.2.5 redirects to https://app.example.test:8443, which is not asked because of its port; redirected to port 8443, which CAs such as Let's Encrypt refuse: exempt /.well-known/acme-challenge/ from the redirect, or redirect to port 443, or if your CA follows it, set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer",
+		},
+		"a redirect to another port of another host": {
+			saw(fails(edge, OtherPort, after(Redirect{To: "http://other.example.test:8080", Foreign: true}))),
+			Circumstances{Route: edited},
+			get + "192.0.2.5 redirects to http://other.example.test:8080, which is not asked because of its port; redirected to port 8080, which CAs such as Let's Encrypt refuse: exempt /.well-known/acme-challenge/ from the redirect, or redirect to port 443, or if your CA follows it, set everleaf.io/self-check-deadline and everleaf.io/self-check-on-deadline: ask-ca on the issuer",
+		},
 		"a redirect to the default server": {
 			saw(code(edge, 404, after(Redirect{To: "https://app.example.test", Certificate: otherName}))),
 			Circumstances{Route: solver},

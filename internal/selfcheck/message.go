@@ -126,6 +126,7 @@ var failures = map[Failure]string{
 	Unresolved:        "has no address",
 	Forbidden:         "is a link-local address, which is not asked",
 	BadRedirect:       "redirects to nowhere",
+	OtherPort:         "is not asked because of its port",
 	BodyUnread:        "breaks off its answer",
 }
 

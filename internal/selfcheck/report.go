@@ -98,6 +98,9 @@ const (
 	TooManyRedirects Failure = "TooManyRedirects"
 	// BadRedirect: a redirect to nowhere, or to another protocol than HTTP.
 	BadRedirect Failure = "BadRedirect"
+	// OtherPort: a redirect to another port than 80 and 443, which CAs such as Let's Encrypt
+	// do not follow.
+	OtherPort Failure = "OtherPort"
 	// BodyUnread: the body of the answer broke off.
 	BodyUnread Failure = "BodyUnread"
 	// OtherFailure is any other.
