@@ -1,6 +1,7 @@
 package selfcheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -59,9 +60,11 @@ type fetch struct {
 	address netip.Addr
 	proxy   *url.URL
 
-	// mu guards the answer: a handshake may go on when the request has ended.
+	// mu guards the answer and proxies: a handshake may go on when the request has ended.
 	mu     sync.Mutex
 	answer Answer
+	// proxies are the host:port of those that are asked.
+	proxies []string
 }
 
 // recovered does something about a panic, as the last thing of a function. What web servers
@@ -121,10 +124,26 @@ func (f *fetch) end(change func(*Answer)) {
 // through is the proxy of a request: of the first one it has been chosen; a foreign host
 // to which a redirect leads has its own.
 func (f *fetch) through(r *http.Request) (*url.URL, error) {
-	if f.same(r.URL) {
-		return f.proxy, nil
+	proxy, err := f.proxy, error(nil)
+	if !f.same(r.URL) {
+		proxy, err = f.checker.Proxy(r.URL)
 	}
-	return f.checker.Proxy(r.URL)
+	if proxy != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.proxies = append(f.proxies, net.JoinHostPort(proxy.Hostname(), cmp.Or(proxy.Port(), proxyPorts[proxy.Scheme])))
+	}
+	return proxy, err
+}
+
+// proxyPorts are the ports of proxies whose URLs have none.
+var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+
+// isProxy reports whether a host:port is a proxy that is asked.
+func (f *fetch) isProxy(target string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.proxies, func(p string) bool { return strings.EqualFold(p, target) })
 }
 
 // same reports whether a URL has the name of the challenge.
@@ -142,8 +161,13 @@ func (f *fetch) dial(ctx context.Context, network, target string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if f.proxy == nil && sameHost(host, f.target.DNSName) {
+	switch {
+	case f.isProxy(target):
+	case f.proxy == nil && sameHost(host, f.target.DNSName):
 		target = net.JoinHostPort(f.address.String(), f.checker.port(port))
+	case !f.address.IsLoopback():
+		// Only a name that is on this machine itself, as in tests, may lead to others there.
+		dialer.Control = permittedElsewhere
 	}
 	return dialer.DialContext(ctx, network, target)
 }
@@ -164,6 +188,13 @@ func (c *Checker) usual(port string) bool {
 	return slices.Contains([]string{"", "80", "443", strconv.Itoa(c.Port), strconv.Itoa(c.TLSPort)}, port)
 }
 
+// metadata are the addresses outside of the link-local ones at which clouds tell a machine
+// its secrets: AWS, Google Cloud, Oracle Cloud, Alibaba Cloud and Azure.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"), netip.MustParseAddr("fd00:c1::a9fe:a9fe"),
+	netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16"),
+}
+
 // permitted refuses addresses that no CA asks. Whoever controls the DNS or a web server
 // of a name must not have the controllers ask what only the machine may ask.
 func permitted(_, address string, _ syscall.RawConn) error {
@@ -171,10 +202,18 @@ func permitted(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if a := at.Addr().Unmap(); a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+	if a := at.Addr().Unmap().WithZone(""); a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || slices.Contains(metadata, a) {
 		return errForbidden
 	}
 	return nil
+}
+
+// permittedElsewhere refuses the machine itself as well, for what a redirect leads to.
+func permittedElsewhere(network, address string, conn syscall.RawConn) error {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Unmap().IsLoopback() {
+		return errForbidden
+	}
+	return permitted(network, address, conn)
 }
 
 // follow records a redirect.

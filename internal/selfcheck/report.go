@@ -89,8 +89,9 @@ const (
 	Malformed Failure = "Malformed"
 	// Unresolved: the host of a redirect has no address, or the one of the proxy.
 	Unresolved Failure = "Unresolved"
-	// Forbidden: the address is a link-local, multicast or unspecified one, which no CA
-	// asks and which everleaf does not ask either: cloud metadata services are there.
+	// Forbidden: the address is a link-local, multicast or unspecified one, or that of a
+	// cloud's metadata service, or a redirect leads to a loopback one: no CA asks it, and
+	// everleaf must not be led there.
 	Forbidden Failure = "Forbidden"
 	// RedirectLoop: a redirect leads to a URL that was asked before.
 	RedirectLoop Failure = "RedirectLoop"
