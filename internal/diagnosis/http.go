@@ -77,7 +77,7 @@ func (e Evidence) toldApart(inside, outside selfcheck.Report) (Verdict, bool) {
 // lasting are the causes that show also when the challenge is not presented any more.
 var lasting = []selfcheck.Cause{
 	selfcheck.NoAddressRecord, selfcheck.ResolverFails, selfcheck.OtherAddress, selfcheck.PrivateAddress, selfcheck.PortClosed,
-	selfcheck.Looping, selfcheck.RedirectFails, selfcheck.Filtered, selfcheck.Protected, selfcheck.HairpinNAT,
+	selfcheck.Looping, selfcheck.RedirectPort, selfcheck.RedirectFails, selfcheck.Filtered, selfcheck.Protected, selfcheck.HairpinNAT,
 }
 
 // judgeHTTP says why a challenge is not found, as seen from one place.

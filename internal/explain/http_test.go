@@ -147,3 +147,18 @@ func TestGateway(t *testing.T) {
 		t.Errorf("missing: %v", e.Missing)
 	}
 }
+
+// TestResponderSays holds that nothing is said of requests that another controller may have
+// seen.
+func TestResponderSays(t *testing.T) {
+	for want, r := range map[string]selfcheck.Responder{
+		"answers this token, and was asked for it": {Answers: true, Asked: true},
+		"answers this token":                       {Answers: true},
+		"was asked for this token":                 {Asked: true},
+		"is to answer this token":                  {},
+	} {
+		if got := responderSays(r); got != want {
+			t.Errorf("%+v: %q, want %q", r, got, want)
+		}
+	}
+}

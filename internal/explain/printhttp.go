@@ -66,15 +66,19 @@ func routeSays(r selfcheck.Route, defaultClass string) string {
 	return "leads to the responder, " + class
 }
 
+// responderSays says what is known of who answers. That a controller was not asked is no
+// news: another one may have been.
 func responderSays(r selfcheck.Responder) string {
-	says := "does not answer this token"
-	if r.Answers {
-		says = "answers this token"
+	switch {
+	case r.Answers && r.Asked:
+		return "answers this token, and was asked for it"
+	case r.Answers:
+		return "answers this token"
+	case r.Asked:
+		return "was asked for this token"
+	default:
+		return "is to answer this token"
 	}
-	if r.Asked {
-		return says + ", and was asked for it"
-	}
-	return says + ", and was not asked for it"
 }
 
 func edgeSays(o diagnosis.Edge, challenge string) string {

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/responder"
+	"github.com/everleaf/everleaf/internal/solver/http01"
 )
 
 // addResponder adds the shared HTTP-01 responder, if this process has one, and what knows
@@ -55,6 +57,12 @@ func (s *system) addResponder(challenges cache.SharedIndexInformer) error {
 	}
 	return s.manager.Add(component.Always(s.responding.Start))
 }
+
+// Knows implements http01.Informed. The table is that of a responder which listens: in a
+// process without one, nothing fills it.
+func (r shared) Knows(challenge types.UID) bool { return r.table.Knows(challenge) }
+
+var _ http01.Informed = shared{}
 
 // responding is a responder that outlives its manager: requests arrive until proxies know
 // of other replicas, while the manager waits for the steps that have begun.

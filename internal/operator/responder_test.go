@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/responder"
 )
 
 // TestResponderOutlivesItsManager holds that the port is closed until all Challenges are
@@ -92,5 +96,21 @@ func TestResponderWithoutItsPort(t *testing.T) {
 	r := &responding{address: taken.Addr().String(), filled: func() bool { return true }, clock: clocktesting.NewFakeClock(time.Now()), log: logr.Discard()}
 	if err := r.Start(t.Context()); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestKnows holds that only a process which listens says that it answers a Challenge: the
+// others have no Challenges in their table.
+func TestKnows(t *testing.T) {
+	challenge := &acmev1.Challenge{ObjectMeta: metav1.ObjectMeta{UID: "a"}}
+	challenge.Spec.Type, challenge.Spec.Token, challenge.Spec.Key = acmev1.ACMEChallengeTypeHTTP01, "t", "t.k"
+	for _, listens := range []bool{false, true} {
+		s := shared{table: responder.NewTable(clocktesting.NewFakeClock(time.Now()))}
+		if listens {
+			s.table.OnAdd(challenge, false)
+		}
+		if s.Knows("a") != listens || s.Knows("b") {
+			t.Errorf("listens: %t, knows %t", listens, s.Knows("a"))
+		}
 	}
 }

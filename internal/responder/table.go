@@ -190,6 +190,13 @@ func (t *Table) Answer(token, host string) (string, Result) {
 	return "", WrongHost
 }
 
+// Knows reports whether requests for a Challenge are answered, by its UID.
+func (t *Table) Knows(uid types.UID) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byUID[uid] != nil
+}
+
 // Seen tells which requests for the token of a Challenge have come, by its UID. It
 // returns false if there were none, or there is no such Challenge.
 func (t *Table) Seen(uid types.UID) (Sighting, bool) {

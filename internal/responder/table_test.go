@@ -218,6 +218,9 @@ func TestSeen(t *testing.T) {
 		}
 	}
 	seen(Sighting{}, false)
+	if !tbl.Knows("a") || tbl.Knows("b") {
+		t.Error("it knows another Challenge than the one that it has")
+	}
 	tbl.Answer("unknown", host)
 	seen(Sighting{}, false)
 	tbl.Answer("t", "10.32.3.80:8089")
@@ -236,4 +239,7 @@ func TestSeen(t *testing.T) {
 	}
 	tbl.OnDelete(c)
 	seen(Sighting{}, false)
+	if tbl.Knows("a") {
+		t.Error("it knows a Challenge that is gone")
+	}
 }

@@ -3,6 +3,7 @@ package selfcheck
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -50,6 +51,19 @@ func (s situation) loop() Finding {
 		return Finding{}
 	}
 	return Finding{Looping, "", []string{"exempt " + path + " from the redirect", "if a proxy or CDN in front speaks plain HTTP to the cluster, have it speak HTTPS"}}
+}
+
+// otherPort: a redirect leads to another port than 80 and 443.
+func (s situation) otherPort() Finding {
+	last, _ := s.at.last()
+	to, err := url.Parse(last.To)
+	if s.at.Failure != OtherPort || err != nil {
+		return Finding{}
+	}
+	return Finding{
+		RedirectPort, fmt.Sprintf("redirected to port %s, which CAs such as Let's Encrypt refuse", to.Port()),
+		[]string{"exempt " + path + " from the redirect", "redirect to port 443", "if your CA follows it, " + askCA},
+	}
 }
 
 // handshake: the server to which port 80 redirects refuses the name.

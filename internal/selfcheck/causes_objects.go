@@ -7,23 +7,6 @@ import (
 	"strings"
 )
 
-// refused: the API server does not create what is needed.
-func (s situation) refused() Finding {
-	text := s.c.Refused
-	if text == "" {
-		return Finding{}
-	}
-	f := Finding{Cause: ObjectRefused, Says: text}
-	switch {
-	case strings.Contains(text, "services.nodeports"):
-		f.Fix = []string{"set http01.ingress.serviceType: ClusterIP in the solver"}
-	case strings.Contains(text, "PodSecurity") && strings.Contains(text, "seccompProfile"):
-		f.Says += ", because podTemplate.spec.securityContext replaces the default"
-		f.Fix = []string{"set seccompProfile there too"}
-	}
-	return f
-}
-
 // pod: the solver's pod does not run.
 func (s situation) pod() Finding {
 	p := s.c.Pod
@@ -89,31 +72,29 @@ func (s situation) protected() Finding {
 	}
 }
 
-// cleartext: the ingress controller speaks TLS to the backends of an edited Ingress.
+// cleartext: the ingress controller speaks TLS to the backends of an edited Ingress. The
+// responder and everleaf's own pods speak both on one port; the image of a pod may be another.
 func (s situation) cleartext() Finding {
-	if s.c.Route.Kind != EditedIngress || !s.code(502, 503) {
+	if s.c.Mode != PodMode || s.c.Route.Kind != EditedIngress || !s.code(502, 503) {
 		return Finding{}
 	}
 	return Finding{
-		BackendProtocol, fmt.Sprintf("the controller of %s could not talk to the solver (plain HTTP on 8089), as with backend-protocol HTTPS", s.route()),
+		BackendProtocol, fmt.Sprintf("the controller of %s could not talk to the solver's pod, as with backend-protocol HTTPS and an image that answers plain HTTP alone", s.route()),
 		[]string{separate},
 	}
 }
 
-// unreached: the way from the ingress controller to the responder is not open.
+// unreached: the way from the ingress controller to the responder is not open. An Ingress
+// that was there before is served, so that 503 is about what is behind it.
 func (s situation) unreached() Finding {
-	if !s.code(502, 504) && s.at.Failure != NoResponse {
+	if !s.code(502, 504) && (s.c.Route.Kind != EditedIngress || !s.code(503)) && s.at.Failure != NoResponse {
 		return Finding{}
 	}
 	where := "the responder"
 	if s.c.Responder.At != "" {
 		where = s.c.Responder.At
 	}
-	policy := "a NetworkPolicy may not let it in"
-	if s.c.NetworkPolicy {
-		policy = "a NetworkPolicy selects it, and has to let the ingress controller in"
-	}
-	return Finding{Cause: ResponderUnreached, Says: fmt.Sprintf("the ingress controller does not reach %s: %s", where, policy)}
+	return Finding{Cause: ResponderUnreached, Says: fmt.Sprintf("the ingress controller does not reach %s: a NetworkPolicy may not let it in", where)}
 }
 
 // neighbour: another class of ingress controller has the host.

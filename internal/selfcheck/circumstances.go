@@ -11,9 +11,6 @@ type Circumstances struct {
 	Responder Responder `json:"responder,omitzero"`
 	// Pod is the solver's pod, if it is not ready.
 	Pod Pod `json:"pod,omitzero"`
-	// Refused is what the API server said to an object that it did not create, such as a
-	// quota or Pod Security.
-	Refused string `json:"refused,omitempty"`
 	// DefaultClass is the name of the default IngressClass.
 	DefaultClass string `json:"defaultClass,omitempty"`
 	// Neighbours are other Ingresses with the host.
@@ -21,8 +18,6 @@ type Circumstances struct {
 	// Edges are the addresses at which the cluster serves the route: those in the
 	// status of Ingresses of its class, of its Gateway, or of a LoadBalancer Service.
 	Edges []string `json:"edges,omitempty"`
-	// NetworkPolicy reports whether a NetworkPolicy selects the responder's pods.
-	NetworkPolicy bool `json:"networkPolicy,omitempty"`
 }
 
 // Mode is how a challenge is answered.
@@ -85,8 +80,9 @@ type Refusal struct {
 type Responder struct {
 	// At names it for a person, with its port: "pod lab/cm-acme-http-solver-x, port 8089".
 	At string `json:"at,omitempty"`
-	// Answers reports whether it answers the challenge if it is asked itself, Asked
-	// whether a request for the token has arrived.
+	// Answers reports whether that of the process which has looked answers the challenge if
+	// it is asked itself, Asked whether a request for the token has arrived there. False
+	// says nothing: requests may have arrived at others.
 	Answers bool `json:"answers,omitempty"`
 	Asked   bool `json:"asked,omitempty"`
 	// Host is the Host header of a request that it refused because of that.

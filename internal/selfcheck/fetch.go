@@ -1,6 +1,7 @@
 package selfcheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,6 +32,7 @@ const (
 var (
 	errLoop      = errors.New("redirect loop")
 	errTooMany   = errors.New("too many redirects")
+	errPort      = errors.New("redirect to another port than 80 and 443")
 	errForbidden = errors.New("an address that nobody asks")
 )
 
@@ -58,12 +60,23 @@ type fetch struct {
 	address netip.Addr
 	proxy   *url.URL
 
-	// mu guards the answer: a handshake may go on when the request has ended.
+	// mu guards the answer and proxies: a handshake may go on when the request has ended.
 	mu     sync.Mutex
 	answer Answer
+	// proxies are the host:port of those that are asked.
+	proxies []string
+}
+
+// recovered does something about a panic, as the last thing of a function. What web servers
+// and resolvers answer is data of strangers, and one of them must not end the process.
+func recovered(failed func()) {
+	if recover() != nil {
+		failed()
+	}
 }
 
 func (f *fetch) do(ctx context.Context) {
+	defer recovered(func() { f.end(func(a *Answer) { a.Failure = Malformed }) })
 	transport := &http.Transport{
 		Proxy:                  f.through,
 		DialContext:            f.dial,
@@ -111,10 +124,26 @@ func (f *fetch) end(change func(*Answer)) {
 // through is the proxy of a request: of the first one it has been chosen; a foreign host
 // to which a redirect leads has its own.
 func (f *fetch) through(r *http.Request) (*url.URL, error) {
-	if f.same(r.URL) {
-		return f.proxy, nil
+	proxy, err := f.proxy, error(nil)
+	if !f.same(r.URL) {
+		proxy, err = f.checker.Proxy(r.URL)
 	}
-	return f.checker.Proxy(r.URL)
+	if proxy != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.proxies = append(f.proxies, net.JoinHostPort(proxy.Hostname(), cmp.Or(proxy.Port(), proxyPorts[proxy.Scheme])))
+	}
+	return proxy, err
+}
+
+// proxyPorts are the ports of proxies whose URLs have none.
+var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+
+// isProxy reports whether a host:port is a proxy that is asked.
+func (f *fetch) isProxy(target string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.proxies, func(p string) bool { return strings.EqualFold(p, target) })
 }
 
 // same reports whether a URL has the name of the challenge.
@@ -132,8 +161,13 @@ func (f *fetch) dial(ctx context.Context, network, target string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if f.proxy == nil && sameHost(host, f.target.DNSName) {
+	switch {
+	case f.isProxy(target):
+	case f.proxy == nil && sameHost(host, f.target.DNSName):
 		target = net.JoinHostPort(f.address.String(), f.checker.port(port))
+	case !f.address.IsLoopback():
+		// Only a name that is on this machine itself, as in tests, may lead to others there.
+		dialer.Control = permittedElsewhere
 	}
 	return dialer.DialContext(ctx, network, target)
 }
@@ -149,6 +183,18 @@ func (c *Checker) port(port string) string {
 	}
 }
 
+// usual reports whether a CA follows a redirect to a port, empty for that of the scheme.
+func (c *Checker) usual(port string) bool {
+	return slices.Contains([]string{"", "80", "443", strconv.Itoa(c.Port), strconv.Itoa(c.TLSPort)}, port)
+}
+
+// metadata are the addresses outside of the link-local ones at which clouds tell a machine
+// its secrets: AWS, Google Cloud, Oracle Cloud, Alibaba Cloud and Azure.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"), netip.MustParseAddr("fd00:c1::a9fe:a9fe"),
+	netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16"),
+}
+
 // permitted refuses addresses that no CA asks. Whoever controls the DNS or a web server
 // of a name must not have the controllers ask what only the machine may ask.
 func permitted(_, address string, _ syscall.RawConn) error {
@@ -156,10 +202,18 @@ func permitted(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if a := at.Addr().Unmap(); a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+	if a := at.Addr().Unmap().WithZone(""); a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || slices.Contains(metadata, a) {
 		return errForbidden
 	}
 	return nil
+}
+
+// permittedElsewhere refuses the machine itself as well, for what a redirect leads to.
+func permittedElsewhere(network, address string, conn syscall.RawConn) error {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Unmap().IsLoopback() {
+		return errForbidden
+	}
+	return permitted(network, address, conn)
 }
 
 // follow records a redirect.
@@ -167,6 +221,9 @@ func (f *fetch) follow(next *http.Request, via []*http.Request) error {
 	f.end(func(a *Answer) {
 		a.Redirects = append(a.Redirects, Redirect{To: origin(next.URL), Foreign: !f.same(next.URL)})
 	})
+	if origin(next.URL) != "" && !f.checker.usual(next.URL.Port()) {
+		return errPort
+	}
 	if slices.ContainsFunc(via, func(r *http.Request) bool { return r.URL.String() == next.URL.String() }) {
 		return errLoop
 	}
@@ -208,6 +265,7 @@ func isHost(text string) bool {
 
 // inspect notes what is wrong with the certificate of the last redirect.
 func (f *fetch) inspect(state tls.ConnectionState) error {
+	defer recovered(func() {})
 	wrong := faultOf(state, f.checker.Clock.Now())
 	f.end(func(a *Answer) {
 		if n := len(a.Redirects); n > 0 {
@@ -261,6 +319,8 @@ func failureOf(err error) (Failure, string) {
 		return RedirectLoop, ""
 	case errors.Is(err, errTooMany):
 		return TooManyRedirects, ""
+	case errors.Is(err, errPort):
+		return OtherPort, ""
 	case errors.Is(err, errForbidden):
 		return Forbidden, ""
 	case errors.As(err, &op) && op.Op == "remote error":

@@ -1,6 +1,7 @@
 package selfcheck
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +14,6 @@ type Cause string
 const (
 	// Unknown: no cause is known.
 	Unknown Cause = ""
-	// ObjectRefused: the API server does not create what answers the challenge.
-	ObjectRefused Cause = "ObjectRefused"
 	// PodNotReady: the solver's pod does not run.
 	PodNotReady Cause = "PodNotReady"
 	// RouteNotAccepted: a Gateway does not accept the route.
@@ -31,6 +30,8 @@ const (
 	NoRouteHere Cause = "NoRouteHere"
 	// Looping: redirects lead in a circle.
 	Looping Cause = "RedirectLoop"
+	// RedirectPort: a redirect leads to a port that CAs do not ask.
+	RedirectPort Cause = "RedirectPort"
 	// RedirectFails: a redirect to HTTPS ends at a server that does not serve the name.
 	RedirectFails Cause = "RedirectFails"
 	// RedirectElsewhere: a redirect leads to another host, which does not answer rightly.
@@ -96,22 +97,29 @@ func Explain(r Report, c Circumstances) string {
 	return text
 }
 
-// leftOut names the addresses that do not have the challenge, although it is Ready.
+// leftOut names the addresses that do not have the challenge, although it is Ready, and what
+// may follow from them. One that nobody can ask from here is not named: there is nothing to
+// do about it, and a network without IPv6 has one for many names.
 func leftOut(r Report) string {
 	var out []string
+	hint := ""
 	for _, a := range r.Answers {
 		switch {
-		case a.Right():
+		case a.Right() || a.Unchecked():
 		case a.Proxy != "":
 			out = append(out, fmt.Sprintf("the answer through proxy %s (%s): add %s to NO_PROXY", a.Proxy, a.short(), r.Name))
+		case a.IPv6():
+			out = append(out, a.Address+" "+a.Says())
+			hint = "; CAs prefer IPv6, and not all try another address then: have the ingress controller listen on this address, or remove the AAAA record"
 		default:
 			out = append(out, a.Address+" "+a.Says())
+			hint = cmp.Or(hint, "; a CA may ask any address: have this one answer on port 80, or remove the A record")
 		}
 	}
 	if len(out) == 0 {
 		return ""
 	}
-	return "left out: " + strings.Join(out[:min(len(out), maxNamed)], "; ")
+	return "left out: " + strings.Join(out[:min(len(out), maxNamed)], "; ") + hint
 }
 
 // Find is the nearest cause of a Report that is not Ready.
@@ -121,9 +129,9 @@ func Find(r Report, c Circumstances) Finding {
 		s.right = slices.ContainsFunc(r.direct(), Answer.Right)
 	}
 	for _, rule := range []func() Finding{
-		s.refused, s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.handshake, s.foreignHost, s.otherKey,
-		s.otherHost, s.protected, s.cleartext, s.unreached, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
-		s.notRouted, s.firewall, s.otherContent, s.policy, s.closed, s.private,
+		s.pod, s.parent, s.uneven, s.proxy, s.unresolved, s.loop, s.otherPort, s.handshake, s.foreignHost, s.otherKey,
+		s.otherHost, s.protected, s.cleartext, s.unreached, s.firewall, s.neighbour, s.hairpin, s.elsewhere, s.defaultCertificate,
+		s.notRouted, s.otherContent, s.policy, s.closed, s.private,
 	} {
 		if found := rule(); found.Cause != Unknown {
 			return found

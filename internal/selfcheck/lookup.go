@@ -87,7 +87,7 @@ func (c *Checker) lookUp(ctx context.Context, name string) ([]netip.Addr, []Look
 		list  = []Lookup{{Type: AAAA}, {Type: A}}
 	)
 	for i, network := range []string{"ip6", "ip4"} {
-		group.Go(func() { found[i], list[i].Failure = c.ask(ctx, network, name) })
+		group.Go(func() { found[i], list[i].Failure = c.askResolver(ctx, network, name) })
 	}
 	group.Wait()
 	var out []netip.Addr
@@ -98,8 +98,9 @@ func (c *Checker) lookUp(ctx context.Context, name string) ([]netip.Addr, []Look
 	return out, list
 }
 
-// ask asks for the addresses of one family.
-func (c *Checker) ask(ctx context.Context, network, name string) ([]netip.Addr, Failure) {
+// askResolver asks for the addresses of one family.
+func (c *Checker) askResolver(ctx context.Context, network, name string) (found []netip.Addr, failure Failure) {
+	defer recovered(func() { found, failure = nil, OtherFailure })
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	found, err := c.resolver().LookupNetIP(ctx, network, name)

@@ -124,8 +124,9 @@ var failures = map[Failure]string{
 	TLSFailed:         "fails in the TLS handshake",
 	Malformed:         "sends something else than HTTP",
 	Unresolved:        "has no address",
-	Forbidden:         "is a link-local address, which is not asked",
+	Forbidden:         "is not asked (address of loopback, link-local, multicast or cloud metadata)",
 	BadRedirect:       "redirects to nowhere",
+	OtherPort:         "is not asked because of its port",
 	BodyUnread:        "breaks off its answer",
 }
 

@@ -72,19 +72,26 @@ func New(c Config) (*Checker, error) {
 // address, or 4 of each family if there are more. Of several answers of one address, the
 // first one that is not right counts.
 func (c *Checker) Check(ctx context.Context, t Target) Report {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
 	r := Report{Name: t.DNSName, At: c.Clock.Now(), Since: t.Since, Retry: c.Retry, Nameservers: c.Nameservers}
 	if r.Since.IsZero() {
 		r.Since = r.At
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	c.ask(ctx, t, &r)
+	r.Took = c.Clock.Since(r.At)
+	return r
+}
+
+// ask asks who can be asked, and puts what they say into a Report.
+func (c *Checker) ask(ctx context.Context, t Target, r *Report) {
 	addresses, lookups := c.addresses(ctx, t.DNSName)
 	r.Lookups = lookups
 	if proxy := c.proxyFor(t, addresses); proxy != nil {
 		answer := c.throughProxy(ctx, t, proxy)
 		r.Answers = append(r.Answers, answer)
 		if answer.Right() {
-			return r
+			return
 		}
 	}
 	asks := max(t.Asks, 1)
@@ -98,7 +105,6 @@ func (c *Checker) Check(ctx context.Context, t Target) Report {
 		wrong := slices.IndexFunc(of, func(a Answer) bool { return !a.Right() })
 		r.Answers = append(r.Answers, of[max(wrong, 0)])
 	}
-	return r
 }
 
 // proxyFor returns the proxy for a challenge, nil for none. NO_PROXY can name networks:

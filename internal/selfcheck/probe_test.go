@@ -33,10 +33,11 @@ const (
 
 // world has web servers on loopback addresses, all on one port, and a name server.
 type world struct {
-	t        *testing.T
-	port     int
-	tlsPort  int
-	resolver string
+	t         *testing.T
+	port      int
+	tlsPort   int
+	otherPort int
+	resolver  string
 }
 
 // server listens on one address of a world.
@@ -192,6 +193,18 @@ func TestCheck(t *testing.T) {
 			{Address: v6, Status: 200, Content: RightKey},
 			{Address: v4, Status: 404, Content: OtherContent, Redirects: []Redirect{{To: "http://other.example.test:PORT", Foreign: true}}},
 		}},
+		"to another port, where the challenge is": {both[:1], func(w *world) {
+			port := 0
+			w.server(v4, &port, func(l net.Listener) { _ = http.Serve(l, http.HandlerFunc(solves)) })
+			w.http(v4, redirects(fmt.Sprintf("http://www.example.test:%d%s%s", port, path, token)))
+			w.otherPort = port
+		}, []Answer{{Address: v4, Failure: OtherPort, Redirects: []Redirect{{To: "http://www.example.test:OTHER"}}}}},
+		"to port 443 without TLS": {both[:1], func(w *world) {
+			w.http(v4, redirects("http://www.example.test:443"+path+token))
+			w.server(v4, &w.tlsPort, func(l net.Listener) {
+				_ = http.Serve(l, http.HandlerFunc(answers(200, key)))
+			})
+		}, []Answer{{Address: v4, Status: 200, Content: RightKey, Redirects: []Redirect{{To: "http://www.example.test:443"}}}}},
 		"to a host without address": {both[:1], func(w *world) { w.http(v4, redirects("http://none.example.test/")) }, []Answer{
 			{Address: v4, Failure: Unresolved, Redirects: []Redirect{{To: "http://none.example.test", Foreign: true}}},
 		}},
@@ -224,7 +237,8 @@ func TestCheck(t *testing.T) {
 			got := w.check("www.example.test")
 			for i := range got.Answers {
 				for j, r := range got.Answers[i].Redirects {
-					got.Answers[i].Redirects[j].To = strings.ReplaceAll(r.To, fmt.Sprintf(":%d", w.port), ":PORT")
+					to := strings.ReplaceAll(r.To, fmt.Sprintf(":%d", w.port), ":PORT")
+					got.Answers[i].Redirects[j].To = strings.ReplaceAll(to, fmt.Sprintf(":%d", w.otherPort), ":OTHER")
 				}
 			}
 			if diff := cmp.Diff(test.want, got.Answers, timeless); diff != "" {
@@ -297,9 +311,13 @@ func TestNoResponse(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
+	begin := time.Now()
 	got := checker.Check(ctx, Target{DNSName: v4, Token: token, Key: key})
 	if diff := cmp.Diff([]Answer{{Address: v4, Failure: NoResponse}}, got.Answers, timeless); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if v := got.Verdict(begin); !v.Unanswered || !v.Until.After(begin.Add(time.Second)) {
+		t.Errorf("the next check is due before the end of this one, or it counts as answered: %+v", v)
 	}
 }
 

@@ -20,9 +20,10 @@ type Target struct {
 
 // Report is what one check found. It is stored as JSON: names of fields stay.
 type Report struct {
-	// Name is Target.DNSName, At is when the check began.
-	Name string    `json:"name"`
-	At   time.Time `json:"at"`
+	// Name is Target.DNSName, At is when the check began, Took how long it took.
+	Name string        `json:"name"`
+	At   time.Time     `json:"at"`
+	Took time.Duration `json:"-"`
 	// Since is when the first check of the challenge was made.
 	Since time.Time `json:"since"`
 	// Retry is the longest time between two checks.
@@ -88,8 +89,9 @@ const (
 	Malformed Failure = "Malformed"
 	// Unresolved: the host of a redirect has no address, or the one of the proxy.
 	Unresolved Failure = "Unresolved"
-	// Forbidden: the address is a link-local, multicast or unspecified one, which no CA
-	// asks and which everleaf does not ask either: cloud metadata services are there.
+	// Forbidden: the address is a link-local, multicast or unspecified one, or that of a
+	// cloud's metadata service, or a redirect leads to a loopback one: no CA asks it, and
+	// everleaf must not be led there.
 	Forbidden Failure = "Forbidden"
 	// RedirectLoop: a redirect leads to a URL that was asked before.
 	RedirectLoop Failure = "RedirectLoop"
@@ -97,6 +99,9 @@ const (
 	TooManyRedirects Failure = "TooManyRedirects"
 	// BadRedirect: a redirect to nowhere, or to another protocol than HTTP.
 	BadRedirect Failure = "BadRedirect"
+	// OtherPort: a redirect to another port than 80 and 443, which CAs such as Let's Encrypt
+	// do not follow.
+	OtherPort Failure = "OtherPort"
 	// BodyUnread: the body of the answer broke off.
 	BodyUnread Failure = "BodyUnread"
 	// OtherFailure is any other.

@@ -14,6 +14,9 @@ const (
 	// shortestWait is the wait after the first check: most ingress controllers load a
 	// route within a second.
 	shortestWait = 100 * time.Millisecond
+	// slowCheck is how long a check takes that waits for servers which do not answer,
+	// although another one does.
+	slowCheck = checkTime * 3 / 4
 )
 
 var (
@@ -40,17 +43,38 @@ func (v View) Verdict(time.Time) propagation.Verdict {
 		out.VisibleSince = r.At
 		return out
 	}
-	out.State, out.Until = propagation.Wait, r.At.Add(r.wait())
+	out.State, out.Until, out.Unanswered = propagation.Wait, r.ended().Add(r.wait()), r.unanswered()
 	if r.At.Sub(r.Since) >= stuckAfter {
 		out.State = propagation.Stuck
 	}
 	return out
 }
 
-// wait is the time until the next check. It grows with the time since the first one, of
-// which it is a third: a challenge is found late by no more than that.
+// ended is when the check ended.
+func (r Report) ended() time.Time { return r.At.Add(r.Took) }
+
+// wait is the time from the end of the check until the next one. It grows with the time
+// since the first one, of which it is a third: a challenge is found late by no more than
+// that, and by the time that a check takes.
 func (r Report) wait() time.Duration {
-	return min(max(r.At.Sub(r.Since)/3, shortestWait), r.Retry)
+	return min(max(r.ended().Sub(r.Since)/3, shortestWait), r.Retry)
+}
+
+// unanswered reports whether the check has waited for nothing: no address that can be
+// asked, or no resolver, has answered in time, or the check was slow.
+func (r Report) unanswered() bool {
+	if r.Took >= slowCheck {
+		return true
+	}
+	if len(r.Answers) == 0 {
+		return len(r.Lookups) > 0 && !slices.ContainsFunc(r.Lookups, func(l Lookup) bool { return l.Failure != Timeout })
+	}
+	asked := r.direct()
+	if len(asked) == 0 {
+		asked = r.Answers
+	}
+	asked = slices.DeleteFunc(slices.Clone(asked), Answer.Unchecked)
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(a Answer) bool { return a.Failure != Timeout && a.Failure != NoResponse })
 }
 
 // Ready reports whether a CA would find the challenge: some address has it, and none

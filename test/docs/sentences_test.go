@@ -65,6 +65,7 @@ func TestSentences(t *testing.T) {
 		"internal/selfcheck/finding.go":              "troubleshooting-http01.md",
 		"internal/selfcheck/causes_network.go":       "troubleshooting-http01.md",
 		"internal/selfcheck/causes_objects.go":       "troubleshooting-http01.md",
+		"internal/solver/http01/ensure.go":           "troubleshooting-http01.md",
 		"internal/apicheck/words.go":                 "startupapicheck.md",
 		"internal/lifecycle/injectable/source.go":    "cainjector.md",
 	} {

@@ -2,8 +2,11 @@ package challenge
 
 import (
 	"cmp"
+	"net/netip"
 	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	"github.com/everleaf/everleaf/internal/controller"
@@ -30,6 +33,9 @@ func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
 			return placed.Server(&spec.Solver), askTimeout
 		}
 	case core.Probe:
+		if spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+			return "the web servers of " + site(spec.DNSName), askTimeout
+		}
 		return "the name servers of " + w.zone(), askTimeout
 	}
 	return "", 0
@@ -60,6 +66,20 @@ func (w *work) Unanswered(action plan.Action) bool {
 func registered(name string) string {
 	labels := strings.Split(strings.ToLower(strings.TrimSuffix(name, ".")), ".")
 	return strings.Join(labels[max(0, len(labels)-2):], ".")
+}
+
+// site returns the domain of a name that has one owner: one label below a public suffix.
+// Names below it often have the same web servers, and whoever has one can make up others,
+// which are not to have places of their own.
+func site(name string) string {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if _, err := netip.ParseAddr(name); err == nil {
+		return name
+	}
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
+		return domain
+	}
+	return name
 }
 
 // Waiting implements controller.Remote.

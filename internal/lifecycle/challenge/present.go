@@ -29,6 +29,10 @@ const (
 // status is a write, which the Order, the request and the Certificate follow.
 const unremarkable = 5 * time.Second
 
+// ReasonSelfCheckIncomplete is the reason of the event for a Challenge whose CA is asked
+// although some address, which the CA may ask, does not have what was presented.
+const ReasonSelfCheckIncomplete = "SelfCheckIncomplete"
+
 // steady is the longest that the status keeps the report of a probe although a
 // later probe has found something else: each status is a write, which the Order,
 // the request and the Certificate follow.
@@ -85,7 +89,7 @@ func (s State) propagate(p Plan, now time.Time) Plan {
 	verdict := s.Memory.Evidence.Verdict(now)
 	switch {
 	case verdict.State == propagation.Accept:
-		return s.acceptTogether(p, verdict.VisibleSince, now)
+		return s.acceptTogether(p, verdict, now)
 	case unchecked(verdict) && s.mayAskAnyway(now):
 		return s.askAnyway(p, verdict.Message)
 	case !verdict.AbsentSince.IsZero() && !s.rewriteAt(verdict.AbsentSince).After(now):
@@ -184,11 +188,19 @@ func (s State) propagationReason(message string) string {
 // acceptTogether asks the server to validate, unless a sibling will soon be
 // visible: the CA's resolver caches all values of a name together, so that one
 // that comes later has to wait until the others have expired.
-func (s State) acceptTogether(p Plan, visibleSince, now time.Time) Plan {
-	if patience := visibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, Progress.Coming) {
+func (s State) acceptTogether(p Plan, v propagation.Verdict, now time.Time) Plan {
+	if patience := v.VisibleSince.Add(siblingPatience); patience.After(now) && slices.ContainsFunc(s.Siblings, Progress.Coming) {
 		reason := fmt.Sprintf("Waiting for the other records of %q, which the ACME server can see together with this one", s.Object.Spec.DNSName)
 		return s.wait(p, reason, patience, now)
 	}
 	p.Do = Accept{URL: s.Object.Spec.URL}
+	if v.Message != "" && s.Object.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
+		// Of DNS-01 it often names servers with an address of IPv6 that nobody here can ask,
+		// of which a CA asks another one.
+		p.Events = []plan.Event{{
+			Warning: true, Reason: ReasonSelfCheckIncomplete, Component: Manager,
+			Message: fmt.Sprintf("Asked the ACME server to validate %q, for which the self-check has succeeded; %s", s.Object.Spec.DNSName, v.Message),
+		}}
+	}
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
@@ -34,18 +35,37 @@ func (s *session) look(ctx context.Context) selfcheck.Circumstances {
 	}
 	switch with := s.challenge.Solver.HTTP01; {
 	case with.Ingress == nil:
-		seen.Route = s.lookAtRoute(ctx)
+		seen.Route, seen.Edges = s.lookAtRoute(ctx)
 	case with.Ingress.Name != "":
-		seen.Route = s.lookAtIngress(ctx, selfcheck.EditedIngress, with.Ingress.Name)
+		seen.Route, seen.Edges = s.lookAtIngress(ctx, selfcheck.EditedIngress, with.Ingress.Name)
 	default:
-		seen.Route = s.lookAtIngress(ctx, selfcheck.SolverIngress, nameOf(s.challenge))
-		if with.Ingress.Class == nil && with.Ingress.IngressClassName == nil {
+		seen.Route, seen.Edges = s.lookAtIngress(ctx, selfcheck.SolverIngress, nameOf(s.challenge))
+		named := with.Ingress.Class != nil || with.Ingress.IngressClassName != nil
+		if !named {
 			// The class that it has now is the default, which the API server has put in.
 			seen.DefaultClass, seen.Route.Class = cmp.Or(seen.Route.Class, s.defaultClass(ctx)), ""
+		}
+		// A class that the solver names is usually right, and there can be many Ingresses.
+		if !named || s.Clock.Now().Sub(s.checked) >= patience {
 			seen.Neighbours = s.neighbours(ctx)
+		}
+		for _, one := range seen.Neighbours {
+			if one.Class != "" && one.Class == cmp.Or(seen.Route.Class, seen.DefaultClass) {
+				seen.Edges = appendNew(seen.Edges, one.Addresses...)
+			}
 		}
 	}
 	return seen
+}
+
+// appendNew adds the texts that are not empty and not in the list yet.
+func appendNew(list []string, texts ...string) []string {
+	for _, text := range texts {
+		if text != "" && !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 // key is the key of the Challenge's objects.
@@ -61,9 +81,18 @@ func (s *session) lookAtResponder(by mode) selfcheck.Responder {
 	out := selfcheck.Responder{At: at}
 	if by == byResponder && s.Responder != nil {
 		saw := s.Responder.Saw(s.challenge.UID)
-		out.Answers, out.Asked, out.Host = true, saw.Answered || saw.Host != "", saw.Host
+		out.Asked, out.Host = saw.Answered || saw.Host != "", saw.Host
+		informed, ok := s.Responder.(Informed)
+		out.Answers = ok && informed.Knows(s.challenge.UID)
 	}
 	return out
+}
+
+// Informed is implemented by a Responder that knows what the one of this process answers.
+type Informed interface {
+	// Knows reports whether the responder of this process, if there is one, answers
+	// requests for a Challenge.
+	Knows(challenge types.UID) bool
 }
 
 // lookAtPod says why the solver's pod is not ready.
@@ -101,12 +130,22 @@ func obstacle(pod *corev1.Pod) (reason, message string) {
 	return pod.Status.Reason, pod.Status.Message
 }
 
-func (s *session) lookAtIngress(ctx context.Context, kind selfcheck.RouteKind, name string) selfcheck.Route {
+// lookAtIngress returns an Ingress that leads to the responder, and where it is served.
+func (s *session) lookAtIngress(ctx context.Context, kind selfcheck.RouteKind, name string) (selfcheck.Route, []string) {
 	i := &networkingv1.Ingress{}
 	if err := s.API.Get(ctx, client.ObjectKey{Namespace: s.challenge.Namespace, Name: name}, i); err != nil {
-		return selfcheck.Route{}
+		return selfcheck.Route{}, nil
 	}
-	return selfcheck.Route{Kind: kind, Namespace: i.Namespace, Name: i.Name, Class: classOf(i), PathType: string(s.exact())}
+	return selfcheck.Route{Kind: kind, Namespace: i.Namespace, Name: i.Name, Class: classOf(i), PathType: string(s.exact())}, addressesOf(i)
+}
+
+// addressesOf are the addresses and host names at which an Ingress is served.
+func addressesOf(i *networkingv1.Ingress) []string {
+	var found []string
+	for _, at := range i.Status.LoadBalancer.Ingress {
+		found = appendNew(found, at.IP, at.Hostname)
+	}
+	return found
 }
 
 // classOf is the class of an Ingress. The annotation wins, as it does for controllers.
@@ -141,28 +180,44 @@ func (s *session) neighbours(ctx context.Context) []selfcheck.Neighbour {
 		one := &list.Items[i]
 		has := slices.ContainsFunc(one.Spec.Rules, func(r networkingv1.IngressRule) bool { return r.Host == s.challenge.DNSName })
 		if has && one.Name != nameOf(s.challenge) {
-			found = append(found, selfcheck.Neighbour{Namespace: one.Namespace, Name: one.Name, Class: classOf(one)})
+			found = append(found, selfcheck.Neighbour{Namespace: one.Namespace, Name: one.Name, Class: classOf(one), Addresses: addressesOf(one)})
 		}
 	}
 	return found
 }
 
-func (s *session) lookAtRoute(ctx context.Context) selfcheck.Route {
+// lookAtRoute returns the HTTPRoute that leads to the responder, and the addresses of its
+// Gateways.
+func (s *session) lookAtRoute(ctx context.Context) (selfcheck.Route, []string) {
 	route := &gwapi.HTTPRoute{}
 	if err := s.API.Get(ctx, s.key(), route); err != nil {
-		return selfcheck.Route{}
+		return selfcheck.Route{}, nil
+	}
+	var at []string
+	for _, ref := range route.Spec.ParentRefs {
+		gateway := &gwapi.Gateway{}
+		key := client.ObjectKey{Namespace: string(ptr.Deref(ref.Namespace, gwapi.Namespace(route.Namespace))), Name: string(ref.Name)}
+		if ptr.Deref(ref.Kind, kindGateway) != kindGateway || s.API.Get(ctx, key, gateway) != nil {
+			continue
+		}
+		for _, address := range gateway.Status.Addresses {
+			at = appendNew(at, address.Value)
+		}
 	}
 	return selfcheck.Route{
 		Kind: selfcheck.HTTPRoute, Namespace: route.Namespace, Name: route.Name, PathType: string(gwapi.PathMatchExact), Refusals: refusals(route),
-	}
+	}, at
 }
+
+// kindGateway is the kind of most parents of an HTTPRoute.
+const kindGateway = "Gateway"
 
 // refusals are the parents that do not take an HTTPRoute as it is.
 func refusals(route *gwapi.HTTPRoute) []selfcheck.Refusal {
 	var out []selfcheck.Refusal
 	for _, parent := range route.Status.Parents {
 		ref := parent.ParentRef
-		name := fmt.Sprintf("%s %s/%s", ptr.Deref(ref.Kind, "Gateway"), ptr.Deref(ref.Namespace, gwapi.Namespace(route.Namespace)), ref.Name)
+		name := fmt.Sprintf("%s %s/%s", ptr.Deref(ref.Kind, kindGateway), ptr.Deref(ref.Namespace, gwapi.Namespace(route.Namespace)), ref.Name)
 		for _, c := range parent.Conditions {
 			refuses := c.Type == string(gwapi.RouteConditionAccepted) || c.Type == string(gwapi.RouteConditionResolvedRefs)
 			if refuses && c.Status == metav1.ConditionFalse {
