@@ -277,6 +277,13 @@ func TestHTTP01Protected(t *testing.T) {
 		e.inPlace(t, "up", "le", "up", "up")
 		e.ready(t, "up")
 	})
+	t.Run("redirect to another port", func(t *testing.T) {
+		e.app(t, "port", "nginx.ingress.kubernetes.io/permanent-redirect: 'http://"+e.host("port")+":8080/'")
+		e.inPlace(t, "port", "le", "port", "port")
+		e.waits(t, "port", "redirects to http://"+e.host("port")+":8080, which is not asked because of its port", "redirected to port 8080, which CAs such as Let's Encrypt refuse")
+		e.ingress(t, "port", "")
+		e.ready(t, "port")
+	})
 	t.Run("redirect to https without a certificate", func(t *testing.T) {
 		nginx.Set(nginxingress.Faults{RedirectHTTPS: true, RejectHandshake: true})
 		e.ingress(t, "strict", "")

@@ -96,20 +96,31 @@ func TestLook(t *testing.T) {
 			named, []client.Object{served(own, "nginx", ip(edge))}, selfcheck.Answer{Address: elsewhere, Status: 404}, []string{edge}, "192.0.2.9 is not an address of the ingress controller (192.0.2.5)",
 		},
 		"another address, as a neighbour shows": {
-			named, []client.Object{served(own, "nginx"), served("app", "nginx", ip(edge), ip(edge))}, selfcheck.Answer{Address: elsewhere, Status: 404}, []string{edge},
+			named,
+			[]client.Object{served(own, "nginx"), served("app", "nginx", ip(edge), ip(edge))},
+			selfcheck.Answer{Address: elsewhere, Status: 404},
+			[]string{edge},
 			"192.0.2.9 is not an address of the ingress controller (192.0.2.5)",
 		},
 		"an edge with a host name": {
-			named, []client.Object{served(own, "nginx", networkingv1.IngressLoadBalancerIngress{Hostname: "lb.example.test"})}, selfcheck.Answer{Address: elsewhere, Status: 404},
-			[]string{"lb.example.test"}, "the ingress controller does not route it",
+			named,
+			[]client.Object{served(own, "nginx", networkingv1.IngressLoadBalancerIngress{Hostname: "lb.example.test"})},
+			selfcheck.Answer{Address: elsewhere, Status: 404},
+			[]string{"lb.example.test"},
+			"the ingress controller does not route it",
 		},
 		"another class has the address": {
-			named, []client.Object{served(own, "nginx"), served("app", "public", ip(edge))}, selfcheck.Answer{Address: edge, Status: 404}, nil,
+			named,
+			[]client.Object{served(own, "nginx"), served("app", "public", ip(edge))},
+			selfcheck.Answer{Address: edge, Status: 404},
+			nil,
 			"Ingress lab/" + own + " has class nginx; Ingress lab/app uses public",
 		},
 		"another class than the default": {
-			byIngress(acmev1.ACMEChallengeSolverHTTP01Ingress{}), []client.Object{served(own, "internal"), served("app", "public", ip(edge))},
-			selfcheck.Answer{Address: edge, Status: 404}, nil, "has no class (default: internal); Ingress lab/app uses public",
+			byIngress(acmev1.ACMEChallengeSolverHTTP01Ingress{}),
+			[]client.Object{served(own, "internal"), served("app", "public", ip(edge))},
+			selfcheck.Answer{Address: edge, Status: 404},
+			nil, "has no class (default: internal); Ingress lab/app uses public",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
