@@ -123,9 +123,11 @@ func (s situation) otherKey() Finding {
 	}
 }
 
-// firewall: a page that is no answer of the responder.
+// firewall: a page that is no answer of the responder. With 503, it may as well be that of
+// the cluster's ingress controller, which has no backend.
 func (s situation) firewall() Finding {
-	if s.at.Content != Page || !s.code(403, 429, 503) {
+	foreign := s.c.Route.Name == "" || len(s.c.Edges) > 0 && !slices.Contains(s.c.Edges, s.at.Address)
+	if s.at.Content != Page || !s.code(403, 429) && !(s.code(503) && foreign) {
 		return Finding{}
 	}
 	return Finding{Filtered, "it is a page of a web application firewall, a bot filter or a CDN", []string{exempt}}

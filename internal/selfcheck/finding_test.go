@@ -92,6 +92,16 @@ func TestExplain(t *testing.T) {
 			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a", PathType: "ImplementationSpecific"}},
 			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a, pathType ImplementationSpecific) is not taken up by it",
 		},
+		"Q02 503 with the ingress controller's page": {
+			saw(Answer{Address: edge, Status: 503, Content: Page}),
+			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a"}, Edges: []string{edge}},
+			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a) is not taken up by it",
+		},
+		"503 with a page of somebody else": {
+			saw(Answer{Address: edge, Status: 503, Content: Page}),
+			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a"}, Edges: []string{"198.51.100.7"}},
+			"wrong status code '503', expected '200': 192.0.2.5 answers 503; it is a page of a web application firewall, a bot filter or a CDN: exempt /.well-known/acme-challenge/ from it",
+		},
 		"Q05 strict SNI": {
 			saw(fails(edge, TLSAlert, alert("unrecognized name"), after(toHTTPS))),
 			Circumstances{Route: solver},
