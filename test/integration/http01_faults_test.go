@@ -380,4 +380,17 @@ spec:
 		e.ready(t, kind)
 		e.wantObjects(t)
 	}
+
+	// They name a ListenerSet beside it, which the API server stores with defaults.
+	nginx.Hold()
+	e.annotated(t, harness.CertificateManifest("beside", "le", e.host("beside")),
+		"acme.cert-manager.io/http01-parentrefname: set, acme.cert-manager.io/http01-parentrefkind: ListenerSet")
+	e.waits(t, "beside", "404")
+	routes := &gatewayv1.HTTPRouteList{}
+	if err := e.List(t.Context(), routes, client.InNamespace(e.Namespace)); err != nil || len(routes.Items) != 1 || len(routes.Items[0].Spec.ParentRefs) != 2 {
+		t.Errorf("the routes are %v (%v), want one with two parents", routes.Items, err)
+	}
+	nginx.Release()
+	e.ready(t, "beside")
+	e.wantObjects(t)
 }

@@ -10,20 +10,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpec) error {
-	for _, spec := range specs {
+	for _, wanted := range specs {
 		challenge := &acmev1.Challenge{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: w.subject.Namespace,
-				Name:      core.ChallengeName(w.subject.Name, spec),
+				Name:      core.ChallengeName(w.subject.Name, wanted),
 				// Set from the start, it needs no write of its own.
 				Finalizers:      []string{acmev1.ACMEFinalizer},
 				OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.State.Object, acmev1.SchemeGroupVersion.WithKind(acmev1.OrderKind))},
 			},
-			Spec: spec,
+			// The answer is decoded into it.
+			Spec: *wanted.DeepCopy(),
 		}
 		err := w.c.deps.Server.Create(ctx, w.subject, acmev1.ChallengeKind, challenge, core.Manager)
 		if apierrors.IsAlreadyExists(err) {
@@ -34,6 +36,13 @@ func (w *work) createChallenges(ctx context.Context, specs []acmev1.ChallengeSpe
 		}
 		if err != nil {
 			return err
+		}
+		if !core.SameChallenge(&challenge.Spec, &wanted) {
+			// It must not be worked on, and made again it would be no better.
+			if err := w.deleteChallenges(ctx, []*acmev1.Challenge{challenge}); err != nil {
+				return err
+			}
+			return fault.New(fault.Permanent, "", "Challenge %q was changed while it was created: its spec is not as it was sent; find the admission policy or webhook that changes Challenges", challenge.Name)
 		}
 		w.Challenges = append(w.Challenges, challenge)
 		w.c.deps.Server.Send(w.State.Object, challengeEvent(challenge))
@@ -51,6 +60,9 @@ func (w *work) adoptChallenge(ctx context.Context, wanted *acmev1.Challenge) err
 	if metav1.IsControlledBy(live, w.State.Object) && live.DeletionTimestamp == nil && core.SameChallenge(&live.Spec, &wanted.Spec) {
 		w.Challenges = append(w.Challenges, live)
 		return nil
+	}
+	if !metav1.IsControlledBy(live, w.State.Object) && live.DeletionTimestamp == nil {
+		return fault.New(fault.Transient, "", "Challenge %q is in the way: it is not one of this Order; delete it", live.Name)
 	}
 	return fmt.Errorf("found Challenge %s/%s that is not this Order's, retrying", live.Namespace, live.Name)
 }

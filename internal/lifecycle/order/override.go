@@ -76,8 +76,10 @@ func overrideParents(o *acmev1.Order, route *acmev1.ACMEChallengeSolverHTTP01Gat
 				either(p.Namespace, o.Namespace) == namespace
 		}
 		if !slices.ContainsFunc(route.ParentRefs, same) {
-			of, in := gwapi.Kind(kind), gwapi.Namespace(namespace)
-			route.ParentRefs = append(route.ParentRefs, gwapi.ParentReference{Kind: &of, Namespace: &in, Name: gwapi.ObjectName(name)})
+			// With the group, which the API server would fill in: what is stored is compared
+			// with what is wanted.
+			group, of, in := gwapi.Group(gwapi.GroupName), gwapi.Kind(kind), gwapi.Namespace(namespace)
+			route.ParentRefs = append(route.ParentRefs, gwapi.ParentReference{Group: &group, Kind: &of, Namespace: &in, Name: gwapi.ObjectName(name)})
 		}
 	}
 	if len(route.ParentRefs) == 0 {

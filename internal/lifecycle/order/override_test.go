@@ -35,6 +35,12 @@ func TestOverride(t *testing.T) {
 		}
 		return r
 	}
+	// What is added has what the API server would fill in.
+	added := func(kind, namespace, name string) gwapi.ParentReference {
+		r := ref(kind, namespace, name)
+		r.Group = ptr(gwapi.Group(gwapi.GroupName))
+		return r
+	}
 	section := ref("", "infra", "gw")
 	section.SectionName = ptr(gwapi.SectionName("acme"))
 	named := acmev1.ACMEChallengeSolverHTTP01Ingress{Name: "web"}
@@ -52,11 +58,11 @@ func TestOverride(t *testing.T) {
 		{"name", annotations{name: "cafe"}, ingress(acmev1.ACMEChallengeSolverHTTP01Ingress{Class: ptr("nginx")}), ingress(acmev1.ACMEChallengeSolverHTTP01Ingress{Name: "cafe"}), ""},
 		{"an empty name", annotations{name: ""}, ingress(named), ingress(acmev1.ACMEChallengeSolverHTTP01Ingress{}), ""},
 		{"two", annotations{name: "", class: "nginx"}, ingress(named), acmev1.ACMEChallengeSolver{}, twice},
-		{"a parent", annotations{parent: "gw", kind: "Gateway"}, gateway(), gateway(ref("Gateway", "lab", "gw")), ""},
-		{"a parent beside the issuer's", annotations{parent: "ls", kind: "ListenerSet", in: "apps"}, gateway(ref("", "infra", "gw")), gateway(ref("", "infra", "gw"), ref("ListenerSet", "apps", "ls")), ""},
+		{"a parent", annotations{parent: "gw", kind: "Gateway"}, gateway(), gateway(added("Gateway", "lab", "gw")), ""},
+		{"a parent beside the issuer's", annotations{parent: "ls", kind: "ListenerSet", in: "apps"}, gateway(ref("", "infra", "gw")), gateway(ref("", "infra", "gw"), added("ListenerSet", "apps", "ls")), ""},
 		{"the issuer's parent", annotations{parent: "gw", kind: "Gateway", in: "infra"}, gateway(section), gateway(section), ""},
 		{"the issuer's parent, in the Order's namespace", annotations{parent: "gw", kind: "Gateway"}, gateway(ref("", "", "gw")), gateway(ref("", "", "gw")), ""},
-		{"another kind of the name", annotations{parent: "gw", kind: "ListenerSet"}, gateway(ref("", "", "gw")), gateway(ref("", "", "gw"), ref("ListenerSet", "lab", "gw")), ""},
+		{"another kind of the name", annotations{parent: "gw", kind: "ListenerSet"}, gateway(ref("", "", "gw")), gateway(ref("", "", "gw"), added("ListenerSet", "lab", "gw")), ""},
 		{"half a parent", annotations{parent: "gw"}, gateway(section), acmev1.ACMEChallengeSolver{}, half},
 		{"the other half", annotations{kind: "Gateway"}, gateway(section), acmev1.ACMEChallengeSolver{}, half},
 		{"no parent", annotations{"a": "b"}, gateway(), acmev1.ACMEChallengeSolver{}, "must specify parentRefs either through annotations or solver config"},
