@@ -110,7 +110,7 @@ func TestExplainHTTP(t *testing.T) {
 		}}},
 		"not routed": {[]func(*Evidence){sawHTTP(FromController, status(v4, 404)), edges(route("public"), ingress("app", "public", v4))}, []want{{
 			Code: "NotRouted", Message: "192.0.2.5 answers 404; the ingress controller does not route it: Ingress shop/cm-acme-http-solver-x (class public, pathType Exact) is not taken up by it", Seen: FromController,
-			Fix: []string{"if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false"},
+			Fix: []string{"correct its class in the solver if the controller has another one", "or if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false"},
 		}}},
 		"a route that is not accepted": {[]func(*Evidence){sawHTTP(FromController, status(v4, 404)), edges(Edge{
 			Ref: Ref{HTTPRouteKind, "shop", "x"}, Challenge: "www-1-1-1", Own: true, Refusals: []selfcheck.Refusal{{Parent: "Gateway infra/gw", Condition: "Accepted", Reason: "NotAllowedByListeners"}},

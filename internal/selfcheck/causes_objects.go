@@ -37,6 +37,9 @@ func (s situation) parent() Finding {
 		f.Fix = []string{fmt.Sprintf("add a listener for HTTP on port 80 whose hostname matches %s", s.r.Name)}
 	case "NoReadyListeners":
 		f.Fix = []string{"see the conditions of the listeners in the status of the Gateway"}
+	case ReasonMissing:
+		f.Says = fmt.Sprintf("%s leads to %s, which does not exist", s.route(), refusal.Parent)
+		f.Fix = []string{"create it, or correct parentRefs of the solver"}
 	case "NoMatchingParent":
 		f.Fix = []string{"correct parentRefs (name, namespace, sectionName, port) of the solver"}
 	}
@@ -151,6 +154,9 @@ func (s situation) notRouted() Finding {
 	f := Finding{Cause: NotRouted, Says: fmt.Sprintf("the ingress controller does not route it: %s (%s) is not taken up by it%s", s.route(), of, knows)}
 	if s.c.Route.PathType == "Exact" {
 		f.Fix = []string{"if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false"}
+	}
+	if s.c.Route.Kind == SolverIngress {
+		f.Fix = append([]string{"correct its class in the solver if the controller has another one"}, f.Fix...)
 	}
 	return f
 }

@@ -67,7 +67,11 @@ func (r Route) Text() string {
 	}
 }
 
-// Refusal is a condition of an HTTPRoute that is False for a parent.
+// ReasonMissing is the Reason of a Refusal by a parent that does not exist.
+const ReasonMissing = "Missing"
+
+// Refusal is a condition of an HTTPRoute that is False for a parent, or a parent that does
+// not exist.
 type Refusal struct {
 	// Parent is the parent, such as "Gateway infra/gw".
 	Parent string `json:"parent"`

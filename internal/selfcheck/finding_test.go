@@ -85,22 +85,27 @@ func TestExplain(t *testing.T) {
 		"Q02 a path type that the controller skips": {
 			saw(code(edge, 404)),
 			Circumstances{Route: solver},
-			c404 + "; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (class nginx, pathType Exact) is not taken up by it: if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
+			c404 + "; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (class nginx, pathType Exact) is not taken up by it: correct its class in the solver if the controller has another one, or if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
 		},
 		"Q02 503": {
 			saw(code(edge, 503)),
 			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a", PathType: "ImplementationSpecific"}},
-			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a, pathType ImplementationSpecific) is not taken up by it",
+			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a, pathType ImplementationSpecific) is not taken up by it: correct its class in the solver if the controller has another one",
 		},
 		"Q02 503 with the ingress controller's page": {
 			saw(Answer{Address: edge, Status: 503, Content: Page}),
 			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a"}, Edges: []string{edge}},
-			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a) is not taken up by it",
+			"wrong status code '503', expected '200': 192.0.2.5 answers 503; the ingress controller does not route it: Ingress lab/x (class a) is not taken up by it: correct its class in the solver if the controller has another one",
 		},
 		"503 with a page of somebody else": {
 			saw(Answer{Address: edge, Status: 503, Content: Page}),
 			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", Class: "a"}, Edges: []string{"198.51.100.7"}},
 			"wrong status code '503', expected '200': 192.0.2.5 answers 503; it is a page of a web application firewall, a bot filter or a CDN: exempt /.well-known/acme-challenge/ from it",
+		},
+		"no Gateway": {
+			saw(code(edge, 404)),
+			Circumstances{Route: Route{Kind: HTTPRoute, Name: "x", Refusals: []Refusal{{Parent: "Gateway infra/gw", Reason: ReasonMissing}}}},
+			c404 + "; HTTPRoute x leads to Gateway infra/gw, which does not exist: create it, or correct parentRefs of the solver",
 		},
 		"Q05 strict SNI": {
 			saw(fails(edge, TLSAlert, alert("unrecognized name"), after(toHTTPS))),
@@ -115,7 +120,7 @@ func TestExplain(t *testing.T) {
 		"Q07 another entry point": {
 			saw(code(edge, 404)),
 			Circumstances{Route: Route{Kind: SolverIngress, Namespace: "lab", Name: "x", PathType: "ImplementationSpecific"}, DefaultClass: "traefik", Responder: answers1},
-			c404 + "; the ingress controller does not route it: Ingress lab/x (no class, default traefik, pathType ImplementationSpecific) is not taken up by it; the responder itself answers 200 for this token",
+			c404 + "; the ingress controller does not route it: Ingress lab/x (no class, default traefik, pathType ImplementationSpecific) is not taken up by it; the responder itself answers 200 for this token: correct its class in the solver if the controller has another one",
 		},
 		"Q10 TLS to a pod of another image": {
 			saw(code(edge, 502)),
@@ -180,7 +185,7 @@ func TestExplain(t *testing.T) {
 		"Q20 another class on purpose": {
 			saw(code(edge, 404)),
 			Circumstances{Route: solver, Neighbours: []Neighbour{{Namespace: "lab", Name: "app", Class: "public"}}},
-			c404 + "; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (class nginx, pathType Exact) is not taken up by it: if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
+			c404 + "; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (class nginx, pathType Exact) is not taken up by it: correct its class in the solver if the controller has another one, or if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
 		},
 		"another class has the address": {
 			saw(code(edge, 404)),
@@ -205,7 +210,7 @@ func TestExplain(t *testing.T) {
 		"Q22 not the proxy": {
 			saw(proxied, code(edge, 404)),
 			Circumstances{Route: noClass, DefaultClass: "internal"},
-			"wrong status code '404', expected '200': through proxy http://proxy:3128: 503, 192.0.2.5 answers 404; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (no class, default internal, pathType Exact) is not taken up by it: if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
+			"wrong status code '404', expected '200': through proxy http://proxy:3128: 503, 192.0.2.5 answers 404; the ingress controller does not route it: Ingress lab/cm-acme-http-solver-x (no class, default internal, pathType Exact) is not taken up by it: correct its class in the solver if the controller has another one, or if the controller ignores this path type, set --feature-gates=ACMEHTTP01IngressPathTypeExact=false",
 		},
 		"Q22 direct": {saw(proxied, has(edge)), Circumstances{}, "left out: the answer through proxy http://proxy:3128 (503): add app.example.test to NO_PROXY"},
 		"Q23 AAAA points elsewhere": {
@@ -294,7 +299,7 @@ func TestExplain(t *testing.T) {
 		"a resolver that fails": {
 			Report{Name: "app.example.test", Lookups: []Lookup{{Type: AAAA, Failure: OtherFailure}, {Type: A}}},
 			Circumstances{},
-			get + "the addresses of app.example.test cannot be looked up: the resolver answers with an error; check the resolver, or name another one by --acme-http01-solver-nameservers",
+			get + "the addresses of app.example.test cannot be looked up: the resolver cannot be asked, or answers with an error; check the resolver, or name another one by --acme-http01-solver-nameservers",
 		},
 		"hairpin NAT": {
 			saw(fails(edge, Timeout)),

@@ -74,7 +74,7 @@ func (r Report) unresolved() string {
 		case Timeout:
 			return fmt.Sprintf("the addresses of %s cannot be looked up: %s does not answer", r.Name, where)
 		default:
-			return fmt.Sprintf("the addresses of %s cannot be looked up: %s answers with an error", r.Name, where)
+			return fmt.Sprintf("the addresses of %s cannot be looked up: %s cannot be asked, or answers with an error", r.Name, where)
 		}
 	}
 	return fmt.Sprintf("%s has no address: %s knows no A or AAAA record", r.Name, where)
@@ -91,7 +91,7 @@ func (l Lookup) Says() string {
 	case Timeout:
 		return "the resolver does not answer"
 	default:
-		return "the resolver answers with an error"
+		return "the resolver cannot be asked, or answers with an error"
 	}
 }
 

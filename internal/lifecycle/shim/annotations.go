@@ -182,7 +182,7 @@ func subject(spec *cmv1.CertificateSpec) *cmv1.X509Subject {
 func duration(value, field string, least time.Duration) (*metav1.Duration, error) {
 	d, err := time.ParseDuration(value)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; write it in hours, minutes and seconds, such as 2160h", err)
 	}
 	if d < least {
 		return nil, fmt.Errorf("%s must be greater than or equal to %s", field, least)
@@ -193,7 +193,7 @@ func duration(value, field string, least time.Duration) (*metav1.Duration, error
 func number(value string) (*int32, error) {
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; it must be a whole number", err)
 	}
 	return ptr.To(int32(n)), nil
 }
@@ -234,7 +234,7 @@ func setHistory(spec *cmv1.CertificateSpec, value string) error {
 func setKeySize(spec *cmv1.CertificateSpec, value string) error {
 	size, err := strconv.Atoi(value)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; it must be a whole number, in bits", err)
 	}
 	key := privateKey(spec)
 	switch key.Algorithm {

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -46,16 +47,16 @@ func TestAnnotations(t *testing.T) {
 		{"subject-countries", "", func(*spec) {}, ""},
 		{"duration", "999h", func(c *spec) { c.Duration = &metav1.Duration{Duration: 999 * time.Hour} }, ""},
 		{"duration", "59m", nil, "duration must be greater than or equal to 1h0m0s"},
-		{"duration", "1 day", nil, `time: unknown unit " day" in duration "1 day"`},
+		{"duration", "1 day", nil, `time: unknown unit " day" in duration "1 day"; write it in hours, minutes and seconds, such as 2160h`},
 		{"renew-before", "5m", func(c *spec) { c.RenewBefore = &metav1.Duration{Duration: 5 * time.Minute} }, ""},
 		{"renew-before", "299s", nil, "renewBefore must be greater than or equal to 5m0s"},
 		{"renew-before-percentage", "25", func(c *spec) { c.RenewBeforePercentage = ptr.To(int32(25)) }, ""},
-		{"renew-before-percentage", "x", nil, `strconv.ParseInt: parsing "x": invalid syntax`},
+		{"renew-before-percentage", "x", nil, `strconv.ParseInt: parsing "x": invalid syntax; it must be a whole number`},
 		{"usages", "client auth, server auth", func(c *spec) { c.Usages = []cmv1.KeyUsage{"client auth", "server auth"} }, ""},
 		{"usages", "Server Auth", nil, `invalid key usage name "Server Auth"`},
 		{"revision-history-limit", "7", func(c *spec) { c.RevisionHistoryLimit = ptr.To(int32(7)) }, ""},
 		{"revision-history-limit", "0", nil, `revision history limit must be a positive number "0"`},
-		{"revision-history-limit", "x", nil, `strconv.ParseInt: parsing "x": invalid syntax`},
+		{"revision-history-limit", "x", nil, `strconv.ParseInt: parsing "x": invalid syntax; it must be a whole number`},
 		{"private-key-algorithm", "ECDSA", key(cmv1.CertificatePrivateKey{Algorithm: "ECDSA"}), ""},
 		{"private-key-algorithm", "Ed25519", key(cmv1.CertificatePrivateKey{Algorithm: "Ed25519"}), ""},
 		{"private-key-algorithm", "rsa", nil, `invalid private key algorithm "rsa"`},
@@ -64,7 +65,7 @@ func TestAnnotations(t *testing.T) {
 		{"private-key-size", "4096", key(cmv1.CertificatePrivateKey{Size: 4096}), ""},
 		{"private-key-size", "1024", nil, `invalid private key size for RSA algorithm "1024"`},
 		{"private-key-size", "8193", nil, `invalid private key size for RSA algorithm "8193"`},
-		{"private-key-size", "x", nil, `strconv.Atoi: parsing "x": invalid syntax`},
+		{"private-key-size", "x", nil, `strconv.Atoi: parsing "x": invalid syntax; it must be a whole number, in bits`},
 		{"private-key-rotation-policy", "Always", key(cmv1.CertificatePrivateKey{RotationPolicy: "Always"}), ""},
 		{"private-key-rotation-policy", "x", nil, `invalid private key rotation policy "x"`},
 		{
@@ -151,6 +152,16 @@ func TestUnknownAnnotations(t *testing.T) {
 		}
 		check(t, key, got, want)
 	}
+	const (
+		inPlace   = "acme.cert-manager.io/http01-edit-in-place"
+		class     = "acme.cert-manager.io/http01-ingress-class"
+		className = "acme.cert-manager.io/http01-ingress-ingressclassname"
+	)
+	for _, alone := range []map[string]string{nil, {inPlace: "true"}, {class: "nginx"}, {inPlace: "false", className: "nginx"}, {class: "", className: "nginx"}} {
+		check(t, fmt.Sprint(alone), contradiction(alone), "")
+	}
+	check(t, "together", contradiction(map[string]string{inPlace: "true", className: "nginx"}),
+		"At most one of these annotations may be set, and no HTTP-01 challenge is presented until one is left: "+inPlace+", "+className)
 	check(t, "two", unknownAnnotations(map[string]string{"cert-manager.io/y": "", "cert-manager.io/isuer": ""}, s),
 		"These annotations have no effect: cert-manager.io/isuer: did you mean cert-manager.io/issuer?; cert-manager.io/y")
 }

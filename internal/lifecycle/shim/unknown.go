@@ -65,6 +65,24 @@ func unknownAnnotations(annotations map[string]string, s Settings) string {
 	return "These annotations have no effect: " + strings.Join(found, "; ")
 }
 
+// contradiction names the annotations that say where the path of a challenge goes, if there
+// are several. It is "" otherwise.
+func contradiction(annotations map[string]string) string {
+	var found []string
+	if annotations[acmev1.IngressEditInPlaceAnnotationKey] == "true" {
+		found = append(found, acmev1.IngressEditInPlaceAnnotationKey)
+	}
+	for _, key := range []string{acmev1.IngressACMEIssuerHTTP01IngressClass, acmev1.IngressACMEIssuerHTTP01IngressClassName} {
+		if annotations[key] != "" {
+			found = append(found, key)
+		}
+	}
+	if len(found) < 2 {
+		return ""
+	}
+	return "At most one of these annotations may be set, and no HTTP-01 challenge is presented until one is left: " + strings.Join(found, ", ")
+}
+
 func ours(key string) bool {
 	return slices.ContainsFunc([]string{cmv1.AnnotationPrefix, acmePrefix, oldPrefix}, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }

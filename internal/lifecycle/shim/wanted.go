@@ -71,6 +71,9 @@ func Want(o Object, s Settings) Wanted {
 		return w
 	}
 	w.Asked = true
+	if together := contradiction(o.Annotations); together != "" {
+		w.mistake(o, ReasonBadConfig, together)
+	}
 	issuer, errs := issuerOf(o, s)
 	if len(errs) > 0 {
 		w.mistake(o, ReasonBadConfig, "Could not determine issuer for ingress due to bad annotations: "+strings.Join(errs, ", "))

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -193,11 +194,18 @@ func (s *session) lookAtRoute(ctx context.Context) (selfcheck.Route, []string) {
 	if err := s.API.Get(ctx, s.key(), route); err != nil {
 		return selfcheck.Route{}, nil
 	}
+	refused := refusals(route)
 	var at []string
 	for _, ref := range route.Spec.ParentRefs {
+		if ptr.Deref(ref.Kind, kindGateway) != kindGateway {
+			continue
+		}
 		gateway := &gwapi.Gateway{}
 		key := client.ObjectKey{Namespace: string(ptr.Deref(ref.Namespace, gwapi.Namespace(route.Namespace))), Name: string(ref.Name)}
-		if ptr.Deref(ref.Kind, kindGateway) != kindGateway || s.API.Get(ctx, key, gateway) != nil {
+		if err := s.API.Get(ctx, key, gateway); err != nil {
+			if apierrors.IsNotFound(err) {
+				refused = append(refused, selfcheck.Refusal{Parent: parent(ref, route), Reason: selfcheck.ReasonMissing})
+			}
 			continue
 		}
 		for _, address := range gateway.Status.Addresses {
@@ -205,23 +213,26 @@ func (s *session) lookAtRoute(ctx context.Context) (selfcheck.Route, []string) {
 		}
 	}
 	return selfcheck.Route{
-		Kind: selfcheck.HTTPRoute, Namespace: route.Namespace, Name: route.Name, PathType: string(gwapi.PathMatchExact), Refusals: refusals(route),
+		Kind: selfcheck.HTTPRoute, Namespace: route.Namespace, Name: route.Name, PathType: string(gwapi.PathMatchExact), Refusals: refused,
 	}, at
 }
 
 // kindGateway is the kind of most parents of an HTTPRoute.
 const kindGateway = "Gateway"
 
+// parent names a parent of an HTTPRoute for a person.
+func parent(ref gwapi.ParentReference, of *gwapi.HTTPRoute) string {
+	return fmt.Sprintf("%s %s/%s", ptr.Deref(ref.Kind, kindGateway), ptr.Deref(ref.Namespace, gwapi.Namespace(of.Namespace)), ref.Name)
+}
+
 // refusals are the parents that do not take an HTTPRoute as it is.
 func refusals(route *gwapi.HTTPRoute) []selfcheck.Refusal {
 	var out []selfcheck.Refusal
-	for _, parent := range route.Status.Parents {
-		ref := parent.ParentRef
-		name := fmt.Sprintf("%s %s/%s", ptr.Deref(ref.Kind, kindGateway), ptr.Deref(ref.Namespace, gwapi.Namespace(route.Namespace)), ref.Name)
-		for _, c := range parent.Conditions {
+	for _, status := range route.Status.Parents {
+		for _, c := range status.Conditions {
 			refuses := c.Type == string(gwapi.RouteConditionAccepted) || c.Type == string(gwapi.RouteConditionResolvedRefs)
 			if refuses && c.Status == metav1.ConditionFalse {
-				out = append(out, selfcheck.Refusal{Parent: name, Condition: c.Type, Reason: c.Reason})
+				out = append(out, selfcheck.Refusal{Parent: parent(status.ParentRef, route), Condition: c.Type, Reason: c.Reason})
 			}
 		}
 	}

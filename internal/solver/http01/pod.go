@@ -45,7 +45,7 @@ func podTemplateOf(c solver.Challenge) *acmev1.ACMEChallengeSolverHTTP01IngressP
 // policies of clusters are written for that. A quantity that cannot be read is a User fault.
 func (p Pods) pod(c solver.Challenge, extra map[string]string) (*corev1.Pod, error) {
 	if p.Image == "" {
-		return nil, fault.New(fault.User, "NoResponder", "there is no image for solver pods: set --acme-http01-solver-image, or use the shared responder ("+flagService+")")
+		return nil, fault.New(fault.User, "NoResponder", "there is no image for solver pods: set --acme-http01-solver-image, or use the shared responder ("+flagService+", or where controllers do not run in pods, as with everleaf local, --acme-http01-responder-addresses)")
 	}
 	template := podTemplateOf(c)
 	if template == nil {
