@@ -27,10 +27,8 @@ import (
 	"github.com/everleaf/everleaf/test/node"
 )
 
-// The guide is "Automating Certificate Management in a Kubernetes Environment" of the blog
-// of NGINX. Its manifests are word for word, except the server of the issuers.
-
-// cafeHost is the guide's, and cafes is the namespace in which kubectl works.
+// cafeHost is that of the guide in package harness, and cafes is the namespace in which
+// kubectl works.
 const (
 	cafeHost = "cert.example.com"
 	cafes    = "default"
@@ -52,85 +50,6 @@ apiVersion: v1
 kind: Service
 metadata: {name: %[1]s-svc, namespace: ` + cafes + `}
 spec: {selector: {app: %[1]s}, ports: [{port: 80, targetPort: 8080}]}
-`
-
-const httpIssuer = `
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata:
-  name: prod-issuer
-spec:
-  acme:
-    email: example@example.com
-    server: https://acme-v02.api.letsencrypt.org/directory
-    privateKeySecretRef:
-      name: prod-issuer-account-key
-    solvers:
-    - http01:
-       ingress:
-         class: nginx
-`
-
-const cloudflareIssuer = `
-apiVersion: v1
-kind: Secret
-metadata:
-  name: cloudflare-api-token-secret
-  namespace: cert-manager
-type: Opaque
-stringData:
-  api-token: ` + cloudflaretest.Token + `
----
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata:
-  name: prod-issuer
-spec:
-  acme:
-    email: example@example.com
-    server: https://acme-v02.api.letsencrypt.org/directory
-    privateKeySecretRef:
-      name: prod-issuer-account-key
-    solvers:
-      - dns01:
-          cloudflare:
-            apiTokenSecretRef:
-              name: cloudflare-api-token-secret
-              key: api-token
-`
-
-const cafeIngress = `
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata:
-  name: cafe-ingress
-  annotations:
-    cert-manager.io/cluster-issuer: prod-issuer
-    acme.cert-manager.io/http01-edit-in-place: "true"
-spec:
-  ingressClassName: nginx
-  tls:
-  - hosts:
-    - cert.example.com
-    secretName: cafe-secret
-  rules:
-  - host: cert.example.com
-    http:
-      paths:
-      - path: /tea
-        pathType: Prefix
-        backend:
-          service:
-            name: tea-svc
-            port:
-              number: 80
-      - path: /coffee
-        pathType: Prefix
-        backend:
-          service:
-            name: coffee-svc
-            port:
-              number: 80
 `
 
 // kubectlApply applies manifests of the guide, with the CA in the place of Let's Encrypt.
@@ -180,11 +99,11 @@ func (w *world) followIngressGuide(t *testing.T) {
 		return nil
 	})
 	t.Log(w.Kubectl(t, "get", "deployments,services", "--namespace", cafes))
-	w.kubectlApply(t, httpIssuer)
+	w.kubectlApply(t, harness.CafeHTTP01Issuer)
 	w.Kubectl(t, "wait", "clusterissuer/prod-issuer", "--for=condition=Ready", "--timeout=60s")
 	t.Log(w.Kubectl(t, "get", "clusterissuer"))
 	begin := time.Now()
-	w.kubectlApply(t, cafeIngress)
+	w.kubectlApply(t, harness.CafeIngress)
 	w.cluster.Ready(t, cafes, "cafe-secret", issuable)
 	t.Logf("from the Ingress to a certificate: %s", time.Since(begin).Round(time.Millisecond))
 	t.Log(w.Kubectl(t, "get", "certificates"))
@@ -313,7 +232,7 @@ func (w *world) followCloudflareGuide(t *testing.T) {
   --set volumeMounts[0].name=vendor --set volumeMounts[0].mountPath=/etc/vendor`)
 	w.Deployed(t, release, rollout)
 	before := w.wantServed(t)
-	w.kubectlApply(t, cloudflareIssuer)
+	w.kubectlApply(t, strings.Replace(harness.CafeCloudflareIssuer, "<API Token>", cloudflaretest.Token, 1))
 	w.Kubectl(t, "delete", "secret", "cafe-secret")
 	w.Eventually(t, issuable, "a new certificate", func(ctx context.Context) error {
 		crt := &cmv1.Certificate{}

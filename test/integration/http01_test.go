@@ -177,41 +177,6 @@ func challengePaths(ing *networkingv1.Ingress) int {
 	return n
 }
 
-// cafe is the Ingress of a well-known guide, with its ClusterIssuer's name.
-const cafe = `
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata:
-  name: cafe-ingress
-  annotations:
-    cert-manager.io/cluster-issuer: prod-issuer
-    acme.cert-manager.io/http01-edit-in-place: "true"
-spec:
-  ingressClassName: nginx
-  tls:
-  - hosts:
-    - cert.example.com
-    secretName: cafe-secret
-  rules:
-  - host: cert.example.com
-    http:
-      paths:
-      - path: /tea
-        pathType: Prefix
-        backend:
-          service:
-            name: tea-svc
-            port:
-              number: 80
-      - path: /coffee
-        pathType: Prefix
-        backend:
-          service:
-            name: coffee-svc
-            port:
-              number: 80
-`
-
 // TestHTTP01Cluster has a cluster of its own, for what concerns all namespaces: a
 // ClusterIssuer, an API server that is away, and the default class.
 func TestHTTP01Cluster(t *testing.T) {
@@ -229,7 +194,7 @@ func TestHTTP01Cluster(t *testing.T) {
 	t.Run("cafe", func(t *testing.T) {
 		e.Web(t, e.Namespace, "tea-svc", harness.Says("tea"))
 		e.Web(t, e.Namespace, "coffee-svc", harness.Says("coffee"))
-		e.Apply(t, e.Namespace, cafe)
+		e.Apply(t, e.Namespace, harness.CafeIngress)
 		serves := func(scheme string) {
 			t.Helper()
 			harness.Answers(t, e.addr, scheme+"://cert.example.com/tea", "200 tea")

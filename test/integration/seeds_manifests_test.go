@@ -9,6 +9,7 @@ import (
 	"github.com/everleaf/everleaf/internal/solver/dns01/azuredns/azurednstest"
 	"github.com/everleaf/everleaf/internal/solver/dns01/cloudflare/cloudflaretest"
 	"github.com/everleaf/everleaf/internal/solver/dns01/rfc2136"
+	"github.com/everleaf/everleaf/test/harness"
 )
 
 // seed is an issuer from a document that users of cert-manager start from. The manifest
@@ -159,34 +160,8 @@ spec:
 		// NGINX, with the Certificate that its Ingress asks for.
 		name: "Cloudflare", kind: "ClusterIssuer", issuer: "prod-issuer",
 		certificate: "cafe-secret", dnsName: "cert.example.com",
-		fill: []string{"<API Token>", cloudflaretest.Token},
-		manifest: `
-apiVersion: v1
-kind: Secret
-metadata:
-  name: cloudflare-api-token-secret
-  namespace: cert-manager
-type: Opaque
-stringData:
-  api-token: <API Token>
----
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata:
-  name: prod-issuer
-spec:
-  acme:
-    email: example@example.com
-    server: https://acme-v02.api.letsencrypt.org/directory
-    privateKeySecretRef:
-      name: prod-issuer-account-key
-    solvers:
-      - dns01:
-          cloudflare:
-            apiTokenSecretRef:
-              name: cloudflare-api-token-secret
-              key: api-token
-`,
+		fill:     []string{"<API Token>", cloudflaretest.Token},
+		manifest: harness.CafeCloudflareIssuer,
 	},
 	{
 		// Not in the documents: the other credential of Cloudflare.
