@@ -159,6 +159,10 @@
 - apiGroups: ["gateway.networking.k8s.io"]
   resources: ["httproutes"]
   verbs: ["get", "list", "create", "update", "delete"]
+# Where a Gateway is served is said with a challenge that is not found there.
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: ["gateways"]
+  verbs: ["get"]
 # OpenShift asks for these where an Ingress names a host, and an EndpointSlice pods.
 - apiGroups: ["route.openshift.io"]
   resources: ["routes/custom-host"]
