@@ -45,13 +45,13 @@ func TestRoles(t *testing.T) {
 			"secrets": "create delete get list patch update watch", "events": events,
 		},
 		"ClusterRole cert-manager-controller-orders": {
-			"orders": read, "orders/status": "update", "orders/finalizers": "update", "challenges": "create delete get list watch",
-			"certificaterequests": read, "issuers": read, "clusterissuers": read, "secrets": read, "events": events,
+			"orders": "get list patch watch", "orders/status": "update", "orders/finalizers": "update", "challenges": "create delete get list watch",
+			"certificates": read, "certificaterequests": read, "issuers": read, "clusterissuers": read, "secrets": read, "events": events,
 		},
 		"ClusterRole cert-manager-controller-challenges": {
 			"challenges": "get list patch watch", "challenges/status": "update", "orders": read, "certificaterequests": read,
 			"issuers": read, "clusterissuers": read, "secrets": read, "events": events, "apiservices": "get",
-			"pods": solver, "services": solver, "ingresses": solver, "httproutes": solver, "endpointslices": route, "ingressclasses": "list",
+			"pods": solver, "services": solver, "ingresses": solver, "httproutes": solver, "endpointslices": route, "ingressclasses": "list", "gateways": "get",
 			"routes/custom-host": "create", "endpointslices/restricted": "create", "challenges/finalizers": "update",
 		},
 		"ClusterRole cert-manager-controller-ingress-shim": {

@@ -127,10 +127,10 @@ func (s situation) otherKey() Finding {
 // the cluster's ingress controller, which has no backend.
 func (s situation) firewall() Finding {
 	foreign := s.c.Route.Name == "" || len(s.c.Edges) > 0 && !slices.Contains(s.c.Edges, s.at.Address)
-	if s.at.Content != Page || !s.code(403, 429) && !(s.code(503) && foreign) {
-		return Finding{}
+	if s.at.Content == Page && (s.code(403, 429) || s.code(503) && foreign) {
+		return Finding{Filtered, "it is a page of a web application firewall, a bot filter or a CDN", []string{exempt}}
 	}
-	return Finding{Filtered, "it is a page of a web application firewall, a bot filter or a CDN", []string{exempt}}
+	return Finding{}
 }
 
 // hairpin: the cluster does not reach its own edge.

@@ -82,7 +82,7 @@ func (w *world) wantServed(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	shown := conn.ConnectionState().PeerCertificates[0]
 	return fmt.Sprintf("%s for %v by %s", shown.SerialNumber, shown.DNSNames, shown.Issuer.CommonName)
 }
