@@ -25,11 +25,13 @@ func (t *Topic[T]) Subscribe(f func(context.Context, T)) {
 	t.subscribers = append(t.subscribers, f)
 }
 
-// Publish calls the subscribers.
+// Publish calls the subscribers. What they ask the API server for is not asked by the
+// controller that publishes.
 func (t *Topic[T]) Publish(ctx context.Context, news T) {
 	t.mu.Lock()
 	subscribers := t.subscribers
 	t.mu.Unlock()
+	ctx = context.WithValue(ctx, nameKey{}, "")
 	for _, f := range subscribers {
 		f(ctx, news)
 	}
