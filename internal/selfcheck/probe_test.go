@@ -423,8 +423,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestReplicas has an address at which two servers answer in turn, one of which does not
-// know the challenge yet.
+// TestReplicas has an address at which two servers answer in turn. One does not know the
+// challenge yet.
 func TestReplicas(t *testing.T) {
 	w := &world{t: t}
 	w.named("www A 127.0.0.1")

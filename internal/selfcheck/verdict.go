@@ -54,7 +54,7 @@ func (v View) Verdict(time.Time) propagation.Verdict {
 func (r Report) ended() time.Time { return r.At.Add(r.Took) }
 
 // wait is the time from the end of the check until the next one. It grows with the time
-// since the first one, of which it is a third: a challenge is found late by no more than
+// since the first one, and is a third of it: a challenge is found late by no more than
 // that, and by the time that a check takes.
 func (r Report) wait() time.Duration {
 	return min(max(r.ended().Sub(r.Since)/3, shortestWait), r.Retry)

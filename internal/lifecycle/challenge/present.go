@@ -196,7 +196,7 @@ func (s State) acceptTogether(p Plan, v propagation.Verdict, now time.Time) Plan
 	p.Do = Accept{URL: s.Object.Spec.URL}
 	if v.Message != "" && s.Object.Spec.Type == acmev1.ACMEChallengeTypeHTTP01 {
 		// Of DNS-01 it often names servers with an address of IPv6 that nobody here can ask,
-		// of which a CA asks another one.
+		// and a CA asks another server then.
 		p.Events = []plan.Event{{
 			Warning: true, Reason: ReasonSelfCheckIncomplete, Component: Manager,
 			Message: fmt.Sprintf("Asked the ACME server to validate %q, for which the self-check has succeeded; %s", s.Object.Spec.DNSName, v.Message),

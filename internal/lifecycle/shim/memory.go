@@ -52,8 +52,8 @@ type putOff struct {
 	// attempts counts the writes in a row that failed or were undone.
 	attempts int
 	until    time.Time
-	// reason is why it failed. It is told until the write has succeeded, unless it is
-	// empty.
+	// reason is why it failed. An event says so until the write has succeeded; none does
+	// if it is empty.
 	reason string
 }
 

@@ -14,7 +14,7 @@ import (
 
 const (
 	// undoneOften is how often in a row a Certificate is written for the same purpose until
-	// it is told.
+	// an event says so.
 	undoneOften = 4
 	// maxNamed is how many parts of a Certificate a message names.
 	maxNamed = 5
