@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -57,7 +56,6 @@ func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
 	a.how = Controllers{Verbosity: 2, Options: func(options *operator.Options) {
 		options.Namespace = a.Namespace
 		options.RecursiveNameservers = o.Resolvers
-		options.Registerer = prometheus.NewRegistry()
 		if o.Options != nil {
 			o.Options(options)
 		}

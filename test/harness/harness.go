@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -80,6 +81,8 @@ func (c *Cluster) Run(tb testing.TB, how Controllers) (stop func()) {
 	options.ClusterResourceNamespace = local.Namespace
 	options.LeaderElection.Enabled = false
 	options.MetricsListenAddress, options.HealthzListenAddress = "0", "0"
+	// Tests run side by side: each has metrics of its own.
+	options.Registerer = prometheus.NewRegistry()
 	if how.Options != nil {
 		how.Options(&options)
 	}

@@ -200,7 +200,7 @@ func TestCAInjectorReplicas(t *testing.T) {
 func TestCAInjectorForSolver(t *testing.T) {
 	i := newInjection(t)
 	i.run(t, nil, nil)
-	i.Run(t, harness.Controllers{Options: func(o *operator.Options) { o.Namespace, o.Registerer = i.ns, prometheus.NewRegistry() }})
+	i.Run(t, harness.Controllers{Options: func(o *operator.Options) { o.Namespace = i.ns }})
 	object := i.object(t, "APIService", "solver", injectFromCertificate, i.ns+"/solver-tls")
 	i.Apply(t, i.ns, strings.ReplaceAll(`
 apiVersion: cert-manager.io/v1

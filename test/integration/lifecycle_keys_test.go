@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -78,7 +77,7 @@ func newLabAlone(t *testing.T, how harness.Controllers) *lab {
 // the same time. more changes the options further; it may be nil.
 func within(ns string, more func(*operator.Options)) func(*operator.Options) {
 	return func(o *operator.Options) {
-		o.Namespace, o.Registerer = ns, prometheus.NewRegistry()
+		o.Namespace = ns
 		if more != nil {
 			more(o)
 		}

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,7 +83,7 @@ func TestMetricsTLSDynamic(t *testing.T) {
 		}
 		addresses = append(addresses, address)
 		cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) {
-			o.Namespace, o.MetricsListenAddress, o.Registerer = namespace, address, prometheus.NewRegistry()
+			o.Namespace, o.MetricsListenAddress = namespace, address
 			o.MetricsTLS.Dynamic.Namespace, o.MetricsTLS.Dynamic.Name = namespace, "metrics-ca"
 			o.MetricsTLS.Dynamic.DNSNames = []string{metricsName}
 		}})
@@ -154,7 +153,7 @@ func TestMetricsTLSFiles(t *testing.T) {
 	}
 	ca := write()
 	cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) {
-		o.Namespace, o.MetricsListenAddress, o.Registerer = namespace, address, prometheus.NewRegistry()
+		o.Namespace, o.MetricsListenAddress = namespace, address
 		o.MetricsTLS.CertFile, o.MetricsTLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 		o.MetricsTLS.MinVersion = "VersionTLS13"
 	}})

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -107,7 +106,7 @@ func (w *seedWorld) controllers(t *testing.T, ns string, flags ...string) (stop 
 		if err := set.Parse(append(flags, "--namespace="+ns, "--dns01-recursive-nameservers="+w.dns.Addr())); err != nil {
 			t.Fatal(err)
 		}
-		o.VendorHTTP, o.AuthoritativePort, o.Registerer = w.vendors, authoritative, prometheus.NewRegistry()
+		o.VendorHTTP, o.AuthoritativePort = w.vendors, authoritative
 	}})
 }
 

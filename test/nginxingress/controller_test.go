@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -82,7 +83,13 @@ spec:
 	if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "annotated"}, owned); err != nil {
 		t.Fatal(err)
 	}
-	patch := client.RawPatch(client.Merge.Type(), []byte(`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Namespace","name":"x","uid":"y"}]}}`))
+	// An owner that exists: the garbage collector deletes what has none.
+	space := &corev1.Namespace{}
+	if err := cluster.Get(t.Context(), client.ObjectKey{Name: ns}, space); err != nil {
+		t.Fatal(err)
+	}
+	patch := client.RawPatch(client.Merge.Type(), fmt.Appendf(nil,
+		`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Namespace","name":%q,"uid":%q}]}}`, ns, space.UID))
 	if err := cluster.Patch(t.Context(), owned, patch); err != nil {
 		t.Fatal(err)
 	}
