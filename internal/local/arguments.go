@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"k8s.io/client-go/rest"
 )
 
 // controllers are the parts of kube-controller-manager that everleaf's users
@@ -91,6 +93,13 @@ const (
 // proxyName is the API server as servers behind its aggregation layer know it. Its
 // authority signs nothing else: who has a certificate of it can act as anybody there.
 const proxyName = "front-proxy-client"
+
+// EtcdConfig is how to reach etcd itself, past the API server, as a restored backup does.
+func (c *ControlPlane) EtcdConfig() *rest.Config {
+	return &rest.Config{Host: c.etcdURL(), TLSClientConfig: rest.TLSClientConfig{
+		CAFile: c.pki("etcd-ca.crt"), CertFile: c.pki("etcd-client.crt"), KeyFile: c.pki("etcd-client.key"),
+	}}
+}
 
 func (c *ControlPlane) etcdURL() string { return fmt.Sprintf("https://127.0.0.1:%d", c.etcdPort) }
 

@@ -17,9 +17,7 @@ const pollEvery = 50 * time.Millisecond
 
 // waitEtcd waits until etcd serves reads, after the recovery of its data.
 func (c *ControlPlane) waitEtcd(ctx context.Context) error {
-	return c.waitReady(ctx, &rest.Config{Host: c.etcdURL(), TLSClientConfig: rest.TLSClientConfig{
-		CAFile: c.pki("etcd-ca.crt"), CertFile: c.pki("etcd-client.crt"), KeyFile: c.pki("etcd-client.key"),
-	}})
+	return c.waitReady(ctx, c.EtcdConfig())
 }
 
 // waitReady polls /readyz of the last started child until it answers 200 or ctx

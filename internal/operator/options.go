@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/featuregate"
+	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller/shim"
@@ -82,7 +83,10 @@ type Options struct {
 	MetricsTLS           component.TLS
 	// Registerer takes the metrics; nil is the one whose metrics are served.
 	// Systems that run at the same time in one process each need their own.
-	Registerer           prometheus.Registerer
+	Registerer prometheus.Registerer
+	// Clock is the time by which certificates live; nil is that of the machine. Leases
+	// are kept by the machine's.
+	Clock                clock.WithTicker
 	HealthzListenAddress string
 	Profiles             component.Profiles
 

@@ -67,7 +67,10 @@ type system struct {
 }
 
 func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options, registry *prometheus.Registry, caches *component.Caches) (*system, error) {
-	s := &system{options: o, manager: mgr, clock: clock.RealClock{}, answers: cluster.NewAnswers()}
+	s := &system{options: o, manager: mgr, clock: o.Clock, answers: cluster.NewAnswers()}
+	if s.clock == nil {
+		s.clock = clock.RealClock{}
+	}
 	var err error
 	if s.core, err = kubernetes.NewForConfigAndClient(compact(rc), mgr.GetHTTPClient()); err != nil {
 		return nil, err
