@@ -33,12 +33,12 @@ func newCheckCommand() *cobra.Command {
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("check what? The kinds are: dns01")
+				return errors.New("check what? The kinds are: api, dns01")
 			}
-			return fmt.Errorf("there is no check %q; the kinds are: dns01", args[0])
+			return fmt.Errorf("there is no check %q; the kinds are: api, dns01", args[0])
 		},
 	}
-	cmd.AddCommand(newCheckDNS01Command())
+	cmd.AddCommand(newCheckAPICommand(), newCheckDNS01Command())
 	return cmd
 }
 

@@ -15,9 +15,9 @@ import (
 // TestCheckKinds holds that a check that does not exist is an error.
 func TestCheckKinds(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                         "check what? The kinds are: dns01",
-		"http01":                   `there is no check "http01"; the kinds are: dns01`,
-		"nonsense --domain=a -n b": `there is no check "nonsense"; the kinds are: dns01`,
+		"":                         "check what? The kinds are: api, dns01",
+		"http01":                   `there is no check "http01"; the kinds are: api, dns01`,
+		"nonsense --domain=a -n b": `there is no check "nonsense"; the kinds are: api, dns01`,
 	} {
 		var out, errs strings.Builder
 		status := Main(t.Context(), append([]string{"check"}, strings.Fields(args)...), &out, &errs)

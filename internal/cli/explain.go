@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -72,12 +70,10 @@ the verdicts; --from-file explains evidence that was printed elsewhere.`,
 		Args: cobra.MaximumNArgs(2),
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the object (default that of the kubeconfig)")
+	o.addFlags(flags)
 	flags.BoolVarP(&o.all, "all-namespaces", "A", false, "list everything that is stuck, in all namespaces")
 	flags.StringVarP(&o.output, "output", "o", "", `format of the output: "json", or nothing for text`)
 	flags.StringVar(&o.file, "from-file", "", `file with evidence, as -o json prints it, "-" for standard input; no cluster is asked`)
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
-	flags.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	flags.StringSliceVar(&o.resolvers, "resolver", nil, "recursive resolver that is asked from here, such as 8.8.8.8:53; can be repeated (default those of this machine)")
 	flags.BoolVar(&o.offline, "only-here", false, "do not ask the controllers: nothing is written")
 	flags.IntVar(&o.port, "authoritative-port", 53, "port of authoritative name servers")
@@ -140,17 +136,6 @@ func (o explainOptions) run(cmd *cobra.Command, args []string) error {
 	return o.print(out, e)
 }
 
-func unreachable(err error) error {
-	var answered apierrors.APIStatus
-	if errors.As(err, &answered) {
-		return fmt.Errorf("cannot read from the cluster: %w", err)
-	}
-	if meta.IsNoMatchError(err) {
-		return fmt.Errorf("cannot read from the cluster: it does not have the CRDs of cert-manager.io and acme.cert-manager.io; install them: set crds.enabled=true in the values of the chart (%w)", err)
-	}
-	return fmt.Errorf("cannot read from the cluster: %w; check the kubeconfig and that the API server runs", err)
-}
-
 // subject reads the arguments: kind and name, or kind/name. It is empty for a list.
 func (o explainOptions) subject(args []string) (diagnosis.Ref, error) {
 	if len(args) == 1 {
@@ -159,7 +144,7 @@ func (o explainOptions) subject(args []string) (diagnosis.Ref, error) {
 		}
 	}
 	switch {
-	case len(args) == 0 && (o.all || o.namespace != ""):
+	case len(args) == 0 && (o.all || o.namespaceSet()):
 		return diagnosis.Ref{}, nil
 	case len(args) == 0:
 		return diagnosis.Ref{}, errors.New("name an object, such as certificate www, or list what is stuck by -A or -n NAMESPACE")
@@ -265,10 +250,4 @@ func (o explainOptions) printOverview(out io.Writer, stuck []diagnosis.Evidence,
 		Items   []explained `json:"items"`
 		Missing []string    `json:"missing,omitempty"`
 	}{items, missing})
-}
-
-func printJSON(out io.Writer, v any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }

@@ -31,8 +31,14 @@ func TestFlagsPage(t *testing.T) {
 	want = replaceTable(t, want, "webhook", flagTable(command(t, root, "webhook"), nil))
 	want = replaceTable(t, want, "acmesolver", flagTable(command(t, root, "acmesolver"), nil))
 	want = replaceTable(t, want, "local", flagTable(local, controller))
-	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), nil))
-	want = replaceTable(t, want, "explain", flagTable(command(t, root, "explain"), nil))
+	connected, everywhere := &cobra.Command{}, &cobra.Command{}
+	new(connection).addFlags(connected.Flags())
+	new(connection).addFlags(everywhere.Flags())
+	addQuietLogging(everywhere)
+	want = replaceTable(t, want, "connection", flagTable(connected, nil))
+	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), connected))
+	want = replaceTable(t, want, "explain", flagTable(command(t, root, "explain"), connected))
+	want = replaceTable(t, want, "people", peopleTables(root, everywhere))
 	if *update {
 		if err := os.WriteFile(flagsPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -51,6 +57,27 @@ func command(t *testing.T, root *cobra.Command, name ...string) *cobra.Command {
 		t.Fatal(err)
 	}
 	return cmd
+}
+
+// peopleTables has a heading and a table for each command for people, without the flags
+// that all of them have. Commands with a section of their own are left out.
+func peopleTables(cmd, everywhere *cobra.Command) string {
+	var b strings.Builder
+	for _, child := range cmd.Commands() {
+		if !cmd.HasParent() && child.GroupID != forPeople || child.Hidden {
+			continue
+		}
+		switch path := child.CommandPath(); {
+		case path == "everleaf explain" || path == "everleaf check dns01":
+		case child.HasSubCommands():
+			b.WriteString(peopleTables(child, everywhere))
+		default:
+			if table := flagTable(child, everywhere); strings.Count(table, "\n") > 2 {
+				fmt.Fprintf(&b, "### `%s`\n\n%s\n", path, table)
+			}
+		}
+	}
+	return b.String()
 }
 
 // flagTable lists a command's flags, except those that another command has with

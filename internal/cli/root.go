@@ -15,12 +15,23 @@ import (
 // Main runs a command line (args without the program's name) until it ends or
 // ctx ends, and returns the exit status.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return Run(ctx, usualName, args, stdout, stderr)
+}
+
+// Run is Main for a program that was started as program, a path: as a plugin of kubectl,
+// help and errors name the command as it was typed; see callOf.
+func Run(ctx context.Context, program string, args []string, stdout, stderr io.Writer) int {
+	by := callOf(program)
 	root := newRootCommand()
+	if by.completion {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
+	by.rename(root)
 	root.SetArgs(joinVerbosity(withSolver(args)))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "everleaf: %v\n", err)
+		fmt.Fprintf(stderr, "%s: %v\n", by.name, err)
 		return 1
 	}
 	return 0
@@ -28,16 +39,32 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "everleaf",
+		Use:           usualName,
 		Short:         "Keep TLS certificates valid",
 		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLocalCommand(), newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newACMESolverCommand(), newExplainCommand())
-	root.AddCommand(newCheckCommand(), newStartupAPICheckCommand(), newVersionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddGroup(&cobra.Group{ID: forPeople, Title: "Commands for people:"}, &cobra.Group{ID: inCluster, Title: "Programs that run in a cluster, or in place of one:"})
+	addTo(root, forPeople, newStatusCommand(), newRenewCommand(), newApproveCommand(), newDenyCommand(),
+		newExplainCommand(), newCheckCommand(), newVersionCommand())
+	addTo(root, inCluster, newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newACMESolverCommand(), newStartupAPICheckCommand(), newLocalCommand())
 	root.SetFlagErrorFunc(suggestFlag)
 	return root
+}
+
+// Groups of commands in the help.
+const (
+	forPeople = "people"
+	inCluster = "cluster"
+)
+
+func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, cmd := range commands {
+		cmd.GroupID = group
+		root.AddCommand(cmd)
+	}
 }
 
 // suggestFlag adds the flags that a user may have meant by one that is unknown.

@@ -50,7 +50,7 @@ The exit status is 0 if the API is ready, else 1.`,
 	flags.DurationVar(&wait, "wait", 0, "how long to wait until the API is ready; 0 is one attempt")
 	flags.DurationVar(&interval, "interval", 5*time.Second, "time between two attempts")
 	flags.StringVar(&admission, "admission", string(apicheck.Auto), `what admits objects: "webhook", "policies" or, for whichever answers, "auto"`)
-	startLog := addLogging(cmd)
+	startLog := addQuietLogging(cmd)
 	// The chart passes a bare -v. joinVerbosity sees to the other ways to write it.
 	flags.Lookup("v").NoOptDefVal = "2"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -87,10 +87,10 @@ The exit status is 0 if the API is ready, else 1.`,
 }
 
 // joinVerbosity returns the arguments of a program in which -v has its value behind a
-// "=", if they are those of startupapicheck: there -v may lack a value, so that the
-// parser takes the number in "-v 3" and "-v3" for something else.
+// "=", if they are those of startupapicheck or of check api: there -v may lack a value,
+// so that the parser takes the number in "-v 3" and "-v3" for something else.
 func joinVerbosity(args []string) []string {
-	if len(args) == 0 || args[0] != "startupapicheck" {
+	if len(args) == 0 || args[0] != "startupapicheck" && (len(args) == 1 || args[0] != "check" || args[1] != "api") {
 		return args
 	}
 	var joined []string

@@ -27,11 +27,11 @@ var layers = [][]string{
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder", "internal/renewal"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
-	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/preflight", "internal/apicheck"},
+	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/preflight", "internal/apicheck", "internal/statuspage"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},
@@ -40,11 +40,11 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis"}
+var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis", "internal/renewal"}
 
 // decide are the packages that make decisions: values and the time go in, a plan
 // comes out.
-var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation"}
+var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/renewal"}
 
 // offline are packages that cannot reach a network: no network package is among
 // their dependencies.

@@ -18,6 +18,8 @@ const (
 	CertificateReasonRequestChanged            = "RequestChanged"
 	// CertificateReasonRenewing is only for Issuing.
 	CertificateReasonRenewing = "Renewing"
+	// CertificateReasonManuallyTriggered is only for Issuing: a user asked for it.
+	CertificateReasonManuallyTriggered = "ManuallyTriggered"
 	// CertificateReasonExpired is only for Ready.
 	CertificateReasonExpired = "Expired"
 )
