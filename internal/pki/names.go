@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 )
 
 // Tags of the GeneralName choices (RFC 5280, section 4.2.1.6).
 const (
+	tagOther = 0
 	tagEmail = 1
 	tagDNS   = 2
 	tagURI   = 6
@@ -25,6 +25,7 @@ type names struct {
 	dns, emails []string
 	ips         []netip.Addr
 	uris        []string
+	others      []OtherName
 }
 
 // names returns the names of t. An error names the field and the index in it.
@@ -47,9 +48,6 @@ func (t Template) names() (names, error) {
 		}
 		n.ips = append(n.ips, ip)
 	}
-	if ip, ok := ParseIP(t.CommonName); ok {
-		n.ips = append(n.ips, ip)
-	}
 	n.ips = unique(n.ips)
 	for i, text := range t.URIs {
 		uri, err := url.Parse(text)
@@ -67,6 +65,7 @@ func (t Template) names() (names, error) {
 		n.uris = append(n.uris, written)
 	}
 	n.uris = unique(n.uris)
+	n.others = CanonicalOtherNames(t.OtherNames)
 	return n, nil
 }
 
@@ -85,6 +84,13 @@ func (n names) extension(critical bool) ([]pkix.Extension, error) {
 		add(tagIP, string(ip.AsSlice()))
 	}
 	add(tagURI, n.uris...)
+	for i, name := range n.others {
+		encoded, err := name.encode()
+		if err != nil {
+			return nil, fmt.Errorf("otherNames[%d]: %w", i, err)
+		}
+		general = append(general, encoded)
+	}
 	if len(general) == 0 {
 		return nil, nil
 	}
@@ -114,15 +120,6 @@ func CanonicalDNSNames(dnsNames []string) []string {
 		canonical[i] = CanonicalDNSName(name)
 	}
 	return unique(canonical)
-}
-
-// CanonicalCommonName is the common name as a request has it: without its final
-// dot if it is one of the DNS names. That of a company may end with one.
-func (t Template) CanonicalCommonName() string {
-	if name := CanonicalDNSName(t.CommonName); slices.Contains(CanonicalDNSNames(t.DNSNames), name) {
-		return name
-	}
-	return t.CommonName
 }
 
 // CanonicalDNSName returns a DNS name without its final dot.

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -20,30 +21,23 @@ import (
 // DefaultDuration is the lifetime of a certificate that requests none.
 const DefaultDuration = 90 * 24 * time.Hour
 
-// Subject is a distinguished name without its common name.
-type Subject struct {
-	Organizations       []string
-	Countries           []string
-	OrganizationalUnits []string
-	Localities          []string
-	Provinces           []string
-	StreetAddresses     []string
-	PostalCodes         []string
-	SerialNumber        string
-}
-
 // Template is the wanted certificate, in the API's words.
 type Template struct {
-	// CommonName may be an IP address. The request then contains it as an IP
-	// address too.
+	// CommonName and Subject are the subject, unless LiteralSubject is set.
 	CommonName string
 	Subject    Subject
-	DNSNames   []string
-	// IPAddresses are IPv4 or IPv6 addresses without a zone.
+	// LiteralSubject is the whole subject as ParseLiteralSubject takes it.
+	LiteralSubject string
+	DNSNames       []string
+	// IPAddresses are IPv4 or IPv6 addresses without a zone. An address that is
+	// the common name is not one of them unless it is listed.
 	IPAddresses    []string
 	URIs           []string
 	EmailAddresses []string
+	OtherNames     []OtherName
 	IsCA           bool
+	// NameConstraints of a CA, or nil.
+	NameConstraints *NameConstraints
 	// Usages are the API's words; none means DefaultUsages.
 	Usages []string
 	// EncodeUsages adds the usages to the request as extensions.
@@ -84,8 +78,11 @@ func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	subject := t.subject()
-	san, err := names.extension(len(subject.ToRDNSequence()) == 0)
+	subject, err := t.subject()
+	if err != nil {
+		return nil, err
+	}
+	san, err := names.extension(bytes.Equal(subject, emptySubject))
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +94,16 @@ func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) 
 		}
 		extensions = append(extensions, usages...)
 	}
+	if t.NameConstraints != nil {
+		constraints, err := t.NameConstraints.extension()
+		if err != nil {
+			return nil, err
+		}
+		extensions = append(extensions, constraints)
+	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		SignatureAlgorithm: algorithm,
-		Subject:            subject,
+		RawSubject:         subject,
 		ExtraExtensions:    extensions,
 	}, key)
 	if err != nil {
@@ -115,20 +119,6 @@ func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) 
 		return nil, fmt.Errorf("the request has %d bytes, more than the %d of a certificate or request that are accepted (--max-certificate-size): use fewer or shorter names", len(encoded), limit)
 	}
 	return encoded, nil
-}
-
-func (t Template) subject() pkix.Name {
-	return pkix.Name{
-		Country:            t.Subject.Countries,
-		Organization:       t.Subject.Organizations,
-		OrganizationalUnit: t.Subject.OrganizationalUnits,
-		Locality:           t.Subject.Localities,
-		Province:           t.Subject.Provinces,
-		StreetAddress:      t.Subject.StreetAddresses,
-		PostalCode:         t.Subject.PostalCodes,
-		SerialNumber:       t.Subject.SerialNumber,
-		CommonName:         t.CanonicalCommonName(),
-	}
 }
 
 func (t Template) signatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {

@@ -111,9 +111,22 @@ func TestBuildRequest(t *testing.T) {
 			ec,
 			Template{CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}},
 			contents{
-				Subject: "CN=10.0.0.1", IPs: []string{"10.0.0.2", "10.0.0.1"}, Critical: map[string]bool{san: false},
+				Subject: "CN=10.0.0.1", IPs: []string{"10.0.0.2"}, Critical: map[string]bool{san: false},
 				Algorithm: x509.ECDSAWithSHA256,
 			},
+		},
+		"a literal subject": {
+			ec,
+			Template{LiteralSubject: `CN=a.test,OU=b,O=Ex\, \"Inc\",C=DE`, DNSNames: []string{"a.test"}},
+			contents{
+				Subject: `CN=a.test,OU=b,O=Ex\, \"Inc\",C=DE`, DNS: []string{"a.test"}, Critical: map[string]bool{san: false},
+				Algorithm: x509.ECDSAWithSHA256,
+			},
+		},
+		"an empty literal subject": {
+			ec,
+			Template{LiteralSubject: " ", DNSNames: []string{"a.test"}},
+			contents{DNS: []string{"a.test"}, Critical: map[string]bool{san: true}, Algorithm: x509.ECDSAWithSHA256},
 		},
 		"no key usage bits": {
 			mustKey(t, KeySpec{Algorithm: Ed25519}),
@@ -169,6 +182,15 @@ func TestBuildRequestErrors(t *testing.T) {
 		{Template{URIs: []string{"#"}}, `uris[0] is empty`},
 		{Template{URIs: []string{""}}, `uris[0] is empty`},
 		{Template{URIs: []string{"https://ä.test:8443/ä"}}, `uris[0] is "https://ä.test:8443/ä", which is not plain ASCII: write it as https://xn--4ca.test:8443/%C3%A4`},
+		{Template{LiteralSubject: "CN"}, `literalSubject: DN ended with incomplete type, value pair`},
+		{Template{LiteralSubject: `CN=\ff`}, `literalSubject: encode the subject: asn1: string not valid UTF-8`},
+		{Template{OtherNames: []OtherName{{"1.2.3", "a"}, {"x", "a"}}}, `otherNames[1]: "x" is not an object identifier`},
+		{Template{OtherNames: []OtherName{{"9.9", "a"}}}, `otherNames[0]: 9.9 cannot be encoded: asn1: structure error: invalid object identifier`},
+		{Template{NameConstraints: &NameConstraints{Permitted: NameSubtrees{DNSDomains: []string{"a", "ä"}}}}, `nameConstraints.permitted.dnsDomains[1] is "ä", which is not plain ASCII`},
+		{Template{NameConstraints: &NameConstraints{Excluded: NameSubtrees{IPRanges: []string{"10.0.0.0"}}}}, `nameConstraints.excluded.ipRanges[0]: invalid CIDR address: 10.0.0.0`},
+		{Template{NameConstraints: &NameConstraints{Excluded: NameSubtrees{DNSDomains: []string{"a.test."}}}}, `nameConstraints: x509: failed to parse dnsName constraint "a.test."`},
+		{Template{NameConstraints: &NameConstraints{Excluded: NameSubtrees{URIDomains: []string{"10.0.0.1"}}}}, `nameConstraints: x509: failed to parse URI constraint "10.0.0.1": cannot be IP address`},
+		{Template{NameConstraints: &NameConstraints{}}, `nameConstraints: x509: empty name constraints extension`},
 		{Template{CommonName: "x", Usages: []string{"flying"}, EncodeUsages: true}, `unknown key usage "flying"`},
 		{Template{CommonName: "x", SignatureAlgorithm: "MD5WithRSA"}, `signature algorithm "MD5WithRSA" is not supported`},
 		{Template{CommonName: "x", SignatureAlgorithm: "PureEd25519"}, "create certificate request: x509: requested SignatureAlgorithm does not match private key type"},
@@ -307,15 +329,22 @@ func TestFactsOfRequest(t *testing.T) {
 		"nothing": {Template{CommonName: "a"}, RequestFacts{CommonName: "a", KeyDigest: digest}},
 		"everything": {allFields, RequestFacts{
 			CommonName: "z", Subject: allFields.Subject, DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"},
-			URIs: []string{"urn:z"}, EmailAddresses: []string{"z@z"}, KeyDigest: digest,
+			URIs: []string{"urn:z"}, EmailAddresses: []string{"z@z"}, OtherNames: []OtherName{{"1.2.9", "z"}}, KeyDigest: digest,
 		}},
+		"a literal subject": {
+			Template{LiteralSubject: "CN=a,CN=b,OU=c,O=d+O=e,DC=f"},
+			RequestFacts{CommonName: "a", Subject: Subject{Organizations: []string{"d", "e"}, OrganizationalUnits: []string{"c"}}, KeyDigest: digest},
+		},
 		"address as common name": {
 			Template{CommonName: "2001:DB8:0::1", IPAddresses: []string{"::ffff:10.0.0.1"}},
-			RequestFacts{CommonName: "2001:DB8:0::1", IPAddresses: []string{"10.0.0.1", "2001:db8::1"}, KeyDigest: digest},
+			RequestFacts{CommonName: "2001:DB8:0::1", IPAddresses: []string{"10.0.0.1"}, KeyDigest: digest},
 		},
 	} {
 		csr, err := ParseRequest(mustRequest(t, tc.in, key), Limits{})
 		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if tc.want.SubjectDigest, err = tc.in.SubjectDigest(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(tc.want, FactsOfRequest(csr)); diff != "" {
@@ -326,7 +355,7 @@ func TestFactsOfRequest(t *testing.T) {
 
 var allFields = Template{
 	CommonName: "z", DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"}, URIs: []string{"urn:z"},
-	EmailAddresses: []string{"z@z"},
+	EmailAddresses: []string{"z@z"}, OtherNames: []OtherName{{"1.2.9", "z"}},
 	Subject: Subject{
 		Organizations: []string{"z"}, Countries: []string{"ZZ"}, OrganizationalUnits: []string{"z"},
 		Localities: []string{"z"}, Provinces: []string{"z"}, StreetAddresses: []string{"z"},

@@ -1,6 +1,9 @@
 package pki
 
-import "crypto/x509"
+import (
+	"crypto/sha256"
+	"crypto/x509"
+)
 
 // RequestFacts are the properties of a PKCS #10 request (RFC 2986) that are
 // compared with a spec, in a fraction of the request's memory. Empty lists are
@@ -8,11 +11,16 @@ import "crypto/x509"
 type RequestFacts struct {
 	CommonName string
 	Subject    Subject
-	DNSNames   []string
+	// SubjectDigest identifies the whole subject.
+	SubjectDigest SubjectDigest
+	DNSNames      []string
 	// IPAddresses are in canonical form.
 	IPAddresses    []string
 	URIs           []string
 	EmailAddresses []string
+	// OtherNames are in canonical form. One whose value is not a UTF-8 string is
+	// empty.
+	OtherNames []OtherName
 	// KeyDigest identifies the public key.
 	KeyDigest KeyDigest
 }
@@ -22,10 +30,12 @@ func FactsOfRequest(csr *x509.CertificateRequest) RequestFacts {
 	return RequestFacts{
 		CommonName:     csr.Subject.CommonName,
 		Subject:        subjectOf(csr.Subject),
+		SubjectDigest:  sha256.Sum256(csr.RawSubject),
 		DNSNames:       csr.DNSNames,
 		IPAddresses:    csrIPs(csr),
 		URIs:           uriTexts(csr.URIs),
 		EmailAddresses: csr.EmailAddresses,
+		OtherNames:     otherNamesOf(csr),
 		KeyDigest:      DigestOf(csr.PublicKey),
 	}
 }

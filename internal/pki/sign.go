@@ -82,14 +82,12 @@ func CertificateFromRequest(csr *x509.CertificateRequest, o SignOptions) (*x509.
 	return template, nil
 }
 
-// subjectAltNames copies the extension from a request. It is critical if the
-// subject is empty (RFC 5280, section 4.1.2.6).
+// subjectAltNames copies the extension from a request. It is critical if, and only
+// if, the subject is empty (RFC 5280, section 4.2.1.6).
 func subjectAltNames(csr *x509.CertificateRequest) []pkix.Extension {
 	for _, extension := range csr.Extensions {
 		if extension.Id.Equal(oidSubjectAltName) {
-			if len(csr.Subject.Names) == 0 {
-				extension.Critical = true
-			}
+			extension.Critical = len(csr.Subject.Names) == 0
 			return []pkix.Extension{extension}
 		}
 	}

@@ -17,7 +17,7 @@ const temporaryIssuer = "cert-manager.local"
 // signed with it. Its own issuer's key exists only within this call, so that
 // nobody can trust it.
 func Temporary(t Template, key crypto.Signer, now time.Time, limits Limits) ([]byte, error) {
-	t.IsCA = false
+	t.IsCA, t.NameConstraints = false, nil
 	encoded, err := BuildRequest(t, key, limits)
 	if err != nil {
 		return nil, err

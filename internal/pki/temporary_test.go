@@ -13,6 +13,7 @@ import (
 func TestTemporary(t *testing.T) {
 	key := mustKey(t, KeySpec{Algorithm: ECDSA})
 	ca := everything
+	ca.NameConstraints = &NameConstraints{Critical: true, Permitted: NameSubtrees{DNSDomains: []string{"a.test"}}}
 	ca.IsCA, ca.Usages, ca.Duration = true, []string{"cert sign", "server auth"}, time.Hour
 	for name, in := range map[string]Template{"a leaf": everything, "a CA": ca} {
 		encoded, err := Temporary(in, key, start, Limits{})

@@ -113,6 +113,19 @@ func TestLifecycleSecretTemplate(t *testing.T) {
 	}
 }
 
+// issueByHand has a certificate issued, as "renew" of cmctl does.
+func (l *lab) issueByHand(t *testing.T, name string) {
+	t.Helper()
+	crt := l.crt(t, name)
+	crt.Status.Conditions = append(crt.Status.Conditions, cmv1.CertificateCondition{
+		Type: cmv1.CertificateConditionIssuing, Status: cmmeta.ConditionTrue,
+		Reason: "ManuallyTriggered", Message: "Certificate re-issuance manually triggered",
+	})
+	if err := l.Status().Update(t.Context(), crt); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLifecycleReissue(t *testing.T) {
 	l := newLab(t, harness.Controllers{})
 	tests := []struct {
@@ -145,16 +158,7 @@ func TestLifecycleReissue(t *testing.T) {
 		{"issuer", func(t *testing.T, name string) {
 			l.patch(t, &cmv1.Certificate{}, name, `{"spec":{"issuerRef":{"name":"selfsigned"}}}`)
 		}, "Issuing certificate as Secret was previously issued by"},
-		{"by-hand", func(t *testing.T, name string) {
-			crt := l.crt(t, name)
-			crt.Status.Conditions = append(crt.Status.Conditions, cmv1.CertificateCondition{
-				Type: cmv1.CertificateConditionIssuing, Status: cmmeta.ConditionTrue,
-				Reason: "ManuallyTriggered", Message: "Certificate re-issuance manually triggered",
-			})
-			if err := l.Status().Update(t.Context(), crt); err != nil {
-				t.Fatal(err)
-			}
-		}, ""},
+		{"by-hand", l.issueByHand, ""},
 	}
 	for _, tt := range tests {
 		l.certificate(t, tt.name, simple(tt.name, ""))

@@ -30,6 +30,9 @@ type lab struct {
 	*harness.Cluster
 	ns      string
 	traffic *harness.Traffic
+	// start starts controllers again, after stop.
+	start func(t *testing.T)
+	stop  func()
 }
 
 const labIssuers = `
@@ -94,7 +97,8 @@ func startLab(t *testing.T, cluster *harness.Cluster, ns string, how harness.Con
 		}
 		l.traffic.Record(c)
 	}
-	cluster.Run(t, how)
+	l.start = func(t *testing.T) { l.stop = cluster.Run(t, how) }
+	l.start(t)
 	l.Apply(t, l.ns, labIssuers)
 	l.Ready(t, l.ns, "root", patience)
 	return l

@@ -17,9 +17,14 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// WarningOutlivesIssuer is the reason of the warning that the CA of a
-// certificate expires before the certificate is renewed.
-const WarningOutlivesIssuer = "OutlivesIssuer"
+const (
+	// WarningOutlivesIssuer is the reason of the warning that the CA of a
+	// certificate expires before the certificate is renewed.
+	WarningOutlivesIssuer = "OutlivesIssuer"
+	// WarningOutsideConstraints is the reason of the warning that a certificate has
+	// a name that its CA, or one above it, may not sign for.
+	WarningOutsideConstraints = "OutsideNameConstraints"
+)
 
 // Signer is the issuer type ca: it issues certificates of a CA.
 type Signer struct {
@@ -67,8 +72,10 @@ func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, err
 }
 
 // Sign issues the certificate that r asks for. It is valid for as long as r
-// wants, even beyond the life of the CA. The outcome has a warning if the CA
-// expires before the certificate's renewal time; see pki.RenewalTime.
+// wants, even beyond the life of the CA, and for all names, even those outside of
+// the CA's name constraints. The outcome has a warning if there are such names, or
+// else if the CA expires before the certificate's renewal time; see
+// pki.RenewalTime.
 func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	spec := r.Issuer.CA
 	if spec == nil {
@@ -108,6 +115,11 @@ func outcome(leaf *x509.Certificate, pair KeyPair) request.Outcome {
 		issuers, root = encodeIssuers(pair.Chain)
 	}
 	o := request.Outcome{Chain: append(pki.EncodeChain(leaf), issuers...), CA: bytes.Clone(root)}
+	if name := pki.OutsideConstraints(leaf, pair.Chain); name != "" {
+		o.WarningReason = WarningOutsideConstraints
+		o.Warning = "Clients will not accept the certificate, because the name constraints of its CA do not allow it: " + name
+		return o
+	}
 	// A CA that expires later is no reason to warn: the certificate has been
 	// replaced by then. The renewal time is the default, because a request does
 	// not know its Certificate's renewBefore.

@@ -252,6 +252,24 @@ func TestSignOutlivesIssuer(t *testing.T) {
 	}
 }
 
+// TestSignOutsideConstraints signs for a name that the CA above does not allow.
+func TestSignOutsideConstraints(t *testing.T) {
+	own := key(t)
+	limited := newRequest(t, pki.Template{CommonName: "corp", NameConstraints: &pki.NameConstraints{Permitted: pki.NameSubtrees{DNSDomains: []string{"corp.test"}}}}, own)
+	limited.Object.Spec.IsCA = true
+	cert, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), limited)
+	// What is said about the name comes first.
+	pair := newCA(t, "below", NewKeyPair([]*x509.Certificate{cert}, own), pki.SignOptions{NotAfter: now.Add(time.Hour)})
+	for name, want := range map[string][2]string{
+		"www.corp.test": {"OutlivesIssuer", "The certificate is valid until 2027-02-20T05:09:05Z, but its CA only until 2026-11-22T06:09:05Z"},
+		"www.test":      {"OutsideNameConstraints", `Clients will not accept the certificate, because the name constraints of its CA do not allow it: DNS name "www.test" is not permitted by any constraint`},
+	} {
+		if _, o := sign(t, pair, newRequest(t, pki.Template{DNSNames: []string{name}}, key(t))); o.WarningReason != want[0] || o.Warning != want[1] {
+			t.Errorf("%s: %s: %s", name, o.WarningReason, o.Warning)
+		}
+	}
+}
+
 func TestSignCA(t *testing.T) {
 	length := func(n int) pki.SignOptions { return pki.SignOptions{PathLen: &n} }
 	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})

@@ -272,11 +272,8 @@ func TestUnrequestable(t *testing.T) {
 		return State{Object: newCertificate(func(crt *cmv1.Certificate) { change(&crt.Spec) }), Backoff: plan.DefaultIssuance}.Next(now)
 	}
 	for name, p := range map[string]Plan{
-		"literal subject":  next(func(s *cmv1.CertificateSpec) { s.LiteralSubject = "CN=x" }),
-		"other names":      next(func(s *cmv1.CertificateSpec) { s.OtherNames = make([]cmv1.OtherName, 1) }),
-		"name constraints": next(func(s *cmv1.CertificateSpec) { s.NameConstraints = &cmv1.NameConstraints{} }),
-		"no Secret name":   next(func(s *cmv1.CertificateSpec) { s.SecretName = "" }),
-		"no such key":      next(func(s *cmv1.CertificateSpec) { s.PrivateKey.Size = 7 }),
+		"no Secret name": next(func(s *cmv1.CertificateSpec) { s.SecretName = "" }),
+		"no such key":    next(func(s *cmv1.CertificateSpec) { s.PrivateKey.Size = 7 }),
 	} {
 		issuing := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 		if issuing == nil || issuing.Status != cmmeta.ConditionFalse || !strings.Contains(issuing.Message, "Failed to generate CSR: ") ||

@@ -68,9 +68,6 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 		return p
 	}
 	// A request for another spec is gone by now: it would end the back-off.
-	if why := unsupportedSpec(c.Object); why != "" {
-		return c.failed(p, "NotSupported", "Failed to generate CSR: "+why, ManagerRequests, now)
-	}
 	if why := c.impossible(); why != "" {
 		return c.unrequestable(p, why, now)
 	}

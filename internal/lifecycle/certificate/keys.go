@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"cmp"
+
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -37,6 +39,10 @@ func Changed(crt *cmv1.Certificate, made *facts.Request, key pki.KeyDigest, revi
 	changed.add("spec.request", !isFor(made, key))
 	if made.CSRError == "" {
 		changed = append(changed, requestMismatches(&crt.Spec, made)...)
+		// A duration that was added or taken away is no mismatch, but takes effect.
+		want := TemplateOf(&crt.Spec).Duration
+		oneSet := (want == 0) != (made.Duration == 0)
+		changed.add("spec.duration", oneSet && cmp.Or(want, pki.DefaultDuration) != cmp.Or(made.Duration, pki.DefaultDuration))
 	}
 	changed.add("annotation "+cmv1.CertificateRequestRevisionAnnotationKey, made.Revision != revision)
 	changed.add("annotation "+cmv1.CertificateRequestPrivateKeyAnnotationKey, made.KeySecret != keyName)

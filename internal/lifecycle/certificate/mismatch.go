@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -23,30 +22,45 @@ func (m *mismatches) add(field string, differs bool) {
 
 // requestMismatches names the fields that a request made earlier does not have as
 // the spec wants them. Lists are compared as sets, addresses by value; usages
-// with one meaning and absent values with their defaults are equal.
+// with one meaning and absent values with their defaults are equal. Name
+// constraints, the signature algorithm and whether usages are encoded are not
+// compared, and a duration or other names only if the spec has some: a change of
+// these shows at the next issuance.
 func requestMismatches(spec *cmv1.CertificateSpec, have *facts.Request) []string {
 	want, csr := TemplateOf(spec), have.CSR
 	var found mismatches
-	found.add("spec.commonName", csr.CommonName != want.CommonName && csr.CommonName != want.CanonicalCommonName())
-	found.add("spec.dnsNames", !sameSet(pki.CanonicalDNSNames(want.DNSNames), pki.CanonicalDNSNames(csr.DNSNames)))
 	found.add("spec.ipAddresses", !sameIPs(want, csr.IPAddresses))
 	found.add("spec.uris", !sameSet(pki.CanonicalURIs(want.URIs), csr.URIs))
 	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, csr.EmailAddresses))
-	subject := csr.Subject
-	found.add("spec.subject.serialNumber", want.Subject.SerialNumber != subject.SerialNumber)
-	found.add("spec.subject.organizations", !sameSet(want.Subject.Organizations, subject.Organizations))
-	found.add("spec.subject.countries", !sameSet(want.Subject.Countries, subject.Countries))
-	found.add("spec.subject.localities", !sameSet(want.Subject.Localities, subject.Localities))
-	found.add("spec.subject.organizationalUnits", !sameSet(want.Subject.OrganizationalUnits, subject.OrganizationalUnits))
-	// The API's own name for this field differs from what is reported.
-	found.add("spec.subject.postCodes", !sameSet(want.Subject.PostalCodes, subject.PostalCodes))
-	found.add("spec.subject.provinces", !sameSet(want.Subject.Provinces, subject.Provinces))
-	found.add("spec.subject.streetAddresses", !sameSet(want.Subject.StreetAddresses, subject.StreetAddresses))
+	found.add("spec.dnsNames", !sameSet(pki.CanonicalDNSNames(want.DNSNames), pki.CanonicalDNSNames(csr.DNSNames)))
+	found.add("spec.otherNames", spec.OtherNames != nil && !sameSet(pki.CanonicalOtherNames(want.OtherNames), csr.OtherNames))
+	found.subject(want, csr)
 	found.add("spec.isCA", want.IsCA != have.IsCA)
 	found.add("spec.usages", !sameSet(pki.CanonicalUsages(want.Usages), pki.CanonicalUsages(have.Usages)))
-	found.add("spec.duration", cmp.Or(want.Duration, pki.DefaultDuration) != cmp.Or(have.Duration, pki.DefaultDuration))
+	found.add("spec.duration", want.Duration != 0 && have.Duration != 0 && want.Duration != have.Duration)
 	found.add("spec.issuerRef", !spec.IssuerRef.Equal(have.IssuerRef))
 	return found
+}
+
+// subject adds the fields in which the subjects differ. A literal one is compared
+// as a whole.
+func (m *mismatches) subject(want pki.Template, csr pki.RequestFacts) {
+	if want.LiteralSubject != "" {
+		digest, err := want.SubjectDigest()
+		m.add("spec.literalSubject", err != nil || digest != csr.SubjectDigest)
+		return
+	}
+	m.add("spec.commonName", csr.CommonName != want.CommonName && csr.CommonName != want.CanonicalCommonName())
+	subject := csr.Subject
+	m.add("spec.subject.serialNumber", want.Subject.SerialNumber != subject.SerialNumber)
+	m.add("spec.subject.organizations", !sameSet(want.Subject.Organizations, subject.Organizations))
+	m.add("spec.subject.countries", !sameSet(want.Subject.Countries, subject.Countries))
+	m.add("spec.subject.localities", !sameSet(want.Subject.Localities, subject.Localities))
+	m.add("spec.subject.organizationalUnits", !sameSet(want.Subject.OrganizationalUnits, subject.OrganizationalUnits))
+	// The API's own name for this field differs from what is reported.
+	m.add("spec.subject.postCodes", !sameSet(want.Subject.PostalCodes, subject.PostalCodes))
+	m.add("spec.subject.provinces", !sameSet(want.Subject.Provinces, subject.Provinces))
+	m.add("spec.subject.streetAddresses", !sameSet(want.Subject.StreetAddresses, subject.StreetAddresses))
 }
 
 // leafMismatches is the loose comparison for a certificate whose request is not
@@ -54,6 +68,7 @@ func requestMismatches(spec *cmv1.CertificateSpec, have *facts.Request) []string
 // their own subject.
 func leafMismatches(spec *cmv1.CertificateSpec, leaf *pki.LeafFacts) []string {
 	want := TemplateOf(spec)
+	common := want.CanonicalCommonName()
 	fold := func(name string) string { return strings.ToLower(pki.CanonicalDNSName(name)) }
 	leafNames := map[string]bool{fold(leaf.CommonName): true}
 	for _, name := range leaf.DNSNames {
@@ -62,10 +77,10 @@ func leafMismatches(spec *cmv1.CertificateSpec, leaf *pki.LeafFacts) []string {
 	missing := func(name string) bool { return !leafNames[fold(name)] }
 
 	var found mismatches
-	if ip, ok := pki.ParseIP(want.CommonName); ok {
-		found.add("spec.commonName", missing(want.CommonName) && !slices.Contains(leaf.IPAddresses, ip.String()))
+	if ip, ok := pki.ParseIP(common); ok {
+		found.add("spec.commonName", missing(common) && !slices.Contains(leaf.IPAddresses, ip.String()))
 	} else {
-		found.add("spec.commonName", want.CommonName != "" && missing(want.CommonName))
+		found.add("spec.commonName", common != "" && missing(common))
 	}
 	found.add("spec.dnsNames", slices.ContainsFunc(want.DNSNames, missing))
 	found.add("spec.ipAddresses", !sameIPs(want, leaf.IPAddresses))
@@ -84,8 +99,8 @@ func KeyMismatches(spec *cmv1.CertificateSpec, have pki.KeySpec) []string {
 	return found
 }
 
-// sameIPs compares addresses by value. The common name counts as an address if
-// it is one, but need not be among them: not every issuer puts it there.
+// sameIPs compares addresses by value. A common name that is an address may be among
+// them: some issuers put it there.
 func sameIPs(want pki.Template, have []string) bool {
 	var wanted []string
 	for _, text := range want.IPAddresses {
@@ -97,14 +112,14 @@ func sameIPs(want pki.Template, have []string) bool {
 	if sameSet(wanted, have) {
 		return true
 	}
-	ip, ok := pki.ParseIP(want.CommonName)
+	ip, ok := pki.ParseIP(want.CanonicalCommonName())
 	return ok && sameSet(append(wanted, ip.String()), have)
 }
 
-func sameSet(a, b []string) bool { return maps.Equal(setOf(a), setOf(b)) }
+func sameSet[T comparable](a, b []T) bool { return maps.Equal(setOf(a), setOf(b)) }
 
-func setOf(values []string) map[string]bool {
-	set := make(map[string]bool, len(values))
+func setOf[T comparable](values []T) map[T]bool {
+	set := make(map[T]bool, len(values))
 	for _, v := range values {
 		set[v] = true
 	}

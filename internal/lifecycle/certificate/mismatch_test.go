@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -22,12 +24,22 @@ func requested(spec *cmv1.CertificateSpec) *facts.Request {
 	return &facts.Request{CSR: pki.FactsOfRequest(csr)}
 }
 
+// otherNames are names of pairs, each an OID and a value.
+func otherNames(pairs ...string) []cmv1.OtherName {
+	var names []cmv1.OtherName
+	for pair := range slices.Chunk(pairs, 2) {
+		names = append(names, cmv1.OtherName{OID: pair[0], UTF8Value: pair[1]})
+	}
+	return names
+}
+
 func TestRequestMismatches(t *testing.T) {
 	base := cmv1.CertificateSpec{
 		CommonName: "a.test",
 		Subject:    &cmv1.X509Subject{Organizations: []string{"o", "p"}, SerialNumber: "1"},
 		DNSNames:   []string{"a.test", "b.test"}, IPAddresses: []string{"2001:db8::1", "10.0.0.1"},
 		URIs: []string{"spiffe://a.test/x", "urn:y"}, EmailAddresses: []string{"x@a.test", "y@a.test"},
+		OtherNames: otherNames("1.2.3", "a", "1.2.3", "b"),
 	}
 	have := requested(&base)
 	for name, tc := range map[string]struct {
@@ -46,6 +58,20 @@ func TestRequestMismatches(t *testing.T) {
 		"a bad URI":      {func(w *cmv1.CertificateSpec) { w.URIs = []string{"http://[::1"} }, []string{"spec.uris"}},
 		"common name":    {func(w *cmv1.CertificateSpec) { w.CommonName = "" }, []string{"spec.commonName"}},
 		"everything new": {func(w *cmv1.CertificateSpec) { *w = allFields }, allMismatches},
+		"a literal subject": {func(w *cmv1.CertificateSpec) {
+			w.CommonName, w.Subject, w.LiteralSubject = "", nil, "CN=a.test,O=o,SERIALNUMBER=1"
+		}, []string{"spec.literalSubject"}},
+		"the subject as a literal": {func(w *cmv1.CertificateSpec) {
+			w.CommonName, w.Subject, w.LiteralSubject = "", nil, `SERIALNUMBER=1,cn=\61.test,O=o+O=p`
+		}, nil},
+		"no other names":  {func(w *cmv1.CertificateSpec) { w.OtherNames = nil }, nil},
+		"none of them":    {func(w *cmv1.CertificateSpec) { w.OtherNames = []cmv1.OtherName{} }, []string{"spec.otherNames"}},
+		"other names":     {func(w *cmv1.CertificateSpec) { w.OtherNames = otherNames("1.2.3", "b") }, []string{"spec.otherNames"}},
+		"another kind":    {func(w *cmv1.CertificateSpec) { w.OtherNames = otherNames("1.2.4", "a", "1.2.3", "b") }, []string{"spec.otherNames"}},
+		"the other order": {func(w *cmv1.CertificateSpec) { w.OtherNames = otherNames("1.2.03", "b", "1.2.3", "a", "1.2.3", "b") }, nil},
+		"what is not compared": {func(w *cmv1.CertificateSpec) {
+			w.NameConstraints, w.SignatureAlgorithm, w.EncodeUsagesInRequest = &cmv1.NameConstraints{Critical: true}, cmv1.ECDSAWithSHA512, ptr.To(false)
+		}, nil},
 	} {
 		want := base
 		tc.change(&want)
@@ -62,6 +88,8 @@ func TestRequestMatchesItself(t *testing.T) {
 		"nothing": {}, "all fields": allFields,
 		"spelling":                  {DNSNames: []string{"a.test"}, IPAddresses: []string{"::ffff:10.0.0.1", "10.0.0.1", "2001:DB8::0:1"}},
 		"an address as common name": {CommonName: "10.0.0.1", IPAddresses: []string{"10.0.0.2"}},
+		"a literal subject":         {LiteralSubject: `CN=a.test+OU=\C3\84,O=Ex\, Inc.,DC=a,DC=test,1.2.3=#0c0161`},
+		"an empty literal subject":  {LiteralSubject: " "},
 	} {
 		if got := requestMismatches(&spec, requested(&spec)); got != nil {
 			t.Errorf("%s: does not match itself: %v", name, got)
@@ -77,10 +105,11 @@ var allFields = cmv1.CertificateSpec{
 		Localities: []string{"z"}, Provinces: []string{"z"}, StreetAddresses: []string{"z"},
 		PostalCodes: []string{"z"}, SerialNumber: "z",
 	},
+	OtherNames: otherNames("1.2.9", "z"),
 }
 
 var allMismatches = []string{
-	"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses",
+	"spec.ipAddresses", "spec.uris", "spec.emailAddresses", "spec.dnsNames", "spec.otherNames", "spec.commonName",
 	"spec.subject.serialNumber", "spec.subject.organizations", "spec.subject.countries", "spec.subject.localities",
 	"spec.subject.organizationalUnits", "spec.subject.postCodes", "spec.subject.provinces", "spec.subject.streetAddresses",
 }
@@ -117,10 +146,13 @@ func TestRequestMismatchesBesideNames(t *testing.T) {
 			nil,
 		},
 		{
-			cmv1.CertificateSpec{Duration: &metav1.Duration{Duration: 1}, IssuerRef: cmmeta.IssuerReference{Kind: cmv1.IssuerKind}},
-			facts.Request{IsCA: true, Usages: []string{"any"}},
+			cmv1.CertificateSpec{Duration: &metav1.Duration{Duration: pki.DefaultDuration}, IssuerRef: cmmeta.IssuerReference{Kind: cmv1.IssuerKind}},
+			facts.Request{IsCA: true, Usages: []string{"any"}, Duration: 1},
 			[]string{"spec.isCA", "spec.usages", "spec.duration"},
 		},
+		// Only two durations differ.
+		{cmv1.CertificateSpec{Duration: &metav1.Duration{Duration: 1}}, facts.Request{}, nil},
+		{cmv1.CertificateSpec{}, facts.Request{Duration: 1}, nil},
 		{cmv1.CertificateSpec{IssuerRef: cmmeta.IssuerReference{Name: "other"}}, facts.Request{}, []string{"spec.issuerRef"}},
 	} {
 		if diff := cmp.Diff(tc.out, requestMismatches(&tc.want, &tc.have)); diff != "" {
@@ -154,6 +186,9 @@ func TestLeafMismatches(t *testing.T) {
 		"common name is missing":   {func(w *cmv1.CertificateSpec) { w.CommonName = "d.test" }, []string{"spec.commonName"}},
 		"DNS name is missing":      {func(w *cmv1.CertificateSpec) { w.DNSNames = []string{"d.test"} }, []string{"spec.dnsNames"}},
 		"address no longer wanted": {func(w *cmv1.CertificateSpec) { w.IPAddresses = nil }, []string{"spec.ipAddresses"}},
+		"literal subject":          {func(w *cmv1.CertificateSpec) { w.LiteralSubject = "CN=b.test,O=o" }, nil},
+		"its common name":          {func(w *cmv1.CertificateSpec) { w.LiteralSubject = "CN=d.test,O=o" }, []string{"spec.commonName"}},
+		"other names":              {func(w *cmv1.CertificateSpec) { w.OtherNames = otherNames("1.2.3", "a") }, nil},
 		"all": {
 			func(w *cmv1.CertificateSpec) { *w = allFields },
 			[]string{"spec.commonName", "spec.dnsNames", "spec.ipAddresses", "spec.uris", "spec.emailAddresses"},

@@ -21,6 +21,8 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 		IPAddresses:        spec.IPAddresses,
 		URIs:               spec.URIs,
 		EmailAddresses:     spec.EmailAddresses,
+		LiteralSubject:     spec.LiteralSubject,
+		NameConstraints:    constraintsOf(spec.NameConstraints),
 		IsCA:               spec.IsCA,
 		EncodeUsages:       ptr.Deref(spec.EncodeUsagesInRequest, true),
 		SignatureAlgorithm: string(spec.SignatureAlgorithm),
@@ -32,7 +34,20 @@ func TemplateOf(spec *cmv1.CertificateSpec) pki.Template {
 	if s := spec.Subject; s != nil {
 		t.Subject = pki.Subject(*s)
 	}
+	for _, name := range spec.OtherNames {
+		t.OtherNames = append(t.OtherNames, pki.OtherName{OID: name.OID, Value: name.UTF8Value})
+	}
 	return t
+}
+
+func constraintsOf(spec *cmv1.NameConstraints) *pki.NameConstraints {
+	if spec == nil {
+		return nil
+	}
+	subtrees := func(item *cmv1.NameConstraintItem) pki.NameSubtrees {
+		return pki.NameSubtrees(ptr.Deref(item, cmv1.NameConstraintItem{}))
+	}
+	return &pki.NameConstraints{Critical: spec.Critical, Permitted: subtrees(spec.Permitted), Excluded: subtrees(spec.Excluded)}
 }
 
 // KeySpecOf is the private key that a spec wants.
@@ -45,23 +60,6 @@ func KeySpecOf(spec *cmv1.CertificateSpec) pki.KeySpec {
 func EncodingOf(spec *cmv1.CertificateSpec) pki.Encoding {
 	want := ptr.Deref(spec.PrivateKey, cmv1.CertificatePrivateKey{})
 	return cmp.Or(pki.Encoding(want.Encoding), pki.PKCS1)
-}
-
-// unsupportedSpec names what a spec asks for that this version would leave out
-// of the certificate, or returns "". A certificate that is not what was asked
-// for must not be issued.
-func unsupportedSpec(crt *cmv1.Certificate) string {
-	const later = " is not supported by this version of everleaf"
-	switch {
-	case crt.Spec.LiteralSubject != "":
-		return "spec.literalSubject" + later
-	case len(crt.Spec.OtherNames) > 0:
-		return "spec.otherNames" + later
-	case crt.Spec.NameConstraints != nil:
-		return "spec.nameConstraints" + later
-	default:
-		return ""
-	}
 }
 
 // spacedName says which DNS name has a space and what to write, or returns "".

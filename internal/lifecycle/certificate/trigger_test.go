@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -111,9 +110,9 @@ func TestTriggers(t *testing.T) {
 		{
 			"request for other things", func(c *State) {
 				c.Object.Spec.DNSNames = []string{"www.example.com"}
-				c.Object.Spec.Duration = &metav1.Duration{Duration: day}
+				c.Object.Spec.Usages = []cmv1.KeyUsage{cmv1.UsageClientAuth}
 			},
-			"RequestChanged", "Fields on existing CertificateRequest resource not up to date: [spec.dnsNames spec.duration]", nil,
+			"RequestChanged", "Fields on existing CertificateRequest resource not up to date: [spec.dnsNames spec.usages]", nil,
 		},
 		{
 			"no request, other names", func(c *State) {

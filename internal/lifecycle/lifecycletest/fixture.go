@@ -93,7 +93,7 @@ func NewCertificate(change ...func(*cmv1.Certificate)) *cmv1.Certificate {
 // answered yet.
 func NewRequest(crt *cmv1.Certificate, k crypto.Signer, revision int, change ...func(*cmv1.CertificateRequest)) *cmv1.CertificateRequest {
 	name := fmt.Sprintf("%s-%d", crt.Name, revision)
-	template := pki.Template{CommonName: crt.Spec.CommonName, DNSNames: crt.Spec.DNSNames, IPAddresses: crt.Spec.IPAddresses}
+	template := pki.Template{CommonName: crt.Spec.CommonName, LiteralSubject: crt.Spec.LiteralSubject, DNSNames: crt.Spec.DNSNames, IPAddresses: crt.Spec.IPAddresses}
 	r := &cmv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: crt.Namespace, Name: name, UID: types.UID(name + "-uid"), CreationTimestamp: metav1.NewTime(Born),

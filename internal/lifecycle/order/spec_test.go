@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,15 @@ func TestBuildOrder(t *testing.T) {
 	}), key(1), 1)
 	_, err := Build(r, acmeIssuer.Spec.ACME, pki.Limits{})
 	samePlan(t, fault.New(fault.Permanent, "InvalidOrder", "The CSR PEM requests a commonName that is not present in the list of dnsNames or ipAddresses. If a commonName is set, ACME requires that the value is also present in the list of dnsNames or ipAddresses: \"www.example.com\" does not exist in [b.example.com a.example.com] or [10.0.0.1 2001:db8::1]"), err)
+
+	// The common name of a literal subject is one, too.
+	literal := newCertificate(func(c *cmv1.Certificate) {
+		c.Spec.LiteralSubject, c.Spec.DNSNames = "CN=www.example.com,O=Example", []string{"a.example.com"}
+	})
+	_, err = Build(newRequest(literal, key(1), 1), acmeIssuer.Spec.ACME, pki.Limits{})
+	if err == nil || err.Reason != "InvalidOrder" || !strings.Contains(err.Message, `"www.example.com" does not exist in [a.example.com] or []`) {
+		t.Errorf("a common name that is in the literal subject only: %v", err)
+	}
 
 	r = newRequest(newCertificate(func(c *cmv1.Certificate) {
 		c.Spec.CommonName, c.Spec.Duration = "a.example.com", &metav1.Duration{Duration: 10 * time.Hour}
