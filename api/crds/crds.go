@@ -6,6 +6,7 @@ package crds
 import "embed"
 
 //go:generate go tool -modfile=../../tools/generate/go.mod controller-gen object crd paths=../... output:crd:dir=.
+//go:generate go run ./generate
 
 // Files holds one CustomResourceDefinition in each *.yaml file.
 //

@@ -1,6 +1,7 @@
 package crds
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,8 +118,12 @@ func define(t *testing.T, crd *apiextensionsv1.CustomResourceDefinition) definit
 	if want := names.Plural + "." + crd.Spec.Group; crd.Name != want {
 		t.Errorf("name %s, want %s", crd.Name, want)
 	}
-	if crd.Spec.Conversion != nil || len(crd.Spec.Versions) != 1 {
-		t.Fatalf("%s: want one version without conversion", crd.Name)
+	versions := 1
+	if names.Kind == "Issuer" || names.Kind == "ClusterIssuer" {
+		versions = 2
+	}
+	if crd.Spec.Conversion != nil || len(crd.Spec.Versions) != versions {
+		t.Fatalf("%s: want %d versions without conversion", crd.Name, versions)
 	}
 	version := crd.Spec.Versions[0]
 	if version.Name != "v1" || !version.Served || !version.Storage {
@@ -139,4 +144,50 @@ func define(t *testing.T, crd *apiextensionsv1.CustomResourceDefinition) definit
 		d.SelectableFields = append(d.SelectableFields, f.JSONPath)
 	}
 	return d
+}
+
+// lastApplied is how large the annotation may be in which kubectl apply keeps a
+// manifest, in bytes.
+const lastApplied = 256 << 10
+
+// TestOldVersion holds that what is written as v1alpha2 is valid as v1, since nothing
+// converts it, and that names of then are refused.
+func TestOldVersion(t *testing.T) {
+	all, err := definitions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, crd := range all {
+		if len(crd.Spec.Versions) == 1 {
+			continue
+		}
+		kind, v1, old := crd.Spec.Names.Kind, crd.Spec.Versions[0], crd.Spec.Versions[1]
+		if old.Name != "v1alpha2" || !old.Served || old.Storage || !old.Deprecated || *old.DeprecationWarning != "cert-manager.io/v1alpha2 "+kind+" is deprecated; use cert-manager.io/v1 "+kind {
+			t.Errorf("%s: %s, served %t, stored %t, deprecated %t", kind, old.Name, old.Served, old.Storage, old.Deprecated)
+		}
+		if diff := cmp.Diff(v1.AdditionalPrinterColumns, old.AdditionalPrinterColumns); diff != "" || old.Subresources == nil || old.Subresources.Status == nil {
+			t.Errorf("%s: columns (-v1 +v1alpha2):\n%s", kind, diff)
+		}
+		rows := func(version apiextensionsv1.CustomResourceDefinitionVersion) map[string]string {
+			found := map[string]string{}
+			walk("", version.Schema.OpenAPIV3Schema, false, func(path string, schema *apiextensionsv1.JSONSchemaProps, required bool) {
+				found[path] = row(t, schema, required)
+			})
+			return found
+		}
+		want, got := rows(v1), rows(old)
+		for _, name := range []string{"acmedns", "azuredns", "clouddns"} {
+			path := ".spec.acme.solvers[].dns01." + name
+			if got[path] != "object preserve-unknown\t\tcel=false" {
+				t.Errorf("%s: %s is %q", kind, path, got[path])
+			}
+			want[path] = got[path]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: fields (-v1 +v1alpha2):\n%s", kind, diff)
+		}
+		if data, err := json.Marshal(crd); err != nil || len(data) > lastApplied*3/4 {
+			t.Errorf("%s: %d bytes leave too little for labels and kubectl apply (%v)", kind, len(data), err)
+		}
+	}
 }

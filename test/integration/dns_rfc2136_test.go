@@ -20,8 +20,8 @@ import (
 // that is busy.
 const issuable = 90 * time.Second
 
-// The guide's Issuer, and the same as a ClusterIssuer, with the Secret where
-// the guide creates it. Not parallel, because of the ClusterIssuer.
+// The guide's Issuer, in its edition of 2019 as v1alpha2, and the same as a
+// ClusterIssuer, with the Secret where the guide creates it. Not parallel, because of the ClusterIssuer.
 func TestRFC2136Guide(t *testing.T) {
 	const server = "127.53.20.1:53"
 	cluster := harness.Shared(t)
@@ -34,9 +34,9 @@ func TestRFC2136Guide(t *testing.T) {
 	cluster.Run(t, harness.Controllers{Verbosity: 4, Options: func(o *operator.Options) {
 		o.RecursiveNameservers = []string{server}
 	}})
-	for _, test := range []struct{ kind, secretNamespace string }{
-		{"ClusterIssuer", "cert-manager"},
-		{"Issuer", ""},
+	for _, test := range []struct{ version, kind, secretNamespace string }{
+		{"v1", "ClusterIssuer", "cert-manager"},
+		{"v1alpha2", "Issuer", ""},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			ns := cluster.Namespace(t)
@@ -45,9 +45,10 @@ func TestRFC2136Guide(t *testing.T) {
 			}
 			// kubectl -n cert-manager create secret generic tsig-secret --from-literal=tsig-secret-key=<somesecret>
 			cluster.Secret(t, test.secretNamespace, "tsig-secret", "tsig-secret-key", key.Secret)
-			cluster.Apply(t, ns, harness.GuideManifest(test.kind, server, ca))
+			manifest := strings.Replace(harness.GuideManifest(test.kind, server, ca), "cert-manager.io/v1", "cert-manager.io/"+test.version, 1)
+			cluster.Apply(t, ns, manifest)
 			name := strings.ToLower(test.kind)
-			manifest := harness.CertificateManifest(name, "example-issuer", name+".example.com", "www."+name+".example.com", "*."+name+".example.com")
+			manifest = harness.CertificateManifest(name, "example-issuer", name+".example.com", "www."+name+".example.com", "*."+name+".example.com")
 			cluster.Apply(t, ns, strings.Replace(manifest, "{name: example-issuer}", "{name: example-issuer, kind: "+test.kind+"}", 1))
 			cluster.Ready(t, ns, name, issuable)
 			wantNames(t, cluster, ns, name, "*."+name+".example.com", name+".example.com", "www."+name+".example.com")
