@@ -50,8 +50,10 @@ type Request struct {
 	// Waiting is the message of a Ready condition that says neither that the
 	// request has ended nor nothing.
 	Waiting string
-	// Answer describes the certificate, if there is one.
+	// Answer describes the certificate, if there is one. HasCA reports that the
+	// issuer has returned certificates of the CA with it.
 	Answer Answer
+	HasCA  bool
 }
 
 // Failure is how a request ended without a certificate.
@@ -95,6 +97,7 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 		IsCA:          r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
 		Failure: failureOf(r),
 		Answer:  AnswerOf(r.Status.Certificate, limits),
+		HasCA:   len(r.Status.CA) > 0,
 	}
 	if owner := metav1.GetControllerOfNoCopy(r); owner != nil {
 		f.Owner = owner.UID

@@ -3,8 +3,10 @@
 package facts
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -50,6 +53,9 @@ type Secret struct {
 	// IssuerNotAfter is until when the leaf's issuers in tls.crt and ca.crt are
 	// valid, zero if there are none except the leaf itself.
 	IssuerNotAfter time.Time
+	// Unfit are the entries of additional output formats, of those that are there,
+	// that do not follow from tls.key and tls.crt.
+	Unfit []string
 	// Managed are the fields that SecretManager owns.
 	Managed ManagedFields
 }
@@ -84,7 +90,25 @@ func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 	}
 	f.readKey(s.Data[corev1.TLSPrivateKeyKey], limits)
 	f.readChain(s.Data[corev1.TLSCertKey], s.Data[cmmeta.TLSCAKey], limits)
+	f.readFormats(s.Data)
 	return f
+}
+
+// readFormats compares the entries of additional output formats with the key and the
+// certificate.
+func (f *Secret) readFormats(data map[string][]byte) {
+	key, chain := data[corev1.TLSPrivateKeyKey], data[corev1.TLSCertKey]
+	if have, ok := data[cmv1.CertificateOutputFormatDERKey]; ok {
+		if block, _ := pem.Decode(key); block == nil || !bytes.Equal(have, block.Bytes) {
+			f.Unfit = append(f.Unfit, cmv1.CertificateOutputFormatDERKey)
+		}
+	}
+	if have, ok := data[cmv1.CertificateOutputFormatCombinedPEMKey]; ok {
+		rest, ok := bytes.CutPrefix(have, key)
+		if line, ends := bytes.CutPrefix(rest, []byte("\n")); !ok || !ends || !bytes.Equal(line, chain) {
+			f.Unfit = append(f.Unfit, cmv1.CertificateOutputFormatCombinedPEMKey)
+		}
+	}
 }
 
 // withoutData leaves out what kubectl apply keeps beside a Secret: all of its

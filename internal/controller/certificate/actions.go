@@ -34,12 +34,14 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 		return w.storeSecret(ctx, a)
 	case core.StoreTemporary:
 		return w.storeTemporary(ctx, a)
-	case core.ApplyMetadata:
-		return w.applyMetadata(ctx)
+	case core.CheckKeystores:
+		return w.checkKeystores(ctx)
+	case core.RepairSecret:
+		return w.repair(ctx, a)
 	case core.Announce:
 		w.note().begunAt = time.Time{}
 	case core.Forget:
-		w.Controller.Forget(w.subject.NamespacedName)
+		w.Controller.memory.Drop(w.subject.NamespacedName).abandon()
 		w.memory = nil
 	default:
 		return fmt.Errorf("a Certificate has no action %T", action)

@@ -60,6 +60,8 @@ type Controller struct {
 	config Config
 	driver *controller.Driver[*cmv1.Certificate, cmv1.CertificateStatus]
 	memory controller.Memory[memory]
+	// keystores are those in the Secrets, of Certificates that want any.
+	keystores controller.Memory[core.KeystoreCheck]
 	// started is when the first Certificate was looked at: a process may have
 	// waited long for its lease.
 	started func() time.Time
@@ -188,7 +190,10 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*cmv1.C
 }
 
 // Forget implements controller.Kind.
-func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key).abandon() }
+func (c *Controller) Forget(key types.NamespacedName) {
+	c.memory.Drop(key).abandon()
+	c.keystores.Drop(key)
+}
 
 // work is one reconcile of one Certificate.
 type work struct {
@@ -222,6 +227,12 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 		// It was there. A Secret whose label changes is in neither cache for a moment.
 		if w.Secret, err = c.Secrets.LiveFacts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
 			return nil, err
+		}
+	}
+	if stores := core.Keystores(&object.Spec); len(stores) > 0 {
+		w.State.PasswordVersions = c.passwordVersions(object.Namespace, stores)
+		if known := c.keystores.Find(name, object.UID); known != nil {
+			w.State.Keystores = *known
 		}
 	}
 	w.State.Requests = c.Requests.ControlledBy(object)

@@ -52,6 +52,7 @@ func newFakes(t *testing.T, secrets []runtime.Object, objects ...client.Object) 
 			WithStatusSubresource(&cmv1.Certificate{}, &cmv1.CertificateRequest{}).
 			WithIndex(&cmv1.Certificate{}, indexSecretName, secretName).
 			WithIndex(&cmv1.Certificate{}, indexFailedIssuer, failedIssuer).
+			WithIndex(&cmv1.Certificate{}, indexPassword, passwordSecrets).
 			WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, secretRefs).
 			WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, secretRefs).Build(),
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,14 +39,8 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 		// The key in memory was replaced since the plan was made.
 		return cluster.ErrStale
 	}
-	data := map[string][]byte{
-		corev1.TLSCertKey:       answer.Chain,
-		corev1.TLSPrivateKeyKey: encoded,
-	}
-	if len(answer.CA) > 0 {
-		data[cmmeta.TLSCAKey] = answer.CA
-	}
-	return w.replace(ctx, a.Absent, data, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
+	material := core.Material{Chain: answer.Chain, Key: encoded, CA: answer.CA}
+	return w.replace(ctx, a.Absent, material, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
 }
 
 // storeTemporary signs a certificate and writes it and its key into the target
@@ -63,9 +58,8 @@ func (w *work) storeTemporary(ctx context.Context, a core.StoreTemporary) error 
 	if err != nil {
 		return err
 	}
-	data := map[string][]byte{corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: encoded}
 	w.note().count(w.State.Object.Generation, &w.note().temporaries)
-	return w.replace(ctx, a.Absent, data, core.TemporaryMetadata(w.State, pki.FactsOf(chain[0])))
+	return w.replace(ctx, a.Absent, core.Material{Chain: cert, Key: encoded}, core.TemporaryMetadata(w.State, pki.FactsOf(chain[0])))
 }
 
 // keyFor is the next private key, taken from a Secret, or from memory if stored is
@@ -83,7 +77,7 @@ func (w *work) keyFor(ctx context.Context, stored *facts.Secret) (key crypto.Sig
 }
 
 // replace applies the target Secret as it is now, or creates it if it is absent.
-func (w *work) replace(ctx context.Context, absent bool, data map[string][]byte, meta core.SecretMetadata) error {
+func (w *work) replace(ctx context.Context, absent bool, material core.Material, meta core.SecretMetadata) error {
 	var live *corev1.Secret
 	if !absent {
 		var err error
@@ -94,7 +88,7 @@ func (w *work) replace(ctx context.Context, absent bool, data map[string][]byte,
 	if w.memory != nil {
 		w.memory.absentAt = time.Time{}
 	}
-	return w.apply(ctx, live, data, meta)
+	return w.apply(ctx, live, material, nil, meta)
 }
 
 // answer is the certificate of a request, from the controller that has stored it
@@ -114,30 +108,54 @@ func (w *work) answer(ctx context.Context, r *facts.Request) (cluster.Answer, er
 	return cluster.Answer{Chain: live.Status.Certificate, CA: live.Status.CA}, nil
 }
 
-// applyMetadata brings labels, annotations and owner of the target Secret up to
-// date; its data stay as they are.
-func (w *work) applyMetadata(ctx context.Context) error {
+// repair brings the target Secret up to date, with its certificate and its key.
+func (w *work) repair(ctx context.Context, a core.RepairSecret) error {
 	w.Applied = true
-	live, err := w.Secrets.Live(ctx, w.subject.Namespace, w.State.Object.Spec.SecretName)
+	logr.FromContextOrDiscard(ctx).V(2).Info("Repairing the Secret", "reason", a.Why.Reason, "message", a.Why.Message)
+	live, err := w.asDecided(ctx)
 	if err != nil {
 		return err
 	}
-	if live == nil || live.ResourceVersion != w.State.Secret.ResourceVersion {
-		return cluster.ErrStale
-	}
-	data := map[string][]byte{}
-	for _, k := range append([]string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}, w.State.Secret.Managed.Data...) {
-		if v, ok := live.Data[k]; ok {
-			data[k] = v
+	material := materialOf(live)
+	if a.CA != nil {
+		answer, err := w.answer(ctx, a.CA)
+		if err != nil {
+			return err
 		}
+		material.CA = answer.CA
 	}
-	return w.apply(ctx, live, data, core.PresentMetadata(w.State))
+	return w.apply(ctx, live, material, live.Data, core.PresentMetadata(w.State))
+}
+
+// asDecided is the target Secret as it was decided on.
+func (w *work) asDecided(ctx context.Context) (*corev1.Secret, error) {
+	live, err := w.Secrets.Live(ctx, w.subject.Namespace, w.State.Object.Spec.SecretName)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.ResourceVersion != w.State.Secret.ResourceVersion {
+		return nil, cluster.ErrStale
+	}
+	return live, nil
+}
+
+func materialOf(s *corev1.Secret) core.Material {
+	return core.Material{Chain: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey], CA: s.Data[cmmeta.TLSCAKey]}
 }
 
 // apply applies the target Secret. What others have put there stays; what this
-// manager wrote before and no longer wants goes.
-func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][]byte, meta core.SecretMetadata) error {
+// manager wrote before and no longer wants goes. Keystores among present stay if they
+// fit.
+func (w *work) apply(ctx context.Context, live *corev1.Secret, material core.Material, present map[string][]byte, meta core.SecretMetadata) error {
 	name := w.State.Object.Spec.SecretName
+	passwords, err := w.passwords(ctx)
+	if err != nil {
+		return err
+	}
+	data, err := core.Data(&w.State.Object.Spec, material, passwords, present, w.config.Limits, w.Clock.Now())
+	if err != nil {
+		return err
+	}
 	// Only what we mean to own is in it: empty fields are not encoded.
 	want := corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -162,5 +180,8 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, data map[string][
 		return err
 	}
 	w.State.Secret = facts.OfSecret(applied, w.config.Limits)
+	if len(passwords) > 0 {
+		w.remember(w.State.StoredKeystores(passwords))
+	}
 	return nil
 }

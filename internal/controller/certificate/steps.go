@@ -17,7 +17,7 @@ func (*work) ControllerOf(action plan.Action) string {
 		return "certificates-request-manager"
 	case core.DeleteRevisions:
 		return "certificates-revision-manager"
-	case core.StoreSecret, core.StoreTemporary, core.ApplyMetadata:
+	case core.StoreSecret, core.StoreTemporary, core.CheckKeystores, core.RepairSecret:
 		return "certificates-issuing"
 	default:
 		return ""

@@ -181,8 +181,8 @@ func TestActionsThatFail(t *testing.T) {
 	}
 	w = s.load(t, crt())
 	w.State.Secret = &facts.Secret{ResourceVersion: "6"}
-	if err := w.Do(t.Context(), core.ApplyMetadata{}); !errors.Is(err, cluster.ErrStale) || !w.Applied {
-		t.Errorf("apply metadata to a Secret that has changed: %v, applied %t", err, w.Applied)
+	if err := w.Do(t.Context(), core.RepairSecret{}); !errors.Is(err, cluster.ErrStale) || !w.Applied {
+		t.Errorf("repair a Secret that has changed: %v, applied %t", err, w.Applied)
 	}
 	w = s.load(t, crt(func(c *cmv1.Certificate) { c.Spec.IPAddresses = []string{"no address"} }))
 	w.note().hold(key(1), now)
@@ -368,7 +368,7 @@ func TestControllerOf(t *testing.T) {
 		{core.DeleteRequests{}, "certificates-request-manager"},
 		{core.DeleteRevisions{}, "certificates-revision-manager"},
 		{core.StoreSecret{}, "certificates-issuing"},
-		{core.ApplyMetadata{}, "certificates-issuing"},
+		{core.RepairSecret{}, "certificates-issuing"},
 		{core.Announce{}, ""},
 		{core.Forget{}, ""},
 	} {

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -10,6 +11,7 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
+	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -19,6 +21,8 @@ const (
 	// indexFailedIssuer holds the issuer of a Certificate whose last issuance has
 	// failed: only these wait for a change of the issuer, and they are few.
 	indexFailedIssuer = "failedIssuer"
+	// indexPassword holds the Secrets with the passwords of a Certificate's keystores.
+	indexPassword = "keystorePassword"
 )
 
 // share is how many workers there are for each of --concurrent-workers. One does
@@ -34,6 +38,7 @@ func (c *Controller) Registration() controller.Registration {
 		Indexes: []controller.Index{
 			{Kind: cmv1.CertificateKind, Name: indexSecretName, Values: secretName},
 			{Kind: cmv1.CertificateKind, Name: indexFailedIssuer, Values: failedIssuer},
+			{Kind: cmv1.CertificateKind, Name: indexPassword, Values: passwordSecrets},
 		},
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
@@ -50,6 +55,20 @@ func secretName(o client.Object) []string {
 		return []string{crt.Spec.SecretName}
 	}
 	return nil
+}
+
+func passwordSecrets(o client.Object) []string {
+	crt, ok := o.(*cmv1.Certificate)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, k := range core.Keystores(&crt.Spec) {
+		if k.PasswordSecret != "" && !slices.Contains(names, k.PasswordSecret) {
+			names = append(names, k.PasswordSecret)
+		}
+	}
+	return names
 }
 
 func failedIssuer(o client.Object) []string {
@@ -85,10 +104,11 @@ func (c *Controller) sharing(ctx context.Context, o client.Object) []types.Names
 	return c.indexed(ctx, crt.Namespace, indexSecretName, crt.Spec.SecretName, crt.Name)
 }
 
-// ofSecret are the Certificates that a Secret belongs to: by its name, or as a
-// next private key.
+// ofSecret are the Certificates that a Secret belongs to: by its name, as a next
+// private key, or as the password of a keystore.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
 	keys := c.indexed(ctx, o.GetNamespace(), indexSecretName, o.GetName(), "")
+	keys = append(keys, c.indexed(ctx, o.GetNamespace(), indexPassword, o.GetName(), "")...)
 	secret := cluster.FactsIn(o)
 	if secret == nil || secret.Labels[cmv1.IsNextPrivateKeySecretLabelKey] != "true" {
 		return keys

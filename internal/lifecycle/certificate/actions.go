@@ -50,8 +50,16 @@ type (
 		Key    *facts.Secret
 		Absent bool
 	}
-	// ApplyMetadata applies labels, annotations and owner to the target Secret.
-	ApplyMetadata struct{}
+	// CheckKeystores looks whether the keystores in the target Secret are as the spec
+	// wants them.
+	CheckKeystores struct{}
+	// RepairSecret brings the target Secret to what the spec wants, with the
+	// certificate and the key that it has. CA is the request with the certificates of
+	// the CA if the Secret has lost them, or nil.
+	RepairSecret struct {
+		Why Violation
+		CA  *facts.Request
+	}
 	// Announce reports by its event that an issuance has begun.
 	Announce struct{}
 	// Forget drops the memory of an issuance that has ended.
@@ -67,7 +75,8 @@ func (DeleteRequests) String() string  { return "delete CertificateRequests" }
 func (DeleteRevisions) String() string { return "delete CertificateRequests of earlier revisions" }
 func (StoreSecret) String() string     { return "store the certificate" }
 func (StoreTemporary) String() string  { return "store a temporary certificate" }
-func (ApplyMetadata) String() string   { return "apply the Secret's metadata" }
+func (CheckKeystores) String() string  { return "check the keystores" }
+func (RepairSecret) String() string    { return "repair the Secret" }
 func (Announce) String() string        { return "announce the issuance" }
 func (Forget) String() string          { return "forget the issuance" }
 
@@ -81,7 +90,7 @@ func (StoreSecret) Secret() {}
 func (StoreTemporary) Secret() {}
 
 // Secret implements plan.Secret: all data of the Secret is applied again.
-func (ApplyMetadata) Secret() {}
+func (RepairSecret) Secret() {}
 
 // Secret implements plan.Secret: an admission webhook is sent what is deleted.
 func (DeleteKeys) Secret() {}

@@ -77,9 +77,14 @@ type State struct {
 	// IssuerVersion is facts.IssuerVersion of the issuer, empty without one of ours.
 	IssuerVersion string
 	Backoff       plan.Backoff
-	// Applied reports that this reconcile has applied the Secret's metadata: what
-	// differs still is somebody else's doing, and no reason for a fight.
+	// Applied reports that this reconcile has repaired the Secret: what differs
+	// still is somebody else's doing, and no reason for a fight.
 	Applied bool
+	// PasswordVersions are the resourceVersions of the Secrets with the passwords of
+	// keystores, by their names, empty for one that does not exist.
+	PasswordVersions map[string]string
+	// Keystores is what this process knows of the Secret's keystores.
+	Keystores KeystoreCheck
 	// OwnSecret reports whether the Secret is deleted with the Certificate.
 	OwnSecret bool
 
@@ -232,7 +237,7 @@ func (c State) awaitOwner(p *Plan, now time.Time) {
 }
 
 // idle is what a Certificate needs that is not being issued: no leftovers, and
-// a Secret whose metadata follows the spec.
+// a Secret that follows the spec.
 func (c State) idle(p Plan) Plan {
 	p.Status.NextPrivateKeySecretName = nil
 	if len(c.Keys) > 0 {
@@ -240,10 +245,7 @@ func (c State) idle(p Plan) Plan {
 		p.Persist = plan.Before
 		return p
 	}
-	if c.SecretOwnedBy == "" && !c.Applied && c.Secret != nil && c.Secret.Leaf != nil && !c.Secret.KeyDigest.IsZero() && secretOutdated(c) {
-		p.Do, p.Confirm, p.Persist = ApplyMetadata{}, []plan.Confirm{c.self()}, plan.Before
-	}
-	return p
+	return c.repair(p)
 }
 
 // tidy drops what an ended issuance leaves in memory, and deletes the oldest

@@ -71,7 +71,14 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 			c.waitFor(&p, why, now)
 		}
 	}
-	event := plan.Event{Warning: true, Reason: "WriteFailed", Message: why, Component: ManagerIssuing}
+	if memory := c.Memory.Key; memory != nil && memory.CreatedAt.Add(keyInMemory).After(now) {
+		// It is stored in time, whatever the wait is.
+		p.Until = plan.Earliest(p.Until, memory.CreatedAt.Add(keyInMemory))
+	}
+	event := plan.Event{Warning: true, Reason: eventWriteFailed, Message: why, Component: ManagerIssuing}
+	if reason := fault.Of(f.Err).Reason; reason == EventKeystorePassword {
+		event.Reason = reason
+	}
 	if _, ok := f.Action.(CreateRequest); ok {
 		event.Reason, event.Component = cmv1.EventReasonRequestFailed, ManagerRequests
 		event.Message = "Failed to create CertificateRequest: " + cause
@@ -112,7 +119,7 @@ func (c State) undone(action plan.Action) string {
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
 	case DeleteRequests:
 		return fmt.Sprintf(`CertificateRequest "%s/%s" cannot be deleted`, namespace, a.Requests[0].Name)
-	case StoreSecret, StoreTemporary, ApplyMetadata:
+	case StoreSecret, StoreTemporary, RepairSecret:
 		return fmt.Sprintf(`Secret "%s/%s" cannot be written`, namespace, c.Object.Spec.SecretName)
 	case ReuseKey:
 		return fmt.Sprintf(`the private key in Secret "%s/%s" cannot be read`, namespace, c.Object.Spec.SecretName)

@@ -90,7 +90,7 @@ func TestFailed(t *testing.T) {
 		},
 		{
 			"bad request",
-			ApplyMetadata{},
+			RepairSecret{},
 			apierrors.NewBadRequest("-----BEGIN PRIVATE KEY-----"), 0, 200 * time.Millisecond,
 			`Secret "app/web-tls" cannot be written`, `the API server answers "BadRequest"; correct what the API server refuses` + next,
 		},
@@ -242,7 +242,7 @@ func TestActionsSayWhatFails(t *testing.T) {
 	for want, action := range map[string]plan.Action{
 		"generate a private key": GenerateKey{}, "reuse the private key": ReuseKey{}, "store the next private key": StoreKey{},
 		"delete next private keys": DeleteKeys{}, "create the CertificateRequest": CreateRequest{}, "delete CertificateRequests": DeleteRequests{}, "delete CertificateRequests of earlier revisions": DeleteRevisions{},
-		"store the certificate": StoreSecret{}, "apply the Secret's metadata": ApplyMetadata{}, "announce the issuance": Announce{}, "forget the issuance": Forget{},
+		"store the certificate": StoreSecret{}, "repair the Secret": RepairSecret{}, "announce the issuance": Announce{}, "forget the issuance": Forget{},
 	} {
 		if got := action.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

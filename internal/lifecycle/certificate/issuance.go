@@ -368,6 +368,7 @@ func (c State) finish(p Plan) Plan {
 	if left := leftOut(c.Object); left != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
 	}
+	p.Events = append(p.Events, c.remarks()...)
 	if why := spacedName(&c.Object.Spec); why != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "InvalidName", Message: why, Component: ManagerIssuing})
 	}

@@ -83,12 +83,6 @@ func spacedName(spec *cmv1.CertificateSpec) string {
 func leftOut(crt *cmv1.Certificate) string {
 	const not = " is not supported by this version of everleaf: "
 	var left []string
-	if crt.Spec.Keystores != nil {
-		left = append(left, "spec.keystores"+not+"the Secret has tls.crt and tls.key, but no keystore")
-	}
-	if len(crt.Spec.AdditionalOutputFormats) > 0 {
-		left = append(left, "spec.additionalOutputFormats"+not+"the Secret has tls.crt and tls.key only")
-	}
 	if crt.Spec.Renewal != nil && len(crt.Spec.Renewal.Windows) > 0 {
 		left = append(left, "spec.renewal.windows"+not+"their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime")
 	}

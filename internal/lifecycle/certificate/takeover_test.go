@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -43,7 +44,31 @@ func stateOf(r lifecycletest.Recorded, crt *cmv1.Certificate) State {
 	if owner := SecretOwner(sharing, c.Secret); owner != crt.Name {
 		c.SecretOwnedBy = owner
 	}
+	c.checkKeystores(r)
 	return c
+}
+
+// checkKeystores opens the keystores that cert-manager has made.
+func (c *State) checkKeystores(r lifecycletest.Recorded) {
+	secrets := map[string]*corev1.Secret{}
+	for _, s := range r.Secrets {
+		if s.Namespace == c.Object.Namespace {
+			secrets[s.Name] = s
+		}
+	}
+	s, passwords := secrets[c.Object.Spec.SecretName], map[string][]byte{}
+	c.PasswordVersions = map[string]string{}
+	for _, k := range Keystores(&c.Object.Spec) {
+		if k.PasswordSecret != "" {
+			c.PasswordVersions[k.PasswordSecret] = secrets[k.PasswordSecret].ResourceVersion
+			passwords[k.Keystore] = must(k.Password(secrets[k.PasswordSecret].Data))
+		} else {
+			passwords[k.Keystore] = must(k.Password(nil))
+		}
+	}
+	if len(passwords) > 0 {
+		c.Keystores = c.CheckedKeystores(Material{s.Data["tls.crt"], s.Data["tls.key"], s.Data["ca.crt"]}, passwords, s.Data, nil, pki.Limits{})
+	}
 }
 
 func ordersOf(r lifecycletest.Recorded, q *cmv1.CertificateRequest) []*facts.Order {

@@ -1,0 +1,150 @@
+package certificate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// The reasons for which a Secret is written again without an issuance. The log has
+// them.
+const (
+	reasonMetadata = "SecretTemplateMismatch"
+	reasonFormats  = "AdditionalOutputFormatsMismatch"
+	reasonOwner    = "SecretOwnerRefMismatch"
+	reasonKeystore = "SecretMismatch"
+	reasonData     = "SecretDataMismatch"
+)
+
+// repair plans to bring the Secret to what the spec wants, with the certificate and
+// the key that it holds.
+func (c State) repair(p Plan) Plan {
+	if c.SecretOwnedBy != "" || c.Applied || c.Secret == nil || c.Secret.Leaf == nil || c.Secret.KeyDigest.IsZero() {
+		return p
+	}
+	if _, ok := c.Secret.Annotations[cmv1.IssuerNameAnnotationKey]; !ok {
+		// Not issued by this API: somebody's own certificate, which is used
+		// as it is.
+		return p
+	}
+	why := c.outdated()
+	inputs, wanted := c.keystoreInputs()
+	if wanted && c.Keystores.Of != inputs {
+		p.Do = CheckKeystores{}
+		return p
+	}
+	if why == nil && wanted && c.Keystores.Unfit != "" {
+		why = violation(reasonKeystore, "%s", c.Keystores.Unfit)
+	}
+	if why == nil {
+		return p
+	}
+	p.Do, p.Confirm, p.Persist = RepairSecret{Why: *why, CA: c.lostCA()}, []plan.Confirm{c.self()}, plan.Before
+	if c.Keystores.Unfit != "" {
+		p.Events = append(p.Events, c.remarks()...)
+	}
+	return p
+}
+
+// outdated says in which way the Secret is not what the spec wants, or not ours:
+// what we do not own would stay when the spec drops it. It returns nil if all is well.
+func (c State) outdated() *Violation {
+	want, s := PresentMetadata(c), c.Secret
+	if !facts.ContainsAll(s.Labels, want.Labels) || !slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) {
+		return violation(reasonMetadata, "Secret's labels differ from those that it should have")
+	}
+	if !facts.ContainsAll(s.Annotations, want.Annotations) || !slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) {
+		return violation(reasonMetadata, "Secret's annotations differ from those that it should have")
+	}
+	if slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret {
+		return violation(reasonOwner, "Secret's owner reference does not follow --enable-certificate-owner-ref")
+	}
+	for _, owner := range want.OwnerReferences {
+		if !slices.ContainsFunc(s.OwnerReferences, func(r metav1.OwnerReference) bool { return sameOwner(r, owner) }) {
+			return violation(reasonOwner, "Secret's owner reference is not that of the Certificate")
+		}
+	}
+	return c.outdatedData()
+}
+
+func sameOwner(a, b metav1.OwnerReference) bool {
+	return a.UID == b.UID && a.Name == b.Name && a.Kind == b.Kind && a.APIVersion == b.APIVersion &&
+		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
+}
+
+// outdatedData is outdated for the entries. What keystores hold cannot be seen in the
+// facts.
+func (c State) outdatedData() *Violation {
+	s, wanted := c.Secret, dataKeys(&c.Object.Spec, c.returnsCA())
+	for _, key := range wanted {
+		switch {
+		case !s.Has(key):
+			return violation(reasonOf(key), "Secret's entry %q is missing or empty", key)
+		case key == cmmeta.TLSCAKey:
+			// A CA that somebody else has put there stays.
+		case !slices.Contains(s.Managed.Data, key):
+			return violation(reasonOf(key), "Secret's entry %q was written by others", key)
+		case slices.Contains(s.Unfit, key):
+			return violation(reasonOf(key), "Secret's entry %q does not follow from certificate and key", key)
+		}
+	}
+	for _, key := range s.Managed.Data {
+		if !slices.Contains(wanted, key) {
+			return violation(reasonOf(key), "Secret's entry %q is not wanted any more", key)
+		}
+	}
+	return nil
+}
+
+// reasonOf is the reason to write an entry.
+func reasonOf(key string) string {
+	switch key {
+	case corev1.TLSCertKey, corev1.TLSPrivateKeyKey, cmmeta.TLSCAKey:
+		return reasonData
+	case cmv1.CertificateOutputFormatDERKey, cmv1.CertificateOutputFormatCombinedPEMKey:
+		return reasonFormats
+	default:
+		return reasonKeystore
+	}
+}
+
+// returnsCA reports whether the issuer has returned certificates of the CA. If the
+// request is gone, what the Secret has decides.
+func (c State) returnsCA() bool {
+	if current := c.currentRequest(revision(c.Object.Status)); current != nil && current.Issued {
+		return current.HasCA
+	}
+	return slices.Contains(c.Secret.Managed.Data, cmmeta.TLSCAKey)
+}
+
+// lostCA is the request that has the certificates of the CA, if the Secret does not
+// have them any more.
+func (c State) lostCA() *facts.Request {
+	if c.Secret.Has(cmmeta.TLSCAKey) || !c.returnsCA() {
+		return nil
+	}
+	return c.currentRequest(revision(c.Object.Status))
+}
+
+// remarks are the events about passwords that keystores are made with.
+func (c State) remarks() []plan.Event {
+	var events []plan.Event
+	for _, k := range Keystores(&c.Object.Spec) {
+		for _, remark := range c.Keystores.Remarks[k.Keystore] {
+			events = append(events, plan.Event{
+				Warning: true, Reason: "KeystorePassword", Component: ManagerIssuing,
+				Message: fmt.Sprintf("The password of %s (%s): %s", k.Keystore, k.source(c.Object.Namespace), remark),
+			})
+		}
+	}
+	return events
+}
