@@ -55,12 +55,12 @@ spec: {secretName: plain, dnsNames: [a.example.com], issuerRef: {name: plain}}
 ---
 apiVersion: cert-manager.io/v1
 kind: Certificate
-metadata: {name: with-keystore}
+metadata: {name: with-window}
 spec:
-  secretName: with-keystore
+  secretName: with-window
   dnsNames: [a.example.com]
   issuerRef: {name: plain}
-  keystores: {pkcs12: {create: true, passwordSecretRef: {name: password, key: password}}}
+  renewal: {policy: RenewBefore, windows: [{cron: "0 3 * * *", windowDuration: 2h}]}
 `
 
 // TestUpgradeLists runs the commands of the upgrade page that look for what this version
@@ -90,7 +90,7 @@ func TestUpgradeLists(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"with-keystore", "with-vault"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"with-vault", "with-window"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }

@@ -28,7 +28,7 @@ func TestRegistration(t *testing.T) {
 	if !slices.Equal(watched, []string{"Secret", "CertificateRequest", "Certificate", "Issuer", "ClusterIssuer"}) {
 		t.Errorf("watches %q", watched)
 	}
-	if len(r.Indexes) != 2 || r.Indexes[0].Kind != "Certificate" || !slices.Equal(r.Indexes[0].Values(crt()), []string{"web-tls"}) ||
+	if len(r.Indexes) != 3 || r.Indexes[0].Kind != "Certificate" || !slices.Equal(r.Indexes[0].Values(crt()), []string{"web-tls"}) ||
 		r.Indexes[0].Values(crt(func(c *cmv1.Certificate) { c.Spec.SecretName = "" })) != nil || r.Indexes[0].Values(&corev1.Secret{}) != nil {
 		t.Errorf("indexes %+v", r.Indexes)
 	}
@@ -48,6 +48,11 @@ func TestWatches(t *testing.T) {
 	}
 	failed(one, "le", "", "")
 	failed(two, "le", "ClusterIssuer", "cert-manager.io")
+	two.Spec.Keystores = &cmv1.CertificateKeystores{
+		PKCS12: &cmv1.PKCS12Keystore{Create: true, PasswordSecretRef: cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "pw"}}},
+		JKS:    &cmv1.JKSKeystore{Create: true, PasswordSecretRef: cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "pw"}}},
+	}
+	one.Spec.Keystores = &cmv1.CertificateKeystores{PKCS12: &cmv1.PKCS12Keystore{PasswordSecretRef: two.Spec.Keystores.JKS.PasswordSecretRef}}
 	objects := []client.Object{one, two, named("app", "three", "three-tls"), named("elsewhere", "four", "shared"), failed(named("app", "five", "five"), "le", "", "example.com")}
 	ours := func(name, label string, owner *cmv1.Certificate) *corev1.Secret {
 		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: name, Labels: map[string]string{cmv1.PartOfCertManagerControllerLabelKey: "true"}}}
@@ -91,6 +96,7 @@ func TestWatches(t *testing.T) {
 		{"Secret", "next private key of another kind", cached("foreign-owner"), nil},
 		{"Secret", "of nobody", cached("other"), nil},
 		{"Secret", "metadata only", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "three-tls"}}, []string{"three"}},
+		{"Secret", "password of a keystore", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: "pw"}}, []string{"two"}},
 		{"CertificateRequest", "of a Certificate", request(two), []string{"two"}},
 		{"CertificateRequest", "of nobody", request(two, func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }), nil},
 		{"CertificateRequest", "of another kind", request(two, func(r *cmv1.CertificateRequest) { r.OwnerReferences[0].Kind = "Other" }), nil},
