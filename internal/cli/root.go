@@ -48,7 +48,7 @@ func newRootCommand() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(&cobra.Group{ID: forPeople, Title: "Commands for people:"}, &cobra.Group{ID: inCluster, Title: "Programs that run in a cluster, or in place of one:"})
 	addTo(root, forPeople, newStatusCommand(), newRenewCommand(), newApproveCommand(), newDenyCommand(),
-		newExplainCommand(), newCheckCommand(), newVersionCommand())
+		newExplainCommand(), newCheckCommand(), newMigrateCommand(), newVersionCommand())
 	addTo(root, inCluster, newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newACMESolverCommand(), newStartupAPICheckCommand(), newLocalCommand())
 	root.SetFlagErrorFunc(suggestFlag)
 	return root

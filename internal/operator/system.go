@@ -18,6 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/component"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/dns"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
@@ -152,6 +153,11 @@ func compact(rc *rest.Config) *rest.Config {
 	rc.ContentType = runtime.ContentTypeProtobuf
 	rc.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	return rc
+}
+
+// Serves reports whether this program has issuers of a type.
+func Serves(t facts.IssuerType) bool {
+	return t == facts.IssuerACME || t == facts.IssuerCA || t == facts.IssuerSelfSigned
 }
 
 // addIssuerTypes makes the issuer types of this program.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/everleaf/everleaf/internal/operator"
+	preview "github.com/everleaf/everleaf/internal/takeover"
 	"github.com/everleaf/everleaf/test/controlplane"
 	"github.com/everleaf/everleaf/test/harness"
 )
@@ -172,12 +173,25 @@ func TestSwitch(t *testing.T) {
 			// It also has the API server encode the Secrets as it does.
 			s.writeAsCertManager(t, before)
 			before = s.objects(t)
+			foretold := s.foretold(t)
 			stop := s.run(t)
 			after := s.objects(t)
 			if diff := cmp.Diff(want, changes(before, after)); diff != "" {
 				t.Errorf("what everleaf has changed (-want +got):\n%s", diff)
 			}
 			stop()
+			for id := range changes(before, after) {
+				if strings.HasPrefix(id, "Certificate ") && foretold[id] == "" {
+					t.Errorf("everleaf migrate check did not foretell the change of %s", id)
+				}
+			}
+			begun := map[string]string{}
+			for _, crt := range foretells[name] {
+				begun["Certificate rec/"+crt] = "touched: its issuance goes on where cert-manager has left it"
+			}
+			if diff := cmp.Diff(begun, foretold); diff != "" {
+				t.Errorf("what everleaf migrate check says (-want +got):\n%s", diff)
+			}
 
 			s.writeAsCertManager(t, after)
 			if diff := cmp.Diff(map[string][]string{}, changes(after, s.objects(t))); diff != "" {
@@ -191,6 +205,28 @@ func TestSwitch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// foretells are the Certificates whose issuance cert-manager had not ended.
+var foretells = map[string][]string{
+	"in-flight": {"acme-no-zone", "acme-ready", "acme-waiting", "external", "no-issuer", "temporary"},
+	"settled":   {"acme-no-zone", "acme-waiting", "external", "no-issuer", "temporary", "unapproved"},
+}
+
+// foretold is what everleaf migrate check says, by object.
+func (s *takeover) foretold(t *testing.T) map[string]string {
+	t.Helper()
+	found, err := preview.Survey(t.Context(), s.Client, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults := operator.Defaults()
+	report := preview.Judge(found, preview.Settings{Serves: operator.Serves, Backoff: defaults.Backoff, Shim: defaults.Shims.Settings}, s.dump.Time)
+	told := map[string]string{}
+	for _, f := range report.Findings {
+		told[fmt.Sprintf("%s %s/%s", f.Kind, f.Namespace, f.Name)] = f.Verdict + ": " + f.Why
+	}
+	return told
 }
 
 // run runs the controllers at the time of the dump until they write nothing more.

@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
-	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/preflight", "internal/apicheck", "internal/statuspage"},
+	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/takeover", "internal/preflight", "internal/apicheck", "internal/statuspage"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},
