@@ -12,11 +12,12 @@ export GOFLAGS =
 # the DNS vendors.
 TAGS ?= grpcnotrace
 
-.PHONY: help quickstart build image lego tools test e2e bench lint generate manifests clean
+.PHONY: help quickstart build image lego tools test fuzz e2e bench lint generate manifests clean
 
 help:
 	@echo "make quickstart [DNS=builtin|bind]  issue real certificates on this machine"
 	@echo "make test                           run all tests (as root on Debian: install what they need)"
+	@echo "make fuzz [FUZZTIME=1m]             run the fuzz targets that are part of make test"
 	@echo "make e2e [KEEP=1]                   only the tests on a Kubernetes node (as root); keep the node"
 	@echo "make bench                          run the measurements and print a table"
 	@echo "make lint                           run linters; check generated files and tidy modules"
@@ -64,8 +65,13 @@ test:
 	(cd plugins/lego && go run ./internal/patch && go test -race -tags=lego_few -modfile=.build/go.mod ./...) || result=1; \
 	echo tools/image: go test ./...; \
 	(cd tools/image && GOTOOLCHAIN=$$(awk '$$1 == "toolchain" { print $$2 }' go.mod) go test ./...) || result=1; \
+	$(MAKE) --no-print-directory fuzz || result=1; \
 	$(MAKE) --no-print-directory e2e || result=1; \
 	exit $$result
+
+# FUZZTIME is for each target; two run at a time.
+fuzz:
+	test/fuzz
 
 # Alone, because a node needs all of a small machine.
 e2e:

@@ -134,4 +134,9 @@ func TestHTTPClient(t *testing.T) {
 	if f := fault.Of(err); f == nil || f.Class != fault.User || strings.Contains(f.Message, canary) {
 		t.Errorf("an empty bundle: %v", err)
 	}
+	_, err = HTTPClient(TransportOptions{CABundle: root, MaxBundleSize: len(root) - 1})
+	want := fmt.Sprintf("the CA bundle for the ACME server has %d bytes, more than the %d that are accepted (--max-bundle-size)", len(root), len(root)-1)
+	if f := fault.Of(err); f == nil || f.Class != fault.User || f.Message != want {
+		t.Errorf("a bundle that is too large: %v", err)
+	}
 }

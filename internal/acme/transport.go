@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // TransportOptions are an issuer's settings for HTTPS.
@@ -15,18 +17,24 @@ type TransportOptions struct {
 	// CABundle is PEM. If it is not empty, its certificates replace the
 	// system's roots.
 	CABundle []byte
+	// MaxBundleSize is the largest accepted CABundle in bytes; 0 means that of
+	// pki.DefaultLimits.
+	MaxBundleSize int
 	// SkipTLSVerify disables verification of the server's certificate.
 	SkipTLSVerify bool
 }
 
 // HTTPClient returns an HTTP client for ACME servers. It uses the proxies from
 // the environment and these timeouts: 30 s to connect, 10 s for the TLS
-// handshake, 90 s for a whole request. A CABundle without certificates is a
-// User error.
+// handshake, 90 s for a whole request. A CABundle without certificates, or one that
+// is too large, is a User error.
 func HTTPClient(opts TransportOptions) (*http.Client, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: opts.SkipTLSVerify, // the user asked for it
+	}
+	if limit := cmp.Or(opts.MaxBundleSize, pki.DefaultLimits.MaxBundleSize); len(opts.CABundle) > limit {
+		return nil, fault.New(fault.User, "InvalidCABundle", "the CA bundle for the ACME server has %d bytes, more than the %d that are accepted (--max-bundle-size)", len(opts.CABundle), limit)
 	}
 	if len(opts.CABundle) > 0 {
 		config.RootCAs = x509.NewCertPool()

@@ -44,6 +44,7 @@ func FuzzParseRequest(f *testing.F) {
 	for _, in := range []Template{
 		{CommonName: "a.test", EncodeUsages: true, IsCA: true},
 		{DNSNames: []string{"a.test"}},
+		{LiteralSubject: "CN=a+OU=b,O=c", OtherNames: []OtherName{{"1.2.3", "x"}}, IsCA: true, NameConstraints: &corporate},
 		{CommonName: "a", URIs: []string{"urn:x"}, IPAddresses: []string{"::1"}, EmailAddresses: []string{"a@b.test"}, Usages: []string{"any"}, EncodeUsages: true},
 	} {
 		block, _ := pem.Decode(mustRequest(f, in, key))
@@ -60,7 +61,7 @@ func FuzzParseRequest(f *testing.F) {
 		// Also without a valid signature: the fuzzer cannot make one.
 		template, err := CertificateFromRequest(csr, SignOptions{NotBefore: start, NotAfter: end})
 		if err != nil {
-			t.Fatal(err)
+			return
 		}
 		cert, err := Sign(template, root.cert, csr.PublicKey, root.key)
 		if err != nil {
@@ -70,6 +71,37 @@ func FuzzParseRequest(f *testing.F) {
 			t.Error("not what was requested")
 		}
 		FactsOf(cert)
+	})
+}
+
+// FuzzLiteralSubject holds that a request has the subject that it is asked for with,
+// whatever that is.
+func FuzzLiteralSubject(f *testing.F) {
+	for _, text := range []string{
+		"CN=www,OU=Web,O=Example\\, Inc.,C=PT", "UID=me+CN=a,DC=corp,DC=example", "1.2.3=#0c0161,2.5.4.97=\\C3\\84", "CN=\\20 a\\20;O=b",
+		"=", ",", "CN", "CN=#0484ffffffff", "CN=#", "CN=\\", "CN=\\f", "0=a", "9.9.9=a", "-1.-2=a", "CN=a,,O=b", "CN=a+", " ",
+	} {
+		f.Add(text)
+	}
+	key := mustKey(f, KeySpec{Algorithm: Ed25519})
+	f.Fuzz(func(t *testing.T, text string) {
+		template := Template{LiteralSubject: text, DNSNames: []string{"a.test"}}
+		template.CanonicalCommonName()
+		want, wantErr := template.SubjectDigest()
+		data, err := BuildRequest(template, key, Limits{})
+		if err != nil {
+			return
+		}
+		if wantErr != nil {
+			t.Fatalf("a request for a subject that cannot be encoded: %v", wantErr)
+		}
+		csr, err := ParseRequest(data, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if FactsOfRequest(csr).SubjectDigest != want {
+			t.Errorf("the request has the subject %x", csr.RawSubject)
+		}
 	})
 }
 

@@ -13,8 +13,9 @@ const userPrincipalName = "1.3.6.1.4.1.311.20.2.3"
 
 // TestOtherName holds the encoding: [0] of the OID and a UTF-8 string in an explicit [0].
 func TestOtherName(t *testing.T) {
-	encoded, err := OtherName{userPrincipalName, "a@b"}.encode()
-	const want = "a0" + "13" + "060a2b060104018237140203" + "a005" + "0c03" + "614062"
+	// Fit for a PrintableString, but not written as one.
+	encoded, err := OtherName{userPrincipalName, "ab"}.encode()
+	const want = "a0" + "12" + "060a2b060104018237140203" + "a004" + "0c02" + "6162"
 	if got := hex.EncodeToString(encoded.FullBytes); err != nil || got != want {
 		t.Errorf("%v\n got %s\nwant %s", err, got, want)
 	}

@@ -10,6 +10,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // Issuer checks the spec of a new Issuer or ClusterIssuer.
@@ -70,9 +71,10 @@ func optional(path *field.Path, ref *cmmeta.SecretKeySelector) field.ErrorList {
 	return selector(path, *ref)
 }
 
-// bundle checks that a bundle has a certificate that can be read.
+// bundle checks that a bundle has a certificate that can be read. One that is larger
+// than usual is left to the controllers, whose limit is a flag.
 func bundle(path *field.Path, pem []byte, shown string) field.ErrorList {
-	if len(pem) == 0 || x509.NewCertPool().AppendCertsFromPEM(pem) {
+	if len(pem) == 0 || len(pem) > pki.DefaultLimits.MaxBundleSize || x509.NewCertPool().AppendCertsFromPEM(pem) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, shown, "cert bundle didn't contain any valid certificates")}

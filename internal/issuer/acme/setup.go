@@ -246,7 +246,9 @@ func (t *Type) client(i issuer.Issuer, key crypto.Signer, hash string) (*acme.Cl
 	if client := t.Accounts.reuse(i.UID, i.Spec.ACME, hash); client != nil {
 		return client, nil
 	}
-	transport, err := acme.HTTPClient(acme.TransportOptions{CABundle: i.Spec.ACME.CABundle, SkipTLSVerify: i.Spec.ACME.SkipTLSVerify})
+	transport, err := acme.HTTPClient(acme.TransportOptions{
+		CABundle: i.Spec.ACME.CABundle, MaxBundleSize: t.Limits.MaxBundleSize, SkipTLSVerify: i.Spec.ACME.SkipTLSVerify,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func deps(v *vendor) dns01.Deps {
 		"user": []byte(`{"type":"authorized_user","refresh_token":"secret"}`), "external": []byte(`{"type":"external_account","token_url":"https://attacker.example"}`),
 		"no email": without("client_email"), "no key": without("private_key"), "text": []byte("secret"),
 		"bad key": []byte(strings.ReplaceAll(string(key), "BEGIN PRIVATE KEY", "START")), "bad DER": []byte(strings.ReplaceAll(string(key), "-----\\nMI", "-----\\nAA")),
+		"long key": []byte(strings.ReplaceAll(string(key), "-----BEGIN", strings.Repeat(" ", 13000)+"-----BEGIN")),
 	}}}
 }
 
@@ -97,6 +98,7 @@ func TestSpec(t *testing.T) {
 		"no email":    {spec{Project: project, ServiceAccount: refTo("google", "no email")}, not("no email", "it has no client_email")},
 		"no key":      {spec{Project: project, ServiceAccount: refTo("google", "no key")}, not("no key", "it has no private_key")},
 		"bad key":     {spec{Project: project, ServiceAccount: refTo("google", "bad key")}, not("bad key", "its private_key is not PEM")},
+		"long key":    {spec{Project: project, ServiceAccount: refTo("google", "long key")}, not("long key", "its private_key has more than 13000 bytes")},
 		"bad DER":     {spec{Project: project, ServiceAccount: refTo("google", "bad DER")}, not("bad DER", "its private_key cannot be read")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // serviceAccountKey is the JSON key of a service account, as Google's console and gcloud
@@ -47,6 +49,9 @@ func readKey(text []byte) (serviceAccountKey, error) {
 		return key, errors.New("it has no client_email")
 	case key.PrivateKey == "":
 		return key, errors.New("it has no private_key")
+	}
+	if len(key.PrivateKey) > pki.DefaultLimits.MaxPrivateKeySize {
+		return key, fmt.Errorf("its private_key has more than %d bytes", pki.DefaultLimits.MaxPrivateKeySize)
 	}
 	block, _ := pem.Decode([]byte(key.PrivateKey))
 	if block == nil {
