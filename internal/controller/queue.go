@@ -38,8 +38,10 @@ const (
 	priorityOngoing = 10
 )
 
-// shortWait is the longest wait that is left to a timer, which is exact: the wait for
-// resolvers to forget an answer is among them. Deadlines are looked at every 30 s.
+// shortWait is the longest wait that has a timer, which is exact: the wait for
+// resolvers to forget an answer is among them. Deadlines are looked at every 30 s. A
+// wait of more than that has one besides its timer, which stands still while the
+// machine is suspended.
 const shortWait = 5 * time.Minute
 
 // Requeuer is how reconcilers come back: soon by a timer, later by the wall clock,
@@ -93,12 +95,17 @@ func (w *Requeuer) WakeAt(key types.NamespacedName, at time.Time) {
 
 // Until has an object reconciled at a time; the zero time is never.
 func (w *Requeuer) Until(key types.NamespacedName, at time.Time) reconcile.Result {
-	in := at.Sub(w.clock.Now())
+	// By the wall clock, as the deadlines.
+	in := at.Round(0).Sub(w.clock.Now().Round(0))
 	if at.IsZero() || in > shortWait {
 		w.deadlines.Set(key, at)
 		return reconcile.Result{}
 	}
-	w.deadlines.Set(key, time.Time{})
+	if in > schedule.Interval {
+		w.deadlines.Set(key, at)
+	} else {
+		w.deadlines.Set(key, time.Time{})
+	}
 	return reconcile.Result{RequeueAfter: max(in, time.Millisecond)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -185,7 +186,7 @@ func (s *system) newCertificates() (registrable, error) {
 	}, certificate.Config{
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
-		LeaveApproval: !s.options.enabled()[approver],
+		LeaveApproval: !s.options.enabled()[approver], Spread: renewalSpread, RenewalInformation: s.options.gate(gateRenewalInformation),
 	}, s.metrics.Failed("certificates"))
 }
 
@@ -233,6 +234,10 @@ func (s *system) newChallenges() (registrable, error) {
 	}
 	return challenges, nil
 }
+
+// renewalSpread is how much later than due a renewal may begin: 10,000 certificates
+// that are due at the same time are then three a second.
+const renewalSpread = time.Hour
 
 // kinds are the kinds that are cached.
 func (s *system) kinds() map[string]client.Object {

@@ -15,11 +15,15 @@ import (
 // are ImplementationSpecific.
 const gatePathTypeExact featuregate.Feature = "ACMEHTTP01IngressPathTypeExact"
 
+// gateRenewalInformation has the advice of CAs (RFC 9773) decide when certificates are
+// renewed. In cert-manager it is alpha, and off.
+const gateRenewalInformation featuregate.Feature = "ACMEUseARI"
+
 // gates are cert-manager's feature gates. None except those of obeyed changes what this
 // version does.
 var gates = component.Gates{
 	gatePathTypeExact:                                  {Default: true, PreRelease: featuregate.Beta},
-	"ACMEUseARI":                                       {PreRelease: featuregate.Alpha},
+	gateRenewalInformation:                             {Default: true, PreRelease: featuregate.Beta},
 	"AdditionalCertificateOutputFormats":               {Default: true, PreRelease: featuregate.GA},
 	"DefaultPrivateKeyRotationPolicyAlways":            {Default: true, PreRelease: featuregate.GA},
 	"DisallowInsecureCSRUsageDefinition":               {Default: true, PreRelease: featuregate.GA},
@@ -38,7 +42,7 @@ var gates = component.Gates{
 }
 
 // obeyed are the gates that have an effect.
-var obeyed = []featuregate.Feature{gatePathTypeExact, gateGatewayAPI, gateListenerSets}
+var obeyed = []featuregate.Feature{gatePathTypeExact, gateRenewalInformation, gateGatewayAPI, gateListenerSets}
 
 // ineffectiveGates are the gates that have none.
 func ineffectiveGates() component.Gates {

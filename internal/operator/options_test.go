@@ -234,10 +234,10 @@ func TestIneffective(t *testing.T) {
 			[]string{"--enable-gateway-api-listenerset=true has no effect: the feature gate ListenerSets is off"},
 		},
 		{
-			"feature gates", "--feature-gates=ACMEUseARI=true,NameConstraints=false",
+			"feature gates", "--feature-gates=ACMEUseARI=false,ServerSideApply=true,NameConstraints=false",
 			[]string{
-				"--feature-gates=ACMEUseARI=true has no effect: this version behaves as with ACMEUseARI=false",
 				"--feature-gates=NameConstraints=false has no effect: this version behaves as with NameConstraints=true",
+				"--feature-gates=ServerSideApply=true has no effect: this version behaves as with ServerSideApply=false",
 			},
 		},
 	} {

@@ -1,13 +1,9 @@
 package validation
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-	_ "time/tzdata" // an image from scratch has no time zones
 
-	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -92,22 +88,9 @@ func (r *Result) windows(path *field.Path, renewal *cmv1.CertificateRenewal) {
 				r.add(field.Invalid(path.Child("timezone"), window.Timezone, "invalid value for timezone. timezone must be IANA compliant"))
 			}
 		}
-		if err := checkCron(window.Cron); err != nil {
+		if _, err := pki.ParseCron(window.Cron); err != nil {
 			r.add(field.Invalid(path.Child("cron"), window.Cron,
 				fmt.Sprintf("invalid cron syntax: %s. cron needs to follow: cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow", err)))
 		}
 	}
-}
-
-// checkCron returns an error for what is no expression of five fields and no
-// descriptor such as @daily. TZ= or CRON_TZ=, a zone and a space may precede it.
-func checkCron(expression string) error {
-	if strings.HasPrefix(expression, "TZ=") || strings.HasPrefix(expression, "CRON_TZ=") {
-		// The parser panics if the zone is all that there is.
-		if !strings.Contains(expression, " ") {
-			return errors.New("a zone without an expression")
-		}
-	}
-	_, err := cron.ParseStandard(expression)
-	return err
 }

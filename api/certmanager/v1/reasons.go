@@ -22,6 +22,9 @@ const (
 	CertificateReasonManuallyTriggered = "ManuallyTriggered"
 	// CertificateReasonExpired is only for Ready.
 	CertificateReasonExpired = "Expired"
+	// CertificateReasonWindowError is only for Ready, and for an event: the certificate
+	// is valid, and the spec does not say when to renew it.
+	CertificateReasonWindowError = "WindowError"
 )
 
 // Reasons of a CertificateRequest's conditions.
@@ -67,6 +70,8 @@ const (
 	EventReasonDeleted             = "Deleted"
 	EventReasonRequested           = "Requested"
 	EventReasonRequestFailed       = "RequestFailed"
+	// EventReasonARIError is for the CA's advice on renewals (RFC 9773).
+	EventReasonARIError = "ARIError"
 )
 
 // Reasons of events on CertificateRequests that concern all types of issuers.

@@ -33,6 +33,11 @@ type Config struct {
 	OwnSecrets bool
 	// CopiedAnnotations are the prefixes of --copied-annotation-prefixes.
 	CopiedAnnotations []string
+	// Spread is how much later than due a renewal may begin.
+	Spread time.Duration
+	// RenewalInformation has the advice of CAs decide when certificates are renewed
+	// (RFC 9773).
+	RenewalInformation bool
 	// LeaveApproval leaves the approval of requests to others altogether.
 	LeaveApproval bool
 	Limits        pki.Limits
@@ -215,7 +220,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	name := client.ObjectKeyFromObject(object)
 	w := &work{
 		Controller: c,
-		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets, Started: c.started()},
+		State:      core.State{Object: object, Backoff: c.config.Backoff, OwnSecret: c.config.OwnSecrets, Started: c.started(), Spread: c.config.Spread},
 		subject:    plan.Ref{Kind: cmv1.CertificateKind, NamespacedName: name},
 		memory:     c.memory.Find(name, object.UID),
 	}
@@ -248,6 +253,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if err != nil {
 		return nil, err
 	}
+	w.Advised = c.config.RenewalInformation && (issuer == nil || core.TakesAdvice(issuer.GetSpec()))
 	if issuer != nil {
 		w.IssuerVersion = facts.IssuerVersion(issuer)
 		w.SignsInline = w.signsInline(ctx, issuer)

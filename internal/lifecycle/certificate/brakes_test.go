@@ -131,14 +131,14 @@ func TestRenewalFloor(t *testing.T) {
 	}{
 		{"a day before the end", 90 * day, day, 0, 89 * day, ""},
 		{"ten days of ninety", 90 * day, 80 * day, 0, 10 * day, ""},
-		{"a second after", hour, hour - time.Second, 0, 6 * time.Minute, "The certificate lives for 1h0m0s, and the spec or its issuer would have it renewed at 2026-11-22T06:00:01Z; it is renewed at 2026-11-22T06:06:00Z, because no certificate is renewed before a tenth of its life, 24h0m0s at most, has passed; set spec.renewBefore to 54m0s or less"},
+		{"a second after", hour, hour - time.Second, 0, 6 * time.Minute, "asked for 2160h, issued for 1h; renewBefore 59m59s leaves 1s; the certificate would be renewed at 2026-11-22T06:00:01Z, and is renewed at 2026-11-22T06:06:00Z, because no certificate is renewed before a tenth of its life, 24h at most, has passed; set spec.renewBefore to 54m or less"},
 		{"twenty hours of a day", day, 20 * hour, 0, 4 * hour, ""},
 		{"nine tenths", day, 21*hour + 36*time.Minute, 0, 2*hour + 24*time.Minute, ""},
-		{"more than nine tenths", day, 23 * hour, 0, 2*hour + 24*time.Minute, "set spec.renewBefore to 21h36m0s or less"},
-		{"a moment after, long life", 90 * day, 90*day - time.Second, 0, day, "it is renewed at 2026-11-23T06:00:00Z"},
-		{"older than its request, and due when it comes", hour, 0, 50 * time.Minute, time.Minute, "it is renewed at 2026-11-22T06:01:00Z"},
-		{"longer than the life", 90 * day, 91 * day, 0, 60 * day, "spec.renewBefore is 2184h0m0s, but the certificate lives for 2160h0m0s only, so that it is renewed at 2027-01-21T06:00:00Z; spec.renewBefore must be shorter than spec.duration, which is 2160h0m0s if it is not set"},
-		{"as long as the life", 90 * day, 90 * day, 0, 60 * day, "spec.renewBefore is 2160h0m0s"},
+		{"more than nine tenths", day, 23 * hour, 0, 2*hour + 24*time.Minute, "set spec.renewBefore to 21h36m or less"},
+		{"a moment after, long life", 90 * day, 90*day - time.Second, 0, day, "is renewed at 2026-11-23T06:00:00Z"},
+		{"older than its request, and due when it comes", hour, 0, 50 * time.Minute, time.Minute, "asked for 2160h, issued for 1h; the certificate would be renewed at 2026-11-22T05:50:00Z, and is renewed at 2026-11-22T06:01:00Z"},
+		{"longer than the life", 90 * day, 91 * day, 0, 60 * day, "asked for 2160h, issued for 2160h; renewBefore 2184h leaves nothing, so that it is ignored and the certificate is renewed at 2027-01-21T06:00:00Z; set spec.renewBefore to less than 2160h"},
+		{"as long as the life", 90 * day, 90 * day, 0, 60 * day, "renewBefore 2160h leaves nothing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			crt := newCertificate()

@@ -25,10 +25,11 @@ import (
 // The field managers of a Certificate's writes, and the sources of its events:
 // upstream's controllers, by which users filter.
 const (
-	ManagerIssuing  = facts.SecretManager
-	ManagerKeys     = "cert-manager-certificates-key-manager"
-	ManagerRequests = "cert-manager-certificates-request-manager"
-	ManagerTrigger  = "cert-manager-certificates-trigger"
+	ManagerIssuing   = facts.SecretManager
+	ManagerKeys      = "cert-manager-certificates-key-manager"
+	ManagerReadiness = "cert-manager-certificates-readiness"
+	ManagerRequests  = "cert-manager-certificates-request-manager"
+	ManagerTrigger   = "cert-manager-certificates-trigger"
 )
 
 const (
@@ -77,6 +78,9 @@ type State struct {
 	// IssuerVersion is facts.IssuerVersion of the issuer, empty without one of ours.
 	IssuerVersion string
 	Backoff       plan.Backoff
+	// Spread bounds how much later than due a renewal may begin, so that certificates
+	// that are due at the same time are not renewed at once; zero is at once.
+	Spread time.Duration
 	// Applied reports that this reconcile has repaired the Secret: what differs
 	// still is somebody else's doing, and no reason for a fight.
 	Applied bool
@@ -88,8 +92,14 @@ type State struct {
 	// OwnSecret reports whether the Secret is deleted with the Certificate.
 	OwnSecret bool
 
+	// Advised reports that the CA's advice in the status decides when the certificate
+	// is renewed: TakesAdvice, or there is no issuer.
+	Advised bool
+
 	// mismatches are the fields in which requests differ from the spec.
 	mismatches map[*facts.Request][]string
+	// renewals are what renewal has returned, by the revision.
+	renewals map[int]renewal
 }
 
 // Memory is what a process knows of an issuance and does not store.
@@ -142,7 +152,7 @@ func (c State) Next(now time.Time) Plan {
 		c.awaitOwner(&p, now)
 	}
 	c.readiness(&p, now)
-	p.Until = plan.Earliest(p.Until, plan.Earliest(at, wakeUps(p.Status, now)))
+	p.Until = plan.Earliest(p.Until, plan.Earliest(at, c.wakeUps(p.Status, now)))
 	if p.Do == nil && len(p.Events) == 0 && !issuing(p.Status) {
 		p = c.tidy(p)
 	}
@@ -156,6 +166,7 @@ func issuing(s cmv1.CertificateStatus) bool {
 
 // compare compares the requests that decide with the spec, once.
 func (c *State) compare() {
+	c.renewals = map[int]renewal{}
 	c.mismatches = make(map[*facts.Request][]string, len(c.Requests))
 	for _, r := range c.Requests {
 		if r.CSRError == "" {
@@ -258,7 +269,8 @@ func (c State) tidy(p Plan) Plan {
 		return p
 	}
 	current := revision(p.Status)
-	if !condition.True(p.Status.Conditions, cmv1.CertificateConditionReady) || current == 0 {
+	if ready := condition.Find(p.Status.Conditions, cmv1.CertificateConditionReady); current == 0 ||
+		ready.Status != cmmeta.ConditionTrue && ready.Reason != cmv1.CertificateReasonWindowError {
 		return p
 	}
 	limit := max(int(ptr.Deref(c.Object.Spec.RevisionHistoryLimit, 1)), 1)
@@ -279,29 +291,55 @@ func (c State) tidy(p Plan) Plan {
 // readiness sets the Ready condition and what the status says about the leaf.
 func (c State) readiness(p *Plan, now time.Time) {
 	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
+	problem := ""
 	if s := c.Secret; s != nil && s.Leaf != nil {
 		p.Status.NotBefore, p.Status.NotAfter = &metav1.Time{Time: s.Leaf.NotBefore}, &metav1.Time{Time: s.Leaf.NotAfter}
-		if at := c.renewalTime(revision(p.Status)); !at.IsZero() {
-			p.Status.RenewalTime = &metav1.Time{Time: at}
+		r := c.renewal(revision(p.Status))
+		if problem = r.problem; !r.at.IsZero() {
+			p.Status.RenewalTime = &metav1.Time{Time: r.at}
 		}
 	}
 	if v := c.violation(revision(p.Status), true, now); v != nil {
 		c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
 		return
 	}
+	if problem != "" {
+		c.windowError(p, problem, now)
+		return
+	}
 	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady,
 		"Certificate is up to date and has not expired", now)
 }
 
+// windowError says that the certificate is valid, and not renewed as the spec wants
+// it. An event says so once.
+func (c State) windowError(p *Plan, problem string, now time.Time) {
+	message := "Could not calculate renewal time: " + problem
+	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
+	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, cmv1.CertificateReasonWindowError, message, now)
+	if p.Do == nil && (told == nil || told.Reason != cmv1.CertificateReasonWindowError || told.Message != message) {
+		p.Events = append(p.Events, plan.Event{Warning: true, Reason: cmv1.CertificateReasonWindowError, Message: message, Component: ManagerReadiness})
+	}
+}
+
 // wakeUps is when the clock alone changes what the status says or needs.
-func wakeUps(s cmv1.CertificateStatus, now time.Time) time.Time {
+func (c State) wakeUps(s cmv1.CertificateStatus, now time.Time) time.Time {
 	var at time.Time
-	for _, t := range []*metav1.Time{s.RenewalTime, s.NotAfter} {
-		if t != nil && t.After(now) {
-			at = plan.Earliest(at, t.Time)
-		}
+	if s.RenewalTime != nil {
+		at = plan.Earliest(at, after(c.renewal(revision(s)).begins, now))
+	}
+	if s.NotAfter != nil {
+		at = plan.Earliest(at, after(s.NotAfter.Time, now))
 	}
 	return at
+}
+
+// after returns a time if it is to come, else zero.
+func after(t, now time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return time.Time{}
 }
 
 // set sets a condition.

@@ -127,22 +127,6 @@ func TestStoredSecret(t *testing.T) {
 	}
 }
 
-// TestLeftOut has an issued certificate without all that the spec wants.
-func TestLeftOut(t *testing.T) {
-	for want, change := range map[string]func(*cmv1.CertificateSpec){
-		"spec.renewal.windows is not supported by this version of everleaf: their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime": func(s *cmv1.CertificateSpec) {
-			s.Renewal = &cmv1.CertificateRenewal{Windows: []cmv1.CertificateRenewalWindow{{}}}
-		},
-	} {
-		c := issuedState(func(crt *cmv1.Certificate) { change(&crt.Spec) })
-		c.Object.Status.Revision = nil
-		samePlan(t, []plan.Event{
-			{Reason: "Issuing", Message: "The certificate has been successfully issued", Component: "cert-manager-certificates-issuing"},
-			{Warning: true, Reason: "NotSupported", Message: want, Component: "cert-manager-certificates-issuing"},
-		}, c.Next(now).Events)
-	}
-}
-
 // TestSpacedName has certificates that were issued with spaces in DNS names.
 func TestSpacedName(t *testing.T) {
 	for want, names := range map[string][]string{

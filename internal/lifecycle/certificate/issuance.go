@@ -363,11 +363,10 @@ func (c State) finish(p Plan) Plan {
 	revision := c.nextRevision()
 	p.Status.Revision = &revision
 	p.Status.LastFailureTime, p.Status.FailedIssuanceAttempts, p.Status.NextPrivateKeySecretName = nil, nil, nil
+	// The advice is about the certificate that has been replaced.
+	p.Status.ACME = nil
 	p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	p.Events = append(p.Events, plan.Event{Reason: cmv1.EventReasonIssuing, Message: "The certificate has been successfully issued", Component: ManagerIssuing})
-	if left := leftOut(c.Object); left != "" {
-		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "NotSupported", Message: left, Component: ManagerIssuing})
-	}
 	p.Events = append(p.Events, c.remarks()...)
 	if why := spacedName(&c.Object.Spec); why != "" {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: "InvalidName", Message: why, Component: ManagerIssuing})

@@ -122,9 +122,12 @@ func (c State) changedSpec(current *facts.Request) *Violation {
 }
 
 func renewalDue(c State, now time.Time) *Violation {
-	due := c.renewalTime(revision(c.Object.Status))
-	if due.IsZero() || now.Before(due) {
+	due := c.renewal(revision(c.Object.Status))
+	if due.at.IsZero() || now.Before(due.begins) {
 		return nil
+	}
+	if due.problem != "" {
+		return violation(cmv1.CertificateReasonRenewing, "Renewing certificate without satisfying renewal windows at: %s", due.at.UTC().String())
 	}
 	return violation(cmv1.CertificateReasonRenewing, "Renewing certificate as renewal was scheduled at %s", stringOf(c.Object.Status.RenewalTime))
 }

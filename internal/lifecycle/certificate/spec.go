@@ -77,14 +77,3 @@ func spacedName(spec *cmv1.CertificateSpec) string {
 	}
 	return ""
 }
-
-// leftOut names what a spec wants beside certificate and key and this version
-// does not do, or returns "".
-func leftOut(crt *cmv1.Certificate) string {
-	const not = " is not supported by this version of everleaf: "
-	var left []string
-	if crt.Spec.Renewal != nil && len(crt.Spec.Renewal.Windows) > 0 {
-		left = append(left, "spec.renewal.windows"+not+"their cron expressions and time zones are not checked, and the certificate is renewed at status.renewalTime")
-	}
-	return strings.Join(left, "; ")
-}
