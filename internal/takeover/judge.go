@@ -5,6 +5,7 @@ package takeover
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/lifecycle/shim"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -173,6 +175,8 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 			state.Keys = append(state.Keys, s)
 		}
 	}
+	// Passwords are not read: keystores that are there count as fit.
+	state.Keystores = state.CheckedKeystores(certificate.Material{}, nil, nil, errUnread, pki.Limits{})
 	next := state.Next(j.now)
 	issuing := condition.Find(next.Status.Conditions, cmv1.CertificateConditionIssuing)
 	switch begun := condition.True(crt.Status.Conditions, cmv1.CertificateConditionIssuing); {
@@ -183,8 +187,19 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 	case next.Do == nil:
 		return ""
 	default:
-		return "everleaf would " + next.Do.String()
+		return "everleaf would " + next.Do.String() + because(next.Do)
 	}
+}
+
+// errUnread is why nothing is known of a keystore.
+var errUnread = errors.New("the password has not been read")
+
+// because is why an action is taken, where that is not clear from its name.
+func because(action plan.Action) string {
+	if repair, ok := action.(certificate.RepairSecret); ok {
+		return ": " + repair.Why.Message
+	}
+	return ""
 }
 
 // otherOwner is the name of another Certificate that has a better right to the Secret of
