@@ -54,8 +54,8 @@ func errorText(err error) string {
 // TestPeopleRefuse has wrong arguments of the commands for people. No cluster is asked.
 func TestPeopleRefuse(t *testing.T) {
 	for args, want := range map[string]string{
-		"status":                             "the status of what? There is: certificate NAME",
-		"status issuer a":                    `there is no status of a "issuer"; there is: certificate NAME`,
+		"status":                             "status what? There is: certificate NAME",
+		"status issuer a":                    `status: there is no "issuer"; there is: certificate NAME`,
 		"status certificate":                 "the name of the Certificate has to be provided as an argument",
 		"status certificate a b":             "only one argument can be passed: the name of the Certificate",
 		"status certificate a -o table":      `--output: must be json, yaml or nothing, not "table"`,
@@ -71,6 +71,26 @@ func TestPeopleRefuse(t *testing.T) {
 		"deny a --message=":                  "a message must be given as to why this CertificateRequest is denied",
 		"deny a --kubeconfig=/no/such/file":  "find the cluster: stat /no/such/file",
 		"status certificate a --logging-format=xml": "--logging-format: ",
+		"inspect secret":           "the name of the Secret has to be provided as an argument",
+		"inspect secret a -o text": `--output: must be json, yaml or nothing, not "text"`,
+		"inspect pod a":            `inspect: there is no "pod"; there is: secret NAME`,
+		"create":                   "create what? There is: certificaterequest NAME",
+		"create cr":                "the name of the CertificateRequest has to be provided as an argument",
+		"create cr a":              "the path to a YAML manifest of a Certificate resource cannot be empty, please specify by using --from-certificate-file flag",
+		"create cr a --from-certificate-file b --output-certificate-file=c":      "cannot specify file to store certificate if not waiting for and fetching certificate, please set --fetch-certificate flag",
+		"create cr a --from-certificate-file /no/such/file":                      "--from-certificate-file: the path \"/no/such/file\" does not exist",
+		"create cr a --from-certificate-file b --fetch-certificate --timeout=0s": "--timeout: must be greater than 0, not 0s",
+		"x create csr":               "the name of the CertificateSigningRequest has to be provided as an argument",
+		"x install --set a=b --wait": "everleaf does not run Helm; run it yourself, with the same --set, --values, --version and --wait: helm install cert-manager ",
+		"experimental uninstall":     "everleaf does not run Helm; run it yourself, with the same --set, --values, --version and --wait: helm uninstall cert-manager ",
+		"convert":                    "must specify one of -f and -k",
+		"convert -f a -k b":          "only one of -f and -k can be specified",
+		"convert -f a -o table":      `--output: must be yaml or json, not "table"`,
+		"convert -f a --output-version=cert-manager.io/v1alpha2": `--output-version: objects are converted to cert-manager.io/v1 and acme.cert-manager.io/v1, not to "cert-manager.io/v1alpha2"`,
+		"upgrade migrate-api-version --qps=0":                    "--qps: must be greater than 0, not 0",
+		"upgrade migrate-api-version --burst=0":                  "--burst: must be greater than 0, not 0",
+		"completion":                                             "for which shell? There are: bash, zsh, fish, powershell, kubectl",
+		"completion tcsh":                                        `there is no completion for "tcsh"; there are: bash, zsh, fish, powershell, kubectl`,
 	} {
 		var out, errs strings.Builder
 		status := Main(t.Context(), strings.Fields(args), &out, &errs)

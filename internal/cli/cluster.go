@@ -52,6 +52,9 @@ func (c *connection) addFlags(flags *pflag.FlagSet) {
 	clientcmd.BindOverrideFlags(&c.overrides, flags, names)
 }
 
+// errNoCluster means that nothing says which cluster is meant.
+var errNoCluster = errors.New("no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config")
+
 // namespaceSet reports whether the user has named a namespace.
 func (c *connection) namespaceSet() bool { return c.overrides.Context.Namespace != "" }
 
@@ -63,11 +66,10 @@ func (c *connection) open(agent, hint string) (*rest.Config, string, error) {
 	loading := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &c.overrides)
 	config, err := loading.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		message := "no cluster is configured: set --kubeconfig or $KUBECONFIG, or create ~/.kube/config"
 		if hint != "" {
-			message += "; " + hint
+			return nil, "", fmt.Errorf("%w; %s", errNoCluster, hint)
 		}
-		return nil, "", errors.New(message)
+		return nil, "", errNoCluster
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("find the cluster: %w", err)

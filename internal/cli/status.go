@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -11,16 +8,7 @@ import (
 )
 
 func newStatusCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "status", Short: "Print the state of an object and of everything behind it", Args: cobra.ArbitraryArgs,
-		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("the status of what? There is: certificate NAME")
-			}
-			return fmt.Errorf("there is no status of a %q; there is: certificate NAME", args[0])
-		},
-	}
+	cmd := kindCommand("status", "Print the state of an object and of everything behind it", "certificate NAME")
 	cmd.AddCommand(newStatusCertificateCommand())
 	return cmd
 }

@@ -1,12 +1,15 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/everleaf/everleaf/internal/installed"
 )
 
 // The linker sets these in images; see tools/image. A binary built in another way has
@@ -66,25 +69,89 @@ func (b build) String() string {
 	return fmt.Sprintf("%s (commit %s)", b.Version, b.Commit)
 }
 
+// versions is what everleaf version prints.
+type versions struct {
+	Client build `json:"clientVersion"`
+	// Server is nil if no cluster was asked.
+	Server *serverVersion `json:"serverVersion,omitempty"`
+}
+
+// serverVersion is what is installed in a cluster.
+type serverVersion struct {
+	Detected string `json:"detected"`
+}
+
 func newVersionCommand() *cobra.Command {
-	var output string
+	var (
+		to                connection
+		output            string
+		clientOnly, short bool
+	)
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print the release and the commit of this program", Args: cobra.NoArgs,
-		Long: `Prints the release and the commit that this program was built from. No cluster is
-asked.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b := thisBuild()
-			switch output {
-			case "text":
-				fmt.Fprintf(cmd.OutOrStdout(), "everleaf version %s\n%s %s\n", b, b.Go, b.Platform)
-				return nil
-			case "json":
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
-			default:
-				return fmt.Errorf("--output: must be text or json, not %q", output)
-			}
-		},
+		Use: "version", Short: "Print the release of this program, and the one in the cluster", Args: cobra.NoArgs,
+		Long: `Prints the release and the commit that this program was built from, and the release
+that the CRDs in the cluster belong to. Without a configured cluster only the first is
+printed.`,
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	flags := cmd.Flags()
+	to.addFlags(flags)
+	flags.StringVarP(&output, "output", "o", "", outputUsage)
+	flags.BoolVar(&clientOnly, "client", false, "ask no cluster")
+	flags.BoolVar(&short, "short", false, "print the release only, without commit, Go and platform")
+	startLog := addQuietLogging(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if output != "" && output != "yaml" && output != "json" {
+			return errors.New("--output must be '', 'yaml' or 'json'")
+		}
+		if err := startLog(); err != nil {
+			return err
+		}
+		found := versions{Client: thisBuild()}
+		var err error
+		if !clientOnly {
+			found.Server, err = to.serverVersion(cmd.Context())
+		}
+		if output != "" {
+			return errors.Join(printStructured(cmd.OutOrStdout(), output, found), err)
+		}
+		fmt.Fprint(cmd.OutOrStdout(), found.text(short))
+		return err
+	}
 	return cmd
+}
+
+// text has a line for each version.
+func (v versions) text(short bool) string {
+	text := fmt.Sprintf("Client Version: %s, %s %s\n", v.Client, v.Client.Go, v.Client.Platform)
+	if short {
+		text = fmt.Sprintf("Client Version: %s\n", v.Client.Version)
+	}
+	if v.Server != nil {
+		text += fmt.Sprintf("Server Version: %s\n", v.Server.Detected)
+	}
+	return text
+}
+
+// serverVersion asks the cluster, nil if none is configured.
+func (c *connection) serverVersion(ctx context.Context) (*serverVersion, error) {
+	config, _, err := c.open("everleaf-version", "")
+	switch {
+	case errors.Is(err, errNoCluster):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	cluster, err := crdClient(config)
+	if err != nil {
+		return nil, err
+	}
+	crds, err := installedCRDs(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	version, err := installed.Version(crds)
+	if err != nil {
+		return nil, err
+	}
+	return &serverVersion{Detected: version}, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -42,32 +43,37 @@ func TestDescribeBuild(t *testing.T) {
 }
 
 func TestVersionCommand(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	// An image's linker flags set these.
 	release, commit = "v1.2.3", "9a7c"
 	t.Cleanup(func() { release, commit = "", "" })
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	for args, want := range map[string]string{
-		"--version": "everleaf version v1.2.3 (commit 9a7c)\n",
-		"version":   "everleaf version v1.2.3 (commit 9a7c)\n" + runtime.Version() + " " + platform + "\n",
+		"--version":                "everleaf version v1.2.3 (commit 9a7c)\n",
+		"version --client":         "Client Version: v1.2.3 (commit 9a7c), " + runtime.Version() + " " + platform + "\n",
+		"version --client --short": "Client Version: v1.2.3\n",
+		// No cluster is configured.
+		"version --short":          "Client Version: v1.2.3\n",
+		"version --client -o yaml": "clientVersion:\n  commit: 9a7c\n  goVersion: " + runtime.Version() + "\n  platform: " + platform + "\n  version: v1.2.3\n",
 	} {
 		var out, errs strings.Builder
-		if status := Main(t.Context(), []string{args}, &out, &errs); status != 0 || out.String() != want {
+		if status := Main(t.Context(), strings.Fields(args), &out, &errs); status != 0 || out.String() != want {
 			t.Errorf("%s: exit status %d, %q%s, want %q", args, status, out.String(), errs.String(), want)
 		}
 	}
 	var out, errs strings.Builder
-	if status := Main(t.Context(), []string{"version", "-o", "json"}, &out, &errs); status != 0 {
+	if status := Main(t.Context(), []string{"version", "--client", "-o", "json"}, &out, &errs); status != 0 {
 		t.Fatalf("exit status %d: %s", status, errs.String())
 	}
-	var got build
+	var got versions
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(build{"v1.2.3", "9a7c", runtime.Version(), platform}, got); diff != "" {
+	if diff := cmp.Diff(versions{Client: build{"v1.2.3", "9a7c", runtime.Version(), platform}}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	errs.Reset()
-	if status := Main(t.Context(), []string{"version", "-o", "yaml"}, &out, &errs); status != 1 || errs.String() != "everleaf: --output: must be text or json, not \"yaml\"\n" {
+	if status := Main(t.Context(), []string{"version", "-o", "text"}, &out, &errs); status != 1 || errs.String() != "everleaf: --output must be '', 'yaml' or 'json'\n" {
 		t.Errorf("exit status %d: %s", status, errs.String())
 	}
 }

@@ -23,15 +23,15 @@ var layers = [][]string{
 	// dns imports propagation, which judges the evidence that dns collects. So
 	// propagation is below dns, not beside lifecycle. Like dnsname it is pure and
 	// imports nothing of the layers above.
-	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname", "internal/spelling"},
+	{"api", "deploy", "internal/fault", "internal/foreign", "internal/propagation", "internal/dns/dnsname", "internal/spelling", "internal/oldapi"},
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder", "internal/renewal"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder", "internal/renewal", "internal/byhand", "internal/installed"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
-	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/takeover", "internal/preflight", "internal/apicheck", "internal/statuspage"},
+	{"internal/operator", "internal/webhook", "internal/injector", "internal/local", "internal/configfile", "internal/explain", "internal/takeover", "internal/preflight", "internal/apicheck", "internal/statuspage", "internal/inspection"},
 	{"internal/cli"},
 	{"cmd"},
 	{"test"},
@@ -40,11 +40,11 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis", "internal/renewal"}
+var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis", "internal/renewal", "internal/byhand", "internal/installed"}
 
 // decide are the packages that make decisions: values and the time go in, a plan
 // comes out.
-var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/renewal"}
+var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/renewal", "internal/byhand", "internal/installed", "internal/oldapi"}
 
 // offline are packages that cannot reach a network: no network package is among
 // their dependencies.
