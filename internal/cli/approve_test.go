@@ -90,6 +90,7 @@ func TestPeopleRefuse(t *testing.T) {
 		"upgrade migrate-api-version --qps=0":                    "--qps: must be greater than 0, not 0",
 		"upgrade migrate-api-version --burst=0":                  "--burst: must be greater than 0, not 0",
 		"completion":                                             "for which shell? There are: bash, zsh, fish, powershell, kubectl",
+		"report -o pdf":                                          `--output: must be html, json, yaml or nothing, not "pdf"`,
 		"completion tcsh":                                        `there is no completion for "tcsh"; there are: bash, zsh, fish, powershell, kubectl`,
 	} {
 		var out, errs strings.Builder

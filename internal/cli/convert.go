@@ -36,7 +36,7 @@ changed.`,
 		switch version {
 		case "", oldapi.Version, oldapi.Group + "/" + oldapi.Version, oldapi.ACMEGroup + "/" + oldapi.Version:
 		default:
-			return fmt.Errorf("--output-version: objects are converted to %s/%[3]s and %s/%[3]s, not to %[4]q", oldapi.Group, oldapi.ACMEGroup, oldapi.Version, version)
+			return fmt.Errorf("--output-version: objects are converted to %[1]s/%[3]s and %[2]s/%[3]s, not to %[4]q", oldapi.Group, oldapi.ACMEGroup, oldapi.Version, version)
 		}
 		objects, list, err := from.read()
 		switch {

@@ -47,7 +47,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(&cobra.Group{ID: forPeople, Title: "Commands for people:"}, &cobra.Group{ID: inCluster, Title: "Programs that run in a cluster, or in place of one:"})
-	addTo(root, forPeople, newStatusCommand(), newRenewCommand(), newInspectCommand(), newExplainCommand(), newCheckCommand(), newMigrateCommand(),
+	addTo(root, forPeople, newStatusCommand(), newReportCommand(), newRenewCommand(), newInspectCommand(), newExplainCommand(), newCheckCommand(), newMigrateCommand(),
 		newApproveCommand(), newDenyCommand(), newCreateCommand(), newConvertCommand(), newUpgradeCommand(), newExperimentalCommand(),
 		newVersionCommand(), newCompletionCommand())
 	addTo(root, inCluster, newControllerCommand(), newWebhookCommand(), newCAInjectorCommand(), newACMESolverCommand(), newStartupAPICheckCommand(), newLocalCommand())

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"solverwebhook"},
 	{"internal/pki", "internal/dns", "internal/acme", "internal/admission", "internal/validation", "internal/schedule", "internal/selfcheck"},
 	{"internal/plan", "internal/facts", "internal/condition"},
-	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder", "internal/renewal", "internal/byhand", "internal/installed"},
+	{"internal/lifecycle", "internal/diagnosis", "internal/metrics", "internal/servingcert", "internal/component", "internal/responder", "internal/renewal", "internal/byhand", "internal/installed", "internal/report"},
 	{"internal/issuer", "internal/solver"},
 	{"internal/cluster"},
 	{"internal/controller"},
@@ -40,11 +40,11 @@ var layers = [][]string{
 
 // free are the packages that decide and compute, and therefore know no API
 // server.
-var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis", "internal/renewal", "internal/byhand", "internal/installed"}
+var free = []string{"internal/pki", "internal/selfcheck", "internal/validation", "internal/dns", "internal/acme", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/lifecycle", "internal/diagnosis", "internal/renewal", "internal/byhand", "internal/installed", "internal/report"}
 
 // decide are the packages that make decisions: values and the time go in, a plan
 // comes out.
-var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/renewal", "internal/byhand", "internal/installed", "internal/oldapi"}
+var decide = []string{"internal/lifecycle", "internal/diagnosis", "internal/plan", "internal/facts", "internal/condition", "internal/propagation", "internal/renewal", "internal/byhand", "internal/installed", "internal/report", "internal/oldapi"}
 
 // offline are packages that cannot reach a network: no network package is among
 // their dependencies.

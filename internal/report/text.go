@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const day = "2006-01-02"
+
+// texter prints a report, and keeps the first error.
+type texter struct {
+	out    io.Writer
+	colour bool
+	err    error
+}
+
+func (t *texter) printf(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.out, format, args...)
+	}
+}
+
+// table prints rows below a heading.
+func (t *texter) table(title string, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	t.printf("\n%s\n", title)
+	var text strings.Builder
+	columns := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintf(columns, "  %s\n", strings.Join(row, "\t"))
+	}
+	if err := columns.Flush(); err != nil && t.err == nil {
+		t.err = err
+	}
+	for line := range strings.Lines(text.String()) {
+		t.printf("%s\n", t.paint(strings.TrimRight(line, " \n")))
+	}
+}
+
+// colours are those of the states, by ANSI codes.
+var colours = map[State]string{Expired: "31", Failed: "31", Issuing: "33", Ready: "32"}
+
+// paint colours the state at the beginning of a line.
+func (t *texter) paint(line string) string {
+	if !t.colour {
+		return line
+	}
+	word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if code := colours[State(word)]; code != "" {
+		return strings.Replace(line, word, "\x1b["+code+"m"+word+"\x1b[0m", 1)
+	}
+	return line
+}
+
+// Text prints a report for a terminal, with colours if it is one.
+func Text(out io.Writer, r Report, colour bool) error {
+	t := &texter{out: out, colour: colour}
+	t.printf("Certificates on %s: %d, of which %d ready, %d failed, %d being issued, %d expired\n",
+		r.At.Format(time.RFC3339), r.Totals.Certificates, r.Totals.Ready, r.Totals.Failed, r.Totals.Issuing, r.Totals.Expired)
+	for _, missing := range r.Missing {
+		t.printf("Not read: %s\n", missing)
+	}
+	var attention, rows [][]string
+	for _, c := range r.Certificates {
+		if c.State != Ready {
+			attention = append(attention, []string{string(c.State), c.Namespace + "/" + c.Name, c.Cause})
+		} else if c.Overdue {
+			attention = append(attention, []string{"overdue", c.Namespace + "/" + c.Name, "the renewal should have begun on " + date(c.RenewalTime)})
+		}
+		rows = append(rows, []string{string(c.State), c.Namespace + "/" + c.Name, date(c.NotAfter), date(c.RenewalTime), c.Key, c.Issuer, short(c.Names)})
+	}
+	t.table("Needs attention", []string{"STATE", "CERTIFICATE", "CAUSE"}, attention)
+	var calendar [][]string
+	for _, w := range r.Calendar {
+		if w.Renewing+w.Expiring > 0 {
+			calendar = append(calendar, []string{w.Begins.Format(day), fmt.Sprint(w.Renewing), fmt.Sprint(w.Expiring)})
+		}
+	}
+	t.table("Calendar", []string{"WEEK FROM", "RENEW", "EXPIRE"}, calendar)
+	t.table("Certificates", []string{"STATE", "CERTIFICATE", "EXPIRES", "RENEWS", "KEY", "ISSUER", "NAMES"}, rows)
+	var issuers, keys [][]string
+	for _, i := range r.Issuers {
+		state := "ready"
+		if !i.Ready {
+			state = "failed"
+		}
+		issuers = append(issuers, []string{state, i.Name, i.Type, fmt.Sprint(i.Certificates), fmt.Sprint(i.NotReady), i.Cause})
+	}
+	t.table("Issuers", []string{"STATE", "ISSUER", "TYPE", "CERTIFICATES", "NOT READY", "CAUSE"}, issuers)
+	for _, k := range r.Keys {
+		keys = append(keys, []string{k.Name, fmt.Sprint(k.N)})
+	}
+	t.table("Keys", []string{"KEY", "CERTIFICATES"}, keys)
+	for _, a := range r.Authorities {
+		t.table("Rate limits of "+a.Server+": "+limitsNote(a), []string{"WHAT", "NAME", "USED", "LIMIT"}, limitRows(a))
+	}
+	return t.err
+}
+
+// limitsNote says what the numbers are worth.
+func limitsNote(a Authority) string {
+	if a.LetsEncrypt {
+		return "those that Let's Encrypt publishes"
+	}
+	return "Let's Encrypt's, for comparison; this CA may have others"
+}
+
+func limitRows(a Authority) [][]string {
+	var rows [][]string
+	for _, kind := range []struct {
+		what   string
+		usages []Usage
+	}{{"orders of an account in 3 hours", a.Accounts}, {"certificates of a registered domain in 7 days", a.Domains}, {"certificates of equal names in 7 days", a.Sets}} {
+		for _, u := range kind.usages {
+			rows = append(rows, []string{kind.what, u.Name, fmt.Sprint(u.N), fmt.Sprintf("%d (%d %%)", u.Limit, u.Share())})
+		}
+	}
+	return rows
+}
+
+func date(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(day)
+}
+
+// short is a list of names that fits into a line.
+func short(names []string) string {
+	const most = 3
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
