@@ -71,12 +71,23 @@ type Status struct {
 	Until time.Time
 }
 
-// Request is a CertificateRequest that may be signed now: approved, and for an
-// issuer that is ready.
+// Request asks for a certificate that may be signed now: it is approved, and its
+// issuer is ready. It is the same for all kinds of the API that ask for one.
 type Request struct {
-	// Object is the request; it is not to be changed.
-	Object *cmv1.CertificateRequest
-	// Issuer is the spec of the issuer that it refers to.
+	// CSR is the signing request, in PEM.
+	CSR []byte
+	// Usages are the API's words; none means the default ones.
+	Usages []string
+	IsCA   bool
+	// Duration is how long the certificate is to be valid; zero means the default.
+	Duration time.Duration
+	// Key is the Secret with the private key of the signing request; its name is
+	// empty if the request names none. KeyAnnotation is the annotation that names it.
+	Key           types.NamespacedName
+	KeyAnnotation string
+	// Annotations are those of the object that asks, not to be changed.
+	Annotations map[string]string
+	// Issuer is the spec of the issuer that it refers to, not to be changed.
 	Issuer *cmv1.IssuerSpec
 	// Namespace holds the issuer's Secrets.
 	Namespace string

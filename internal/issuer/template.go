@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -14,14 +13,14 @@ import (
 // first second. What the issuer adds is in o; the fields that the request
 // decides are set here. An error means that this request can never be met.
 func (r Request) Template(limits pki.Limits, o pki.SignOptions) (*x509.Certificate, error) {
-	csr, err := pki.ParseRequest(r.Object.Spec.Request, limits)
+	csr, err := pki.ParseRequest(r.CSR, limits)
 	if err != nil {
 		return nil, err
 	}
 	if err := pki.VerifyRequest(csr); err != nil {
 		return nil, err
 	}
-	if err := pki.CheckEncoded(csr, facts.Words(r.Object.Spec.Usages), r.Object.Spec.IsCA); err != nil {
+	if err := pki.CheckEncoded(csr, r.Usages, r.IsCA); err != nil {
 		return nil, err
 	}
 	duration, err := r.duration()
@@ -29,18 +28,18 @@ func (r Request) Template(limits pki.Limits, o pki.SignOptions) (*x509.Certifica
 		return nil, err
 	}
 	o.NotBefore, o.NotAfter = r.Now, r.Now.Add(duration)
-	o.IsCA = r.Object.Spec.IsCA
-	o.Usages = facts.Words(r.Object.Spec.Usages)
+	o.IsCA = r.IsCA
+	o.Usages = r.Usages
 	return pki.CertificateFromRequest(csr, o)
 }
 
 func (r Request) duration() (time.Duration, error) {
-	d := r.Object.Spec.Duration
-	if d == nil || d.Duration == 0 {
+	switch {
+	case r.Duration == 0:
 		return pki.DefaultDuration, nil
+	case r.Duration < time.Second:
+		return 0, fmt.Errorf("a duration of %s is too short", r.Duration)
+	default:
+		return r.Duration, nil
 	}
-	if d.Duration < time.Second {
-		return 0, fmt.Errorf("a duration of %s is too short", d.Duration)
-	}
-	return d.Duration, nil
 }

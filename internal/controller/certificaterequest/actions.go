@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,9 +47,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 // costs no second certificate.
 func (w *work) sign(ctx context.Context) error {
 	now := w.Clock.Now()
-	outcome, err := w.Types.Sign(ctx, issuer.Request{
-		Object: w.State.Object, Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
-	})
+	outcome, err := w.Types.Sign(ctx, w.request(now))
 	m := w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
 	*m = memory{issuer: w.issuer.GetUID(), generation: w.issuer.GetGeneration()}
 	if err == nil {
@@ -64,6 +63,23 @@ func (w *work) sign(ctx context.Context) error {
 	}
 	w.recall()
 	return err
+}
+
+// request is what the issuer is asked. The private key of a self-signed certificate
+// is looked for in the namespace of the request, whatever the kind of the issuer.
+func (w *work) request(now time.Time) issuer.Request {
+	object := w.State.Object
+	const annotation = cmv1.CertificateRequestPrivateKeyAnnotationKey
+	r := issuer.Request{
+		CSR: object.Spec.Request, Usages: facts.Words(object.Spec.Usages), IsCA: object.Spec.IsCA,
+		Key:           types.NamespacedName{Namespace: object.Namespace, Name: object.Annotations[annotation]},
+		KeyAnnotation: annotation, Annotations: object.Annotations,
+		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
+	}
+	if object.Spec.Duration != nil {
+		r.Duration = object.Spec.Duration.Duration
+	}
+	return r
 }
 
 // keepState stores what the issuer must know when it is asked again.

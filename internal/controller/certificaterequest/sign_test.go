@@ -78,7 +78,7 @@ func TestSlowIssuer(t *testing.T) {
 	s.answers = []answer{{outcome: core.Outcome{Chain: chain}}}
 	restarted := newLab(t, s, got, i)
 	got, _ = restarted.reconcile()
-	if pickup := s.asked[1].Object.Annotations["example.com/pickup"]; pickup != "7" {
+	if pickup := s.asked[1].Annotations["example.com/pickup"]; pickup != "7" {
 		t.Errorf("asked again with the pickup %q", pickup)
 	}
 	if ready(got) != "True Issued: Certificate fetched from issuer successfully" {

@@ -90,7 +90,7 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, e
 		OCSPServers:            spec.OCSPServers,
 		IssuingCertificateURLs: spec.IssuingCertificateURLs,
 	}
-	if left, bounded := pathLeft(pair.Chain); bounded && r.Object.Spec.IsCA {
+	if left, bounded := pathLeft(pair.Chain); bounded && r.IsCA {
 		if left < 1 {
 			return request.Outcome{}, failed("Error generating certificate template",
 				fmt.Errorf("the path length of the CA %q allows no further CA below it", pair.Chain[0].Subject))

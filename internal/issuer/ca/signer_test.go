@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -52,7 +51,7 @@ func key(t testing.TB) crypto.Signer {
 func newCA(t testing.TB, name string, parent KeyPair, o pki.SignOptions) KeyPair {
 	t.Helper()
 	own := key(t)
-	csr := newRequest(t, pki.Template{CommonName: name}, own).Object.Spec.Request
+	csr := newRequest(t, pki.Template{CommonName: name}, own).CSR
 	parsed, err := pki.ParseRequest(csr, pki.Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +85,7 @@ func newRequest(t testing.TB, in pki.Template, key crypto.Signer) issuer.Request
 		t.Fatal(err)
 	}
 	return issuer.Request{
-		Object: &cmv1.CertificateRequest{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "a-1"},
-			Spec:       cmv1.CertificateRequestSpec{Request: csr},
-		},
+		CSR:       csr,
 		Issuer:    &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}},
 		Namespace: "ns", Now: now,
 	}
@@ -112,8 +108,8 @@ func TestSign(t *testing.T) {
 	root := newCA(t, "root", KeyPair{}, pki.SignOptions{})
 	own := key(t)
 	r := newRequest(t, pki.Template{CommonName: "a.test", DNSNames: []string{"a.test"}, IPAddresses: []string{"10.0.0.1"}}, own)
-	r.Object.Spec.Usages = []cmv1.KeyUsage{cmv1.UsageDigitalSignature, cmv1.UsageServerAuth}
-	r.Object.Spec.Duration = &metav1.Duration{Duration: 2 * time.Hour}
+	r.Usages = []string{"digital signature", "server auth"}
+	r.Duration = 2 * time.Hour
 	r.Issuer.CA.CRLDistributionPoints = []string{"http://crl.test"}
 	r.Issuer.CA.OCSPServers = []string{"http://ocsp.test"}
 	r.Issuer.CA.IssuingCertificateURLs = []string{"http://ca.test"}
@@ -236,7 +232,7 @@ func TestSignOutlivesIssuer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			pair := newCA(t, "short", KeyPair{}, pki.SignOptions{NotAfter: now.Add(test.ca)})
 			r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
-			r.Object.Spec.Duration = &metav1.Duration{Duration: test.duration}
+			r.Duration = test.duration
 			leaf, o := sign(t, pair, r)
 			if want := now.Add(test.duration); !leaf.NotAfter.Equal(want) {
 				t.Errorf("valid until %v, not %v", leaf.NotAfter, want)
@@ -287,12 +283,12 @@ func TestSignCA(t *testing.T) {
 		"used up above":     {newCA(t, "lower", newCA(t, "middle", root2, pki.SignOptions{}), pki.SignOptions{}), 0, `Error generating certificate template: the path length of the CA "CN=lower" allows no further CA below it`},
 	} {
 		r := newRequest(t, pki.Template{CommonName: "new", DNSNames: []string{"a.test"}}, key(t))
-		r.Object.Spec.IsCA = true
+		r.IsCA = true
 		if tc.err != "" {
 			_, err := New(pairs{pair: tc.pair}, pki.Limits{}).Sign(t.Context(), r)
 			checkFault(t, name, err, fault.Permanent, "SigningError", tc.err)
 			// Other certificates it may still issue.
-			r.Object.Spec.IsCA = false
+			r.IsCA = false
 			_, o := sign(t, tc.pair, r)
 			verify(t, name, o)
 			continue
@@ -338,15 +334,15 @@ func TestSignFails(t *testing.T) {
 		want   string
 	}{
 		"no request": {
-			func(r *issuer.Request) { r.Object.Spec.Request = nil },
+			func(r *issuer.Request) { r.CSR = nil },
 			"Error generating certificate template: no PEM data was found in given input",
 		},
 		"unknown usage": {
-			func(r *issuer.Request) { r.Object.Spec.Usages = []cmv1.KeyUsage{"flying"} },
+			func(r *issuer.Request) { r.Usages = []string{"flying"} },
 			`Error generating certificate template: unknown key usage "flying"`,
 		},
 		"negative duration": {
-			func(r *issuer.Request) { r.Object.Spec.Duration = &metav1.Duration{Duration: -time.Hour} },
+			func(r *issuer.Request) { r.Duration = -time.Hour },
 			"Error generating certificate template: a duration of -1h0m0s is too short",
 		},
 		"bad URL": {
@@ -360,15 +356,15 @@ func TestSignFails(t *testing.T) {
 		checkFault(t, name, err, fault.Permanent, "SigningError", tc.want)
 	}
 	r := good()
-	block, _ := pem.Decode(r.Object.Spec.Request)
+	block, _ := pem.Decode(r.CSR)
 	block.Bytes[len(block.Bytes)-1] ^= 1
-	r.Object.Spec.Request = pem.EncodeToMemory(block)
+	r.CSR = pem.EncodeToMemory(block)
 	_, err := New(pairs{pair: root}, pki.Limits{}).Sign(t.Context(), r)
 	checkFault(t, "forged", err, fault.Permanent, "SigningError",
 		"Error generating certificate template: certificate request is not signed by its own key: x509: ECDSA verification failure")
 
 	r = good()
-	r.Object.Spec.Duration = &metav1.Duration{}
+	r.Duration = 0
 	if leaf, _ := sign(t, root, r); !leaf.NotAfter.Equal(now.Add(90 * 24 * time.Hour)) {
 		t.Errorf("a duration of zero: valid until %v", leaf.NotAfter)
 	}

@@ -38,7 +38,6 @@ func New(secrets Secrets, limits pki.Limits) *Signer {
 }
 
 const (
-	annotation    = cmv1.CertificateRequestPrivateKeyAnnotationKey
 	templateError = "Error generating certificate template"
 	emptyIssuer   = "Certificate will be issued with an empty Issuer DN, which contravenes RFC 5280 and could break some strict clients"
 )
@@ -54,8 +53,7 @@ func (*Signer) Check(context.Context, issuer.Issuer) (issuer.Status, error) {
 	return issuer.Status{Reason: cmv1.IssuerReasonSelfSignedReady}, nil
 }
 
-// Sign issues the certificate that r asks for. The key is looked for in the
-// namespace of the request, whatever the kind of the issuer.
+// Sign issues the certificate that r asks for.
 func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	if r.Issuer.SelfSigned == nil {
 		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a self-signed issuer")
@@ -83,26 +81,25 @@ func (s *Signer) Sign(ctx context.Context, r issuer.Request) (request.Outcome, e
 }
 
 func (s *Signer) key(ctx context.Context, r issuer.Request) (crypto.Signer, error) {
-	name := r.Object.Annotations[annotation]
-	if name == "" {
+	if r.Key.Name == "" {
 		return nil, fault.New(fault.Permanent, cmv1.EventReasonMissingAnnotation,
-			"Annotation %q missing or reference empty: secret name missing", annotation)
+			"Annotation %q missing or reference empty: secret name missing", r.KeyAnnotation)
 	}
-	secret, err := s.secrets.Live(ctx, r.Object.Namespace, name)
+	secret, err := s.secrets.Live(ctx, r.Key.Namespace, r.Key.Name)
 	if err != nil {
 		cause := fault.Of(err)
 		failure := fault.New(cause.Class, cmv1.EventReasonErrorGettingSecret,
-			"Failed to get key %q referenced in annotation %q", name, annotation).Because(err)
+			"Failed to get key %q referenced in annotation %q", r.Key.Name, r.KeyAnnotation).Because(err)
 		failure.At = cause.At
 		return nil, failure
 	}
 	if secret == nil {
-		return nil, fault.New(fault.User, cmv1.EventReasonMissingSecret, "Referenced secret %s/%s not found", r.Object.Namespace, name)
+		return nil, fault.New(fault.User, cmv1.EventReasonMissingSecret, "Referenced secret %s not found", r.Key)
 	}
 	key, err := pki.ParseKey(secret.Data[corev1.TLSPrivateKeyKey], s.limits)
 	if err != nil {
 		return nil, fault.New(fault.User, cmv1.EventReasonErrorParsingKey,
-			"Failed to get key %q referenced in annotation %q: %s", name, annotation, err).Because(err)
+			"Failed to get key %q referenced in annotation %q: %s", r.Key.Name, r.KeyAnnotation, err).Because(err)
 	}
 	return key, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -61,12 +61,8 @@ func newRequest(t *testing.T, in pki.Template, key crypto.Signer) issuer.Request
 		t.Fatal(err)
 	}
 	return issuer.Request{
-		Object: &cmv1.CertificateRequest{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "apps", Annotations: map[string]string{"cert-manager.io/private-key-secret-name": "key"},
-			},
-			Spec: cmv1.CertificateRequestSpec{Request: csr},
-		},
+		CSR: csr,
+		Key: types.NamespacedName{Namespace: "apps", Name: "key"}, KeyAnnotation: "cert-manager.io/private-key-secret-name",
 		Issuer: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{SelfSigned: &cmv1.SelfSignedIssuer{}}},
 		// That of a ClusterIssuer's Secrets: not where the key is.
 		Namespace: "cert-manager", Now: now,
@@ -100,7 +96,7 @@ func TestSignCA(t *testing.T) {
 		r := newRequest(t, pki.Template{
 			CommonName: "selfsigned-ready", Subject: pki.Subject{Organizations: []string{"bench"}}, IsCA: true, EncodeUsages: true,
 		}, key)
-		r.Object.Spec.IsCA = true
+		r.IsCA = true
 		r.Issuer.SelfSigned.CRLDistributionPoints = []string{"http://crl.test"}
 		cert, o := sign(t, r, key)
 		want := pki.LeafFacts{
@@ -135,7 +131,7 @@ func TestSignCA(t *testing.T) {
 func TestSignEmptySubject(t *testing.T) {
 	key := newKey(t, pki.KeySpec{Algorithm: pki.ECDSA})
 	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key)
-	r.Object.Spec.Duration = &metav1.Duration{Duration: time.Hour}
+	r.Duration = time.Hour
 	cert, o := sign(t, r, key)
 	if !cert.NotAfter.Equal(now.Add(time.Hour)) || cert.IsCA {
 		t.Errorf("valid until %v, CA %v", cert.NotAfter, cert.IsCA)
@@ -155,7 +151,7 @@ func TestSignFails(t *testing.T) {
 		want   fault.Error
 	}{
 		"no annotation": {
-			change: func(r *issuer.Request) { r.Object.Annotations = nil },
+			change: func(r *issuer.Request) { r.Key.Name = "" },
 			want: fault.Error{
 				Class: fault.Permanent, Reason: "MissingAnnotation",
 				Message: `Annotation "cert-manager.io/private-key-secret-name" missing or reference empty: secret name missing`,
@@ -184,7 +180,7 @@ func TestSignFails(t *testing.T) {
 			},
 		},
 		"bad request": {
-			change: func(r *issuer.Request) { r.Object.Spec.Request = []byte("x") },
+			change: func(r *issuer.Request) { r.CSR = []byte("x") },
 			keys:   keys{key: newKey(t, pki.KeySpec{Algorithm: pki.ECDSA})},
 			want: fault.Error{
 				Class: fault.Permanent, Reason: "ErrorGenerating",
