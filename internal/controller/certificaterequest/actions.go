@@ -2,18 +2,15 @@ package certificaterequest
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
@@ -94,27 +91,17 @@ func (w *work) keepState(ctx context.Context, annotations map[string]string) err
 }
 
 func (w *work) replaceOrder(ctx context.Context, a core.ReplaceOrder) error {
-	gone := &acmev1.Order{ObjectMeta: metav1.ObjectMeta{Namespace: a.Gone.Namespace, Name: a.Gone.Name, UID: a.Gone.UID}}
 	// Creating the other one may fail, and the annotation goes with this one.
 	w.Replaced = a.Gone.Replaces + 1
 	w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil).replaced = w.Replaced
-	if err := w.Server.Delete(ctx, w.subject, acmev1.OrderKind, gone); err != nil {
+	if err := w.ordering().DeleteKnown(ctx, a.Gone); err != nil {
 		return err
 	}
 	return w.createOrder(ctx, a.Order)
 }
 
-func (w *work) createOrder(ctx context.Context, order *acmev1.Order) error {
-	wanted := order
-	order = wanted.DeepCopy()
-	err := w.Server.Create(ctx, w.subject, acmev1.OrderKind, order, core.ManagerOf(w.State.Issuer))
-	if apierrors.IsAlreadyExists(err) {
-		if err := w.taken(ctx, wanted); err != nil {
-			return err
-		}
-		order = wanted.DeepCopy()
-		err = w.Server.Create(ctx, w.subject, acmev1.OrderKind, order, core.ManagerOf(w.State.Issuer))
-	}
+func (w *work) createOrder(ctx context.Context, wanted *acmev1.Order) error {
+	order, err := w.ordering().Create(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -122,38 +109,18 @@ func (w *work) createOrder(ctx context.Context, order *acmev1.Order) error {
 	return nil
 }
 
-// taken looks at an Order that has the name of the one to create: the request's
-// own, which a cache does not show yet, somebody else's, or that of a request of
-// the same name that is gone. The last one is deleted: garbage collection can
-// take minutes.
-func (w *work) taken(ctx context.Context, order *acmev1.Order) error {
-	live := &acmev1.Order{}
-	if err := w.Server.Live(ctx, client.ObjectKeyFromObject(order), live); err != nil {
-		return err
+// ordering makes the Orders of the request.
+func (w *work) ordering() controller.Ordering {
+	return controller.Ordering{
+		Server: w.Server, Answers: w.Answers, Owner: w.State.Object, Subject: w.subject, Manager: core.ManagerOf(w.State.Issuer),
 	}
-	if metav1.IsControlledBy(live, w.State.Object) && live.DeletionTimestamp == nil {
-		return cluster.ErrStale
-	}
-	former := metav1.GetControllerOf(live)
-	if former != nil && former.Kind == cmv1.CertificateRequestKind && former.Name == w.State.Object.Name && live.DeletionTimestamp == nil {
-		return w.Server.Delete(ctx, w.subject, acmev1.OrderKind, live)
-	}
-	return fault.New(fault.Transient, cmv1.EventReasonOrderPending, "one of this name exists, and this CertificateRequest does not control it; delete it")
 }
 
-// takeCertificate takes the certificate of an Order from the controller that has
-// stored it, or from the API server.
+// takeCertificate takes the certificate of an Order.
 func (w *work) takeCertificate(ctx context.Context, order *facts.Order) error {
-	answer, ok := w.Answers.Take(order.UID)
-	if !ok || sha256.Sum256(answer.Chain) != order.Answer.Digest {
-		live := &acmev1.Order{}
-		if err := w.Server.Live(ctx, types.NamespacedName{Namespace: order.Namespace, Name: order.Name}, live); err != nil {
-			return err
-		}
-		if live.UID != order.UID || sha256.Sum256(live.Status.Certificate) != order.Answer.Digest {
-			return cluster.ErrStale
-		}
-		answer = cluster.Answer{Chain: live.Status.Certificate}
+	answer, err := w.ordering().Certificate(ctx, order)
+	if err != nil {
+		return err
 	}
 	w.Outcome = &core.Outcome{Chain: answer.Chain, CA: answer.CA}
 	w.handOn(*w.Outcome)
