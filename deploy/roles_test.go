@@ -61,6 +61,10 @@ func TestRoles(t *testing.T) {
 			"certificates": "create delete get list patch watch",
 			"issuers":      read, "clusterissuers": read, "events": events,
 		},
+		"ClusterRole cert-manager-controller-certificatesigningrequests": {
+			"certificatesigningrequests": "get list update watch", "certificatesigningrequests/status": "update",
+			"signers issuers.cert-manager.io/* clusterissuers.cert-manager.io/*": "sign", "subjectaccessreviews": "create",
+		},
 		"Role cert-manager/cert-manager-controller-challenges:records": {
 			"secrets everleaf-records-left-behind": "delete get update", "secrets": "create",
 		},

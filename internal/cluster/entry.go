@@ -116,7 +116,7 @@ func newStore[O client.Object, F any](
 
 // entry returns what the cache holds of an object, nil if there is none.
 func (s store[O, F]) entry(key types.NamespacedName) *entry[O, F] {
-	item, ok, err := s.indexer.GetByKey(key.String())
+	item, ok, err := s.indexer.GetByKey(cache.NewObjectName(key.Namespace, key.Name).String())
 	if err != nil || !ok {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/lifecycle/shim"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -80,6 +82,8 @@ func versionKind(kind string) schema.GroupVersionKind {
 	switch kind {
 	case plan.KindSecret:
 		return corev1.SchemeGroupVersion.WithKind(kind)
+	case signingrequest.Kind:
+		return certificatesv1.SchemeGroupVersion.WithKind(kind)
 	case acmev1.OrderKind, acmev1.ChallengeKind:
 		return acmev1.SchemeGroupVersion.WithKind(kind)
 	case shim.KindIngress, shim.KindGateway, shim.KindListenerSet, shim.KindHTTPRoute:

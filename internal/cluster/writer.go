@@ -101,13 +101,24 @@ func (w *Writer) PatchMetadata(ctx context.Context, subject plan.Ref, before, ch
 // with the result.
 func (w *Writer) PatchAnnotations(ctx context.Context, subject plan.Ref, obj client.Object, annotations map[string]string, manager string) error {
 	before := obj.DeepCopyObject().(client.Object)
+	annotate(obj, annotations)
+	return w.Patch(ctx, subject, subject.Kind, before, obj, manager)
+}
+
+// UpdateAnnotations is PatchAnnotations by an update, for kinds of Kubernetes whose
+// roles have no patch. obj is whole.
+func (w *Writer) UpdateAnnotations(ctx context.Context, subject plan.Ref, obj client.Object, annotations map[string]string, manager string) error {
+	annotate(obj, annotations)
+	return w.wrote(subject, subject.Kind, obj, w.client.Update(ctx, obj, client.FieldOwner(manager)))
+}
+
+func annotate(obj client.Object, annotations map[string]string) {
 	changed := maps.Clone(obj.GetAnnotations())
 	if changed == nil {
 		changed = map[string]string{}
 	}
 	maps.Copy(changed, annotations)
 	obj.SetAnnotations(changed)
-	return w.Patch(ctx, subject, subject.Kind, before, obj, manager)
 }
 
 // ApplySecret applies a Secret by server-side apply. encoded is its JSON; it

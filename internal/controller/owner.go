@@ -7,6 +7,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 )
 
 // Getter reads an object. One that does not exist is nil or NotFound.
@@ -20,18 +25,56 @@ func Cached[T client.Object](get func(types.NamespacedName) (T, bool, error)) Ge
 	}
 }
 
+// LiveReader reads objects from the API server.
+type LiveReader interface {
+	Live(ctx context.Context, key types.NamespacedName, into client.Object) error
+}
+
 // Live reads from the API server.
 func Live[T any, P interface {
 	*T
 	client.Object
-}](api interface {
-	Live(ctx context.Context, key types.NamespacedName, into client.Object) error
-},
-) Getter[P] {
+}](api LiveReader) Getter[P] {
 	return func(ctx context.Context, key types.NamespacedName) (P, error) {
 		object := P(new(T))
 		return object, api.Live(ctx, key, object)
 	}
+}
+
+// Askers read what Orders are for.
+type Askers struct {
+	Requests Getter[*cmv1.CertificateRequest]
+	// Signing reads CertificateSigningRequests as the CertificateRequests that ask for
+	// the same. It is nil if they are left alone.
+	Signing Getter[*cmv1.CertificateRequest]
+}
+
+// Of returns the request that controls an Order, nil if there is none.
+func (a Askers) Of(ctx context.Context, o *acmev1.Order) (*cmv1.CertificateRequest, error) {
+	found, err := Controlling(ctx, o, cmv1.CertificateRequestKind, a.Requests)
+	if found != nil || err != nil || a.Signing == nil {
+		return found, err
+	}
+	return Controlling(ctx, o, signingrequest.Kind, a.Signing)
+}
+
+// CachedAskers reads what Orders are for from caches, LiveAskers from the API server.
+// signing is nil if CertificateSigningRequests are left alone.
+func CachedAskers(requests *cluster.Requests, signing *cluster.SigningRequests) Askers {
+	a := Askers{Requests: Cached(requests.Get)}
+	if signing != nil {
+		a.Signing = signing.Cached
+	}
+	return a
+}
+
+// LiveAskers is described with CachedAskers.
+func LiveAskers(api LiveReader, signing *cluster.SigningRequests) Askers {
+	a := Askers{Requests: Live[cmv1.CertificateRequest](api)}
+	if signing != nil {
+		a.Signing = signing.Fetch
+	}
+	return a
 }
 
 // Controlling returns the object of a kind that controls another one, nil if

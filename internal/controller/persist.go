@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -54,16 +53,27 @@ func (r *run[O, S]) store(ctx context.Context, p plan.Plan[S]) error {
 	if err := r.API.UpdateStatus(ctx, r.subject, changed, manager); err != nil {
 		if refusal, ok := plan.RefusalOf(err, false); ok {
 			// No condition can report it.
-			r.API.Send(r.Object(), plan.Event{
-				Warning: true, Reason: "WriteFailed", Component: manager,
-				Message: fmt.Sprintf("The status cannot be written: %s; %s", refusal.Cause, refusal.Advice()),
-			})
+			r.API.Send(r.Object(), r.unwritten(manager, refusal.Cause+"; "+refusal.Advice()))
 		}
 		return err
 	}
 	r.Replace(changed)
 	r.fresh = changed.GetResourceVersion()
 	return nil
+}
+
+// Telling is implemented by the Work of kinds that have an event of their own for a
+// status that the API server refuses to store.
+type Telling interface {
+	Unwritten(cause string) plan.Event
+}
+
+// unwritten is the event for a status that the API server refuses to store.
+func (r *run[O, S]) unwritten(manager, cause string) plan.Event {
+	if telling, ok := r.Work.(Telling); ok {
+		return telling.Unwritten(cause)
+	}
+	return plan.Event{Warning: true, Reason: "WriteFailed", Component: manager, Message: "The status cannot be written: " + cause}
 }
 
 // storeRegardless stores a status that must not be lost: on a conflict it is

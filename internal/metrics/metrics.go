@@ -6,6 +6,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -109,11 +110,16 @@ var (
 	looks = map[string][]string{
 		"certificates":        {"certificates-trigger", "certificates-readiness"},
 		"certificaterequests": {"certificaterequests-approver"},
+		// Only its actions count.
+		"certificatesigningrequests": {},
 	}
 	steps = map[string][]string{
 		"certificates": {"certificates-issuing", "certificates-key-manager", "certificates-request-manager", "certificates-revision-manager"},
 		"certificaterequests": {
 			"certificaterequests-issuer-acme", "certificaterequests-issuer-ca", "certificaterequests-issuer-selfsigned",
+		},
+		"certificatesigningrequests": {
+			"certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca", "certificatesigningrequests-issuer-selfsigned",
 		},
 	}
 )
@@ -165,7 +171,8 @@ func (m *Metrics) Step(controller string, failed bool) {
 // Failed returns a function that counts a failure of a controller that is not one
 // of its steps.
 func (m *Metrics) Failed(controller string) func() {
-	return m.syncErrors.WithLabelValues(upstream(controller)[0]).Inc
+	names := append(slices.Clone(upstream(controller)), steps[controller]...)
+	return m.syncErrors.WithLabelValues(names[0]).Inc
 }
 
 // ObserveEvent counts what the event of an object says: the end of a

@@ -22,6 +22,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/order"
 	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 )
 
 // approver is cert-manager's controller that approves requests.
@@ -42,11 +43,7 @@ func requests() []string {
 }
 
 // idle are cert-manager's controllers that this program has nothing to do for.
-var idle = []string{
-	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
-	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
-	"certificatesigningrequests-issuer-venafi",
-}
+var idle = []string{"certificates-metrics"}
 
 // entry is a controller of this program: the names of cert-manager's controllers
 // whose work it does, and how it is made. It runs if --controllers has all of them,
@@ -78,6 +75,7 @@ func controllers() []entry {
 			"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
 		}, false, (*system).newCertificates},
 		{requests(), true, (*system).newRequests},
+		{signingControllers(), true, (*system).newSigningRequests},
 		{[]string{"orders"}, false, (*system).newOrders},
 		{[]string{"challenges"}, false, (*system).newChallenges},
 		{[]string{ingressShim}, false, (*system).newIngresses},
@@ -113,7 +111,7 @@ func enabled(list []string) map[string]bool {
 // that have a flag of their own, unless --controllers excludes them.
 func (o *Options) enabled() map[string]bool {
 	on := enabled(o.Controllers)
-	for _, name := range []string{gatewayShim, listenerSetShim, httpRouteShim} {
+	for _, name := range append(signingControllers(), gatewayShim, listenerSetShim, httpRouteShim) {
 		if o.serves(name) && !slices.Contains(o.Controllers, "-"+name) {
 			on[name] = true
 		}
@@ -158,14 +156,16 @@ func (s *system) register(ctx context.Context) error {
 
 // serves reports whether other options than --controllers have work for a controller.
 func (o *Options) serves(controller string) bool {
-	switch controller {
-	case "clusterissuers":
+	switch {
+	case controller == "clusterissuers":
 		return o.Namespace == ""
-	case gatewayShim:
+	case slices.Contains(signingControllers(), controller):
+		return o.noSigningRequests() == ""
+	case controller == gatewayShim:
 		return o.noGatewayAPI() == ""
-	case listenerSetShim:
+	case controller == listenerSetShim:
 		return o.listenerSets()
-	case httpRouteShim:
+	case controller == httpRouteShim:
 		return o.httpRoutes()
 	default:
 		return true
@@ -191,22 +191,20 @@ func (s *system) newCertificates() (registrable, error) {
 }
 
 func (s *system) newRequests() (registrable, error) {
-	on := s.options.enabled()
-	leave := slices.DeleteFunc(slices.Clone(signed), func(t facts.IssuerType) bool { return on[signer(t)] })
 	return certificaterequest.New(certificaterequest.Deps{
 		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
 		Types: &s.types, Server: s.server, Clock: s.clock,
 	}, certificaterequest.Config{
-		LeaveApproval: !on[approver], Leave: leave, Limits: s.options.Limits,
+		LeaveApproval: !s.options.enabled()[approver], Leave: s.options.left(signer), Limits: s.options.Limits,
 	}, s.metrics.Failed("certificaterequests"))
 }
 
 func (s *system) newOrders() (registrable, error) {
 	return order.New(order.Deps{
-		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
+		Cache: s.manager.GetCache(), Orders: s.orders, Requests: s.requests, Signing: s.signing, Issuers: s.issuers, Accounts: s.accounts,
 		Answers: s.answers, Server: s.server, AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified, Clock: s.clock,
 		Limits: s.options.Limits, Failed: s.metrics.Failed("orders"),
-		Copied: func(key string) bool { return facts.Copied(s.options.CopiedAnnotationPrefixes, key) },
+		Copied: s.copied,
 	})
 }
 
@@ -216,7 +214,7 @@ func (s *system) newChallenges() (registrable, error) {
 		return nil, err
 	}
 	challenges, err := challenge.New(challenge.Deps{
-		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Issuers: s.issuers,
+		Cache: s.manager.GetCache(), API: s.server, Orders: s.orders, Requests: s.requests, Signing: s.signing, Issuers: s.issuers,
 		Accounts: s.accounts, Solvers: solvers, IssuerSecrets: s.issuers.SecretRefs(s.types.Secrets),
 		AccountReady: &s.accountReady, Suspected: &s.issuerNews, Verified: &s.verified,
 		MaxConcurrent: s.options.MaxConcurrentChallenges, CheckRetry: s.options.CheckRetryPeriod,
@@ -250,6 +248,9 @@ func (s *system) kinds() map[string]client.Object {
 	}
 	if s.options.Namespace == "" {
 		kinds[cmv1.ClusterIssuerKind] = &cmv1.ClusterIssuer{}
+	}
+	if s.options.noSigningRequests() == "" {
+		kinds[signingrequest.Kind] = &signingrequest.Object{}
 	}
 	if s.options.enabled()[ingressShim] {
 		kinds[core.KindIngress] = &networkingv1.Ingress{}

@@ -31,8 +31,11 @@ var certificates = []string{
 }
 
 // nothingToDo are cert-manager's controllers without work in this program.
-var nothingToDo = []string{
-	"certificates-metrics", "certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
+var nothingToDo = []string{"certificates-metrics"}
+
+// signing are cert-manager's controllers of CertificateSigningRequests.
+var signing = []string{
+	"certificatesigningrequests-issuer-acme", "certificatesigningrequests-issuer-ca",
 	"certificatesigningrequests-issuer-selfsigned", "certificatesigningrequests-issuer-vault",
 	"certificatesigningrequests-issuer-venafi",
 }
@@ -58,6 +61,8 @@ func TestEnabled(t *testing.T) {
 		{"*,-certificaterequests-approver", without(known(), "certificaterequests-approver")},
 		{strings.Join(certificates, ","), certificates},
 		{strings.Join(nothingToDo, ","), nothingToDo},
+		{strings.Join(signing, ","), signing},
+		{"certificatesigningrequests-issuer-ca", []string{"certificatesigningrequests-issuer-ca"}},
 		{"-gateway-shim", without(known(), "gateway-shim")},
 		{"*,-" + strings.Join(requests(), ",-"), without(known(), requests()...)},
 		{"*,-certificaterequests-issuer-venafi", without(known(), "certificaterequests-issuer-venafi")},
@@ -99,6 +104,9 @@ func TestEnabledByFlag(t *testing.T) {
 		{orders, []string{flagListenerSets, flagHTTPRoutes}, []string{orders}},
 		{orders, []string{flagGatewayAPI, "feature-gates=ExperimentalGatewayAPISupport=false"}, []string{orders}},
 		{"*", nil, known()},
+		{orders, []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true"}, append(slices.Clone(signing), orders)},
+		{orders + ",-certificatesigningrequests-issuer-venafi", []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true"}, append(without(signing, "certificatesigningrequests-issuer-venafi"), orders)},
+		{orders, []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true", "namespace=ns"}, []string{orders}},
 		{"-gateway-shim", []string{flagGatewayAPI}, without(known(), gatewayShim)},
 	} {
 		o := Defaults()
@@ -218,6 +226,7 @@ func offline(t *testing.T) *system {
 	o.LeaderElection.Enabled = false
 	o.MetricsListenAddress, o.HealthzListenAddress = "0", "0"
 	o.RecursiveNameservers = []string{"127.0.0.1:53"}
+	o.SigningRequests = true
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}

@@ -22,27 +22,27 @@ const gateRenewalInformation featuregate.Feature = "ACMEUseARI"
 // gates are cert-manager's feature gates. None except those of obeyed changes what this
 // version does.
 var gates = component.Gates{
-	gatePathTypeExact:                                  {Default: true, PreRelease: featuregate.Beta},
-	gateRenewalInformation:                             {Default: true, PreRelease: featuregate.Beta},
-	"AdditionalCertificateOutputFormats":               {Default: true, PreRelease: featuregate.GA},
-	"DefaultPrivateKeyRotationPolicyAlways":            {Default: true, PreRelease: featuregate.GA},
-	"DisallowInsecureCSRUsageDefinition":               {Default: true, PreRelease: featuregate.GA},
-	"ExperimentalCertificateSigningRequestControllers": {PreRelease: featuregate.Alpha},
-	gateGatewayAPI:                                     {Default: true, PreRelease: featuregate.Beta},
-	gateListenerSets:                                   {PreRelease: featuregate.Alpha},
-	"LiteralCertificateSubject":                        {Default: true, PreRelease: featuregate.Beta},
-	"NameConstraints":                                  {Default: true, PreRelease: featuregate.Beta},
-	"OtherNames":                                       {Default: true, PreRelease: featuregate.Beta},
-	"SecretsFilteredCaching":                           {Default: true, PreRelease: featuregate.Beta},
-	"ServerSideApply":                                  {PreRelease: featuregate.Alpha},
-	"StableCertificateRequestName":                     {Default: true, PreRelease: featuregate.Beta},
-	"UseCertificateRequestBasicConstraints":            {PreRelease: featuregate.Alpha},
-	"UseDomainQualifiedFinalizer":                      {Default: true, PreRelease: featuregate.GA},
-	"ValidateCAA":                                      {PreRelease: featuregate.Deprecated},
+	gatePathTypeExact:                       {Default: true, PreRelease: featuregate.Beta},
+	gateRenewalInformation:                  {Default: true, PreRelease: featuregate.Beta},
+	"AdditionalCertificateOutputFormats":    {Default: true, PreRelease: featuregate.GA},
+	"DefaultPrivateKeyRotationPolicyAlways": {Default: true, PreRelease: featuregate.GA},
+	"DisallowInsecureCSRUsageDefinition":    {Default: true, PreRelease: featuregate.GA},
+	gateSigningRequests:                     {PreRelease: featuregate.Alpha},
+	gateGatewayAPI:                          {Default: true, PreRelease: featuregate.Beta},
+	gateListenerSets:                        {PreRelease: featuregate.Alpha},
+	"LiteralCertificateSubject":             {Default: true, PreRelease: featuregate.Beta},
+	"NameConstraints":                       {Default: true, PreRelease: featuregate.Beta},
+	"OtherNames":                            {Default: true, PreRelease: featuregate.Beta},
+	"SecretsFilteredCaching":                {Default: true, PreRelease: featuregate.Beta},
+	"ServerSideApply":                       {PreRelease: featuregate.Alpha},
+	"StableCertificateRequestName":          {Default: true, PreRelease: featuregate.Beta},
+	"UseCertificateRequestBasicConstraints": {PreRelease: featuregate.Alpha},
+	"UseDomainQualifiedFinalizer":           {Default: true, PreRelease: featuregate.GA},
+	"ValidateCAA":                           {PreRelease: featuregate.Deprecated},
 }
 
 // obeyed are the gates that have an effect.
-var obeyed = []featuregate.Feature{gatePathTypeExact, gateRenewalInformation, gateGatewayAPI, gateListenerSets}
+var obeyed = []featuregate.Feature{gatePathTypeExact, gateRenewalInformation, gateSigningRequests, gateGatewayAPI, gateListenerSets}
 
 // ineffectiveGates are the gates that have none.
 func ineffectiveGates() component.Gates {
@@ -63,6 +63,9 @@ func (o *Options) ineffective() []string {
 		return nil
 	}
 	warnings := append(ineffectiveGates().Ineffective(o.features), o.ineffectiveGatewayAPI()...)
+	if o.features.Enabled(gateSigningRequests) && o.Namespace != "" {
+		warnings = append(warnings, "--feature-gates="+string(gateSigningRequests)+"=true has no effect: --namespace is set")
+	}
 	slices.Sort(warnings)
 	return warnings
 }

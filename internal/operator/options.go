@@ -70,6 +70,10 @@ type Options struct {
 	// AllEvents also sends the Normal events about single steps.
 	AllEvents bool
 
+	// SigningRequests is whether CertificateSigningRequests of Kubernetes are signed; the
+	// feature gate asks for it too.
+	SigningRequests bool
+
 	GatewayAPI GatewayAPI
 	// Shims are how Certificates are made for Ingresses and Gateways.
 	Shims shim.Config

@@ -23,6 +23,7 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -43,6 +44,8 @@ type system struct {
 	events   *cluster.Events
 	server   *cluster.Server
 	requests *cluster.Requests
+	// signing is nil if CertificateSigningRequests are left alone.
+	signing  *cluster.SigningRequests
 	orders   *cluster.Orders
 	answers  *cluster.Answers
 	builder  *controller.Builder
@@ -121,6 +124,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	}
 	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.gatewayAPI, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
+	if err := s.readSigningRequests(informers[signingrequest.Kind]); err != nil {
+		return nil, err
+	}
 	s.approval = cluster.NewApproval(s.core, s.clock)
 	s.keys = pki.NewKeyPool(goruntime.GOMAXPROCS(0))
 	s.addIssuerTypes()

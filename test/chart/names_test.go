@@ -60,7 +60,7 @@ func TestNames(t *testing.T) {
 				"ClusterRole/" + test.others + "-cainjector", "Role/" + test.others + "-startupapicheck:create-cert",
 				"ClusterRole/" + test.controller + "-controller-approve:cert-manager-io",
 			}
-			for _, role := range []string{"view", "edit", "cluster-view", "controller-issuers", "controller-clusterissuers", "controller-certificates", "controller-orders", "controller-challenges", "controller-ingress-shim"} {
+			for _, role := range []string{"view", "edit", "cluster-view", "controller-issuers", "controller-clusterissuers", "controller-certificates", "controller-orders", "controller-challenges", "controller-ingress-shim", "controller-certificatesigningrequests"} {
 				ids = append(ids, "ClusterRole/"+test.controller+"-"+role)
 			}
 			for _, id := range ids {

@@ -19,14 +19,15 @@ import (
 
 // roleOf says which controllers the ClusterRoles of the chart are for.
 var roleOf = map[string][]string{
-	"cert-manager-controller-issuers":                 {"issuers"},
-	"cert-manager-controller-clusterissuers":          {"clusterissuers"},
-	"cert-manager-controller-certificates":            {"certificates", "certificaterequests"},
-	"cert-manager-controller-orders":                  {"orders"},
-	"cert-manager-controller-challenges":              {"challenges"},
-	"cert-manager-controller-approve:cert-manager-io": {"certificates", "certificaterequests"},
-	"cert-manager-controller-challenges:records":      {"challenges"},
-	"cert-manager-controller-ingress-shim":            {"ingress-shim", "gateway-shim", "listenerset", "httproute-shim"},
+	"cert-manager-controller-issuers":                    {"issuers"},
+	"cert-manager-controller-clusterissuers":             {"clusterissuers"},
+	"cert-manager-controller-certificates":               {"certificates", "certificaterequests", "certificatesigningrequests"},
+	"cert-manager-controller-orders":                     {"orders"},
+	"cert-manager-controller-challenges":                 {"challenges"},
+	"cert-manager-controller-approve:cert-manager-io":    {"certificates", "certificaterequests"},
+	"cert-manager-controller-challenges:records":         {"challenges"},
+	"cert-manager-controller-certificatesigningrequests": {"certificatesigningrequests", "orders", "challenges"},
+	"cert-manager-controller-ingress-shim":               {"ingress-shim", "gateway-shim", "listenerset", "httproute-shim"},
 }
 
 // excused are rights that no test uses.
@@ -51,6 +52,9 @@ func init() {
 		excused[harness.Right{Group: "gateway.networking.k8s.io", Resource: resource, Verb: "list"}] = olderServers
 		excused[harness.Right{Group: "gateway.networking.k8s.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
 	}
+	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "list"}] = olderServers
+	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "update"}] = "an issuer that signs later notes where the certificate can be fetched"
+	excused[harness.Right{Group: "certificates.k8s.io", Resource: "signers", Verb: "sign"}] = "the API server asks about it at a write, and is asked for no such resource"
 	excused[harness.Right{Resource: "secrets", Verb: "list"}] = olderServers
 	for _, resource := range []string{"issuers", "clusterissuers"} {
 		excused[harness.Right{Group: "cert-manager.io", Resource: resource, Verb: "get"}] = "the live object is looked at after a conflict"

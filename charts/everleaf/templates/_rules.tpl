@@ -145,6 +145,24 @@
 {{ include "everleaf.eventRules" . }}
 {{- end }}
 
+{{/* CertificateSigningRequests of Kubernetes, for a feature gate. */}}
+{{- define "everleaf.certificatesigningrequestsRules" -}}
+- apiGroups: ["certificates.k8s.io"]
+  resources: ["certificatesigningrequests"]
+  verbs: ["get", "list", "watch", "update"]
+- apiGroups: ["certificates.k8s.io"]
+  resources: ["certificatesigningrequests/status"]
+  verbs: ["update"]
+- apiGroups: ["certificates.k8s.io"]
+  resources: ["signers"]
+  resourceNames: ["issuers.cert-manager.io/*", "clusterissuers.cert-manager.io/*"]
+  verbs: ["sign"]
+# Whoever makes a request must be allowed to use the Issuer.
+- apiGroups: ["authorization.k8s.io"]
+  resources: ["subjectaccessreviews"]
+  verbs: ["create"]
+{{- end }}
+
 {{/* What routes an HTTP-01 request to whoever answers it. */}}
 {{- define "everleaf.http01Rules" -}}
 - apiGroups: [""]

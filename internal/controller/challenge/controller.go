@@ -55,6 +55,8 @@ type Deps struct {
 	API      API
 	Orders   *cluster.Orders
 	Requests *cluster.Requests
+	// Signing is nil if CertificateSigningRequests are left alone.
+	Signing  *cluster.SigningRequests
 	Issuers  *cluster.Issuers
 	Accounts Accounts
 	// Solvers solve the challenges. IssuerSecrets are the values of
@@ -122,7 +124,7 @@ type memory struct {
 
 // New returns a Controller, or an error if something that it needs is missing.
 func New(d Deps) (*Controller, error) {
-	if err := controller.Complete(d, "CheckRetry", "Log"); err != nil {
+	if err := controller.Complete(d, "CheckRetry", "Log", "Signing"); err != nil {
 		return nil, err
 	}
 	c := &Controller{Deps: d, slots: NewSlots(d.MaxConcurrent)}

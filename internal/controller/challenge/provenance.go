@@ -4,15 +4,14 @@ import (
 	"context"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
-	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
 // ancestors read what a Challenge comes from.
 type ancestors struct {
-	order   controller.Getter[*acmev1.Order]
-	request controller.Getter[*cmv1.CertificateRequest]
+	order  controller.Getter[*acmev1.Order]
+	askers controller.Askers
 }
 
 // loadProvenance checks that an Order, which an approved request calls for,
@@ -20,8 +19,8 @@ type ancestors struct {
 // are behind or because it has ended, is looked up live.
 func (w *work) loadProvenance(ctx context.Context) error {
 	for _, from := range []ancestors{
-		{controller.Cached(w.c.Orders.Get), controller.Cached(w.c.Requests.Get)},
-		{controller.Live[acmev1.Order](w.c.API), controller.Live[cmv1.CertificateRequest](w.c.API)},
+		{controller.Cached(w.c.Orders.Get), controller.CachedAskers(w.c.Requests, w.c.Signing)},
+		{controller.Live[acmev1.Order](w.c.API), controller.LiveAskers(w.c.API, w.c.Signing)},
 	} {
 		o, err := controller.Controlling(ctx, w.State.Object, acmev1.OrderKind, from.order)
 		if err != nil {
@@ -41,7 +40,7 @@ func (w *work) loadProvenance(ctx context.Context) error {
 // distrust returns why the Challenge must not be worked on, or "".
 func (w *work) distrust(ctx context.Context, o *acmev1.Order, from ancestors) (string, error) {
 	if o != nil && w.Account != nil {
-		request, err := controller.Controlling(ctx, o, cmv1.CertificateRequestKind, from.request)
+		request, err := from.askers.Of(ctx, o)
 		if err != nil {
 			return "", err
 		}

@@ -26,6 +26,8 @@ type Deps struct {
 	Cache    client.Reader
 	Orders   *cluster.Orders
 	Requests *cluster.Requests
+	// Signing is nil if CertificateSigningRequests are left alone.
+	Signing  *cluster.SigningRequests
 	Issuers  *cluster.Issuers
 	Accounts *issueracme.Accounts
 	// Answers takes the certificates of Orders that have ended.
@@ -65,9 +67,9 @@ type memory struct {
 	verified map[types.UID]bool
 }
 
-// New returns a Controller. All of d is needed.
+// New returns a Controller. All of d is needed, except Signing.
 func New(d Deps) (*Controller, error) {
-	if err := controller.Complete(d); err != nil {
+	if err := controller.Complete(d, "Signing"); err != nil {
 		return nil, err
 	}
 	c := &Controller{deps: d}

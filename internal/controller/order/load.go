@@ -100,15 +100,14 @@ func (w *work) loadAccount() {
 	}
 }
 
-// request returns the CertificateRequest that controls the Order, nil if there
-// is none. If the cache has none that calls for the Order it is read live: the
+// request returns the request that controls the Order, nil if there is none. If the cache has none that calls for the Order it is read live: the
 // cache may be older than the Order, and what ends an Order must be sure.
 func (c *Controller) request(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
-	request, err := controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Cached(c.deps.Requests.Get))
+	request, err := controller.CachedAskers(c.deps.Requests, c.deps.Signing).Of(ctx, object)
 	if err != nil || core.Provenance(object, request, c.deps.Limits) == "" {
 		return request, err
 	}
-	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, controller.Live[cmv1.CertificateRequest](c.deps.Server))
+	return controller.LiveAskers(c.deps.Server, c.deps.Signing).Of(ctx, object)
 }
 
 // certificate returns the Certificate that controls a CertificateRequest, nil if none does.
@@ -150,11 +149,12 @@ func (c *Controller) blockedBy(ctx context.Context, object *acmev1.Order, class 
 	return "", time.Time{}, nil
 }
 
-// cachedRequest returns the CertificateRequest that controls an Order, nil if
+// cachedRequest returns the request that controls an Order, nil if
 // the cache has none. One that has ended is cached as facts, and read live
 // unless the facts are those of another request of the same name.
 func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*cmv1.CertificateRequest, error) {
-	get := func(ctx context.Context, key types.NamespacedName) (*cmv1.CertificateRequest, error) {
+	askers := controller.CachedAskers(c.deps.Requests, c.deps.Signing)
+	askers.Requests = func(ctx context.Context, key types.NamespacedName) (*cmv1.CertificateRequest, error) {
 		request, open, err := c.deps.Requests.Get(key)
 		if err != nil || open {
 			return request, err
@@ -164,5 +164,5 @@ func (c *Controller) cachedRequest(ctx context.Context, object *acmev1.Order) (*
 		}
 		return controller.Live[cmv1.CertificateRequest](c.deps.Server)(ctx, key)
 	}
-	return controller.Controlling(ctx, object, cmv1.CertificateRequestKind, get)
+	return askers.Of(ctx, object)
 }

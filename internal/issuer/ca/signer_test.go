@@ -252,7 +252,7 @@ func TestSignOutlivesIssuer(t *testing.T) {
 func TestSignOutsideConstraints(t *testing.T) {
 	own := key(t)
 	limited := newRequest(t, pki.Template{CommonName: "corp", NameConstraints: &pki.NameConstraints{Permitted: pki.NameSubtrees{DNSDomains: []string{"corp.test"}}}}, own)
-	limited.Object.Spec.IsCA = true
+	limited.IsCA = true
 	cert, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), limited)
 	// What is said about the name comes first.
 	pair := newCA(t, "below", NewKeyPair([]*x509.Certificate{cert}, own), pki.SignOptions{NotAfter: now.Add(time.Hour)})

@@ -29,21 +29,23 @@ import (
 // Provenance returns why an Order must not be worked on, or "". A request
 // of nil means that none was found.
 func Provenance(o *acmev1.Order, request *cmv1.CertificateRequest, limits pki.Limits) string {
-	switch {
-	case request == nil || !metav1.IsControlledBy(o, request):
+	if request == nil || !metav1.IsControlledBy(o, request) {
 		return "The Order is not controlled by a CertificateRequest; nothing is asked of the ACME server for it"
+	}
+	owner := kindOf(request).Kind + " that controls"
+	switch {
 	case !condition.Approved(request):
-		return "The CertificateRequest that controls the Order is not approved"
+		return "The " + owner + " the Order is not approved"
 	case !o.Spec.IssuerRef.Equal(request.Spec.IssuerRef):
-		return "The Order names another issuer than the CertificateRequest that controls it"
+		return "The Order names another issuer than the " + owner + " it"
 	case !bytes.Equal(o.Spec.Request, request.Spec.Request):
-		return "The Order carries another certificate signing request than the CertificateRequest that controls it"
+		return "The Order carries another certificate signing request than the " + owner + " it"
 	}
 	switch wanted, err := specOf(request, limits); {
 	case err != nil:
-		return "The certificate signing request of the CertificateRequest that controls the Order cannot be read: " + readError(request, err, limits)
+		return "The certificate signing request of the " + owner + " the Order cannot be read: " + readError(request, err, limits)
 	case !sameNames(&wanted, &o.Spec):
-		return "The Order asks for other names than the CertificateRequest that controls it"
+		return "The Order asks for other names than the " + owner + " it"
 	default:
 		return ""
 	}
@@ -226,6 +228,10 @@ func ChallengeName(order string, spec acmev1.ChallengeSpec) string {
 	spec.Key = ""
 	return hashedName(order, spec)
 }
+
+// NameOf is the name of an object that begins with that of its owner, stable for equal
+// specs.
+func NameOf(owner string, spec any) string { return hashedName(owner, spec) }
 
 // Name is the name of the Order for a request, stable for equal specs.
 func Name(request string, spec acmev1.OrderSpec) string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -87,10 +88,19 @@ func Build(request *cmv1.CertificateRequest, issuer *acmev1.ACMEIssuer, limits p
 			Namespace:       request.Namespace,
 			Labels:          request.Labels,
 			Annotations:     maps.Clone(request.Annotations),
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(request, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateRequestKind))},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(request, kindOf(request))},
 		},
 		Spec: spec,
 	}, nil
+}
+
+// kindOf is the kind of a request. An Order may be for one of another kind, which is
+// then shown as the CertificateRequest that asks for the same.
+func kindOf(request *cmv1.CertificateRequest) schema.GroupVersionKind {
+	if kind := request.GroupVersionKind(); kind.Kind != "" {
+		return kind
+	}
+	return cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateRequestKind)
 }
 
 // Replacement returns a copy of an Order that takes the place of ones that went

@@ -1,0 +1,58 @@
+package signingrequest
+
+import (
+	"fmt"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+// The reasons of events and of the Failed condition that CertificateRequests do not
+// have.
+const (
+	reasonWaitingApproval    = "WaitingApproval"
+	reasonDeniedReference    = "DeniedReference"
+	reasonErrorParseDuration = "ErrorParseDuration"
+	reasonInvalidDuration    = "InvalidDuration"
+	reasonSecretNotFound     = "SecretNotFound"
+	reasonErrorUpdate        = "ErrorUpdate"
+	reasonOrderCreated       = "OrderCreated"
+	reasonOrderBadChain      = "OrderBadCertificate"
+)
+
+// messageIssued is what the event says when the certificate is there.
+func messageIssued(of facts.IssuerType) string {
+	if of == facts.IssuerSelfSigned {
+		return "Certificate self-signed successfully"
+	}
+	return "Certificate fetched from issuer successfully"
+}
+
+// reasonUnwritten is the reason of the event that the result cannot be stored.
+func reasonUnwritten(of facts.IssuerType) string {
+	if of == facts.IssuerSelfSigned {
+		return reasonErrorUpdate
+	}
+	return cmv1.EventReasonSigningError
+}
+
+// inOwnWords returns the reason and the message of a signer's failure: those of this
+// kind where it has other ones than CertificateRequests.
+func (s State) inOwnWords(f *fault.Error) (reason, message string) {
+	secret := KeySecret(s.Object, s.Namespace)
+	switch f.Reason {
+	case cmv1.EventReasonMissingAnnotation:
+		return f.Reason, fmt.Sprintf("Missing private key reference annotation: %q", cmv1.CertificateSigningRequestPrivateKeyAnnotationKey)
+	case cmv1.EventReasonMissingSecret:
+		return reasonSecretNotFound, fmt.Sprintf("Referenced Secret %s not found", secret)
+	case cmv1.EventReasonErrorParsingKey:
+		return f.Reason, fmt.Sprintf("Failed to parse signing key from secret %s: %v", secret, f.Err)
+	case cmv1.EventReasonErrorKeyMatch:
+		return f.Reason, "Referenced private key in Secret does not match that in the request"
+	case "":
+		return cmv1.EventReasonSigningError, f.Message
+	default:
+		return f.Reason, f.Message
+	}
+}
