@@ -14,16 +14,23 @@ func Print(out io.Writer, p Page) error {
 		lines [][2]string
 	}{
 		{"Valid for", [][2]string{
-			{"DNS Names", list(p.ValidFor.DNSNames)}, {"URIs", list(p.ValidFor.URIs)}, {"IP Addresses", list(p.ValidFor.IPAddresses)},
-			{"Email Addresses", list(p.ValidFor.EmailAddresses)}, {"Usages", list(p.ValidFor.Usages)},
+			{"DNS Names", list(p.ValidFor.DNSNames)},
+			{"URIs", list(p.ValidFor.URIs)},
+			{"IP Addresses", list(p.ValidFor.IPAddresses)},
+			{"Email Addresses", list(p.ValidFor.EmailAddresses)},
+			{"Usages", list(p.ValidFor.Usages)},
 		}},
 		{"Validity period", [][2]string{{"Not Before", p.ValidityPeriod.NotBefore.Format(time.RFC1123)}, {"Not After", p.ValidityPeriod.NotAfter.Format(time.RFC1123)}}},
 		{"Issued By", partyLines(p.IssuedBy)},
 		{"Issued For", partyLines(p.IssuedFor)},
 		{"Certificate", [][2]string{
-			{"Signing Algorithm", p.Certificate.SigningAlgorithm}, {"Public Key Algorithm", p.Certificate.PublicKeyAlgorithm},
-			{"Serial Number", p.Certificate.SerialNumber}, {"Fingerprints", p.Certificate.Fingerprint}, {"Is a CA certificate", fmt.Sprint(p.Certificate.IsCA)},
-			{"CRL", inline(p.Certificate.CRL)}, {"OCSP", inline(p.Certificate.OCSP)},
+			{"Signing Algorithm", p.Certificate.SigningAlgorithm},
+			{"Public Key Algorithm", p.Certificate.PublicKeyAlgorithm},
+			{"Serial Number", p.Certificate.SerialNumber},
+			{"Fingerprints", p.Certificate.Fingerprint},
+			{"Is a CA certificate", fmt.Sprint(p.Certificate.IsCA)},
+			{"CRL", inline(p.Certificate.CRL)},
+			{"OCSP", inline(p.Certificate.OCSP)},
 		}},
 		{"Debugging", [][2]string{{"Trusted by this computer", p.Debugging.Trusted}, {"CRL Status", p.Debugging.CRL}, {"OCSP Status", p.Debugging.OCSP}}},
 	}
@@ -43,8 +50,10 @@ func Print(out io.Writer, p Page) error {
 
 func partyLines(p Party) [][2]string {
 	return [][2]string{
-		{"Common Name", orNone(p.CommonName)}, {"Organization", inline(p.Organization)},
-		{"OrganizationalUnit", inline(p.OrganizationalUnit)}, {"Country", inline(p.Country)},
+		{"Common Name", orNone(p.CommonName)},
+		{"Organization", inline(p.Organization)},
+		{"OrganizationalUnit", inline(p.OrganizationalUnit)},
+		{"Country", inline(p.Country)},
 	}
 }
 
