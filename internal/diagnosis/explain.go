@@ -12,6 +12,7 @@ import (
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/lifecycle/order"
 )
 
@@ -23,7 +24,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
+		e.exists, e.healthy, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -104,7 +105,7 @@ func (e Evidence) failing() string {
 		return ""
 	}
 	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if c == nil || c.Status == cmmeta.ConditionTrue || e.Certificate.Status.LastFailureTime == nil && c.Reason != reasonShared {
+	if c == nil || c.Status == cmmeta.ConditionTrue || e.Certificate.Status.LastFailureTime == nil && c.Reason != reasonShared && c.Reason != certificate.ReasonHalted {
 		return ""
 	}
 	return c.Message
@@ -113,6 +114,22 @@ func (e Evidence) failing() string {
 // reasonShared is the reason of Issuing while a Secret belongs to another
 // Certificate.
 const reasonShared = "SecretShared"
+
+// halted: something undoes each issuance.
+func (e Evidence) halted() []Verdict {
+	if e.Certificate == nil {
+		return nil
+	}
+	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if c == nil || c.Reason != certificate.ReasonHalted || c.Status == cmmeta.ConditionTrue {
+		return nil
+	}
+	return []Verdict{{Code: IssuancesHalted, Object: e.Subject, Message: c.Message, Fix: []string{
+		"find what deletes or changes the Secret; its managedFields name who wrote it last",
+		fmt.Sprintf("$ kubectl get secret %s -n %s --show-managed-fields -o yaml", e.Certificate.Spec.SecretName, e.Certificate.Namespace),
+		fmt.Sprintf("$ everleaf renew %s -n %s", e.Certificate.Name, e.Certificate.Namespace),
+	}}}
+}
 
 // secret: another Certificate owns the Secret.
 func (e Evidence) secret() []Verdict {

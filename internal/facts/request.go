@@ -3,6 +3,7 @@ package facts
 import (
 	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -33,6 +34,11 @@ type Request struct {
 	// IssuerVersion is that of the issuer when the request was made, empty if it is
 	// not known.
 	IssuerVersion string
+	// FailedAttempts is how many attempts in a row have failed before the one that
+	// has made the request.
+	FailedAttempts int
+	// Row is the row of issuances that the request belongs to.
+	Row Row
 	// IsCA, Usages and Duration stand beside the signing request; no usages and
 	// no duration mean the defaults.
 	IsCA     bool
@@ -60,6 +66,9 @@ type Request struct {
 type Failure struct {
 	Reason, Message string
 	At              time.Time
+	// Refused reports that the request was denied, or is invalid: the issuer has not
+	// tried to sign it.
+	Refused bool
 }
 
 // Answer describes the certificate that an issuer has returned.
@@ -93,8 +102,8 @@ func OfRequest(r *cmv1.CertificateRequest, limits pki.Limits) *Request {
 		IssuerRef: cmmeta.IssuerReference{
 			Name: Shared(r.Spec.IssuerRef.Name), Kind: Shared(r.Spec.IssuerRef.Kind), Group: Shared(r.Spec.IssuerRef.Group),
 		},
-		IssuerVersion: Shared(r.Annotations[IssuerVersionAnnotation]),
-		IsCA:          r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
+		IssuerVersion: Shared(r.Annotations[IssuerVersionAnnotation]), FailedAttempts: failedAttempts(r), Row: rowOf(r),
+		IsCA: r.Spec.IsCA, Usages: sharedList(Words(r.Spec.Usages)),
 		Failure: failureOf(r),
 		Answer:  AnswerOf(r.Status.Certificate, limits),
 		HasCA:   len(r.Status.CA) > 0,
@@ -124,18 +133,21 @@ func (r *Request) Ended() bool { return r.Issued || r.Failure != nil }
 // failureOf is how a request ended without a certificate, or nil. Denied wins:
 // some issuers sign denied requests anyway.
 func failureOf(r *cmv1.CertificateRequest) *Failure {
-	found := condition.Refused(r.Status.Conditions)
+	found, refused := condition.Refused(r.Status.Conditions), false
 	for _, kind := range []cmv1.CertificateRequestConditionType{
 		cmv1.CertificateRequestConditionInvalidRequest, cmv1.CertificateRequestConditionDenied,
 	} {
 		if condition.True(r.Status.Conditions, kind) {
-			found = condition.Find(r.Status.Conditions, kind)
+			found, refused = condition.Find(r.Status.Conditions, kind), true
 		}
 	}
 	if found == nil {
-		return nil
+		return failureWithoutCondition(r)
 	}
-	f := &Failure{Reason: found.Reason, Message: found.Message, At: r.CreationTimestamp.Time}
+	f := &Failure{
+		Reason: found.Reason, Message: found.Message, At: r.CreationTimestamp.Time,
+		Refused: refused || found.Reason == cmv1.CertificateRequestReasonDenied,
+	}
 	if f.Reason == "" {
 		f.Reason = string(found.Type)
 	}
@@ -146,6 +158,20 @@ func failureOf(r *cmv1.CertificateRequest) *Failure {
 		f.At = found.LastTransitionTime.Time
 	}
 	return f
+}
+
+// failureWithoutCondition is how a request has failed whose issuer, not one of ours,
+// has reported the time of it only, or nil.
+func failureWithoutCondition(r *cmv1.CertificateRequest) *Failure {
+	ref := r.Spec.IssuerRef
+	if r.Status.FailureTime == nil || OwnIssuer(ref) || condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionReady) != nil {
+		return nil
+	}
+	return &Failure{
+		Reason: cmv1.CertificateRequestReasonFailed, At: r.Status.FailureTime.Time,
+		Message: fmt.Sprintf("%s.%s %q has reported a failure without a reason: CertificateRequest %q has status.failureTime, but no condition Ready; see the controller of the issuer",
+			ref.Kind, ref.Group, ref.Name, r.Name),
+	}
 }
 
 // Words are usages in the API's words.

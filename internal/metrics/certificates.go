@@ -12,6 +12,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 )
 
 var (
@@ -30,6 +31,10 @@ var (
 		"The timestamp after which the certificate should be renewed, expressed in Unix Epoch Time.", certificateLabels, nil)
 )
 
+var issuancesHalted = prometheus.NewDesc("everleaf_certificate_issuances_halted",
+	"1 for each Certificate that is not issued any more because it was issued too often: something undoes each issuance.",
+	certificateLabels, nil)
+
 // certificates collects the metrics of Certificates.
 func certificates(r reader) prometheus.Collector {
 	return collect(r, &cmv1.CertificateList{}, func(ch chan<- prometheus.Metric, cert *cmv1.Certificate) {
@@ -40,7 +45,10 @@ func certificates(r reader) prometheus.Collector {
 		ch <- gauge{certificateNotAfter, labels, notAfter}
 		ch <- gauge{certificateExpiration, labels, notAfter}
 		ch <- gauge{certificateRenewal, labels, timestamp(cert.Status.RenewalTime)}
-	}, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
+		if last := condition.Find(cert.Status.Conditions, cmv1.CertificateConditionIssuing); last != nil && last.Reason == certificate.ReasonHalted {
+			ch <- gauge{issuancesHalted, labels, one}
+		}
+	}, issuancesHalted, certificateReady, certificateNotBefore, certificateNotAfter, certificateExpiration, certificateRenewal)
 }
 
 var overdueRenewal = prometheus.NewDesc("everleaf_oldest_overdue_renewal_seconds",

@@ -42,6 +42,11 @@ func (r *recording) Register(c prometheus.Collector) error {
 
 var described = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", .*, variableLabels: \{([^}]*)\}\}$`)
 
+// halted is a status with the condition that nothing is issued any more.
+var halted = cmv1.CertificateStatus{Conditions: []cmv1.CertificateCondition{
+	{Type: cmv1.CertificateConditionIssuing, Status: cmmeta.ConditionFalse, Reason: "TooManyIssuances"},
+}}
+
 // metric is a metric as described by the code or by the page.
 type metric struct {
 	Type   string
@@ -52,7 +57,7 @@ func inCode(t *testing.T) map[string]metric {
 	t.Helper()
 	reg := &recording{Registry: prometheus.NewRegistry()}
 	certificates := reader(t,
-		certificate("web", cmmeta.IssuerReference{}, cmv1.CertificateStatus{}), challenge("one", "", ""),
+		certificate("web", cmmeta.IssuerReference{}, halted), challenge("one", "", ""),
 		&cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "ca"}},
 		&cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "ca"}},
 	)

@@ -87,7 +87,8 @@ func (o *Options) checkNamespaces(bad component.Complaint) {
 	component.CheckNamespace("cluster-resource-namespace", o.ClusterResourceNamespace, false, bad)
 }
 
-// completeBackoff takes 0 for the default, as cert-manager does.
+// completeBackoff takes 0 for a value that is not set, as cert-manager does. If neither
+// is, what has failed decides; otherwise the back-off is cert-manager's.
 func (o *Options) completeBackoff(bad component.Complaint) {
 	const least, most = "certificate-request-minimum-backoff-duration", "certificate-request-maximum-backoff-duration"
 	for _, b := range []struct {
@@ -100,7 +101,7 @@ func (o *Options) completeBackoff(bad component.Complaint) {
 	} {
 		if *b.value < 0 {
 			bad(b.flag, "must not be negative, but is %s", *b.value)
-		} else if *b.value == 0 {
+		} else if *b.value == 0 && o.Backoff != (plan.Backoff{}) {
 			*b.value = b.substitute
 		}
 	}

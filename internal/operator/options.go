@@ -114,7 +114,6 @@ func Defaults() Options {
 		ConcurrentWorkers:        5,
 		MaxConcurrentChallenges:  60,
 		CopiedAnnotationPrefixes: []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
-		Backoff:                  plan.DefaultIssuance,
 		Ambient:                  dns01.Ambient{ClusterIssuers: true},
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
@@ -140,8 +139,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.MaxConcurrentChallenges, "max-concurrent-challenges", o.MaxConcurrentChallenges, "largest number of challenges in flight for each issuer, from presenting to asking the CA")
 	fs.BoolVar(&o.EnableCertificateOwnerRef, "enable-certificate-owner-ref", o.EnableCertificateOwnerRef, "delete the Secret of a Certificate together with it")
 	fs.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", o.CopiedAnnotationPrefixes, "prefixes of the annotations that are copied from Certificates to CertificateRequests; one that begins with - is not copied")
-	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one")
-	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance")
+	fs.DurationVar(&o.Backoff.Min, "certificate-request-minimum-backoff-duration", o.Backoff.Min, "wait after the first failed issuance, doubled after each further one, as in cert-manager; 1h if only the maximum is set (default depends on what has failed)")
+	fs.DurationVar(&o.Backoff.Max, "certificate-request-maximum-backoff-duration", o.Backoff.Max, "longest wait after a failed issuance, as in cert-manager; 32h if only the minimum is set (default depends on what has failed)")
 	fs.StringSliceVar(&o.RecursiveNameservers, flagResolvers, o.RecursiveNameservers, "recursive resolvers to ask for DNS-01, each host:port, tcp://host:port, tls://host (DNS over TLS) or https://host/path (DNS over HTTPS) (default those of the system)")
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")

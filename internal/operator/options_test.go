@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
@@ -12,7 +13,8 @@ import (
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// cert-manager's controller has these flags, with these defaults.
+// cert-manager's controller has these flags, with these defaults, except for the
+// back-off: not set, it is none of cert-manager's.
 var upstream = map[string]string{
 	"cluster-resource-namespace":                   "kube-system",
 	"namespace":                                    "",
@@ -38,8 +40,8 @@ var upstream = map[string]string{
 	"max-private-key-size":                         "13000",
 	"max-certificate-chain-length":                 "95000",
 	"max-certificate-bundle-size":                  "330000",
-	"certificate-request-minimum-backoff-duration": "1h0m0s",
-	"certificate-request-maximum-backoff-duration": "32h0m0s",
+	"certificate-request-minimum-backoff-duration": "0s",
+	"certificate-request-maximum-backoff-duration": "0s",
 	"kube-api-qps":                                 "20",
 	"kube-api-burst":                               "50",
 	"feature-gates":                                "",
@@ -177,15 +179,28 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// No back-off at all would be a hot loop: 0 is the default, as in cert-manager.
-func TestBackoffOfZero(t *testing.T) {
-	o := Defaults()
-	o.Backoff = plan.Backoff{}
-	if err := o.Complete(); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(plan.Backoff{Min: plan.DefaultIssuance.Min, Max: plan.DefaultIssuance.Max}, o.Backoff); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+// TestBackoff has the back-off that a user has chosen: a duration of 0 is not set, as in
+// cert-manager, and without any what has failed decides.
+func TestBackoff(t *testing.T) {
+	for args, want := range map[string]plan.Backoff{
+		"": {},
+		"--certificate-request-minimum-backoff-duration=0":                                                      {},
+		"--certificate-request-minimum-backoff-duration=1h":                                                     plan.DefaultIssuance,
+		"--certificate-request-minimum-backoff-duration=30s":                                                    {Min: 30 * time.Second, Max: 32 * time.Hour},
+		"--certificate-request-maximum-backoff-duration=2h":                                                     {Min: time.Hour, Max: 2 * time.Hour},
+		"--certificate-request-minimum-backoff-duration=0 --certificate-request-maximum-backoff-duration=32h":   plan.DefaultIssuance,
+		"--certificate-request-minimum-backoff-duration=30s --certificate-request-maximum-backoff-duration=30s": {Min: 30 * time.Second, Max: 30 * time.Second},
+	} {
+		o := Defaults()
+		if err := flagSet(&o).Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, o.Backoff); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", args, diff)
+		}
 	}
 }
 

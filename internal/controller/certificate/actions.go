@@ -27,6 +27,9 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 	case core.CreateRequest:
 		return w.createRequest(ctx, a)
 	case core.DeleteRequests:
+		if w.memory != nil || a.FailedAttempts > 0 {
+			w.note().failedAttempts = a.FailedAttempts
+		}
 		return w.deleteRequests(ctx, a.Requests)
 	case core.DeleteRevisions:
 		return w.deleteRequests(ctx, a.Requests)

@@ -99,6 +99,8 @@ type memory struct {
 	request                     types.UID
 	requests, keys, temporaries int
 	generation                  int64
+	// failedAttempts is for the annotation of the next request.
+	failedAttempts int
 
 	// mu guards what follows, which key generation writes; all else belongs to
 	// the one reconcile of the object that runs.
@@ -346,6 +348,7 @@ func (w *work) recall() {
 	w.State.Memory = core.Memory{Kept: w.memory != nil}
 	if m := w.memory; m != nil {
 		w.State.Memory.AbsentAt, w.State.Memory.BegunAt, w.State.Memory.Request = m.absentAt, m.begunAt, m.request
+		w.State.Memory.FailedAttempts = m.failedAttempts
 		if m.generation == w.State.Object.Generation {
 			w.State.Memory.Requests, w.State.Memory.Keys, w.State.Memory.Temporaries = m.requests, m.keys, m.temporaries
 		}

@@ -8,12 +8,9 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
@@ -54,7 +51,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 			Namespace:       crt.Namespace,
 			Name:            core.RequestName(crt.Name, a.Revision),
 			Labels:          maps.Clone(crt.Labels),
-			Annotations:     w.requestAnnotations(keyName, a.Revision),
+			Annotations:     w.requestAnnotations(keyName, a),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(crt, cmv1.SchemeGroupVersion.WithKind(cmv1.CertificateKind))},
 		},
 		Spec: cmv1.CertificateRequestSpec{
@@ -68,11 +65,7 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 		request.Spec.Duration = &metav1.Duration{Duration: crt.Spec.Duration.Duration}
 	}
 	w.Identity.Sign(ctx, &request.Spec)
-	err = w.Server.Create(ctx, w.subject, cmv1.CertificateRequestKind, request, core.ManagerRequests)
-	if apierrors.IsAlreadyExists(err) {
-		return w.requestInTheWay(ctx, request.Name, a.Revision)
-	}
-	if err != nil {
+	if err := w.create(ctx, request, a.Revision); err != nil {
 		w.Identity.Refused(err)
 		return err
 	}
@@ -97,40 +90,27 @@ func (w *work) createRequest(ctx context.Context, a core.CreateRequest) error {
 	return nil
 }
 
-// requestInTheWay looks at a request that has the name of the one to create: our
-// own, which the cache does not show yet, or one that must go first.
-func (w *work) requestInTheWay(ctx context.Context, name string, revision int) error {
-	live := &cmv1.CertificateRequest{}
-	if err := w.Server.Live(ctx, types.NamespacedName{Namespace: w.subject.Namespace, Name: name}, live); err != nil {
-		return err
-	}
-	owner := metav1.GetControllerOf(live)
-	switch {
-	case live.DeletionTimestamp != nil:
-		return fault.New(fault.Transient, "", "one of this name is being deleted; if it does not go, see its finalizers")
-	case owner != nil && owner.UID == w.State.Object.UID && facts.OfRequest(live, w.config.Limits).Revision == revision:
-		return cluster.ErrStale
-	case owner != nil && owner.UID != w.State.Object.UID && owner.Name == w.subject.Name:
-		// That of a Certificate of the same name before: the garbage collector
-		// deletes it.
-		return fault.New(fault.Transient, "", "one of this name belongs to a Certificate that was deleted; delete it if the garbage collector does not")
-	default:
-		return fault.New(fault.Transient, cmv1.EventReasonRequestFailed, "one of this name exists and is not of this Certificate and revision; delete it")
-	}
-}
-
-func (w *work) requestAnnotations(keyName string, revision int) map[string]string {
+func (w *work) requestAnnotations(keyName string, a core.CreateRequest) map[string]string {
 	annotations := map[string]string{}
 	for k, v := range w.State.Object.Annotations {
 		if facts.Copied(w.config.CopiedAnnotations, k) {
 			annotations[k] = v
 		}
 	}
-	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(revision)
+	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(a.Revision)
 	annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = keyName
 	annotations[cmv1.CertificateNameKey] = w.State.Object.Name
-	if delete(annotations, facts.IssuerVersionAnnotation); w.IssuerVersion != "" {
-		annotations[facts.IssuerVersionAnnotation] = w.IssuerVersion
+	for _, own := range []struct {
+		name, value string
+		says        bool
+	}{
+		{facts.IssuerVersionAnnotation, w.IssuerVersion, w.IssuerVersion != ""},
+		{facts.FailedAttemptsAnnotation, strconv.Itoa(a.FailedAttempts), a.FailedAttempts > 0},
+		{facts.IssuancesAnnotation, a.Row.String(), a.Row.Generation > 0},
+	} {
+		if delete(annotations, own.name); own.says {
+			annotations[own.name] = own.value
+		}
 	}
 	return annotations
 }

@@ -130,10 +130,17 @@ func TestRequestWhoseKeyIsNotCachedStays(t *testing.T) {
 	}
 }
 
-// TestRequestInTheWay has a request of the name that the next one is to have.
+// TestRequestInTheWay has a request of the name that the next one is to have: one that
+// the Certificate, or one of its name, has left behind makes room.
 func TestRequestInTheWay(t *testing.T) {
 	former := crt(func(c *cmv1.Certificate) { c.UID = "former" })
 	other := crt(func(c *cmv1.Certificate) { c.Name, c.UID = "other", "other" })
+	madeFor := func(name string) func(*cmv1.CertificateRequest) {
+		return func(r *cmv1.CertificateRequest) {
+			r.OwnerReferences, r.Annotations[cmv1.CertificateNameKey] = nil, name
+		}
+	}
+	const taken = "; delete it, or give the Certificate another name"
 	for _, test := range []struct {
 		name            string
 		owner           *cmv1.Certificate
@@ -144,28 +151,57 @@ func TestRequestInTheWay(t *testing.T) {
 		{"ours", crt(), nil, true, "", ""},
 		{"ours, of another revision", crt(), func(r *cmv1.CertificateRequest) {
 			r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey] = "7"
-		}, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
+		}, false, "", ""},
 		{"ours, being deleted", crt(), func(r *cmv1.CertificateRequest) {
 			r.DeletionTimestamp, r.Finalizers = &metav1.Time{Time: now}, []string{"example.com/x"}
 		}, false, "", "one of this name is being deleted; if it does not go, see its finalizers"},
-		{"that of a Certificate before", former, nil, false, "", "one of this name belongs to a Certificate that was deleted; delete it if the garbage collector does not"},
-		{"another's", other, nil, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
-		{"nobody's", crt(), func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }, false, "RequestFailed", "one of this name exists and is not of this Certificate and revision; delete it"},
+		{"ours, and it does not go", former, func(r *cmv1.CertificateRequest) {
+			r.Finalizers = []string{"example.com/x"}
+		}, false, "RequestFailed", "one of this name was deleted and is there again; find what creates it, or, if it is being deleted, see its finalizers"},
+		{"that of a Certificate before", former, nil, false, "", ""},
+		{"that of a Certificate before, issued", former, func(r *cmv1.CertificateRequest) {
+			lifecycletest.Signed(now.Add(-lifecycletest.Day), now.Add(lifecycletest.Day))(r)
+		}, false, "", ""},
+		{"left behind without an owner", crt(), madeFor("web"), false, "", ""},
+		{"another's", other, nil, false, "RequestFailed", `the name is taken by one that belongs to Certificate "other"` + taken},
+		{"another's, without an owner", crt(), madeFor("other"), false, "RequestFailed", `the name is taken by one that was made for Certificate "other"` + taken},
+		{"a Deployment's", crt(), func(r *cmv1.CertificateRequest) {
+			r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: "d"}}
+		}, false, "RequestFailed", `the name is taken by one that belongs to Deployment "web"` + taken},
+		{"a person's", crt(), func(r *cmv1.CertificateRequest) {
+			r.OwnerReferences, r.Spec.Username = nil, "alice"
+		}, false, "RequestFailed", `the name is taken by one that was created by "alice"` + taken},
+		{"nobody's", crt(), func(r *cmv1.CertificateRequest) { r.OwnerReferences = nil }, false, "RequestFailed", "the name is taken by one that was not made for a Certificate" + taken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := lifecycletest.NewRequest(test.owner, key(2), 1, func(r *cmv1.CertificateRequest) { r.Name = "web-1" })
 			if test.change != nil {
 				test.change(r)
 			}
-			s := newFakes(t, nil, r).start(t, config)
+			f := newFakes(t, nil, r)
+			s := f.start(t, config)
 			w := s.load(t, crt())
 			w.note().hold(key(1), now)
 			err := w.Do(t.Context(), core.CreateRequest{Revision: 1})
 			if test.stale != errors.Is(err, cluster.ErrStale) {
 				t.Fatalf("error %v", err)
 			}
-			if f := fault.Of(err); !test.stale && (f.Class != fault.Transient || f.Reason != test.reason || f.Message != test.message) {
+			switch f := fault.Of(err); {
+			case test.stale:
+				return
+			case test.message == "":
+				if err != nil {
+					t.Fatal(err)
+				}
+			case f == nil || f.Class != fault.Transient || f.Reason != test.reason || f.Message != test.message:
 				t.Errorf("got %+v", f)
+			}
+			there := &cmv1.CertificateRequest{}
+			if err := f.objects.Get(t.Context(), client.ObjectKeyFromObject(r), there); err != nil {
+				t.Fatal(err)
+			}
+			if replaced := there.UID != r.UID; replaced != (test.message == "") {
+				t.Errorf("replaced %t", replaced)
 			}
 		})
 	}

@@ -30,9 +30,17 @@ type (
 	CreateRequest struct {
 		Revision int
 		Key      *facts.Secret
+		// FailedAttempts and Row are for the request's annotations, if they say
+		// anything.
+		FailedAttempts int
+		Row            facts.Row
 	}
 	// DeleteRequests deletes CertificateRequests that cannot serve the issuance.
-	DeleteRequests struct{ Requests []*facts.Request }
+	// FailedAttempts is how many attempts in a row have failed with them.
+	DeleteRequests struct {
+		Requests       []*facts.Request
+		FailedAttempts int
+	}
 	// DeleteRevisions deletes the CertificateRequests of revisions before the
 	// present one.
 	DeleteRevisions struct{ Requests []*facts.Request }
@@ -124,8 +132,8 @@ func (c State) secretRef(name string) plan.Ref {
 // deleteRequests plans to delete requests. If they are to go because their keys
 // are nowhere, that is confirmed: to a new process the caches may show a request
 // before they show its key.
-func (c State) deleteRequests(p Plan, requests []*facts.Request) Plan {
-	p.Do, p.Confirm = DeleteRequests{requests}, []plan.Confirm{c.self()}
+func (c State) deleteRequests(p Plan, requests []*facts.Request, now time.Time) Plan {
+	p.Do, p.Confirm = DeleteRequests{requests, c.failures(requests, now)}, []plan.Confirm{c.self()}
 	if len(c.Keys) > 0 || c.Memory.Key != nil {
 		return p
 	}

@@ -11,22 +11,67 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
-// shortestBackoff is the wait after a failure without a back-off: each failure
-// costs a write.
+// shortestBackoff is the shortest wait after a failure: each failure costs a write.
 const shortestBackoff = 5 * time.Second
-
-// backoff is the wait after a number of failures in a row.
-func (c State) backoff(failures int) time.Duration {
-	return max(c.Backoff.Delay(failures), shortestBackoff)
-}
 
 // correctedIssuer is the wait after a failed issuance whose issuer has another
 // spec since. It grows, so that a tool that changes an issuer over and over does
 // not cause attempts without end.
 var correctedIssuer = plan.Backoff{Min: 10 * time.Second, Max: time.Hour}
+
+// upstreams reports whether the wait after a failure is cert-manager's, because a
+// user has set its flags.
+func (c State) upstreams() bool { return c.Backoff != plan.Backoff{} }
+
+// wait is how long a failed issuance is not repeated: failures are those in a row
+// that count for the kind's own back-off, attempts is status.failedIssuanceAttempts.
+func (c State) wait(kind failureKind, failures, attempts int, now time.Time) time.Duration {
+	if c.upstreams() {
+		return max(c.Backoff.Delay(attempts), shortestBackoff)
+	}
+	delay := schedules[kind].Delay(failures)
+	if left := c.lifeLeft(now); left > 0 {
+		return min(delay, max(left/lifeShare, min(schedules[kind].Min, shortLife)))
+	}
+	return delay
+}
+
+const (
+	// lifeShare is the part of what is left of the present certificate's life that
+	// a wait may take: four tries fit even into the last minutes of a short life.
+	lifeShare = 4
+	// shortLife is the shortest wait for the sake of a certificate that is about to
+	// expire, for the kinds of failures that otherwise wait for longer.
+	shortLife = 5 * time.Minute
+)
+
+// lifeLeft is how long the present certificate is still valid, 0 without one.
+func (c State) lifeLeft(now time.Time) time.Duration {
+	if c.Secret == nil || c.Secret.Leaf == nil || c.holdsTemporary() {
+		return 0
+	}
+	return max(c.Secret.Leaf.NotAfter.Sub(now), 0)
+}
+
+// attempts is status.failedIssuanceAttempts after a failure of an attempt that
+// began at a time. It counts at most one failure for each wait of cert-manager's,
+// which would wait for a day and more after many: everleaf tries more often.
+func (c State) attempts(began, now time.Time) int {
+	before := ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 0)
+	failed := c.lastFailure(now)
+	switch {
+	case before <= 0 || failed.IsZero():
+		return max(before, 0) + 1
+	case c.upstreams() || began.Sub(failed) >= plan.DefaultIssuance.Delay(before):
+		return before + 1
+	default:
+		return before
+	}
+}
 
 // backoffEnd is until when a failed issuance is not repeated. A change of the
 // spec that makes the failed request obsolete ends it at once; so does any
@@ -47,11 +92,55 @@ func (c State) backoffEnd(now time.Time) time.Time {
 		return time.Time{}
 	}
 	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
-	end := failed.Add(c.backoff(attempts))
+	end := c.nextTry(failed, attempts)
 	if c.issuerChanged(next) {
-		return plan.Earliest(end, failed.Add(correctedIssuer.Delay(attempts)))
+		return plan.Earliest(end, failed.Add(correctedIssuer.Delay(max(c.failures(next, now), attempts))))
 	}
 	return end
+}
+
+// nextTry is when a failed issuance is repeated if nothing changes: when the status
+// says, which survives the process, the request and its Order. After a failure that
+// cert-manager has recorded, it is when cert-manager would repeat it.
+func (c State) nextTry(failed time.Time, attempts int) time.Time {
+	if c.upstreams() {
+		return failed.Add(c.wait(unknownFailure, attempts, attempts, failed))
+	}
+	latest := failed.Add(fault.UserRetry)
+	last := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
+	if last != nil && last.Status == cmmeta.ConditionFalse {
+		if at := timeOfNextTry(last.Message); !at.IsZero() {
+			return plan.Earliest(at, latest)
+		}
+	}
+	return plan.Earliest(failed.Add(plan.DefaultIssuance.Delay(attempts)), latest)
+}
+
+// timeOfNextTry is the time at the end of a failure's message, zero without one.
+func timeOfNextTry(message string) time.Time {
+	_, text, _ := strings.Cut(message, nextTry)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// failures is the number of failures in a row of the attempts whose last has made
+// these requests. A request for another spec begins another row.
+func (c State) failures(requests []*facts.Request, now time.Time) int {
+	most := 0
+	for _, r := range requests {
+		if r.CSRError != "" || len(c.mismatches[r]) > 0 {
+			continue
+		}
+		n := r.FailedAttempts
+		if r.Failure != nil || (r.Issued && unfit(r, r.CSR.KeyDigest, now) != "") {
+			n++
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // changedSince reports whether the spec has changed since a condition was set.

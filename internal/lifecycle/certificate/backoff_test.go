@@ -17,6 +17,7 @@ import (
 func TestBackoff(t *testing.T) {
 	failed := now.Add(-time.Minute)
 	end := failed.Add(2 * hour)
+	none := plan.Backoff{Min: time.Nanosecond, Max: time.Nanosecond}
 	issuerWas := func(then, present string) func(*State) {
 		return func(c *State) {
 			c.IssuerVersion = present
@@ -48,9 +49,9 @@ func TestBackoff(t *testing.T) {
 		{"no request, generation not reported", func(c *State) {
 			c.Requests, c.Object.Generation, c.Object.Status.Conditions[0].ObservedGeneration = nil, 2, 0
 		}, now, end},
-		{"switched off", func(c *State) { c.Backoff = plan.Backoff{} }, now, time.Time{}},
-		{"switched off, a moment ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5*time.Second - 1), failed.Add(5 * time.Second)},
-		{"switched off, some seconds ago", func(c *State) { c.Backoff = plan.Backoff{} }, failed.Add(5 * time.Second), time.Time{}},
+		{"switched off", func(c *State) { c.Backoff = none }, now, time.Time{}},
+		{"switched off, a moment ago", func(c *State) { c.Backoff = none }, failed.Add(5*time.Second - 1), failed.Add(5 * time.Second)},
+		{"switched off, some seconds ago", func(c *State) { c.Backoff = none }, failed.Add(5 * time.Second), time.Time{}},
 		{"issuer changed", issuerWas("i/1", "i/2"), now, time.Time{}},
 		{"another issuer of the name", issuerWas("i/1", "j/1"), now, time.Time{}},
 		{"issuer changed, a moment after the failure", issuerWas("i/1", "i/2"), failed.Add(20*time.Second - 1), failed.Add(20 * time.Second)},
@@ -60,7 +61,7 @@ func TestBackoff(t *testing.T) {
 		}, now, failed.Add(hour)},
 		{"issuer changed, short back-off", func(c *State) {
 			issuerWas("i/1", "i/2")(c)
-			c.Backoff = plan.Backoff{}
+			c.Backoff = none
 		}, failed.Add(time.Second), failed.Add(5 * time.Second)},
 		{"issuer unchanged", issuerWas("i/2", "i/2"), now, end},
 		{"issuer gone", issuerWas("i/1", ""), now, end},

@@ -77,7 +77,9 @@ type State struct {
 	SignsInline bool
 	// IssuerVersion is facts.IssuerVersion of the issuer, empty without one of ours.
 	IssuerVersion string
-	Backoff       plan.Backoff
+	// Backoff is the wait after a failed issuance that a user has chosen, as in
+	// cert-manager. The zero value leaves it to what has failed.
+	Backoff plan.Backoff
 	// Spread bounds how much later than due a renewal may begin, so that certificates
 	// that are due at the same time are not renewed at once; zero is at once.
 	Spread time.Duration
@@ -116,6 +118,9 @@ type Memory struct {
 	Requests, Keys int
 	// Temporaries counts as well how often it has stored a temporary certificate.
 	Temporaries int
+	// FailedAttempts is how many attempts in a row have failed whose requests have
+	// been deleted in this issuance.
+	FailedAttempts int
 	// AbsentAt is when the API server said that there is no target Secret.
 	AbsentAt time.Time
 	// BegunAt is when this process began an issuance that is not announced yet.
@@ -150,6 +155,9 @@ func (c State) Next(now time.Time) Plan {
 		p = c.idle(p)
 		c.dropFailure(&p, now)
 		c.awaitOwner(&p, now)
+		if at.IsZero() {
+			c.halt(&p, now)
+		}
 	}
 	c.readiness(&p, now)
 	p.Until = plan.Earliest(p.Until, plan.Earliest(at, c.wakeUps(p.Status, now)))
@@ -191,6 +199,9 @@ func (c State) trigger(now time.Time) (*Violation, time.Time) {
 	}
 	if end := c.backoffEnd(now); end.After(now) {
 		return nil, end
+	}
+	if c.halted(violation, now) {
+		return nil, time.Time{}
 	}
 	return violation, time.Time{}
 }

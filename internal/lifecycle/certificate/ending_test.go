@@ -70,7 +70,7 @@ func TestIssuanceEnds(t *testing.T) {
 			// the wait.
 			later := now.Add(hour)
 			p = c.Next(later)
-			want = Plan{Do: DeleteRequests{c.Requests}, Confirm: []plan.Confirm{self, noKey("web-k")}, Status: p.Status, Until: p.Until}
+			want = Plan{Do: DeleteRequests{Requests: c.Requests, FailedAttempts: 1}, Confirm: []plan.Confirm{self, noKey("web-k")}, Status: p.Status, Until: p.Until}
 			samePlan(t, want, p)
 			c.Object.Status, c.Keys = p.Status, []*facts.Secret{nextKey("web-k", key(2))}
 			if !issuing(p.Status) {
@@ -178,7 +178,7 @@ func TestManualIssuing(t *testing.T) {
 	// A failure that is older belongs to an attempt before.
 	c.Keys = []*facts.Secret{nextKey("web-k", key(2))}
 	c.Requests = append(c.Requests, factsOf(newRequest(c.Object, key(2), 2, failedAt(now.Add(-hour), "no")))...)
-	want.Do, want.Confirm = DeleteRequests{c.Requests[1:]}, []plan.Confirm{self}
+	want.Do, want.Confirm = DeleteRequests{Requests: c.Requests[1:], FailedAttempts: 1}, []plan.Confirm{self}
 	samePlan(t, want, c.Next(now))
 }
 

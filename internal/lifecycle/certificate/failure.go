@@ -10,6 +10,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -21,10 +22,29 @@ const nextTry = "; next try at "
 // it again.
 const noNextTry = "there is no next try until somebody asks for one or the renewal is due: the present certificate is as the spec wants it"
 
+// ending is the end of an issuance without a certificate.
+type ending struct {
+	kind            failureKind
+	reason, message string
+	component       string
+	// request is the one that has failed, nil if none was made.
+	request *facts.Request
+}
+
 // failed records a failed issuance; it is retried after the back-off.
-func (c State) failed(p Plan, reason, message, component string, now time.Time) Plan {
-	attempts := ptr.Deref(p.Status.FailedIssuanceAttempts, 0) + 1
-	next := now.Add(c.backoff(attempts))
+func (c State) failed(p Plan, e ending, now time.Time) Plan {
+	began := now
+	if e.request != nil {
+		began = e.request.CreatedAt
+	}
+	attempts := c.attempts(began, now)
+	failures := attempts
+	if e.request != nil {
+		failures = e.request.FailedAttempts + 1
+	}
+	// The status has whole seconds.
+	next := now.Add(c.wait(e.kind, failures, attempts, now)).Truncate(time.Second)
+	reason, message, component := e.reason, e.message, e.component
 	message = "The certificate request has failed to complete and will be retried: " + message
 	if c.needsIssuing(now) == nil {
 		message += "; " + noNextTry
@@ -42,7 +62,7 @@ func (c State) failed(p Plan, reason, message, component string, now time.Time) 
 
 // unrequestable records an issuance whose spec no signing request can express.
 func (c State) unrequestable(p Plan, why string, now time.Time) Plan {
-	return c.failed(p, cmv1.EventReasonRequestFailed, "Failed to generate CSR: "+why, ManagerRequests, now)
+	return c.failed(p, ending{kind: userFailure, reason: cmv1.EventReasonRequestFailed, message: "Failed to generate CSR: " + why, component: ManagerRequests}, now)
 }
 
 func fieldList(fields []string) string { return "[" + strings.Join(fields, " ") + "]" }
@@ -54,7 +74,7 @@ func (c State) Failed(f plan.Failure, now time.Time) Plan {
 	c.compare()
 	p := Plan{Status: *c.Object.Status.DeepCopy()}
 	if failure := fault.Of(f.Err); failure.Class == fault.Permanent {
-		p = c.failed(p, failure.Reason, failure.Message, ManagerRequests, now)
+		p = c.failed(p, ending{kind: userFailure, reason: failure.Reason, message: failure.Message, component: ManagerRequests}, now)
 		p.Until = time.Time{}
 		return p
 	}

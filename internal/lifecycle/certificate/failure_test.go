@@ -102,7 +102,7 @@ func TestFailed(t *testing.T) {
 		},
 		{
 			"request not deleted",
-			DeleteRequests{factsOf(newRequest(newCertificate(), key(1), 1))},
+			DeleteRequests{Requests: factsOf(newRequest(newCertificate(), key(1), 1))},
 			apierrors.NewForbidden(requests, "web-1", errors.New("policy p")), 0, 200 * time.Millisecond,
 			`CertificateRequest "app/web-1" cannot be deleted`, `policy p; change the policy, or what it refuses` + next,
 		},

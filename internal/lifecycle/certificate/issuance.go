@@ -60,7 +60,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	}
 	next := c.requestsOf(c.nextRevision())
 	if old := c.obsolete(next, now); len(old) > 0 {
-		p = c.deleteRequests(p, old)
+		p = c.deleteRequests(p, old, now)
 		if c.issuerChanged(old) && !issuing(c.Object.Status) {
 			// Without the failed request nothing shows that the back-off is over.
 			p.Persist = plan.Before
@@ -150,9 +150,9 @@ const maxMade = 3
 
 // lost records an issuance whose objects do not stay.
 func (c State) lost(p Plan, what, component string, now time.Time) Plan {
-	return c.failed(p, cmv1.EventReasonRequestFailed, fmt.Sprintf(
+	return c.failed(p, ending{reason: cmv1.EventReasonRequestFailed, component: component, message: fmt.Sprintf(
 		"%s was created %d times, and was each time deleted or changed by others; find what deletes or changes CertificateRequests and Secrets in namespace %q",
-		what, maxMade, c.Object.Namespace), component, now)
+		what, maxMade, c.Object.Namespace)}, now)
 }
 
 // withKey sees to the next private key, then to the request for it.
@@ -178,7 +178,7 @@ func (c State) withKey(p Plan, next []*facts.Request, now time.Time) Plan {
 	memory := c.Memory.Key
 	if memory == nil {
 		if len(next) > 0 {
-			return c.deleteRequests(p, next)
+			return c.deleteRequests(p, next, now)
 		}
 		return c.newKey(p, now)
 	}
@@ -294,13 +294,14 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 		}
 	}
 	if len(foreign) > 0 {
-		return c.deleteRequests(p, foreign)
+		return c.deleteRequests(p, foreign, now)
 	}
 	if mine == nil {
 		if c.Memory.Requests >= maxMade {
 			return c.lost(p, fmt.Sprintf("CertificateRequest %q", RequestName(c.Object.Name, c.nextRevision())), ManagerRequests, now)
 		}
-		p.Do, p.Confirm = CreateRequest{Revision: c.nextRevision(), Key: stored}, c.selfUnlessAbsent()
+		p.Do = CreateRequest{Revision: c.nextRevision(), Key: stored, FailedAttempts: c.Memory.FailedAttempts, Row: c.row(p, now)}
+		p.Confirm = c.selfUnlessAbsent()
 		if stored != nil {
 			p.Persist = plan.Before
 		}
@@ -312,14 +313,14 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	}
 	switch why := unfit(mine, key, now); {
 	case mine.Failure != nil:
-		return c.failed(p, mine.Failure.Reason, c.causeOfFailure(mine), ManagerIssuing, now)
+		return c.failed(p, ending{kindOf(mine), mine.Failure.Reason, c.causeOfFailure(mine), ManagerIssuing, mine}, now)
 	case !mine.Issued && mine.Waiting == "":
 		return c.unanswered(p, mine, stored, now)
 	case !mine.Issued:
 		c.awaitRequest(&p, c.causeOfWaiting(mine), now)
 		return c.withTemporary(p, stored, now)
 	case why != "":
-		return c.failed(p, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, now)
+		return c.failed(p, ending{unknownFailure, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, mine}, now)
 	default:
 		p.Do = StoreSecret{Request: mine, Key: stored, Absent: c.knownAbsent(now)}
 		if stored != nil {

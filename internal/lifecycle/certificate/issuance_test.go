@@ -40,7 +40,11 @@ func TestIssuance(t *testing.T) {
 		p.Events = []plan.Event{requestedEvent("web-1")}
 	}
 	deletes := func(p *Plan, requests ...*facts.Request) {
-		p.Do, p.Confirm = DeleteRequests{requests}, []plan.Confirm{self}
+		failed := 0
+		if len(requests) > 0 && requests[0].Failure != nil && requests[0].CSRError == "" {
+			failed = 1
+		}
+		p.Do, p.Confirm = DeleteRequests{Requests: requests, FailedAttempts: failed}, []plan.Confirm{self}
 	}
 	deletesKeys := func(p *Plan, keys ...*facts.Secret) {
 		p.Do, p.Confirm = DeleteKeys{keys}, []plan.Confirm{self}

@@ -143,6 +143,10 @@ func (s State) notReady(reason string) Plan {
 	return p
 }
 
+// DownloadFailed begins the reason of an order whose certificate could not be had
+// although it was issued.
+const DownloadFailed = "Failed to retrieve signed certificate: "
+
 // reasonPrefix is how the reason of a failed action begins. Tools match on
 // these words.
 func reasonPrefix(action plan.Action) string {
@@ -156,7 +160,7 @@ func reasonPrefix(action plan.Action) string {
 	case Finalize:
 		return "Failed to finalize Order: "
 	case Download:
-		return "Failed to retrieve signed certificate: "
+		return DownloadFailed
 	default:
 		return ""
 	}

@@ -15,6 +15,8 @@ import (
 const (
 	waitingOnOrder = "Waiting on certificate issuance from order "
 	failedOrder    = "Failed to wait for order resource "
+	orderIsIn      = " to become ready: order is in "
+	orderState     = " state: "
 )
 
 // WaitingOnOrder is the message of a request that waits for an Order in a state,
@@ -35,8 +37,19 @@ func OnOrder(message string) bool {
 	return strings.HasPrefix(message, waitingOnOrder) || strings.HasPrefix(message, failedOrder)
 }
 
+// StateOfOrder is the state of the Order that a message of a failed request is about,
+// and its reason; empty if it is about none.
+func StateOfOrder(message string) (state acmev1.State, reason string) {
+	_, rest, about := strings.Cut(message, orderIsIn)
+	quoted, reason, ended := strings.Cut(rest, orderState)
+	if !strings.HasPrefix(message, failedOrder) || !about || !ended {
+		return "", ""
+	}
+	return acmev1.State(strings.Trim(quoted, `"`)), reason
+}
+
 // orderFailed is the message of a request whose Order has ended without a
 // certificate.
 func orderFailed(o *facts.Order) string {
-	return fmt.Sprintf("%s%q to become ready: order is in %q state: %s", failedOrder, o.Name, o.State, o.Reason)
+	return fmt.Sprintf("%s%q%s%q%s%s", failedOrder, o.Name, orderIsIn, o.State, orderState, o.Reason)
 }
