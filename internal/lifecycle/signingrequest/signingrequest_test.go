@@ -119,28 +119,46 @@ func TestNext(t *testing.T) {
 		"denied":            {add(certificatesv1.CertificateDenied), seen{}},
 		"not approved":      {func(s *State) { s.Object.Status.Conditions = nil }, seen{action: announced, event: waits}},
 		"certificate there": {func(s *State) { s.Object.Status.Certificate = []byte("x") }, seen{certificate: "x"}},
-		"no issuer": {func(s *State) { s.Issuer = nil },
-			seen{action: announced, event: "Warning IssuerNotFound: Referenced Issuer ns/ca not found"}},
-		"no ClusterIssuer": {func(s *State) { s.Issuer, s.Signer = nil, Signer{Kind: "ClusterIssuer", Name: "mesh-ca"} },
-			seen{action: announced, event: "Warning IssuerNotFound: Referenced ClusterIssuer /mesh-ca not found"}},
+		"no issuer": {
+			func(s *State) { s.Issuer = nil },
+			seen{action: announced, event: "Warning IssuerNotFound: Referenced Issuer ns/ca not found"},
+		},
+		"no ClusterIssuer": {
+			func(s *State) { s.Issuer, s.Signer = nil, Signer{Kind: "ClusterIssuer", Name: "mesh-ca"} },
+			seen{action: announced, event: "Warning IssuerNotFound: Referenced ClusterIssuer /mesh-ca not found"},
+		},
 		"said already": {func(s *State) {
 			s.Issuer, s.Announced = nil, Wait{"IssuerNotFound", "Referenced Issuer ns/ca not found"}
 		}, seen{}},
-		"no type": {func(s *State) { s.Issuer.Spec = &cmv1.IssuerSpec{} },
-			seen{action: announced, event: "Warning IssuerTypeMissing: Referenced Issuer ns/ca is missing type"}},
+		"no type": {
+			func(s *State) { s.Issuer.Spec = &cmv1.IssuerSpec{} },
+			seen{action: announced, event: "Warning IssuerTypeMissing: Referenced Issuer ns/ca is missing type"},
+		},
 		"left to others": {func(s *State) { s.Issuer.Left = true }, seen{}},
-		"may not reference": {func(s *State) { s.MayReference = false },
-			seen{failed: true, event: "Warning DeniedReference: Requester may not reference Namespaced Issuer ns/ca"}},
-		"bad duration": {annotate(duration, "soon"),
-			seen{failed: true, event: `Warning ErrorParseDuration: Failed to parse requested duration: failed to parse requested duration on annotation "experimental.cert-manager.io/request-duration": time: invalid duration "soon"`}},
-		"short": {annotate(duration, "9m"),
-			seen{failed: true, event: "Warning InvalidDuration: CertificateSigningRequest minimum allowed duration is 10m0s, requested 9m0s"}},
-		"denied reference comes before the duration": {func(s *State) { s.MayReference = false; annotate(duration, "9m")(s) },
-			seen{failed: true, event: "Warning DeniedReference: Requester may not reference Namespaced Issuer ns/ca"}},
-		"not ready": {func(s *State) { s.Issuer.Ready = false },
-			seen{action: announced, event: "Warning IssuerNotReady: Referenced Issuer ns/ca does not have a Ready status condition"}},
-		"signed": {func(s *State) { s.Outcome = &request.Outcome{Chain: []byte("pem"), CA: []byte("ca")} },
-			seen{certificate: "pem", event: "Normal CertificateIssued: Certificate fetched from issuer successfully"}},
+		"may not reference": {
+			func(s *State) { s.MayReference = false },
+			seen{failed: true, event: "Warning DeniedReference: Requester may not reference Namespaced Issuer ns/ca"},
+		},
+		"bad duration": {
+			annotate(duration, "soon"),
+			seen{failed: true, event: `Warning ErrorParseDuration: Failed to parse requested duration: failed to parse requested duration on annotation "experimental.cert-manager.io/request-duration": time: invalid duration "soon"`},
+		},
+		"short": {
+			annotate(duration, "9m"),
+			seen{failed: true, event: "Warning InvalidDuration: CertificateSigningRequest minimum allowed duration is 10m0s, requested 9m0s"},
+		},
+		"denied reference comes before the duration": {
+			func(s *State) { s.MayReference = false; annotate(duration, "9m")(s) },
+			seen{failed: true, event: "Warning DeniedReference: Requester may not reference Namespaced Issuer ns/ca"},
+		},
+		"not ready": {
+			func(s *State) { s.Issuer.Ready = false },
+			seen{action: announced, event: "Warning IssuerNotReady: Referenced Issuer ns/ca does not have a Ready status condition"},
+		},
+		"signed": {
+			func(s *State) { s.Outcome = &request.Outcome{Chain: []byte("pem"), CA: []byte("ca")} },
+			seen{certificate: "pem", event: "Normal CertificateIssued: Certificate fetched from issuer successfully"},
+		},
 		"pending": {func(s *State) {
 			s.Outcome = &request.Outcome{Pending: &request.Pending{Until: now.Add(time.Minute), Annotations: map[string]string{"a": "b"}}}
 		}, seen{action: "keep the issuer's state in the annotations"}},
