@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,9 @@ func (c *creation) check(name string) error {
 	}
 	if c.certificateFile == "" {
 		c.certificateFile = name + ".crt"
+	}
+	if c.fetch && filepath.Clean(c.keyFile) == filepath.Clean(c.certificateFile) {
+		return errors.New("the file to store private key cannot be the same as the file to store certificate")
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ func newMigrateCheckCommand() *cobra.Command {
 	var (
 		to     connection
 		output string
+		owners bool
 	)
 	cmd := &cobra.Command{
 		Use: "check", Short: "List what this version cannot serve, and what it would write", Args: cobra.NoArgs,
@@ -45,6 +46,7 @@ The exit status is 1 if there is anything that this version cannot serve.`,
 	}
 	flags := cmd.Flags()
 	to.addFlags(flags)
+	flags.BoolVar(&owners, "enable-certificate-owner-ref", false, "as the controllers' flag: Certificates are the owners of their Secrets")
 	flags.StringVarP(&output, "output", "o", "", outputUsage)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -66,7 +68,7 @@ The exit status is 1 if there is anything that this version cannot serve.`,
 			return unreachable(err)
 		}
 		defaults := operator.Defaults()
-		report := takeover.Judge(found, takeover.Settings{Serves: operator.Serves, Backoff: defaults.Backoff, Shim: defaults.Shims.Settings}, now())
+		report := takeover.Judge(found, takeover.Settings{Serves: operator.Serves, Backoff: defaults.Backoff, OwnSecrets: owners, Shim: defaults.Shims.Settings}, now())
 		if output != "" {
 			err = printStructured(cmd.OutOrStdout(), output, report)
 		} else {

@@ -107,10 +107,10 @@ func (e *Events) build(ref *corev1.ObjectReference, ev plan.Event) *corev1.Event
 }
 
 // eventName is unique for an object and a time. The names of objects may be as
-// long as an event's own.
+// long as an event's own, and may have characters that its own must not have.
 func eventName(object string, at time.Time) string {
 	suffix := fmt.Sprintf(".%x", at.UnixNano())
-	return facts.CutName(object, facts.LongestName-len(suffix)) + suffix
+	return facts.CutName(facts.SubdomainOf(object), facts.LongestName-len(suffix)) + suffix
 }
 
 // Start sends until ctx ends, then what is queued, for a moment.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -41,7 +42,9 @@ type Settings struct {
 	// Serves reports whether it has issuers of a type.
 	Serves  func(facts.IssuerType) bool
 	Backoff plan.Backoff
-	Shim    shim.Settings
+	// OwnSecrets is --enable-certificate-owner-ref.
+	OwnSecrets bool
+	Shim       shim.Settings
 }
 
 // Verdicts about an object.
@@ -168,7 +171,7 @@ func (j *judge) certificate(crt *cmv1.Certificate) {
 func (j *judge) touched(crt *cmv1.Certificate) string {
 	state := certificate.State{
 		Object: crt, Secret: j.Secrets[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}],
-		Requests: j.Requests[crt.UID], Backoff: j.settings.Backoff, Started: j.now, SecretOwnedBy: j.otherOwner(crt),
+		Requests: j.Requests[crt.UID], Backoff: j.settings.Backoff, OwnSecret: j.settings.OwnSecrets, Started: j.now, SecretOwnedBy: j.otherOwner(crt),
 	}
 	for _, s := range j.Secrets {
 		if s.Owner == crt.UID && s.Name != crt.Spec.SecretName && s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true" {
@@ -184,11 +187,21 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 		return "its issuance goes on where cert-manager has left it"
 	case issuing != nil && issuing.Status == cmmeta.ConditionTrue:
 		return fmt.Sprintf("it would be issued: %s (%s)", issuing.Message, issuing.Reason)
+	case next.Do == nil && !equality.Semantic.DeepEqual(next.Status, crt.Status):
+		return "everleaf would write the status" + ready(next.Status)
 	case next.Do == nil:
 		return ""
 	default:
 		return "everleaf would " + next.Do.String() + because(next.Do)
 	}
+}
+
+// ready says that a Certificate would not be ready, and why.
+func ready(s cmv1.CertificateStatus) string {
+	if c := condition.Find(s.Conditions, cmv1.CertificateConditionReady); c != nil && c.Status != cmmeta.ConditionTrue {
+		return fmt.Sprintf(": not Ready (%s): %s", c.Reason, c.Message)
+	}
+	return ""
 }
 
 // errUnread is why nothing is known of a keystore.

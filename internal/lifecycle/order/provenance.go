@@ -250,10 +250,11 @@ func hashedName(prefix string, spec any) string {
 	h := fnv.New32()
 	h.Write(encoded)
 	suffix := fmt.Sprintf("-%d", h.Sum32())
-	if len(prefix)+len(suffix) > facts.LongestName {
+	valid := facts.SubdomainOf(prefix)
+	if valid != prefix || len(valid)+len(suffix) > facts.LongestName {
 		h.Write([]byte(prefix))
 		suffix = fmt.Sprintf("-%d", h.Sum32())
-		prefix = facts.CutName(prefix, facts.LongestName-len(suffix))
+		valid = facts.CutName(valid, facts.LongestName-len(suffix))
 	}
-	return prefix + suffix
+	return valid + suffix
 }
