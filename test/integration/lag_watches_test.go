@@ -3,6 +3,8 @@ package integration
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +76,13 @@ func (c *creations) wantOneEach(t *testing.T, certificates int) {
 			t.Errorf("Certificate %s has had %d requests: %v", name, len(seen), seen)
 		}
 	}
+}
+
+// of are the requests that a Certificate has had.
+func (c *creations) of(certificate string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.seen[certificate]))
 }
 
 // issueAll applies n Certificates from an issuer and waits until all are ready
