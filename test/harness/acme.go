@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -39,6 +40,8 @@ type ACMEOptions struct {
 	Resolvers []string
 	// Options changes the controllers' options.
 	Options func(*operator.Options)
+	// Config changes the connection to the API server.
+	Config func(*rest.Config)
 	// Namespace is an existing namespace; empty means a new one.
 	Namespace string
 }
@@ -53,7 +56,7 @@ func (c *Cluster) ACME(tb testing.TB, o ACMEOptions) *ACME {
 	if a.Namespace == "" {
 		a.Namespace = c.Namespace(tb)
 	}
-	a.how = Controllers{Verbosity: 2, Options: func(options *operator.Options) {
+	a.how = Controllers{Verbosity: 2, Config: o.Config, Options: func(options *operator.Options) {
 		options.Namespace = a.Namespace
 		options.RecursiveNameservers = o.Resolvers
 		if o.Options != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"k8s.io/utils/clock"
+
 	"github.com/everleaf/everleaf/internal/dns/tsig"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/named"
@@ -28,6 +30,8 @@ type Quick struct {
 type QuickOptions struct {
 	// OnMessage is called for every DNS message.
 	OnMessage func(nameserver.Message)
+	// Clock is that of the name server; nil means the machine's.
+	Clock clock.PassiveClock
 	// Pebble changes the ACME server's options.
 	Pebble func(*pebble.Options)
 }
@@ -49,7 +53,7 @@ func QuickACME(tb testing.TB, o QuickOptions) *Quick {
 		Listen:    []string{"127.0.0.1:0"},
 		Zones:     []nameserver.Zone{{Name: "example.com.", Update: []string{"quick."}}},
 		Keys:      []tsig.Key{{Name: "quick.", Algorithm: tsig.SHA256, Secret: []byte(quickSecret)}},
-		OnMessage: o.OnMessage,
+		OnMessage: o.OnMessage, Clock: o.Clock,
 	})
 	if err != nil {
 		tb.Fatal(err)
