@@ -85,6 +85,10 @@ func names(t *testing.T, cluster *harness.Cluster, ns string, list client.Object
 	return found
 }
 
+// mostCallsOfDeletion are the calls, except watches, that the controllers may need for the
+// deletion of a namespace with two Challenges.
+const mostCallsOfDeletion = 50
+
 // The Issuer and the Secret with the key die with their namespace, before the
 // record is removed or after.
 func TestNamespaceDeletedDuringChallenge(t *testing.T) {
@@ -98,13 +102,17 @@ func TestNamespaceDeletedDuringChallenge(t *testing.T) {
 	if err := cluster.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	a := cluster.ACME(t, harness.ACMEOptions{CAResolver: primary, Resolvers: []string{primary}, Namespace: ns.Name})
+	traffic := &harness.Traffic{}
+	a := cluster.ACME(t, harness.ACMEOptions{
+		CAResolver: primary, Resolvers: []string{primary}, Namespace: ns.Name, Config: traffic.Record,
+	})
 	a.Key(t, ns.Name, key)
 	a.Apply(t, ns.Name, harness.IssuerManifest("issuer", a.CA, fmt.Sprintf("{dns01: {%s}}", harness.RFC2136(primary, key))))
 	a.Apply(t, ns.Name, harness.CertificateManifest("www", "issuer", "www.gone.test", "*.www.gone.test"))
 	harness.WantTXT(t, primary, name, 2, issuable)
 	a.WaitingFor(t, ns.Name, "www", issuable, "ns2.gone.test.", "answers NXDOMAIN")
 
+	began := time.Now()
 	if err := a.Delete(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
@@ -117,4 +125,9 @@ func TestNamespaceDeletedDuringChallenge(t *testing.T) {
 		return fmt.Errorf("the namespace is still there: %v, %+v", err, live.Status.Conditions)
 	})
 	harness.WantTXT(t, primary, name, 0, 10*time.Second)
+	calls := traffic.Calls(func(c harness.Call) bool { return c.Verb != "watch" && c.At.After(began) })
+	t.Logf("the namespace is gone after %s and %d calls", time.Since(began).Round(time.Second), len(calls))
+	if len(calls) >= mostCallsOfDeletion {
+		t.Errorf("%d calls: %v", len(calls), tally(calls))
+	}
 }
