@@ -290,7 +290,7 @@ func IsAccountProblem(err error) bool {
 		return errors.Is(err, ErrNoAccount)
 	}
 	return p.Has(TypeAccountDoesNotExist) || p.Has(TypeUserActionRequired) || p.Has(TypeExternalAccountRequired) ||
-		p.Has(TypeUnauthorized) && p.ofAccount() && !AlreadyReplaced(err)
+		p.Has(TypeUnauthorized) && p.ofAccount() && !aboutReplaces(err)
 }
 
 // IsRateLimited reports whether the server rejected the request because of a
@@ -308,10 +308,17 @@ func LimitsAccount(err error, names []Identifier) bool {
 	return p != nil && p.limitsAccount(names)
 }
 
-// AlreadyReplaced reports whether the server rejected the order because of its
-// field "replaces" (RFC 9773 section 5). The caller repeats the order once
-// without that field.
-func AlreadyReplaced(err error) bool {
+// refusesReplaces reports whether the server may have refused an order because of its
+// field "replaces". Of a certificate of another CA, or of none of its own any more, some
+// say only that the order is malformed.
+func refusesReplaces(err error) bool {
+	p := ProblemOf(err)
+	return aboutReplaces(err) || p != nil && p.action == actionNewOrder && (p.Has(TypeMalformed) || p.Has(TypeConflict))
+}
+
+// aboutReplaces reports whether the server refused an order because of its field
+// "replaces" (RFC 9773 section 5).
+func aboutReplaces(err error) bool {
 	p := ProblemOf(err)
 	if p == nil || p.action != actionNewOrder {
 		return false

@@ -106,7 +106,7 @@ func TestClassify(t *testing.T) {
 				t.Error("the cause is lost")
 			}
 			is := predicates{
-				IsGone(err), IsOrderNotReady(err), IsAccountProblem(err), IsRateLimited(err), AlreadyReplaced(err),
+				IsGone(err), IsOrderNotReady(err), IsAccountProblem(err), IsRateLimited(err), aboutReplaces(err),
 			}
 			if is != test.is {
 				t.Errorf("%+v, want %+v", is, test.is)

@@ -19,7 +19,7 @@ import (
 )
 
 // Actions are the names of requests in metrics, the values of cert-manager's
-// label "action".
+// label "action", which has none for renewal information.
 const (
 	actionDiscover      = "discover"
 	actionRegister      = "register_account"
@@ -32,6 +32,7 @@ const (
 	actionAlternate     = "list_cert_alternates"
 	actionAuthorization = "get_authorization"
 	actionAccept        = "accept_challenge"
+	actionRenewalInfo   = "get_renewal_info"
 )
 
 // actionNonce is the action of a Problem if the request for a nonce failed. In

@@ -17,7 +17,10 @@ type Directory struct {
 	NewNonce   string `json:"newNonce"`
 	NewAccount string `json:"newAccount"`
 	NewOrder   string `json:"newOrder"`
-	Meta       Meta   `json:"meta"`
+	// RenewalInfo is what the URL of a certificate's renewal information begins with
+	// (RFC 9773 section 4.1), empty if the server has none.
+	RenewalInfo string `json:"renewalInfo"`
+	Meta        Meta   `json:"meta"`
 }
 
 // Meta is the server's metadata (RFC 8555 section 7.1.1 and the ACME profiles

@@ -61,6 +61,9 @@ type Order struct {
 // advertise the profile, NewOrder sends nothing and returns a Permanent error. If
 // the server refuses the order as unauthorized, NewOrder reads the account: the
 // refusal is about the account only if the account is not valid.
+//
+// Replaces is sent only to a server that has renewal information. If the server may
+// have refused the order because of it, NewOrder sends the order once more without it.
 func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 	directory, err := c.Directory(ctx)
 	if err != nil {
@@ -71,6 +74,18 @@ func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 			return Order{}, err
 		}
 	}
+	if directory.RenewalInfo == "" {
+		r.Replaces = ""
+	}
+	order, err := c.newOrder(ctx, directory, r)
+	if r.Replaces != "" && refusesReplaces(err) {
+		r.Replaces = ""
+		return c.newOrder(ctx, directory, r)
+	}
+	return order, err
+}
+
+func (c *Client) newOrder(ctx context.Context, directory Directory, r OrderRequest) (Order, error) {
 	payload := struct {
 		Identifiers []Identifier `json:"identifiers"`
 		NotAfter    string       `json:"notAfter,omitempty"`
@@ -99,7 +114,7 @@ func (c *Client) NewOrder(ctx context.Context, r OrderRequest) (Order, error) {
 // unauthorized. It returns an error of its own if the server does not answer.
 func (c *Client) blame(ctx context.Context, refusal error) error {
 	p := ProblemOf(refusal)
-	if p == nil || !p.Has(TypeUnauthorized) || p.action != actionNewOrder || AlreadyReplaced(refusal) {
+	if p == nil || !p.Has(TypeUnauthorized) || p.action != actionNewOrder || aboutReplaces(refusal) {
 		return refusal
 	}
 	account, err := c.Account(ctx)

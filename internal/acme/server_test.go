@@ -56,6 +56,8 @@ type server struct {
 	requests []string
 	handlers map[string]http.HandlerFunc
 	profiles map[string]string
+	// noRenewalInfo leaves renewal information out of the directory.
+	noRenewalInfo bool
 }
 
 func newServer(t testing.TB) *server {
@@ -115,10 +117,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *server) sendDirectory(w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data, err := json.Marshal(map[string]any{
+	directory := map[string]any{
 		"newNonce": s.URL + "/nonce", "newAccount": s.URL + "/new-acct", "newOrder": s.URL + "/new-order",
 		"meta": map[string]any{"profiles": s.profiles, "termsOfService": "https://ca.example/terms"},
-	})
+	}
+	if !s.noRenewalInfo {
+		directory["renewalInfo"] = s.URL + "/renewal-info"
+	}
+	data, err := json.Marshal(directory)
 	if err != nil {
 		s.t.Error(err)
 	}

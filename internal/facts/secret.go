@@ -184,6 +184,16 @@ func signedUntil(leaf authority, others []authority) time.Time {
 	return until
 }
 
+// IssuedBy reports whether the annotations say that an issuer has issued what is in the
+// Secret.
+func (f *Secret) IssuedBy(issuer cmmeta.IssuerReference) bool {
+	name, known := f.Annotations[cmv1.IssuerNameAnnotationKey]
+	was := cmmeta.IssuerReference{
+		Name: name, Kind: f.Annotations[cmv1.IssuerKindAnnotationKey], Group: f.Annotations[cmv1.IssuerGroupAnnotationKey],
+	}
+	return known && was.Equal(issuer)
+}
+
 // Has reports whether a data key has content.
 func (f *Secret) Has(key string) bool {
 	sum, ok := f.Digest(key)

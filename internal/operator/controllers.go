@@ -192,10 +192,11 @@ func (s *system) newCertificates() (registrable, error) {
 
 func (s *system) newRequests() (registrable, error) {
 	return certificaterequest.New(certificaterequest.Deps{
-		Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
 		Types: &s.types, Server: s.server, Clock: s.clock,
 	}, certificaterequest.Config{
-		LeaveApproval: !s.options.enabled()[approver], Leave: s.options.left(signer), Limits: s.options.Limits,
+		LeaveApproval: !s.options.enabled()[approver], Leave: s.options.left(signer),
+		RenewalInformation: s.options.gate(gateRenewalInformation), Limits: s.options.Limits,
 	}, s.metrics.Failed("certificaterequests"))
 }
 

@@ -26,6 +26,8 @@ type LeafFacts struct {
 	KeyDigest KeyDigest
 	// Digest is SHA-256 over the whole certificate.
 	Digest [sha256.Size]byte
+	// CertID identifies it to its CA (RFC 9773 section 4.1), empty if nothing does.
+	CertID string
 	// Temporary reports that its issuer is named as that of Temporary is.
 	Temporary bool
 }
@@ -44,6 +46,7 @@ func FactsOf(cert *x509.Certificate) LeafFacts {
 		Key:            spec,
 		KeyDigest:      DigestOf(cert.PublicKey),
 		Digest:         sha256.Sum256(cert.Raw),
+		CertID:         CertID(cert),
 		Temporary:      cert.Issuer.CommonName == temporaryIssuer,
 	}
 	for _, ip := range cert.IPAddresses {

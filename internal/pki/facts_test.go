@@ -28,7 +28,7 @@ func TestFactsOf(t *testing.T) {
 		URIs: everything.URIs, EmailAddresses: everything.EmailAddresses,
 		NotBefore: time.Date(2026, 11, 22, 5, 9, 5, 0, time.UTC), NotAfter: time.Date(2027, 2, 20, 5, 9, 5, 0, time.UTC),
 		Key:       KeySpec{Algorithm: ECDSA, Size: 384},
-		KeyDigest: DigestOf(key.Public()), Digest: sha256.Sum256(cert.Raw),
+		KeyDigest: DigestOf(key.Public()), Digest: sha256.Sum256(cert.Raw), CertID: CertID(cert),
 	}
 	if diff := cmp.Diff(want, FactsOf(cert)); diff != "" {
 		t.Error(diff)

@@ -33,7 +33,7 @@ func TestTemporary(t *testing.T) {
 			URIs: everything.URIs, EmailAddresses: everything.EmailAddresses,
 			NotBefore: start.Truncate(time.Second), NotAfter: start.Add(duration).Truncate(time.Second),
 			Key:       KeySpec{Algorithm: ECDSA, Size: 256},
-			KeyDigest: DigestOf(key.Public()), Digest: sha256.Sum256(chain[0].Raw), Temporary: true,
+			KeyDigest: DigestOf(key.Public()), Digest: sha256.Sum256(chain[0].Raw), CertID: CertID(chain[0]), Temporary: true,
 		}
 		if diff := cmp.Diff(want, FactsOf(chain[0])); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

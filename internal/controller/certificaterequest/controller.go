@@ -17,6 +17,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -27,8 +28,10 @@ type Config struct {
 	// LeaveApproval leaves the approval to others altogether.
 	LeaveApproval bool
 	// Leave are the types of issuers whose requests are left to others.
-	Leave  []facts.IssuerType
-	Limits pki.Limits
+	Leave []facts.IssuerType
+	// RenewalInformation has CAs learn which certificate a new one replaces (RFC 9773).
+	RenewalInformation bool
+	Limits             pki.Limits
 }
 
 // Approval answers whether this process may approve requests in a namespace for
@@ -37,8 +40,16 @@ type Approval interface {
 	May(ctx context.Context, namespace string, issuer cmmeta.IssuerReference) (bool, error)
 }
 
+// Secrets are the facts of Secrets, nil of one that does not exist.
+type Secrets interface {
+	Facts(ctx context.Context, namespace, name string) (*facts.Secret, error)
+}
+
 // Deps is what the controller needs.
 type Deps struct {
+	// Cache reads Certificates.
+	Cache    client.Reader
+	Secrets  Secrets
 	Requests *cluster.Requests
 	Orders   *cluster.Orders
 	Answers  *cluster.Answers
@@ -134,6 +145,9 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 		}
 		if w.issuer.GetSpec().ACME != nil {
 			w.State.Orders = c.Orders.ControlledBy(object)
+			if w.Replaces, err = c.replaced(ctx, object, w.issuer); err != nil {
+				return nil, err
+			}
 		}
 	} else if w.OtherKind, err = c.otherKind(ctx, object); err != nil {
 		return nil, err
@@ -146,6 +160,26 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 	}
 	w.recall()
 	return w, nil
+}
+
+// replaced identifies the certificate that the one of a request replaces, empty if there
+// is none that the same issuer has issued, or no advice is taken from the issuer's CA.
+func (c *Controller) replaced(ctx context.Context, object *cmv1.CertificateRequest, issuer cmv1.GenericIssuer) (string, error) {
+	if !c.config.RenewalInformation || !certificate.TakesAdvice(issuer.GetSpec()) {
+		return "", nil
+	}
+	crt, err := controller.Controlling(ctx, object, cmv1.CertificateKind, func(ctx context.Context, key types.NamespacedName) (*cmv1.Certificate, error) {
+		found := &cmv1.Certificate{}
+		return found, c.Cache.Get(ctx, key, found)
+	})
+	if err != nil || crt == nil || crt.Spec.SecretName == "" {
+		return "", err
+	}
+	secret, err := c.Secrets.Facts(ctx, object.Namespace, crt.Spec.SecretName)
+	if err != nil || secret == nil || secret.Leaf == nil || secret.Leaf.Temporary || !secret.IssuedBy(object.Spec.IssuerRef) {
+		return "", err
+	}
+	return secret.Leaf.CertID, nil
 }
 
 // otherKind is the kind of an issuer that has the name that a request refers to,

@@ -74,6 +74,13 @@ var now = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 
 const name = "web-1"
 
+// secretFacts are the facts of Secrets, by name.
+type secretFacts map[string]*facts.Secret
+
+func (s secretFacts) Facts(_ context.Context, _, name string) (*facts.Secret, error) {
+	return s[name], nil
+}
+
 // lab is an API server with a Controller, whose caches show everything at once.
 type lab struct {
 	*Controller
@@ -82,6 +89,7 @@ type lab struct {
 	clock    *clocktesting.FakeClock
 	requests cache.Indexer
 	orders   cache.Indexer
+	secrets  secretFacts
 	// writes are what was written, and refuse the results of the next status writes.
 	writes []string
 	refuse []error
@@ -96,7 +104,7 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	if err := errors.Join(cmv1.AddToScheme(scheme), acmev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, clock: clocktesting.NewFakeClock(now)}
+	l := &lab{t: t, clock: clocktesting.NewFakeClock(now), secrets: secretFacts{}}
 	refs := cluster.NewIssuers(nil, "cert-manager").SecretRefs(s.Secrets)
 	l.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithIndex(&cmv1.Issuer{}, cluster.IndexSecretRef, refs).WithIndex(&cmv1.ClusterIssuer{}, cluster.IndexSecretRef, refs).
@@ -138,6 +146,7 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	l.requests, l.orders = requests.GetIndexer(), orders.GetIndexer()
 	types := issuer.Registry{s, acmeType{}}
 	deps := Deps{
+		Cache: l.client, Secrets: l.secrets,
 		Answers: cluster.NewAnswers(), Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true), Types: &types,
 		Server: cluster.NewServer(cluster.NewWriter(l.client, core, cluster.NewGate(nil)), events, l.client), Clock: l.clock,
 	}
@@ -148,7 +157,7 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	if deps.Orders, err = cluster.NewOrders(orders, pki.Limits{}); err != nil {
 		t.Fatal(err)
 	}
-	if l.Controller, err = New(deps, Config{}, nil); err != nil {
+	if l.Controller, err = New(deps, Config{RenewalInformation: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	l.sync()

@@ -195,6 +195,8 @@ func (d *draft) order(gone *facts.Order) {
 		d.fail(err.Reason, err.Message)
 		return
 	}
+	// It is no part of what names the Order: that must stay the same for one request.
+	wanted.Spec.Replaces = d.state.Replaces
 	if gone == nil {
 		if d.state.Replaced > 0 {
 			wanted = order.Replacement(wanted, d.state.Replaced)

@@ -61,6 +61,9 @@ type State struct {
 	// Replaced counts the Orders that this process has deleted to replace them, in
 	// case the one in their place could not be created yet.
 	Replaced int
+	// Replaces identifies the certificate that the request's replaces to its CA (RFC 9773
+	// section 4.1), empty if there is none, or if the CA is another one.
+	Replaces string
 	// Outcome is what the issuer has answered, nil before.
 	Outcome *Outcome
 	// SignNotBefore is when the issuer may be asked again, zero for now: it asked
