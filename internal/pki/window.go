@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,8 +26,6 @@ type Window struct {
 const (
 	// maxWindows bounds the windows of one certificate: each is searched for years.
 	maxWindows = 100
-	// cronHorizon is how far ahead a schedule of the parser looks.
-	cronHorizon = 5 * 365 * 24 * time.Hour
 	// maxShown bounds what a message repeats of an expression.
 	maxShown = 100
 )
@@ -52,20 +49,23 @@ func WithinWindows(wanted, notBefore, notAfter time.Time, windows []Window) (at,
 			return at, end, err
 		}
 	}
+	var next, nextEnd time.Time
+	left := maxSearches
 	for _, r := range known {
-		if start := r.startFrom(wanted.Add(-r.length), notAfter); !start.IsZero() && !start.After(wanted) {
-			if last := start.Add(r.length); last.After(end) {
-				at, end = wanted, last
+		start := r.startFrom(wanted.Add(-r.length), notAfter, &left)
+		last := start.Add(r.length)
+		switch {
+		case start.IsZero():
+		case start.After(wanted):
+			if next.IsZero() || start.Before(next) {
+				next, nextEnd = start, last
 			}
+		case last.After(end):
+			at, end = wanted, last
 		}
 	}
-	if !at.IsZero() {
-		return at, end, nil
-	}
-	for _, r := range known {
-		if start := r.startFrom(wanted, notAfter); !start.IsZero() && (at.IsZero() || start.Before(at)) {
-			at, end = start, start.Add(r.length)
-		}
+	if at.IsZero() {
+		at, end = next, nextEnd
 	}
 	if at.IsZero() {
 		err = fmt.Errorf("cannot find a time with the given windows between %s and %s for: %s",
@@ -87,26 +87,28 @@ func (w Window) parse(index int, notBefore time.Time) (recurrence, error) {
 		return recurrence{}, fmt.Errorf("windowDuration must be a positive duration in window %d: %s", index, w.Length)
 	}
 	r := recurrence{length: w.Length, anchor: notBefore.Add(-w.Length)}
-	expression := w.Cron
-	switch own := hasZone(expression); {
+	location := time.UTC
+	var err error
+	switch own := hasZone(w.Cron); {
 	case own && w.TimeZone != "":
 		return r, fmt.Errorf("error parsing cron in window %d: the expression has a time zone, and timezone is set too", index)
 	case !own:
-		if _, err := time.LoadLocation(w.TimeZone); err != nil {
+		if location, err = time.LoadLocation(w.TimeZone); err != nil {
 			return r, fmt.Errorf("error parsing timezone in window %d: unknown time zone %.*q", index, maxShown, w.TimeZone)
 		}
-		expression = "CRON_TZ=" + cmp.Or(w.TimeZone, "UTC") + " " + expression
 	}
-	var err error
-	if r.schedule, err = ParseCron(expression); err != nil {
+	if r.schedule, err = ParseCron(w.Cron); err != nil {
 		return r, fmt.Errorf("error parsing cron in window %d: failed to parse cron spec '%.*s': %.*s", index, maxShown, w.Cron, 2*maxShown, err)
+	}
+	if spec, ok := r.schedule.(*cron.SpecSchedule); ok && !hasZone(w.Cron) {
+		spec.Location = location
 	}
 	return r, nil
 }
 
 // startFrom returns the first beginning at a time or later, zero if there is none
-// before another time.
-func (r recurrence) startFrom(from, before time.Time) time.Time {
+// before another time, or none is found with the searches that are left.
+func (r recurrence) startFrom(from, before time.Time, left *int) time.Time {
 	if every, ok := r.schedule.(cron.ConstantDelaySchedule); ok {
 		periods := max(from.Sub(r.anchor)/every.Delay, 1)
 		start := r.anchor.Add(periods * every.Delay)
@@ -115,13 +117,11 @@ func (r recurrence) startFrom(from, before time.Time) time.Time {
 		}
 		return ifBefore(start, before)
 	}
-	for ; from.Before(before); from = from.Add(cronHorizon) {
-		// The parser's schedules begin after the time that they are given.
-		if start := r.schedule.Next(from.Add(-1)); !start.IsZero() {
-			return ifBefore(start, before)
-		}
+	spec, ok := r.schedule.(*cron.SpecSchedule)
+	if !ok {
+		return time.Time{}
 	}
-	return time.Time{}
+	return ifBefore(firstOf(spec, from, before, left), before)
 }
 
 func ifBefore(t, limit time.Time) time.Time {

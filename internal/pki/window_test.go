@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -119,4 +120,76 @@ func FuzzWindow(f *testing.F) {
 			t.Errorf("%q in %q for %s: from %s to %s, until %s, of a certificate until %s", cron, zone, time.Duration(length), wanted, at, end, notAfter)
 		}
 	})
+}
+
+// TestRareWindows bounds the searches of windows that begin rarely or never, however
+// long the certificate lives.
+func TestRareWindows(t *testing.T) {
+	notBefore := utc("2026-01-01T00:00:00Z")
+	notAfter := notBefore.AddDate(290, 0, 0)
+	for _, test := range []struct {
+		cron, zone string
+		first      string
+		searches   int
+	}{
+		{"0 0 31 2,4,6,9,11 *", "America/New_York", "", 0},
+		{"0 0 30 2 *", "America/New_York", "", 0},
+		{"0 0 29 2 *", "", "2028-02-29T00:00:00Z", 1},
+		// The hour is skipped in that year.
+		{"30 2 14 3 *", "America/New_York", "2028-03-14T06:30:00Z", 2},
+		{"0 0 1 1 *", "Pacific/Apia", "2027-12-31T11:00:00Z", 1},
+		{"0 0 * * *", "America/Havana", "2027-01-02T05:00:00Z", 2},
+	} {
+		left := maxSearches
+		r, err := Window{test.cron, test.zone, time.Hour}.parse(0, notBefore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := r.startFrom(utc("2027-01-01T11:00:00Z"), notAfter, &left)
+		if first := start.UTC().Format(time.RFC3339); (test.first != "" || !start.IsZero()) && first != test.first || maxSearches-left != test.searches {
+			t.Errorf("%s: %s after %d searches, want %s after %d", test.cron, first, maxSearches-left, test.first, test.searches)
+		}
+	}
+}
+
+// rarest are windows whose search costs most.
+func rarest(cron string) []Window {
+	windows := make([]Window, maxWindows)
+	for i := range windows {
+		windows[i] = Window{Cron: fmt.Sprintf(cron, i%60), TimeZone: "America/New_York", Length: time.Hour}
+	}
+	return windows
+}
+
+func BenchmarkWindows(b *testing.B) {
+	notBefore := utc("2026-01-01T00:00:00Z")
+	for _, cron := range []string{"%d 0 31 2,4,6,9,11 *", "%d 2 14 3 *", "%d 0 29 2 *"} {
+		windows := rarest(cron)
+		b.Run(cron, func(b *testing.B) {
+			for b.Loop() {
+				_, _, _ = WithinWindows(notBefore.AddDate(1, 0, 0), notBefore, notBefore.AddDate(290, 0, 0), windows)
+			}
+		})
+	}
+}
+
+// TestSameAsParser compares with the parser's own search, in zones whose days do not begin
+// in a way that makes it skip one.
+func TestSameAsParser(t *testing.T) {
+	before := utc("2060-01-01T00:00:00Z")
+	for _, zone := range []string{"", "America/New_York", "America/Havana", "Pacific/Apia"} {
+		for _, cron := range []string{"0 0 * * *", "30 2 * * *", "30 1 * * 0", "15 */6 1,15 * *", "59 23 31 12 *", "0 0 1 * FRI", "*/20 1 */3 3,10,11 */2", "0 0 29 2 *", "45 0-3 * 3,4 0,1"} {
+			r, err := Window{cron, zone, time.Hour}.parse(0, before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for from := utc("2026-11-26T00:00:00Z"); from.Before(utc("2029-01-01T00:00:00Z")); from = from.Add(7*time.Hour + 13*time.Minute + time.Nanosecond) {
+				left := maxSearches
+				got, want := r.startFrom(from, before, &left), r.schedule.Next(from.Add(-1))
+				if !got.Equal(want) {
+					t.Fatalf("%s in %q from %s: %s, the parser finds %s", cron, zone, from, got, want)
+				}
+			}
+		}
+	}
 }
