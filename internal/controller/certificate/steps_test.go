@@ -168,6 +168,12 @@ func TestRequestInTheWay(t *testing.T) {
 		{"a Deployment's", crt(), func(r *cmv1.CertificateRequest) {
 			r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: "d"}}
 		}, false, "RequestFailed", `the name is taken by one that belongs to Deployment "web"` + taken},
+		{"another kind of Certificate's", crt(), func(r *cmv1.CertificateRequest) {
+			r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "networking.internal.knative.dev/v1alpha1", Kind: "Certificate", Name: "web", UID: "k"}}
+		}, false, "RequestFailed", `the name is taken by one that belongs to Certificate "web" of networking.internal.knative.dev` + taken},
+		{"ours, of another version", former, func(r *cmv1.CertificateRequest) {
+			r.OwnerReferences[0].APIVersion = "cert-manager.io/v1alpha2"
+		}, false, "", ""},
 		{"a person's", crt(), func(r *cmv1.CertificateRequest) {
 			r.OwnerReferences, r.Spec.Username = nil, "alice"
 		}, false, "RequestFailed", `the name is taken by one that was created by "alice"` + taken},

@@ -118,8 +118,12 @@ func (c State) nextTry(failed time.Time, attempts int) time.Time {
 
 // timeOfNextTry is the time at the end of a failure's message, zero without one.
 func timeOfNextTry(message string) time.Time {
-	_, text, _ := strings.Cut(message, nextTry)
-	at, err := time.Parse(time.RFC3339, text)
+	last := strings.LastIndex(message, nextTry)
+	if last < 0 {
+		return time.Time{}
+	}
+	// An issuer's message before it may say the same.
+	at, err := time.Parse(time.RFC3339, message[last+len(nextTry):])
 	if err != nil {
 		return time.Time{}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
@@ -19,6 +20,8 @@ func TakenBy(crt *cmv1.Certificate, r *cmv1.CertificateRequest) string {
 	}
 	madeFor := r.Annotations[cmv1.CertificateNameKey]
 	switch {
+	case owner != nil && owner.Kind == cmv1.CertificateKind && groupOf(owner) != cmv1.GroupName:
+		return fmt.Sprintf("belongs to %s %q of %s", owner.Kind, owner.Name, groupOf(owner))
 	case owner != nil && (owner.Kind != cmv1.CertificateKind || owner.Name != crt.Name):
 		return fmt.Sprintf("belongs to %s %q", owner.Kind, owner.Name)
 	case owner != nil && slices.Contains([]string{"", crt.Name}, madeFor):
@@ -32,4 +35,9 @@ func TakenBy(crt *cmv1.Certificate, r *cmv1.CertificateRequest) string {
 	default:
 		return "was not made for a Certificate"
 	}
+}
+
+// groupOf is the API group of an owner, whatever the version.
+func groupOf(owner *metav1.OwnerReference) string {
+	return schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).Group
 }

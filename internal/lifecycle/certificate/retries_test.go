@@ -308,6 +308,7 @@ func TestNextTryOfStatus(t *testing.T) {
 		want          time.Time
 	}{
 		{"ours", "no" + nextTry + "2026-11-22T06:04:00Z", 1, plan.Backoff{}, now.Add(4 * time.Minute)},
+		{"ours, of an issuer that says so too", "busy" + nextTry + "noon" + nextTry + "2026-11-22T06:04:00Z", 1, plan.Backoff{}, now.Add(4 * time.Minute)},
 		{"cert-manager's", "no", 2, plan.Backoff{}, failed.Add(2 * hour)},
 		{"cert-manager's, after many", "no", 9, plan.Backoff{}, failed.Add(6 * hour)},
 		{"of another back-off", "no" + nextTry + "2026-11-23T14:00:00Z", 6, plan.Backoff{}, failed.Add(6 * hour)},
