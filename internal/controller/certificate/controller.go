@@ -67,6 +67,9 @@ type Controller struct {
 	memory controller.Memory[memory]
 	// keystores are those in the Secrets, of Certificates that want any.
 	keystores controller.Memory[core.KeystoreCheck]
+	// issuances are those of late that nobody has asked for. They outlast the
+	// issuance and its request.
+	issuances controller.Memory[facts.Row]
 	// started is when the first Certificate was looked at: a process may have
 	// waited long for its lease.
 	started func() time.Time
@@ -200,6 +203,7 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (*cmv1.C
 func (c *Controller) Forget(key types.NamespacedName) {
 	c.memory.Drop(key).abandon()
 	c.keystores.Drop(key)
+	c.issuances.Drop(key)
 }
 
 // work is one reconcile of one Certificate.
@@ -244,6 +248,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	}
 	w.State.Requests = c.Requests.ControlledBy(object)
 	w.State.Orders = c.ordersOf(w.State.Requests)
+	w.recallIssuances()
 	if err = w.findKeys(ctx); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,11 @@ func (w *work) storeSecret(ctx context.Context, a core.StoreSecret) error {
 		return cluster.ErrStale
 	}
 	material := core.Material{Chain: answer.Chain, Key: encoded, CA: answer.CA}
-	return w.replace(ctx, a.Absent, material, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef))
+	if err := w.replace(ctx, a.Absent, material, core.MetadataFor(w.State, pki.FactsOf(chain[0]), a.Request.IssuerRef)); err != nil {
+		return err
+	}
+	w.rememberIssuances(w.State.Known(a.Request, w.Clock.Now()))
+	return nil
 }
 
 // storeTemporary signs a certificate and writes it and its key into the target

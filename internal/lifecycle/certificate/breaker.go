@@ -32,17 +32,38 @@ var ownReasons = []string{
 
 // issuances are those of the present generation that began of late without anybody
 // having asked for them. The present request tells, so that they are known to each
-// process.
+// process; if somebody has deleted or changed it, this process remembers.
 func (c State) issuances(now time.Time) []time.Time {
-	r := c.currentRequest(revision(c.Object.Status))
-	if r == nil || (r.Row.Generation != 0 && r.Row.Generation != c.Object.Generation) {
-		return nil
+	return c.Known(c.Current(), now).At
+}
+
+// Known is the row of the present generation after the issuance that has made a
+// request, or as this process remembers it without the request: the longer one. A
+// request that begins another row ends what is remembered.
+func (c State) Known(r *facts.Request, now time.Time) facts.Row {
+	generation := c.Object.Generation
+	remembered := recent(c.Remembered, generation, now)
+	if r == nil || (r.Row.Generation != 0 && r.Row.Generation != generation) {
+		return remembered
 	}
-	began := slices.Clone(r.Row.At)
-	if r.Row.Generation == 0 {
-		began = []time.Time{r.CreatedAt}
+	own := r.Row
+	if own.Generation == 0 {
+		own = facts.Row{Generation: generation, At: []time.Time{r.CreatedAt}}
 	}
-	return slices.DeleteFunc(began, func(at time.Time) bool { return at.After(now) || now.Sub(at) >= issuancesWithin })
+	known := recent(own, generation, now)
+	if len(own.At) > 0 && len(remembered.At) > len(known.At) {
+		return remembered
+	}
+	return known
+}
+
+// recent is a row without what began long ago, or for another generation.
+func recent(row facts.Row, generation int64, now time.Time) facts.Row {
+	known := facts.Row{Generation: generation}
+	if row.Generation == generation {
+		known.At = slices.DeleteFunc(slices.Clone(row.At), func(at time.Time) bool { return at.After(now) || now.Sub(at) >= issuancesWithin })
+	}
+	return known
 }
 
 // row is what the request of an issuance says of those before it, the zero value if

@@ -9,6 +9,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -25,7 +26,7 @@ func (w *player) halt(deletions int) int {
 	before := len(w.made)
 	for range deletions {
 		w.run(w.now.Add(time.Minute))
-		w.Secret, w.Memory = nil, Memory{}
+		w.Secret, w.Memory, w.Remembered = nil, Memory{}, facts.Row{}
 	}
 	w.run(w.now.Add(time.Minute))
 	return len(w.made) - before
@@ -150,5 +151,58 @@ func TestBreakerOfRenewals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBreakerWithoutRequests has a clean-up that deletes each request that has ended.
+func TestBreakerWithoutRequests(t *testing.T) {
+	undo := func(w *player, times int) int {
+		before := len(w.made)
+		for range times {
+			w.run(w.now.Add(time.Minute))
+			w.Secret, w.Requests, w.Memory = nil, nil, Memory{}
+		}
+		w.run(w.now.Add(time.Minute))
+		return len(w.made) - before
+	}
+	w := &player{State: State{Object: newCertificate()}, t: t, now: now, answer: ninetyDays}
+	if n := undo(w, 7); n != maxIssuances || w.issuing() == nil || w.issuing().Reason != ReasonHalted {
+		t.Fatalf("issued %d times: %+v", n, w.issuing())
+	}
+	w.Object.Generation = 2
+	if n := undo(w, 7); n != maxIssuances {
+		t.Errorf("issued %d times after a change of the spec", n)
+	}
+	w.Object.Status.Conditions = condition.Set(w.Object.Status.Conditions, issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "by hand", w.now))
+	if n := undo(w, 7); n != maxIssuances+1 {
+		t.Errorf("issued %d times: once as asked for, and %d times since", n, maxIssuances)
+	}
+}
+
+// TestKnown has requests that say less, or something else, than this process remembers.
+func TestKnown(t *testing.T) {
+	ago := func(minutes ...int) (times []time.Time) {
+		for _, m := range minutes {
+			times = append(times, now.Add(-time.Duration(m)*time.Minute))
+		}
+		return times
+	}
+	for _, test := range []struct {
+		name       string
+		remembered facts.Row
+		request    *facts.Request
+		want       []time.Time
+	}{
+		{"nothing", facts.Row{}, nil, nil},
+		{"no request", facts.Row{Generation: 1, At: ago(61, 60, 59, 1)}, nil, ago(59, 1)},
+		{"another generation", facts.Row{Generation: 2, At: ago(1)}, nil, nil},
+		{"after a restart", facts.Row{}, &facts.Request{Row: facts.Row{Generation: 1, At: ago(9, 1)}}, ago(9, 1)},
+		{"a request without its annotation", facts.Row{Generation: 1, At: ago(9, 1)}, &facts.Request{CreatedAt: ago(1)[0]}, ago(9, 1)},
+		{"a request that begins another row", facts.Row{Generation: 1, At: ago(9, 1)}, &facts.Request{Row: facts.Row{Generation: 1}}, nil},
+		{"a request for another generation", facts.Row{Generation: 1, At: ago(9)}, &facts.Request{Row: facts.Row{Generation: 3, At: ago(5, 1)}}, ago(9)},
+	} {
+		c := State{Object: newCertificate(), Remembered: test.remembered}
+		c.Object.Generation = 1
+		samePlan(t, facts.Row{Generation: 1, At: test.want}, c.Known(test.request, now))
 	}
 }

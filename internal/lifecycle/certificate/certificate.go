@@ -67,6 +67,9 @@ type State struct {
 	Started time.Time
 	// Memory is what this process knows of the issuance and does not store.
 	Memory Memory
+	// Remembered is the Row that this process has last known, whatever has become of
+	// the request that says it.
+	Remembered facts.Row
 	// SecretOwnedBy is the name of another Certificate that owns spec.secretName.
 	SecretOwnedBy string
 	// SecretUsedBy names an issuer that needs what is in spec.secretName, for

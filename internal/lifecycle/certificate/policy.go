@@ -57,6 +57,9 @@ func (c State) currentRequest(revision int) *facts.Request {
 	return nil
 }
 
+// Current is the request of the revision in the status, nil without one.
+func (c State) Current() *facts.Request { return c.currentRequest(revision(c.Object.Status)) }
+
 // unusableSecret says that the Secret has no certificate with its key.
 func (c State) unusableSecret() *Violation {
 	switch s := c.Secret; {

@@ -106,6 +106,7 @@ func (w *player) do(action plan.Action) {
 	case DeleteRevisions:
 		w.Requests = slices.DeleteFunc(w.Requests, func(r *facts.Request) bool { return slices.Contains(a.Requests, r) })
 	case StoreSecret:
+		w.Remembered = w.Known(a.Request, w.now)
 		w.Secret = secretFor(w.State, w.signed, key(2))
 	case Forget:
 		w.Memory = Memory{}
