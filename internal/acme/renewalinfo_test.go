@@ -21,15 +21,18 @@ func TestRenewalInfo(t *testing.T) {
 	}{
 		"all": {
 			`{"suggestedWindow":{"start":"2026-04-01T02:00:00+02:00","end":"2026-04-03T00:00:00Z"},"explanationURL":"https://ca.example/why","x":"` + canary + `"}`,
-			RenewalInfo{Start: day(1), End: day(3), ExplanationURL: "https://ca.example/why", RetryAfter: epoch.Add(time.Hour)}, "",
+			RenewalInfo{Start: day(1), End: day(3), ExplanationURL: "https://ca.example/why", RetryAfter: epoch.Add(time.Hour)},
+			"",
 		},
 		"an end before the start": {
 			`{"suggestedWindow":{"start":"2026-04-03T00:00:00Z","end":"2026-04-01T00:00:00Z"}}`,
-			RenewalInfo{Start: day(3), End: day(1), RetryAfter: epoch.Add(time.Hour)}, "",
+			RenewalInfo{Start: day(3), End: day(1), RetryAfter: epoch.Add(time.Hour)},
+			"",
 		},
 		"a page that is no URL": {
 			`{"suggestedWindow":{"start":"2026-04-01T00:00:00Z","end":"2026-04-03T00:00:00Z"},"explanationURL":"javascript:` + canary + `"}`,
-			RenewalInfo{Start: day(1), End: day(3), RetryAfter: epoch.Add(time.Hour)}, "",
+			RenewalInfo{Start: day(1), End: day(3), RetryAfter: epoch.Add(time.Hour)},
+			"",
 		},
 		"no window":    {`{"x":"` + canary + `"}`, RenewalInfo{}, unreadable},
 		"no end":       {`{"suggestedWindow":{"start":"2026-04-03T00:00:00Z"}}`, RenewalInfo{}, unreadable},

@@ -41,7 +41,9 @@ func Keystores(spec *cmv1.CertificateSpec) []Keystore {
 	if s := spec.Keystores.PKCS12; s != nil && s.Create {
 		stores = append(stores, Keystore{
 			cmv1.PKCS12SecretKey, cmv1.PKCS12TruststoreKey, s.PasswordSecretRef.Name,
-			s.PasswordSecretRef, s.Password, keystore.PKCS12{Profile: keystore.Profile(s.Profile)}, "PKCS12", "PKCS#12",
+			s.PasswordSecretRef, s.Password,
+			keystore.PKCS12{Profile: keystore.Profile(s.Profile)},
+			"PKCS12", "PKCS#12",
 		})
 	}
 	if s := spec.Keystores.JKS; s != nil && s.Create {
@@ -51,7 +53,9 @@ func Keystores(spec *cmv1.CertificateSpec) []Keystore {
 		}
 		stores = append(stores, Keystore{
 			cmv1.JKSSecretKey, cmv1.JKSTruststoreKey, s.PasswordSecretRef.Name,
-			s.PasswordSecretRef, s.Password, keystore.JKS{Alias: alias}, "JKS", "JKS",
+			s.PasswordSecretRef, s.Password,
+			keystore.JKS{Alias: alias},
+			"JKS", "JKS",
 		})
 	}
 	return stores
@@ -172,16 +176,16 @@ func (c State) keystoreInputs() (in KeystoreInputs, wanted bool) {
 		return in, false
 	}
 	sum := sha256.New()
-	// The spec was decoded from JSON.
+	// The spec was decoded from JSON, and a hash takes every write.
 	_ = json.NewEncoder(sum).Encode(c.Object.Spec.Keystores)
 	keys := []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey, cmmeta.TLSCAKey}
 	for _, k := range stores {
-		fmt.Fprintf(sum, "%q %q ", k.PasswordSecret, c.PasswordVersions[k.PasswordSecret])
+		_, _ = fmt.Fprintf(sum, "%q %q ", k.PasswordSecret, c.PasswordVersions[k.PasswordSecret])
 		keys = append(keys, k.Keystore, k.Truststore)
 	}
 	for _, key := range keys {
 		digest, ok := c.Secret.Digest(key)
-		fmt.Fprintf(sum, "%t %x ", ok, digest)
+		_, _ = fmt.Fprintf(sum, "%t %x ", ok, digest)
 	}
 	return KeystoreInputs(sum.Sum(nil)), true
 }

@@ -270,10 +270,16 @@ func TestPassword(t *testing.T) {
 		{"raw", &cmv1.CertificateKeystores{PKCS12: &cmv1.PKCS12Keystore{Create: true, PasswordSecretRef: ref}}, map[string][]byte{"p": []byte(" a\n")}, " a\n", "", ""},
 		{"literal", literal("Zq01$BKr9P"), nil, "Zq01$BKr9P", "", ""},
 		{"reference first", &cmv1.CertificateKeystores{JKS: &cmv1.JKSKeystore{Create: true, PasswordSecretRef: ref, Password: ptr.To("a")}}, map[string][]byte{"p": []byte("b")}, "b", "", ""},
-		{"no Secret", &cmv1.CertificateKeystores{PKCS12: &cmv1.PKCS12Keystore{Create: true, PasswordSecretRef: ref}}, nil, "", EventKeystorePassword,
-			failed + `fetching PKCS12 keystore password from Secret: secret "pw" not found; create it with an entry "p"`},
-		{"no entry", &cmv1.CertificateKeystores{JKS: &cmv1.JKSKeystore{Create: true, PasswordSecretRef: ref}}, map[string][]byte{"q": []byte("x")}, "", EventKeystorePassword,
-			failed + `JKS keystore password Secret contains no data for key "p"; add it to Secret "pw"`},
+		{
+			"no Secret", &cmv1.CertificateKeystores{PKCS12: &cmv1.PKCS12Keystore{Create: true, PasswordSecretRef: ref}}, nil, "", EventKeystorePassword,
+			failed + `fetching PKCS12 keystore password from Secret: secret "pw" not found; create it with an entry "p"`,
+		},
+		{
+			"no entry", &cmv1.CertificateKeystores{JKS: &cmv1.JKSKeystore{Create: true, PasswordSecretRef: ref}},
+			map[string][]byte{"q": []byte("x")},
+			"", EventKeystorePassword,
+			failed + `JKS keystore password Secret contains no data for key "p"; add it to Secret "pw"`,
+		},
 		{"empty", literal(""), nil, "", eventWriteFailed, failed + "JKS literal password cannot be empty"},
 		{"neither", &cmv1.CertificateKeystores{PKCS12: &cmv1.PKCS12Keystore{Create: true}}, nil, "", eventWriteFailed, failed + "either passwordSecretRef or password must be set for PKCS#12 keystore"},
 	} {
