@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -210,7 +211,8 @@ func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte
 		if err == nil && len(content.CAs) > 0 {
 			entry, err = k.Truststore, k.format.CheckTruststore(present[k.Truststore], content.CAs, password)
 		}
-		if err != nil {
+		// Of a store that could not be looked at nothing bad is known.
+		if err != nil && !errors.Is(err, keystore.ErrBusy) {
 			check.Unfit = cmp.Or(check.Unfit, fmt.Sprintf("Secret's entry %q is not as spec.keystores wants it: %v", entry, err))
 			check.Remarks[k.Keystore] = k.format.Remarks(password)
 		}

@@ -34,7 +34,8 @@ type Format interface {
 	Keystore(c Content, password []byte) ([]byte, error)
 	// Truststore makes a store of trusted certificates, at least one.
 	Truststore(cas []*x509.Certificate, password []byte) ([]byte, error)
-	// CheckKeystore checks that a store is one that Keystore makes.
+	// CheckKeystore checks that a store is one that Keystore makes. It may return
+	// ErrBusy.
 	CheckKeystore(store []byte, c Content, password []byte) error
 	// CheckTruststore checks that a store is one that Truststore makes.
 	CheckTruststore(store []byte, cas []*x509.Certificate, password []byte) error

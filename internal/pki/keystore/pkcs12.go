@@ -108,14 +108,18 @@ func (f PKCS12) CheckKeystore(store []byte, c Content, password []byte) error {
 	if err := f.open(store); err != nil {
 		return err
 	}
-	key, leaf, rest, err := pkcs12.DecodeChain(store, string(password))
+	have, err := decrypted(stores, func() (Content, error) {
+		key, leaf, rest, err := pkcs12.DecodeChain(store, string(password))
+		signer, _ := key.(crypto.Signer)
+		return Content{Key: signer, Chain: []*x509.Certificate{leaf}, CAs: rest}, err
+	})
 	if err != nil {
 		return failure(err)
 	}
-	if signer, ok := key.(crypto.Signer); !ok || !pki.PublicKeysEqual(signer.Public(), c.Key.Public()) {
+	if have.Key == nil || !pki.PublicKeysEqual(have.Key.Public(), c.Key.Public()) {
 		return errKey
 	}
-	if !leaf.Equal(c.Chain[0]) || !sameCertificates(rest, others(c)) {
+	if !have.Chain[0].Equal(c.Chain[0]) || !sameCertificates(have.CAs, others(c)) {
 		return errContent
 	}
 	return nil
@@ -126,7 +130,9 @@ func (f PKCS12) CheckTruststore(store []byte, cas []*x509.Certificate, password 
 	if err := f.open(store); err != nil {
 		return err
 	}
-	have, err := pkcs12.DecodeTrustStore(store, string(password))
+	have, err := decrypted(stores, func() ([]*x509.Certificate, error) {
+		return pkcs12.DecodeTrustStore(store, string(password))
+	})
 	if err != nil {
 		return failure(err)
 	}
@@ -138,10 +144,14 @@ func (f PKCS12) CheckTruststore(store []byte, cas []*x509.Certificate, password 
 
 // failure is what the error of the decoder means.
 func failure(err error) error {
-	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return errPassword
+	case errors.Is(err, ErrBusy):
+		return err
+	default:
+		return errMalformed
 	}
-	return errMalformed
 }
 
 // open checks, before a store is decrypted, that it is of the profile.
