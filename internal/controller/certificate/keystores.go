@@ -68,7 +68,7 @@ func (w *work) checkKeystores(ctx context.Context) error {
 	if err != nil && fault.Of(err).Class != fault.User {
 		return err
 	}
-	w.remember(w.State.CheckedKeystores(materialOf(live), passwords, live.Data, err, w.config.Limits))
+	w.remember(w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, err, w.config.Limits))
 	return nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
@@ -120,7 +119,7 @@ func (w *work) repair(ctx context.Context, a core.RepairSecret) error {
 	if err != nil {
 		return err
 	}
-	material := materialOf(live)
+	material := w.State.Present(live.Data)
 	if a.CA != nil {
 		answer, err := w.answer(ctx, a.CA)
 		if err != nil {
@@ -141,10 +140,6 @@ func (w *work) asDecided(ctx context.Context) (*corev1.Secret, error) {
 		return nil, cluster.ErrStale
 	}
 	return live, nil
-}
-
-func materialOf(s *corev1.Secret) core.Material {
-	return core.Material{Chain: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey], CA: s.Data[cmmeta.TLSCAKey]}
 }
 
 // apply applies the target Secret. What others have put there stays; what this

@@ -23,6 +23,16 @@ import (
 // returns none.
 type Material struct{ Chain, Key, CA []byte }
 
+// Present is the material that a Secret with data has. A CA of others, where the issuer
+// returns none, is not part of it.
+func (c State) Present(data map[string][]byte) Material {
+	m := Material{Chain: data[corev1.TLSCertKey], Key: data[corev1.TLSPrivateKeyKey]}
+	if c.returnsCA() {
+		m.CA = data[cmmeta.TLSCAKey]
+	}
+	return m
+}
+
 // formatKeys are the entries of additional output formats.
 var formatKeys = map[cmv1.CertificateOutputFormatType]string{
 	cmv1.CertificateOutputFormatDER:         cmv1.CertificateOutputFormatDERKey,
