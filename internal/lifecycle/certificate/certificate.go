@@ -326,12 +326,12 @@ func (c State) readiness(p *Plan, now time.Time) {
 }
 
 // windowError says that the certificate is valid, and not renewed as the spec wants
-// it. An event says so once.
+// it. An event says so once: with the write of the status.
 func (c State) windowError(p *Plan, problem string, now time.Time) {
 	message := "Could not calculate renewal time: " + problem
 	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
 	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, cmv1.CertificateReasonWindowError, message, now)
-	if p.Do == nil && (told == nil || told.Reason != cmv1.CertificateReasonWindowError || told.Message != message) {
+	if (p.Do == nil || p.Persist == plan.Before) && (told == nil || told.Reason != cmv1.CertificateReasonWindowError || told.Message != message) {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: cmv1.CertificateReasonWindowError, Message: message, Component: ManagerReadiness})
 	}
 }

@@ -88,6 +88,17 @@ func TestWindowErrorEnds(t *testing.T) {
 	}
 }
 
+// TestWindowErrorBesideRepair has a bad window that comes together with a label: the event
+// goes with the status, which the repair stores.
+func TestWindowErrorBesideRepair(t *testing.T) {
+	c := issuedState(renewedIn(window("daily", "", hour)))
+	c.Object.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Labels: map[string]string{"a": "b"}}
+	p := c.Next(now)
+	if _, ok := p.Do.(RepairSecret); !ok || p.Persist != plan.Before || len(p.Events) != 1 || p.Events[0].Reason != "WindowError" {
+		t.Errorf("%v, events %+v", p.Do, p.Events)
+	}
+}
+
 // TestRenewalsAreSpread has 1,000 certificates that are due at the same second.
 func TestRenewalsAreSpread(t *testing.T) {
 	due := born.Add(60 * day)

@@ -173,7 +173,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestFailed has what a signer's failure means: what a user can mend is waited for.
+// TestFailed has what a signer's failure means: what a user can fix is waited for.
 func TestFailed(t *testing.T) {
 	const annotation = "experimental.cert-manager.io/private-key-secret-name"
 	keyed := func(s *State) { s.Object.Annotations = map[string]string{annotation: "key"} }
