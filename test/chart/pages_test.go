@@ -90,7 +90,7 @@ func TestUpgradeLists(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"with-vault", "with-window"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"with-vault"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }
