@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/everleaf/everleaf/test/faultproxy"
 	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/test/faultproxy"
 	"github.com/everleaf/everleaf/test/harness"
 )
 
