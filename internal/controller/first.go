@@ -16,8 +16,10 @@ type first struct {
 	done  atomic.Bool
 }
 
-// add adds a step. It is called before any reconcile only.
-func (f *first) add(step func(context.Context) error) { f.steps = append(f.steps, step) }
+// add adds a step of a controller. It is called before any reconcile only.
+func (f *first) add(name string, step func(context.Context) error) {
+	f.steps = append(f.steps, func(ctx context.Context) error { return step(withName(ctx, name)) })
+}
 
 // before returns a reconciler that does the steps before its first reconcile, or waits
 // until another one has done them. A step that fails fails the reconcile, and is tried

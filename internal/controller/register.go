@@ -97,7 +97,7 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 		}
 	}
 	if r.First != nil {
-		b.first.add(r.First)
+		b.first.add(r.Name, r.First)
 	}
 	workers := r.Share * b.workers
 	if driver, ok := r.Reconciler.(interface{ SetUp(int, Steps) }); ok {
