@@ -27,6 +27,12 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"names":      short,
 }).Parse(pageText))
 
+// attention is a certificate that needs it, with the reason.
+type attention struct {
+	Certificate
+	Why notice
+}
+
 // HTML prints a report as one page that needs nothing else: no script, no font and no
 // picture from elsewhere.
 func HTML(out io.Writer, r Report) error {
@@ -34,14 +40,14 @@ func HTML(out io.Writer, r Report) error {
 		Report
 		// Most is the largest number of the calendar.
 		Most      int
-		Attention []Certificate
+		Attention []attention
 	}{Report: r}
 	for _, w := range r.Calendar {
 		view.Most = max(view.Most, w.Renewing, w.Expiring)
 	}
 	for _, c := range r.Certificates {
-		if c.State != Ready || c.Overdue {
-			view.Attention = append(view.Attention, c)
+		if n := c.notice(); n != nil {
+			view.Attention = append(view.Attention, attention{c, *n})
 		}
 	}
 	return pageTemplate.Execute(out, view)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"slices"
 
@@ -32,31 +33,37 @@ func issuerName(namespace string, ref cmmeta.IssuerReference) string {
 	return name
 }
 
-// issuedKeys are the keys of issued certificates, by namespace/Certificate/revision.
-func issuedKeys(requests []cmv1.CertificateRequest) map[string]string {
-	keys := map[string]string{}
+// issued are issued certificates, by namespace/Certificate/revision.
+type issued map[string]*x509.Certificate
+
+func issuedBy(requests []cmv1.CertificateRequest) issued {
+	found := issued{}
 	for i := range requests {
 		r := &requests[i]
 		if len(r.Status.Certificate) == 0 {
 			continue
 		}
-		cert, err := pki.ParseCertificate(r.Status.Certificate, pki.Limits{})
-		if err != nil {
-			continue
-		}
-		if spec, ok := pki.SpecOf(cert.PublicKey); ok {
-			keys[r.Namespace+"/"+r.Annotations[cmv1.CertificateNameKey]+"/"+r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey]] = keyName(spec)
+		if cert, err := pki.ParseCertificate(r.Status.Certificate, pki.Limits{}); err == nil {
+			found[r.Namespace+"/"+r.Annotations[cmv1.CertificateNameKey]+"/"+r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey]] = cert
 		}
 	}
-	return keys
+	return found
+}
+
+// present is the present certificate of a Certificate, nil if its request is gone.
+func (i issued) present(crt *cmv1.Certificate) *x509.Certificate {
+	if crt.Status.Revision == nil {
+		return nil
+	}
+	return i[fmt.Sprintf("%s/%s/%d", crt.Namespace, crt.Name, *crt.Status.Revision)]
 }
 
 // keyOf is the key of the present certificate if its request is still there, else the one
 // that the spec asks for.
-func keyOf(crt *cmv1.Certificate, issued map[string]string) string {
-	if crt.Status.Revision != nil {
-		if key := issued[fmt.Sprintf("%s/%s/%d", crt.Namespace, crt.Name, *crt.Status.Revision)]; key != "" {
-			return key
+func keyOf(crt *cmv1.Certificate, present *x509.Certificate) string {
+	if present != nil {
+		if spec, ok := pki.SpecOf(present.PublicKey); ok {
+			return keyName(spec)
 		}
 	}
 	var spec pki.KeySpec

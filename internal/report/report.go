@@ -4,6 +4,8 @@ package report
 
 import (
 	"cmp"
+	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
@@ -78,6 +80,9 @@ type Certificate struct {
 	RenewalTime *time.Time `json:"renewalTime,omitempty"`
 	// Overdue reports that the renewal should have begun more than an hour ago.
 	Overdue bool `json:"overdue,omitempty"`
+	// EarlierCA reports that it was signed by a key that its CA issuer no longer has. Clients
+	// that know only the issuer's present CA refuse it.
+	EarlierCA bool `json:"earlierCA,omitempty"`
 	// Cause is why it is not ready, or why the last issuance has failed.
 	Cause          string `json:"cause,omitempty"`
 	FailedAttempts int    `json:"failedAttempts,omitempty"`
@@ -118,9 +123,10 @@ const (
 func Of(in Input, now time.Time) Report {
 	now = now.UTC().Truncate(time.Second)
 	r := Report{At: now, Missing: in.Missing, Certificates: []Certificate{}, Issuers: issuersOf(in), Keys: []Count{}}
-	keys := issuedKeys(in.Requests)
+	certificates := issuedBy(in.Requests)
+	cas := presentCAs(in, certificates)
 	for i := range in.Certificates {
-		r.Certificates = append(r.Certificates, certificateOf(&in.Certificates[i], keys, now))
+		r.Certificates = append(r.Certificates, certificateOf(&in.Certificates[i], certificates, cas, now))
 	}
 	slices.SortFunc(r.Certificates, func(a, b Certificate) int {
 		return cmp.Or(cmp.Compare(severity[a.State], severity[b.State]), compareTimes(a.NotAfter, b.NotAfter),
@@ -129,6 +135,23 @@ func Of(in Input, now time.Time) Report {
 	r.count(now)
 	r.Authorities = authoritiesOf(in, now)
 	return r
+}
+
+// notice is why a certificate needs somebody's attention, in a word and in a sentence.
+type notice struct{ Word, Cause string }
+
+// notice returns nil if there is nothing to do.
+func (c Certificate) notice() *notice {
+	switch {
+	case c.State != Ready:
+		return &notice{string(c.State), c.Cause}
+	case c.Overdue:
+		return &notice{"overdue", "the renewal should have begun on " + date(c.RenewalTime)}
+	case c.EarlierCA:
+		return &notice{"earlier-ca", fmt.Sprintf("signed by a key that %s no longer has, until it is renewed: everleaf renew -n %s %s", c.Issuer, c.Namespace, c.Name)}
+	default:
+		return nil
+	}
 }
 
 // compareTimes puts what has no time last.
@@ -145,9 +168,13 @@ func compareTimes(a, b *time.Time) int {
 	}
 }
 
-func certificateOf(crt *cmv1.Certificate, keys map[string]string, now time.Time) Certificate {
+func certificateOf(crt *cmv1.Certificate, certificates issued, cas map[string]*x509.Certificate, now time.Time) Certificate {
+	present := certificates.present(crt)
 	row := Certificate{
-		Namespace: crt.Namespace, Name: crt.Name, Names: namesOf(crt), Issuer: issuerName(crt.Namespace, crt.Spec.IssuerRef), Key: keyOf(crt, keys),
+		Namespace: crt.Namespace, Name: crt.Name, Names: namesOf(crt), Issuer: issuerName(crt.Namespace, crt.Spec.IssuerRef), Key: keyOf(crt, present),
+	}
+	if ca := cas[row.Issuer]; ca != nil && present != nil {
+		row.EarlierCA = !signedBy(present, ca)
 	}
 	if crt.Status.NotAfter != nil {
 		at := crt.Status.NotAfter.UTC()

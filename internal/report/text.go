@@ -67,10 +67,8 @@ func Text(out io.Writer, r Report, colour bool) error {
 	}
 	var attention, rows [][]string
 	for _, c := range r.Certificates {
-		if c.State != Ready {
-			attention = append(attention, []string{string(c.State), c.Namespace + "/" + c.Name, c.Cause})
-		} else if c.Overdue {
-			attention = append(attention, []string{"overdue", c.Namespace + "/" + c.Name, "the renewal should have begun on " + date(c.RenewalTime)})
+		if n := c.notice(); n != nil {
+			attention = append(attention, []string{n.Word, c.Namespace + "/" + c.Name, n.Cause})
 		}
 		rows = append(rows, []string{string(c.State), c.Namespace + "/" + c.Name, date(c.NotAfter), date(c.RenewalTime), c.Key, c.Issuer, short(c.Names)})
 	}
