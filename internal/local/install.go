@@ -43,10 +43,17 @@ func (c *ControlPlane) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	release, err := shippedRelease()
+	if err != nil {
+		return err
+	}
 	for _, source := range []fs.FS{crds.Files, deploy.Base, deploy.Policies, probePolicy} {
 		objects, err := decodeAll(source)
 		if err != nil {
 			return err
+		}
+		if source == crds.Files {
+			label(objects, release)
 		}
 		for _, object := range objects {
 			if err := apply(ctx, client, object); err != nil {
@@ -65,6 +72,35 @@ func (c *ControlPlane) install(ctx context.Context) error {
 		}
 	}
 	return waitPolicies(ctx, client)
+}
+
+// releaseLabel says which release an object belongs to. Clients read it on CRDs.
+const releaseLabel = "app.kubernetes.io/version"
+
+// shippedRelease is the release that the manifests are of.
+func shippedRelease() (string, error) {
+	objects, err := decodeAll(deploy.Base)
+	if err != nil {
+		return "", err
+	}
+	for _, object := range objects {
+		if release := object.GetLabels()[releaseLabel]; release != "" {
+			return release, nil
+		}
+	}
+	return "", errors.New("the manifests say no release")
+}
+
+// label labels objects with their release, as Helm does.
+func label(objects []*unstructured.Unstructured, release string) {
+	for _, object := range objects {
+		labels := object.GetLabels()
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[releaseLabel] = release
+		object.SetLabels(labels)
+	}
 }
 
 // decodeAll returns the objects in all files of a file system, in the order of

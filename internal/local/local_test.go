@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -22,6 +23,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -330,6 +333,23 @@ func TestNamespacesAndDependentsAreDeleted(t *testing.T) {
 		_, err := namespaces.Get(t.Context(), "goes", metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
 	})
+}
+
+// TestReleaseOfCRDs: clients find out what is installed by a label of the CRDs.
+func TestReleaseOfCRDs(t *testing.T) {
+	client, err := dynamic.NewForConfig(controlplane.Shared(t).RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(found.Items) == 0 {
+		t.Fatalf("%d CRDs, %v", len(found.Items), err)
+	}
+	for _, crd := range found.Items {
+		if release := crd.GetLabels()["app.kubernetes.io/version"]; !regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(release) {
+			t.Errorf("%s is labelled with the release %q", crd.GetName(), release)
+		}
+	}
 }
 
 func TestRoles(t *testing.T) {
