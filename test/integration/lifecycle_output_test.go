@@ -300,6 +300,30 @@ func TestLifecycleAdoptedSecret(t *testing.T) {
 	if s := l.secret(t, "new"); s.Type != corev1.SecretTypeTLS || entries(s) != "ca.crt tls.crt tls.key" {
 		t.Errorf("a new Secret has type %s and %s", s.Type, entries(s))
 	}
+
+	// One with a pair that fits gets all that the spec wants besides, without an issuance.
+	pair := l.secret(t, "new").Data
+	if err := l.Create(t.Context(), &corev1.Secret{ObjectMeta: metaNamed(l.ns, "by-hand"), Data: pair}); err != nil {
+		t.Fatal(err)
+	}
+	began := len(l.traffic.Settle(t, l.ns, time.Second))
+	l.certificate(t, "by-hand", `{secretName: by-hand, dnsNames: [new.example.com], privateKey: {algorithm: ECDSA}, issuerRef: {name: ca}, additionalOutputFormats: [{type: DER}, {type: CombinedPEM}], secretTemplate: {labels: {team: a}}}`)
+	harness.Eventually(t, patience, func() error { return formatsFit(l.secret(t, "by-hand")) })
+	var wrote []string
+	for _, w := range l.traffic.Settle(t, l.ns, time.Second)[began:] {
+		wrote = append(wrote, w.Resource)
+	}
+	slices.Sort(wrote)
+	if diff := cmp.Diff([]string{"certificates/status", "secrets"}, wrote); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
+	}
+	s := l.secret(t, "by-hand")
+	if !bytes.Equal(s.Data["tls.crt"], pair["tls.crt"]) || !bytes.Equal(s.Data["tls.key"], pair["tls.key"]) || s.Labels["team"] != "a" {
+		t.Errorf("labels %v, or another certificate", s.Labels)
+	}
+	if _, ok := s.Annotations[cmv1.IssuerNameAnnotationKey]; ok || s.Annotations[cmv1.CertificateNameKey] != "by-hand" {
+		t.Errorf("annotations %v", s.Annotations)
+	}
 }
 
 // TestLifecycleCopiedSecret has a program that copies Secrets by their annotations:

@@ -155,7 +155,7 @@ func (c State) Next(now time.Time) Plan {
 	case trigger != nil:
 		p = c.issue(p, *trigger, now)
 	default:
-		p = c.idle(p)
+		p = c.idle(p, now)
 		c.dropFailure(&p, now)
 		c.awaitOwner(&p, now)
 		if at.IsZero() {
@@ -263,14 +263,14 @@ func (c State) awaitOwner(p *Plan, now time.Time) {
 
 // idle is what a Certificate needs that is not being issued: no leftovers, and
 // a Secret that follows the spec.
-func (c State) idle(p Plan) Plan {
+func (c State) idle(p Plan, now time.Time) Plan {
 	p.Status.NextPrivateKeySecretName = nil
 	if len(c.Keys) > 0 {
 		p = c.deleteKeys(p, c.Keys)
 		p.Persist = plan.Before
 		return p
 	}
-	return c.repair(p)
+	return c.repair(p, now)
 }
 
 // tidy drops what an ended issuance leaves in memory, and deletes the oldest

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,13 +28,8 @@ const (
 
 // repair plans to bring the Secret to what the spec wants, with the certificate and
 // the key that it holds.
-func (c State) repair(p Plan) Plan {
-	if c.SecretOwnedBy != "" || c.Applied || c.Secret == nil || c.Secret.Leaf == nil || c.Secret.KeyDigest.IsZero() {
-		return p
-	}
-	if _, ok := c.Secret.Annotations[cmv1.IssuerNameAnnotationKey]; !ok {
-		// Not issued by this API: somebody's own certificate, which is used
-		// as it is.
+func (c State) repair(p Plan, now time.Time) Plan {
+	if c.SecretOwnedBy != "" || c.Applied || !c.ours(now) {
 		return p
 	}
 	why := c.outdated()
@@ -53,6 +49,21 @@ func (c State) repair(p Plan) Plan {
 		p.Events = append(p.Events, c.remarks()...)
 	}
 	return p
+}
+
+// ours reports whether the Secret has a certificate and a key that may be described and
+// added to: those that an issuer of this API has issued, and those of somebody else that
+// are as the spec wants them. The latter are adopted as they are, except what an issuer
+// needs, and what would count as temporary once it has the name of the Certificate.
+func (c State) ours(now time.Time) bool {
+	s := c.Secret
+	if s == nil || s.Leaf == nil || s.KeyDigest.IsZero() {
+		return false
+	}
+	if _, issued := s.Annotations[cmv1.IssuerNameAnnotationKey]; issued {
+		return true
+	}
+	return c.protected() == "" && !s.Leaf.Temporary && c.violation(revision(c.Object.Status), false, now) == nil
 }
 
 // outdated says in which way the Secret is not what the spec wants, or not ours:
@@ -118,12 +129,14 @@ func reasonOf(key string) string {
 }
 
 // returnsCA reports whether the issuer has returned certificates of the CA. If the
-// request is gone, what the Secret has decides.
+// request is gone, what the Secret has decides: of one that is adopted, those that came
+// with it count.
 func (c State) returnsCA() bool {
 	if current := c.currentRequest(revision(c.Object.Status)); current != nil && current.Issued {
 		return current.HasCA
 	}
-	return slices.Contains(c.Secret.Managed.Data, cmmeta.TLSCAKey)
+	managed := c.Secret.Managed.Data
+	return slices.Contains(managed, cmmeta.TLSCAKey) || len(managed) == 0 && c.Secret.Has(cmmeta.TLSCAKey)
 }
 
 // lostCA is the request that has the certificates of the CA, if the Secret does not

@@ -302,7 +302,7 @@ func TestIdle(t *testing.T) {
 			c.Secret.OwnerReferences, c.Secret.Managed.Owners = []metav1.OwnerReference{owner}, nil
 		}, RepairSecret{}},
 		{"owned", nil, func(c *State) { c.OwnSecret = true; edit(func(*corev1.Secret) {})(c) }, nil},
-		{"brought by a user", nil, edit(func(s *corev1.Secret) { s.Annotations, s.Labels, s.ManagedFields = nil, nil, nil }), nil},
+		{"brought by a user", nil, edit(func(s *corev1.Secret) { s.Annotations, s.Labels, s.ManagedFields = nil, nil, nil }), RepairSecret{}},
 		{"leftover memory", nil, func(c *State) { c.Memory.Key = &MemoryKey{CreatedAt: now} }, Forget{}},
 		{"leftover of an issuance", nil, func(c *State) { c.Memory.Kept = true }, Forget{}},
 		{"key is being made", nil, func(c *State) { c.Memory.Generating, c.Memory.Kept = true, true }, nil},

@@ -94,9 +94,12 @@ type SecretMetadata struct {
 
 // MetadataFor is the metadata of a Secret with a leaf that an issuer has
 // issued. The issuer's reference is written as the request has it, with
-// nothing filled in.
+// nothing filled in; none is written of a leaf that came without one.
 func MetadataFor(c State, leaf pki.LeafFacts, issuer cmmeta.IssuerReference) SecretMetadata {
 	m := TemporaryMetadata(c, leaf)
+	if issuer == (cmmeta.IssuerReference{}) {
+		return m
+	}
 	m.Annotations[cmv1.IssuerNameAnnotationKey] = issuer.Name
 	m.Annotations[cmv1.IssuerKindAnnotationKey] = issuer.Kind
 	m.Annotations[cmv1.IssuerGroupAnnotationKey] = issuer.Group

@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,9 +166,10 @@ func TestNoTrigger(t *testing.T) {
 			c.Object.Spec.IssuerRef.Group = "cert-manager.io"
 		}},
 		{name: "no issuer annotations", state: func(c *State) {
-			for _, k := range []string{cmv1.IssuerNameAnnotationKey, cmv1.IssuerKindAnnotationKey, cmv1.IssuerGroupAnnotationKey, cmv1.CertificateNameKey} {
+			for _, k := range []string{cmv1.IssuerNameAnnotationKey, cmv1.IssuerKindAnnotationKey, cmv1.IssuerGroupAnnotationKey} {
 				delete(c.Secret.Annotations, k)
 			}
+			c.Secret.Managed.Annotations = slices.Sorted(maps.Keys(c.Secret.Annotations))
 		}},
 		{name: "request gone, name moved to the common name", state: func(c *State) {
 			c.Requests, c.Object.Spec.CommonName, c.Object.Spec.DNSNames = nil, "web.example.com", nil
