@@ -50,6 +50,8 @@ type Secret struct {
 	// be read.
 	Leaf      *pki.LeafFacts
 	LeafError string
+	// BundleError says why ca.crt cannot be read, empty without one.
+	BundleError string
 	// IssuerNotAfter is until when the leaf's issuers in tls.crt and ca.crt are
 	// valid, zero if there are none except the leaf itself.
 	IssuerNotAfter time.Time
@@ -136,6 +138,11 @@ func (f *Secret) readKey(data []byte, limits pki.Limits) {
 }
 
 func (f *Secret) readChain(data, bundle []byte, limits pki.Limits) {
+	var roots []authority
+	if len(bundle) > 0 {
+		// A bundle that cannot be read names no issuer.
+		roots, f.BundleError = bundles.of(bundle, limits)
+	}
 	if len(data) == 0 {
 		return
 	}
@@ -144,8 +151,6 @@ func (f *Secret) readChain(data, bundle []byte, limits pki.Limits) {
 		return
 	}
 	f.Leaf = &c.leaf
-	// A bundle that cannot be read names no issuer.
-	roots, _ := bundles.of(bundle, limits)
 	f.IssuerNotAfter = signedUntil(c.signed, slices.Concat(c.issuers, roots))
 }
 

@@ -5,7 +5,6 @@ package takeover
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,6 +18,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/lifecycle/shim"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -179,7 +179,11 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 		}
 	}
 	// Passwords are not read: keystores that are there count as fit.
-	state.Keystores = state.CheckedKeystores(certificate.Material{}, nil, nil, errUnread, pki.Limits{})
+	var unread []certificate.Locked
+	for _, k := range certificate.Keystores(&crt.Spec) {
+		unread = append(unread, certificate.Locked{Keystore: k, Why: fault.New(fault.User, "Unread", "the password has not been read")})
+	}
+	state.Keystores = state.CheckedKeystores(certificate.Material{}, nil, nil, unread, pki.Limits{})
 	next := state.Next(j.now)
 	issuing := condition.Find(next.Status.Conditions, cmv1.CertificateConditionIssuing)
 	switch begun := condition.True(crt.Status.Conditions, cmv1.CertificateConditionIssuing); {
@@ -203,9 +207,6 @@ func ready(s cmv1.CertificateStatus) string {
 	}
 	return ""
 }
-
-// errUnread is why nothing is known of a keystore.
-var errUnread = errors.New("the password has not been read")
 
 // because is why an action is taken, where that is not clear from its name.
 func because(action plan.Action) string {

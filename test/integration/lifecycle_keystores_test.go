@@ -152,22 +152,19 @@ func TestLifecycleKeystorePassword(t *testing.T) {
 		}
 	}, same(s))
 	l.certificate(t, "k", simple("k", keystores("create: true", "create: true")+", secretTemplate: {labels: {a: b}}"))
+	// What does not need it is written.
 	l.event(t, "Certificate", "k", "KeystorePasswordSecretNotFound", `fetching PKCS12 keystore password from Secret: secret "pw" not found`)
 	l.traffic.Settle(t, l.ns, time.Second)
-	if err := same(s)(l.secret(t, "k")); err != nil {
-		t.Error(err)
+	now := l.secret(t, "k")
+	if now.Labels["a"] != "b" {
+		t.Errorf("labels %v", now.Labels)
 	}
-	l.Cluster.Secret(t, l.ns, "pw", "p", "two-two")
-	harness.Eventually(t, patience, func() error {
-		now := l.secret(t, "k")
-		if now.Labels["a"] != "b" {
-			return fmt.Errorf("labels %v", now.Labels)
+	for _, entry := range stores {
+		if !bytes.Equal(now.Data[entry], s.Data[entry]) {
+			t.Errorf("%s is not as before", entry)
 		}
-		if !bytes.Equal(now.Data["keystore.p12"], s.Data["keystore.p12"]) {
-			t.Error("the keystore was made again")
-		}
-		return nil
-	})
+	}
+	l.keeps(t, "k", 0, func() { l.Cluster.Secret(t, l.ns, "pw", "p", "two-two") }, same(now))
 }
 
 // TestLifecycleKeystorePasswordMissing has an issuance that waits for a password, and

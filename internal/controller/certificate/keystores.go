@@ -23,21 +23,21 @@ func (c *Controller) passwordVersions(namespace string, stores []core.Keystore) 
 	return versions
 }
 
-// passwords reads the passwords of the keystores, by their entries, nil without any.
-// What they were read from counts as known.
-func (w *work) passwords(ctx context.Context) (map[string][]byte, error) {
+// passwords reads the passwords of the keystores, by their entries, and says which
+// cannot be had. What they were read from counts as known.
+func (w *work) passwords(ctx context.Context) (passwords map[string][]byte, locked []core.Locked, err error) {
 	stores := core.Keystores(&w.State.Object.Spec)
 	if len(stores) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	passwords := map[string][]byte{}
+	passwords = map[string][]byte{}
 	secrets := map[string]map[string][]byte{"": nil}
 	for _, k := range stores {
 		data, read := secrets[k.PasswordSecret]
 		if !read {
 			live, err := w.Secrets.Live(ctx, w.subject.Namespace, k.PasswordSecret)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			w.State.PasswordVersions[k.PasswordSecret] = ""
 			if live != nil {
@@ -51,11 +51,12 @@ func (w *work) passwords(ctx context.Context) (map[string][]byte, error) {
 		}
 		password, err := k.Password(data)
 		if err != nil {
-			return nil, err
+			locked = append(locked, core.Locked{Keystore: k, Why: fault.Of(err)})
+			continue
 		}
 		passwords[k.Keystore] = password
 	}
-	return passwords, nil
+	return passwords, locked, nil
 }
 
 // checkKeystores looks whether the keystores in the target Secret fit.
@@ -64,11 +65,11 @@ func (w *work) checkKeystores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	passwords, err := w.passwords(ctx)
-	if err != nil && fault.Of(err).Class != fault.User {
+	passwords, locked, err := w.passwords(ctx)
+	if err != nil {
 		return err
 	}
-	w.remember(w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, err, w.config.Limits))
+	w.remember(w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, locked, w.config.Limits))
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (w *work) replace(ctx context.Context, absent bool, material core.Material,
 	if w.memory != nil {
 		w.memory.absentAt = time.Time{}
 	}
-	return w.apply(ctx, live, material, nil, meta)
+	return w.apply(ctx, live, material, nil, meta, false)
 }
 
 // answer is the certificate of a request, from the controller that has stored it
@@ -127,7 +127,7 @@ func (w *work) repair(ctx context.Context, a core.RepairSecret) error {
 		}
 		material.CA = answer.CA
 	}
-	return w.apply(ctx, live, material, live.Data, core.PresentMetadata(w.State))
+	return w.apply(ctx, live, material, live.Data, core.PresentMetadata(w.State), a.KeepLocked)
 }
 
 // asDecided is the target Secret as it was decided on.
@@ -144,12 +144,15 @@ func (w *work) asDecided(ctx context.Context) (*corev1.Secret, error) {
 
 // apply applies the target Secret. What others have put there stays; what this
 // manager wrote before and no longer wants goes. Keystores among present stay if they
-// fit.
-func (w *work) apply(ctx context.Context, live *corev1.Secret, material core.Material, present map[string][]byte, meta core.SecretMetadata) error {
+// fit, and those whose passwords cannot be had if keepLocked says so.
+func (w *work) apply(ctx context.Context, live *corev1.Secret, material core.Material, present map[string][]byte, meta core.SecretMetadata, keepLocked bool) error {
 	name := w.State.Object.Spec.SecretName
-	passwords, err := w.passwords(ctx)
+	passwords, locked, err := w.passwords(ctx)
 	if err != nil {
 		return err
+	}
+	if len(locked) > 0 && !keepLocked {
+		return locked[0].Why
 	}
 	data, err := core.Data(&w.State.Object.Spec, material, passwords, present, w.config.Limits, w.Clock.Now())
 	if err != nil {
@@ -179,8 +182,8 @@ func (w *work) apply(ctx context.Context, live *corev1.Secret, material core.Mat
 		return err
 	}
 	w.State.Secret = facts.OfSecret(applied, w.config.Limits)
-	if len(passwords) > 0 {
-		w.remember(w.State.StoredKeystores(passwords))
+	if len(passwords) > 0 || len(locked) > 0 {
+		w.remember(w.State.StoredKeystores(passwords, locked))
 	}
 	return nil
 }

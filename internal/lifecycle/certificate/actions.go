@@ -63,10 +63,12 @@ type (
 	CheckKeystores struct{}
 	// RepairSecret brings the target Secret to what the spec wants, with the
 	// certificate and the key that it has. CA is the request with the certificates of
-	// the CA if the Secret has lost them, or nil.
+	// the CA if the Secret has lost them, or nil. KeepLocked reports that keystores
+	// whose passwords cannot be had stay as they are; else they are an error.
 	RepairSecret struct {
-		Why Violation
-		CA  *facts.Request
+		Why        Violation
+		CA         *facts.Request
+		KeepLocked bool
 	}
 	// Announce reports by its event that an issuance has begun.
 	Announce struct{}

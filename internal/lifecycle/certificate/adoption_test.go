@@ -112,7 +112,7 @@ func TestAdoptedSecret(t *testing.T) {
 			s.Labels, s.Annotations, s.OwnerReferences, s.Data = meta.Labels, meta.Annotations, meta.OwnerReferences, wanted
 			manage(s)
 		})
-		c.Keystores = c.StoredKeystores(passwordsOf)
+		c.Keystores = c.StoredKeystores(passwordsOf, nil)
 		if p := c.Next(now); p.Do != nil || issuing(p.Status) {
 			t.Errorf("it does not stay: %v, %+v", p.Do, p.Status.Conditions)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -104,7 +105,7 @@ func (k Keystore) Password(secret map[string][]byte) ([]byte, error) {
 	}
 }
 
-// contentOf parses what keystores hold.
+// contentOf parses what keystores hold. A CA that cannot be parsed is none.
 func contentOf(m Material, limits pki.Limits) (c keystore.Content, err error) {
 	if c.Key, err = pki.ParseKey(m.Key, limits); err != nil {
 		return c, err
@@ -112,10 +113,10 @@ func contentOf(m Material, limits pki.Limits) (c keystore.Content, err error) {
 	if c.Chain, err = pki.ParseChain(m.Chain, limits); err != nil {
 		return c, err
 	}
-	if len(m.CA) > 0 {
-		c.CAs, err = pki.ParseBundle(m.CA, limits)
+	if cas, err := pki.ParseBundle(m.CA, limits); err == nil {
+		c.CAs = cas
 	}
-	return c, err
+	return c, nil
 }
 
 // encodeKeystores are the keystores and truststores that a spec wants, by their entries.
@@ -130,7 +131,15 @@ func encodeKeystores(spec *cmv1.CertificateSpec, m Material, passwords, present 
 	}
 	data := map[string][]byte{}
 	for _, k := range stores {
-		password := passwords[k.Keystore]
+		password, known := passwords[k.Keystore]
+		if !known {
+			for _, entry := range []string{k.Keystore, k.Truststore} {
+				if store, ok := present[entry]; ok {
+					data[entry] = store
+				}
+			}
+			continue
+		}
 		format := k.format
 		if jks, ok := format.(keystore.JKS); ok {
 			jks.Created = now
@@ -167,6 +176,19 @@ type KeystoreCheck struct {
 	// Remarks are what a user may not mean about a password, by the entry of the
 	// keystore.
 	Remarks map[string][]string
+	// Locked are the keystores whose passwords cannot be had.
+	Locked []Locked
+}
+
+// Locked is a keystore whose password cannot be had. It stays as it is.
+type Locked struct {
+	Keystore
+	Why *fault.Error
+}
+
+// locks reports whether an entry is that of a keystore whose password cannot be had.
+func (k KeystoreCheck) locks(entry string) bool {
+	return slices.ContainsFunc(k.Locked, func(l Locked) bool { return entry == l.Keystore.Keystore || entry == l.Truststore })
 }
 
 // keystoreInputs identifies what the keystores depend on. wanted reports whether the
@@ -192,20 +214,19 @@ func (c State) keystoreInputs() (in KeystoreInputs, wanted bool) {
 }
 
 // CheckedKeystores is what a look at the Secret's keystores has shown: whether those
-// that are there fit. passwords are as in Data; if one cannot be had, err says why, and
-// the keystores stay as they are.
-func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte, err error, limits pki.Limits) KeystoreCheck {
-	check := KeystoreCheck{Remarks: map[string][]string{}}
+// that are there fit. passwords are as in Data, without those that are locked.
+func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte, locked []Locked, limits pki.Limits) KeystoreCheck {
+	check := KeystoreCheck{Remarks: map[string][]string{}, Locked: locked}
 	check.Of, _ = c.keystoreInputs()
-	if err != nil {
-		return check
-	}
 	content, err := contentOf(m, limits)
 	if err != nil {
 		return check
 	}
 	for _, k := range Keystores(&c.Object.Spec) {
-		password := passwords[k.Keystore]
+		password, known := passwords[k.Keystore]
+		if !known {
+			continue
+		}
 		err := k.format.CheckKeystore(present[k.Keystore], content, password)
 		entry := k.Keystore
 		if err == nil && len(content.CAs) > 0 {
@@ -220,12 +241,15 @@ func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte
 	return check
 }
 
-// StoredKeystores is what is known of keystores that have just been written.
-func (c State) StoredKeystores(passwords map[string][]byte) KeystoreCheck {
-	check := KeystoreCheck{Remarks: map[string][]string{}}
+// StoredKeystores is what is known of keystores that have just been written, except
+// those that are locked.
+func (c State) StoredKeystores(passwords map[string][]byte, locked []Locked) KeystoreCheck {
+	check := KeystoreCheck{Remarks: map[string][]string{}, Locked: locked}
 	check.Of, _ = c.keystoreInputs()
 	for _, k := range Keystores(&c.Object.Spec) {
-		check.Remarks[k.Keystore] = k.format.Remarks(passwords[k.Keystore])
+		if password, known := passwords[k.Keystore]; known {
+			check.Remarks[k.Keystore] = k.format.Remarks(password)
+		}
 	}
 	return check
 }

@@ -40,8 +40,8 @@ var formatKeys = map[cmv1.CertificateOutputFormatType]string{
 }
 
 // dataKeys are the entries that a spec wants in its Secret, sorted. ca reports
-// whether the issuer returns certificates of the CA.
-func dataKeys(spec *cmv1.CertificateSpec, ca bool) []string {
+// whether the issuer returns certificates of the CA, trusted whether they can be parsed.
+func dataKeys(spec *cmv1.CertificateSpec, ca, trusted bool) []string {
 	keys := []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}
 	if ca {
 		keys = append(keys, cmmeta.TLSCAKey)
@@ -53,7 +53,7 @@ func dataKeys(spec *cmv1.CertificateSpec, ca bool) []string {
 	}
 	for _, k := range Keystores(spec) {
 		keys = append(keys, k.Keystore)
-		if ca {
+		if ca && trusted {
 			keys = append(keys, k.Truststore)
 		}
 	}
@@ -62,8 +62,8 @@ func dataKeys(spec *cmv1.CertificateSpec, ca bool) []string {
 }
 
 // Data are the entries that a spec wants in its Secret. passwords are those of the
-// keystores, by their entries. Keystores among present that fit are taken as they
-// are; present may be nil. The error is a *fault.Error or a *pki.DataError.
+// keystores, by their entries. Keystores among present that fit, and those without a
+// password, are taken as they are; present may be nil. The error is a *fault.Error or a *pki.DataError.
 func Data(spec *cmv1.CertificateSpec, m Material, passwords map[string][]byte, present map[string][]byte, limits pki.Limits, now time.Time) (map[string][]byte, error) {
 	data := map[string][]byte{corev1.TLSCertKey: m.Chain, corev1.TLSPrivateKeyKey: m.Key}
 	if len(m.CA) > 0 {

@@ -87,7 +87,7 @@ func TestData(t *testing.T) {
 				if diff := cmp.Diff(test.want, slices.Sorted(maps.Keys(data))); diff != "" {
 					t.Error(diff)
 				}
-				if diff := cmp.Diff(test.want, dataKeys(test.spec, test.ca)); diff != "" {
+				if diff := cmp.Diff(test.want, dataKeys(test.spec, test.ca, true)); diff != "" {
 					t.Error(diff)
 				}
 				block, _ := pem.Decode(m.Key)
@@ -238,18 +238,11 @@ func TestKeystoresAreCheckedAgain(t *testing.T) {
 	} {
 		c := issuedState(withKeystores(true, true))
 		c.PasswordVersions = map[string]string{"pw": "7"}
-		c.Keystores = c.StoredKeystores(passwordsOf)
+		c.Keystores = c.StoredKeystores(passwordsOf, nil)
 		test.change(&c)
 		if inputs, wanted := c.keystoreInputs(); !wanted || (inputs != c.Keystores.Of) != test.want {
 			t.Errorf("%s: looked at %t, want %t", test.name, !test.want, test.want)
 		}
-	}
-	// Without a password nothing is done.
-	c := issuedState(withKeystores(true, true))
-	c.PasswordVersions = map[string]string{"pw": ""}
-	c.Keystores = c.CheckedKeystores(Material{}, nil, nil, errors.New("no password"), pki.Limits{})
-	if inputs, _ := c.keystoreInputs(); c.Keystores.Of != inputs || c.Keystores.Unfit != "" {
-		t.Errorf("without a password: %+v", c.Keystores)
 	}
 }
 
@@ -301,10 +294,10 @@ func TestEncodingFails(t *testing.T) {
 	if f := fault.Of(err); f == nil || f.Class != fault.User || f.Message != "failed to add keystores to Secret: error encoding PKCS12 bundle: pkcs12: string contains characters that cannot be encoded in UCS-2" {
 		t.Errorf("password: %+v", f)
 	}
-	m.CA = []byte("no CA")
+	m.Chain = []byte("no certificate")
 	var data *pki.DataError
 	if _, err := Data(spec, m, passwordsOf, nil, pki.Limits{}, now); !errors.As(err, &data) {
-		t.Errorf("CA: %v", err)
+		t.Errorf("certificate: %v", err)
 	}
 }
 
@@ -314,7 +307,7 @@ func TestPasswordRemarks(t *testing.T) {
 	c := issuedState(withKeystores(true, false))
 	c.Object.Status.Revision = nil
 	c.PasswordVersions = map[string]string{"pw": "7"}
-	c.Keystores = c.StoredKeystores(map[string][]byte{"keystore.p12": []byte("one\n")})
+	c.Keystores = c.StoredKeystores(map[string][]byte{"keystore.p12": []byte("one\n")}, nil)
 	remarks := keystore.PKCS12{}.Remarks([]byte("one\n"))
 	var want []plan.Event
 	for _, r := range remarks {

@@ -1,0 +1,127 @@
+package certificate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// withStores is a Certificate with both keystores, and its Secret as it was stored. change
+// is what has happened to the Secret since.
+func withStores(ca []byte, change func(*corev1.Secret)) (State, Material, map[string][]byte) {
+	c := issuedState(withKeystores(true, true), withFormats("DER"))
+	r := firstRequest(c.Object, func(r *cmv1.CertificateRequest) { r.Status.CA = ca })
+	c.Requests, c.PasswordVersions = factsOf(r), map[string]string{"pw": ""}
+	m := materialFor(r, pki.PKCS1)
+	var data map[string][]byte
+	c.Secret = secretFor(c, r, key(1), func(s *corev1.Secret) {
+		s.Data = must(Data(&c.Object.Spec, m, passwordsOf, nil, pki.Limits{}, now))
+		manage(s)
+		change(s)
+		data = s.Data
+	})
+	return c, m, data
+}
+
+// TestLockedKeystores has keystore.p12 without its password, and keystore.jks with it:
+// what does not need the password is repaired, and keystore.p12 keeps its bytes.
+func TestLockedKeystores(t *testing.T) {
+	write := func(entry string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) { s.Data[entry] = []byte("x") }
+	}
+	lose := func(entry string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) { delete(s.Data, entry); manage(s) }
+	}
+	const missing = `failed to add keystores to Secret: fetching PKCS12 keystore password from Secret: secret "pw" not found; create it with an entry "p"`
+	told := []plan.Event{{Warning: true, Reason: "KeystorePasswordSecretNotFound", Message: missing, Component: "cert-manager-certificates-issuing"}}
+	for _, test := range []struct {
+		name   string
+		change func(*corev1.Secret)
+		want   plan.Action
+		events []plan.Event
+	}{
+		{"as it is", func(*corev1.Secret) {}, nil, nil},
+		{"label", func(s *corev1.Secret) { s.Labels = nil }, RepairSecret{Why: Violation{reasonMetadata, "Secret's labels differ from those that it should have"}, KeepLocked: true}, told},
+		{"key.der", write("key.der"), RepairSecret{Why: Violation{reasonFormats, `Secret's entry "key.der" does not follow from certificate and key`}, KeepLocked: true}, told},
+		{"keystore that opens", write("keystore.jks"), RepairSecret{Why: Violation{reasonKeystore, `Secret's entry "keystore.jks" is not as spec.keystores wants it: it is malformed`}, KeepLocked: true}, told},
+		{"keystore that does not", write("keystore.p12"), nil, nil},
+		{"lost keystore", lose("keystore.p12"), RepairSecret{Why: Violation{reasonKeystore, `Secret's entry "keystore.p12" is missing or empty`}}, nil},
+		{"lost truststore", lose("truststore.p12"), RepairSecret{Why: Violation{reasonKeystore, `Secret's entry "truststore.p12" is missing or empty`}}, nil},
+		{"lost keystore and label", func(s *corev1.Secret) { lose("keystore.p12")(s); s.Labels = nil }, RepairSecret{Why: Violation{reasonMetadata, "Secret's labels differ from those that it should have"}, KeepLocked: true}, told},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, m, data := withStores(pki.EncodeChain(authority()), test.change)
+			_, err := Keystores(&c.Object.Spec)[0].Password(nil)
+			locked := []Locked{{Keystores(&c.Object.Spec)[0], fault.Of(err)}}
+			known := map[string][]byte{"keystore.jks": passwordsOf["keystore.jks"]}
+			c.Keystores = c.CheckedKeystores(m, known, data, locked, pki.Limits{})
+			p := c.Next(now)
+			if diff := cmp.Diff(test.want, p.Do); diff != "" {
+				t.Errorf("action (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.events, p.Events); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			written := must(Data(&c.Object.Spec, m, known, data, pki.Limits{}, now))
+			for _, entry := range []string{"keystore.p12", "truststore.p12"} {
+				if !slices.Equal(written[entry], data[entry]) {
+					t.Errorf("%s is not as before", entry)
+				}
+			}
+			if opens := Keystores(&c.Object.Spec)[1].format.CheckKeystore(written["keystore.jks"], must(contentOf(m, pki.Limits{})), known["keystore.jks"]); opens != nil {
+				t.Errorf("keystore.jks: %v", opens)
+			}
+			// The next look finds what still needs the password, and nothing else.
+			c.Keystores = c.StoredKeystores(known, locked)
+			if c.Keystores.Locked == nil || c.Keystores.Unfit != "" {
+				t.Errorf("known: %+v", c.Keystores)
+			}
+		})
+	}
+}
+
+// TestUnreadableCA has an issuer that returns a CA that is none: the certificate is stored
+// with it, without a truststore, and a Warning says so once.
+func TestUnreadableCA(t *testing.T) {
+	c, m, data := withStores([]byte("ca"), func(*corev1.Secret) {})
+	if diff := cmp.Diff([]string{"ca.crt", "key.der", "keystore.jks", "keystore.p12", "tls.crt", "tls.key"}, slices.Sorted(maps.Keys(data))); diff != "" || string(data["ca.crt"]) != "ca" {
+		t.Errorf("entries (-want +got):\n%s, ca.crt %q", diff, data["ca.crt"])
+	}
+	c.Keystores = c.StoredKeystores(passwordsOf, nil)
+	if p := c.Next(now); p.Do != nil || len(p.Events) > 0 {
+		t.Errorf("stored and known: %v, %v", p.Do, p.Events)
+	}
+	c.Keystores = c.CheckedKeystores(m, passwordsOf, data, nil, pki.Limits{})
+	if p := c.Next(now); p.Do != nil || len(p.Events) > 0 {
+		t.Errorf("looked at again: %v, %v", p.Do, p.Events)
+	}
+
+	c.Object.Status.Revision = nil
+	p := c.Next(now)
+	want := plan.Event{
+		Warning: true, Reason: "InvalidCA", Component: "cert-manager-certificates-issuing",
+		Message: `The issuer returned a certificate of its CA that cannot be parsed: ` + pki.ErrNoPEM.Error() + `; entry "ca.crt" of Secret "app/web-tls" has it as it is, and there is no truststore; correct the issuer, and renew the certificate`,
+	}
+	if !issued(p) || !slices.Contains(p.Events, want) {
+		t.Errorf("events %+v", p.Events)
+	}
+	// Nobody needs to know of it without keystores.
+	c.Object.Spec.Keystores = nil
+	if p := c.Next(now); slices.ContainsFunc(p.Events, func(e plan.Event) bool { return e.Warning }) {
+		t.Errorf("without keystores: %+v", p.Events)
+	}
+}
+
+// issued reports whether a plan ends an issuance.
+func issued(p Plan) bool {
+	return slices.ContainsFunc(p.Events, func(e plan.Event) bool { return strings.HasSuffix(e.Message, "successfully issued") })
+}
