@@ -71,7 +71,23 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	if why := c.impossible(); why != "" {
 		return c.unrequestable(p, why, now)
 	}
-	return c.withKey(p, next, now)
+	p = c.withKey(p, next, now)
+	if begins(p.Do) && trigger.Reason == cmv1.CertificateReasonRenewing {
+		p.Events = append(p.Events, c.outsideWindows()...)
+	}
+	return p
+}
+
+// begins reports whether an action is the first of an issuance.
+func begins(action plan.Action) bool {
+	switch a := action.(type) {
+	case GenerateKey:
+		return a.Begins
+	case ReuseKey:
+		return a.Begins
+	default:
+		return false
+	}
 }
 
 // message is why the issuance was begun, without what it waits for.

@@ -83,6 +83,19 @@ func (c State) windows() ([]pki.Window, string) {
 	return windows, ""
 }
 
+// outsideWindows is the event of a renewal that begins although the spec's windows
+// cannot be followed.
+func (c State) outsideWindows() []plan.Event {
+	problem := c.renewal(revision(c.Object.Status)).problem
+	if problem == "" {
+		return nil
+	}
+	return []plan.Event{{
+		Warning: true, Reason: cmv1.CertificateReasonWindowError, Component: ManagerTrigger,
+		Message: "Renewing certificate without satisfying renewal windows due to " + problem,
+	}}
+}
+
 const (
 	// delayFraction is the part of the life before or after a renewal, of the shorter
 	// one, by which it may begin later than due.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -66,8 +67,20 @@ func TestWindows(t *testing.T) {
 				message = "Renewing certificate without satisfying renewal windows at: " + test.at.String()
 			}
 			p := c.Next(test.at)
+			var events []plan.Event
+			if test.problem != "" {
+				events = []plan.Event{{Warning: true, Reason: "WindowError", Message: "Renewing certificate without satisfying renewal windows due to " + test.problem, Component: "cert-manager-certificates-trigger"}}
+			}
+			if diff := cmp.Diff(events, p.Events); diff != "" {
+				t.Errorf("events at its time (-want +got):\n%s", diff)
+			}
 			if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun == nil || begun.Reason != "Renewing" || begun.Message != message {
 				t.Errorf("at its time: %+v, want %s", begun, message)
+			}
+			// The issuance goes on without another event.
+			c.Object.Status = p.Status
+			if p := c.Next(test.at); len(p.Events) > 0 {
+				t.Errorf("sent again: %+v", p.Events)
 			}
 			// Nothing but the renewal waits for a window.
 			c.Secret = nil
