@@ -72,6 +72,7 @@ func TestTargets(t *testing.T) {
 		{name: nameRecursive, n: 50, total: 4 * time.Second, single: 700 * time.Millisecond, writes: calls{"x": 1101}},
 		{name: nameAuthoritative, skipped: "needs root"},
 		{name: nameLagging, n: 100, total: 16 * time.Second, mostProbes: 9},
+		{name: nameHeld, n: 10_000, memory: 150 << 20, anonymous: 80 << 20, restart: 11 * time.Second},
 		{name: nameHTTP01, n: 100, total: 15 * time.Second, single: 4 * time.Second, writes: calls{"x": 2601}, objects: 301, pods: 1},
 	}) {
 		verdicts[target.title] = target.ok
@@ -93,6 +94,10 @@ func TestTargets(t *testing.T) {
 
 		"acme-lagging, probes of a challenge and server": true,
 
+		"held, peak memory":            true,
+		"held, idle after a restart":   false,
+		"held, writes after a restart": true,
+
 		"http01, 200 certificates":       true,
 		"http01, API writes each":        false,
 		"http01, objects of a challenge": false,
@@ -109,8 +114,8 @@ func TestOwnProcess(t *testing.T) {
 	if err != nil || used < 0 {
 		t.Errorf("CPU time %v, %v", used, err)
 	}
-	peak, err := peakMemory(os.Getpid())
-	if err != nil || peak < 1<<20 {
-		t.Errorf("peak memory %d, %v", peak, err)
+	m, err := memoryOf(os.Getpid())
+	if err != nil || m.anonymous < 1<<20 || m.peak < m.anonymous {
+		t.Errorf("memory %+v, %v", m, err)
 	}
 }

@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -40,13 +40,15 @@ const (
 	nameLagging       = "acme-lagging"
 	nameHTTP01        = "http01"
 	nameHTTP01HAProxy = "http01-haproxy"
+	nameHeld          = "held"
 )
 
-var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy}
+var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy, nameHeld}
 
 // settings are the values of the flags.
 type settings struct {
 	ca, acme, many int
+	foreign        int
 	lagging        int
 	http01         int
 	only           []string
@@ -90,7 +92,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var results []*result
-	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01} {
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01, measureHeld} {
 		measured, err := measure(ctx, s)
 		if err != nil {
 			return err
@@ -106,7 +108,8 @@ func parse() (settings, error) {
 	only := flag.String("only", strings.Join(all, ","), "what to measure")
 	flag.IntVar(&s.ca, "ca", 1000, "certificates from the CA issuer, and of the floor")
 	flag.IntVar(&s.acme, "acme", 100, "certificates from the ACME issuer, in each mode")
-	flag.IntVar(&s.many, "many", 10_000, "certificates of ca-many, which shows how cost grows with their number")
+	flag.IntVar(&s.many, "many", 10_000, "certificates of ca-many and held, which show how cost grows with their number")
+	flag.IntVar(&s.foreign, "foreign", 20_000, "Secrets of others beside those certificates of held")
 	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
 	flag.IntVar(&s.http01, "http01", 200, "certificates from the ACME issuer over HTTP-01, through each ingress controller")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
@@ -121,8 +124,8 @@ func parse() (settings, error) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.lagging < 1 || s.http01 < 1 || flag.NArg() > 0 {
-		return s, errors.New("-ca, -acme, -many, -lagging and -http01 are at least 1, and there are no arguments")
+	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.foreign < 1 || s.lagging < 1 || s.http01 < 1 || flag.NArg() > 0 {
+		return s, errors.New("-ca, -acme, -many, -foreign, -lagging and -http01 are at least 1, and there are no arguments")
 	}
 	if s.pprof != "" {
 		if err := os.MkdirAll(s.pprof, 0o755); err != nil {
@@ -136,10 +139,14 @@ func parse() (settings, error) {
 	return s, local.FindBinaries(s.binDir)
 }
 
-// build compiles the measured program.
+// buildTags are those of a release: see the Makefile.
+const buildTags = "grpcnotrace"
+
+// build compiles the measured program, as for an image.
 func (s *settings) build(ctx context.Context) error {
 	s.everleaf = filepath.Join(s.dir, "everleaf")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.everleaf, "github.com/everleaf/everleaf/cmd/everleaf")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags="+buildTags, "-o", s.everleaf, "github.com/everleaf/everleaf/cmd/everleaf")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build everleaf: %w\n%s", err, out)
 	}

@@ -17,7 +17,11 @@ type result struct {
 	writes, reads calls
 	reconciles    calls
 	cpu           usage
-	memory        int64
+	// memory is the peak of the resident memory, anonymous that without the pages of the
+	// program, in bytes.
+	memory, anonymous int64
+	// scrape is how long the slowest scrape of the metrics took.
+	scrape time.Duration
 	// restart is how long restarted controllers took to be idle, restartWrites
 	// what they wrote until then.
 	restart       time.Duration
@@ -68,9 +72,11 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 	r := &result{
 		name: p.name, n: n, total: b.total(), p50: percentile(waits, 50), p99: percentile(waits, 99), cpu: after.since(before),
 	}
-	if r.memory, err = peakMemory(c.cmd.Process.Pid); err != nil {
+	used, err := memoryOf(c.cmd.Process.Pid)
+	if err != nil {
 		return nil, err
 	}
+	r.memory = used.peak
 	if r.writes, r.reads, err = p.count(b.began); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type controllers struct {
 	done     chan error
 	metrics  string
 	profiler string
+	started  time.Time
 }
 
 // startControllers runs the controllers against a control plane.
@@ -53,6 +54,7 @@ func (p *plane) startControllers(ctx context.Context, flags ...string) (*control
 	c.cmd = exec.CommandContext(ctx, p.settings.everleaf, args...)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
+	c.started = time.Now()
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -106,19 +108,35 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
-// peakMemory returns a process's peak resident memory, in bytes.
-func peakMemory(pid int) (int64, error) {
+// memory is that of a process, in bytes.
+type memory struct {
+	// peak is the most that was ever resident, anonymous what is now without the pages of
+	// files, such as the program.
+	peak, anonymous int64
+}
+
+func memoryOf(pid int) (memory, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, err
+		return memory{}, err
 	}
+	var m memory
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
-			return kib << 10, err
+		name, value, _ := strings.Cut(line, ":")
+		into := map[string]*int64{"VmHWM": &m.peak, "RssAnon": &m.anonymous}[name]
+		if into == nil {
+			continue
 		}
+		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return memory{}, err
+		}
+		*into = kib << 10
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no VmHWM", pid)
+	if m.peak == 0 || m.anonymous == 0 {
+		return memory{}, fmt.Errorf("/proc/%d/status has no VmHWM or no RssAnon", pid)
+	}
+	return m, nil
 }
 
 // usage is the CPU time of each process so far.

@@ -7,7 +7,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// scrape reads the metrics, as Prometheus does. It returns what reconciles does, and how
+// long it took.
+func (c *controllers) scrape(ctx context.Context) (calls, time.Duration, error) {
+	began := time.Now()
+	looked, err := c.reconciles(ctx)
+	return looked, time.Since(began), err
+}
 
 // reconciles returns the number of reconciliations of each controller, from its
 // metrics.

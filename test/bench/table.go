@@ -23,11 +23,16 @@ const none = "-"
 var rows = []row{
 	{"certificates", func(r *result) string { return fmt.Sprint(r.n) }},
 	{"total", func(r *result) string { return seconds(r.total) }},
-	{"per second", func(r *result) string { return fmt.Sprintf("%.1f", r.perSecond()) }},
+	{"per second", func(r *result) string {
+		if r.total == 0 {
+			return none
+		}
+		return fmt.Sprintf("%.1f", r.perSecond())
+	}},
 	{"p50 until Ready", func(r *result) string { return seconds(r.p50) }},
 	{"p99 until Ready", func(r *result) string { return seconds(r.p99) }},
 	{"one alone", func(r *result) string { return seconds(r.single) }},
-	{"API writes each", func(r *result) string { return fmt.Sprintf("%.2f", r.writes.per(r.n)) }},
+	{"API writes each", func(r *result) string { return perEach(r.writes, r.n) }},
 	{"API reads each", func(r *result) string { return perEach(r.reads, r.n) }},
 	{"CPU controllers", func(r *result) string { return seconds(r.cpu["controllers"]) }},
 	{"CPU kube-apiserver", func(r *result) string { return seconds(r.cpu["kube-apiserver"]) }},
@@ -35,6 +40,8 @@ var rows = []row{
 	{"CPU kube-controller-manager", func(r *result) string { return seconds(r.cpu["kube-controller-manager"]) }},
 	{"CPU bench itself", func(r *result) string { return seconds(r.cpu["bench"]) }},
 	{"peak memory controllers", func(r *result) string { return mebibytes(r.memory) }},
+	{"peak without the program's pages", func(r *result) string { return mebibytes(r.anonymous) }},
+	{"slowest scrape", func(r *result) string { return seconds(r.scrape) }},
 	{"most probes of a challenge", func(r *result) string { return probed(r, fmt.Sprint(r.mostProbes)) }},
 	{"probes of a challenge", func(r *result) string { return probed(r, fmt.Sprintf("%.2f", r.probes)) }},
 	{"objects of a challenge", func(r *result) string { return numbered(r.objects, r.n) }},
@@ -187,6 +194,10 @@ func targets(results []*result) []target {
 		hundred := r.total * 100 / time.Duration(r.n)
 		switch r.name {
 		case nameFloor, nameBareFloor:
+		case nameHeld:
+			add(r.memory <= mostMemory, r.name+", peak memory", mebibytes(r.memory), "at most "+mebibytes(mostMemory))
+			add(r.restart <= mostRestart, r.name+", idle after a restart", seconds(r.restart), "at most "+seconds(mostRestart))
+			add(len(r.restartWrites) == 0, r.name+", writes after a restart", fmt.Sprint(r.restartWrites.total()), "none")
 		case nameRecursive, nameAuthoritative:
 			add(hundred <= mostACME, r.name+", 100 certificates", seconds(hundred), "at most "+seconds(mostACME))
 			add(writes <= mostACMEWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostACMEWrites))
