@@ -183,6 +183,7 @@ const (
 	NotFound          Code = "NotFound"
 	NoController      Code = "NoController"
 	SecretOwned       Code = "SecretOwned"
+	RenewalWindows    Code = "RenewalWindows"
 	IssuancesHalted   Code = "IssuancesHalted"
 	NotApproved       Code = "NotApproved"
 	Denied            Code = "Denied"

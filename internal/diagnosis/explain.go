@@ -24,7 +24,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
+		e.exists, e.healthy, e.windows, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -105,15 +105,28 @@ func (e Evidence) failing() string {
 		return ""
 	}
 	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if c == nil || c.Status == cmmeta.ConditionTrue || e.Certificate.Status.LastFailureTime == nil && c.Reason != reasonShared && c.Reason != certificate.ReasonHalted {
+	if c == nil || c.Status == cmmeta.ConditionTrue || e.Certificate.Status.LastFailureTime == nil && c.Reason != certificate.ReasonShared && c.Reason != certificate.ReasonHalted {
 		return ""
 	}
 	return c.Message
 }
 
-// reasonShared is the reason of Issuing while a Secret belongs to another
-// Certificate.
-const reasonShared = "SecretShared"
+// windows: the certificate is valid, but its renewal cannot follow its windows.
+func (e Evidence) windows() []Verdict {
+	if e.Subject.Kind != cmv1.CertificateKind {
+		return nil
+	}
+	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionReady)
+	if c == nil || c.Reason != cmv1.CertificateReasonWindowError || c.Status == cmmeta.ConditionTrue || e.failing() != "" ||
+		condition.True(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing) {
+		return nil
+	}
+	message := "the certificate is valid, but its renewal cannot follow spec.renewal: " + c.Message
+	if at := e.Certificate.Status.RenewalTime; at != nil {
+		message += "; until that is corrected, it is renewed at " + clockOf(&at.Time) + " as if there were no windows"
+	}
+	return []Verdict{{Code: RenewalWindows, Object: e.Subject, Message: message, Fix: []string{"correct spec.renewal of the Certificate: nothing is issued for that"}}}
+}
 
 // halted: something undoes each issuance.
 func (e Evidence) halted() []Verdict {
@@ -139,7 +152,7 @@ func (e Evidence) secret() []Verdict {
 	v := Verdict{Code: SecretOwned, Object: e.refOf("Secret", e.Certificate.Spec.SecretName), Fix: []string{
 		"give one of the two Certificates another spec.secretName, or delete the one that is not needed",
 	}}
-	if c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing); c != nil && c.Reason == reasonShared {
+	if c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing); c != nil && c.Reason == certificate.ReasonShared {
 		v.Message = c.Message
 		return []Verdict{v}
 	}
@@ -294,6 +307,9 @@ func (e Evidence) said() []Verdict {
 	}
 	if crt := e.Certificate; crt != nil {
 		if c := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionIssuing); c != nil && c.Message != "" {
+			return verdict(cmv1.CertificateKind, crt.Name, c.Message)
+		}
+		if c := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionReady); c != nil && c.Status != cmmeta.ConditionTrue {
 			return verdict(cmv1.CertificateKind, crt.Name, c.Message)
 		}
 	}

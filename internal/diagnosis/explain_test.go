@@ -94,6 +94,20 @@ func TestExplain(t *testing.T) {
 			}),
 			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date"}},
 		},
+		"issued, and its windows have a mistake": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionFalse, Reason: "WindowError", Message: "bad cron"}}
+				e.Certificate.Status.RenewalTime = &metav1.Time{Time: noon.Add(time.Hour)}
+			}),
+			[][3]string{{"RenewalWindows", "Certificate shop/www", "the certificate is valid, but its renewal cannot follow spec.renewal: bad cron; until that is corrected, it is renewed at"}},
+		},
+		"only Ready says something": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Request, e.Issuer.Status.Conditions[0].Status = nil, cmmeta.ConditionTrue
+				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionFalse, Reason: "SecretMismatch", Message: "another key"}}
+			}),
+			[][3]string{{"InProgress", "Certificate shop/www", "another key"}},
+		},
 		"issued, and the renewal fails": {
 			stuck(certificate(cmmeta.ConditionFalse, "Failed", "the CA refused: urn:ietf:params:acme:error:rejectedIdentifier; next try at 2026-11-26T13:00:00Z"), nothingBelow, func(e *Evidence) {
 				e.Certificate.Status.Conditions[0].Status = cmmeta.ConditionTrue

@@ -37,7 +37,7 @@ func TestEarlierCA(t *testing.T) {
 	request := func(of cmv1.Certificate, revision string, key, by crypto.Signer) cmv1.CertificateRequest {
 		return cmv1.CertificateRequest{
 			ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Annotations: map[string]string{cmv1.CertificateNameKey: of.Name, cmv1.CertificateRequestRevisionAnnotationKey: revision}},
-			Status:     cmv1.CertificateRequestStatus{Certificate: certificate(t, key, by)},
+			Status:     cmv1.CertificateRequestStatus{Certificate: certificatePEM(t, key, by)},
 		}
 	}
 	ca, old, young, gone := crt("cert-manager", "ca", "", true), crt("shop", "old", "ClusterIssuer", false), crt("shop", "young", "ClusterIssuer", false), crt("shop", "gone", "ClusterIssuer", false)
@@ -91,8 +91,8 @@ func newKey(t *testing.T) crypto.Signer {
 	return key
 }
 
-// certificate is a certificate for a key that another key has signed, as PEM.
-func certificate(t *testing.T, key, by crypto.Signer) []byte {
+// certificatePEM is a certificate for a key that another key has signed, as PEM.
+func certificatePEM(t *testing.T, key, by crypto.Signer) []byte {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lab"}, NotAfter: now.Add(day24)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), by)

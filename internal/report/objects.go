@@ -14,8 +14,11 @@ import (
 
 func namesOf(crt *cmv1.Certificate) []string {
 	names := slices.Concat(crt.Spec.DNSNames, crt.Spec.IPAddresses, crt.Spec.URIs, crt.Spec.EmailAddresses)
-	if len(names) == 0 && crt.Spec.CommonName != "" {
-		return []string{crt.Spec.CommonName}
+	for _, other := range crt.Spec.OtherNames {
+		names = append(names, other.UTF8Value)
+	}
+	if subject := cmp.Or(crt.Spec.CommonName, crt.Spec.LiteralSubject); len(names) == 0 && subject != "" {
+		return []string{subject}
 	}
 	return names
 }

@@ -13,6 +13,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 )
 
 // Input is what a report is about.
@@ -83,7 +84,8 @@ type Certificate struct {
 	// EarlierCA reports that it was signed by a key that its CA issuer no longer has. Clients
 	// that know only the issuer's present CA refuse it.
 	EarlierCA bool `json:"earlierCA,omitempty"`
-	// Cause is why it is not ready, or why the last issuance has failed.
+	// Cause is why it is not ready, why the last issuance has failed, or why its renewal
+	// cannot follow its windows.
 	Cause          string `json:"cause,omitempty"`
 	FailedAttempts int    `json:"failedAttempts,omitempty"`
 }
@@ -145,6 +147,8 @@ func (c Certificate) notice() *notice {
 	switch {
 	case c.State != Ready:
 		return &notice{string(c.State), c.Cause}
+	case c.Cause != "":
+		return &notice{"window-error", c.Cause}
 	case c.Overdue:
 		return &notice{"overdue", "the renewal should have begun on " + date(c.RenewalTime)}
 	case c.EarlierCA:
@@ -197,21 +201,25 @@ func certificateOf(crt *cmv1.Certificate, certificates issued, cas map[string]*x
 func stateOf(crt *cmv1.Certificate, now time.Time) (State, string) {
 	ready := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionReady)
 	issuing := condition.Find(crt.Status.Conditions, cmv1.CertificateConditionIssuing)
+	// Nothing is issued any more, for a reason that Issuing has.
+	halted := issuing != nil && (issuing.Reason == certificate.ReasonHalted || issuing.Reason == certificate.ReasonShared)
 	cause := ""
 	switch {
-	case issuing != nil && issuing.Message != "" && (issuing.Status == cmmeta.ConditionTrue || crt.Status.LastFailureTime != nil):
+	case issuing != nil && issuing.Message != "" && (issuing.Status == cmmeta.ConditionTrue || crt.Status.LastFailureTime != nil || halted):
 		cause = issuing.Message
 	case ready != nil && ready.Status != cmmeta.ConditionTrue:
 		cause = ready.Message
 	case ready == nil:
 		cause = "no controller has seen it yet"
 	}
-	failed := crt.Status.LastFailureTime != nil || crt.Status.FailedIssuanceAttempts != nil
+	failed := halted || crt.Status.LastFailureTime != nil || crt.Status.FailedIssuanceAttempts != nil
 	switch {
 	case crt.Status.NotAfter != nil && !now.Before(crt.Status.NotAfter.Time):
 		return Expired, cause
 	case issuing != nil && issuing.Status == cmmeta.ConditionTrue && !failed:
 		return Issuing, cause
+	case !failed && ready != nil && ready.Reason == cmv1.CertificateReasonWindowError:
+		return Ready, ready.Message
 	case failed || ready == nil || ready.Status != cmmeta.ConditionTrue:
 		return Failed, cause
 	default:

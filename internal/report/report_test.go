@@ -59,13 +59,23 @@ func cluster() Input {
 	broken := cmv1.Issuer{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "broken"}}
 	broken.Spec.CA = &cmv1.CAIssuer{SecretName: "ca"}
 	broken.Status.Conditions = []cmv1.IssuerCondition{{Type: "Ready", Status: "False", Message: "no Secret ca"}}
+	windows := cmv1.CertificateStatus{
+		Conditions: []cmv1.CertificateCondition{{Type: "Ready", Status: "False", Reason: "WindowError", Message: "bad cron"}}, NotAfter: at(40 * day24), RenewalTime: at(10 * day24),
+	}
+	halted := cmv1.CertificateStatus{Conditions: []cmv1.CertificateCondition{
+		{Type: "Ready", Status: "False", Message: "no Secret"}, {Type: "Issuing", Status: "False", Reason: "TooManyIssuances", Message: "issued 3 times within an hour"},
+	}}
+	literal := crt("literal", windows)
+	literal.Spec.LiteralSubject = "CN=alice,O=Example"
+	upn := crt("upn", halted)
+	upn.Spec.OtherNames = []cmv1.OtherName{{OID: "1.3.6.1.4.1.311.20.2.3", UTF8Value: "alice@example.com"}}
 	other := crt("other", ready, "10.example.com")
 	other.Spec.IssuerRef = cmmeta.IssuerReference{Name: "gone"}
 	other.Spec.PrivateKey = &cmv1.CertificatePrivateKey{Algorithm: "ECDSA"}
 	return Input{
 		Certificates: []cmv1.Certificate{
 			crt("ready", ready, "a.example.com", "b.example.com", "c.example.com", "d.example.com"), crt("overdue", overdue, "o.example.com"),
-			crt("failed", failed, "f.example.co.uk"), crt("expired", expired, "e.example.com"), crt("issuing", issuing, "i.example.com"), crt("new", cmv1.CertificateStatus{}, "n.example.com"), other,
+			crt("failed", failed, "f.example.co.uk"), crt("expired", expired, "e.example.com"), crt("issuing", issuing, "i.example.com"), crt("new", cmv1.CertificateStatus{}, "n.example.com"), other, literal, upn,
 		},
 		Orders: []acmev1.Order{
 			order(time.Hour, "valid", "a.example.com", "*.b.example.com"), order(4*time.Hour, "valid", "*.b.example.com", "a.example.com"), order(2*time.Hour, "invalid", "f.example.co.uk"),
@@ -76,7 +86,7 @@ func cluster() Input {
 }
 
 func TestText(t *testing.T) {
-	const want = `Certificates on 2026-11-27T10:00:00Z: 7, of which 3 ready, 2 failed, 1 being issued, 1 expired
+	const want = `Certificates on 2026-11-27T10:00:00Z: 9, of which 4 ready, 3 failed, 1 being issued, 1 expired
 Not read: Orders: forbidden
 
 Needs attention
@@ -84,34 +94,38 @@ Needs attention
   expired  shop/expired  Certificate expired
   failed   shop/failed   the name server ns1 answers REFUSED
   failed   shop/new      no controller has seen it yet
+  failed   shop/upn      issued 3 times within an hour
   issuing  shop/issuing  DNS record not yet propagated
   overdue  shop/overdue  the renewal should have begun on 2026-11-27
+  window-error shop/literal bad cron
 
 Calendar
   WEEK FROM   RENEW  EXPIRE
   2026-11-27  1      2
-  2026-12-04  2      1
-  2027-01-01  0      2
+  2026-12-04  3      1
+  2027-01-01  0      3
 
 Certificates
   STATE    CERTIFICATE   EXPIRES     RENEWS      KEY         ISSUER                     NAMES
   expired  shop/expired  2026-11-27  -           RSA 2048    ClusterIssuer letsencrypt  e.example.com
   failed   shop/failed   2026-11-30  2026-11-26  RSA 2048    ClusterIssuer letsencrypt  f.example.co.uk
   failed   shop/new      -           -           RSA 2048    ClusterIssuer letsencrypt  n.example.com
+  failed   shop/upn      -           -           RSA 2048    ClusterIssuer letsencrypt  alice@example.com
   issuing  shop/issuing  -           -           RSA 2048    ClusterIssuer letsencrypt  i.example.com
   ready    shop/overdue  2026-12-06  2026-11-27  RSA 2048    ClusterIssuer letsencrypt  o.example.com
+  ready    shop/literal  2027-01-06  2026-12-07  RSA 2048    ClusterIssuer letsencrypt  CN=alice,O=Example
   ready    shop/other    2027-01-06  2026-12-07  ECDSA 256   Issuer shop/gone           10.example.com
   ready    shop/ready    2027-01-06  2026-12-07  RSA 2048    ClusterIssuer letsencrypt  a.example.com, b.example.com, c.example.com and 1 more
 
 Issuers
   STATE   ISSUER                     TYPE     CERTIFICATES  NOT READY  CAUSE
-  ready   ClusterIssuer letsencrypt  ACME     6             3
+  ready   ClusterIssuer letsencrypt  ACME     8             5
   failed  Issuer shop/gone           unknown  1             0          it was not found
   failed  Issuer shop/broken         CA       0             0          no Secret ca
 
 Keys
   KEY        CERTIFICATES
-  RSA 2048   6
+  RSA 2048   8
   ECDSA 256  1
 
 Rate limits of https://acme-v02.api.letsencrypt.org/directory: those that Let's Encrypt publishes
@@ -169,7 +183,7 @@ func TestHTML(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"&lt;script&gt;alert(1)", `<title>Certificates on 27 November 2026, 10:00 UTC</title>`, `<div><b class="ready">3</b><span>ready</span></div>`,
+		"&lt;script&gt;alert(1)", `<title>Certificates on 27 November 2026, 10:00 UTC</title>`, `<div><b class="ready">4</b><span>ready</span></div>`,
 		`title="week from 27 Nov: 1 renew, 2 expire"`, "<td>example.com</td><td class=\"n\">2 of 50</td>", "prefers-color-scheme: dark",
 	} {
 		if !strings.Contains(page, want) {

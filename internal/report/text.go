@@ -42,8 +42,10 @@ func (t *texter) table(title string, head []string, rows [][]string) {
 	}
 }
 
-// colours are those of the states, by ANSI codes.
-var colours = map[State]string{Expired: "31", Failed: "31", Issuing: "33", Ready: "32"}
+// colours are those of the states and of what else needs attention, by ANSI codes.
+var colours = map[string]string{
+	string(Expired): "31", string(Failed): "31", string(Issuing): "33", "overdue": "33", "window-error": "33", "earlier-ca": "33", string(Ready): "32",
+}
 
 // paint colours the state at the beginning of a line.
 func (t *texter) paint(line string) string {
@@ -51,7 +53,7 @@ func (t *texter) paint(line string) string {
 		return line
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if code := colours[State(word)]; code != "" {
+	if code := colours[word]; code != "" {
 		return strings.Replace(line, word, "\x1b["+code+"m"+word+"\x1b[0m", 1)
 	}
 	return line

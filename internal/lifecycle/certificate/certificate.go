@@ -241,22 +241,22 @@ func (c State) stored() bool {
 	})
 }
 
-// reasonShared is the reason of Issuing while a Certificate issues nothing because
+// ReasonShared is the reason of Issuing while a Certificate issues nothing because
 // its Secret belongs to another.
-const reasonShared = "SecretShared"
+const ReasonShared = "SecretShared"
 
 // awaitOwner says that the Certificate waits for another to make their Secret, as
 // long as the Secret does not say so.
 func (c State) awaitOwner(p *Plan, now time.Time) {
 	if c.SecretOwnedBy != "" {
 		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
-			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, reasonShared, fmt.Sprintf(
+			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, fmt.Sprintf(
 				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
 				c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
 			return
 		}
 	}
-	if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun != nil && begun.Reason == reasonShared {
+	if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun != nil && begun.Reason == ReasonShared {
 		p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	}
 }
