@@ -31,6 +31,8 @@ type Gate struct {
 	mu      sync.Mutex
 	stores  map[string]Store
 	pending map[plan.Ref]map[string]*expected
+	// shown is the version that each cache showed last, by kind.
+	shown map[string]string
 }
 
 // expected is what a cache must have seen.
@@ -42,13 +44,14 @@ type expected struct {
 
 // NewGate returns a gate over the caches.
 func NewGate(stores map[string]Store) *Gate {
-	return &Gate{stores: stores, pending: map[plan.Ref]map[string]*expected{}}
+	return &Gate{stores: stores, pending: map[plan.Ref]map[string]*expected{}, shown: map[string]string{}}
 }
 
 // Wrote records the resourceVersion of an own write.
 func (g *Gate) Wrote(subject plan.Ref, kind string, version string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.look(kind)
 	e := g.expect(subject, kind)
 	if e.version == "" || older(e.version, version) {
 		e.version = version
@@ -59,6 +62,7 @@ func (g *Gate) Wrote(subject plan.Ref, kind string, version string) {
 func (g *Gate) Deleted(subject plan.Ref, kind string, key string, uid types.UID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.look(kind)
 	g.expect(subject, kind).gone[uid] = key
 }
 
@@ -81,6 +85,9 @@ func (g *Gate) expect(subject plan.Ref, kind string) *expected {
 func (g *Gate) Behind(subject plan.Ref) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	for kind := range g.pending[subject] {
+		g.look(kind)
+	}
 	for kind, e := range g.pending[subject] {
 		if !e.seenBy(g.stores[kind]) {
 			return kind
@@ -89,6 +96,24 @@ func (g *Gate) Behind(subject plan.Ref) string {
 	}
 	delete(g.pending, subject)
 	return ""
+}
+
+// look forgets the own writes of a kind if its cache has gone back: etcd was restored from a
+// backup and has lost them. Its versions may reach theirs again only in hours, and what was
+// deleted may be there again; until then nothing would be decided.
+func (g *Gate) look(kind string) {
+	store := g.stores[kind]
+	if store == nil {
+		return
+	}
+	shows, before := store.LastStoreSyncResourceVersion(), g.shown[kind]
+	g.shown[kind] = shows
+	if before == "" || !older(shows, before) {
+		return
+	}
+	for _, kinds := range g.pending {
+		delete(kinds, kind)
+	}
 }
 
 func (e *expected) seenBy(store Store) bool {

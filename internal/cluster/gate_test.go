@@ -55,6 +55,31 @@ func TestGate(t *testing.T) {
 			g.Wrote(subject, plan.KindSecret, "101")
 			g.Wrote(subject, plan.KindSecret, "99")
 		}, plan.KindSecret},
+		{"the cache goes back, as etcd was restored", func(g *Gate, s *fakeStore) {
+			g.Wrote(subject, plan.KindSecret, "101")
+			s.version = "60"
+		}, ""},
+		{"the cache goes back, and then there is a write", func(g *Gate, s *fakeStore) {
+			g.Wrote(subject, plan.KindSecret, "101")
+			s.version = "60"
+			g.Wrote(subject, plan.KindSecret, "61")
+		}, plan.KindSecret},
+		{"the cache goes back, and on to the new write", func(g *Gate, s *fakeStore) {
+			g.Wrote(subject, plan.KindSecret, "101")
+			s.version = "60"
+			g.Wrote(subject, plan.KindSecret, "61")
+			s.version = "61"
+		}, ""},
+		{"the cache goes back, with a write of another owner", func(g *Gate, s *fakeStore) {
+			g.Wrote(subject, plan.KindSecret, "101")
+			s.version = "60"
+			g.Wrote(other, plan.KindSecret, "61")
+		}, ""},
+		{"the cache goes back, and what was deleted is there again", func(g *Gate, s *fakeStore) {
+			g.Deleted(subject, plan.KindSecret, "ns/key", "a")
+			s.set("ns/key", "a", false)
+			s.version = "60"
+		}, ""},
 		{"of another owner", func(g *Gate, _ *fakeStore) { g.Wrote(other, plan.KindSecret, "101") }, ""},
 		{"of a kind that is not cached", func(g *Gate, _ *fakeStore) { g.Wrote(subject, acmev1.OrderKind, "101") }, ""},
 		{"deleted, still cached", func(g *Gate, s *fakeStore) {

@@ -61,6 +61,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	rc.QPS = -1
 	writes := metrics.NewWrites()
 	rc.Wrap(writes.Wrap)
+	rc.Wrap(component.Rewatch(log))
 	core, err := kubernetes.NewForConfig(rc)
 	if err != nil {
 		return fmt.Errorf("start the cainjector: %w", err)

@@ -78,6 +78,7 @@ func Run(ctx context.Context, base *rest.Config, o Options, log logr.Logger) err
 	}
 	writes := metrics.NewWrites()
 	rc.Wrap(writes.Wrap)
+	rc.Wrap(component.Rewatch(log))
 	watches, err := cluster.NewWatches(rc, scheme, o.Namespace)
 	if err != nil {
 		return err

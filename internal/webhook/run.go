@@ -38,6 +38,7 @@ func Run(ctx context.Context, rc *rest.Config, o Options, log logr.Logger) error
 	if rc.UserAgent == "" {
 		rc.UserAgent = "everleaf"
 	}
+	rc.Wrap(component.Rewatch(log))
 	core, err := kubernetes.NewForConfig(rc)
 	if err != nil {
 		return fmt.Errorf("start the webhook: %w", err)

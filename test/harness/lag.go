@@ -38,6 +38,8 @@ type laggard struct {
 	closed chan struct{}
 	once   sync.Once
 	rest   []byte
+	// err is how the stream has ended, once all before is read.
+	err error
 }
 
 type chunk struct {
@@ -72,6 +74,9 @@ func (l *laggard) Read(p []byte) (int, error) {
 		l.rest = l.rest[n:]
 		return n, nil
 	}
+	if l.err != nil {
+		return 0, l.err
+	}
 	select {
 	case <-l.closed:
 		return 0, io.ErrClosedPipe
@@ -84,8 +89,8 @@ func (l *laggard) Read(p []byte) (int, error) {
 		case <-timer.C:
 		}
 		n := copy(p, c.data)
-		l.rest = c.data[n:]
-		return n, c.err
+		l.rest, l.err = c.data[n:], c.err
+		return n, nil
 	}
 }
 

@@ -1,0 +1,96 @@
+package component
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+)
+
+const tooLarge = `{"apiVersion":"v1","kind":"Status","status":"Failure","reason":"Timeout","code":504,
+"message":"Timeout: Too large resource version: 7, current: 3",
+"details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1}}`
+
+// TestRewatch: a watch that goes on from a version begins only if the API server has the
+// version. It fails as one that is too old if etcd was restored, and as the question did if
+// the API server has not answered it.
+func TestRewatch(t *testing.T) {
+	const asked = "/api/v1/secrets?limit=1&resourceVersion=7&resourceVersionMatch=NotOlderThan"
+	for name, test := range map[string]struct {
+		options metav1.ListOptions
+		status  int
+		body    string
+		want    []string
+		err     metav1.StatusReason
+	}{
+		"the version is there": {
+			options: metav1.ListOptions{ResourceVersion: "7", LabelSelector: "a=b"}, status: 200, body: `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList"}`,
+			want: []string{asked, "/api/v1/secrets?labelSelector=a%3Db&resourceVersion=7&watch=true"},
+		},
+		"of one object": {
+			options: metav1.ListOptions{ResourceVersion: "7", FieldSelector: "metadata.name=a"}, status: 200, body: `{}`,
+			want: []string{
+				"/api/v1/secrets?fieldSelector=metadata.name%3Da&limit=1&resourceVersion=7&resourceVersionMatch=NotOlderThan",
+				"/api/v1/secrets?fieldSelector=metadata.name%3Da&resourceVersion=7&watch=true",
+			},
+		},
+		"etcd was restored": {
+			options: metav1.ListOptions{ResourceVersion: "7"}, status: 504, body: tooLarge,
+			want: []string{asked}, err: metav1.StatusReasonExpired,
+		},
+		"no time to answer": {
+			options: metav1.ListOptions{ResourceVersion: "7"}, status: 500,
+			body: `{"apiVersion":"v1","kind":"Status","status":"Failure","reason":"InternalError","code":500}`,
+			want: []string{asked}, err: metav1.StatusReasonInternalError,
+		},
+		"lists are not allowed": {
+			options: metav1.ListOptions{ResourceVersion: "7"}, status: 403,
+			body: `{"apiVersion":"v1","kind":"Status","status":"Failure","reason":"Forbidden","code":403}`,
+			want: []string{asked, "/api/v1/secrets?resourceVersion=7&watch=true"},
+		},
+		"from now on": {options: metav1.ListOptions{}, want: []string{"/api/v1/secrets?watch=true"}},
+		"from any":    {options: metav1.ListOptions{ResourceVersion: "0"}, want: []string{"/api/v1/secrets?resourceVersion=0&watch=true"}},
+		"from a list": {
+			options: metav1.ListOptions{ResourceVersion: "7", SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan},
+			want:    []string{"/api/v1/secrets?resourceVersion=7&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&watch=true"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls = append(calls, r.URL.String())
+				w.Header().Set("Content-Type", "application/json")
+				if r.URL.Query().Get("watch") == "" {
+					w.WriteHeader(test.status)
+					fmt.Fprint(w, test.body)
+				}
+			}))
+			defer server.Close()
+			config := &rest.Config{Host: server.URL}
+			config.Wrap(Rewatch(logr.Discard()))
+			client, err := kubernetes.NewForConfig(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := client.CoreV1().Secrets("").Watch(context.Background(), test.options)
+			if err == nil {
+				w.Stop()
+			}
+			if got := apierrors.ReasonForError(err); got != test.err {
+				t.Errorf("the watch has the error %v, want %q", err, test.err)
+			}
+			if diff := cmp.Diff(test.want, calls); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
