@@ -109,6 +109,7 @@ func (m *Metrics) ObserveACME(action, method, host, scheme string, status int, d
 var (
 	looks = map[string][]string{
 		"certificates":        {"certificates-trigger", "certificates-readiness"},
+		"renewal-information": {"certificates-readiness"},
 		"certificaterequests": {"certificaterequests-approver"},
 		// Only its actions count.
 		"certificatesigningrequests": {},

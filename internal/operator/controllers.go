@@ -20,6 +20,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/controller/renewalinformation"
 	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
 	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
@@ -41,6 +42,10 @@ func requests() []string {
 	}
 	return names
 }
+
+// renewalInformation is cert-manager's controller that asks CAs when to renew. It is also one
+// of those whose work the Certificates' controller does.
+const renewalInformation = "certificates-readiness"
 
 // idle are cert-manager's controllers that this program has nothing to do for.
 var idle = []string{"certificates-metrics"}
@@ -74,6 +79,7 @@ func controllers() []entry {
 			"certificates-issuing", "certificates-key-manager", "certificates-readiness",
 			"certificates-request-manager", "certificates-revision-manager", "certificates-trigger",
 		}, false, (*system).newCertificates},
+		{[]string{renewalInformation}, false, (*system).newRenewalInformation},
 		{requests(), true, (*system).newRequests},
 		{signingControllers(), true, (*system).newSigningRequests},
 		{[]string{"orders"}, false, (*system).newOrders},
@@ -93,7 +99,7 @@ func known() []string {
 		names = append(names, e.names...)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // enabled returns the names that a list such as "*,-orders" selects. A list with
@@ -161,6 +167,8 @@ func (o *Options) serves(controller string) bool {
 		return o.Namespace == ""
 	case slices.Contains(signingControllers(), controller):
 		return o.noSigningRequests() == ""
+	case controller == renewalInformation:
+		return o.gate(gateRenewalInformation)
 	case controller == gatewayShim:
 		return o.noGatewayAPI() == ""
 	case controller == listenerSetShim:
@@ -188,6 +196,13 @@ func (s *system) newCertificates() (registrable, error) {
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
 		LeaveApproval: !s.options.enabled()[approver], Spread: renewalSpread, RenewalInformation: s.options.gate(gateRenewalInformation),
 	}, s.metrics.Failed("certificates"))
+}
+
+func (s *system) newRenewalInformation() (registrable, error) {
+	return renewalinformation.New(renewalinformation.Deps{
+		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Issuers: s.issuers, Accounts: s.accounts,
+		Server: s.server, Clock: s.clock,
+	}, s.metrics.Failed(renewalinformation.Name))
 }
 
 func (s *system) newRequests() (registrable, error) {

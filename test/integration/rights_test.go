@@ -21,7 +21,7 @@ import (
 var roleOf = map[string][]string{
 	"cert-manager-controller-issuers":                    {"issuers"},
 	"cert-manager-controller-clusterissuers":             {"clusterissuers"},
-	"cert-manager-controller-certificates":               {"certificates", "certificaterequests", "certificatesigningrequests"},
+	"cert-manager-controller-certificates":               {"certificates", "renewal-information", "certificaterequests", "certificatesigningrequests"},
 	"cert-manager-controller-orders":                     {"orders"},
 	"cert-manager-controller-challenges":                 {"challenges"},
 	"cert-manager-controller-approve:cert-manager-io":    {"certificates", "certificaterequests"},

@@ -31,13 +31,16 @@ func (c State) advice(revision int) *cmv1.ACMERenewalInfo {
 // advisedRenewal is an instant in the window that the CA suggests, zero without one.
 // status.renewalTime keeps it as long as the window has it. It is chosen at random, and
 // is the same each time for one certificate and one window. A window that opens when
-// the certificate has expired does not count.
+// the certificate has expired, or was not valid yet, does not count.
 func (c State) advisedRenewal(revision int) time.Time {
 	ari, leaf := c.advice(revision), c.Secret.Leaf
-	if ari == nil || ari.SuggestedWindow == nil || !ari.SuggestedWindow.Start.Time.Before(leaf.NotAfter) {
+	if ari == nil || ari.SuggestedWindow == nil {
 		return time.Time{}
 	}
 	start, end := ari.SuggestedWindow.Start.Time, ari.SuggestedWindow.End.Time
+	if !start.After(leaf.NotBefore) || !start.Before(leaf.NotAfter) {
+		return time.Time{}
+	}
 	if end.After(leaf.NotAfter) {
 		end = leaf.NotAfter
 	}

@@ -20,6 +20,9 @@ type renewal struct {
 	// problem says why the spec's windows or policy cannot be followed, empty if they
 	// are.
 	problem string
+	// unadvised says why the CA's advice cannot be followed, empty if it is, or there is
+	// none.
+	unadvised string
 }
 
 // renewal returns when the leaf in the Secret, of a revision, is renewed. The Secret
@@ -42,21 +45,26 @@ func (c State) computeRenewal(revision int) renewal {
 	}
 	leaf := c.Secret.Leaf
 	windows, problem := c.windows()
-	if at := c.advisedRenewal(revision); !at.IsZero() && problem == "" {
-		at, _, err := pki.WithinWindows(later(at, c.earliest(revision, maxAdvisedFloor)), leaf.NotBefore, leaf.NotAfter, windows)
-		if err == nil {
-			return renewal{at: at, begins: at}
+	unadvised := ""
+	if advised := c.advisedRenewal(revision); !advised.IsZero() {
+		unadvised = problem
+		if problem == "" {
+			at, _, err := pki.WithinWindows(later(advised, c.earliest(revision, maxAdvisedFloor)), leaf.NotBefore, leaf.NotAfter, windows)
+			if err == nil {
+				return renewal{at: at, begins: at}
+			}
+			unadvised = err.Error()
 		}
 	}
 	wanted := later(plain, c.earliest(revision, maxFloor))
 	if problem != "" {
-		return renewal{at: wanted, begins: wanted, problem: problem}
+		return renewal{at: wanted, begins: wanted, problem: problem, unadvised: unadvised}
 	}
 	at, end, err := pki.WithinWindows(wanted, leaf.NotBefore, leaf.NotAfter, windows)
 	if err != nil {
-		return renewal{at: wanted, begins: wanted, problem: err.Error()}
+		return renewal{at: wanted, begins: wanted, problem: err.Error(), unadvised: unadvised}
 	}
-	return renewal{at: at, begins: at.Add(c.delay(at, end))}
+	return renewal{at: at, begins: at.Add(c.delay(at, end)), unadvised: unadvised}
 }
 
 func later(a, b time.Time) time.Time {
