@@ -43,6 +43,7 @@ const (
 	Challenge     Endpoint = "/chalZ/"
 	Finalize      Endpoint = "/finalize-order/"
 	Certificate   Endpoint = "/certZ/"
+	RenewalInfo   Endpoint = "/draft-ietf-acme-ari-03/renewalInfo/"
 )
 
 // Endpoints are the endpoints of an issuance, in order.
@@ -177,7 +178,7 @@ func (p *Proxy) Requests(e Endpoint) []time.Time {
 }
 
 func endpointOf(path string) Endpoint {
-	for _, e := range append([]Endpoint{Account}, Endpoints...) {
+	for _, e := range append([]Endpoint{Account, RenewalInfo}, Endpoints...) {
 		if path == string(e) || (strings.HasSuffix(string(e), "/") && strings.HasPrefix(path, string(e))) {
 			return e
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,3 +104,18 @@ func (s shifted) Now() time.Time { return s.RealClock.Now().Add(s.by) }
 
 // Since implements clock.PassiveClock.
 func (s shifted) Since(t time.Time) time.Duration { return s.Now().Sub(t) }
+
+// Movable is a clock that goes as that of the machine does, and that a test moves.
+type Movable struct {
+	clock.RealClock
+	by atomic.Int64
+}
+
+// Move has the clock show a later time. Deadlines are noticed within schedule.Interval.
+func (m *Movable) Move(by time.Duration) { m.by.Add(int64(by)) }
+
+// Now implements clock.PassiveClock.
+func (m *Movable) Now() time.Time { return m.RealClock.Now().Add(time.Duration(m.by.Load())) }
+
+// Since implements clock.PassiveClock.
+func (m *Movable) Since(t time.Time) time.Duration { return m.Now().Sub(t) }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -255,6 +256,34 @@ func (s *Server) wait(ctx context.Context) error {
 // default chain. Each start creates new ones.
 func (s *Server) Root(ctx context.Context, n int) ([]byte, error) {
 	return s.get(ctx, fmt.Sprintf("%s/roots/%d", s.ManagementURL, n))
+}
+
+// SetRenewalInfo replaces the answer to those who ask when to renew a certificate, of
+// which chain is the PEM.
+func (s *Server) SetRenewalInfo(ctx context.Context, chain []byte, start, end time.Time, explanationURL string) error {
+	answer, err := json.Marshal(map[string]any{
+		"suggestedWindow": map[string]time.Time{"start": start, "end": end}, "explanationURL": explanationURL,
+	})
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]string{"Certificate": string(chain), "ARIResponse": string(answer)})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.ManagementURL+"/set-renewal-info/", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("POST %s: %s", req.URL, resp.Status)
+	}
+	return nil
 }
 
 func (s *Server) get(ctx context.Context, url string) ([]byte, error) {

@@ -170,7 +170,8 @@ func (c Polling) dueByStatus(now time.Time) time.Time {
 		}
 		return due
 	}
-	if c.State.issuedFrom(revision(c.State.Object.Status)).After(started) {
+	// The API server's times have no fractions of a second.
+	if !c.State.issuedFrom(revision(c.State.Object.Status)).Before(started.Truncate(time.Second)) {
 		return time.Time{}
 	}
 	return first
