@@ -84,7 +84,7 @@ func (e Evidence) healthy() []Verdict {
 		}
 		message := "the certificate is issued and up to date"
 		if at := e.Certificate.Status.RenewalTime; at != nil {
-			message += "; it is renewed at " + clockOf(&at.Time)
+			message += "; it is renewed at " + clockOf(&at.Time) + advised(e.Certificate.Status)
 		}
 		return []Verdict{{Code: Healthy, Object: e.Subject, Message: message}}
 	case e.Subject.Kind == cmv1.CertificateRequestKind && condition.True(e.Request.Status.Conditions, cmv1.CertificateRequestConditionReady):
@@ -97,6 +97,22 @@ func (e Evidence) healthy() []Verdict {
 		return []Verdict{{Code: Healthy, Object: e.Subject, Message: "the issuer is ready"}}
 	}
 	return nil
+}
+
+// advised says that a renewal is when the CA suggests it (RFC 9773), or is empty.
+func advised(s cmv1.CertificateStatus) string {
+	if s.RenewalTime == nil || s.ACME == nil || s.ACME.ARI == nil || s.ACME.ARI.SuggestedWindow == nil {
+		return ""
+	}
+	ari := s.ACME.ARI
+	if at := s.RenewalTime.Time; at.Before(ari.SuggestedWindow.Start.Time) || at.After(ari.SuggestedWindow.End.Time) {
+		return ""
+	}
+	text := ", in the window that its CA suggests"
+	if ari.ExplanationURL != "" {
+		text += " (" + ari.ExplanationURL + ")"
+	}
+	return text
 }
 
 // failing is why the last issuance of a Certificate failed, empty if it did not.

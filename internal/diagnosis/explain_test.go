@@ -94,6 +94,28 @@ func TestExplain(t *testing.T) {
 			}),
 			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date"}},
 		},
+		"issued, and its CA advises": {
+			stuck(func(e *Evidence) {
+				s := &e.Certificate.Status
+				s.Conditions[0].Status, s.Conditions[1].Status = cmmeta.ConditionTrue, cmmeta.ConditionFalse
+				s.RenewalTime = &metav1.Time{Time: noon.Add(time.Hour)}
+				s.ACME = &cmv1.CertificateACMEStatus{ARI: &cmv1.ACMERenewalInfo{ExplanationURL: "https://ca.example/why", SuggestedWindow: &cmv1.ACMERenewalWindow{
+					Start: metav1.Time{Time: noon}, End: metav1.Time{Time: noon.Add(2 * time.Hour)},
+				}}}
+			}),
+			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date; it is renewed at 2026-11-26T13:00:00Z, in the window that its CA suggests (https://ca.example/why)"}},
+		},
+		"issued, and not renewed as its CA advises": {
+			stuck(func(e *Evidence) {
+				s := &e.Certificate.Status
+				s.Conditions[0].Status, s.Conditions[1].Status = cmmeta.ConditionTrue, cmmeta.ConditionFalse
+				s.RenewalTime = &metav1.Time{Time: noon.Add(3 * time.Hour)}
+				s.ACME = &cmv1.CertificateACMEStatus{ARI: &cmv1.ACMERenewalInfo{SuggestedWindow: &cmv1.ACMERenewalWindow{
+					Start: metav1.Time{Time: noon}, End: metav1.Time{Time: noon.Add(2 * time.Hour)},
+				}}}
+			}),
+			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date; it is renewed at"}},
+		},
 		"issued, and its windows have a mistake": {
 			stuck(nothingBelow, func(e *Evidence) {
 				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionFalse, Reason: "WindowError", Message: "bad cron"}}

@@ -18,7 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/acme"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
+	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -29,6 +29,12 @@ const Name = "renewal-information"
 // requestTimeout bounds a question: one request, and one for the directory.
 const requestTimeout = time.Minute
 
+// Accounts are the accounts of ACME issuers; issuer/acme.Accounts is one.
+type Accounts interface {
+	// Get returns an issuer's client and account, or false while the issuer is not set up.
+	Get(issuer types.UID) (*acme.Client, *facts.Account, bool)
+}
+
 // Deps is what the controller needs.
 type Deps struct {
 	// Cache reads Certificates.
@@ -36,7 +42,7 @@ type Deps struct {
 	Secrets  *cluster.Secrets
 	Requests *cluster.Requests
 	Issuers  *cluster.Issuers
-	Accounts *issueracme.Accounts
+	Accounts Accounts
 	Server   *cluster.Server
 	Clock    clock.WithTicker
 }
@@ -117,9 +123,8 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if cluster.IssuerReady(issuer) {
 		w.client, _, w.Ready = c.Accounts.Get(issuer.GetUID())
 	}
-	if w.State.Secret, err = c.Secrets.Facts(ctx, object.Namespace, object.Spec.SecretName); err != nil {
-		return nil, err
-	}
+	// One that has lost its label gets it back from the Certificates' controller.
+	w.State.Secret = c.Secrets.Kept(object.Namespace, object.Spec.SecretName)
 	w.State.Requests = c.Requests.ControlledBy(object)
 	w.Asked = c.memory.Find(w.key, object.UID)
 	return w, nil
