@@ -158,51 +158,71 @@ func TestPollingAnswers(t *testing.T) {
 		"after an error": {func(c *Polling) { ariOf(c).LastError = "x" }, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}}, 6 * hour, func(s *cmv1.CertificateStatus) {
 			s.ACME.ARI.LastError = ""
 		}, ""},
-		"the first window": {func(c *Polling) {
-			c.State.Object.Status.ACME = nil
-			c.State.Object.Status.RenewalTime = at(born.Add(60 * day))
-		},
-			Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}}, 6 * hour, func(s *cmv1.CertificateStatus) {
+		"the first window": {
+			func(c *Polling) {
+				c.State.Object.Status.ACME = nil
+				c.State.Object.Status.RenewalTime = at(born.Add(60 * day))
+			},
+			Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}},
+			6 * hour, func(s *cmv1.CertificateStatus) {
 				s.ACME = &cmv1.CertificateACMEStatus{ARI: &cmv1.ACMERenewalInfo{
 					SuggestedWindow: &cmv1.ACMERenewalWindow{Start: *at(windowStart), End: *at(windowEnd)},
 				}}
 				s.RenewalTime = at(chosen)
-			}, ""},
+			}, "",
+		},
 		"again soon":     {nil, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd, RetryAfter: now.Add(time.Minute)}}, hour, nil, ""},
 		"again in a day": {nil, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd, RetryAfter: now.Add(day)}}, day, nil, ""},
 		"again in years": {nil, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd, RetryAfter: now.Add(900 * day)}}, 7 * day, nil, ""},
 		"again before":   {nil, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd, RetryAfter: now.Add(-day)}}, hour, nil, ""},
-		"a window that the spec does not allow": {func(c *Polling) { renewedIn(window("0 0 30 2 *", "", hour))(c.State.Object) }, Asked{Info: acme.RenewalInfo{Start: moved.Start, End: moved.End, RetryAfter: now.Add(day)}}, 6 * hour,
+		"a window that the spec does not allow": {
+			func(c *Polling) { renewedIn(window("0 0 30 2 *", "", hour))(c.State.Object) },
+			Asked{Info: acme.RenewalInfo{Start: moved.Start, End: moved.End, RetryAfter: now.Add(day)}},
+			6 * hour,
 			func(s *cmv1.CertificateStatus) {
 				s.RenewalTime = at(born.Add(60 * day))
 				s.ACME.ARI.SuggestedWindow = &cmv1.ACMERenewalWindow{Start: *at(moved.Start), End: *at(moved.End)}
 				s.ACME.ARI.LastError = follow + noWindow
-			}, follow + noWindow},
-		"a spec with a mistake": {func(c *Polling) { renewedIn(window("daily", "", hour))(c.State.Object) }, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}}, 6 * hour,
+			}, follow + noWindow,
+		},
+		"a spec with a mistake": {
+			func(c *Polling) { renewedIn(window("daily", "", hour))(c.State.Object) },
+			Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}},
+			6 * hour,
 			func(s *cmv1.CertificateStatus) {
 				s.RenewalTime = at(born.Add(60 * day))
 				s.ACME.ARI.LastError = follow + "error parsing cron in window 0: failed to parse cron spec 'daily': expected exactly 5 fields, found 1: [daily]"
-			}, follow + "error parsing cron in window 0: failed to parse cron spec 'daily': expected exactly 5 fields, found 1: [daily]"},
+			}, follow + "error parsing cron in window 0: failed to parse cron spec 'daily': expected exactly 5 fields, found 1: [daily]",
+		},
 		"a certificate that is never renewed": {func(c *Polling) {
 			c.State.Object.Spec.Renewal = &cmv1.CertificateRenewal{Policy: cmv1.RenewalPolicyDisabled}
 		}, Asked{Info: acme.RenewalInfo{Start: windowStart, End: windowEnd}}, 6 * hour, func(s *cmv1.CertificateStatus) { s.RenewalTime = nil }, ""},
 		"no answer": {nil, Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")}, 6 * hour, func(s *cmv1.CertificateStatus) {
 			s.ACME.ARI.LastError = fetch + "cannot reach it"
 		}, fetch + "cannot reach it"},
-		"no answer again": {func(c *Polling) { ariOf(c).LastError = fetch + "cannot reach it" },
-			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")}, 6 * hour, nil, ""},
-		"no answer ever": {func(c *Polling) {
-			c.State.Object.Status.ACME = nil
-			c.State.Object.Status.RenewalTime = at(born.Add(60 * day))
+		"no answer again": {
+			func(c *Polling) { ariOf(c).LastError = fetch + "cannot reach it" },
+			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")},
+			6 * hour, nil, "",
 		},
-			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")}, 6 * hour, func(s *cmv1.CertificateStatus) {
+		"no answer ever": {
+			func(c *Polling) {
+				c.State.Object.Status.ACME = nil
+				c.State.Object.Status.RenewalTime = at(born.Add(60 * day))
+			},
+			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")},
+			6 * hour, func(s *cmv1.CertificateStatus) {
 				s.ACME = &cmv1.CertificateACMEStatus{ARI: &cmv1.ACMERenewalInfo{LastError: fetch + "cannot reach it"}}
-			}, fetch + "cannot reach it"},
-		"no answer, and advice on an earlier one": {func(c *Polling) { ariOf(c).LastChecked = at(born.Add(-day)) },
-			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")}, 6 * hour, func(s *cmv1.CertificateStatus) {
+			}, fetch + "cannot reach it",
+		},
+		"no answer, and advice on an earlier one": {
+			func(c *Polling) { ariOf(c).LastChecked = at(born.Add(-day)) },
+			Asked{Err: fault.New(fault.Transient, "NetworkError", "cannot reach it")},
+			6 * hour, func(s *cmv1.CertificateStatus) {
 				s.ACME = &cmv1.CertificateACMEStatus{ARI: &cmv1.ACMERenewalInfo{LastError: fetch + "cannot reach it"}}
 				s.RenewalTime = at(born.Add(60 * day))
-			}, fetch + "cannot reach it"},
+			}, fetch + "cannot reach it",
+		},
 		"a rate limit": {nil, Asked{Err: limited}, 3 * hour, func(s *cmv1.CertificateStatus) {
 			s.ACME.ARI.LastError = fetch + "429 rateLimited"
 		}, fetch + "429 rateLimited"},
