@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"fmt"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,6 +57,18 @@ type Issuer struct {
 	Ready bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
+}
+
+// Unserved reports whether the issuer has a type that this version does not have, and
+// nobody else answers the requests for it: they wait for the version, or for the
+// installation of cert-manager, that does.
+func (i *Issuer) Unserved() bool {
+	return i != nil && !i.Supported && !i.Left && TypeOf(i.Spec) != IssuerUnset
+}
+
+// WithoutType says of an issuer that this version does not have its type.
+func WithoutType(of IssuerType) string {
+	return fmt.Sprintf("This version of everleaf has no issuers of type %q", of)
 }
 
 // IssuerVersionAnnotation holds, on a CertificateRequest, the version of the

@@ -127,7 +127,7 @@ func (r Registry) Check(ctx context.Context, i Issuer) (Status, error) {
 	}
 	if !ok {
 		return Status{}, fault.New(fault.User, cmv1.IssuerReasonInvalidConfig,
-			"This version of everleaf does not have issuers of type %q", facts.TypeOf(i.Spec))
+			"%s: nothing is signed, and the requests for it are left alone", facts.WithoutType(facts.TypeOf(i.Spec)))
 	}
 	return checked.Check(ctx, i)
 }

@@ -188,6 +188,7 @@ func (s *system) newIssuers(kind, name string) (registrable, error) {
 }
 
 func (s *system) newCertificates() (registrable, error) {
+	left := s.options.left(signer)
 	return certificate.New(certificate.Deps{
 		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Orders: s.orders, Answers: s.answers,
 		Issuers: s.issuers, Approval: s.approval, Identity: cluster.NewIdentity(s.core, s.clock), Server: s.server, Keys: s.keys, Clock: s.clock,
@@ -195,6 +196,7 @@ func (s *system) newCertificates() (registrable, error) {
 		Backoff: s.options.Backoff, OwnSecrets: s.options.EnableCertificateOwnerRef,
 		CopiedAnnotations: s.options.CopiedAnnotationPrefixes, Limits: s.options.Limits,
 		LeaveApproval: !s.options.enabled()[approver], Spread: renewalSpread, RenewalInformation: s.options.gate(gateRenewalInformation),
+		Serves: func(of facts.IssuerType) bool { return Serves(of) || slices.Contains(left, of) },
 	}, s.metrics.Failed("certificates"))
 }
 

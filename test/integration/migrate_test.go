@@ -1,11 +1,17 @@
 package integration
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/test/harness"
 )
 
@@ -40,6 +46,51 @@ Certificate  NS  www   it would be issued: Issuing certificate as Secret does no
 	if diff := cmp.Diff(strings.ReplaceAll(want, "NS", ns), found); diff != "" || status != 1 || errs != "everleaf: this version cannot serve 2 of these objects\n" {
 		t.Errorf("exit status %d, %s-want +got:\n%s", status, errs, diff)
 	}
+	leftAlone(t, cluster, ns)
 	wantError(t, cluster, ns, `there is no migrate "plan"; there is: check`, "migrate", "plan")
 	wantError(t, cluster, ns, `--output: must be json, yaml or nothing, not "html"`, "migrate", "check", "-o", "html")
+}
+
+// leftAlone holds that the Issuer "vault" stays as cert-manager has left it while the
+// controllers run, and so does the request that is made for it; its Certificate says why.
+func leftAlone(t *testing.T, cluster *harness.Cluster, ns string) {
+	t.Helper()
+	vault := &cmv1.Issuer{}
+	key := client.ObjectKey{Namespace: ns, Name: "vault"}
+	if err := cluster.Get(t.Context(), key, vault); err != nil {
+		t.Fatal(err)
+	}
+	verified := cmv1.IssuerCondition{
+		Type: cmv1.IssuerConditionReady, Status: cmmeta.ConditionTrue, Reason: "VaultVerified", Message: "Vault verified", ObservedGeneration: vault.Generation,
+	}
+	vault.Status.Conditions = []cmv1.IssuerCondition{verified}
+	if err := cluster.Status().Update(t.Context(), vault); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Run(t, harness.Controllers{})
+	cluster.IssuingHolds(t, ns, "api", patience, `This version of everleaf has no issuers of type "vault": CertificateRequest "api-1" is left alone`)
+	harness.Eventually(t, patience, func() error {
+		seen := map[string]bool{}
+		events := &corev1.EventList{}
+		err := cluster.List(t.Context(), events, client.InNamespace(ns))
+		for _, e := range events.Items {
+			if strings.Contains(e.Message, `no issuers of type "vault"`) && e.Type == corev1.EventTypeWarning {
+				seen[e.InvolvedObject.Kind] = true
+			}
+		}
+		if !seen[cmv1.IssuerKind] || !seen[cmv1.CertificateRequestKind] {
+			return errors.Join(err, fmt.Errorf("events about %v", seen))
+		}
+		return nil
+	})
+	request := &cmv1.CertificateRequest{}
+	if err := errors.Join(cluster.Get(t.Context(), key, vault), cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "api-1"}, request)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]cmv1.IssuerCondition{verified}, vault.Status.Conditions); diff != "" {
+		t.Errorf("the issuer (-want +got):\n%s", diff)
+	}
+	if len(request.Status.Conditions) > 0 {
+		t.Errorf("the request has %+v", request.Status.Conditions)
+	}
 }

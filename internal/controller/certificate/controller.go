@@ -38,6 +38,9 @@ type Config struct {
 	// RenewalInformation has the advice of CAs decide when certificates are renewed
 	// (RFC 9773).
 	RenewalInformation bool
+	// Serves reports whether this process, or another one, answers the requests for
+	// issuers of a type. Nil means all types.
+	Serves func(facts.IssuerType) bool
 	// LeaveApproval leaves the approval of requests to others altogether.
 	LeaveApproval bool
 	Limits        pki.Limits
@@ -264,6 +267,9 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if issuer != nil {
 		w.IssuerVersion = facts.IssuerVersion(issuer)
 		w.SignsInline = w.signsInline(ctx, issuer)
+		if of := facts.TypeOf(issuer.GetSpec()); c.config.Serves != nil && !c.config.Serves(of) {
+			w.IssuerUnserved = of
+		}
 	}
 	w.recall()
 	return w, nil

@@ -80,7 +80,7 @@ type memory struct {
 	notBefore time.Time
 	// replaced is core.State.Replaced.
 	replaced int
-	// announced is set once an event has said that the approval is missing.
+	// announced is set once an event has said what no condition says.
 	announced bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +17,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/issuer"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -44,8 +46,16 @@ type Deps struct {
 type Controller struct {
 	Deps
 	driver *controller.Driver[cmv1.GenericIssuer, cmv1.IssuerStatus]
-	// checked are the UIDs of the issuers that the types may remember.
-	checked controller.Memory[types.UID]
+	// checked are the issuers that the types may remember.
+	checked controller.Memory[checked]
+}
+
+// checked is what this process knows of an issuer and does not store.
+type checked struct {
+	uid types.UID
+	// announced is set once an event has said that this version does not have issuers
+	// of its type.
+	announced bool
 }
 
 // New returns a Controller. All of d is needed; failed counts failures.
@@ -83,9 +93,9 @@ func (c *Controller) Get(ctx context.Context, key types.NamespacedName) (cmv1.Ge
 func (c *Controller) Forget(key types.NamespacedName) { c.forget(c.checked.Drop(key)) }
 
 // forget has the types forget an issuer that is gone.
-func (c *Controller) forget(uid *types.UID) {
-	if uid != nil {
-		c.Types.Forget(*uid)
+func (c *Controller) forget(known *checked) {
+	if known != nil {
+		c.Types.Forget(known.uid)
 	}
 }
 
@@ -97,7 +107,13 @@ type work struct {
 
 // Load implements controller.Kind.
 func (c *Controller) Load(_ context.Context, object cmv1.GenericIssuer) (controller.Work[cmv1.GenericIssuer, cmv1.IssuerStatus], error) {
-	return &work{Controller: c, State: core.State{Object: object, Account: object.GetStatus().ACME}}, nil
+	_, served := c.Types.Of(object.GetSpec())
+	known := c.checked.Find(client.ObjectKeyFromObject(object), object.GetUID())
+	return &work{Controller: c, State: core.State{
+		Object: object, Account: object.GetStatus().ACME,
+		Unserved:  !served && facts.TypeOf(object.GetSpec()) != facts.IssuerUnset,
+		Announced: known != nil && known.announced,
+	}}, nil
 }
 
 // Object implements controller.Work.
@@ -121,7 +137,8 @@ func (w *work) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	object := w.State.Object
-	*w.checked.Of(client.ObjectKeyFromObject(object), object.GetUID(), w.forget) = object.GetUID()
+	known := w.checked.Of(client.ObjectKeyFromObject(object), object.GetUID(), w.forget)
+	known.uid = object.GetUID()
 	var account acmev1.ACMEIssuerStatus
 	if a := object.GetStatus().ACME; a != nil {
 		account = *a
@@ -130,6 +147,10 @@ func (w *work) check(ctx context.Context) error {
 		UID: object.GetUID(), Namespace: w.Issuers.SecretNamespace(object), Spec: object.GetSpec(),
 		Account: account, Ready: cluster.IssuerReady(object), Now: w.Clock.Now(),
 	})
+	if w.Unserved && !known.announced {
+		logr.FromContextOrDiscard(ctx).Info("The issuer and the requests for it are left alone: this version does not have its type", "type", string(facts.TypeOf(object.GetSpec())))
+	}
+	known.announced = w.Unserved
 	w.Account = found.Account
 	if found.AccountReady {
 		w.AccountReady.Publish(ctx, object)

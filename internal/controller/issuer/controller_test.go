@@ -21,6 +21,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/controller"
@@ -170,8 +171,28 @@ func TestUnsupported(t *testing.T) {
 	i := caIssuer("app", "1")
 	i.Spec.IssuerConfig = cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}
 	l := newLab(t, cmv1.IssuerKind, i)
-	same(t, "ready", `False InvalidConfig: This version of everleaf does not have issuers of type "vault"`, l.reconcile("app"))
+	const message = `This version of everleaf has no issuers of type "vault": nothing is signed, and the requests for it are left alone`
+	same(t, "ready", "False InvalidConfig: "+message, l.reconcile("app"))
 	same(t, "forgotten by ACME", []types.UID{"1"}, l.acme.forgotten)
+}
+
+// TestUnsupportedStays holds that what cert-manager says of an issuer stays, and that
+// its event comes once.
+func TestUnsupportedStays(t *testing.T) {
+	i := caIssuer("app", "1")
+	i.Spec.IssuerConfig = cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}
+	i.Status.Conditions = []cmv1.IssuerCondition{{Type: cmv1.IssuerConditionReady, Status: cmmeta.ConditionTrue, Reason: "VaultVerified", Message: "Vault verified", ObservedGeneration: 1}}
+	l := newLab(t, cmv1.IssuerKind, i)
+	for range 2 {
+		same(t, "ready", "True VaultVerified: Vault verified", l.reconcile("app"))
+	}
+	w, err := l.Load(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := w.(*work).State; !s.Unserved || !s.Announced {
+		t.Errorf("unserved %t, announced %t", s.Unserved, s.Announced)
+	}
 }
 
 // TestLeftAlone holds that only a new spec brings a check forward that the server

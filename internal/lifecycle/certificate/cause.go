@@ -36,7 +36,10 @@ func (c State) inherited(now time.Time) time.Time {
 }
 
 // awaitRequest waits for what a request waits for.
-func (c State) awaitRequest(p *Plan, cause string, now time.Time) {
+func (c State) awaitRequest(p *Plan, r *facts.Request, cause string, now time.Time) {
+	if of := c.IssuerUnserved; of != facts.IssuerUnset {
+		cause = fmt.Sprintf("%s: CertificateRequest %q is left alone; name another issuer in spec.issuerRef, or go back to what has signed before", facts.WithoutType(of), r.Name)
+	}
 	if until := c.inherited(now); cause != "" && !until.IsZero() {
 		p.Until = plan.Earliest(p.Until, until)
 		return
@@ -54,7 +57,7 @@ func (c State) unanswered(p Plan, r *facts.Request, stored *facts.Secret, now ti
 		p.Until = plan.Earliest(p.Until, told)
 		return p
 	}
-	c.awaitRequest(&p, unansweredBecause(r), now)
+	c.awaitRequest(&p, r, unansweredBecause(r), now)
 	return c.withTemporary(p, stored, now)
 }
 

@@ -78,6 +78,9 @@ type State struct {
 	// SignsInline reports that the issuer answers within a request's creation
 	// and approval, and that both are ours: the key may wait in memory.
 	SignsInline bool
+	// IssuerUnserved is the type of the issuer if this version does not have it and
+	// nobody else answers the requests for it, else empty.
+	IssuerUnserved facts.IssuerType
 	// IssuerVersion is facts.IssuerVersion of the issuer, empty without one of ours.
 	IssuerVersion string
 	// Backoff is the wait after a failed issuance that a user has chosen, as in

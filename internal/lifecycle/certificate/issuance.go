@@ -333,7 +333,7 @@ func (c State) withRequest(p Plan, key pki.KeyDigest, stored *facts.Secret, next
 	case !mine.Issued && mine.Waiting == "":
 		return c.unanswered(p, mine, stored, now)
 	case !mine.Issued:
-		c.awaitRequest(&p, c.causeOfWaiting(mine), now)
+		c.awaitRequest(&p, mine, c.causeOfWaiting(mine), now)
 		return c.withTemporary(p, stored, now)
 	case why != "":
 		return c.failed(p, ending{unknownFailure, cmv1.CertificateReasonInvalidCertificate, why, ManagerIssuing, mine}, now)

@@ -305,23 +305,29 @@ func TestIssuance(t *testing.T) {
 // TestUnanswered has requests without a condition: who has to act, and how.
 func TestUnanswered(t *testing.T) {
 	approved := requestIs(cmv1.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "x", "x", now)
+	pending := requestIs(cmv1.CertificateRequestConditionReady, cmmeta.ConditionFalse, "Pending", "Vault is sealed", now)
+	const leftAlone = `This version of everleaf has no issuers of type "vault": CertificateRequest "web-1" is left alone; name another issuer in spec.issuerRef, or go back to what has signed before`
 	for _, test := range []struct {
-		name   string
-		issuer cmmeta.IssuerReference
-		change []func(*cmv1.CertificateRequest)
-		want   string
+		name     string
+		issuer   cmmeta.IssuerReference
+		change   []func(*cmv1.CertificateRequest)
+		want     string
+		unserved facts.IssuerType
 	}{
-		{"ours", cmmeta.IssuerReference{Name: "ca"}, nil, `CertificateRequest "web-1" has to be approved`},
-		{"ours, with its group", cmmeta.IssuerReference{Name: "ca", Kind: "ClusterIssuer", Group: "cert-manager.io"}, nil, `CertificateRequest "web-1" has to be approved`},
+		{"ours", cmmeta.IssuerReference{Name: "ca"}, nil, `CertificateRequest "web-1" has to be approved`, ""},
+		{"ours, with its group", cmmeta.IssuerReference{Name: "ca", Kind: "ClusterIssuer", Group: "cert-manager.io"}, nil, `CertificateRequest "web-1" has to be approved`, ""},
 		{
 			"a typo",
 			cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"},
 			nil,
 			`CertificateRequest "web-1" has to be approved; everleaf does not approve requests for Issuer.certmanager.io "ca": install an approver for the group certmanager.io, approve it with cmctl approve -n app web-1, or, if the group is a typo, set spec.issuerRef.group to cert-manager.io`,
+			"",
 		},
-		{"approved", cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"}, []func(*cmv1.CertificateRequest){approved}, `Issuer.certmanager.io "ca" has not answered CertificateRequest "web-1"`},
+		{"approved", cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"}, []func(*cmv1.CertificateRequest){approved}, `Issuer.certmanager.io "ca" has not answered CertificateRequest "web-1"`, ""},
+		{"of a type to come", cmmeta.IssuerReference{Name: "ca"}, nil, leftAlone, facts.IssuerVault},
+		{"of a type to come, pending", cmmeta.IssuerReference{Name: "ca"}, []func(*cmv1.CertificateRequest){approved, pending}, leftAlone, facts.IssuerVault},
 	} {
-		c := State{Object: newCertificate(func(crt *cmv1.Certificate) { crt.Spec.IssuerRef = test.issuer }), Backoff: plan.DefaultIssuance}
+		c := State{Object: newCertificate(func(crt *cmv1.Certificate) { crt.Spec.IssuerRef = test.issuer }), Backoff: plan.DefaultIssuance, IssuerUnserved: test.unserved}
 		c.Object.Status, c.Keys = begun("web-k"), []*facts.Secret{nextKey("web-k", key(1))}
 		c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.change...))
 		p := c.Next(now.Add(day))

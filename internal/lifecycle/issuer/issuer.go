@@ -39,6 +39,10 @@ type State struct {
 	// Account is what the last check has left of an ACME account, or the status's
 	// before that.
 	Account *acmev1.ACMEIssuerStatus
+	// Unserved reports that this version does not have issuers of its type.
+	Unserved bool
+	// Announced reports that an event of this process has said so.
+	Announced bool
 }
 
 // Checked is what the Ready condition of an issuer that can sign says, and until
@@ -79,6 +83,9 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	if reason == "" {
 		reason = cmv1.EventReasonErrInitIssuer
 	}
+	if s.Unserved && s.judged() {
+		return s.leave(reason, failure.Message, now)
+	}
 	p := s.ready(cmmeta.ConditionFalse, reason, plan.WithNextTry(failure.Message, failure, plan.Remote, now), now)
 	for i := range p.Events {
 		p.Events[i].Message = failure.Message
@@ -90,6 +97,23 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 	// The event of the status that says so must not repeat the check at once.
 	p.Hold = failure.Class == fault.Later || failure.Class == fault.Transient
+	return p
+}
+
+// judged reports whether the status says of the present spec whether the issuer is
+// ready. Conditions without a generation count for every spec.
+func (s State) judged() bool {
+	c := condition.Find(s.Object.GetStatus().Conditions, cmv1.IssuerConditionReady)
+	return c != nil && (c.ObservedGeneration == 0 || c.ObservedGeneration == s.Object.GetGeneration())
+}
+
+// leave leaves the status of an issuer as it is: it may be that of cert-manager, which
+// goes on with the issuer once it is back. An event says so, once per process.
+func (s State) leave(reason, message string, now time.Time) Plan {
+	p := Plan{Status: *s.Object.GetStatus(), Until: now.Add(fault.UserRetry)}
+	if !s.Announced {
+		p.Events = []plan.Event{s.event(true, reason, message)}
+	}
 	return p
 }
 
@@ -114,10 +138,13 @@ func (s State) ready(status cmmeta.ConditionStatus, reason, message string, now 
 		p.Status.ACME = s.Account
 	}
 	if !equality.Semantic.DeepEqual(*s.Object.GetStatus(), p.Status) {
-		p.Events = []plan.Event{{
-			Warning: status != cmmeta.ConditionTrue, Verbose: true, Reason: reason, Message: message,
-			Component: ManagerOf(s.Object.GetNamespace() == ""),
-		}}
+		p.Events = []plan.Event{s.event(status != cmmeta.ConditionTrue, reason, message)}
 	}
 	return p
+}
+
+func (s State) event(warning bool, reason, message string) plan.Event {
+	return plan.Event{
+		Warning: warning, Verbose: true, Reason: reason, Message: message, Component: ManagerOf(s.Object.GetNamespace() == ""),
+	}
 }

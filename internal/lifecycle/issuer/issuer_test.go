@@ -138,6 +138,10 @@ func TestFailed(t *testing.T) {
 		p.Status.Conditions[0].Message += "; the next try is " + next
 		return p
 	}
+	without := fault.New(fault.User, "InvalidConfig", "no")
+	verified := func(generation int64) cmv1.IssuerCondition {
+		return ready(cmmeta.ConditionTrue, "VaultVerified", "Vault verified", before, generation)
+	}
 	withAccount := failed("ErrUpdateACMEAccount", "no")
 	withAccount.Status.ACME = account
 	tests := []struct {
@@ -165,6 +169,11 @@ func TestFailed(t *testing.T) {
 			Plan{Status: status(ready(cmmeta.ConditionFalse, "ErrGetKeyPair", "none", before, 2)), Until: now.Add(fault.UserRetry)},
 		},
 		{"ACME, with an account", State{Object: newIssuer(acme), Account: account}, fault.New(fault.User, "ErrUpdateACMEAccount", "no"), 0, in(withAccount, fault.UserRetry)},
+		{"type to come", State{Object: newIssuer(), Unserved: true}, without, 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
+		{"type to come, judged by cert-manager", State{Object: newIssuer(has(verified(2))), Unserved: true}, without, 0, in(Plan{Status: status(verified(2)), Events: failed("InvalidConfig", "no").Events}, fault.UserRetry)},
+		{"type to come, judged by cert-manager, announced", State{Object: newIssuer(has(verified(2))), Unserved: true, Announced: true}, without, 0, in(Plan{Status: status(verified(2))}, fault.UserRetry)},
+		{"type to come, judged without a generation", State{Object: newIssuer(has(verified(0))), Unserved: true, Announced: true}, without, 0, in(Plan{Status: status(verified(0))}, fault.UserRetry)},
+		{"type to come, judged for another spec", State{Object: newIssuer(has(verified(1))), Unserved: true, Announced: true}, without, 0, in(failed("InvalidConfig", "no"), fault.UserRetry)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

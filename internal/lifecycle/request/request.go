@@ -82,6 +82,10 @@ func (d *draft) approve() bool {
 	if object.DeletionTimestamp != nil || ended(d.Status.Conditions) {
 		return false
 	}
+	if d.state.Issuer.Unserved() {
+		d.leave()
+		return false
+	}
 	own := facts.OwnIssuer(object.Spec.IssuerRef) && (d.state.Issuer == nil || !d.state.Issuer.Left)
 	if condition.True(d.Status.Conditions, cmv1.CertificateRequestConditionDenied) {
 		if own {
@@ -108,6 +112,18 @@ func (d *draft) approve() bool {
 	return own
 }
 
+// leave leaves a request to the version, or the cert-manager, that has issuers of its
+// type: it writes nothing, and an event says so once per process.
+func (d *draft) leave() {
+	if d.state.Unannounced {
+		d.Do = AnnounceWait{}
+		d.event(plan.Event{
+			Warning: true, Reason: cmv1.EventReasonIssuerNotReady,
+			Message: facts.WithoutType(facts.TypeOf(d.state.Issuer.Spec)) + ": the request is left alone",
+		})
+	}
+}
+
 // answer decides what becomes of an approved request.
 func (d *draft) answer() {
 	issuer, ref := d.state.Issuer, d.state.Object.Spec.IssuerRef.WithDefaults()
@@ -123,8 +139,6 @@ func (d *draft) answer() {
 	switch {
 	case kind == facts.IssuerUnset:
 		d.pending(cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: the issuer's spec configures none")
-	case !issuer.Supported:
-		d.pending(cmv1.EventReasonIssuerNotReady, fmt.Sprintf("This version of everleaf cannot sign with issuers of type %s yet", kind))
 	case !issuer.Ready:
 		d.pending(cmv1.EventReasonIssuerNotReady, notReady(issuer))
 	case kind == facts.IssuerACME:

@@ -39,6 +39,9 @@ func TestRequest(t *testing.T) {
 	use := func(i *facts.Issuer) func(*State) { return func(r *State) { r.Issuer = i } }
 	unready := *caIssuer
 	unready.Ready = false
+	toCome := facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}, Ready: true}
+	elsewhere := toCome
+	elsewhere.Left = true
 	ref := func(kind, group string) func(*State) {
 		return func(r *State) {
 			r.Object.Spec.IssuerRef = cmmeta.IssuerReference{Name: "x", Kind: kind, Group: group}
@@ -98,7 +101,18 @@ func TestRequest(t *testing.T) {
 		},
 		{"no cluster issuer", []func(*State){with(approvedCond), ref("ClusterIssuer", "cert-manager.io")}, pending("IssuerNotFound", `Referenced "ClusterIssuer" not found: clusterissuer.cert-manager.io "x" not found`, fromIssuer)},
 		{"issuer of no type", []func(*State){with(approvedCond), use(issuerOf(cmv1.IssuerConfig{}))}, pending("IssuerTypeMissing", "Missing issuer type: the issuer's spec configures none", fromIssuer)},
-		{"issuer of a type to come", []func(*State){with(approvedCond), use(&facts.Issuer{Spec: &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}, Ready: true})}, pending("IssuerNotReady", "This version of everleaf cannot sign with issuers of type vault yet", fromIssuer+"-vault")},
+		{"issuer of a type to come", []func(*State){use(&toCome), func(r *State) { r.MayApprove = true }}, none},
+		{"issuer of a type to come, not announced", []func(*State){use(&toCome), func(r *State) { r.MayApprove, r.Unannounced = true, true }}, func(p *Plan) {
+			p.Do = AnnounceWait{}
+			p.Events = []plan.Event{{Warning: true, Reason: "IssuerNotReady", Message: `This version of everleaf has no issuers of type "vault": the request is left alone`, Component: fromIssuer + "-vault"}}
+		}},
+		{"issuer of a type to come, approved", []func(*State){with(approvedCond), use(&toCome)}, none},
+		{"issuer of a type to come, pending", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Pending", "Vault is sealed")), use(&toCome)}, none},
+		{"issuer of a type to come, denied", []func(*State){with(deniedCond), use(&toCome)}, none},
+		{"issuer of a type to come that another process has", []func(*State){use(&elsewhere), func(r *State) { r.MayApprove = true }}, func(p *Plan) {
+			p.Status.Conditions = []cmv1.CertificateRequestCondition{approvedCond}
+			p.Events = []plan.Event{{Reason: "cert-manager.io", Message: approvedCond.Message, Component: "cert-manager-certificaterequests-approver", Verbose: true}}
+		}},
 		{"issuer not ready", []func(*State){with(approvedCond), use(&unready)}, pending("IssuerNotReady", "Referenced issuer does not have a Ready status condition", fromIssuer+"-ca")},
 		{"pending for another reason", []func(*State){with(approvedCond, readyCond(cmmeta.ConditionFalse, "Pending", "old")), use(&unready)}, func(p *Plan) {
 			p.Status.Conditions[1].Message = "Referenced issuer does not have a Ready status condition"

@@ -53,8 +53,7 @@ type State struct {
 	// NoPermission reports that this process would approve the request, but lacks
 	// the permission.
 	NoPermission bool
-	// Unannounced reports that this process has sent no event yet that the request
-	// waits for its approval.
+	// Unannounced reports that this process has sent no event yet of an AnnounceWait.
 	Unannounced bool
 	// Orders are those that the request controls.
 	Orders []*facts.Order
@@ -113,8 +112,8 @@ type (
 	// KeepState stores annotations in the request: what its issuer must know when
 	// it is asked again.
 	KeepState struct{ Annotations map[string]string }
-	// AnnounceWait reports by its event that the request waits for its approval: no
-	// condition does.
+	// AnnounceWait reports by its event what the request waits for that no condition
+	// says: its approval, or a version that has issuers of its type.
 	AnnounceWait struct{}
 	// CreateOrder creates the request's Order.
 	CreateOrder struct{ Order *acmev1.Order }
@@ -131,7 +130,7 @@ type (
 
 func (Sign) String() string            { return "sign" }
 func (KeepState) String() string       { return "keep the issuer's state in the annotations" }
-func (AnnounceWait) String() string    { return "announce that the approval is missing" }
+func (AnnounceWait) String() string    { return "announce what is waited for" }
 func (CreateOrder) String() string     { return "create the Order" }
 func (ReplaceOrder) String() string    { return "replace the Order" }
 func (TakeCertificate) String() string { return "take the certificate from the Order" }
