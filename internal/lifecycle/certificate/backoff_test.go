@@ -166,6 +166,33 @@ func TestSharedSecret(t *testing.T) {
 	samePlan(t, want, c.Next(now))
 }
 
+// TestRivalRenewed has a Certificate whose Secret is another's, and of which somebody
+// wants an issuance: it would replace what the other has.
+func TestRivalRenewed(t *testing.T) {
+	const refused = `Nothing is issued: Secret "app/web-tls" belongs to Certificate "older", which has the same spec.secretName; use another spec.secretName; everleaf looks again within 3 minutes`
+	c := issuedState()
+	c.SecretOwnedBy = "older"
+	c.Secret.Annotations[cmv1.CertificateNameKey] = "older"
+	c.Object.Status.Conditions = []cmv1.CertificateCondition{
+		issuingIs(cmmeta.ConditionTrue, "ManuallyTriggered", "Certificate re-issuance manually triggered", now.Add(-time.Second)),
+		readyIs(cmmeta.ConditionFalse, "IncorrectCertificate",
+			`Secret was issued for "older". If this message is not transient, you might have two conflicting Certificates pointing to the same secret.`, now),
+	}
+	want := Plan{Status: *c.Object.Status.DeepCopy(), Until: now.Add(3 * time.Minute)}
+	want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, "SecretShared", refused, now)
+	want.Events = []plan.Event{{Warning: true, Reason: "SecretShared", Message: refused, Component: "cert-manager-certificates-issuing"}}
+	samePlan(t, want, c.Next(now))
+
+	// It stays, without another event, until the Secret is nobody else's.
+	c.Object.Status = want.Status
+	want.Events = nil
+	samePlan(t, want, c.Next(now))
+	c.SecretOwnedBy = ""
+	if p := c.Next(now); !issuing(p.Status) {
+		t.Errorf("nothing is issued once the Secret is nobody else's: %+v", p.Status.Conditions)
+	}
+}
+
 func TestSecretOwner(t *testing.T) {
 	named := func(name string, age time.Duration) cmv1.Certificate {
 		return *newCertificate(func(c *cmv1.Certificate) {

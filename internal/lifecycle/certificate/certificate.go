@@ -193,6 +193,9 @@ func (c *State) compare() {
 // when to ask again, if waiting is what decides.
 func (c State) trigger(now time.Time) (*Violation, time.Time) {
 	if issuing(c.Object.Status) {
+		if c.SecretOwnedBy != "" {
+			return nil, now.Add(ownerRecheck)
+		}
 		begun := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
 		return &Violation{Reason: begun.Reason, Message: begun.Message}, time.Time{}
 	}
@@ -249,17 +252,30 @@ func (c State) stored() bool {
 const ReasonShared = "SecretShared"
 
 // awaitOwner says that the Certificate waits for another to make their Secret, as
-// long as the Secret does not say so.
+// long as the Secret does not say so. An issuance that a user has asked for, or that
+// another process has begun, ends: it would take the Secret from its owner. That is
+// said for as long as the Secret is the other's.
 func (c State) awaitOwner(p *Plan, now time.Time) {
+	begun := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
 	if c.SecretOwnedBy != "" {
+		shared := fmt.Sprintf(
+			`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
+			c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy)
+		refused := "Nothing is issued: " + shared
+		if issuing(c.Object.Status) {
+			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, refused, now)
+			p.Events = append(p.Events, plan.Event{Warning: true, Reason: ReasonShared, Message: refused, Component: ManagerIssuing})
+			return
+		}
+		if begun != nil && begun.Reason == ReasonShared && begun.Message == refused {
+			return
+		}
 		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
-			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, fmt.Sprintf(
-				`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
-				c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy), now)
+			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, shared, now)
 			return
 		}
 	}
-	if begun := condition.Find(p.Status.Conditions, cmv1.CertificateConditionIssuing); begun != nil && begun.Reason == ReasonShared {
+	if begun != nil && begun.Reason == ReasonShared {
 		p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
 	}
 }
