@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -196,7 +197,7 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 	case next.Do == nil:
 		return ""
 	default:
-		return "everleaf would " + next.Do.String() + because(next.Do)
+		return "everleaf would " + next.Do.String() + because(state, next.Do)
 	}
 }
 
@@ -209,8 +210,11 @@ func ready(s cmv1.CertificateStatus) string {
 }
 
 // because is why an action is taken, where that is not clear from its name.
-func because(action plan.Action) string {
+func because(state certificate.State, action plan.Action) string {
 	if repair, ok := action.(certificate.RepairSecret); ok {
+		if drift := state.Drift(); len(drift) > 0 {
+			return ": " + strings.Join(drift, "; ")
+		}
 		return ": " + repair.Why.Message
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,22 +84,54 @@ func (c State) ours(now time.Time) bool {
 // what we do not own would stay when the spec drops it. It returns nil if all is well.
 // locked says so of what needs a password that cannot be had.
 func (c State) outdated() (why, locked *Violation) {
+	all, locked := c.drift()
+	if len(all) > 0 {
+		why = &all[0]
+	}
+	return why, locked
+}
+
+// Drift are all the ways in which the Secret is not what the spec wants, or not ours,
+// without those that need a look at its keystores. The Secret must have a leaf.
+func (c State) Drift() []string {
+	all, _ := c.drift()
+	messages := make([]string, len(all))
+	for i, v := range all {
+		messages[i] = v.Message
+	}
+	return messages
+}
+
+func (c State) drift() (all []Violation, locked *Violation) {
 	want, s := PresentMetadata(c), c.Secret
-	if !facts.ContainsAll(s.Labels, want.Labels) || !slices.Equal(s.Managed.Labels, slices.Sorted(maps.Keys(want.Labels))) {
-		return violation(reasonMetadata, "Secret's labels differ from those that it should have"), nil
-	}
-	if !facts.ContainsAll(s.Annotations, want.Annotations) || !slices.Equal(s.Managed.Annotations, slices.Sorted(maps.Keys(want.Annotations))) {
-		return violation(reasonMetadata, "Secret's annotations differ from those that it should have"), nil
-	}
+	all = append(metadataDrift("labels", s.Labels, want.Labels, s.Managed.Labels),
+		metadataDrift("annotations", s.Annotations, want.Annotations, s.Managed.Annotations)...)
 	if slices.Contains(s.Managed.Owners, c.Object.UID) != c.OwnSecret {
-		return violation(reasonOwner, "Secret's owner reference does not follow --enable-certificate-owner-ref"), nil
+		all = append(all, *violation(reasonOwner, "Secret's owner reference does not follow --enable-certificate-owner-ref"))
 	}
 	for _, owner := range want.OwnerReferences {
 		if !slices.ContainsFunc(s.OwnerReferences, func(r metav1.OwnerReference) bool { return sameOwner(r, owner) }) {
-			return violation(reasonOwner, "Secret's owner reference is not that of the Certificate"), nil
+			all = append(all, *violation(reasonOwner, "Secret's owner reference is not that of the Certificate"))
 		}
 	}
-	return c.outdatedData()
+	data, locked := c.dataDrift()
+	return append(all, data...), locked
+}
+
+// metadataDrift is drift for the labels or the annotations of the Secret, of which
+// managed are ours.
+func metadataDrift(kind string, has, want map[string]string, managed []string) []Violation {
+	wanted := slices.Sorted(maps.Keys(want))
+	switch {
+	case !facts.ContainsAll(has, want):
+		return []Violation{*violation(reasonMetadata, "Secret's %s differ from those that it should have", kind)}
+	case slices.Equal(managed, wanted):
+		return nil
+	case slices.ContainsFunc(managed, func(key string) bool { return !slices.Contains(wanted, key) }):
+		return []Violation{*violation(reasonMetadata, "Secret's %s have some that are not wanted any more", kind)}
+	default:
+		return []Violation{*violation(reasonMetadata, "Secret's %s are right, but were written by others, as managedFields say: they are taken over, and no value changes", kind)}
+	}
 }
 
 func sameOwner(a, b metav1.OwnerReference) bool {
@@ -106,42 +139,58 @@ func sameOwner(a, b metav1.OwnerReference) bool {
 		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
 }
 
-// outdatedData is outdated for the entries. What keystores hold cannot be seen in the
+// dataDrift is drift for the entries. What keystores hold cannot be seen in the
 // facts.
-func (c State) outdatedData() (why, locked *Violation) {
+func (c State) dataDrift() (all []Violation, locked *Violation) {
 	s, wanted := c.Secret, dataKeys(&c.Object.Spec, c.returnsCA(), c.Secret.BundleError == "")
+	var foreign []string
 	for _, key := range wanted {
-		switch v := c.outdatedEntry(key); {
-		case v == nil:
+		v := c.unfitEntry(key)
+		switch taken := c.foreignEntry(key); {
+		case v == nil && !taken:
 		case c.Keystores.locks(key):
-			locked = cmp.Or(locked, v)
+			locked = cmp.Or(locked, v, takenOver(key))
+		case v == nil:
+			foreign = append(foreign, key)
 		default:
-			return v, nil
+			all = append(all, *v)
 		}
+	}
+	if len(foreign) > 0 {
+		all = append(all, *takenOver(foreign...))
 	}
 	for _, key := range s.Managed.Data {
 		if !slices.Contains(wanted, key) {
-			return violation(reasonOf(key), "Secret's entry %q is not wanted any more", key), nil
+			all = append(all, *violation(reasonOf(key), "Secret's entry %q is not wanted any more", key))
 		}
 	}
-	return nil, locked
+	return all, locked
 }
 
-// outdatedEntry is outdated for an entry that is wanted.
-func (c State) outdatedEntry(key string) *Violation {
+// unfitEntry says what is wrong with the contents of an entry that is wanted.
+func (c State) unfitEntry(key string) *Violation {
 	switch s := c.Secret; {
 	case !s.Has(key):
 		return violation(reasonOf(key), "Secret's entry %q is missing or empty", key)
-	case key == cmmeta.TLSCAKey:
-		// A CA that somebody else has put there stays.
-		return nil
-	case !slices.Contains(s.Managed.Data, key):
-		return violation(reasonOf(key), "Secret's entry %q was written by others", key)
 	case slices.Contains(s.Unfit, key):
 		return violation(reasonOf(key), "Secret's entry %q does not follow from certificate and key", key)
 	default:
 		return nil
 	}
+}
+
+// takenOver says of entries that are as they should be that they are not ours.
+func takenOver(keys ...string) *Violation {
+	if len(keys) == 1 {
+		return violation(reasonOf(keys[0]), "Secret's entry %q was written by others, as managedFields say: it is taken over", keys[0])
+	}
+	return violation(reasonOf(keys[0]), "Secret's entries %s were written by others, as managedFields say: they are taken over", strings.Join(keys, ", "))
+}
+
+// foreignEntry reports whether an entry that is wanted is not ours. A CA that somebody
+// else has put there stays.
+func (c State) foreignEntry(key string) bool {
+	return key != cmmeta.TLSCAKey && !slices.Contains(c.Secret.Managed.Data, key)
 }
 
 // reasonOf is the reason to write an entry.

@@ -125,3 +125,31 @@ func TestUnreadableCA(t *testing.T) {
 func issued(p Plan) bool {
 	return slices.ContainsFunc(p.Events, func(e plan.Event) bool { return strings.HasSuffix(e.Message, "successfully issued") })
 }
+
+// TestRestoredSecret has a Secret with keystores that a tool for backups has put back,
+// and a Certificate that has been made again: everything is taken over, and no value
+// changes.
+func TestRestoredSecret(t *testing.T) {
+	c, _, data := withStores(pki.EncodeChain(authority()), func(s *corev1.Secret) { s.ManagedFields = nil })
+	c.Object.Status, c.Requests = cmv1.CertificateStatus{}, nil
+	if _, checks := c.Next(now).Do.(CheckKeystores); !checks {
+		t.Fatalf("does %v", c.Next(now).Do)
+	}
+	c.Keystores = c.CheckedKeystores(c.Present(data), passwordsOf, data, nil, pki.Limits{})
+	const others = "were written by others, as managedFields say: they are taken over"
+	want := []string{
+		"Secret's labels are right, but " + others + ", and no value changes", "Secret's annotations are right, but " + others + ", and no value changes",
+		"Secret's entries key.der, keystore.jks, keystore.p12, tls.crt, tls.key, truststore.jks, truststore.p12 " + others,
+	}
+	p := c.Next(now)
+	if diff := cmp.Diff(plan.Action(RepairSecret{Why: Violation{reasonMetadata, want[0]}}), p.Do); diff != "" || len(p.Events) > 0 || issuing(p.Status) {
+		t.Errorf("events %v, conditions %v, action (-want +got):\n%s", p.Events, p.Status.Conditions, diff)
+	}
+	if diff := cmp.Diff(want, c.Drift()); diff != "" {
+		t.Errorf("drift (-want +got):\n%s", diff)
+	}
+	written := must(Data(&c.Object.Spec, c.Present(data), passwordsOf, data, pki.Limits{}, now.Add(hour)))
+	if diff := cmp.Diff(data, written); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}

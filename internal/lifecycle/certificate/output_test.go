@@ -151,11 +151,14 @@ func TestDrift(t *testing.T) {
 		{"formats are removed", all, nil, func(crt *cmv1.Certificate) { crt.Spec.AdditionalOutputFormats = nil }, &Violation{reasonFormats, `Secret's entry "key.der" is not wanted any more`}},
 		{"key.der is changed", all, write("key.der", "x"), nil, &Violation{reasonFormats, `Secret's entry "key.der" does not follow from certificate and key`}},
 		{"tls-combined.pem is changed", all, write("tls-combined.pem", "x"), nil, &Violation{reasonFormats, `Secret's entry "tls-combined.pem" does not follow from certificate and key`}},
-		{"tls-combined.pem is somebody else's", all, takes("tls-combined.pem"), nil, &Violation{reasonFormats, `Secret's entry "tls-combined.pem" was written by others`}},
+		{"tls-combined.pem is somebody else's", all, takes("tls-combined.pem"), nil, &Violation{reasonFormats, `Secret's entry "tls-combined.pem" was written by others, as managedFields say: it is taken over`}},
 		{"somebody's own key.der", nil, func(s *corev1.Secret) { manage(s); s.Data["key.der"] = []byte("x") }, nil, nil},
 		{"ca.crt is lost", all, lose("ca.crt"), nil, &Violation{reasonData, `Secret's entry "ca.crt" is missing or empty`}},
 		{"ca.crt is somebody else's", nil, func(s *corev1.Secret) { lose("ca.crt")(s); s.Data["ca.crt"] = []byte("x") }, nil, nil},
 		{"label is lost", all, func(s *corev1.Secret) { manage(s); s.Labels = nil }, nil, metadata("labels")},
+		{"label is not wanted any more", func(crt *cmv1.Certificate) {
+			crt.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Labels: map[string]string{"a": "b"}}
+		}, nil, func(crt *cmv1.Certificate) { crt.Spec.SecretTemplate = nil }, &Violation{reasonMetadata, "Secret's labels have some that are not wanted any more"}},
 		{"template", all, nil, func(crt *cmv1.Certificate) {
 			crt.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Annotations: map[string]string{"a": "b"}}
 		}, metadata("annotations")},
