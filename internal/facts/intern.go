@@ -1,9 +1,14 @@
 package facts
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"unique"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
 // Facts of many objects say the same in many places: namespaces, issuers,
@@ -13,7 +18,7 @@ import (
 // Shared returns a string equal to s that all callers share.
 func Shared[T ~string](s T) T { return T(unique.Make(string(s)).Value()) }
 
-// maxShared bounds the lists that are shared; more are seldom of use.
+// maxShared bounds the lists, and the maps, that are shared; more are seldom of use.
 const maxShared = 1024
 
 var sharedLists = struct {
@@ -42,6 +47,41 @@ func sharedList(s []string) []string {
 	return list
 }
 
+var sharedMaps = struct {
+	sync.Mutex
+	items map[string]map[string]string
+}{items: map[string]map[string]string{}}
+
+// sharedMap returns a map equal to m that all callers share and none changes: the labels
+// of most objects are the same.
+func sharedMap(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	var key strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		// A length before each string keeps different maps apart.
+		fmt.Fprintf(&key, "%d %s%d %s", len(k), k, len(m[k]), m[k])
+	}
+	sharedMaps.Lock()
+	defer sharedMaps.Unlock()
+	if found, ok := sharedMaps.items[key.String()]; ok {
+		return found
+	}
+	shared := sharedKeys(m)
+	if len(sharedMaps.items) < maxShared {
+		sharedMaps.items[key.String()] = shared
+	}
+	return shared
+}
+
+// own are the annotations whose values differ from one object to the next. Such a value
+// costs more if it is shared.
+var own = []string{
+	cmv1.CertificateNameAnnotationKey, cmv1.CommonNameAnnotationKey, cmv1.AltNamesAnnotationKey,
+	cmv1.IPSANAnnotationKey, cmv1.URISANAnnotationKey, cmv1.EmailsAnnotationKey,
+}
+
 // sharedKeys returns a copy of m whose keys, and those values that recur, are
 // shared.
 func sharedKeys(m map[string]string) map[string]string {
@@ -50,7 +90,10 @@ func sharedKeys(m map[string]string) map[string]string {
 	}
 	shared := make(map[string]string, len(m))
 	for k, v := range m {
-		shared[Shared(k)] = Shared(v)
+		if v == "" || !slices.Contains(own, k) {
+			v = Shared(v)
+		}
+		shared[Shared(k)] = v
 	}
 	return shared
 }

@@ -80,7 +80,7 @@ func OfSecret(s *corev1.Secret, limits pki.Limits) *Secret {
 	f := &Secret{
 		Namespace: Shared(s.Namespace), Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion,
 		CreationTimestamp: s.CreationTimestamp.Time,
-		Type:              Shared(s.Type), Labels: sharedKeys(s.Labels), Annotations: sharedKeys(withoutData(s.Annotations)),
+		Type:              Shared(s.Type), Labels: sharedMap(s.Labels), Annotations: sharedKeys(withoutData(s.Annotations)),
 		OwnerReferences: s.OwnerReferences,
 		Managed:         managedBy(s.ManagedFields),
 	}
@@ -150,7 +150,9 @@ func (f *Secret) readChain(data, bundle []byte, limits pki.Limits) {
 	if c, f.LeafError = chains.of(data, limits); f.LeafError != "" {
 		return
 	}
-	f.Leaf = &c.leaf
+	// A pointer into the chain would keep all of it.
+	leaf := c.leaf
+	f.Leaf = &leaf
 	f.IssuerNotAfter = signedUntil(c.signed, slices.Concat(c.issuers, roots))
 }
 

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"runtime"
 	"runtime/metrics"
 	"testing"
 )
@@ -22,5 +23,15 @@ func TestLiveHeapIsMeasured(t *testing.T) {
 	metrics.Read(sample)
 	if sample[0].Value.Kind() != metrics.KindUint64 {
 		t.Errorf("%s is %v", liveHeap, sample[0].Value.Kind())
+	}
+}
+
+// TestAfterGC: a collection is noticed, each time it is asked for.
+func TestAfterGC(t *testing.T) {
+	collected := make(chan struct{}, 1)
+	for range 3 {
+		afterGC(collected)
+		runtime.GC()
+		<-collected
 	}
 }
