@@ -117,7 +117,7 @@ func OutcomeOfSigning(request *certificatesv1.CertificateSigningRequest) Outcome
 	case !approved:
 		return Outcome{WaitsFor: "it has not been approved: kubectl certificate approve " + request.Name}
 	default:
-		return Outcome{WaitsFor: "its signer " + request.Spec.SignerName + " has not answered"}
+		return Outcome{WaitsFor: "its signer " + request.Spec.SignerName + " has not answered; everleaf and cert-manager answer only with the feature gate ExperimentalCertificateSigningRequestControllers"}
 	}
 }
 

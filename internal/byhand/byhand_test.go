@@ -84,7 +84,7 @@ func TestOutcomes(t *testing.T) {
 		want    Outcome
 	}{
 		"new":      {&certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, Outcome{WaitsFor: "it has not been approved: kubectl certificate approve a"}},
-		"approved": {signing("Approved", ""), Outcome{WaitsFor: "its signer s has not answered"}},
+		"approved": {signing("Approved", ""), Outcome{WaitsFor: "its signer s has not answered; everleaf and cert-manager answer only with the feature gate ExperimentalCertificateSigningRequestControllers"}},
 		"issued":   {signing("Approved", "crt"), Outcome{Certificate: []byte("crt")}},
 		"failed":   {signing("Failed", ""), Outcome{Failure: "R"}},
 		"denied":   {signing("Denied", ""), Outcome{Failure: "it was denied: R"}},

@@ -57,7 +57,7 @@ and update on certificaterequests/status.`,
 		ValidArgsFunction: names(&to, cmv1.CertificateRequestKind, 1),
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
+	to.addFlags(cmd)
 	flags.StringVar(&reason, "reason", "KubectlCertManager", "reason of the condition: who has "+participle+" the request")
 	flags.StringVar(&message, "message", fmt.Sprintf("manually %s by %q", participle, "cmctl"), "message of the condition: why the request is "+participle)
 	startLog := addQuietLogging(cmd)

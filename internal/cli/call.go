@@ -48,9 +48,13 @@ func (c call) rename(cmd *cobra.Command) {
 	}
 	if !cmd.HasParent() {
 		cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: c.name}
+		if !strings.Contains(c.name, " ") {
+			// The program that completes commands is for this name, too.
+			cmd.Use = c.name
+		}
 	}
-	cmd.Long = strings.ReplaceAll(cmd.Long, usualName+" ", c.name+" ")
-	cmd.Example = strings.ReplaceAll(cmd.Example, usualName+" ", c.name+" ")
+	name := strings.NewReplacer(usualName+" ", c.name+" ", "d/"+usualName, "d/"+c.name, "/_"+usualName, "/_"+c.name, "/"+usualName+".fish", "/"+c.name+".fish")
+	cmd.Long, cmd.Example = name.Replace(cmd.Long), name.Replace(cmd.Example)
 	for _, child := range cmd.Commands() {
 		c.rename(child)
 	}

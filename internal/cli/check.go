@@ -97,7 +97,7 @@ The exit status is 0 if certificates can be validated in this way, else 1.`,
 		},
 	}
 	flags := cmd.Flags()
-	c.addFlags(flags)
+	c.addFlags(cmd)
 	defaults := operator.Defaults()
 	flags.StringVar(&c.issuer, "issuer", "", "name of an Issuer")
 	flags.StringVar(&c.clusterIssuer, "cluster-issuer", "", "name of a ClusterIssuer")

@@ -3,8 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/rest"
@@ -23,33 +24,35 @@ type connection struct {
 	overrides  clientcmd.ConfigOverrides
 }
 
-// addFlags adds kubectl's connection flags.
-func (c *connection) addFlags(flags *pflag.FlagSet) {
+// addFlags adds kubectl's connection flags to a command.
+func (c *connection) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default $KUBECONFIG or ~/.kube/config)")
-	names := clientcmd.RecommendedConfigOverrideFlags("")
+	known := clientcmd.RecommendedConfigOverrideFlags("")
 	describe := func(flag *clientcmd.FlagInfo, short, description string) {
 		flag.ShortName, flag.Description = short, description
 	}
-	describe(&names.CurrentContext, "", "context of the kubeconfig (default its current one)")
-	describe(&names.ContextOverrideFlags.Namespace, "n", "namespace (default that of the context)")
-	describe(&names.ContextOverrideFlags.ClusterName, "", "cluster of the kubeconfig")
-	describe(&names.ContextOverrideFlags.AuthInfoName, "", "user of the kubeconfig")
-	describe(&names.Timeout, "", "how long one request to the API server may take, such as 30s; 0 is no limit")
-	describe(&names.ClusterOverrideFlags.APIServer, "s", "address and port of the API server")
-	describe(&names.ClusterOverrideFlags.CertificateAuthority, "", "file with the CA of the API server's certificate")
-	describe(&names.ClusterOverrideFlags.InsecureSkipTLSVerify, "", "do not check the API server's certificate: the connection is not secure")
-	describe(&names.ClusterOverrideFlags.TLSServerName, "", "name that the API server's certificate must have (default the host of the address)")
-	describe(&names.ClusterOverrideFlags.ProxyURL, "", "URL of a proxy to the API server")
-	describe(&names.ClusterOverrideFlags.DisableCompression, "", "ask for answers without compression")
-	describe(&names.AuthOverrideFlags.ClientCertificate, "", "file with a client certificate")
-	describe(&names.AuthOverrideFlags.ClientKey, "", "file with the key of the client certificate")
-	describe(&names.AuthOverrideFlags.Token, "", "bearer token")
-	describe(&names.AuthOverrideFlags.Impersonate, "", "user to act as")
-	describe(&names.AuthOverrideFlags.ImpersonateUID, "", "UID of the user to act as")
-	describe(&names.AuthOverrideFlags.ImpersonateGroups, "", "group to act as; can be repeated")
-	describe(&names.AuthOverrideFlags.Username, "", "user name for basic authentication")
-	describe(&names.AuthOverrideFlags.Password, "", "password for basic authentication")
-	clientcmd.BindOverrideFlags(&c.overrides, flags, names)
+	describe(&known.CurrentContext, "", "context of the kubeconfig (default its current one)")
+	describe(&known.ContextOverrideFlags.Namespace, "n", "namespace (default that of the context)")
+	describe(&known.ContextOverrideFlags.ClusterName, "", "cluster of the kubeconfig")
+	describe(&known.ContextOverrideFlags.AuthInfoName, "", "user of the kubeconfig")
+	describe(&known.Timeout, "", "how long one request to the API server may take, such as 30s; 0 is no limit")
+	describe(&known.ClusterOverrideFlags.APIServer, "s", "address and port of the API server")
+	describe(&known.ClusterOverrideFlags.CertificateAuthority, "", "file with the CA of the API server's certificate")
+	describe(&known.ClusterOverrideFlags.InsecureSkipTLSVerify, "", "do not check the API server's certificate: the connection is not secure")
+	describe(&known.ClusterOverrideFlags.TLSServerName, "", "name that the API server's certificate must have (default the host of the address)")
+	describe(&known.ClusterOverrideFlags.ProxyURL, "", "URL of a proxy to the API server")
+	describe(&known.ClusterOverrideFlags.DisableCompression, "", "ask for answers without compression")
+	describe(&known.AuthOverrideFlags.ClientCertificate, "", "file with a client certificate")
+	describe(&known.AuthOverrideFlags.ClientKey, "", "file with the key of the client certificate")
+	describe(&known.AuthOverrideFlags.Token, "", "bearer token")
+	describe(&known.AuthOverrideFlags.Impersonate, "", "user to act as")
+	describe(&known.AuthOverrideFlags.ImpersonateUID, "", "UID of the user to act as")
+	describe(&known.AuthOverrideFlags.ImpersonateGroups, "", "group to act as; can be repeated")
+	describe(&known.AuthOverrideFlags.Username, "", "user name for basic authentication")
+	describe(&known.AuthOverrideFlags.Password, "", "password for basic authentication")
+	clientcmd.BindOverrideFlags(&c.overrides, flags, known)
+	completeFlag(cmd, "namespace", names(c, "Namespace", math.MaxInt))
 }
 
 // errNoCluster means that nothing says which cluster is meant.

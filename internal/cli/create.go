@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,8 +51,9 @@ type creation struct {
 }
 
 // addFlags adds the flags. short says whether they have short forms.
-func (c *creation) addFlags(flags *pflag.FlagSet, short bool) {
-	c.connection.addFlags(flags)
+func (c *creation) addFlags(cmd *cobra.Command, short bool) {
+	c.connection.addFlags(cmd)
+	flags := cmd.Flags()
 	letter := func(s string) string {
 		if !short {
 			return ""
@@ -73,6 +74,8 @@ func (c *creation) check(name string) error {
 		return errors.New("the path to a YAML manifest of a Certificate resource cannot be empty, please specify by using --from-certificate-file flag")
 	case c.certificateFile != "" && !c.fetch:
 		return errors.New("cannot specify file to store certificate if not waiting for and fetching certificate, please set --fetch-certificate flag")
+	case c.certificateFile != "" && unwritable(c.certificateFile) != nil:
+		return fmt.Errorf("--output-certificate-file: %w", unwritable(c.certificateFile))
 	case c.fetch && c.timeout <= 0:
 		return fmt.Errorf("--timeout: must be greater than 0, not %s", c.timeout)
 	}
@@ -84,6 +87,18 @@ func (c *creation) check(name string) error {
 	}
 	if c.fetch && filepath.Clean(c.keyFile) == filepath.Clean(c.certificateFile) {
 		return errors.New("the file to store private key cannot be the same as the file to store certificate")
+	}
+	return nil
+}
+
+// unwritable is why no file can be written at a path: its directory is not there.
+func unwritable(file string) error {
+	directory := filepath.Dir(file)
+	switch info, err := os.Stat(directory); {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", directory)
 	}
 	return nil
 }
@@ -146,10 +161,45 @@ func (c *creation) storeKey(key crypto.Signer, encoding pki.Encoding) error {
 	return nil
 }
 
-// awaitCertificate reads an object until it has a certificate, and stores that. named is
+// absent finds out that the cluster can be reached and does not have an object, before a
+// key is made for it. Who may create objects may not be allowed to read them. named is
 // the object in messages.
-func (c *creation) awaitCertificate(ctx context.Context, named string, progress io.Writer, read func(context.Context) (byhand.Outcome, error)) error {
+func absent(ctx context.Context, cluster client.Client, key client.ObjectKey, object client.Object, named string) error {
+	switch err := cluster.Get(ctx, key, object); {
+	case err == nil:
+		return fmt.Errorf("%s exists already; choose another name", named)
+	case apierrors.IsNotFound(err) || apierrors.IsForbidden(err):
+		return nil
+	default:
+		return unreachable(err)
+	}
+}
+
+// created says that an object was created for the key, or takes the key away again if the
+// API server has refused the object. named and where are the object in messages.
+func (c *creation) created(named, where string, progress io.Writer, err error) error {
+	if err == nil {
+		fmt.Fprintf(progress, "%s has been created%s\n", named, where)
+		return nil
+	}
+	err = fmt.Errorf("create %s%s: %w", named, where, err)
+	var answered apierrors.APIStatus
+	if !errors.As(err, &answered) || answered.Status().Code >= 500 {
+		return fmt.Errorf("%w; it may have been created nevertheless: its private key stays in %s", err, c.keyFile)
+	}
+	if removed := os.Remove(c.keyFile); removed != nil {
+		return errors.Join(err, removed)
+	}
+	fmt.Fprintf(progress, "File %s has been removed again\n", c.keyFile)
+	return err
+}
+
+// awaitCertificate reads an object until it has a certificate, and stores that. named is
+// the object in messages, and get the arguments of kubectl get for it.
+func (c *creation) awaitCertificate(ctx context.Context, named, get string, progress io.Writer, read func(context.Context) (byhand.Outcome, error)) error {
 	fmt.Fprintf(progress, "%s has not been signed yet. Wait until it is signed...\n", named)
+	later := "; the request stays, and has the certificate when it is signed: kubectl get " + get + " -o jsonpath='{.status.certificate}' | base64 -d"
+	interrupted := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ticks := time.NewTicker(pollEvery)
@@ -158,8 +208,10 @@ func (c *creation) awaitCertificate(ctx context.Context, named string, progress 
 	for {
 		outcome, err := read(ctx)
 		switch {
+		case interrupted.Err() != nil:
+			return fmt.Errorf("interrupted before %s was signed: %s%s", named, waitsFor, later)
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s has not been signed in time: %s", named, waitsFor)
+			return fmt.Errorf("%s has not been signed in time: %s%s", named, waitsFor, later)
 		case err != nil:
 			return err
 		case outcome.Failure != "":
@@ -167,7 +219,7 @@ func (c *creation) awaitCertificate(ctx context.Context, named string, progress 
 		case len(outcome.Certificate) > 0:
 			fmt.Fprintf(progress, "%s has been signed\n", named)
 			if err := os.WriteFile(c.certificateFile, outcome.Certificate, 0o600); err != nil {
-				return fmt.Errorf("store the certificate: %w", err)
+				return fmt.Errorf("store the certificate: %w%s", err, later)
 			}
 			fmt.Fprintf(progress, "Certificate written to file %s\n", c.certificateFile)
 			return nil
@@ -190,7 +242,7 @@ issued. The namespace is that of the file, else that of -n.`,
 		Example: `  everleaf create certificaterequest www --from-certificate-file certificate.yaml --fetch-certificate`,
 		Args:    oneName(cmv1.CertificateRequestKind), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	c.addFlags(cmd.Flags(), false)
+	c.addFlags(cmd, false)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := c.check(args[0]); err != nil {
@@ -208,28 +260,38 @@ issued. The namespace is that of the file, else that of -n.`,
 	return cmd
 }
 
+// settleNamespace gives a template the namespace of the flags, unless it has one.
+func (c *creation) settleNamespace(crt *cmv1.Certificate, namespace string) error {
+	if crt.Namespace == "" {
+		crt.Namespace = namespace
+	}
+	if c.namespaceSet() && crt.Namespace != namespace {
+		return fmt.Errorf("the namespace of the Certificate in %s is %q, and -n says %q", c.file, crt.Namespace, namespace)
+	}
+	return nil
+}
+
 func (c *creation) createRequest(ctx context.Context, progress io.Writer, crt *cmv1.Certificate, name string) error {
 	cluster, namespace, err := c.client("everleaf-create")
 	if err != nil {
 		return err
 	}
-	if crt.Namespace == "" {
-		crt.Namespace = namespace
+	if err := c.settleNamespace(crt, namespace); err != nil {
+		return err
+	}
+	named, where := "CertificateRequest "+name, " in namespace "+crt.Namespace
+	if err := absent(ctx, cluster, client.ObjectKey{Namespace: crt.Namespace, Name: name}, &cmv1.CertificateRequest{}, named+where); err != nil {
+		return err
 	}
 	csr, err := c.request(crt, progress)
 	if err != nil {
 		return err
 	}
 	request := byhand.Request(crt, name, csr)
-	if err := cluster.Create(ctx, request); err != nil {
-		return fmt.Errorf("create CertificateRequest %q in namespace %q: %w", name, request.Namespace, err)
+	if err := c.created(named, where, progress, cluster.Create(ctx, request)); err != nil || !c.fetch {
+		return err
 	}
-	fmt.Fprintf(progress, "CertificateRequest %s has been created in namespace %s\n", name, request.Namespace)
-	if !c.fetch {
-		return nil
-	}
-	named := fmt.Sprintf("CertificateRequest %s in namespace %s", name, request.Namespace)
-	return c.awaitCertificate(ctx, named, progress, func(ctx context.Context) (byhand.Outcome, error) {
+	return c.awaitCertificate(ctx, named+where, "certificaterequest "+name+" -n "+request.Namespace, progress, func(ctx context.Context) (byhand.Outcome, error) {
 		if err := cluster.Get(ctx, client.ObjectKeyFromObject(request), request); err != nil {
 			return byhand.Outcome{}, unread(cmv1.CertificateRequestKind, request.Namespace, name, err)
 		}

@@ -21,11 +21,12 @@ func newCreateCSRCommand() *cobra.Command {
 		Use: "certificatesigningrequest NAME -f FILE", Aliases: []string{"csr"}, Short: "Create a CertificateSigningRequest of Kubernetes with a new private key",
 		Long: `Makes a private key, stores it in a file, and creates a CertificateSigningRequest
 (certificates.k8s.io) for a Certificate in a file, whose issuer becomes the signer.
-Somebody has to approve it: kubectl certificate approve NAME.`,
+Somebody has to approve it: kubectl certificate approve NAME. The controllers sign it
+if they run with --feature-gates=ExperimentalCertificateSigningRequestControllers=true.`,
 		Example: `  everleaf experimental create certificatesigningrequest www -f certificate.yaml -w`,
 		Args:    oneName("CertificateSigningRequest"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	c.addFlags(cmd.Flags(), true)
+	c.addFlags(cmd, true)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := c.check(args[0]); err != nil {
@@ -48,8 +49,12 @@ func (c *creation) createCSR(ctx context.Context, progress io.Writer, crt *cmv1.
 	if err != nil {
 		return err
 	}
-	if crt.Namespace == "" {
-		crt.Namespace = namespace
+	if err := c.settleNamespace(crt, namespace); err != nil {
+		return err
+	}
+	named := "CertificateSigningRequest " + name
+	if err := absent(ctx, cluster, client.ObjectKey{Name: name}, &certificatesv1.CertificateSigningRequest{}, named); err != nil {
+		return err
 	}
 	ref := crt.Spec.IssuerRef.WithDefaults()
 	mapping, err := cluster.RESTMapper().RESTMapping(schema.GroupKind{Group: ref.Group, Kind: ref.Kind})
@@ -62,14 +67,10 @@ func (c *creation) createCSR(ctx context.Context, progress io.Writer, crt *cmv1.
 		return err
 	}
 	csr := byhand.SigningRequest(crt, name, signer, pem)
-	if err := cluster.Create(ctx, csr); err != nil {
-		return fmt.Errorf("create CertificateSigningRequest %q: %w", name, err)
+	if err := c.created(named, "", progress, cluster.Create(ctx, csr)); err != nil || !c.fetch {
+		return err
 	}
-	fmt.Fprintf(progress, "CertificateSigningRequest %s has been created\n", name)
-	if !c.fetch {
-		return nil
-	}
-	return c.awaitCertificate(ctx, "CertificateSigningRequest "+name, progress, func(ctx context.Context) (byhand.Outcome, error) {
+	return c.awaitCertificate(ctx, named, "csr "+name, progress, func(ctx context.Context) (byhand.Outcome, error) {
 		found := &certificatesv1.CertificateSigningRequest{}
 		if err := cluster.Get(ctx, client.ObjectKeyFromObject(csr), found); err != nil {
 			return byhand.Outcome{}, unread("CertificateSigningRequest", "", name, err)

@@ -29,8 +29,8 @@ import (
 // patience is how long the controllers have to answer.
 const patience = 5 * time.Second
 
-// explainedKinds are the kinds as a user types them.
-var explainedKinds = map[string]string{
+// typedKinds are the kinds as a user types them.
+var typedKinds = map[string]string{
 	"certificate": cmv1.CertificateKind, "certificates": cmv1.CertificateKind, "cert": cmv1.CertificateKind, "certs": cmv1.CertificateKind,
 	"certificaterequest": cmv1.CertificateRequestKind, "certificaterequests": cmv1.CertificateRequestKind, "cr": cmv1.CertificateRequestKind, "crs": cmv1.CertificateRequestKind,
 	"order": acmev1.OrderKind, "orders": acmev1.OrderKind,
@@ -68,11 +68,18 @@ the verdicts; --from-file explains evidence that was printed elsewhere.`,
   everleaf explain challenge www-1-123-456 -n shop -o json > evidence.json
   everleaf explain --from-file evidence.json`,
 		Args: cobra.MaximumNArgs(2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return []cobra.Completion{"certificate", "certificaterequest", "order", "challenge", "issuer", "clusterissuer"}, cobra.ShellCompDirectiveNoFileComp
+			}
+			return names(&o.connection, typedKinds[args[0]], 2)(cmd, args, word)
+		},
 	}
 	flags := cmd.Flags()
-	o.addFlags(flags)
+	o.addFlags(cmd)
 	flags.BoolVarP(&o.all, "all-namespaces", "A", false, "list everything that is stuck, in all namespaces")
 	flags.StringVarP(&o.output, "output", "o", "", `format of the output: "json", or nothing for text`)
+	completeFlag(cmd, "output", cobra.FixedCompletions([]cobra.Completion{"json"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&o.file, "from-file", "", `file with evidence, as -o json prints it, "-" for standard input; no cluster is asked`)
 	flags.StringSliceVar(&o.resolvers, "resolver", nil, "recursive resolver that is asked from here, such as 8.8.8.8:53; can be repeated (default those of this machine)")
 	flags.BoolVar(&o.offline, "only-here", false, "do not ask the controllers: nothing is written")
@@ -153,7 +160,7 @@ func (o explainOptions) subject(args []string) (diagnosis.Ref, error) {
 	}
 	// Resources may have their group: challenges.acme.cert-manager.io.
 	typed, _, _ := strings.Cut(strings.ToLower(args[0]), ".")
-	kind, ok := explainedKinds[typed]
+	kind, ok := typedKinds[typed]
 	switch {
 	case !ok:
 		return diagnosis.Ref{}, fmt.Errorf("there is nothing to explain about a %q; the kinds are certificate, certificaterequest, order, challenge, issuer and clusterissuer", args[0])

@@ -32,8 +32,8 @@ func TestFlagsPage(t *testing.T) {
 	want = replaceTable(t, want, "acmesolver", flagTable(command(t, root, "acmesolver"), nil))
 	want = replaceTable(t, want, "local", flagTable(local, controller))
 	connected, everywhere := &cobra.Command{}, &cobra.Command{}
-	new(connection).addFlags(connected.Flags())
-	new(connection).addFlags(everywhere.Flags())
+	new(connection).addFlags(connected)
+	new(connection).addFlags(everywhere)
 	addQuietLogging(everywhere)
 	want = replaceTable(t, want, "connection", flagTable(connected, nil))
 	want = replaceTable(t, want, "check dns01", flagTable(command(t, root, "check", "dns01"), connected))

@@ -32,9 +32,8 @@ The private key is not read.`,
 		Example: `  everleaf inspect secret www-tls -n shop`,
 		Args:    oneName("Secret"), ValidArgsFunction: names(&to, "Secret", 1),
 	}
-	flags := cmd.Flags()
-	to.addFlags(flags)
-	flags.StringVarP(&output, "output", "o", "", outputUsage)
+	to.addFlags(cmd)
+	addOutput(cmd, &output)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {
@@ -49,11 +48,11 @@ The private key is not read.`,
 		}
 		secret := &corev1.Secret{}
 		if err := cluster.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, secret); err != nil {
-			return fmt.Errorf("error when finding Secret %q: %w", args[0], err)
+			return fmt.Errorf("error when finding Secret %q: %w", args[0], unread("Secret", namespace, args[0], err))
 		}
 		leaf, intermediates, roots, err := inspection.Parse(secret.Data[corev1.TLSCertKey], secret.Data["ca.crt"])
 		if err != nil {
-			return err
+			return fmt.Errorf("Secret %q in namespace %q: %w", args[0], namespace, err)
 		}
 		page := inspection.Of(leaf)
 		page.Debugging = inspection.Checker{Client: http.DefaultClient, Now: now()}.Check(cmd.Context(), leaf, intermediates, roots)

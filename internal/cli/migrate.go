@@ -29,9 +29,9 @@ func newMigrateCommand() *cobra.Command {
 
 func newMigrateCheckCommand() *cobra.Command {
 	var (
-		to     connection
-		output string
-		owners bool
+		to                 connection
+		output             string
+		owners, everywhere bool
 	)
 	cmd := &cobra.Command{
 		Use: "check", Short: "List what this version cannot serve, and what it would write", Args: cobra.NoArgs,
@@ -45,9 +45,11 @@ The exit status is 1 if there is anything that this version cannot serve.`,
   everleaf migrate check -n shop -o json`,
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
+	to.addFlags(cmd)
+	flags.Lookup("namespace").Usage = "namespace (default all)"
+	flags.BoolVarP(&everywhere, "all-namespaces", "A", false, "all namespaces, as without -n")
 	flags.BoolVar(&owners, "enable-certificate-owner-ref", false, "as the controllers' flag: Certificates are the owners of their Secrets")
-	flags.StringVarP(&output, "output", "o", "", outputUsage)
+	addOutput(cmd, &output)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
@@ -60,7 +62,7 @@ The exit status is 1 if there is anything that this version cannot serve.`,
 		if err != nil {
 			return err
 		}
-		if !to.namespaceSet() {
+		if !to.namespaceSet() || everywhere {
 			namespace = ""
 		}
 		found, err := takeover.Survey(cmd.Context(), cluster, namespace)

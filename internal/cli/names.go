@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +18,24 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
+// bareNames has the names of objects of a kind without the kind, which other programs
+// accept before it, as in certificate/www.
+func bareNames(kind string, args []string) error {
+	for i, arg := range args {
+		typed, name, qualified := strings.Cut(arg, "/")
+		if !qualified {
+			name = arg
+		} else if typed, _, _ = strings.Cut(strings.ToLower(typed), "."); typed != strings.ToLower(kind) && typed != strings.ToLower(kind)+"s" && typedKinds[typed] != kind {
+			return fmt.Errorf("%q is not the name of a %s", arg, kind)
+		}
+		if problems := path.IsValidPathSegmentName(name); name == "" || len(problems) > 0 {
+			return fmt.Errorf("%q is not the name of a %s", arg, kind)
+		}
+		args[i] = name
+	}
+	return nil
+}
+
 // oneName accepts the name of one object of a kind.
 func oneName(kind string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
@@ -23,7 +43,7 @@ func oneName(kind string) cobra.PositionalArgs {
 		case 0:
 			return fmt.Errorf("the name of the %s has to be provided as an argument", kind)
 		case 1:
-			return nil
+			return bareNames(kind, args)
 		default:
 			return fmt.Errorf("only one argument can be passed: the name of the %s", kind)
 		}

@@ -7,12 +7,26 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"sigs.k8s.io/yaml"
 )
 
 // outputUsage describes the flag -o of commands that print text, JSON and YAML.
 const outputUsage = "json or yaml; nothing is text"
+
+// addOutput adds the flag -o.
+func addOutput(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "", outputUsage)
+	completeFlag(cmd, "output", cobra.FixedCompletions([]cobra.Completion{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// completeFlag completes the values of a flag that a command has.
+func completeFlag(cmd *cobra.Command, flag string, values cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, values); err != nil {
+		panic(err)
+	}
+}
 
 // checkOutput refuses a wrong -o.
 func checkOutput(format string) error {

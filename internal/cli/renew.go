@@ -22,6 +22,8 @@ type renewOptions struct {
 	which   renewal.Which
 	wait    bool
 	timeout time.Duration
+	// program is the name by which the user has called this program.
+	program string
 }
 
 func newRenewCommand() *cobra.Command {
@@ -36,6 +38,7 @@ sets the exit status 1.`,
 		Example: `  everleaf renew www api -n shop
   everleaf renew -l app=web -n shop --wait
   everleaf renew --all -A`,
+		Args: func(_ *cobra.Command, args []string) error { return bareNames(cmv1.CertificateKind, args) },
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			if o.which.All || o.which.AllNamespaces || o.which.Selector != "" {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -44,7 +47,7 @@ sets the exit status 1.`,
 		},
 	}
 	flags := cmd.Flags()
-	o.addFlags(flags)
+	o.addFlags(cmd)
 	flags.StringVarP(&o.which.Selector, "selector", "l", "", "renew the Certificates with these labels, such as app=web")
 	flags.BoolVar(&o.which.All, "all", false, "renew all Certificates of the namespace")
 	flags.BoolVarP(&o.which.AllNamespaces, "all-namespaces", "A", false, "renew in all namespaces, with --all or --selector")
@@ -52,7 +55,7 @@ sets the exit status 1.`,
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "with --wait: how long")
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o.which.Names = args
+		o.which.Names, o.program = args, cmd.Root().CommandPath()
 		if err := o.check(); err != nil {
 			return err
 		}
@@ -101,9 +104,7 @@ func (o *renewOptions) run(ctx context.Context, out, errs io.Writer) error {
 	if !o.wait {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	return awaitAll(ctx, cluster, found, out, errs)
+	return o.await(ctx, cluster, found, out, errs)
 }
 
 // find returns the Certificates that are meant.
@@ -148,57 +149,76 @@ func trigger(ctx context.Context, cluster client.Client, crt *cmv1.Certificate) 
 // pollEvery is how often an object is read that is waited for.
 const pollEvery = 500 * time.Millisecond
 
-// awaitAll waits until the issuances of Certificates have ended, one after the other. The
-// Certificates are those that were found, with their revisions before.
-func awaitAll(ctx context.Context, cluster client.Client, found []cmv1.Certificate, out, errs io.Writer) error {
+// await waits until the issuances of Certificates have ended. The Certificates are those
+// that were found, with their revisions before.
+func (o *renewOptions) await(ctx context.Context, cluster client.Client, found []cmv1.Certificate, out, errs io.Writer) error {
 	line := newProgress(errs)
 	defer line.clear()
-	var failed []error
+	issued, failed := 0, []error(nil)
+	var pending []*awaited
 	for i := range found {
-		crt := &found[i]
-		revision := renewal.Revision(crt)
-		state, message, err := await(ctx, func() (renewal.State, string, error) {
-			if err := cluster.Get(ctx, client.ObjectKeyFromObject(crt), crt); err != nil {
-				return renewal.Pending, "", unread(cmv1.CertificateKind, crt.Namespace, crt.Name, err)
+		pending = append(pending, &awaited{Certificate: &found[i], before: renewal.Revision(&found[i]), says: "it has not begun"})
+	}
+	ticks, end := time.NewTicker(pollEvery), time.NewTimer(o.timeout)
+	defer ticks.Stop()
+	defer end.Stop()
+	for over := false; ; {
+		var still []*awaited
+		for _, w := range pending {
+			state, err := w.look(ctx, cluster)
+			switch {
+			case ctx.Err() != nil:
+				return fmt.Errorf("interrupted; %d of %d Certificates have been issued, and the issuance of the others goes on", issued, len(found))
+			case err != nil:
+				return err
+			case state == renewal.Pending:
+				still = append(still, w)
+				continue
 			}
-			state, message := renewal.Progress(crt, revision)
-			line.set(fmt.Sprintf("%d of %d: Certificate %s/%s: %s", i+1, len(found), crt.Namespace, crt.Name, message))
-			return state, message, nil
-		})
-		line.clear()
-		why := fmt.Sprintf("; everleaf explain certificate %s -n %s says why", crt.Name, crt.Namespace)
-		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			failed = append(failed, fmt.Errorf("Certificate %s/%s has not been issued in time: %s%s", crt.Namespace, crt.Name, message, why))
-		case err != nil:
-			return err
-		case state == renewal.Failed:
-			failed = append(failed, fmt.Errorf("Certificate %s/%s has not been issued: %s%s", crt.Namespace, crt.Name, message, why))
-		default:
-			fmt.Fprintf(out, "Certificate %s/%s has been issued: revision %d\n", crt.Namespace, crt.Name, renewal.Revision(crt))
+			line.clear()
+			if state == renewal.Failed {
+				failed = append(failed, o.failure(w, "has not been issued"))
+				continue
+			}
+			issued++
+			fmt.Fprintf(out, "Certificate %s/%s has been issued: revision %d\n", w.Namespace, w.Name, renewal.Revision(w.Certificate))
 		}
+		if pending = still; len(pending) == 0 || over {
+			break
+		}
+		line.set(fmt.Sprintf("%d of %d issued; Certificate %s/%s: %s", issued, len(found), pending[0].Namespace, pending[0].Name, pending[0].says))
+		select {
+		case <-ctx.Done():
+		case <-end.C:
+			over = true
+		case <-ticks.C:
+		}
+	}
+	for _, w := range pending {
+		failed = append(failed, o.failure(w, "has not been issued in time"))
 	}
 	return errors.Join(failed...)
 }
 
-// await asks until a state is not Pending, or ctx ends. The message is the last one.
-func await(ctx context.Context, ask func() (renewal.State, string, error)) (renewal.State, string, error) {
-	ticks := time.NewTicker(pollEvery)
-	defer ticks.Stop()
-	last := "it has not begun"
-	for {
-		state, message, err := ask()
-		switch {
-		case ctx.Err() != nil:
-			return renewal.Pending, last, ctx.Err()
-		case err != nil || state != renewal.Pending:
-			return state, message, err
-		}
-		last = message
-		select {
-		case <-ctx.Done():
-			return renewal.Pending, last, ctx.Err()
-		case <-ticks.C:
-		}
+// failure is the error about a Certificate that has not been issued.
+func (o *renewOptions) failure(w *awaited, what string) error {
+	return fmt.Errorf("Certificate %s/%s %s: %s; %s explain certificate %s -n %s says why", w.Namespace, w.Name, what, w.says, o.program, w.Name, w.Namespace)
+}
+
+// awaited is a Certificate whose issuance is waited for.
+type awaited struct {
+	*cmv1.Certificate
+	// before is the revision before the issuance, says how it is.
+	before int
+	says   string
+}
+
+// look reads how the issuance is.
+func (w *awaited) look(ctx context.Context, cluster client.Client) (renewal.State, error) {
+	if err := cluster.Get(ctx, client.ObjectKeyFromObject(w.Certificate), w.Certificate); err != nil {
+		return renewal.Pending, unread(cmv1.CertificateKind, w.Namespace, w.Name, err)
 	}
+	state, says := renewal.Progress(w.Certificate, w.before)
+	w.says = says
+	return state, nil
 }

@@ -15,8 +15,9 @@ import (
 
 func newReportCommand() *cobra.Command {
 	var (
-		to     connection
-		output string
+		to         connection
+		output     string
+		everywhere bool
 	)
 	cmd := &cobra.Command{
 		Use: "report", Short: "Print one page about all certificates", Args: cobra.NoArgs,
@@ -27,8 +28,11 @@ it is about all namespaces. Secrets are not read.`,
   everleaf report -o html > report.html`,
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
+	to.addFlags(cmd)
+	flags.Lookup("namespace").Usage = "namespace (default all)"
+	flags.BoolVarP(&everywhere, "all-namespaces", "A", false, "all namespaces, as without -n")
 	flags.StringVarP(&output, "output", "o", "", "html, json or yaml; nothing is text")
+	completeFlag(cmd, "output", cobra.FixedCompletions([]cobra.Completion{"html", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if output != "html" && checkOutput(output) != nil {
@@ -41,7 +45,7 @@ it is about all namespaces. Secrets are not read.`,
 		if err != nil {
 			return err
 		}
-		if !to.namespaceSet() {
+		if !to.namespaceSet() || everywhere {
 			namespace = ""
 		}
 		in, err := readReport(cmd.Context(), cluster, namespace)

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,11 +33,20 @@ func Run(ctx context.Context, program string, args []string, stdout, stderr io.W
 	root.SetArgs(joinVerbosity(withSolver(args)))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	if err := root.ExecuteContext(ctx); gone(err) {
+		// Who reads the output has seen enough, as head does.
+		return 1
+	} else if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", by.name, err)
 		return 1
 	}
 	return 0
+}
+
+// gone reports whether a command ended because nobody reads its output any more.
+func gone(err error) bool {
+	var failed *fs.PathError
+	return errors.As(err, &failed) && failed.Path == os.Stdout.Name() && errors.Is(failed, syscall.EPIPE)
 }
 
 func newRootCommand() *cobra.Command {
@@ -71,7 +83,7 @@ func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
 // suggestFlag adds the flags that a user may have meant by one that is unknown.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+	if !errors.As(err, &unknown) {
 		return err
 	}
 	// Cobra finds similar names among commands only.
@@ -81,7 +93,7 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 			flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
 		}
 	})
-	if found := flags.SuggestionsFor(unknown.GetSpecifiedName()); len(found) > 0 {
+	if found := flags.SuggestionsFor(unknown.GetSpecifiedName()); len(found) > 0 && len(unknown.GetSpecifiedName()) > 1 {
 		return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(found, " or --"))
 	}
 	return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())

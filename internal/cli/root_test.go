@@ -11,7 +11,7 @@ func TestUnknownFlag(t *testing.T) {
 		"controller --leader-election-namspace=a": "everleaf: unknown flag: --leader-election-namspace; did you mean --leader-election-namespace?\n",
 		"webhook --healthz-prot=1":                "everleaf: unknown flag: --healthz-prot; did you mean --healthz-port?\n",
 		"controller --nothing-like-it":            "everleaf: unknown flag: --nothing-like-it; everleaf controller --help lists the flags\n",
-		"explain -Z":                              "everleaf: unknown shorthand flag: 'Z' in -Z\n",
+		"explain -Z":                              "everleaf: unknown shorthand flag: 'Z' in -Z; everleaf explain --help lists the flags\n",
 	} {
 		var out, err strings.Builder
 		if status := Main(t.Context(), strings.Fields(args), &out, &err); status != 1 || err.String() != want {

@@ -46,7 +46,7 @@ is refused, by the webhook or by the admission policies.
 The exit status is 0 if the API is ready, else 1.`,
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
+	to.addFlags(cmd)
 	flags.DurationVar(&wait, "wait", 0, "how long to wait until the API is ready; 0 is one attempt")
 	flags.DurationVar(&interval, "interval", 5*time.Second, "time between two attempts")
 	flags.StringVar(&admission, "admission", string(apicheck.Auto), `what admits objects: "webhook", "policies" or, for whichever answers, "auto"`)

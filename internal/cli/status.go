@@ -29,9 +29,8 @@ everleaf explain certificate NAME says why a certificate is not issued.`,
   everleaf status certificate www -n shop -o json`,
 		Args: oneName(cmv1.CertificateKind), ValidArgsFunction: names(&to, cmv1.CertificateKind, 1),
 	}
-	flags := cmd.Flags()
-	to.addFlags(flags)
-	flags.StringVarP(&output, "output", "o", "", outputUsage)
+	to.addFlags(cmd)
+	addOutput(cmd, &output)
 	startLog := addQuietLogging(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {

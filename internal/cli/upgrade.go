@@ -39,7 +39,7 @@ the CRDs' status.storedVersions. Releases of CRDs without these versions can be
 installed after that. It can be repeated.`,
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
+	to.addFlags(cmd)
 	flags.BoolVar(&skip, "skip-stored-version-check", false, "write the objects of all CRDs, also of those that say v1")
 	flags.Float32Var(&qps, "qps", 5, "requests per second")
 	flags.IntVar(&burst, "burst", 10, "requests that may exceed --qps for a moment")

@@ -94,8 +94,8 @@ that the CRDs in the cluster belong to. Without a configured cluster only the fi
 printed.`,
 	}
 	flags := cmd.Flags()
-	to.addFlags(flags)
-	flags.StringVarP(&output, "output", "o", "", outputUsage)
+	to.addFlags(cmd)
+	addOutput(cmd, &output)
 	flags.BoolVar(&clientOnly, "client", false, "ask no cluster")
 	flags.BoolVar(&short, "short", false, "print the release only, without commit, Go and platform")
 	startLog := addQuietLogging(cmd)

@@ -71,8 +71,10 @@ type Debugging struct {
 func Parse(chain, ca []byte) (leaf *x509.Certificate, intermediates, roots []*x509.Certificate, err error) {
 	certs, err := pki.ParseBundle(chain, pki.Limits{})
 	switch {
-	case errors.Is(err, pki.ErrNoPEM) || len(strings.TrimSpace(string(chain))) == 0:
-		return nil, nil, nil, errors.New("no PEM data found in secret")
+	case len(strings.TrimSpace(string(chain))) == 0:
+		return nil, nil, nil, errors.New("no PEM data found in secret: it has no 'tls.crt', or an empty one")
+	case errors.Is(err, pki.ErrNoPEM):
+		return nil, nil, nil, errors.New("no PEM data found in secret: its 'tls.crt' is not PEM")
 	case err != nil:
 		return nil, nil, nil, fmt.Errorf("error when parsing 'tls.crt': %w", err)
 	}
