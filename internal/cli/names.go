@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,7 +28,7 @@ func bareNames(kind string, args []string) error {
 		} else if typed, _, _ = strings.Cut(strings.ToLower(typed), "."); typed != strings.ToLower(kind) && typed != strings.ToLower(kind)+"s" && typedKinds[typed] != kind {
 			return fmt.Errorf("%q is not the name of a %s", arg, kind)
 		}
-		if problems := path.IsValidPathSegmentName(name); name == "" || len(problems) > 0 {
+		if name == "" || len(content.IsPathSegmentName(name)) > 0 {
 			return fmt.Errorf("%q is not the name of a %s", arg, kind)
 		}
 		args[i] = name

@@ -228,11 +228,11 @@ func (e Evidence) approval() []Verdict {
 		Code: NotApproved, Object: object,
 		Message: fmt.Sprintf("nobody has approved the request to %s %q for %s", ref.Kind, ref.Name, age(e.At.Sub(r.CreationTimestamp.Time))),
 		Fix: []string{
-			fmt.Sprintf("$ cmctl approve -n %s %s", r.Namespace, r.Name),
+			fmt.Sprintf("$ everleaf approve -n %s %s", r.Namespace, r.Name),
 			"or run an approver: everleaf's own (--controllers=*), or the one of the group " + ref.Group + " if it has one",
 		},
 	}
-	if ref.Group != cmv1.SchemeGroupVersion.Group {
+	if ref.Group != cmv1.SchemeGroupVersion.Group && (ref.Kind == cmv1.IssuerKind || ref.Kind == cmv1.ClusterIssuerKind) {
 		v.Fix = append(v.Fix, fmt.Sprintf("if the group is a typo, set spec.issuerRef.group of the Certificate to %s", cmv1.SchemeGroupVersion.Group))
 	}
 	return []Verdict{v}

@@ -55,7 +55,7 @@ func TestExplainObjects(t *testing.T) {
 		"issuer down":            {"Cause: IssuerNotReady (Issuer ", "connection refused"},
 		"certificate nowhere":    {"Cause: IssuerMissing (Issuer ", "/missing does not exist"},
 		"certificate forbidden":  {"Cause: AdmissionRefuses (Certificate ", `ValidatingAdmissionPolicy "` + f.ns + `" denies it`},
-		"certificate unapproved": {"Cause: NotApproved (CertificateRequest ", "cmctl approve -n " + f.ns + " unapproved-1"},
+		"certificate unapproved": {"Cause: NotApproved (CertificateRequest ", "everleaf approve -n " + f.ns + " unapproved-1"},
 		"issuer acme":            {"Result: Healthy"},
 		"certificate ghost":      {"Cause: NotFound (Certificate ", "does not exist"},
 	}

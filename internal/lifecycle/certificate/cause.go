@@ -70,8 +70,10 @@ func unansweredBecause(r *facts.Request) string {
 	}
 	why := fmt.Sprintf("CertificateRequest %q has to be approved", r.Name)
 	if ours := cmv1.SchemeGroupVersion.Group; ref.Group != ours {
-		why += fmt.Sprintf("; everleaf does not approve requests for %s: install an approver for the group %s, approve it with cmctl approve -n %s %s, or, if the group is a typo, set spec.issuerRef.group to %s",
-			issuer, ref.Group, r.Namespace, r.Name, ours)
+		why += fmt.Sprintf("; everleaf does not approve requests for %s: install an approver for the group %s, or approve it with everleaf approve -n %s %s", issuer, ref.Group, r.Namespace, r.Name)
+		if ref.Kind == cmv1.IssuerKind || ref.Kind == cmv1.ClusterIssuerKind {
+			why += "; if the group is a typo, set spec.issuerRef.group to " + ours
+		}
 	}
 	return why
 }

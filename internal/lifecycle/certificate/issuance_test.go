@@ -320,7 +320,7 @@ func TestUnanswered(t *testing.T) {
 			"a typo",
 			cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"},
 			nil,
-			`CertificateRequest "web-1" has to be approved; everleaf does not approve requests for Issuer.certmanager.io "ca": install an approver for the group certmanager.io, approve it with cmctl approve -n app web-1, or, if the group is a typo, set spec.issuerRef.group to cert-manager.io`,
+			`CertificateRequest "web-1" has to be approved; everleaf does not approve requests for Issuer.certmanager.io "ca": install an approver for the group certmanager.io, or approve it with everleaf approve -n app web-1; if the group is a typo, set spec.issuerRef.group to cert-manager.io`,
 			"",
 		},
 		{"approved", cmmeta.IssuerReference{Name: "ca", Group: "certmanager.io"}, []func(*cmv1.CertificateRequest){approved}, `Issuer.certmanager.io "ca" has not answered CertificateRequest "web-1"`, ""},
