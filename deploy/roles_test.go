@@ -63,6 +63,7 @@ func TestRoles(t *testing.T) {
 		},
 		"ClusterRole cert-manager-controller-certificatesigningrequests": {
 			"certificatesigningrequests": "get list update watch", "certificatesigningrequests/status": "update",
+			"podcertificaterequests": "list watch", "podcertificaterequests/status": "update",
 			"signers issuers.cert-manager.io/* clusterissuers.cert-manager.io/*": "sign", "subjectaccessreviews": "create",
 		},
 		"Role cert-manager/cert-manager-controller-challenges:records": {

@@ -61,23 +61,18 @@ type GatewayAPI struct {
 	offered gatewayOffer
 	// silent is why the last look had no answer.
 	silent string
-	kinds  map[string]*optionalKind
+	kinds  map[string]*gatewayKind
 	// ctx ends with the process; nil until Start.
 	ctx     context.Context
 	running sync.WaitGroup
 }
 
-// optionalKind is a kind that may be absent.
-type optionalKind struct {
+// gatewayKind is a kind of the Gateway API.
+type gatewayKind struct {
+	optionalKind
 	resource string
 	example  runtime.Object
 	indexers cache.Indexers
-	// attach are called with each new informer, and a context that ends with it.
-	attach []func(context.Context, cache.SharedIndexInformer) error
-	// informer is nil while the kind is absent or nobody watches it; ctx ends with it.
-	informer cache.SharedIndexInformer
-	ctx      context.Context
-	stop     context.CancelFunc
 }
 
 // NewGatewayAPI returns a GatewayAPI that has not looked yet. scheme has its kinds.
@@ -92,7 +87,7 @@ func NewGatewayAPI(config *rest.Config, scheme *runtime.Scheme, c GatewayAPIConf
 	if c.Interval == 0 {
 		c.Interval = gatewayAPIInterval
 	}
-	return &GatewayAPI{GatewayAPIConfig: c, client: client, kinds: map[string]*optionalKind{
+	return &GatewayAPI{GatewayAPIConfig: c, client: client, kinds: map[string]*gatewayKind{
 		shim.KindGateway:     {resource: "gateways", example: &gwapi.Gateway{}, indexers: cache.Indexers{}},
 		shim.KindListenerSet: {resource: "listenersets", example: &gwapi.ListenerSet{}, indexers: cache.Indexers{}},
 		shim.KindHTTPRoute:   {resource: "httproutes", example: &gwapi.HTTPRoute{}, indexers: cache.Indexers{}},
@@ -147,16 +142,13 @@ func (g *GatewayAPI) Attach(kind string, attach func(context.Context, cache.Shar
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k := g.kinds[kind]
-	k.attach = append(k.attach, attach)
-	if k.informer != nil {
-		g.attachTo(k, attach)
-		return
-	}
+	g.failed(k, k.add(attach))
 	g.watch()
 }
 
-func (g *GatewayAPI) attachTo(k *optionalKind, attach func(context.Context, cache.SharedIndexInformer) error) {
-	if err := attach(k.ctx, k.informer); err != nil {
+// failed logs why a kind cannot be watched, if it cannot.
+func (g *GatewayAPI) failed(k *gatewayKind, err error) {
+	if err != nil {
 		g.Log.Error(err, "Watch a kind of the Gateway API: failed", "resource", k.resource)
 	}
 }
@@ -184,7 +176,7 @@ func (g *GatewayAPI) ByIndex(kind, index, value string) []any {
 	return items
 }
 
-func (g *GatewayAPI) informerOf(k *optionalKind) cache.SharedIndexInformer {
+func (g *GatewayAPI) informerOf(k *gatewayKind) cache.SharedIndexInformer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return k.informer
@@ -282,27 +274,20 @@ func (g *GatewayAPI) watch() {
 		switch {
 		case wanted && k.informer == nil:
 			g.begin(k)
-		case !wanted && k.informer != nil:
-			k.stop()
-			k.informer = nil
+		case !wanted:
+			k.end()
 		}
 	}
 }
 
 // begin starts the informer of a kind.
-func (g *GatewayAPI) begin(k *optionalKind) {
+func (g *GatewayAPI) begin(k *gatewayKind) {
 	list := cache.NewListWatchFromClient(g.client, k.resource, g.Namespace, fields.Everything())
 	informer := cache.NewSharedIndexInformer(list, k.example, 0, maps.Clone(k.indexers))
 	// Only informers that have started refuse these.
 	if err := errors.Join(informer.SetTransform(g.Compact), g.Observe(informer)); err != nil {
-		g.Log.Error(err, "Watch a kind of the Gateway API: failed", "resource", k.resource)
+		g.failed(k, err)
 		return
 	}
-	k.informer = informer
-	k.ctx, k.stop = context.WithCancel(g.ctx)
-	for _, attach := range k.attach {
-		g.attachTo(k, attach)
-	}
-	ctx := k.ctx
-	g.running.Go(func() { informer.RunWithContext(ctx) })
+	g.failed(k, k.begin(g.ctx, informer, &g.running))
 }

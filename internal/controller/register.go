@@ -66,23 +66,38 @@ type Builder struct {
 	manager ctrl.Manager
 	kinds   map[string]client.Object
 	secrets *cluster.Secrets
-	gateway *cluster.GatewayAPI
-	workers int
-	drain   time.Duration
-	steps   Steps
-	count   func(name string, r reconcile.Reconciler) reconcile.Reconciler
-	indexed map[string]bool
-	first   first
+	// optional are the kinds that the API server may not have.
+	optional []Optional
+	workers  int
+	drain    time.Duration
+	steps    Steps
+	count    func(name string, r reconcile.Reconciler) reconcile.Reconciler
+	indexed  map[string]bool
+	first    first
+}
+
+// Optional are kinds that the API server may not have.
+type Optional interface {
+	// Has reports whether a kind is one of them.
+	Has(kind string) bool
+	// Attach has a kind watched while it is there. attach is called with each informer
+	// of it; the context ends with the informer.
+	Attach(kind string, attach func(context.Context, cache.SharedIndexInformer) error)
+}
+
+// indexer is implemented by Optionals whose caches have indexes of controllers.
+type indexer interface {
+	Index(kind, name string, values cache.IndexFunc)
 }
 
 // NewBuilder returns a Builder. kinds are the kinds that the manager's cache
-// holds, gateway has those of the Gateway API, workers is --concurrent-workers, drain is how long a step may go on when
+// holds, optional are those that the API server may not have, workers is --concurrent-workers, drain is how long a step may go on when
 // the process stops, steps counts steps, and count wraps reconcilers to count
 // their calls.
-func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, gateway *cluster.GatewayAPI,
+func NewBuilder(manager ctrl.Manager, kinds map[string]client.Object, secrets *cluster.Secrets, optional []Optional,
 	workers int, drain time.Duration, steps Steps, count func(string, reconcile.Reconciler) reconcile.Reconciler,
 ) *Builder {
-	return &Builder{manager: manager, kinds: kinds, secrets: secrets, gateway: gateway, workers: workers, drain: drain, steps: steps, count: count, indexed: map[string]bool{}}
+	return &Builder{manager: manager, kinds: kinds, secrets: secrets, optional: optional, workers: workers, drain: drain, steps: steps, count: count, indexed: map[string]bool{}}
 }
 
 // Register makes the controller. An index that another controller has
@@ -126,8 +141,8 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 }
 
 func (b *Builder) index(ctx context.Context, i Index) error {
-	if b.gateway.Has(i.Kind) {
-		b.gateway.Index(i.Kind, i.Name, func(o any) ([]string, error) { return i.Values(o.(client.Object)), nil })
+	if of, ok := b.having(i.Kind).(indexer); ok {
+		of.Index(i.Kind, i.Name, func(o any) ([]string, error) { return i.Values(o.(client.Object)), nil })
 		return nil
 	}
 	object, cached := b.kinds[i.Kind]
@@ -139,6 +154,16 @@ func (b *Builder) index(ctx context.Context, i Index) error {
 	return b.manager.GetFieldIndexer().IndexField(ctx, object, i.Name, i.Values)
 }
 
+// having returns what has a kind, nil if the API server always has it.
+func (b *Builder) having(kind string) Optional {
+	for _, o := range b.optional {
+		if o.Has(kind) {
+			return o
+		}
+	}
+	return nil
+}
+
 // events are the sources of a kind's events.
 func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
 	if kind == plan.KindSecret {
@@ -148,8 +173,8 @@ func (b *Builder) events(kind string, h handler.EventHandler) []source.Source {
 		}
 		return sources
 	}
-	if b.gateway.Has(kind) {
-		return []source.Source{&gatewaySource{api: b.gateway, kind: kind, handler: h}}
+	if of := b.having(kind); of != nil {
+		return []source.Source{&optionalSource{of: of, kind: kind, handler: h}}
 	}
 	object, cached := b.kinds[kind]
 	if !cached {
@@ -170,16 +195,16 @@ func (s *secretSource) WaitForSync(ctx context.Context) error {
 	return nil
 }
 
-// gatewaySource has the events of a kind of the Gateway API, while there is one.
-type gatewaySource struct {
-	api     *cluster.GatewayAPI
+// optionalSource has the events of a kind that may be absent, while it is there.
+type optionalSource struct {
+	of      Optional
 	kind    string
 	handler handler.EventHandler
 }
 
 // Start implements source.Source.
-func (s *gatewaySource) Start(_ context.Context, queue Queue) error {
-	s.api.Attach(s.kind, func(ctx context.Context, informer cache.SharedIndexInformer) error {
+func (s *optionalSource) Start(_ context.Context, queue Queue) error {
+	s.of.Attach(s.kind, func(ctx context.Context, informer cache.SharedIndexInformer) error {
 		return (&source.Informer{Informer: informer, Handler: s.handler}).Start(ctx, queue)
 	})
 	return nil

@@ -4,6 +4,7 @@ package issuer
 
 import (
 	"context"
+	"crypto"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -13,6 +14,7 @@ import (
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/pki"
 )
 
 // Type is a type of issuer, such as ca. One that is a Signer too answers
@@ -35,6 +37,13 @@ type Type interface {
 // called again at its time, with the annotations in the request.
 type Signer interface {
 	Sign(ctx context.Context, r Request) (request.Outcome, error)
+}
+
+// BareSigner is implemented by Signers that take a Request with Bare.
+type BareSigner interface {
+	Signer
+	// SignsBare marks the type.
+	SignsBare()
 }
 
 // Forgetter is implemented by types that remember something of issuers.
@@ -74,8 +83,10 @@ type Status struct {
 // Request asks for a certificate that may be signed now: it is approved, and its
 // issuer is ready. It is the same for all kinds of the API that ask for one.
 type Request struct {
-	// CSR is the signing request, in PEM.
+	// CSR is the signing request, in PEM. With Bare it may be empty.
 	CSR []byte
+	// Bare is asked for in the place of what CSR says, for BareSigners; nil for CSR.
+	Bare *Bare
 	// Usages are the API's words; none means the default ones.
 	Usages []string
 	IsCA   bool
@@ -93,6 +104,15 @@ type Request struct {
 	Namespace string
 	// Now is the time of the decision.
 	Now time.Time
+}
+
+// Bare asks for a certificate without a signing request that says what it is for.
+type Bare struct {
+	// Wanted has the subject and the names.
+	Wanted pki.Template
+	// Key is the public key. Who has made the request has verified that the private key is
+	// in the right hands.
+	Key crypto.PublicKey
 }
 
 // Registry holds the issuer types of a program, each with a name of its own.
@@ -141,6 +161,13 @@ func (r Registry) Sign(ctx context.Context, q Request) (request.Outcome, error) 
 			"This version of everleaf cannot sign with issuers of type %s", facts.TypeOf(q.Issuer))
 	}
 	return signer.Sign(ctx, q)
+}
+
+// SignsBare reports whether the type that a spec configures is a BareSigner.
+func (r Registry) SignsBare(spec *cmv1.IssuerSpec) bool {
+	t, _ := r.Of(spec)
+	_, ok := t.(BareSigner)
+	return ok
 }
 
 // Forget has all types forget an issuer.

@@ -79,6 +79,7 @@ func (o *Options) Complete() error {
 	o.Listeners().Check(bad)
 	o.MetricsTLS.Check(bad)
 	o.checkShims(bad)
+	o.PodCertificates.check(bad)
 	return complaints.Err()
 }
 

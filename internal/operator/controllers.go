@@ -20,6 +20,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/controller/podcertificate"
 	"github.com/everleaf/everleaf/internal/controller/renewalinformation"
 	"github.com/everleaf/everleaf/internal/facts"
 	core "github.com/everleaf/everleaf/internal/lifecycle/shim"
@@ -82,6 +83,7 @@ func controllers() []entry {
 		{[]string{renewalInformation}, false, (*system).newRenewalInformation},
 		{requests(), true, (*system).newRequests},
 		{signingControllers(), true, (*system).newSigningRequests},
+		{[]string{podcertificate.Name}, false, (*system).newPodCertificates},
 		{[]string{"orders"}, false, (*system).newOrders},
 		{[]string{"challenges"}, false, (*system).newChallenges},
 		{[]string{ingressShim}, false, (*system).newIngresses},
@@ -117,7 +119,7 @@ func enabled(list []string) map[string]bool {
 // that have a flag of their own, unless --controllers excludes them.
 func (o *Options) enabled() map[string]bool {
 	on := enabled(o.Controllers)
-	for _, name := range append(signingControllers(), gatewayShim, listenerSetShim, httpRouteShim) {
+	for _, name := range append(signingControllers(), podcertificate.Name, gatewayShim, listenerSetShim, httpRouteShim) {
 		if o.serves(name) && !slices.Contains(o.Controllers, "-"+name) {
 			on[name] = true
 		}
@@ -169,6 +171,8 @@ func (o *Options) serves(controller string) bool {
 		return o.noSigningRequests() == ""
 	case controller == renewalInformation:
 		return o.gate(gateRenewalInformation)
+	case controller == podcertificate.Name:
+		return o.noPodCertificates() == ""
 	case controller == gatewayShim:
 		return o.noGatewayAPI() == ""
 	case controller == listenerSetShim:

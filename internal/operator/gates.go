@@ -19,8 +19,8 @@ const gatePathTypeExact featuregate.Feature = "ACMEHTTP01IngressPathTypeExact"
 // renewed. In cert-manager it is alpha, and off.
 const gateRenewalInformation featuregate.Feature = "ACMEUseARI"
 
-// gates are cert-manager's feature gates. None except those of obeyed changes what this
-// version does.
+// gates are cert-manager's feature gates, and gatePodCertificates, which cert-manager does
+// not have. None except those of obeyed changes what this version does.
 var gates = component.Gates{
 	gatePathTypeExact:                       {Default: true, PreRelease: featuregate.Beta},
 	gateRenewalInformation:                  {Default: true, PreRelease: featuregate.Beta},
@@ -30,6 +30,7 @@ var gates = component.Gates{
 	gateSigningRequests:                     {PreRelease: featuregate.Alpha},
 	gateGatewayAPI:                          {Default: true, PreRelease: featuregate.Beta},
 	gateListenerSets:                        {PreRelease: featuregate.Alpha},
+	gatePodCertificates:                     {PreRelease: featuregate.Alpha},
 	"LiteralCertificateSubject":             {Default: true, PreRelease: featuregate.Beta},
 	"NameConstraints":                       {Default: true, PreRelease: featuregate.Beta},
 	"OtherNames":                            {Default: true, PreRelease: featuregate.Beta},
@@ -42,7 +43,7 @@ var gates = component.Gates{
 }
 
 // obeyed are the gates that have an effect.
-var obeyed = []featuregate.Feature{gatePathTypeExact, gateRenewalInformation, gateSigningRequests, gateGatewayAPI, gateListenerSets}
+var obeyed = []featuregate.Feature{gatePathTypeExact, gateRenewalInformation, gateSigningRequests, gatePodCertificates, gateGatewayAPI, gateListenerSets}
 
 // ineffectiveGates are the gates that have none.
 func ineffectiveGates() component.Gates {
@@ -63,8 +64,10 @@ func (o *Options) ineffective() []string {
 		return nil
 	}
 	warnings := append(ineffectiveGates().Ineffective(o.features), o.ineffectiveGatewayAPI()...)
-	if o.features.Enabled(gateSigningRequests) && o.Namespace != "" {
-		warnings = append(warnings, "--feature-gates="+string(gateSigningRequests)+"=true has no effect: --namespace is set")
+	for _, gate := range []featuregate.Feature{gateSigningRequests, gatePodCertificates} {
+		if o.features.Enabled(gate) && o.Namespace != "" {
+			warnings = append(warnings, "--feature-gates="+string(gate)+"=true has no effect: --namespace is set")
+		}
 	}
 	slices.Sort(warnings)
 	return warnings

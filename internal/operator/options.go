@@ -73,6 +73,7 @@ type Options struct {
 	// SigningRequests is whether CertificateSigningRequests of Kubernetes are signed; the
 	// feature gate asks for it too.
 	SigningRequests bool
+	PodCertificates PodCertificates
 
 	GatewayAPI GatewayAPI
 	// Shims are how Certificates are made for Ingresses and Gateways.
@@ -117,6 +118,7 @@ func Defaults() Options {
 		Ambient:                  dns01.Ambient{ClusterIssuers: true},
 		Limits:                   pki.DefaultLimits,
 		CheckRetryPeriod:         propagation.DefaultRetry,
+		PodCertificates:          PodCertificates{TrustDomain: "cluster.local"},
 		Shims:                    defaultShims(),
 		HTTP01:                   defaultHTTP01(),
 		QPS:                      20,
@@ -159,6 +161,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.MetricsTLS.AddFlags(fs)
 	o.addShims(fs)
 	o.addGatewayAPI(fs)
+	o.addPodCertificates(fs)
 	o.addGates(fs)
 }
 

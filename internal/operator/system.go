@@ -45,15 +45,17 @@ type system struct {
 	server   *cluster.Server
 	requests *cluster.Requests
 	// signing is nil if CertificateSigningRequests are left alone.
-	signing  *cluster.SigningRequests
-	orders   *cluster.Orders
-	answers  *cluster.Answers
-	builder  *controller.Builder
-	keys     *pki.KeyPool
-	metrics  *metrics.Metrics
-	accounts *issueracme.Accounts
-	types    issuer.Registry
-	resolver *dns.Resolver
+	signing *cluster.SigningRequests
+	// podCertificates is nil if PodCertificateRequests are left alone.
+	podCertificates *cluster.PodCertificates
+	orders          *cluster.Orders
+	answers         *cluster.Answers
+	builder         *controller.Builder
+	keys            *pki.KeyPool
+	metrics         *metrics.Metrics
+	accounts        *issueracme.Accounts
+	types           issuer.Registry
+	resolver        *dns.Resolver
 	// tokens are those that the shared HTTP-01 responder answers; backends, nil if none
 	// are configured, are where responders are; responding is nil if this process is none.
 	tokens     *responder.Table
@@ -100,6 +102,9 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	for kind, informer := range informers {
 		stores[kind] = informer.GetIndexer()
 	}
+	if err := s.readPodCertificates(rc, caches, stores); err != nil {
+		return nil, err
+	}
 	if s.requests, err = cluster.NewRequests(informers[cmv1.CertificateRequestKind], o.Limits); err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	if err := registry.Register(metrics.GatewayAPI(s.gatewayAPI.Available)); err != nil {
 		return nil, err
 	}
-	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.gatewayAPI, o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
+	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.optional(), o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
 	if err := s.readSigningRequests(informers[signingrequest.Kind]); err != nil {
 		return nil, err

@@ -70,36 +70,13 @@ var signatureAlgorithms = map[string]x509.SignatureAlgorithm{
 // by key. An error means that t cannot be encoded, or not within limits; the same
 // template always fails.
 func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) {
-	names, err := t.names()
-	if err != nil {
-		return nil, err
-	}
 	algorithm, err := t.signatureAlgorithm(key.Public())
 	if err != nil {
 		return nil, err
 	}
-	subject, err := t.subject()
+	subject, extensions, err := t.encode()
 	if err != nil {
 		return nil, err
-	}
-	san, err := names.extension(bytes.Equal(subject, emptySubject))
-	if err != nil {
-		return nil, err
-	}
-	extensions := san
-	if t.EncodeUsages {
-		usages, err := usageExtensions(t.Usages, t.IsCA)
-		if err != nil {
-			return nil, err
-		}
-		extensions = append(extensions, usages...)
-	}
-	if t.NameConstraints != nil {
-		constraints, err := t.NameConstraints.extension()
-		if err != nil {
-			return nil, err
-		}
-		extensions = append(extensions, constraints)
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		SignatureAlgorithm: algorithm,
@@ -119,6 +96,52 @@ func BuildRequest(t Template, key crypto.Signer, limits Limits) ([]byte, error) 
 		return nil, fmt.Errorf("the request has %d bytes, more than the %d of a certificate or request that are accepted (--max-certificate-size): use fewer or shorter names", len(encoded), limit)
 	}
 	return encoded, nil
+}
+
+// UnsignedRequest returns a request for t that no key has signed, in the place of a parsed
+// one: for a public key whose holder somebody else has verified. An error means that t
+// cannot be encoded.
+func UnsignedRequest(t Template, key crypto.PublicKey) (*x509.CertificateRequest, error) {
+	raw, extensions, err := t.encode()
+	if err != nil {
+		return nil, err
+	}
+	var names pkix.RDNSequence
+	if _, err := asn1.Unmarshal(raw, &names); err != nil {
+		return nil, fmt.Errorf("decode the subject: %w", err)
+	}
+	var subject pkix.Name
+	subject.FillFromRDNSequence(&names)
+	return &x509.CertificateRequest{PublicKey: key, RawSubject: raw, Subject: subject, Extensions: extensions}, nil
+}
+
+// encode returns the DER of the subject, and the extensions of a request.
+func (t Template) encode() (subject []byte, extensions []pkix.Extension, err error) {
+	names, err := t.names()
+	if err != nil {
+		return nil, nil, err
+	}
+	if subject, err = t.subject(); err != nil {
+		return nil, nil, err
+	}
+	if extensions, err = names.extension(bytes.Equal(subject, emptySubject)); err != nil {
+		return nil, nil, err
+	}
+	if t.EncodeUsages {
+		usages, err := usageExtensions(t.Usages, t.IsCA)
+		if err != nil {
+			return nil, nil, err
+		}
+		extensions = append(extensions, usages...)
+	}
+	if t.NameConstraints != nil {
+		constraints, err := t.NameConstraints.extension()
+		if err != nil {
+			return nil, nil, err
+		}
+		extensions = append(extensions, constraints)
+	}
+	return subject, extensions, nil
 }
 
 func (t Template) signatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {

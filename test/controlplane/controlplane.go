@@ -45,6 +45,12 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
+// arguments switch on what is off by default and does no harm to tests without it.
+var arguments = map[string][]string{"kube-apiserver": {
+	"--feature-gates=PodCertificateRequest=true",
+	"--runtime-config=certificates.k8s.io/v1beta1/podcertificaterequests=true",
+}}
+
 // Shared returns the one control plane of this test process. The first call
 // starts it. Tests are isolated by namespaces; see Namespace.
 func Shared(tb testing.TB) *local.ControlPlane {
@@ -53,7 +59,7 @@ func Shared(tb testing.TB) *local.ControlPlane {
 	shared.once.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "everleaf-controlplane-"); shared.err == nil {
 			shared.cp, shared.err = local.Start(context.Background(), local.Options{
-				DataDir: filepath.Join(shared.dir, "data"), UnsafeNoFsync: true,
+				DataDir: filepath.Join(shared.dir, "data"), UnsafeNoFsync: true, Arguments: arguments,
 			})
 		}
 	})

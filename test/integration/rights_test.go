@@ -26,7 +26,7 @@ var roleOf = map[string][]string{
 	"cert-manager-controller-challenges":                 {"challenges"},
 	"cert-manager-controller-approve:cert-manager-io":    {"certificates", "certificaterequests"},
 	"cert-manager-controller-challenges:records":         {"challenges"},
-	"cert-manager-controller-certificatesigningrequests": {"certificatesigningrequests", "orders", "challenges"},
+	"cert-manager-controller-certificatesigningrequests": {"certificatesigningrequests", "podcertificaterequests", "orders", "challenges"},
 	"cert-manager-controller-ingress-shim":               {"ingress-shim", "gateway-shim", "listenerset", "httproute-shim"},
 }
 
@@ -54,6 +54,7 @@ func init() {
 	}
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "list"}] = olderServers
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "update"}] = "an issuer that signs later notes where the certificate can be fetched"
+	excused[harness.Right{Group: "certificates.k8s.io", Resource: "podcertificaterequests", Verb: "list"}] = olderServers
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "signers", Verb: "sign"}] = "the API server asks about it at a write, and is asked for no such resource"
 	excused[harness.Right{Resource: "secrets", Verb: "list"}] = olderServers
 	for _, resource := range []string{"issuers", "clusterissuers"} {

@@ -145,13 +145,19 @@
 {{ include "everleaf.eventRules" . }}
 {{- end }}
 
-{{/* CertificateSigningRequests of Kubernetes, for a feature gate. */}}
+{{/* CertificateSigningRequests and PodCertificateRequests of Kubernetes, for feature gates. */}}
 {{- define "everleaf.certificatesigningrequestsRules" -}}
 - apiGroups: ["certificates.k8s.io"]
   resources: ["certificatesigningrequests"]
   verbs: ["get", "list", "watch", "update"]
 - apiGroups: ["certificates.k8s.io"]
   resources: ["certificatesigningrequests/status"]
+  verbs: ["update"]
+- apiGroups: ["certificates.k8s.io"]
+  resources: ["podcertificaterequests"]
+  verbs: ["list", "watch"]
+- apiGroups: ["certificates.k8s.io"]
+  resources: ["podcertificaterequests/status"]
   verbs: ["update"]
 - apiGroups: ["certificates.k8s.io"]
   resources: ["signers"]

@@ -33,8 +33,8 @@ type Signer struct {
 }
 
 var (
-	_ issuer.Type   = (*Signer)(nil)
-	_ issuer.Signer = (*Signer)(nil)
+	_ issuer.Type       = (*Signer)(nil)
+	_ issuer.BareSigner = (*Signer)(nil)
 )
 
 // New returns a Signer that takes its key pairs from pairs. The limits hold
@@ -70,6 +70,9 @@ func (s *Signer) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, err
 	f.Reason, f.Message = reason, keyPairError+text
 	return issuer.Status{}, f
 }
+
+// SignsBare implements issuer.BareSigner.
+func (*Signer) SignsBare() {}
 
 // Sign issues the certificate that r asks for. It is valid for as long as r
 // wants, even beyond the life of the CA, and for all names, even those outside of

@@ -1,0 +1,219 @@
+// Package podcertificate reconciles PodCertificateRequests of Kubernetes: it loads what
+// decides, has package lifecycle/podcertificate decide, and carries the actions out.
+package podcertificate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/controller"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	core "github.com/everleaf/everleaf/internal/lifecycle/podcertificate"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
+	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+// Name is the controller's in metrics and logs, and for --controllers.
+const Name = "podcertificaterequests"
+
+type status = certificatesv1beta1.PodCertificateRequestStatus
+
+// Config is how PodCertificateRequests are treated.
+type Config struct {
+	// TrustDomain is that of the SPIFFE IDs in the certificates.
+	TrustDomain string
+	Limits      pki.Limits
+}
+
+// Deps is what the controller needs.
+type Deps struct {
+	Requests *cluster.PodCertificates
+	Issuers  *cluster.Issuers
+	Types    *issuer.Registry
+	Server   *cluster.Server
+	Clock    clock.WithTicker
+}
+
+// Controller answers PodCertificateRequests.
+type Controller struct {
+	Deps
+	config Config
+	driver *controller.Driver[*core.Object, status]
+	memory controller.Memory[memory]
+}
+
+// memory is what this process knows of a request and does not store.
+type memory struct {
+	// issuer and generation are of the issuer that answered; an answer of
+	// another one, or for another spec, does not count.
+	issuer     types.UID
+	generation int64
+	// outcome is its answer, nil before.
+	outcome *request.Outcome
+	// notBefore is when it may be asked again.
+	notBefore time.Time
+	// announced is core.State.Announced.
+	announced signingrequest.Wait
+}
+
+// New returns a Controller. All of d is needed; failed counts failures.
+func New(d Deps, config Config, failed func()) (*Controller, error) {
+	if err := controller.Complete(d); err != nil {
+		return nil, err
+	}
+	c := &Controller{Deps: d, config: config}
+	c.driver = controller.NewDriver(c, controller.Settings[*core.Object, status]{
+		Kind: core.Kind, Manager: core.Manager,
+		New:    func() *core.Object { return &core.Object{} },
+		Status: func(o *core.Object) *status { return &o.Status },
+		API:    cluster.PodCertificateServer{Server: d.Server, Requests: d.Requests}, Clock: d.Clock, Failed: failed,
+	})
+	return c, nil
+}
+
+// Registration is what the controller is.
+func (c *Controller) Registration() controller.Registration {
+	return controller.Registration{
+		Name: Name, Kind: core.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: 1,
+		Indexes: []controller.Index{
+			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+		},
+		Watches: []controller.Watch{
+			{Kind: plan.KindSecret, Keys: c.ofSecret},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+		},
+	}
+}
+
+// ofSecret are the requests that wait for a ClusterIssuer that uses a Secret: the issuer
+// may have been ready all the time, although it could not sign for a moment.
+func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
+	var keys []types.NamespacedName
+	for _, issuer := range c.Issuers.Using(ctx, cmv1.ClusterIssuerKind, o) {
+		keys = append(keys, c.ofIssuer(ctx, issuer)...)
+	}
+	return keys
+}
+
+// ofIssuer are the requests that wait for an issuer.
+func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
+	issuer, ok := o.(cmv1.GenericIssuer)
+	if !ok {
+		return nil
+	}
+	return controller.KeysOf(c.Requests.OpenOf(issuer))
+}
+
+// Get implements controller.Kind.
+func (c *Controller) Get(_ context.Context, key types.NamespacedName) (*core.Object, bool, error) {
+	return c.Requests.Get(key)
+}
+
+// Forget implements controller.Kind.
+func (c *Controller) Forget(key types.NamespacedName) { c.memory.Drop(key) }
+
+// work is one reconcile of one request.
+type work struct {
+	*Controller
+	core.State
+	key types.NamespacedName
+	// issuer is nil if the one that the request is for does not exist.
+	issuer cmv1.GenericIssuer
+}
+
+// Object implements controller.Work.
+func (w *work) Object() *core.Object { return w.State.Object }
+
+// Replace implements controller.Work.
+func (w *work) Replace(object *core.Object) { w.State.Object = object }
+
+// Load implements controller.Kind.
+func (c *Controller) Load(ctx context.Context, object *core.Object) (controller.Work[*core.Object, status], error) {
+	signer, _ := signingrequest.SignerOf(object.Spec.SignerName)
+	w := &work{
+		Controller: c, key: client.ObjectKeyFromObject(object),
+		State: core.State{Object: object, Signer: signer, Limits: c.config.Limits},
+	}
+	if signer.Kind == cmv1.ClusterIssuerKind {
+		var err error
+		if w.issuer, err = c.Issuers.Get(ctx, "", signer.Ref()); err != nil {
+			return nil, err
+		}
+	}
+	if w.issuer != nil {
+		spec := w.issuer.GetSpec()
+		_, supported := c.Types.Of(spec)
+		w.Issuer = &facts.Issuer{
+			Spec: spec, Supported: supported, Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
+		}
+		w.SignsBare = c.Types.SignsBare(spec)
+	}
+	w.recall()
+	return w, nil
+}
+
+// recall brings the state's view of the memory up to date.
+func (w *work) recall() {
+	m := w.memory.Find(w.key, w.State.Object.UID)
+	if m == nil {
+		return
+	}
+	w.Announced = m.announced
+	if w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
+		return
+	}
+	w.Outcome, w.SignNotBefore = m.outcome, m.notBefore
+}
+
+// remember is the memory of the request.
+func (w *work) remember() *memory { return w.memory.Of(w.key, w.State.Object.UID, nil) }
+
+// Do implements controller.Work.
+func (w *work) Do(ctx context.Context, action plan.Action) error {
+	switch a := action.(type) {
+	case core.Sign:
+		return w.sign(ctx)
+	case core.Announce:
+		w.remember().announced = a.Wait
+		w.recall()
+		return nil
+	default:
+		return fmt.Errorf("a %s has no action %T", core.Kind, action)
+	}
+}
+
+// sign asks the issuer, and remembers its answer: a status that cannot be stored
+// costs no second certificate.
+func (w *work) sign(ctx context.Context) error {
+	object := w.State.Object
+	key, err := core.PublicKey(object)
+	if err != nil {
+		return err
+	}
+	wanted := core.Wanted(object, w.config.TrustDomain, key)
+	outcome, err := w.Types.Sign(ctx, issuer.Request{
+		CSR: core.SigningRequest(object), Bare: &issuer.Bare{Wanted: wanted, Key: key}, Usages: wanted.Usages, Duration: core.Duration(object),
+		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: w.Clock.Now(),
+	})
+	m := w.remember()
+	m.issuer, m.generation, m.outcome, m.notBefore = w.issuer.GetUID(), w.issuer.GetGeneration(), nil, time.Time{}
+	if err == nil {
+		m.outcome = &outcome
+	} else if f := fault.Of(err); f.Class == fault.Later {
+		m.notBefore = f.At
+	}
+	w.recall()
+	return err
+}
