@@ -22,6 +22,7 @@ import (
 	"github.com/everleaf/everleaf/internal/controller/challenge"
 	"github.com/everleaf/everleaf/internal/controller/issuer"
 	"github.com/everleaf/everleaf/internal/controller/order"
+	"github.com/everleaf/everleaf/internal/controller/podcertificate"
 	"github.com/everleaf/everleaf/internal/controller/renewalinformation"
 )
 
@@ -108,6 +109,8 @@ func TestEnabledByFlag(t *testing.T) {
 		{orders, []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true"}, append(slices.Clone(signing), orders)},
 		{orders + ",-certificatesigningrequests-issuer-venafi", []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true"}, append(without(signing, "certificatesigningrequests-issuer-venafi"), orders)},
 		{orders, []string{"feature-gates=ExperimentalCertificateSigningRequestControllers=true", "namespace=ns"}, []string{orders}},
+		{orders, []string{"feature-gates=ExperimentalPodCertificateRequestControllers=true"}, []string{orders, "podcertificaterequests"}},
+		{orders + ",-podcertificaterequests", []string{"feature-gates=ExperimentalPodCertificateRequestControllers=true"}, []string{orders}},
 		{"-gateway-shim", []string{flagGatewayAPI}, without(known(), gatewayShim)},
 	} {
 		o := Defaults()
@@ -208,7 +211,7 @@ func TestRegistrations(t *testing.T) {
 				watched = append(watched, i.Kind)
 			}
 			for _, kind := range watched {
-				if s.kinds()[kind] == nil && kind != "Secret" && !s.gatewayAPI.Has(kind) {
+				if s.kinds()[kind] == nil && kind != "Secret" && !slices.ContainsFunc(s.optional(), func(o controller.Optional) bool { return o.Has(kind) }) {
 					t.Errorf("kind %s is not cached", kind)
 				}
 			}
@@ -232,7 +235,7 @@ func offline(t *testing.T) *system {
 	o.LeaderElection.Enabled = false
 	o.MetricsListenAddress, o.HealthzListenAddress = "0", "0"
 	o.RecursiveNameservers = []string{"127.0.0.1:53"}
-	o.SigningRequests = true
+	o.SigningRequests, o.PodCertificates.Enabled = true, true
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +278,10 @@ func TestControllersRefuseWhatIsMissing(t *testing.T) {
 		"renewalinformation": {func() (registrable, error) {
 			return renewalinformation.New(renewalinformation.Deps{}, nil)
 		}, "renewalinformation.Deps: Accounts is missing"},
-		"order":     {func() (registrable, error) { return order.New(order.Deps{}) }, "order.Deps: Accounts is missing"},
+		"order": {func() (registrable, error) { return order.New(order.Deps{}) }, "order.Deps: Accounts is missing"},
+		"podcertificate": {func() (registrable, error) {
+			return podcertificate.New(podcertificate.Deps{}, podcertificate.Config{}, nil)
+		}, "podcertificate.Deps: Requests is missing"},
 		"challenge": {func() (registrable, error) { return challenge.New(challenge.Deps{}) }, "challenge.Deps: Solvers is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

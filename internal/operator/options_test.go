@@ -85,6 +85,7 @@ var added = map[string]string{
 	"acme-http01-responder-addresses":      "[]",
 	"omit-names-covered-by-wildcards":      "false",
 	"enable-httproute-shim":                "false",
+	"pod-certificate-trust-domain":         "cluster.local",
 }
 
 func flagSet(o *Options) *pflag.FlagSet {

@@ -428,3 +428,35 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// TestUnsignedRequest has all that a signed request says, and the key.
+func TestUnsignedRequest(t *testing.T) {
+	key, err := GenerateKey(KeySpec{Algorithm: ECDSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, template := range []Template{
+		{URIs: []string{"spiffe://cluster.local/ns/x/sa/y"}},
+		{CommonName: "a.test", Subject: Subject{Organizations: []string{"A", "B"}}, DNSNames: []string{"a.test"}, Usages: []string{"server auth"}, EncodeUsages: true},
+	} {
+		encoded, err := BuildRequest(template, key, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := ParseRequest(encoded, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := UnsignedRequest(template, key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = &x509.CertificateRequest{PublicKey: want.PublicKey, RawSubject: want.RawSubject, Subject: want.Subject, Extensions: want.Extensions}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", template, diff)
+		}
+	}
+	if _, err := UnsignedRequest(Template{DNSNames: []string{"ä"}}, key.Public()); err == nil {
+		t.Error("a name that cannot be encoded is accepted")
+	}
+}

@@ -374,6 +374,23 @@ func TestSignFails(t *testing.T) {
 	checkFault(t, "other issuer", err, fault.User, "IssuerTypeMissing", "Missing issuer type: not a CA issuer")
 }
 
+// TestSignBare has the names and the key come from what stands in the place of a signing
+// request, and nothing from one that is there too.
+func TestSignBare(t *testing.T) {
+	r := newRequest(t, pki.Template{DNSNames: []string{"a.test"}}, key(t))
+	public := key(t).Public()
+	r.Bare = &issuer.Bare{Wanted: pki.Template{URIs: []string{"spiffe://a.test/b"}}, Key: public}
+	leaf, _ := sign(t, newCA(t, "root", KeyPair{}, pki.SignOptions{}), r)
+	if len(leaf.DNSNames) > 0 || len(leaf.URIs) != 1 || leaf.URIs[0].String() != "spiffe://a.test/b" || !pki.PublicKeysEqual(leaf.PublicKey, public) {
+		t.Errorf("names %v %v", leaf.DNSNames, leaf.URIs)
+	}
+	r.Bare.Wanted.URIs = []string{"spiffe://ä"}
+	_, err := New(pairs{pair: newCA(t, "root", KeyPair{}, pki.SignOptions{})}, pki.Limits{}).Sign(t.Context(), r)
+	if f := fault.Of(err); f == nil || f.Class != fault.Permanent {
+		t.Errorf("got %v for a name that cannot be encoded", err)
+	}
+}
+
 func BenchmarkSign(b *testing.B) {
 	signer := New(pairs{pair: newCA(b, "root", KeyPair{}, pki.SignOptions{})}, pki.Limits{})
 	r := newRequest(b, pki.Template{DNSNames: []string{"a.test", "b.test"}, EncodeUsages: true}, key(b))
