@@ -21,12 +21,14 @@ var (
 	commit string
 )
 
-// build says what this program was built from.
+// build says what this program was built from, in the words of kubectl and of
+// cert-manager's command-line tool.
 type build struct {
-	Version string `json:"version"`
+	Version string `json:"gitVersion"`
 	// Commit is empty if it is not known.
-	Commit   string `json:"commit,omitempty"`
+	Commit   string `json:"gitCommit,omitempty"`
 	Go       string `json:"goVersion"`
+	Compiler string `json:"compiler"`
 	Platform string `json:"platform"`
 }
 
@@ -37,7 +39,7 @@ func thisBuild() build {
 
 // describeBuild puts together what the linker set and what Go noted, which can be nil.
 func describeBuild(release, commit string, info *debug.BuildInfo) build {
-	b := build{Version: release, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{Version: release, Commit: commit, Go: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if b.Version != "" {
 		return b
 	}

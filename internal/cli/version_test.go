@@ -33,7 +33,7 @@ func TestDescribeBuild(t *testing.T) {
 		"only the linker says": {"v1.2.3", "9a7c-dirty", nil, build{Version: "v1.2.3", Commit: "9a7c-dirty"}, "v1.2.3 (commit 9a7c-dirty)"},
 	} {
 		got := describeBuild(test.release, test.commit, test.info)
-		if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(build{}, "Go", "Platform")); diff != "" {
+		if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(build{}, "Go", "Compiler", "Platform")); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 		if got.String() != test.text {
@@ -54,7 +54,7 @@ func TestVersionCommand(t *testing.T) {
 		"version --client --short": "Client Version: v1.2.3\n",
 		// No cluster is configured.
 		"version --short":          "Client Version: v1.2.3\n",
-		"version --client -o yaml": "clientVersion:\n  commit: 9a7c\n  goVersion: " + runtime.Version() + "\n  platform: " + platform + "\n  version: v1.2.3\n",
+		"version --client -o yaml": "clientVersion:\n  compiler: gc\n  gitCommit: 9a7c\n  gitVersion: v1.2.3\n  goVersion: " + runtime.Version() + "\n  platform: " + platform + "\n",
 	} {
 		var out, errs strings.Builder
 		if status := Main(t.Context(), strings.Fields(args), &out, &errs); status != 0 || out.String() != want {
@@ -69,7 +69,7 @@ func TestVersionCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(versions{Client: build{"v1.2.3", "9a7c", runtime.Version(), platform}}, got); diff != "" {
+	if diff := cmp.Diff(versions{Client: build{"v1.2.3", "9a7c", runtime.Version(), "gc", platform}}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	errs.Reset()

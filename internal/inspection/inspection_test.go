@@ -60,20 +60,20 @@ Issued For:
 	Country: <none>
 
 Certificate:
-	Signing Algorithm: SHA256-RSA
-	Public Key Algorithm: ECDSA
-	Serial Number: 1023
-	Fingerprints: AA:BB
+	Signing Algorithm:	SHA256-RSA
+	Public Key Algorithm:	ECDSA
+	Serial Number:	1023
+	Fingerprints:	AA:BB
 	Is a CA certificate: false
-	CRL: http://ca/crl
-	OCSP: 
+	CRL:	http://ca/crl
+	OCSP:	
 		- http://a
 		- http://b
 
 Debugging:
-	Trusted by this computer: yes
-	CRL Status: Valid
-	OCSP Status: valid
+	Trusted by this computer:	yes
+	CRL Status:	Valid
+	OCSP Status:	valid
 `: {
 			ValidFor:       ValidFor{[]string{"example.com", "www.example.com"}, []string{"spiffe://x"}, []string{"192.0.2.1"}, []string{"a@example.com"}, []string{"digital signature", "server auth"}},
 			ValidityPeriod: ValidityPeriod{now, now.Add(time.Hour)}, IssuedBy: Party{"R3", []string{"CA"}, []string{"a", "b"}, []string{"US"}},

@@ -136,16 +136,16 @@ func (r reader) request(crt *cmv1.Certificate) (*cmv1.CertificateRequest, string
 	return nil, "No CertificateRequest found for this Certificate"
 }
 
-// order is the Order of a request, with its Challenges.
+// order is the Order of a request, with its Challenges. Without an Order nothing is said
+// of Challenges.
 func (r reader) order(request *cmv1.CertificateRequest) (*Order, *Challenges) {
-	none := &Challenges{Problem: "No Challenges found for this Certificate"}
 	var orders acmev1.OrderList
 	if err := r.List(r.ctx, &orders, client.InNamespace(request.Namespace)); err != nil {
-		return &Order{Problem: fmt.Sprintf("error when finding Order: %v", err)}, none
+		return &Order{Problem: fmt.Sprintf("error when finding Order: %v", err)}, nil
 	}
 	i := slices.IndexFunc(orders.Items, func(o acmev1.Order) bool { return metav1.IsControlledBy(&o, request) })
 	if i < 0 {
-		return &Order{Problem: "No Order found for this Certificate"}, none
+		return &Order{Problem: "No Order found for this Certificate"}, nil
 	}
 	order := &orders.Items[i]
 	var challenges acmev1.ChallengeList
@@ -154,7 +154,7 @@ func (r reader) order(request *cmv1.CertificateRequest) (*Order, *Challenges) {
 	}
 	ours := slices.DeleteFunc(challenges.Items, func(c acmev1.Challenge) bool { return !metav1.IsControlledBy(&c, order) })
 	if len(ours) == 0 {
-		return OrderOf(order), none
+		return OrderOf(order), &Challenges{Problem: "No Challenges found for this Certificate"}
 	}
 	return OrderOf(order), ChallengesOf(ours)
 }

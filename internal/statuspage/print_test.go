@@ -103,7 +103,7 @@ Challenges:
 				Name: "www", Namespace: "shop", CreatedAt: at(0), Events: Events{Problem: "cannot be read: no"},
 				Issuer: Issuer{Problem: "error when getting Issuer: none"}, Secret: Secret{Problem: "error when finding Secret \"s\": none"},
 				Request: Request{Problem: "No CertificateRequest found for this Certificate"},
-				Order:   &Order{Problem: "No Order found for this Certificate"}, Challenges: &Challenges{Problem: "No Challenges found for this Certificate"},
+				Order:   &Order{Problem: "No Order found for this Certificate"},
 			},
 			`Name: www
 Namespace: shop
@@ -119,7 +119,6 @@ Not After: <none>
 Renewal Time: <none>
 No CertificateRequest found for this Certificate
 No Order found for this Certificate
-No Challenges found for this Certificate
 `,
 		},
 		"an order without authorizations": {

@@ -149,8 +149,8 @@ Certificate written to file CRT
 	out, errs, status = everleafOn(t, cluster, ns, "inspect", "secret", "root")
 	for _, want := range []string{
 		"Valid for:\n\tDNS Names: <none>\n\tURIs: <none>\n\tIP Addresses: <none>\n\tEmail Addresses: <none>\n\tUsages: \n\t\t- digital signature\n\t\t- key encipherment\n\t\t- cert sign\n\nValidity period:\n\tNot Before: ",
-		"\n\nIssued For:\n\tCommon Name: Root\n\tOrganization: <none>\n", "\tIs a CA certificate: true\n\tCRL: <none>\n\tOCSP: <none>\n\nDebugging:\n\tTrusted by this computer: no: x509: ",
-		"\tCRL Status: No CRL endpoints set\n",
+		"\n\nIssued For:\n\tCommon Name: Root\n\tOrganization: <none>\n", "\tIs a CA certificate: true\n\tCRL:\t<none>\n\tOCSP:\t<none>\n\nDebugging:\n\tTrusted by this computer:\tno: x509: ",
+		"\tCRL Status:\tNo CRL endpoints set\n",
 	} {
 		if !strings.Contains(out, want) || status != 0 {
 			t.Errorf("exit status %d: %s\nno %q in\n%s", status, errs, want, out)
