@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everleaf/everleaf/internal/operator"
+	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 	"github.com/everleaf/everleaf/internal/takeover"
 )
 
@@ -35,7 +36,8 @@ func newMigrateCheckCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "check", Short: "List what this version cannot serve, and what it would write", Args: cobra.NoArgs,
-		Long: `Reads the Certificates, Issuers, ClusterIssuers and Ingresses of a cluster, and lists
+		Long: `Reads the Certificates, Issuers, ClusterIssuers, Ingresses, Gateways and
+CertificateSigningRequests of a cluster, and lists
 those that this version of everleaf cannot serve, and those for which it would write
 something soon after its start. Where nothing is listed, nothing changes. It writes
 nothing, and needs the right to read these objects and their Secrets.
@@ -70,7 +72,7 @@ The exit status is 1 if there is anything that this version cannot serve.`,
 			return unreachable(err)
 		}
 		defaults := operator.Defaults()
-		report := takeover.Judge(found, takeover.Settings{Serves: operator.Serves, Backoff: defaults.Backoff, OwnSecrets: owners, Shim: defaults.Shims.Settings}, now())
+		report := takeover.Judge(found, takeover.Settings{Serves: operator.Serves, Unsupported: providers.All().Unsupported, Backoff: defaults.Backoff, OwnSecrets: owners, Shim: defaults.Shims.Settings}, now())
 		if output != "" {
 			err = printStructured(cmd.OutOrStdout(), output, report)
 		} else {
@@ -86,7 +88,8 @@ The exit status is 1 if there is anything that this version cannot serve.`,
 
 // printTakeover prints a table of the findings, and what they mean.
 func printTakeover(out io.Writer, r takeover.Report) error {
-	fmt.Fprintf(out, "Looked at %d Certificates, %d issuers, and %d Ingresses that ask for certificates.\n", r.Certificates, r.Issuers, r.Ingresses)
+	fmt.Fprintf(out, "Looked at %d Certificates, %d issuers, %d Ingresses and %d Gateways that ask for certificates, and %d CertificateSigningRequests without an answer.\n",
+		r.Certificates, r.Issuers, r.Ingresses, r.Gateways, r.SigningRequests)
 	for _, part := range []struct{ verdict, title string }{
 		{takeover.Unserved, "This version cannot serve, and leaves alone:"},
 		{takeover.Touched, "everleaf would write something for:"},

@@ -10,11 +10,14 @@ import (
 	"strings"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
+	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/condition"
@@ -32,17 +35,23 @@ type Cluster struct {
 	// Requests are those of Certificates, by the UID of the Certificate.
 	Requests map[types.UID][]*facts.Request
 	// Secrets are those of Certificates, and those with a next private key.
-	Secrets        map[types.NamespacedName]*facts.Secret
-	Issuers        []cmv1.Issuer
-	ClusterIssuers []cmv1.ClusterIssuer
-	Ingresses      []networkingv1.Ingress
+	Secrets         map[types.NamespacedName]*facts.Secret
+	Issuers         []cmv1.Issuer
+	ClusterIssuers  []cmv1.ClusterIssuer
+	Ingresses       []networkingv1.Ingress
+	Gateways        []gwapi.Gateway
+	ListenerSets    []gwapi.ListenerSet
+	SigningRequests []certificatesv1.CertificateSigningRequest
 }
 
 // Settings are how everleaf would run.
 type Settings struct {
 	// Serves reports whether it has issuers of a type.
-	Serves  func(facts.IssuerType) bool
-	Backoff plan.Backoff
+	Serves func(facts.IssuerType) bool
+	// Unsupported says why it cannot use a solver, as the end of a sentence, or
+	// returns "".
+	Unsupported func(*acmev1.ACMEChallengeSolver) string
+	Backoff     plan.Backoff
 	// OwnSecrets is --enable-certificate-owner-ref.
 	OwnSecrets bool
 	Shim       shim.Settings
@@ -68,12 +77,16 @@ type Finding struct {
 
 // Report is what is found.
 type Report struct {
-	// Certificates, Issuers and Ingresses are how many were looked at; an Ingress counts
-	// if it asks for Certificates.
-	Certificates int       `json:"certificates"`
-	Issuers      int       `json:"issuers"`
-	Ingresses    int       `json:"ingresses"`
-	Findings     []Finding `json:"findings"`
+	// Certificates, Issuers, Ingresses, Gateways and SigningRequests are how many were
+	// looked at. An Ingress counts if it asks for Certificates, so do a Gateway and a
+	// ListenerSet, and a CertificateSigningRequest if it is for an issuer and has no
+	// answer.
+	Certificates    int       `json:"certificates"`
+	Issuers         int       `json:"issuers"`
+	Ingresses       int       `json:"ingresses"`
+	Gateways        int       `json:"gateways"`
+	SigningRequests int       `json:"signingRequests"`
+	Findings        []Finding `json:"findings"`
 }
 
 // Unserved are how many objects this version cannot serve.
@@ -90,7 +103,7 @@ func (r Report) Unserved() int {
 // Judge says what everleaf would do at a time. The findings are in the order of verdict,
 // kind, namespace and name.
 func Judge(c Cluster, s Settings, now time.Time) Report {
-	j := judge{Cluster: c, settings: s, now: now, unserved: map[string]facts.IssuerType{}}
+	j := judge{Cluster: c, index: indexOf(c), settings: s, now: now, unserved: map[string]facts.IssuerType{}}
 	for i := range c.ClusterIssuers {
 		j.issuer(&c.ClusterIssuers[i])
 	}
@@ -101,7 +114,13 @@ func Judge(c Cluster, s Settings, now time.Time) Report {
 		j.certificate(&c.Certificates[i])
 	}
 	for i := range c.Ingresses {
-		j.ingress(&c.Ingresses[i])
+		if j.shimmed(shim.OfIngress(&c.Ingresses[i]), &c.Ingresses[i], "") {
+			j.report.Ingresses++
+		}
+	}
+	j.gateways()
+	for i := range c.SigningRequests {
+		j.signingRequest(&c.SigningRequests[i])
 	}
 	slices.SortStableFunc(j.report.Findings, func(a, b Finding) int {
 		return cmp.Or(-cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -111,6 +130,7 @@ func Judge(c Cluster, s Settings, now time.Time) Report {
 
 type judge struct {
 	Cluster
+	index
 	settings Settings
 	now      time.Time
 	report   Report
@@ -135,6 +155,14 @@ func (j *judge) issuer(issuer cmv1.GenericIssuer) {
 	if of := facts.TypeOf(issuer.GetSpec()); !j.settings.Serves(of) {
 		j.unserved[issuerKey(kind, issuer.GetNamespace(), issuer.GetName())] = of
 		j.find(kind, issuer, Unserved, "this version has no issuers of type %q: the requests to it stay as they are", of)
+		return
+	}
+	if acme := issuer.GetSpec().ACME; acme != nil {
+		for n := range acme.Solvers {
+			if why := j.settings.Unsupported(&acme.Solvers[n]); why != "" {
+				j.find(kind, issuer, Unserved, "spec.acme.solvers[%d] %s", n, why)
+			}
+		}
 	}
 }
 
@@ -173,9 +201,10 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 	state := certificate.State{
 		Object: crt, Secret: j.Secrets[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}],
 		Requests: j.Requests[crt.UID], Backoff: j.settings.Backoff, OwnSecret: j.settings.OwnSecrets, Started: j.now, SecretOwnedBy: j.otherOwner(crt),
+		SecretUsedBy: j.users[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}],
 	}
-	for _, s := range j.Secrets {
-		if s.Owner == crt.UID && s.Name != crt.Spec.SecretName && s.Labels[cmv1.IsNextPrivateKeySecretLabelKey] == "true" {
+	for _, s := range j.keys[crt.UID] {
+		if s.Name != crt.Spec.SecretName {
 			state.Keys = append(state.Keys, s)
 		}
 	}
@@ -218,63 +247,4 @@ func because(state certificate.State, action plan.Action) string {
 		return ": " + repair.Why.Message
 	}
 	return ""
-}
-
-// otherOwner is the name of another Certificate that has a better right to the Secret of
-// a Certificate, "" without one.
-func (j *judge) otherOwner(crt *cmv1.Certificate) string {
-	var sharing []cmv1.Certificate
-	for i := range j.Certificates {
-		if other := &j.Certificates[i]; other.Namespace == crt.Namespace && other.Spec.SecretName == crt.Spec.SecretName {
-			sharing = append(sharing, *other)
-		}
-	}
-	if len(sharing) < 2 {
-		return ""
-	}
-	owner := certificate.SecretOwner(sharing, j.Secrets[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}])
-	if owner == crt.Name {
-		return ""
-	}
-	return owner
-}
-
-func (j *judge) ingress(ingress *networkingv1.Ingress) {
-	object := shim.OfIngress(ingress)
-	wanted := shim.Want(object, j.settings.Shim)
-	if !wanted.Asked {
-		return
-	}
-	j.report.Ingresses++
-	if of, found := j.unservedType(ingress.Namespace, wanted.Issuer); wanted.Valid && found {
-		j.find(shim.KindIngress, ingress, Unserved, "it asks for certificates of %s %q, whose type %q this version does not have",
-			wanted.Issuer.WithDefaults().Kind, wanted.Issuer.Name, of)
-		return
-	}
-	state := shim.State{Object: object, Wanted: wanted, Certificates: j.certificatesOf(ingress, wanted), Memory: &shim.Memory{}}
-	next := state.Next(j.now)
-	if tell, ok := next.Do.(shim.Tell); ok {
-		for _, event := range next.Events {
-			j.find(shim.KindIngress, ingress, Touched, "the Warning event %s says: %s", event.Reason, event.Message)
-		}
-		state.Tell(tell)
-		next = state.Next(j.now)
-	}
-	if next.Do != nil {
-		j.find(shim.KindIngress, ingress, Touched, "everleaf would %s", next.Do)
-	}
-}
-
-// certificatesOf are the Certificates that an Ingress controls, and those that have a name
-// that it wants.
-func (j *judge) certificatesOf(ingress *networkingv1.Ingress, wanted shim.Wanted) []*cmv1.Certificate {
-	var found []*cmv1.Certificate
-	for i := range j.Certificates {
-		crt := &j.Certificates[i]
-		named := slices.ContainsFunc(wanted.Certificates, func(w *cmv1.Certificate) bool { return w.Name == crt.Name })
-		if crt.Namespace == ingress.Namespace && (named || metav1.IsControlledBy(crt, ingress)) {
-			found = append(found, crt)
-		}
-	}
-	return found
 }

@@ -3,7 +3,9 @@ package takeover
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,9 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -22,7 +26,7 @@ import (
 const page = 500
 
 // Survey reads what decides, in one namespace or, if it is empty, in all. ClusterIssuers
-// always count. An error names the kind that cannot be read.
+// always count, and so do requests to them. Kinds of the Gateway API need not be installed. An error names the kind that cannot be read.
 func Survey(ctx context.Context, reader client.Reader, namespace string) (Cluster, error) {
 	c := Cluster{Requests: map[types.UID][]*facts.Request{}, Secrets: map[types.NamespacedName]*facts.Secret{}}
 	within := client.InNamespace(namespace)
@@ -30,21 +34,36 @@ func Survey(ctx context.Context, reader client.Reader, namespace string) (Cluste
 		what string
 		list func() client.ObjectList
 		by   []client.ListOption
+		// optional kinds need not be installed.
+		optional bool
 	}{
-		{"ClusterIssuers", func() client.ObjectList { return &cmv1.ClusterIssuerList{} }, nil},
-		{"Issuers", func() client.ObjectList { return &cmv1.IssuerList{} }, []client.ListOption{within}},
-		{"Certificates", func() client.ObjectList { return &cmv1.CertificateList{} }, []client.ListOption{within}},
-		{"CertificateRequests", func() client.ObjectList { return &cmv1.CertificateRequestList{} }, []client.ListOption{within}},
-		{"Ingresses", func() client.ObjectList { return &networkingv1.IngressList{} }, []client.ListOption{within}},
+		{"ClusterIssuers", func() client.ObjectList { return &cmv1.ClusterIssuerList{} }, nil, false},
+		{"Issuers", func() client.ObjectList { return &cmv1.IssuerList{} }, []client.ListOption{within}, false},
+		{"Certificates", func() client.ObjectList { return &cmv1.CertificateList{} }, []client.ListOption{within}, false},
+		{"CertificateRequests", func() client.ObjectList { return &cmv1.CertificateRequestList{} }, []client.ListOption{within}, false},
+		{"Ingresses", func() client.ObjectList { return &networkingv1.IngressList{} }, []client.ListOption{within}, false},
+		{"Gateways", func() client.ObjectList { return &gwapi.GatewayList{} }, []client.ListOption{within}, true},
+		{"ListenerSets", func() client.ObjectList { return &gwapi.ListenerSetList{} }, []client.ListOption{within}, true},
+		{"CertificateSigningRequests", func() client.ObjectList { return &certificatesv1.CertificateSigningRequestList{} }, nil, false},
 		// No Certificate need name these yet.
 		{
 			"Secrets with a next private key", func() client.ObjectList { return &corev1.SecretList{} },
-			[]client.ListOption{within, client.MatchingLabels{cmv1.IsNextPrivateKeySecretLabelKey: "true"}},
+			[]client.ListOption{within, client.MatchingLabels{cmv1.IsNextPrivateKeySecretLabelKey: "true"}}, false,
 		},
 	} {
-		if err := c.addAll(ctx, reader, one.list, one.by); err != nil {
+		err := c.addAll(ctx, reader, one.list, one.by)
+		if one.optional && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+			continue
+		}
+		if err != nil {
 			return c, fmt.Errorf("read the %s: %w", one.what, err)
 		}
+	}
+	if namespace != "" {
+		c.SigningRequests = slices.DeleteFunc(c.SigningRequests, func(r certificatesv1.CertificateSigningRequest) bool {
+			signer, _ := signingrequest.SignerOf(r.Spec.SignerName)
+			return signer.Kind == cmv1.IssuerKind && signer.Namespace != namespace
+		})
 	}
 	for i := range c.Certificates {
 		crt := &c.Certificates[i]
@@ -95,6 +114,12 @@ func (c *Cluster) add(o runtime.Object) {
 		}
 	case *networkingv1.Ingress:
 		c.Ingresses = append(c.Ingresses, *o)
+	case *gwapi.Gateway:
+		c.Gateways = append(c.Gateways, *o)
+	case *gwapi.ListenerSet:
+		c.ListenerSets = append(c.ListenerSets, *o)
+	case *certificatesv1.CertificateSigningRequest:
+		c.SigningRequests = append(c.SigningRequests, *o)
 	case *corev1.Secret:
 		c.Secrets[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = facts.OfSecret(o, pki.Limits{})
 	}

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/everleaf/everleaf/internal/operator"
+	"github.com/everleaf/everleaf/internal/solver/dns01/providers"
 	preview "github.com/everleaf/everleaf/internal/takeover"
 	"github.com/everleaf/everleaf/test/controlplane"
 	"github.com/everleaf/everleaf/test/harness"
@@ -221,7 +222,7 @@ func (s *takeover) foretold(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	defaults := operator.Defaults()
-	report := preview.Judge(found, preview.Settings{Serves: operator.Serves, Backoff: defaults.Backoff, Shim: defaults.Shims.Settings}, s.dump.Time)
+	report := preview.Judge(found, preview.Settings{Serves: operator.Serves, Unsupported: providers.All().Unsupported, Backoff: defaults.Backoff, Shim: defaults.Shims.Settings}, s.dump.Time)
 	told := map[string]string{}
 	for _, f := range report.Findings {
 		told[fmt.Sprintf("%s %s/%s", f.Kind, f.Namespace, f.Name)] = f.Verdict + ": " + f.Why
