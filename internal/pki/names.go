@@ -19,8 +19,9 @@ const (
 	tagIP    = 7
 )
 
-// names are subject alternative names in normal form, without duplicates, in
-// their original order.
+// names are subject alternative names in normal form, in their original order. One that
+// is repeated stays: cert-manager compares a request with the spec by how often each is
+// there.
 type names struct {
 	dns, emails []string
 	ips         []netip.Addr
@@ -30,7 +31,7 @@ type names struct {
 
 // names returns the names of t. An error names the field and the index in it.
 func (t Template) names() (names, error) {
-	n := names{dns: CanonicalDNSNames(t.DNSNames), emails: unique(t.EmailAddresses)}
+	n := names{dns: CanonicalDNSNames(t.DNSNames), emails: t.EmailAddresses}
 	for i, name := range t.DNSNames {
 		if err := checkASCII("dnsNames", i, CanonicalDNSName(name), asciiDNSName); err != nil {
 			return names{}, err
@@ -48,7 +49,6 @@ func (t Template) names() (names, error) {
 		}
 		n.ips = append(n.ips, ip)
 	}
-	n.ips = unique(n.ips)
 	for i, text := range t.URIs {
 		uri, err := url.Parse(text)
 		if err != nil {
@@ -64,7 +64,6 @@ func (t Template) names() (names, error) {
 		}
 		n.uris = append(n.uris, written)
 	}
-	n.uris = unique(n.uris)
 	n.others = CanonicalOtherNames(t.OtherNames)
 	return n, nil
 }
@@ -113,13 +112,13 @@ func ParseIP(text string) (netip.Addr, bool) {
 
 // CanonicalDNSNames returns DNS names as a request has them: without the final
 // dot, which an absolute name may have in a spec and none has in a certificate
-// (RFC 5280, section 4.2.1.6), and without duplicates.
+// (RFC 5280, section 4.2.1.6).
 func CanonicalDNSNames(dnsNames []string) []string {
 	canonical := make([]string, len(dnsNames))
 	for i, name := range dnsNames {
 		canonical[i] = CanonicalDNSName(name)
 	}
-	return unique(canonical)
+	return canonical
 }
 
 // CanonicalDNSName returns a DNS name without its final dot.
@@ -149,19 +148,6 @@ func uriTexts(uris []*url.URL) []string {
 		texts = append(texts, uri.String())
 	}
 	return texts
-}
-
-// unique drops duplicates and keeps the order.
-func unique[T comparable](values []T) []T {
-	kept := make([]T, 0, len(values))
-	seen := make(map[T]bool, len(values))
-	for _, v := range values {
-		if !seen[v] {
-			seen[v] = true
-			kept = append(kept, v)
-		}
-	}
-	return kept
 }
 
 func isASCII(text string) bool {

@@ -43,7 +43,7 @@ func CanonicalOtherNames(others []OtherName) []OtherName {
 			canonical[i].OID = oid.String()
 		}
 	}
-	return unique(canonical)
+	return canonical
 }
 
 // otherNamesOf returns the other names in a request. One whose value is not a UTF-8

@@ -30,7 +30,7 @@ func TestOtherNamesOfRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]OtherName{{userPrincipalName, "Ä@b"}, {"1.2.3", "x"}, {"1.2.3", "y"}}, otherNamesOf(csr)); diff != "" {
+	if diff := cmp.Diff([]OtherName{{userPrincipalName, "Ä@b"}, {"1.2.3", "x"}, {"1.2.3", "x"}, {"1.2.3", "y"}}, otherNamesOf(csr)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// Others may ask for values of other types.

@@ -82,7 +82,7 @@ func TestBuildRequest(t *testing.T) {
 			ec,
 			Template{DNSNames: []string{"b.test", "*.a.test", "b.test"}, EncodeUsages: true},
 			contents{
-				DNS: []string{"b.test", "*.a.test"}, Critical: map[string]bool{san: true, ku: true},
+				DNS: []string{"b.test", "*.a.test", "b.test"}, Critical: map[string]bool{san: true, ku: true},
 				KeyUsage: "101", Algorithm: x509.ECDSAWithSHA256,
 			},
 		},
@@ -102,7 +102,7 @@ func TestBuildRequest(t *testing.T) {
 			contents{
 				Subject: "SERIALNUMBER=7,CN=a.test,OU=Ä,O=Ex\\, Inc.,POSTALCODE=12345,STREET=S 1,L=L,ST=P,C=DE",
 				DNS:     []string{"a.test"}, Email: []string{"x@a.test"},
-				IPs: []string{"10.0.0.1", "2001:db8::1"}, URIs: []string{"spiffe://a.test/ns/x"},
+				IPs: []string{"10.0.0.1", "10.0.0.1", "2001:db8::1"}, URIs: []string{"spiffe://a.test/ns/x"},
 				Critical: map[string]bool{san: false, ku: true, eku: false}, KeyUsage: "000001001",
 				ExtKeyOIDs: []string{"1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.1"}, Algorithm: x509.ECDSAWithSHA256,
 			},
@@ -410,7 +410,7 @@ func TestFinalDot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if csr.Subject.CommonName != "a.example.com" || !slices.Equal(csr.DNSNames, []string{"a.example.com", "b.example.com"}) {
+	if csr.Subject.CommonName != "a.example.com" || !slices.Equal(csr.DNSNames, []string{"a.example.com", "b.example.com", "a.example.com"}) {
 		t.Errorf("common name %q, DNS names %q", csr.Subject.CommonName, csr.DNSNames)
 	}
 	in = Template{CommonName: "Example Inc.", DNSNames: []string{"a.example.com"}}

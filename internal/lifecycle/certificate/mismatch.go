@@ -21,7 +21,7 @@ func (m *mismatches) add(field string, differs bool) {
 }
 
 // requestMismatches names the fields that a request made earlier does not have as
-// the spec wants them. Lists are compared as sets, addresses by value; usages
+// the spec wants them. Lists are compared without their order, addresses by value; usages
 // with one meaning and absent values with their defaults are equal. Name
 // constraints, the signature algorithm and whether usages are encoded are not
 // compared, and a duration or other names only if the spec has some: a change of
@@ -29,11 +29,11 @@ func (m *mismatches) add(field string, differs bool) {
 func requestMismatches(spec *cmv1.CertificateSpec, have *facts.Request) []string {
 	want, csr := TemplateOf(spec), have.CSR
 	var found mismatches
-	found.add("spec.ipAddresses", !sameIPs(want, csr.IPAddresses))
-	found.add("spec.uris", !sameSet(pki.CanonicalURIs(want.URIs), csr.URIs))
-	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, csr.EmailAddresses))
-	found.add("spec.dnsNames", !sameSet(pki.CanonicalDNSNames(want.DNSNames), pki.CanonicalDNSNames(csr.DNSNames)))
-	found.add("spec.otherNames", spec.OtherNames != nil && !sameSet(pki.CanonicalOtherNames(want.OtherNames), csr.OtherNames))
+	found.add("spec.ipAddresses", !sameIPs(want, csr.IPAddresses, sameValues))
+	found.add("spec.uris", !sameValues(pki.CanonicalURIs(want.URIs), csr.URIs))
+	found.add("spec.emailAddresses", !sameValues(want.EmailAddresses, csr.EmailAddresses))
+	found.add("spec.dnsNames", !sameValues(pki.CanonicalDNSNames(want.DNSNames), pki.CanonicalDNSNames(csr.DNSNames)))
+	found.add("spec.otherNames", spec.OtherNames != nil && !sameValues(pki.CanonicalOtherNames(want.OtherNames), csr.OtherNames))
 	found.subject(want, csr)
 	found.add("spec.isCA", want.IsCA != have.IsCA)
 	found.add("spec.usages", !sameSet(pki.CanonicalUsages(want.Usages), pki.CanonicalUsages(have.Usages)))
@@ -83,7 +83,7 @@ func leafMismatches(spec *cmv1.CertificateSpec, leaf *pki.LeafFacts) []string {
 		found.add("spec.commonName", common != "" && missing(common))
 	}
 	found.add("spec.dnsNames", slices.ContainsFunc(want.DNSNames, missing))
-	found.add("spec.ipAddresses", !sameIPs(want, leaf.IPAddresses))
+	found.add("spec.ipAddresses", !sameIPs(want, leaf.IPAddresses, sameSet))
 	found.add("spec.uris", !sameSet(pki.CanonicalURIs(want.URIs), leaf.URIs))
 	found.add("spec.emailAddresses", !sameSet(want.EmailAddresses, leaf.EmailAddresses))
 	return found
@@ -101,7 +101,7 @@ func KeyMismatches(spec *cmv1.CertificateSpec, have pki.KeySpec) []string {
 
 // sameIPs compares addresses by value. A common name that is an address may be among
 // them: some issuers put it there.
-func sameIPs(want pki.Template, have []string) bool {
+func sameIPs(want pki.Template, have []string, same func(a, b []string) bool) bool {
 	var wanted []string
 	for _, text := range want.IPAddresses {
 		if ip, ok := pki.ParseIP(text); ok {
@@ -109,19 +109,27 @@ func sameIPs(want pki.Template, have []string) bool {
 		}
 		wanted = append(wanted, text)
 	}
-	if sameSet(wanted, have) {
+	if same(wanted, have) {
 		return true
 	}
 	ip, ok := pki.ParseIP(want.CanonicalCommonName())
-	return ok && sameSet(append(wanted, ip.String()), have)
+	return ok && same(append(wanted, ip.String()), have)
 }
 
-func sameSet[T comparable](a, b []T) bool { return maps.Equal(setOf(a), setOf(b)) }
+// sameValues compares lists without their order.
+func sameValues[T comparable](a, b []T) bool { return maps.Equal(countsOf(a), countsOf(b)) }
 
-func setOf[T comparable](values []T) map[T]bool {
-	set := make(map[T]bool, len(values))
+// sameSet compares lists without their order, and however often a value is repeated: an
+// issuer may leave repetitions out.
+func sameSet[T comparable](a, b []T) bool {
+	x, y := countsOf(a), countsOf(b)
+	return maps.EqualFunc(x, y, func(int, int) bool { return true })
+}
+
+func countsOf[T comparable](values []T) map[T]int {
+	counts := make(map[T]int, len(values))
 	for _, v := range values {
-		set[v] = true
+		counts[v]++
 	}
-	return set
+	return counts
 }
