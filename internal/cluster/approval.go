@@ -8,6 +8,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
@@ -33,6 +34,8 @@ const (
 type Approval struct {
 	core    kubernetes.Interface
 	answers *cache.LRUExpireCache
+	// kinds has the kinds of other groups.
+	kinds *cache.LRUExpireCache
 }
 
 // approvalAnswer is what the API server has answered about a signer.
@@ -43,14 +46,18 @@ type approvalAnswer struct {
 
 // NewApproval returns an Approval.
 func NewApproval(core kubernetes.Interface, c clock.PassiveClock) *Approval {
-	return &Approval{core: core, answers: cache.NewLRUExpireCacheWithClock(maxApprovals, c)}
+	return &Approval{core: core, answers: cache.NewLRUExpireCacheWithClock(maxApprovals, c), kinds: cache.NewLRUExpireCacheWithClock(maxApprovals, c)}
 }
 
 // May reports whether requests in a namespace for an issuer may be approved.
 func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (bool, error) {
-	signers := strings.ToLower(ref.WithDefaults().Kind) + "s." + ref.WithDefaults().Group
+	kind, err := a.served(ref.WithDefaults())
+	if err != nil {
+		return false, err
+	}
+	signers := kind.resource + "." + ref.WithDefaults().Group
 	name := signers + "/" + ref.Name
-	if ref.WithDefaults().Kind != cmv1.ClusterIssuerKind {
+	if kind.namespaced {
 		name = signers + "/" + namespace + "." + ref.Name
 	}
 	for _, signer := range []string{signers + "/*", name} {
@@ -60,6 +67,47 @@ func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerR
 		}
 	}
 	return false, nil
+}
+
+// servedKind is how the API server serves a kind of issuers.
+type servedKind struct {
+	resource   string
+	namespaced bool
+}
+
+// served says how a kind of issuers is served. One that is not there yet counts as
+// namespaced, with a plural as usual.
+func (a *Approval) served(ref cmmeta.IssuerReference) (servedKind, error) {
+	kind := servedKind{strings.ToLower(ref.Kind) + "s", ref.Kind != cmv1.ClusterIssuerKind}
+	if ref.Group == cmv1.GroupName {
+		return kind, nil
+	}
+	of := schema.GroupKind{Group: ref.Group, Kind: ref.Kind}
+	if known, ok := a.kinds.Get(of); ok {
+		return known.(servedKind), nil
+	}
+	groups, err := a.core.Discovery().ServerGroups()
+	if err != nil {
+		return kind, fmt.Errorf("find the issuer kind %s: %w", of, err)
+	}
+	for _, group := range groups.Groups {
+		if group.Name != ref.Group {
+			continue
+		}
+		for _, version := range group.Versions {
+			resources, err := a.core.Discovery().ServerResourcesForGroupVersion(version.GroupVersion)
+			if err != nil {
+				return kind, fmt.Errorf("find the issuer kind %s: %w", of, err)
+			}
+			for _, r := range resources.APIResources {
+				if r.Kind == ref.Kind && !strings.Contains(r.Name, "/") {
+					kind = servedKind{r.Name, r.Namespaced}
+				}
+			}
+		}
+	}
+	a.kinds.Add(of, kind, approvalTTL)
+	return kind, nil
 }
 
 func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -34,10 +35,17 @@ func TestApproval(t *testing.T) {
 		{"another issuer", own, "issuers.cert-manager.io/ns.other", nil, false, []string{"issuers.cert-manager.io/*", "issuers.cert-manager.io/ns.ca"}},
 		{"one ClusterIssuer", clusterwide, "clusterissuers.cert-manager.io/ca", nil, true, []string{"clusterissuers.cert-manager.io/*", "clusterissuers.cert-manager.io/ca"}},
 		{"external", external, "awspcaissuers.awspca.cert-manager.io/ns.pca", nil, true, []string{"awspcaissuers.awspca.cert-manager.io/*", "awspcaissuers.awspca.cert-manager.io/ns.pca"}},
+		{"external, clusterwide", cmmeta.IssuerReference{Name: "pca", Kind: "AWSPCAClusterIssuer", Group: "awspca.cert-manager.io"}, "awspcaclusterissuers.awspca.cert-manager.io/pca", nil, true, []string{"awspcaclusterissuers.awspca.cert-manager.io/*", "awspcaclusterissuers.awspca.cert-manager.io/pca"}},
+		{"external, irregular plural", cmmeta.IssuerReference{Name: "x", Kind: "Proxy", Group: "awspca.cert-manager.io"}, "proxies.awspca.cert-manager.io/ns.x", nil, true, []string{"proxies.awspca.cert-manager.io/*", "proxies.awspca.cert-manager.io/ns.x"}},
+		{"external, not installed", cmmeta.IssuerReference{Name: "x", Kind: "Late", Group: "late.example"}, "lates.late.example/ns.x", nil, true, []string{"lates.late.example/*", "lates.late.example/ns.x"}},
 		{"no answer", own, "", failure, false, []string{"issuers.cert-manager.io/*"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client := fake.NewClientset()
+			client.Resources = []*metav1.APIResourceList{{GroupVersion: "awspca.cert-manager.io/v1beta1", APIResources: []metav1.APIResource{
+				{Name: "awspcaclusterissuers/status", Kind: "AWSPCAClusterIssuer"}, {Name: "awspcaclusterissuers", Kind: "AWSPCAClusterIssuer"},
+				{Name: "awspcaissuers", Kind: "AWSPCAIssuer", Namespaced: true}, {Name: "proxies", Kind: "Proxy", Namespaced: true},
+			}}}
 			var asked []string
 			client.PrependReactor("create", "selfsubjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
 				review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)

@@ -41,21 +41,30 @@ func Certificate(crt *cmv1.Certificate, gates Gates) Result {
 	return r
 }
 
-// issuerRef checks a reference to an issuer. The kinds of other groups are free.
+// issuerRef checks a reference to an issuer.
 func issuerRef(path *field.Path, ref cmmeta.IssuerReference) field.ErrorList {
 	errs := required(path.Child("name"), ref.Name, specified)
+	if err := IssuerKind(path, ref); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// IssuerKind checks the kind in a reference to an issuer, nil if it is right. The kinds of
+// other groups are free.
+func IssuerKind(path *field.Path, ref cmmeta.IssuerReference) *field.Error {
 	if ref.WithDefaults().Group != cmmeta.DefaultIssuerGroup {
-		return errs
+		return nil
 	}
 	switch ref.WithDefaults().Kind {
 	case cmv1.IssuerKind, cmv1.ClusterIssuerKind:
-		return errs
+		return nil
 	}
 	detail := "must be one of Issuer or ClusterIssuer"
 	if ref.Group == "" {
 		detail += " (did you forget to set spec.issuerRef.kind.group?)"
 	}
-	return append(errs, field.Invalid(path.Child("kind"), ref.Kind, detail))
+	return field.Invalid(path.Child("kind"), ref.Kind, detail)
 }
 
 // subject checks the subject, and that there is any name at all.

@@ -45,6 +45,7 @@ func TestIssuer(t *testing.T) {
 			cmmeta.IssuerReference{},
 			bad + "failed to determine issuer name to be used for ingress resource (several ClusterIssuers have the annotation everleaf.io/default-issuer: a, b)",
 		},
+		{"a kind without its group", []string{"cert-manager.io/issuer", "cas", "cert-manager.io/issuer-kind", "GoogleCASIssuer"}, options(), cmmeta.IssuerReference{}, `BadConfig: spec.issuerRef.kind: Invalid value: "GoogleCASIssuer": must be one of Issuer or ClusterIssuer; for an issuer of another group, set the annotation cert-manager.io/issuer-group`},
 		{"an empty name", []string{"cert-manager.io/issuer", ""}, withDefault, cmmeta.IssuerReference{}, bad + "failed to determine issuer name to be used for ingress resource"},
 		{"two issuers", []string{"cert-manager.io/issuer", "a", "cert-manager.io/cluster-issuer", "b"}, options(), cmmeta.IssuerReference{}, bad + `both "cert-manager.io/issuer" and "cert-manager.io/cluster-issuer" may not be set`},
 		{"a ClusterIssuer with a group", []string{"cert-manager.io/cluster-issuer", "b", "cert-manager.io/issuer-group", "g"}, options(), cmmeta.IssuerReference{}, bad + `both "cert-manager.io/cluster-issuer" and "cert-manager.io/issuer-group" may not be set`},

@@ -1,17 +1,20 @@
 package shim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/plan"
+	"github.com/everleaf/everleaf/internal/validation"
 )
 
 // Reasons of events about the objects that Certificates are made for.
@@ -95,6 +98,10 @@ func Want(o Object, s Settings) Wanted {
 	}
 	for _, why := range skipped {
 		w.mistake(o, ReasonBadConfig, why)
+	}
+	if err := validation.IssuerKind(field.NewPath("spec", "issuerRef"), issuer); err != nil {
+		w.mistake(o, ReasonBadConfig, fmt.Sprintf("%s; for an issuer of another group, set the annotation %s", err, cmv1.IssuerGroupAnnotationKey))
+		return w
 	}
 	template := templateOf(o, s, issuer)
 	if errs := apply(template.Spec.DeepCopy(), o.Annotations); len(errs) > 0 {
