@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/everleaf/everleaf/internal/local"
@@ -110,6 +113,54 @@ func (p *plane) count(since time.Time) (writes, reads calls, err error) {
 		}
 	})
 	return writes, reads, err
+}
+
+// crowd returns how many calls of the controllers the API server had at once at most
+// since a time, and how long it took to answer one, at the 99th percentile.
+func (p *plane) crowd(since time.Time) (most int, slowest time.Duration, err error) {
+	type edge struct {
+		at    time.Time
+		delta int
+	}
+	var edges []edge
+	var took []time.Duration
+	err = p.entries(func(e entry) {
+		if !e.Received.Before(since) {
+			edges = append(edges, edge{e.Received, 1}, edge{e.Stamp, -1})
+			took = append(took, e.Stamp.Sub(e.Received))
+		}
+	})
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(a.at.Compare(b.at), a.delta-b.delta) })
+	n := 0
+	for _, e := range edges {
+		n += e.delta
+		most = max(most, n)
+	}
+	slices.Sort(took)
+	return most, percentile(took, 99), err
+}
+
+// refused counts the calls that the API server has not carried out because of its load or
+// an error of its own.
+func (c calls) refused() int {
+	n := 0
+	for what, count := range c {
+		if strings.HasSuffix(what, "(429)") || strings.Contains(what, "(5") {
+			n += count
+		}
+	}
+	return n
+}
+
+// on counts the calls for a resource.
+func (c calls) on(resource string) int {
+	n := 0
+	for what, count := range c {
+		if _, object, _ := strings.Cut(what, " "); strings.HasPrefix(object, resource) {
+			n += count
+		}
+	}
+	return n
 }
 
 func (c calls) per(n int) float64 { return float64(c.total()) / float64(n) }

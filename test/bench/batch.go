@@ -27,48 +27,65 @@ type batch struct {
 	ready        map[string]time.Time
 	last         map[string]string
 	want         int
-	all          chan struct{}
+	// revision is what a Certificate must have reached besides, 0 for any.
+	revision int
+	all      chan struct{}
 }
 
 // issue creates n Certificates and returns when all are Ready.
 func (p *plane) issue(ctx context.Context, prefix string, n int) (*batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.settings.timeout)
-	defer cancel()
-	b := &batch{
+	b := newBatch(prefix, n)
+	return b, p.await(ctx, b, func(ctx context.Context) error {
+		return each(ctx, n, func(ctx context.Context, i int) error {
+			name := number(prefix, i)
+			if err := p.Create(ctx, certificate(name, p.names), client.FieldOwner("bench")); err != nil {
+				return err
+			}
+			b.mu.Lock()
+			b.created[name] = time.Now()
+			b.mu.Unlock()
+			return nil
+		})
+	})
+}
+
+func newBatch(prefix string, n int) *batch {
+	return &batch{
 		prefix: prefix + "-", created: make(map[string]time.Time, n), ready: make(map[string]time.Time, n),
 		last: map[string]string{}, want: n, all: make(chan struct{}),
 	}
+}
+
+// await watches the Certificates of a batch, calls begin, and returns when all are Ready.
+func (p *plane) await(ctx context.Context, b *batch, begin func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.settings.timeout)
+	defer cancel()
 	watching, cancelWatch := context.WithCancel(ctx)
 	defer cancelWatch()
-	body, err := p.watch(watching)
+	// What is there already would take long to read.
+	present := &cmv1.CertificateList{}
+	if err := p.List(ctx, present, client.InNamespace(namespace), client.Limit(1)); err != nil {
+		return err
+	}
+	body, err := p.watch(watching, present.ResourceVersion)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	watched := make(chan error, 1)
 	go func() { watched <- p.follow(watching, b, body) }()
 	b.began = time.Now()
-	err = each(ctx, n, func(ctx context.Context, i int) error {
-		name := number(prefix, i)
-		if err := p.Create(ctx, certificate(name, p.names), client.FieldOwner("bench")); err != nil {
-			return err
-		}
-		b.mu.Lock()
-		b.created[name] = time.Now()
-		b.mu.Unlock()
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	if err := begin(ctx); err != nil {
+		return err
 	}
 	select {
 	case <-b.all:
-		return b, nil
+		return nil
 	case err := <-watched:
-		return nil, fmt.Errorf("watch of the Certificates: %w", err)
+		return fmt.Errorf("watch of the Certificates: %w", err)
 	case <-p.Done():
-		return nil, p.Stop()
+		return p.Stop()
 	case <-ctx.Done():
-		return nil, b.stuck(ctx.Err())
+		return b.stuck(ctx.Err())
 	}
 }
 
@@ -95,15 +112,16 @@ func each(ctx context.Context, n int, do func(ctx context.Context, i int) error)
 	return context.Cause(ctx)
 }
 
-// watch opens a watch of the Certificates.
-func (p *plane) watch(ctx context.Context) (io.ReadCloser, error) {
+// watch opens a watch of the Certificates, which begins after a version; with what is
+// there if it is empty.
+func (p *plane) watch(ctx context.Context, version string) (io.ReadCloser, error) {
 	core, err := kubernetes.NewForConfig(p.RESTConfig())
 	if err != nil {
 		return nil, err
 	}
 	// Stream waits until the API server has filled its cache.
 	return core.RESTClient().Get().AbsPath("apis", cmv1.SchemeGroupVersion.String(), "namespaces", namespace, "certificates").
-		Param("watch", "1").Param("timeoutSeconds", "3600").Stream(ctx)
+		Param("watch", "1").Param("timeoutSeconds", "3600").Param("resourceVersion", version).Stream(ctx)
 }
 
 // change is the part of an event that is read. It is small, because decoding
@@ -114,6 +132,7 @@ type change struct {
 			Name string `json:"name"`
 		} `json:"metadata"`
 		Status struct {
+			Revision   int `json:"revision"`
 			Conditions []struct {
 				Type    string `json:"type"`
 				Status  string `json:"status"`
@@ -135,7 +154,7 @@ func (p *plane) follow(ctx context.Context, b *batch, body io.ReadCloser) error 
 		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err
 		}
-		if body, err = p.watch(ctx); err != nil {
+		if body, err = p.watch(ctx, ""); err != nil {
 			return err
 		}
 	}
@@ -160,7 +179,7 @@ func (b *batch) note(c change, now time.Time) {
 	defer b.mu.Unlock()
 	for _, cond := range c.Object.Status.Conditions {
 		b.last[name] = cond.Type + "=" + cond.Status + ": " + cond.Message
-		if _, known := b.ready[name]; known || cond.Type != "Ready" || cond.Status != "True" {
+		if _, known := b.ready[name]; known || cond.Type != "Ready" || cond.Status != "True" || c.Object.Status.Revision < b.revision {
 			continue
 		}
 		b.ready[name] = now
@@ -176,7 +195,7 @@ func (b *batch) note(c change, now time.Time) {
 func (b *batch) stuck(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name := range b.created {
+	for name := range b.last {
 		if _, ok := b.ready[name]; !ok {
 			return fmt.Errorf("%d of %d Certificates are ready (%w); %s says %q", len(b.ready), b.want, err, name, b.last[name])
 		}
@@ -186,11 +205,16 @@ func (b *batch) stuck(err error) error {
 
 func (b *batch) total() time.Duration { return b.ended.Sub(b.began) }
 
-// waits returns the times from creation to Ready, sorted.
+// waits returns the times from creation, or from the beginning for those that were there,
+// to Ready, sorted.
 func (b *batch) waits() []time.Duration {
 	var waits []time.Duration
 	for name, at := range b.ready {
-		waits = append(waits, max(0, at.Sub(b.created[name])))
+		since, created := b.created[name]
+		if !created {
+			since = b.began
+		}
+		waits = append(waits, max(0, at.Sub(since)))
 	}
 	slices.Sort(waits)
 	return waits

@@ -60,6 +60,26 @@ func TestCount(t *testing.T) {
 	}
 }
 
+const crowdedLog = `
+{"stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","stageTimestamp":"2026-01-01T00:00:09.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"requestReceivedTimestamp":"2026-01-01T00:00:01.000000Z","stageTimestamp":"2026-01-01T00:00:03.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"requestReceivedTimestamp":"2026-01-01T00:00:02.000000Z","stageTimestamp":"2026-01-01T00:00:06.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:cert-manager:cert-manager"},"objectRef":{"resource":"secrets"},"requestReceivedTimestamp":"2026-01-01T00:00:03.000000Z","stageTimestamp":"2026-01-01T00:00:04.000000Z"}
+`
+
+// TestCrowd: a call that ends when another begins is not there at the same time, and calls
+// before the measurement do not count.
+func TestCrowd(t *testing.T) {
+	p := &plane{audit: filepath.Join(t.TempDir(), "audit.log")}
+	if err := os.WriteFile(p.audit, []byte(crowdedLog), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	most, slowest, err := p.crowd(time.Date(2026, 1, 1, 0, 0, 1, 0, time.UTC))
+	if most != 2 || slowest != 4*time.Second || err != nil {
+		t.Errorf("%d calls at once, %s, %v", most, slowest, err)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	verdicts := map[string]bool{}
 	for _, target := range targets([]*result{
@@ -73,6 +93,17 @@ func TestTargets(t *testing.T) {
 		{name: nameAuthoritative, skipped: "needs root"},
 		{name: nameLagging, n: 100, total: 16 * time.Second, mostProbes: 9},
 		{name: nameHeld, n: 10_000, memory: 150 << 20, anonymous: 80 << 20, restart: 11 * time.Second},
+		{name: "present-100", n: 200, cpu: usage{"controllers": 800 * time.Millisecond}, writes: calls{"x": 1000}, p50: time.Second},
+		{name: "present-10000", n: 200, cpu: usage{"controllers": 890 * time.Millisecond}, writes: calls{"x": 1000}, p50: 1090 * time.Millisecond},
+		{
+			name: "issuer-change-spec", n: 15_000, cpu: usage{"controllers": 501 * time.Millisecond},
+			writes: calls{"update clusterissuers/status": 1, "update certificates/status": 1}, reads: calls{"get secrets": 1},
+		},
+		{
+			name: nameWave, n: 2000, total: 20 * time.Second, cpu: usage{"controllers": 8 * time.Second}, crowd: 61,
+			writes: calls{"x": 11_999, "create events (429)": 1},
+		},
+		{name: nameWaveFloor, n: 500, total: 4 * time.Second},
 		{name: nameHTTP01, n: 100, total: 15 * time.Second, single: 4 * time.Second, writes: calls{"x": 2601}, objects: 301, pods: 1},
 	}) {
 		verdicts[target.title] = target.ok
@@ -97,6 +128,25 @@ func TestTargets(t *testing.T) {
 		"held, peak memory":            true,
 		"held, idle after a restart":   false,
 		"held, writes after a restart": true,
+
+		"present-100, API writes each":             true,
+		"present-100, CPU controllers per 1,000":   true,
+		"present-10000, API writes each":           true,
+		"present-10000, CPU controllers per 1,000": true,
+
+		"present-10000, CPU controllers each": false,
+		"present-10000, API calls each":       true,
+		"present-10000, p50 until Ready":      true,
+
+		"issuer-change-spec, API calls":                                true,
+		"issuer-change-spec, writes on and reconciles of Certificates": false,
+		"issuer-change-spec, CPU controllers":                          false,
+
+		"wave, API writes each":           true,
+		"wave, CPU controllers per 1,000": true,
+		"wave, calls at once":             false,
+		"wave, calls refused for load":    false,
+		"wave, of its floor":              true,
 
 		"http01, 200 certificates":       true,
 		"http01, API writes each":        false,

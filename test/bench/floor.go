@@ -31,9 +31,9 @@ func (p *plane) model(ctx context.Context, name string) (issued, error) {
 }
 
 // floor makes the smallest possible set of writes for n certificates, without
-// controllers: the most that the API server can do.
-func (p *plane) floor(ctx context.Context, n int) (*result, error) {
-	m, err := p.model(ctx, number("crt", 0))
+// controllers: the most that the API server can do. model is one that is issued.
+func (p *plane) floor(ctx context.Context, model string, n int) (*result, error) {
+	m, err := p.model(ctx, model)
 	if err != nil {
 		return nil, err
 	}

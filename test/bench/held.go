@@ -24,6 +24,8 @@ const (
 	// long controllers are watched that have nothing to do.
 	scrapeInterval = 15 * time.Second
 	heldFor        = 60 * time.Second
+	// fewPresent is how many certificates the fewest are among which one is issued.
+	fewPresent = 100
 )
 
 // holding is a control plane with many certificates that are held.
@@ -35,9 +37,10 @@ type holding struct {
 	held int
 }
 
-// measureHeld measures controllers that start with many certificates, and hold them.
+// measureHeld measures controllers that hold many certificates: after a start and at
+// rest, when one is issued among them, and when their issuer changes.
 func measureHeld(ctx context.Context, s settings) ([]*result, error) {
-	if !s.wants(nameHeld) {
+	if !s.wants(nameHeld) && !s.wants(namePresent) && !s.wants(nameChange) {
 		return nil, nil
 	}
 	secret := []byte("0123456789abcdef0123456789abcdef")
@@ -78,39 +81,73 @@ func measureHeld(ctx context.Context, s settings) ([]*result, error) {
 
 func (h *holding) measureAll(ctx context.Context) ([]*result, error) {
 	s := h.settings
-	c, err := h.startControllers(ctx, h.flags...)
+	var results []*result
+	add := func(r ...*result) { results = append(results, r...) }
+	err := h.with(ctx, func(c *controllers) (err error) {
+		if h.ca, err = h.newStock(ctx, "modelca", namespace); err != nil {
+			return err
+		}
+		if h.acme, err = h.newStock(ctx, "modelacme", acmeIssuerName); err != nil || !s.wants(namePresent) {
+			return err
+		}
+		if err := h.hold(ctx, "held", fewPresent, true); err != nil {
+			return err
+		}
+		r, err := h.present(ctx, c)
+		add(r)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if h.ca, err = h.newStock(ctx, "modelca", namespace); err == nil {
-		h.acme, err = h.newStock(ctx, "modelacme", acmeIssuerName)
-	}
-	if err == nil {
-		err = h.settle(ctx)
-	}
-	c.stop()
-	if err != nil {
-		return nil, c.explain(err)
 	}
 	if err := h.foreign(ctx, s.foreign); err != nil {
 		return nil, err
 	}
-	if err := h.hold(ctx, s.many, true); err != nil {
+	if err := h.hold(ctx, "held", s.many, true); err != nil {
 		return nil, err
 	}
-	if c, err = h.startControllers(ctx, h.flags...); err != nil {
-		return nil, err
+	err = h.with(ctx, func(c *controllers) error {
+		if s.wants(nameHeld) {
+			r, err := h.rest(ctx, c, heldFor)
+			if err != nil {
+				return err
+			}
+			add(r)
+		} else if _, err := h.rest(ctx, c, 0); err != nil {
+			return err
+		}
+		if s.wants(namePresent) {
+			r, err := h.present(ctx, c)
+			if err != nil {
+				return err
+			}
+			add(r)
+		}
+		if s.wants(nameChange) {
+			changed, err := h.changes(ctx, c)
+			add(changed...)
+			return err
+		}
+		return nil
+	})
+	return results, err
+}
+
+// with runs controllers while do runs.
+func (h *holding) with(ctx context.Context, do func(*controllers) error) error {
+	c, err := h.startControllers(ctx, h.flags...)
+	if err != nil {
+		return err
 	}
 	defer c.stop()
-	r, err := h.rest(ctx, c)
-	if err != nil {
-		return nil, c.explain(err)
+	if err := do(c); err != nil {
+		return c.explain(err)
 	}
-	return []*result{r}, nil
+	return h.settle(ctx)
 }
 
 // hold stores certificates until n are held, half of them from ACME if mixed.
-func (h *holding) hold(ctx context.Context, n int, mixed bool) error {
+func (h *holding) hold(ctx context.Context, prefix string, n int, mixed bool) error {
 	say("%s: storing %d certificates", h.name, n-h.held)
 	first := h.held
 	h.held = n
@@ -119,18 +156,18 @@ func (h *holding) hold(ctx context.Context, n int, mixed bool) error {
 		if mixed && i%2 == 1 {
 			model = h.acme
 		}
-		return model.copies(namespace, number("held", first+i), 0)
+		return model.copies(number(prefix, first+i), 0)
 	})
 }
 
-// rest measures controllers from their start until they have been idle for a while, with
-// a scrape of their metrics every 15 s.
-func (h *holding) rest(ctx context.Context, c *controllers) (*result, error) {
+// rest measures controllers from their start until their first work is done, and for a
+// time at least, with a scrape of their metrics every 15 s.
+func (h *holding) rest(ctx context.Context, c *controllers, d time.Duration) (*result, error) {
 	say("%s: the controllers have started with %d certificates", h.name, h.held)
 	r := &result{name: nameHeld, n: h.held}
 	scrapes := time.NewTicker(scrapeInterval)
 	defer scrapes.Stop()
-	used, err := c.activity(ctx, heldFor, func() (bool, error) {
+	used, err := c.activity(ctx, d, func() (bool, error) {
 		select {
 		case <-scrapes.C:
 			looked, took, err := c.scrape(ctx)
@@ -165,8 +202,8 @@ const (
 	busyShare = 0.1
 )
 
-// activity watches the controllers from their start for a time, and calls done at each
-// look, which reports whether their first work is done.
+// activity watches the controllers from their start until their first work is done, and
+// for a time at least. It calls done at each look, which reports whether it is.
 func (c *controllers) activity(ctx context.Context, d time.Duration, done func() (bool, error)) (activity, error) {
 	type sample struct{ at, cpu time.Duration }
 	var a activity
@@ -190,11 +227,10 @@ func (c *controllers) activity(ctx context.Context, d time.Duration, done func()
 		}
 		if now, err := done(); err != nil {
 			return a, err
-		} else if finished = finished || now; at > d {
-			if !finished {
-				return a, fmt.Errorf("not all Certificates were reconciled within %s", d)
-			}
+		} else if finished = finished || now; finished && at > d {
 			return a, nil
+		} else if at > d+restartPatience {
+			return a, fmt.Errorf("not all Certificates were reconciled within %s", d+restartPatience)
 		}
 		if err := sleep(ctx, look); err != nil {
 			return a, err

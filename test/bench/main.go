@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-present 200] [-wave 2000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -41,14 +41,20 @@ const (
 	nameHTTP01        = "http01"
 	nameHTTP01HAProxy = "http01-haproxy"
 	nameHeld          = "held"
+	namePresent       = "present"
+	nameChange        = "issuer-change"
+	nameWave          = "wave"
+	// nameWaveFloor is measured with wave.
+	nameWaveFloor = "wave-floor"
 )
 
-var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy, nameHeld}
+var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy, nameHeld, namePresent, nameChange, nameWave}
 
 // settings are the values of the flags.
 type settings struct {
 	ca, acme, many int
 	foreign        int
+	present, wave  int
 	lagging        int
 	http01         int
 	only           []string
@@ -92,7 +98,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var results []*result
-	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01, measureHeld} {
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01, measureHeld, measureWave} {
 		measured, err := measure(ctx, s)
 		if err != nil {
 			return err
@@ -110,6 +116,8 @@ func parse() (settings, error) {
 	flag.IntVar(&s.acme, "acme", 100, "certificates from the ACME issuer, in each mode")
 	flag.IntVar(&s.many, "many", 10_000, "certificates of ca-many and held, which show how cost grows with their number")
 	flag.IntVar(&s.foreign, "foreign", 20_000, "Secrets of others beside those certificates of held")
+	flag.IntVar(&s.present, "present", 200, "certificates of a batch of present")
+	flag.IntVar(&s.wave, "wave", 2000, "certificates of wave, all overdue")
 	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
 	flag.IntVar(&s.http01, "http01", 200, "certificates from the ACME issuer over HTTP-01, through each ingress controller")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
@@ -124,8 +132,8 @@ func parse() (settings, error) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	if s.ca < 1 || s.acme < 1 || s.many < 1 || s.foreign < 1 || s.lagging < 1 || s.http01 < 1 || flag.NArg() > 0 {
-		return s, errors.New("-ca, -acme, -many, -foreign, -lagging and -http01 are at least 1, and there are no arguments")
+	if min(s.ca, s.acme, s.many, s.foreign, s.present, s.wave, s.lagging, s.http01) < 1 || flag.NArg() > 0 {
+		return s, errors.New("all numbers are at least 1, and there are no arguments")
 	}
 	if s.pprof != "" {
 		if err := os.MkdirAll(s.pprof, 0o755); err != nil {

@@ -26,6 +26,12 @@ type result struct {
 	// what they wrote until then.
 	restart       time.Duration
 	restartWrites calls
+	// crowd is how many calls the API server had at once from the controllers at most, and
+	// slowest, at the 99th percentile, how long it took to answer one.
+	crowd   int
+	slowest time.Duration
+	// note says what is not as the others.
+	note string
 	// mostProbes is how often a name server was asked for one challenge at most, probes
 	// how often on average.
 	mostProbes int
@@ -40,7 +46,7 @@ func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }
 // measure issues a few certificates to fill caches and open connections, then n
 // certificates, and then a single one.
 func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, error) {
-	if _, err := p.issue(ctx, "warm", workers); err != nil {
+	if _, err := p.issue(ctx, p.prefix+"warm", workers); err != nil {
 		return nil, c.explain(err)
 	}
 	if err := p.settle(ctx); err != nil {
@@ -56,7 +62,7 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 		return nil, err
 	}
 	profiled := c.profile(ctx, p.settings.pprof, p.name)
-	b, err := p.issue(ctx, "crt", n)
+	b, err := p.issue(ctx, p.prefix+"crt", n)
 	profiled()
 	if err != nil {
 		return nil, c.explain(err)
@@ -84,7 +90,7 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 		return nil, err
 	}
 	r.reconciles = r.reconciles.since(looked)
-	one, err := p.issue(ctx, "one", 1)
+	one, err := p.issue(ctx, p.prefix+"one", 1)
 	if err != nil {
 		return nil, c.explain(err)
 	}

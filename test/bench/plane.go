@@ -35,6 +35,8 @@ type plane struct {
 	token    string
 	// names is how many names a certificate has.
 	names int
+	// prefix is that of the names of the next measured certificates.
+	prefix string
 }
 
 func startPlane(ctx context.Context, s settings, name string) (*plane, error) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type controllers struct {
 	metrics  string
 	profiler string
 	started  time.Time
+	stopped  sync.Once
 }
 
 // startControllers runs the controllers against a control plane.
@@ -62,8 +64,10 @@ func (p *plane) startControllers(ctx context.Context, flags ...string) (*control
 	return c, nil
 }
 
-// stop ends the controllers.
-func (c *controllers) stop() {
+// stop ends the controllers, if it was not called before.
+func (c *controllers) stop() { c.stopped.Do(c.end) }
+
+func (c *controllers) end() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-c.done:

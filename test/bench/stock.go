@@ -126,7 +126,7 @@ func (p *plane) stockOf(ctx context.Context, crt *cmv1.Certificate) (*stock, err
 
 // copies returns the objects of another certificate of the same kind, with a key of its
 // own. It was issued earlier than the model by a time, and lives as long.
-func (s *stock) copies(namespace, name string, earlier time.Duration) ([]*unstructured.Unstructured, error) {
+func (s *stock) copies(name string, earlier time.Duration) ([]*unstructured.Unstructured, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,6 @@ func (s *stock) copies(namespace, name string, earlier time.Duration) ([]*unstru
 		}
 		// The API server takes etcd's revision.
 		o.SetResourceVersion("")
-		o.SetNamespace(namespace)
 		o.SetCreationTimestamp(metav1.NewTime(o.GetCreationTimestamp().Add(-earlier)))
 		set := func(value []byte, fields ...string) {
 			if _, ok, _ := unstructured.NestedString(o.Object, fields...); ok {

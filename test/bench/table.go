@@ -45,6 +45,8 @@ var rows = []row{
 	{"most probes of a challenge", func(r *result) string { return probed(r, fmt.Sprint(r.mostProbes)) }},
 	{"probes of a challenge", func(r *result) string { return probed(r, fmt.Sprintf("%.2f", r.probes)) }},
 	{"objects of a challenge", func(r *result) string { return numbered(r.objects, r.n) }},
+	{"calls at once", func(r *result) string { return counted(r.crowd) }},
+	{"p99 of the API server's answers", func(r *result) string { return seconds(r.slowest) }},
 	{"idle after a restart", func(r *result) string { return seconds(r.restart) }},
 }
 
@@ -67,6 +69,13 @@ func numbered(count, n int) string {
 		return none
 	}
 	return fmt.Sprintf("%.2f", float64(count)/float64(n))
+}
+
+func counted(n int) string {
+	if n == 0 {
+		return none
+	}
+	return fmt.Sprint(n)
 }
 
 func mebibytes(n int64) string {
@@ -113,6 +122,9 @@ func printTable(out io.Writer, s settings, results []*result) {
 	printCalls(out, measured)
 	printTargets(out, results)
 	for _, r := range results {
+		if r.note != "" {
+			fmt.Fprintf(out, "%s: %s\n", r.name, r.note)
+		}
 		if r.skipped != "" {
 			fmt.Fprintf(out, "%s was skipped: %s\n", r.name, r.skipped)
 		}
@@ -178,7 +190,29 @@ const (
 	mostHTTP01Writes = 26
 	mostObjects      = 3
 	mostSlowdown     = 0.10
+	// mostWaveWrites has one more than an issuance: the request before is deleted.
+	mostWaveWrites = 6
+	mostCrowd      = 60
+	leastOfWave    = 0.60
+	// A change of an issuer.
+	mostChangeCalls = 10
+	mostChangeCPU   = 500 * time.Millisecond
 )
+
+// presentPair returns the results with the fewest and with the most certificates present.
+func presentPair(results []*result) (few, many *result) {
+	for _, r := range results {
+		if !strings.HasPrefix(r.name, namePresent+"-") {
+			continue
+		}
+		if few == nil {
+			few = r
+		} else {
+			many = r
+		}
+	}
+	return few, many
+}
 
 func targets(results []*result) []target {
 	byName := map[string]*result{}
@@ -193,11 +227,24 @@ func targets(results []*result) []target {
 		cpu := r.cpu["controllers"] * 1000 / time.Duration(r.n)
 		hundred := r.total * 100 / time.Duration(r.n)
 		switch r.name {
-		case nameFloor, nameBareFloor:
+		case nameFloor, nameBareFloor, nameWaveFloor:
 		case nameHeld:
 			add(r.memory <= mostMemory, r.name+", peak memory", mebibytes(r.memory), "at most "+mebibytes(mostMemory))
 			add(r.restart <= mostRestart, r.name+", idle after a restart", seconds(r.restart), "at most "+seconds(mostRestart))
 			add(len(r.restartWrites) == 0, r.name+", writes after a restart", fmt.Sprint(r.restartWrites.total()), "none")
+		case nameWave:
+			add(writes <= mostWaveWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostWaveWrites))
+			add(cpu <= mostCPU, r.name+", CPU controllers per 1,000", seconds(cpu), "at most "+seconds(mostCPU))
+			add(r.crowd <= mostCrowd, r.name+", calls at once", fmt.Sprint(r.crowd), fmt.Sprintf("at most %d", mostCrowd))
+			refused := r.writes.refused() + r.reads.refused()
+			add(refused == 0, r.name+", calls refused for load", fmt.Sprint(refused), "none")
+		case nameChange + "-annotation", nameChange + "-spec", nameChange + "-secret":
+			made := r.writes.total() + r.reads.total()
+			add(made <= mostChangeCalls, r.name+", API calls", fmt.Sprint(made), fmt.Sprintf("at most %d", mostChangeCalls))
+			touched := r.writes.on("certificates") + r.writes.on("certificaterequests") + r.reconciles["certificates-readiness"]
+			add(touched == 0, r.name+", writes on and reconciles of Certificates", fmt.Sprint(touched), "none")
+			used := r.cpu["controllers"]
+			add(used <= mostChangeCPU, r.name+", CPU controllers", seconds(used), "at most "+seconds(mostChangeCPU))
 		case nameRecursive, nameAuthoritative:
 			add(hundred <= mostACME, r.name+", 100 certificates", seconds(hundred), "at most "+seconds(mostACME))
 			add(writes <= mostACMEWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostACMEWrites))
@@ -227,6 +274,20 @@ func targets(results []*result) []target {
 	ratio("ca, of the floor", nameCA, nameFloor, leastOfFloor)
 	ratio("ca-no-policies, of its floor", nameBareCA, nameBareFloor, leastOfBareFloor)
 	ratio("ca-many, of the rate of ca", nameMany, nameCA, 1-mostSlowdown)
+	ratio("wave, of its floor", nameWave, nameWaveFloor, leastOfWave)
+	few, many := presentPair(results)
+	if few != nil && many != nil {
+		within := func(what string, a, b float64, text string) {
+			add(b <= a*(1+mostSlowdown), many.name+", "+what, text, fmt.Sprintf("at most %.2f of %s", 1+mostSlowdown, few.name))
+		}
+		of := func(a, b float64) string { return fmt.Sprintf("%.2f of %s", b/a, few.name) }
+		a, b := few.cpu["controllers"].Seconds()/float64(few.n), many.cpu["controllers"].Seconds()/float64(many.n)
+		within("CPU controllers each", a, b, of(a, b))
+		a, b = few.writes.per(few.n)+few.reads.per(few.n), many.writes.per(many.n)+many.reads.per(many.n)
+		within("API calls each", a, b, of(a, b))
+		a, b = few.p50.Seconds(), many.p50.Seconds()
+		within("p50 until Ready", a, b, of(a, b))
+	}
 	if many := byName[nameMany]; many != nil {
 		add(many.memory <= mostMemory, "ca-many, peak memory", mebibytes(many.memory), "at most "+mebibytes(mostMemory))
 		add(many.restart <= mostRestart, "ca-many, idle after a restart", seconds(many.restart), "at most "+seconds(mostRestart))
