@@ -115,7 +115,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.Certificate) (contro
 	if err != nil {
 		return nil, err
 	}
-	w.Advising = issuer == nil || issuer.GetSpec().ACME != nil
+	w.Advising = facts.OwnIssuer(object.Spec.IssuerRef) && (issuer == nil || issuer.GetSpec().ACME != nil)
 	if issuer == nil || !core.TakesAdvice(issuer.GetSpec()) {
 		return w, nil
 	}

@@ -30,7 +30,7 @@ type Polling struct {
 	// State has what decides when the certificate is renewed: the Certificate, its
 	// Secret and its requests, and since when this process looks at Certificates.
 	State State
-	// Advising reports that the issuer is an ACME server, or that there is none.
+	// Advising reports that the issuer is one of ACME, or ours and not there.
 	Advising bool
 	// Takes reports that advice is taken from the issuer's CA, Ready that the CA can be
 	// asked.
