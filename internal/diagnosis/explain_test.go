@@ -123,6 +123,10 @@ func TestExplain(t *testing.T) {
 			}),
 			[][3]string{{"RenewalWindows", "Certificate shop/www", "the certificate is valid, but its renewal cannot follow spec.renewal: bad cron; until that is corrected, it is renewed at"}},
 		},
+		"issued too often": {
+			stuck(certificate(cmmeta.ConditionFalse, "TooManyIssuances", "The certificate was issued 3 times within 1h"), nothingBelow),
+			[][3]string{{"IssuancesHalted", "Certificate shop/www", "issued 3 times within 1h"}},
+		},
 		"only Ready says something": {
 			stuck(nothingBelow, func(e *Evidence) {
 				e.Request, e.Issuer.Status.Conditions[0].Status = nil, cmmeta.ConditionTrue

@@ -133,6 +133,25 @@ certmanager_controller_sync_error_count{controller="orders"} 1
 `)
 }
 
+// TestIssuancesHalted: the gauge is there for what is issued no more, and for nothing else.
+func TestIssuancesHalted(t *testing.T) {
+	failed := func(name, reason string) *cmv1.Certificate {
+		return &cmv1.Certificate{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+			Spec:       cmv1.CertificateSpec{IssuerRef: cmmeta.IssuerReference{Name: "ca"}},
+			Status: cmv1.CertificateStatus{Conditions: []cmv1.CertificateCondition{
+				{Type: cmv1.CertificateConditionIssuing, Status: cmmeta.ConditionFalse, Reason: reason},
+			}},
+		}
+	}
+	_, reg := setUp(t, failed("halted", "TooManyIssuances"), failed("failed", "Failed"))
+	expect(t, reg, `
+# HELP everleaf_certificate_issuances_halted 1 for each Certificate that is not issued any more because it was issued too often: something undoes each issuance.
+# TYPE everleaf_certificate_issuances_halted gauge
+everleaf_certificate_issuances_halted{issuer_group="",issuer_kind="",issuer_name="ca",name="halted",namespace="shop"} 1
+`, "everleaf_certificate_issuances_halted")
+}
+
 func TestSecondRegistration(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	clash := prometheus.NewCounter(prometheus.CounterOpts{

@@ -18,9 +18,31 @@ import (
 	"github.com/everleaf/everleaf/test/harness"
 )
 
-// intact returns an error if a Certificate is not issued at a revision, with the key of its
-// certificate, one CertificateRequest and no other key.
+// intact returns an error if a Certificate is not issued at a revision, or if it has not one
+// CertificateRequest, that of the revision.
 func (l *lab) intact(ctx context.Context, name string, revision int) error {
+	if err := l.issued(ctx, name, revision); err != nil {
+		return err
+	}
+	requests := &cmv1.CertificateRequestList{}
+	if err := l.List(ctx, requests, client.InNamespace(l.ns)); err != nil {
+		return err
+	}
+	var of []string
+	for _, r := range requests.Items {
+		if r.Annotations[cmv1.CertificateNameKey] == name {
+			of = append(of, r.Name+" of revision "+r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey])
+		}
+	}
+	if want := fmt.Sprintf("%s-%d of revision %d", name, revision, revision); len(of) != 1 || of[0] != want {
+		return fmt.Errorf("%s has the requests %v, want %s", name, of, want)
+	}
+	return nil
+}
+
+// issued returns an error if a Certificate is not ready at a revision, with the key of its
+// certificate and no other key.
+func (l *lab) issued(ctx context.Context, name string, revision int) error {
 	crt := &cmv1.Certificate{}
 	if err := l.Get(ctx, client.ObjectKey{Namespace: l.ns, Name: name}, crt); err != nil {
 		return err
@@ -38,19 +60,6 @@ func (l *lab) intact(ctx context.Context, name string, revision int) error {
 	// It compares the keys.
 	if _, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]); err != nil {
 		return fmt.Errorf("Secret %s: %w", secret.Name, err)
-	}
-	requests := &cmv1.CertificateRequestList{}
-	if err := l.List(ctx, requests, client.InNamespace(l.ns)); err != nil {
-		return err
-	}
-	var of []string
-	for _, r := range requests.Items {
-		if r.Annotations[cmv1.CertificateNameKey] == name {
-			of = append(of, r.Name+" of revision "+r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey])
-		}
-	}
-	if want := fmt.Sprintf("%s-%d of revision %d", name, revision, revision); len(of) != 1 || of[0] != want {
-		return fmt.Errorf("%s has the requests %v, want %s", name, of, want)
 	}
 	keys := &corev1.SecretList{}
 	if err := l.List(ctx, keys, client.InNamespace(l.ns), client.HasLabels{cmv1.IsNextPrivateKeySecretLabelKey}); err != nil {

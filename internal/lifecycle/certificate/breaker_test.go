@@ -50,11 +50,17 @@ func TestBreaker(t *testing.T) {
 		samePlan(t, &want, w.issuing())
 		return w
 	}
-	t.Run("stays", func(t *testing.T) {
+	t.Run("outlasts the hour", func(t *testing.T) {
 		w := begin(t)
-		w.run(w.now.Add(30 * day))
-		if len(w.made) != 3 || w.issuing().Reason != ReasonHalted {
-			t.Errorf("issued %d times: %+v", len(w.made), w.issuing())
+		for _, later := range []time.Duration{30 * time.Minute, 31 * time.Minute, 30 * day} {
+			// The issuances of an hour are remembered by the process only.
+			w.now, w.Memory, w.Remembered = w.now.Add(later), Memory{}, facts.Row{}
+			status := w.Object.Status
+			samePlan(t, Plan{Status: status}, w.Next(w.now))
+			w.run(w.now.Add(time.Minute))
+			if len(w.made) != 3 || w.issuing().Reason != ReasonHalted {
+				t.Errorf("%s later: issued %d times: %+v", later, len(w.made), w.issuing())
+			}
 		}
 	})
 	t.Run("says it once", func(t *testing.T) {
