@@ -99,6 +99,14 @@ func (c State) backoffEnd(now time.Time) time.Time {
 	return end
 }
 
+// early reports whether an issuance begins before the time that the last failure has
+// named, because something has changed.
+func (c State) early(now time.Time) bool {
+	failed := c.lastFailure(now)
+	return !issuing(c.Object.Status) && !failed.IsZero() &&
+		c.nextTry(failed, max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)).After(now)
+}
+
 // nextTry is when a failed issuance is repeated if nothing changes: when the status
 // says, which survives the process, the request and its Order. After a failure that
 // cert-manager has recorded, it is when cert-manager would repeat it.

@@ -85,7 +85,46 @@ func TestBackoff(t *testing.T) {
 			if (trigger != nil) != test.until.IsZero() || !until.Equal(test.until) {
 				t.Errorf("got trigger %v until %s, want until %s", trigger, until, test.until)
 			}
+			// What ends the back-off early is gone once there is a new request: the status
+			// says before that an issuance goes on.
+			p, begins := c.Next(test.now), trigger != nil && !issuing(crt.Status)
+			early := begins && c.nextTry(c.lastFailure(test.now), max(ptr.Deref(crt.Status.FailedIssuanceAttempts, 1), 1)).After(test.now)
+			if begins && (p.Do == nil || !issuing(p.Status) || (p.Persist == plan.Before) != early) {
+				t.Errorf("begins early: %t; the plan is %v, its status stored at %v", early, p.Do, p.Persist)
+			}
 		})
+	}
+}
+
+// TestOtherSpecAfterFailure: a new spec ends the back-off also if the process that makes its
+// request ends then, or reads its caches again.
+func TestOtherSpecAfterFailure(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		w := &player{State: State{Object: newCertificate(), SignsInline: inline}, t: t, now: now, answer: func(now time.Time) func(*cmv1.CertificateRequest) {
+			return failedAt(now, "no")
+		}}
+		w.run(now.Add(time.Minute))
+		w.Object.Generation, w.Object.Spec.DNSNames = 2, []string{"new.example.com"}
+		for range 10 {
+			p := w.Next(w.now)
+			if p.Persist == plan.Before {
+				w.store(p.Status)
+			}
+			if p.Do == nil {
+				break
+			}
+			w.do(p.Do)
+			if _, made := p.Do.(CreateRequest); made {
+				break
+			}
+		}
+		if len(w.made) != 2 {
+			t.Fatalf("%d requests", len(w.made))
+		}
+		w.compare()
+		if trigger, until := w.trigger(w.now); trigger == nil {
+			t.Errorf("inline %t: with a new request it waits until %s", inline, until)
+		}
 	}
 }
 

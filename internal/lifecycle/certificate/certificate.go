@@ -157,6 +157,10 @@ func (c State) Next(now time.Time) Plan {
 		p = c.finish(p)
 	case trigger != nil:
 		p = c.issue(p, *trigger, now)
+		if p.Do != nil && c.early(now) {
+			// Once there is a new request, nothing else shows that the back-off is over.
+			p.Persist = plan.Before
+		}
 	default:
 		p = c.idle(p, now)
 		c.dropFailure(&p, now)

@@ -60,12 +60,7 @@ func (c State) issue(p Plan, trigger Violation, now time.Time) Plan {
 	}
 	next := c.requestsOf(c.nextRevision())
 	if old := c.obsolete(next, now); len(old) > 0 {
-		p = c.deleteRequests(p, old, now)
-		if c.issuerChanged(old) && !issuing(c.Object.Status) {
-			// Without the failed request nothing shows that the back-off is over.
-			p.Persist = plan.Before
-		}
-		return p
+		return c.deleteRequests(p, old, now)
 	}
 	// A request for another spec is gone by now: it would end the back-off.
 	if why := c.impossible(); why != "" {
