@@ -14,6 +14,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/plan"
 )
@@ -56,6 +57,7 @@ func (c State) repair(p Plan, now time.Time) Plan {
 		// It fails, and says which password is missing.
 		do.Why = *locked
 	default:
+		p.Events = append(p.Events, c.uncompared()...)
 		return p
 	}
 	p.Do, p.Confirm, p.Persist = do, []plan.Confirm{c.self()}, plan.Before
@@ -63,6 +65,23 @@ func (c State) repair(p Plan, now time.Time) Plan {
 		p.Events = append(p.Events, c.remarks()...)
 	}
 	return p
+}
+
+// uncompared are the events of keystores that cannot be compared with a spec that has
+// changed: their passwords are missing. The status says of which spec that has been said.
+func (c State) uncompared() []plan.Event {
+	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
+	if _, wanted := c.keystoreInputs(); !wanted || told == nil || told.ObservedGeneration == c.Object.Generation {
+		return nil
+	}
+	var events []plan.Event
+	for _, l := range c.Keystores.Locked {
+		events = append(events, plan.Event{
+			Warning: true, Reason: l.Why.Reason, Component: ManagerIssuing,
+			Message: fmt.Sprintf("%s; entry %q stays as it is, whatever has changed in spec.keystores", l.Why.Message, l.Keystore.Keystore),
+		})
+	}
+	return events
 }
 
 // ours reports whether the Secret has a certificate and a key that may be described and

@@ -153,3 +153,25 @@ func TestRestoredSecret(t *testing.T) {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
+
+// TestLockedChange has a change of the spec while the password of a keystore that exists
+// is missing: a Warning says once that the keystore stays as it is.
+func TestLockedChange(t *testing.T) {
+	c, m, data := withStores(pki.EncodeChain(authority()), func(*corev1.Secret) {})
+	store := Keystores(&c.Object.Spec)[0]
+	_, err := store.Password(nil)
+	c.Keystores = c.CheckedKeystores(m, map[string][]byte{"keystore.jks": passwordsOf["keystore.jks"]}, data, []Locked{{store, fault.Of(err)}}, pki.Limits{})
+	c.Object.Generation++
+	p := c.Next(now)
+	want := []plan.Event{{
+		Warning: true, Reason: "KeystorePasswordSecretNotFound", Component: "cert-manager-certificates-issuing",
+		Message: `failed to add keystores to Secret: fetching PKCS12 keystore password from Secret: secret "pw" not found; create it with an entry "p"; entry "keystore.p12" stays as it is, whatever has changed in spec.keystores`,
+	}}
+	if diff := cmp.Diff(want, p.Events); diff != "" || p.Do != nil {
+		t.Errorf("does %v, events (-want +got):\n%s", p.Do, diff)
+	}
+	c.Object.Status = p.Status
+	if p := c.Next(now); len(p.Events) > 0 {
+		t.Errorf("said again: %v", p.Events)
+	}
+}
