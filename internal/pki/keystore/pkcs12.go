@@ -97,7 +97,8 @@ func (f PKCS12) Truststore(cas []*x509.Certificate, password []byte) ([]byte, er
 // Remarks implements Format. Java takes only ASCII that can be printed.
 func (f PKCS12) Remarks(password []byte) []string {
 	remarks := remarksOn(password)
-	if bytes.ContainsFunc(password, func(r rune) bool { return r < ' ' || r > '~' }) {
+	// The line break at the end has been remarked on.
+	if bytes.ContainsFunc(bytes.TrimRight(password, "\r\n"), func(r rune) bool { return r < ' ' || r > '~' }) {
 		remarks = append(remarks, "it has other characters than printable ASCII, with which Java cannot open a PKCS#12 keystore")
 	}
 	return remarks
