@@ -24,7 +24,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.healthy, e.windows, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
+		e.exists, e.unserved, e.password, e.healthy, e.windows, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.silent, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -153,11 +153,15 @@ func (e Evidence) halted() []Verdict {
 	if c == nil || c.Reason != certificate.ReasonHalted || c.Status == cmmeta.ConditionTrue {
 		return nil
 	}
-	return []Verdict{{Code: IssuancesHalted, Object: e.Subject, Message: c.Message, Fix: []string{
+	fix := []string{
 		"find what deletes or changes the Secret; its managedFields name who wrote it last",
 		fmt.Sprintf("$ kubectl get secret %s -n %s --show-managed-fields -o yaml", e.Certificate.Spec.SecretName, e.Certificate.Namespace),
-		fmt.Sprintf("$ everleaf renew %s -n %s", e.Certificate.Name, e.Certificate.Namespace),
-	}}}
+	}
+	if s := e.Secret; s != nil && !s.Found && !s.Unread {
+		fix = []string{"find what deletes the Secret, which is not there now: the audit log of the API server names who did"}
+	}
+	fix = append(fix, fmt.Sprintf("$ everleaf renew %s -n %s", e.Certificate.Name, e.Certificate.Namespace))
+	return []Verdict{{Code: IssuancesHalted, Object: e.Subject, Message: c.Message, Fix: fix}}
 }
 
 // secret: another Certificate owns the Secret.
@@ -219,7 +223,7 @@ func (e Evidence) approval() []Verdict {
 			Fix: []string{"change the Certificate so that the policy of the approver allows it, or the policy"},
 		}}
 	}
-	if condition.True(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) || e.At.Sub(r.CreationTimestamp.Time) < patience ||
+	if condition.True(r.Status.Conditions, cmv1.CertificateRequestConditionApproved) || e.At.Sub(r.CreationTimestamp.Time) < patience && !e.awaitsApproval() ||
 		condition.Find(r.Status.Conditions, cmv1.CertificateRequestConditionInvalidRequest) != nil {
 		return nil
 	}
@@ -236,6 +240,16 @@ func (e Evidence) approval() []Verdict {
 		v.Fix = append(v.Fix, fmt.Sprintf("if the group is a typo, set spec.issuerRef.group of the Certificate to %s", cmv1.SchemeGroupVersion.Group))
 	}
 	return []Verdict{v}
+}
+
+// awaitsApproval reports whether the Certificate says that somebody has to approve its
+// request: everleaf would have done so by then.
+func (e Evidence) awaitsApproval() bool {
+	if e.Certificate == nil {
+		return false
+	}
+	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
+	return c != nil && strings.Contains(c.Message, " has to be approved")
 }
 
 func (e Evidence) issuerReady() bool {

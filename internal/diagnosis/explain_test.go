@@ -153,6 +153,12 @@ func TestExplain(t *testing.T) {
 			stuck(nothingBelow, func(e *Evidence) { e.Request.Status.Conditions = nil }),
 			[][3]string{{"NotApproved", "CertificateRequest shop/www-1", `nobody has approved the request to Issuer "" for 60 seconds`}},
 		},
+		"not approved, as the Certificate says at once": {
+			stuck(nothingBelow, certificate(cmmeta.ConditionTrue, "DoesNotExist", `Secret does not exist; waiting: CertificateRequest "www-1" has to be approved`), func(e *Evidence) {
+				e.Request.Status.Conditions, e.Request.CreationTimestamp = nil, metav1.NewTime(noon.Add(-3*time.Second))
+			}),
+			[][3]string{{"NotApproved", "CertificateRequest shop/www-1", "nobody has approved the request"}},
+		},
 		"denied": {
 			stuck(nothingBelow, func(e *Evidence) {
 				e.Request.Status.Conditions = []cmv1.CertificateRequestCondition{{
@@ -160,6 +166,36 @@ func TestExplain(t *testing.T) {
 				}}
 			}),
 			[][3]string{{"Denied", "CertificateRequest shop/www-1", "policy: no wildcards"}},
+		},
+		"a type of issuer to come": {
+			stuck(nothingBelow, certificate(cmmeta.ConditionTrue, "DoesNotExist", `Secret does not exist; waiting: This version of everleaf has no issuers of type "vault": CertificateRequest "www-1" is left alone`)),
+			[][3]string{{"IssuerUnserved", "Certificate shop/www", `This version of everleaf has no issuers of type "vault"`}},
+		},
+		"a type of issuer to come, that cert-manager has verified": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Subject, e.Certificate, e.Request = e.Issuer.Ref, nil, nil
+				e.Events = []Event{{Object: e.Issuer.Ref, Message: `This version of everleaf has no issuers of type "vault": nothing is signed`, Last: metav1.NewTime(noon)}}
+			}),
+			[][3]string{{"IssuerUnserved", "Issuer shop/ca", `no issuers of type "vault"`}},
+		},
+		"no password for a keystore": {
+			stuck(nothingBelow, certificate(cmmeta.ConditionTrue, "DoesNotExist", `Secret does not exist; waiting: failed to add keystores to Secret: fetching PKCS12 keystore password from Secret: secret "pw" not found; create it with an entry "p"`)),
+			[][3]string{{"KeystorePassword", "Secret shop/pw", `failed to add keystores to Secret: fetching PKCS12`}},
+		},
+		"no password for a changed keystore": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionTrue}}
+				e.Events = []Event{{Object: Ref{cmv1.CertificateKind, "shop", "www"}, Reason: "KeystorePasswordSecretNotFound", Last: metav1.NewTime(noon),
+					Message: `failed to add keystores to Secret: JKS keystore password Secret contains no data for key "p"; add it to Secret "pw"`}}
+			}),
+			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date"}, {"KeystorePassword", "Secret shop/pw", `no data for key "p"`}},
+		},
+		"an external issuer is silent": {
+			stuck(nothingBelow, func(e *Evidence) {
+				e.Request.Spec.IssuerRef = cmmeta.IssuerReference{Group: "example.com", Kind: "Bar", Name: "foo"}
+				e.Issuer = nil
+			}),
+			[][3]string{{"IssuerSilent", "CertificateRequest shop/www-1", `Bar.example.com "foo" has not answered the request for 60 seconds`}},
 		},
 		"the issuer is not ready": {stuck(nothingBelow, notReady), [][3]string{{"IssuerNotReady", "Issuer shop/ca", "ErrRegisterACMEAccount: no such host"}}},
 		"no issuer": {

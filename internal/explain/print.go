@@ -147,8 +147,16 @@ func printChain(w io.Writer, e diagnosis.Evidence) {
 	}
 	_ = t.Flush()
 	for _, v := range e.Events {
-		fmt.Fprintf(w, "Event of %s %s: %s: %s (%s, %d times)\n", v.Object.Kind, v.Object.Name, v.Reason, v.Message, v.Last.UTC().Format(time.RFC3339), max(v.Count, 1))
+		fmt.Fprintf(w, "Event of %s %s: %s: %s (%s, %s)\n", v.Object.Kind, v.Object.Name, v.Reason, v.Message, v.Last.UTC().Format(time.RFC3339), times(v.Count))
 	}
+}
+
+// times is how often an event has been sent.
+func times(count int32) string {
+	if count <= 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", count)
 }
 
 // shortest is the length from which a text is not repeated.
@@ -223,7 +231,7 @@ func issuerSays(i *diagnosis.Issuer) string {
 	if c == nil {
 		return "no status"
 	}
-	return word(c.Status, "ready", "not ready") + ": " + c.Message
+	return stateSays(word(c.Status, "ready", "not ready"), c.Message)
 }
 
 // printSighting prints what servers answer, as seen from one place.
