@@ -351,11 +351,23 @@ func (c State) readiness(p *Plan, now time.Time) {
 // windowError says that the certificate is valid, and not renewed as the spec wants
 // it. An event says so once: with the write of the status.
 func (c State) windowError(p *Plan, problem string, now time.Time) {
-	message := "Could not calculate renewal time: " + problem
+	message := "Could not calculate renewal time: " + problem + "; the certificate is renewed without windows, at status.renewalTime; " + windowAdvice(problem)
 	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
 	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, cmv1.CertificateReasonWindowError, message, now)
 	if (p.Do == nil || p.Persist == plan.Before) && (told == nil || told.Reason != cmv1.CertificateReasonWindowError || told.Message != message) {
 		p.Events = append(p.Events, plan.Event{Warning: true, Reason: cmv1.CertificateReasonWindowError, Message: message, Component: ManagerReadiness})
+	}
+}
+
+// windowAdvice says what to change for a renewal that cannot follow the spec.
+func windowAdvice(problem string) string {
+	switch {
+	case strings.HasPrefix(problem, "cannot find a time"):
+		return "correct spec.renewal.windows, none of which begins in the rest of the certificate's life, or renew earlier by spec.renewBefore"
+	case strings.HasPrefix(problem, "error parsing cron"):
+		return "correct the cron expression in spec.renewal.windows: minute (0-59), hour (0-23), day of the month (1-31), month (1-12), day of the week (0-6)"
+	default:
+		return "correct spec.renewal"
 	}
 }
 

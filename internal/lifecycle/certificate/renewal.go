@@ -183,6 +183,10 @@ func (c State) otherRenewal(revision int) string {
 				issued, at.UTC().Format(time.RFC3339), plan.InWords(life))
 		}
 	}
+	if percent := spec.RenewBeforePercentage; spec.RenewBefore == nil && percent != nil && (*percent <= 0 || *percent >= 100) {
+		return fmt.Sprintf("%s; renewBeforePercentage %d is not from 1 to 99, so that it is ignored and the certificate is renewed at %s; set spec.renewBeforePercentage to a number from 1 to 99",
+			issued, *percent, at.UTC().Format(time.RFC3339))
+	}
 	if !plain.Before(at) {
 		return ""
 	}

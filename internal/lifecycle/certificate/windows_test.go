@@ -2,12 +2,14 @@ package certificate
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
@@ -28,23 +30,29 @@ func window(cron, zone string, length time.Duration) cmv1.CertificateRenewalWind
 // TestWindows has a certificate that would be renewed on Monday, 11 January, at 6.
 func TestWindows(t *testing.T) {
 	plain := born.Add(60 * day)
-	const why = "Could not calculate renewal time: "
+	const (
+		why     = "Could not calculate renewal time: "
+		outside = "; the certificate is renewed without windows, at status.renewalTime; correct "
+		never   = "spec.renewal.windows, none of which begins in the rest of the certificate's life, or renew earlier by spec.renewBefore"
+	)
 	for _, test := range []struct {
 		name    string
 		change  func(*cmv1.Certificate)
 		at      time.Time
 		problem string
+		// correct is what the status asks to correct.
+		correct string
 	}{
-		{"later", renewedIn(window("0 4 * * 2", "America/Chicago", 3*hour)), plain.Add(28 * hour), ""},
-		{"now", renewedIn(window("0 5 * * *", "", 3*hour)), plain, ""},
-		{"none", renewedIn(), plain, ""},
-		{"no duration", renewedIn(window("@daily", "", 0)), plain, "windowDuration must be a positive duration in window 0: 0s"},
-		{"no such zone", renewedIn(window("@daily", "", hour), window("@daily", "Mars", hour)), plain, `error parsing timezone in window 1: unknown time zone "Mars"`},
-		{"no expression", renewedIn(window("daily", "", hour)), plain, "error parsing cron in window 0: failed to parse cron spec 'daily': expected exactly 5 fields, found 1: [daily]"},
-		{"never", renewedIn(window("0 0 30 2 *", "", hour)), plain, "cannot find a time with the given windows between 2026-11-12T06:00:00Z and 2027-02-10T06:00:00Z for: 2027-01-11T06:00:00Z"},
-		{"when it has expired", renewedIn(window("0 0 1 3 *", "", hour)), plain, "cannot find a time with the given windows between 2026-11-12T06:00:00Z and 2027-02-10T06:00:00Z for: 2027-01-11T06:00:00Z"},
-		{"no policy", func(crt *cmv1.Certificate) { crt.Spec.Renewal = &cmv1.CertificateRenewal{} }, plain, "unsupported renewal policy: "},
-		{"unknown policy", func(crt *cmv1.Certificate) { crt.Spec.Renewal = &cmv1.CertificateRenewal{Policy: "Never"} }, plain, "unsupported renewal policy: Never"},
+		{"later", renewedIn(window("0 4 * * 2", "America/Chicago", 3*hour)), plain.Add(28 * hour), "", ""},
+		{"now", renewedIn(window("0 5 * * *", "", 3*hour)), plain, "", ""},
+		{"none", renewedIn(), plain, "", ""},
+		{"no duration", renewedIn(window("@daily", "", 0)), plain, "windowDuration must be a positive duration in window 0: 0s", "spec.renewal"},
+		{"no such zone", renewedIn(window("@daily", "", hour), window("@daily", "Mars", hour)), plain, `error parsing timezone in window 1: unknown time zone "Mars"`, "spec.renewal"},
+		{"no expression", renewedIn(window("daily", "", hour)), plain, "error parsing cron in window 0: failed to parse cron spec 'daily': expected exactly 5 fields, found 1: [daily]", "the cron expression in spec.renewal.windows: minute (0-59), hour (0-23), day of the month (1-31), month (1-12), day of the week (0-6)"},
+		{"never", renewedIn(window("0 0 30 2 *", "", hour)), plain, "cannot find a time with the given windows between 2026-11-12T06:00:00Z and 2027-02-10T06:00:00Z for: 2027-01-11T06:00:00Z", never},
+		{"when it has expired", renewedIn(window("0 0 1 3 *", "", hour)), plain, "cannot find a time with the given windows between 2026-11-12T06:00:00Z and 2027-02-10T06:00:00Z for: 2027-01-11T06:00:00Z", never},
+		{"no policy", func(crt *cmv1.Certificate) { crt.Spec.Renewal = &cmv1.CertificateRenewal{} }, plain, "unsupported renewal policy: ", "spec.renewal"},
+		{"unknown policy", func(crt *cmv1.Certificate) { crt.Spec.Renewal = &cmv1.CertificateRenewal{Policy: "Never"} }, plain, "unsupported renewal policy: Never", "spec.renewal"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := issuedState(test.change)
@@ -52,8 +60,8 @@ func TestWindows(t *testing.T) {
 			want := Plan{Status: *before.DeepCopy(), Until: test.at}
 			want.Status.RenewalTime = at(test.at)
 			if test.problem != "" {
-				want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "WindowError", why+test.problem, now)}
-				want.Events = []plan.Event{{Warning: true, Reason: "WindowError", Message: why + test.problem, Component: "cert-manager-certificates-readiness"}}
+				want.Status.Conditions = []cmv1.CertificateCondition{readyIs(cmmeta.ConditionFalse, "WindowError", why+test.problem+outside+test.correct, now)}
+				want.Events = []plan.Event{{Warning: true, Reason: "WindowError", Message: why + test.problem + outside + test.correct, Component: "cert-manager-certificates-readiness"}}
 			}
 			samePlan(t, want, c.Next(now))
 			// The event is sent once.
@@ -195,6 +203,23 @@ func TestShorterThanAskedFor(t *testing.T) {
 		p := c.Next(now.Add(passed))
 		if ready := condition.True(p.Status.Conditions, cmv1.CertificateConditionReady); !ready || issuing(p.Status) {
 			t.Fatalf("after %s: %+v", passed, p.Status.Conditions)
+		}
+	}
+}
+
+// TestPercentage has percentages that are accepted and mean nothing.
+func TestPercentage(t *testing.T) {
+	for percent, want := range map[int32]string{
+		0: "0", 100: "100", 150: "150", -5: "-5", 1: "", 99: "",
+	} {
+		c := issuedState(func(crt *cmv1.Certificate) { crt.Spec.RenewBeforePercentage = ptr.To(percent) })
+		if want != "" {
+			want = "asked for 2160h, issued for 2160h; renewBeforePercentage " + want + " is not from 1 to 99, so that it is ignored and the certificate is renewed at 2027-01-11T06:00:00Z; set spec.renewBeforePercentage to a number from 1 to 99"
+		}
+		if got := c.otherRenewal(1); percent != 99 && got != want {
+			t.Errorf("%d: %q, want %q", percent, got, want)
+		} else if percent == 99 && strings.Contains(got, "ignored") {
+			t.Errorf("%d: %q", percent, got)
 		}
 	}
 }
