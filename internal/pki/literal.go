@@ -4,6 +4,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ var attributeTypes = map[string]asn1.ObjectIdentifier{
 func ParseLiteralSubject(text string) (pkix.RDNSequence, error) {
 	name, err := ldap.ParseDN(text)
 	if err != nil {
-		return nil, &DataError{Err: err}
+		return nil, dataErrorf("%w; %s", err, adviceOn(text))
 	}
 	var sequence pkix.RDNSequence
 	for _, rdn := range slices.Backward(name.RDNs) {
@@ -44,7 +45,8 @@ func ParseLiteralSubject(text string) (pkix.RDNSequence, error) {
 			oid, known := attributeTypes[strings.ToUpper(attribute.Type)]
 			if !known {
 				if oid, known = ParseOID(attribute.Type); !known {
-					return nil, dataErrorf("Literal subject contains unrecognized key with value [%s]", strings.ToValidUTF8(attribute.Value, "\ufffd"))
+					return nil, dataErrorf("Literal subject contains unrecognized key with value [%s]; %s",
+						strings.ToValidUTF8(attribute.Value, "\ufffd"), unknownType(attribute.Type))
 				}
 			}
 			set = append(set, pkix.AttributeTypeAndValue{Type: oid, Value: attribute.Value})
@@ -52,6 +54,39 @@ func ParseLiteralSubject(text string) (pkix.RDNSequence, error) {
 		sequence = append(sequence, set)
 	}
 	return sequence, nil
+}
+
+// unknownType says of an attribute type which ones there are.
+func unknownType(name string) string {
+	text := fmt.Sprintf("the type %.100q is none of %s, and no OID", name, strings.Join(slices.Sorted(maps.Keys(attributeTypes)), ", "))
+	switch upper := strings.ToUpper(name); {
+	case strings.HasPrefix(name, "/"):
+		text += "; separate the parts by commas, not slashes, as in CN=www,O=Example"
+	case upper == "E" || upper == "EMAIL" || upper == "EMAILADDRESS":
+		text += "; write it as 1.2.840.113549.1.9.1, or use spec.emailAddresses"
+	}
+	return text
+}
+
+// adviceOn says what may be wrong with a name that cannot be parsed: the first part
+// without a type, if there is one.
+func adviceOn(text string) string {
+	const commas = `a comma in a value is written as \,, as in O=Example\, Inc.`
+	begin, escaped := 0, false
+	for i, c := range text + "," {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == ',' || c == '+' || c == ';':
+			if part := text[begin:min(i, len(text))]; !strings.Contains(part, "=") {
+				return fmt.Sprintf("the part %.100q is not of the form TYPE=value; %s", strings.TrimSpace(strings.ToValidUTF8(part, "\ufffd")), commas)
+			}
+			begin = min(i+1, len(text))
+		}
+	}
+	return "the form is TYPE=value, with commas between the parts; " + commas
 }
 
 // CommonNameOf returns the common name in a distinguished name, the last if it

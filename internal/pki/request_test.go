@@ -161,6 +161,10 @@ func TestBuildRequest(t *testing.T) {
 }
 
 func TestBuildRequestErrors(t *testing.T) {
+	const (
+		commas = `a comma in a value is written as \,, as in O=Example\, Inc.`
+		types  = "C, CN, DC, L, O, OU, SERIALNUMBER, ST, STREET, UID, and no OID"
+	)
 	key := newKey(t)
 	for _, tc := range []struct {
 		in   Template
@@ -182,7 +186,11 @@ func TestBuildRequestErrors(t *testing.T) {
 		{Template{URIs: []string{"#"}}, `uris[0] is empty`},
 		{Template{URIs: []string{""}}, `uris[0] is empty`},
 		{Template{URIs: []string{"https://ä.test:8443/ä"}}, `uris[0] is "https://ä.test:8443/ä", which is not plain ASCII: write it as https://xn--4ca.test:8443/%C3%A4`},
-		{Template{LiteralSubject: "CN"}, `literalSubject: DN ended with incomplete type, value pair`},
+		{Template{LiteralSubject: "CN"}, `literalSubject: DN ended with incomplete type, value pair; the part "CN" is not of the form TYPE=value; ` + commas},
+		{Template{LiteralSubject: `CN=a\,b, O=Example, Inc.`}, `literalSubject: DN ended with incomplete type, value pair; the part "Inc." is not of the form TYPE=value; ` + commas},
+		{Template{LiteralSubject: "CN=a,FOO=b"}, `literalSubject: Literal subject contains unrecognized key with value [b]; the type "FOO" is none of ` + types},
+		{Template{LiteralSubject: "EMAILADDRESS=a@b.test"}, `literalSubject: Literal subject contains unrecognized key with value [a@b.test]; the type "EMAILADDRESS" is none of ` + types + `; write it as 1.2.840.113549.1.9.1, or use spec.emailAddresses`},
+		{Template{LiteralSubject: "/CN=a/O=b"}, `literalSubject: Literal subject contains unrecognized key with value [a/O=b]; the type "/CN" is none of ` + types + `; separate the parts by commas, not slashes, as in CN=www,O=Example`},
 		{Template{LiteralSubject: `CN=\ff`}, `literalSubject: encode the subject: asn1: string not valid UTF-8`},
 		{Template{OtherNames: []OtherName{{"1.2.3", "a"}, {"x", "a"}}}, `otherNames[1]: "x" is not an object identifier`},
 		{Template{OtherNames: []OtherName{{"9.9", "a"}}}, `otherNames[0]: 9.9 cannot be encoded: asn1: structure error: invalid object identifier`},

@@ -85,12 +85,12 @@ func certificateCases() map[string]Case {
 		},
 		"literal with an unknown type": {
 			Object:  Certificate(`literalSubject: "CN=a,FOO=blah"`),
-			Refusal: `spec.literalSubject: Invalid value: "CN=a,FOO=blah": Literal subject contains unrecognized key with value [blah]`,
+			Refusal: `spec.literalSubject: Invalid value: "CN=a,FOO=blah": Literal subject contains unrecognized key with value [blah]; the type "FOO" is none of C, CN, DC, L, O, OU, SERIALNUMBER, ST, STREET, UID, and no OID`,
 			Beyond:  &Beyond{Limit: Subjects},
 		},
 		"literal without a type": {
 			Object:  Certificate(`literalSubject: a`),
-			Refusal: `spec.literalSubject: Invalid value: "a": DN ended with incomplete type, value pair`,
+			Refusal: `spec.literalSubject: Invalid value: "a": DN ended with incomplete type, value pair; the part "a" is not of the form TYPE=value; a comma in a value is written as \,, as in O=Example\, Inc.`,
 			Beyond:  &Beyond{Limit: Subjects},
 		},
 		"literal and empty subject": {Object: Certificate(`literalSubject: CN=a, subject: {}`)},
