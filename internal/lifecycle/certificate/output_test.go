@@ -310,8 +310,8 @@ func TestPasswordRemarks(t *testing.T) {
 	c := issuedState(withKeystores(true, false))
 	c.Object.Status.Revision = nil
 	c.PasswordVersions = map[string]string{"pw": "7"}
-	c.Keystores = c.StoredKeystores(map[string][]byte{"keystore.p12": []byte("one\n")}, nil)
-	remarks := keystore.PKCS12{}.Remarks([]byte("one\n"))
+	c.Keystores = c.StoredKeystores(map[string][]byte{"keystore.p12": []byte("ö\n")}, nil)
+	remarks := keystore.PKCS12{}.Remarks([]byte("ö\n"))
 	var want []plan.Event
 	for _, r := range remarks {
 		want = append(want, plan.Event{Warning: true, Reason: "KeystorePassword", Component: ManagerIssuing, Message: `The password of keystore.p12 (entry "p" of Secret "app/pw"): ` + r})
