@@ -139,7 +139,7 @@ func (e Evidence) windows() []Verdict {
 	}
 	message := "the certificate is valid, but its renewal cannot follow spec.renewal: " + c.Message
 	if at := e.Certificate.Status.RenewalTime; at != nil {
-		message += "; until that is corrected, it is renewed at " + clockOf(&at.Time) + " as if there were no windows"
+		message += "; status.renewalTime is " + clockOf(&at.Time)
 	}
 	return []Verdict{{Code: RenewalWindows, Object: e.Subject, Message: message, Fix: []string{"correct spec.renewal of the Certificate: nothing is issued for that"}}}
 }

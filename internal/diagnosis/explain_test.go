@@ -121,7 +121,7 @@ func TestExplain(t *testing.T) {
 				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionFalse, Reason: "WindowError", Message: "bad cron"}}
 				e.Certificate.Status.RenewalTime = &metav1.Time{Time: noon.Add(time.Hour)}
 			}),
-			[][3]string{{"RenewalWindows", "Certificate shop/www", "the certificate is valid, but its renewal cannot follow spec.renewal: bad cron; until that is corrected, it is renewed at"}},
+			[][3]string{{"RenewalWindows", "Certificate shop/www", "the certificate is valid, but its renewal cannot follow spec.renewal: bad cron; status.renewalTime is"}},
 		},
 		"issued too often": {
 			stuck(certificate(cmmeta.ConditionFalse, "TooManyIssuances", "The certificate was issued 3 times within 1h"), nothingBelow),

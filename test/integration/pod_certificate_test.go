@@ -190,7 +190,9 @@ func TestPodCertificates(t *testing.T) {
 			"Pods get certificates from ClusterIssuers only: the signer name has to be clusterissuers.cert-manager.io/NAME",
 		},
 		"annotations": {
-			signer, map[string]string{"example.org/b": "x", "example.org/a": "y"}, "InvalidUnverifiedUserAnnotations",
+			signer,
+			map[string]string{"example.org/b": "x", "example.org/a": "y"},
+			"InvalidUnverifiedUserAnnotations",
 			`everleaf takes no user annotations, and the request has "example.org/a": remove userAnnotations from the volume of the pod`,
 		},
 	} {

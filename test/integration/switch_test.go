@@ -237,6 +237,8 @@ func (s *takeover) run(t *testing.T) (stop func()) {
 		Config: func(c *rest.Config) { s.traffic.Record(c) },
 		Options: func(o *operator.Options) {
 			o.ClusterResourceNamespace = "cert-manager"
+			// As cert-manager ran: two of the objects are CertificateSigningRequests.
+			o.SigningRequests = true
 			o.Clock = harness.Shifted(time.Until(s.dump.Time))
 		},
 	})

@@ -2,12 +2,10 @@
 package certificate
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -251,39 +249,6 @@ func (c State) stored() bool {
 	})
 }
 
-// ReasonShared is the reason of Issuing while a Certificate issues nothing because
-// its Secret belongs to another.
-const ReasonShared = "SecretShared"
-
-// awaitOwner says that the Certificate waits for another to make their Secret, as
-// long as the Secret does not say so. An issuance that a user has asked for, or that
-// another process has begun, ends: it would take the Secret from its owner. That is
-// said for as long as the Secret is the other's.
-func (c State) awaitOwner(p *Plan, now time.Time) {
-	begun := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)
-	if c.SecretOwnedBy != "" {
-		shared := fmt.Sprintf(
-			`Secret "%s/%s" belongs to Certificate %q, which has the same spec.secretName; use another spec.secretName`+rechecked,
-			c.Object.Namespace, c.Object.Spec.SecretName, c.SecretOwnedBy)
-		refused := "Nothing is issued: " + shared
-		if issuing(c.Object.Status) {
-			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, refused, now)
-			p.Events = append(p.Events, plan.Event{Warning: true, Reason: ReasonShared, Message: refused, Component: ManagerIssuing})
-			return
-		}
-		if begun != nil && begun.Reason == ReasonShared && begun.Message == refused {
-			return
-		}
-		if v := c.needsIssuing(now); v != nil && v.Reason != cmv1.CertificateReasonIncorrectCertificate {
-			c.set(p, cmv1.CertificateConditionIssuing, cmmeta.ConditionFalse, ReasonShared, shared, now)
-			return
-		}
-	}
-	if begun != nil && begun.Reason == ReasonShared {
-		p.Status.Conditions = condition.Remove(p.Status.Conditions, cmv1.CertificateConditionIssuing)
-	}
-}
-
 // idle is what a Certificate needs that is not being issued: no leftovers, and
 // a Secret that follows the spec.
 func (c State) idle(p Plan, now time.Time) Plan {
@@ -325,52 +290,6 @@ func (c State) tidy(p Plan) Plan {
 	return p
 }
 
-// readiness sets the Ready condition and what the status says about the leaf.
-func (c State) readiness(p *Plan, now time.Time) {
-	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
-	problem := ""
-	if s := c.Secret; s != nil && s.Leaf != nil {
-		p.Status.NotBefore, p.Status.NotAfter = &metav1.Time{Time: s.Leaf.NotBefore}, &metav1.Time{Time: s.Leaf.NotAfter}
-		r := c.renewal(revision(p.Status))
-		if problem = r.problem; !r.at.IsZero() {
-			p.Status.RenewalTime = &metav1.Time{Time: r.at}
-		}
-	}
-	if v := c.violation(revision(p.Status), true, now); v != nil {
-		c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, v.Reason, v.Message, now)
-		return
-	}
-	if problem != "" {
-		c.windowError(p, problem, now)
-		return
-	}
-	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionTrue, cmv1.CertificateReasonReady,
-		"Certificate is up to date and has not expired", now)
-}
-
-// windowError says that the certificate is valid, and not renewed as the spec wants
-// it. An event says so once: with the write of the status.
-func (c State) windowError(p *Plan, problem string, now time.Time) {
-	message := "Could not calculate renewal time: " + problem + "; the certificate is renewed without windows, at status.renewalTime; " + windowAdvice(problem)
-	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
-	c.set(p, cmv1.CertificateConditionReady, cmmeta.ConditionFalse, cmv1.CertificateReasonWindowError, message, now)
-	if (p.Do == nil || p.Persist == plan.Before) && (told == nil || told.Reason != cmv1.CertificateReasonWindowError || told.Message != message) {
-		p.Events = append(p.Events, plan.Event{Warning: true, Reason: cmv1.CertificateReasonWindowError, Message: message, Component: ManagerReadiness})
-	}
-}
-
-// windowAdvice says what to change for a renewal that cannot follow the spec.
-func windowAdvice(problem string) string {
-	switch {
-	case strings.HasPrefix(problem, "cannot find a time"):
-		return "correct spec.renewal.windows, none of which begins in the rest of the certificate's life, or renew earlier by spec.renewBefore"
-	case strings.HasPrefix(problem, "error parsing cron"):
-		return "correct the cron expression in spec.renewal.windows: minute (0-59), hour (0-23), day of the month (1-31), month (1-12), day of the week (0-6)"
-	default:
-		return "correct spec.renewal"
-	}
-}
-
 // wakeUps is when the clock alone changes what the status says or needs.
 func (c State) wakeUps(s cmv1.CertificateStatus, now time.Time) time.Time {
 	var at time.Time
@@ -406,28 +325,6 @@ func holds(s *facts.Secret, a facts.Answer) bool {
 	}
 	sum, _ := s.Digest("tls.crt")
 	return sum == a.Digest
-}
-
-// SecretOwner is the name of the Certificate, of several that share a
-// spec.secretName, whose Secret it is: the one that the Secret was issued for,
-// else the oldest, else the first by name. One that is being deleted is not
-// waited for.
-func SecretOwner(sharing []cmv1.Certificate, secret *facts.Secret) string {
-	staying := slices.DeleteFunc(slices.Clone(sharing), func(c cmv1.Certificate) bool { return c.DeletionTimestamp != nil })
-	if len(staying) > 0 {
-		sharing = staying
-	}
-	if secret != nil {
-		for i := range sharing {
-			if name := secret.Annotations[cmv1.CertificateNameKey]; sharing[i].Name == name {
-				return name
-			}
-		}
-	}
-	oldest := slices.MinFunc(sharing, func(a, b cmv1.Certificate) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
-	})
-	return oldest.Name
 }
 
 // RequestName is the name of the request for a revision. Long names are cut,
