@@ -43,8 +43,10 @@ func TestApproval(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			client := fake.NewClientset()
 			client.Resources = []*metav1.APIResourceList{{GroupVersion: "awspca.cert-manager.io/v1beta1", APIResources: []metav1.APIResource{
-				{Name: "awspcaclusterissuers/status", Kind: "AWSPCAClusterIssuer"}, {Name: "awspcaclusterissuers", Kind: "AWSPCAClusterIssuer"},
-				{Name: "awspcaissuers", Kind: "AWSPCAIssuer", Namespaced: true}, {Name: "proxies", Kind: "Proxy", Namespaced: true},
+				{Name: "awspcaclusterissuers/status", Kind: "AWSPCAClusterIssuer"},
+				{Name: "awspcaclusterissuers", Kind: "AWSPCAClusterIssuer"},
+				{Name: "awspcaissuers", Kind: "AWSPCAIssuer", Namespaced: true},
+				{Name: "proxies", Kind: "Proxy", Namespaced: true},
 			}}}
 			var asked []string
 			client.PrependReactor("create", "selfsubjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {

@@ -2,7 +2,7 @@ package component
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -71,7 +71,7 @@ func TestRewatch(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				if r.URL.Query().Get("watch") == "" {
 					w.WriteHeader(test.status)
-					fmt.Fprint(w, test.body)
+					_, _ = io.WriteString(w, test.body)
 				}
 			}))
 			defer server.Close()

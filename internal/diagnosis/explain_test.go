@@ -185,8 +185,10 @@ func TestExplain(t *testing.T) {
 		"no password for a changed keystore": {
 			stuck(nothingBelow, func(e *Evidence) {
 				e.Certificate.Status.Conditions = []cmv1.CertificateCondition{{Type: cmv1.CertificateConditionReady, Status: cmmeta.ConditionTrue}}
-				e.Events = []Event{{Object: Ref{cmv1.CertificateKind, "shop", "www"}, Reason: "KeystorePasswordSecretNotFound", Last: metav1.NewTime(noon),
-					Message: `failed to add keystores to Secret: JKS keystore password Secret contains no data for key "p"; add it to Secret "pw"`}}
+				e.Events = []Event{{
+					Object: Ref{cmv1.CertificateKind, "shop", "www"}, Reason: "KeystorePasswordSecretNotFound", Last: metav1.NewTime(noon),
+					Message: `failed to add keystores to Secret: JKS keystore password Secret contains no data for key "p"; add it to Secret "pw"`,
+				}}
 			}),
 			[][3]string{{"Healthy", "Certificate shop/www", "issued and up to date"}, {"KeystorePassword", "Secret shop/pw", `no data for key "p"`}},
 		},

@@ -48,7 +48,8 @@ func Survey(ctx context.Context, reader client.Reader, namespace string) (Cluste
 		// No Certificate need name these yet.
 		{
 			"Secrets with a next private key", func() client.ObjectList { return &corev1.SecretList{} },
-			[]client.ListOption{within, client.MatchingLabels{cmv1.IsNextPrivateKeySecretLabelKey: "true"}}, false,
+			[]client.ListOption{within, client.MatchingLabels{cmv1.IsNextPrivateKeySecretLabelKey: "true"}},
+			false,
 		},
 	} {
 		err := c.addAll(ctx, reader, one.list, one.by)
