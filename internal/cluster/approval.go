@@ -84,30 +84,52 @@ func (a *Approval) served(ref cmmeta.IssuerReference) (servedKind, error) {
 	}
 	of := schema.GroupKind{Group: ref.Group, Kind: ref.Kind}
 	if known, ok := a.kinds.Get(of); ok {
-		return known.(servedKind), nil
+		return known.(kindAnswer).servedKind, known.(kindAnswer).err
 	}
+	found, err := a.find(of)
+	ttl := approvalTTL
+	switch {
+	case err != nil:
+		err, ttl = fmt.Errorf("find the issuer kind %s: %w", of, err), approvalErrorTTL
+	case found != nil:
+		kind = *found
+	}
+	a.kinds.Add(of, kindAnswer{kind, err}, ttl)
+	return kind, err
+}
+
+// kindAnswer is what is known of a kind, or why it could not be found out.
+type kindAnswer struct {
+	servedKind
+	err error
+}
+
+// find asks the API server for a kind, nil if it is not served. It fails if the kind may
+// be in a version of its group that does not answer.
+func (a *Approval) find(of schema.GroupKind) (*servedKind, error) {
 	groups, err := a.core.Discovery().ServerGroups()
 	if err != nil {
-		return kind, fmt.Errorf("find the issuer kind %s: %w", of, err)
+		return nil, err
 	}
+	var silent error
 	for _, group := range groups.Groups {
-		if group.Name != ref.Group {
+		if group.Name != of.Group {
 			continue
 		}
 		for _, version := range group.Versions {
 			resources, err := a.core.Discovery().ServerResourcesForGroupVersion(version.GroupVersion)
 			if err != nil {
-				return kind, fmt.Errorf("find the issuer kind %s: %w", of, err)
+				silent = err
+				continue
 			}
 			for _, r := range resources.APIResources {
-				if r.Kind == ref.Kind && !strings.Contains(r.Name, "/") {
-					kind = servedKind{r.Name, r.Namespaced}
+				if r.Kind == of.Kind && !strings.Contains(r.Name, "/") {
+					return &servedKind{r.Name, r.Namespaced}, nil
 				}
 			}
 		}
 	}
-	a.kinds.Add(of, kind, approvalTTL)
-	return kind, nil
+	return nil, silent
 }
 
 func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {

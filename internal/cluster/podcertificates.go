@@ -38,8 +38,10 @@ const (
 	podCertificatesTimeout = 10 * time.Second
 )
 
-// podCertificateVersions are the versions of the kind, the preferred one first.
-var podCertificateVersions = []schema.GroupVersion{certificatesv1.SchemeGroupVersion, certificatesv1beta1.SchemeGroupVersion}
+// podCertificateVersions are the versions of the kind, the preferred one first. Where
+// v1beta1 is still switched on, it is for kubelets of 1.35, whose requests have their key
+// in a field that v1 does not have.
+var podCertificateVersions = []schema.GroupVersion{certificatesv1beta1.SchemeGroupVersion, certificatesv1.SchemeGroupVersion}
 
 // PodCertificatesConfig is what PodCertificates need.
 type PodCertificatesConfig struct {

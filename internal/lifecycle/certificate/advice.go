@@ -30,9 +30,11 @@ func (c State) advice(revision int) *cmv1.ACMERenewalInfo {
 
 // advisedRenewal is an instant in the window that the CA suggests, zero without one.
 // status.renewalTime keeps it as long as the window has it. It is chosen at random, and
-// is the same each time for one certificate and one window. A window that opens when
-// the certificate has expired, or was not valid yet, does not count.
-func (c State) advisedRenewal(revision int) time.Time {
+// is the same each time for one certificate and one window: the renewal without advice,
+// which status.renewalTime has until the CA is asked, is not chosen, although windows
+// usually have it. A window that opens when the certificate has expired, or was not valid
+// yet, does not count.
+func (c State) advisedRenewal(revision int, without time.Time) time.Time {
 	ari, leaf := c.advice(revision), c.Secret.Leaf
 	if ari == nil || ari.SuggestedWindow == nil {
 		return time.Time{}
@@ -47,7 +49,7 @@ func (c State) advisedRenewal(revision int) time.Time {
 	if !start.Before(end) {
 		return start
 	}
-	if kept := c.Object.Status.RenewalTime; kept != nil && !kept.Time.Before(start) && kept.Time.Before(end) {
+	if kept := c.Object.Status.RenewalTime; kept != nil && !kept.Time.Equal(without) && !kept.Time.Before(start) && kept.Time.Before(end) {
 		return kept.Time
 	}
 	at := share("advice", string(c.Object.UID), string(leaf.Digest[:])) * float64(end.Sub(start))

@@ -57,6 +57,10 @@ func TestAdvisedRenewal(t *testing.T) {
 		{"in the window", nil, chosen},
 		{"kept in the window", func(c *State) { c.Object.Status.RenewalTime = at(start.Add(hour)) }, start.Add(hour)},
 		{"kept at its start", func(c *State) { c.Object.Status.RenewalTime = at(start) }, start},
+		{"the window has the renewal without advice", func(c *State) {
+			c.Object.Status.RenewalTime = at(plain)
+			c.Object.Status.ACME.ARI.SuggestedWindow = &cmv1.ACMERenewalWindow{Start: *at(plain.Add(-day)), End: *at(plain.Add(day))}
+		}, chosen.Add(19 * day)},
 		{"not kept at its end", func(c *State) { c.Object.Status.RenewalTime = at(end) }, chosen},
 		{"none", func(c *State) { c.Object.Status.ACME = nil }, plain},
 		{"no window", func(c *State) { c.Object.Status.ACME.ARI.SuggestedWindow = nil }, plain},

@@ -161,7 +161,7 @@ func sameOwner(a, b metav1.OwnerReference) bool {
 // dataDrift is drift for the entries. What keystores hold cannot be seen in the
 // facts.
 func (c State) dataDrift() (all []Violation, locked *Violation) {
-	s, wanted := c.Secret, dataKeys(&c.Object.Spec, c.returnsCA(), c.Secret.BundleError == "")
+	s, wanted := c.Secret, dataKeys(&c.Object.Spec, c.returnsCA(), c.Secret.BundleError == "" || c.brokenCA())
 	var foreign []string
 	for _, key := range wanted {
 		v := c.unfitEntry(key)
@@ -191,6 +191,8 @@ func (c State) unfitEntry(key string) *Violation {
 	switch s := c.Secret; {
 	case !s.Has(key):
 		return violation(reasonOf(key), "Secret's entry %q is missing or empty", key)
+	case key == cmmeta.TLSCAKey && c.brokenCA():
+		return violation(reasonData, "Secret's entry %q was written by others, and is no certificate", key)
 	case slices.Contains(s.Unfit, key):
 		return violation(reasonOf(key), "Secret's entry %q does not follow from certificate and key", key)
 	default:
@@ -235,10 +237,20 @@ func (c State) returnsCA() bool {
 	return slices.Contains(managed, cmmeta.TLSCAKey) || len(managed) == 0 && c.Secret.Has(cmmeta.TLSCAKey)
 }
 
+// brokenCA reports whether somebody else has put something into the entry of the CA of
+// which no truststore can be made, in place of what the issuer has returned.
+func (c State) brokenCA() bool {
+	if len(Keystores(&c.Object.Spec)) == 0 {
+		return false
+	}
+	current := c.currentRequest(revision(c.Object.Status))
+	return c.Secret.BundleError != "" && !slices.Contains(c.Secret.Managed.Data, cmmeta.TLSCAKey) && current != nil && current.Issued && current.HasCA
+}
+
 // lostCA is the request that has the certificates of the CA, if the Secret does not
 // have them any more.
 func (c State) lostCA() *facts.Request {
-	if c.Secret.Has(cmmeta.TLSCAKey) || !c.returnsCA() {
+	if c.Secret.Has(cmmeta.TLSCAKey) && !c.brokenCA() || !c.returnsCA() {
 		return nil
 	}
 	return c.currentRequest(revision(c.Object.Status))

@@ -155,6 +155,7 @@ func TestDrift(t *testing.T) {
 		{"somebody's own key.der", nil, func(s *corev1.Secret) { manage(s); s.Data["key.der"] = []byte("x") }, nil, nil},
 		{"ca.crt is lost", all, lose("ca.crt"), nil, &Violation{reasonData, `Secret's entry "ca.crt" is missing or empty`}},
 		{"ca.crt is somebody else's", nil, func(s *corev1.Secret) { lose("ca.crt")(s); s.Data["ca.crt"] = []byte("x") }, nil, nil},
+		{"ca.crt is somebody else's, and there are truststores", all, func(s *corev1.Secret) { lose("ca.crt")(s); s.Data["ca.crt"] = []byte("x") }, nil, &Violation{reasonData, `Secret's entry "ca.crt" was written by others, and is no certificate`}},
 		{"label is lost", all, func(s *corev1.Secret) { manage(s); s.Labels = nil }, nil, metadata("labels")},
 		{"label is not wanted any more", func(crt *cmv1.Certificate) {
 			crt.Spec.SecretTemplate = &cmv1.CertificateSecretTemplate{Labels: map[string]string{"a": "b"}}
@@ -214,7 +215,7 @@ func TestDrift(t *testing.T) {
 			if diff := cmp.Diff(*test.want, repair.Why); diff != "" {
 				t.Error(diff)
 			}
-			if lost := repair.CA == c.Requests[0]; lost != (test.name == "ca.crt is lost") {
+			if lost := repair.CA == c.Requests[0]; lost != (repair.Why.Reason == reasonData) {
 				t.Errorf("the CA is taken from the request: %t", lost)
 			}
 			c.Applied = true

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,12 +78,16 @@ func (c Polling) Next(now time.Time) Plan {
 	case !c.Takes:
 		p.Until = now.Add(issuerRecheck)
 		return p
-	case !c.certain(), !now.Before(c.State.Secret.Leaf.NotAfter):
+	case !c.certain():
+		// A repair of the Secret does not wake: it changes nothing in the Certificate.
+		p.Until = now.Add(issuerRecheck)
+		return p
+	case !now.Before(c.State.Secret.Leaf.NotAfter):
 		return p
 	case !c.State.Secret.IssuedBy(c.State.Object.Spec.IssuerRef):
 		return c.drop(p)
 	}
-	if a := c.asked(); a != nil && !a.Told && !c.says(*a) {
+	if a := c.asked(now); a != nil && !a.Told && !c.says(*a, now) {
 		return c.tell(p, *a)
 	}
 	if due := c.due(now); due.After(now) {
@@ -121,14 +126,15 @@ func (c Polling) drop(p Plan) Plan {
 	}
 	p.Status.ACME = nil
 	c.schedule(&p)
-	p.Events = []plan.Event{ariError("The issuer in the annotations of the Secret is not that of spec.issuerRef: its ACME Renewal Information is dropped")}
+	p.Events = []plan.Event{ariError(fmt.Sprintf("Secret %[1]s/%[2]s does not have matching issuer annotations for Certificate %[1]s/%[3]s: its ACME Renewal Information is dropped",
+		c.State.Object.Namespace, c.State.Object.Spec.SecretName, c.State.Object.Name))}
 	return p
 }
 
 // asked is what is known of the last question about the present certificate, nil if
-// there was none.
-func (c Polling) asked() *Asked {
-	if c.Asked == nil || c.Asked.CertID != c.State.Secret.Leaf.CertID {
+// there was none. One in the future was asked by a clock that was wrong.
+func (c Polling) asked(now time.Time) *Asked {
+	if c.Asked == nil || c.Asked.CertID != c.State.Secret.Leaf.CertID || c.Asked.At.After(now) {
 		return nil
 	}
 	return c.Asked
@@ -136,12 +142,12 @@ func (c Polling) asked() *Asked {
 
 // says reports whether the status says what is known of a question: a write may have
 // succeeded although its answer was lost.
-func (c Polling) says(a Asked) bool {
+func (c Polling) says(a Asked, now time.Time) bool {
 	if a.None {
 		return c.State.Object.Status.ACME == nil
 	}
 	ari := c.current()
-	return ari != nil && !ari.LastChecked.Time.Before(a.At.Truncate(time.Second))
+	return ari != nil && !ari.LastChecked.After(now) && !ari.LastChecked.Time.Before(a.At.Truncate(time.Second))
 }
 
 // due is when the CA is asked: about a new certificate at once, later when the status
@@ -149,7 +155,7 @@ func (c Polling) says(a Asked) bool {
 // this process keeps to the shortest wait.
 func (c Polling) due(now time.Time) time.Time {
 	due := c.dueByStatus(now)
-	switch a := c.asked(); {
+	switch a := c.asked(now); {
 	case a == nil:
 		return due
 	case a.None:
@@ -160,9 +166,8 @@ func (c Polling) due(now time.Time) time.Time {
 }
 
 func (c Polling) dueByStatus(now time.Time) time.Time {
-	leaf, started := c.State.Secret.Leaf, c.State.Started
-	within := min(usualCheck, max(leaf.NotAfter.Sub(started), 0)/10)
-	first := started.Add(time.Duration(share("first check", string(c.State.Object.UID)) * float64(within)))
+	started := c.State.Started
+	first := c.turn(started)
 	if ari := c.current(); ari != nil && ari.NextCheck != nil && !ari.LastChecked.After(now) {
 		due := plan.Earliest(ari.NextCheck.Time, ari.LastChecked.Add(spread(maxCheck, 1)))
 		if due.Before(started) {
@@ -175,6 +180,18 @@ func (c Polling) dueByStatus(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return first
+}
+
+// turn is the first turn of the certificate after a start: each has its own in every six
+// hours, or tenth of the remaining life, of the clock on the wall. So the questions are
+// spread, and a process that starts often asks about all certificates all the same.
+func (c Polling) turn(started time.Time) time.Time {
+	within := min(usualCheck, max(c.State.Secret.Leaf.NotAfter.Sub(started), 0)/10)
+	at := started.Truncate(within).Add(time.Duration(share("first check", string(c.State.Object.UID)) * float64(within)))
+	if at.Before(started) {
+		at = at.Add(within)
+	}
+	return at
 }
 
 // current is the advice in the status, nil if it is on an earlier certificate.
@@ -216,7 +233,7 @@ func (c Polling) tell(p Plan, a Asked) Plan {
 		ari.LastError = "Could not fetch ACME Renewal Information: " + fault.Of(a.Err).Message
 	case unadvised != "":
 		wait = usualCheck
-		ari.LastError = "Could not follow ACME Renewal Information: " + unadvised
+		ari.LastError = "Could not calculate renewal time using ACME Renewal Information: " + unadvised
 	}
 	next := checked.Add(spread(wait, share("check", string(c.State.Object.UID), checked.String())).Truncate(time.Second))
 	ari.NextCheck, p.Until = &metav1.Time{Time: next}, next
@@ -245,11 +262,11 @@ func againAt(a Asked) time.Time {
 	if a.Err == nil {
 		return a.Info.RetryAfter
 	}
-	if classified := fault.Of(a.Err); classified.Class == fault.Later {
-		return classified.At
-	}
 	if problem := acme.ProblemOf(a.Err); problem != nil {
 		return problem.RetryAfter
+	}
+	if classified := fault.Of(a.Err); classified.Class == fault.Later {
+		return classified.At
 	}
 	return time.Time{}
 }

@@ -52,8 +52,8 @@ func TestPolling(t *testing.T) {
 		c.State.Started = now.Add(-time.Minute)
 		ariOf(c).NextCheck = at(now.Add(-2 * time.Minute))
 	}
-	// Of a certificate that lives 80 days longer, first checks are spread over 6 hours.
-	first := now.Add(2*hour + 7*time.Minute + 59*time.Second)
+	// Of a certificate that lives 80 days longer, first checks have turns every 6 hours.
+	first := now.Add(2*hour + 8*time.Minute + 59*time.Second)
 	for name, test := range map[string]struct {
 		change func(*Polling)
 		until  time.Time
@@ -72,11 +72,11 @@ func TestPolling(t *testing.T) {
 		"the spec has changed":         {func(c *Polling) { c.State.Object.Generation = 2 }, never, false},
 		"not looked at yet":            {func(c *Polling) { c.State.Object.Status.Conditions = nil }, never, false},
 		"no certificate yet":           {func(c *Polling) { c.State.Object.Status.NotAfter = nil }, never, false},
-		"the status is about another":  {func(c *Polling) { c.State.Object.Status.NotAfter = at(now) }, never, false},
-		"no Secret":                    {func(c *Polling) { c.State.Secret = nil }, never, false},
-		"no certificate in it":         {func(c *Polling) { c.State.Secret.Leaf = nil }, never, false},
-		"a temporary one":              {func(c *Polling) { c.State.Secret.Leaf.Temporary = true }, never, false},
-		"one without a name":           {func(c *Polling) { c.State.Secret.Leaf.CertID = "" }, never, false},
+		"the status is about another":  {func(c *Polling) { c.State.Object.Status.NotAfter = at(now) }, now.Add(10 * time.Minute), false},
+		"no Secret":                    {func(c *Polling) { c.State.Secret = nil }, now.Add(10 * time.Minute), false},
+		"no certificate in it":         {func(c *Polling) { c.State.Secret.Leaf = nil }, now.Add(10 * time.Minute), false},
+		"a temporary one":              {func(c *Polling) { c.State.Secret.Leaf.Temporary = true }, now.Add(10 * time.Minute), false},
+		"one without a name":           {func(c *Polling) { c.State.Secret.Leaf.CertID = "" }, now.Add(10 * time.Minute), false},
 		"an expired one":               {func(c *Polling) { expires(c, now) }, never, false},
 		"an issuer that is no server":  {func(c *Polling) { c.Advising, c.Takes = false, false }, never, false},
 		"advice is not taken":          {func(c *Polling) { c.Takes = false }, now.Add(10 * time.Minute), false},
@@ -95,9 +95,10 @@ func TestPolling(t *testing.T) {
 			c.State.Started, c.State.Object.Status.ACME = now.Add(time.Millisecond), nil
 			c.State.Requests[0].CreatedAt = now
 		}, never, true},
-		"a short life after the start":    {func(c *Polling) { restarted(c); expires(c, now.Add(hour)) }, now.Add(71 * time.Second), false},
+		"a short life after the start":    {func(c *Polling) { restarted(c); expires(c, now.Add(hour)) }, now.Add(3*time.Minute + 47*time.Second), false},
 		"asked a moment ago":              {told(now.Add(-time.Minute), nil), now.Add(53 * time.Minute), false},
 		"asked an hour ago":               {told(now.Add(-hour), nil), never, true},
+		"asked by a clock that was wrong": {told(now.Add(day), nil), never, true},
 		"asked about another certificate": {told(now, func(a *Asked) { a.CertID = "c.d" }), never, true},
 		"a CA without advice":             {told(now.Add(-hour), func(a *Asked) { a.None = true }), now.Add(5 * hour), false},
 		"a CA that had none":              {told(now.Add(-6*hour), func(a *Asked) { a.None = true }), never, true},
@@ -137,9 +138,10 @@ func told(when time.Time, change func(*Asked)) func(*Polling) {
 // TestPollingAnswers has answers that the status does not speak of yet.
 func TestPollingAnswers(t *testing.T) {
 	moved := acme.RenewalInfo{Start: born.Add(20 * day), End: born.Add(20 * day), ExplanationURL: "https://ca.example/why"}
-	const fetch, follow = "Could not fetch ACME Renewal Information: ", "Could not follow ACME Renewal Information: "
+	const fetch, follow = "Could not fetch ACME Renewal Information: ", "Could not calculate renewal time using ACME Renewal Information: "
 	noWindow := "cannot find a time with the given windows between 2026-11-12T06:00:00Z and 2027-02-10T06:00:00Z for: 2026-12-02T06:00:00Z"
 	limited := fault.Until(now.Add(3*hour), "RateLimited", "429 rateLimited")
+	unlimited := acme.Classify(&acme.Problem{Type: acme.TypeRateLimited, Status: http.StatusTooManyRequests}, now)
 	missing := acme.Classify(&acme.Problem{Status: http.StatusNotFound, RetryAfter: now.Add(2 * day)}, now)
 	for name, test := range map[string]struct {
 		change func(*Polling)
@@ -226,6 +228,9 @@ func TestPollingAnswers(t *testing.T) {
 		"a rate limit": {nil, Asked{Err: limited}, 3 * hour, func(s *cmv1.CertificateStatus) {
 			s.ACME.ARI.LastError = fetch + "429 rateLimited"
 		}, fetch + "429 rateLimited"},
+		"a rate limit without a time": {nil, Asked{Err: unlimited}, 6 * hour, func(s *cmv1.CertificateStatus) {
+			s.ACME.ARI.LastError = fetch + unlimited.Error()
+		}, fetch + unlimited.Error()},
 		"unknown to the CA, for two days": {nil, Asked{Err: missing}, 2 * day, func(s *cmv1.CertificateStatus) {
 			s.ACME.ARI.LastError = fetch + missing.Error()
 		}, fetch + missing.Error()},
@@ -291,7 +296,7 @@ func TestPollingForeign(t *testing.T) {
 			want.Status.ACME, want.Status.RenewalTime = nil, at(born.Add(60*day))
 			want.Events = []plan.Event{{
 				Warning: true, Reason: "ARIError", Component: "cert-manager-certificates-readiness",
-				Message: "The issuer in the annotations of the Secret is not that of spec.issuerRef: its ACME Renewal Information is dropped",
+				Message: "Secret app/web-tls does not have matching issuer annotations for Certificate app/web: its ACME Renewal Information is dropped",
 			}}
 			samePlan(t, want, c.Next(now))
 			c.State.Object.Status, want.Events = want.Status, nil

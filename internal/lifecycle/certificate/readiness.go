@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
@@ -16,6 +17,10 @@ import (
 func (c State) readiness(p *Plan, now time.Time) {
 	p.Status.NotBefore, p.Status.NotAfter, p.Status.RenewalTime = nil, nil, nil
 	problem := ""
+	if s := c.Secret; s != nil && s.Leaf == nil && s.Has(corev1.TLSCertKey) {
+		// The advice is on a certificate that is not there any more.
+		p.Status.ACME = nil
+	}
 	if s := c.Secret; s != nil && s.Leaf != nil {
 		p.Status.NotBefore, p.Status.NotAfter = &metav1.Time{Time: s.Leaf.NotBefore}, &metav1.Time{Time: s.Leaf.NotAfter}
 		r := c.renewal(revision(p.Status))

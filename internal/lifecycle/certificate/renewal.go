@@ -45,26 +45,38 @@ func (c State) computeRenewal(revision int) renewal {
 	}
 	leaf := c.Secret.Leaf
 	windows, problem := c.windows()
-	unadvised := ""
-	if advised := c.advisedRenewal(revision); !advised.IsZero() {
-		unadvised = problem
-		if problem == "" {
-			at, _, err := pki.WithinWindows(later(advised, c.earliest(revision, maxAdvisedFloor)), leaf.NotBefore, leaf.NotAfter, windows)
-			if err == nil {
-				return renewal{at: at, begins: at}
-			}
-			unadvised = err.Error()
-		}
+	r := c.scheduled(later(plain, c.earliest(revision, maxFloor)), windows, problem)
+	advised := c.advisedRenewal(revision, r.at)
+	if advised.IsZero() {
+		return r
 	}
-	wanted := later(plain, c.earliest(revision, maxFloor))
+	if r.unadvised = problem; problem != "" {
+		return r
+	}
+	at, end, err := pki.WithinWindows(later(advised, c.earliest(revision, maxAdvisedFloor)), leaf.NotBefore, leaf.NotAfter, windows)
+	switch {
+	case err != nil:
+		r.unadvised = err.Error()
+		return r
+	case len(windows) == 0:
+		return renewal{at: at, begins: at}
+	default:
+		// Many instants lie before the same window.
+		return renewal{at: at, begins: at.Add(c.delay(at, end))}
+	}
+}
+
+// scheduled is the renewal that is wanted at a time, within the windows of the spec.
+// problem says why they cannot be followed.
+func (c State) scheduled(wanted time.Time, windows []pki.Window, problem string) renewal {
 	if problem != "" {
-		return renewal{at: wanted, begins: wanted, problem: problem, unadvised: unadvised}
+		return renewal{at: wanted, begins: wanted, problem: problem}
 	}
-	at, end, err := pki.WithinWindows(wanted, leaf.NotBefore, leaf.NotAfter, windows)
+	at, end, err := pki.WithinWindows(wanted, c.Secret.Leaf.NotBefore, c.Secret.Leaf.NotAfter, windows)
 	if err != nil {
-		return renewal{at: wanted, begins: wanted, problem: err.Error(), unadvised: unadvised}
+		return renewal{at: wanted, begins: wanted, problem: err.Error()}
 	}
-	return renewal{at: at, begins: at.Add(c.delay(at, end)), unadvised: unadvised}
+	return renewal{at: at, begins: at.Add(c.delay(at, end))}
 }
 
 func later(a, b time.Time) time.Time {
