@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -149,6 +150,9 @@ func trigger(ctx context.Context, cluster client.Client, crt *cmv1.Certificate) 
 // pollEvery is how often an object is read that is waited for.
 const pollEvery = 500 * time.Millisecond
 
+// lastLook is how long objects may be read after the time to wait has passed.
+const lastLook = 10 * time.Second
+
 // await waits until the issuances of Certificates have ended. The Certificates are those
 // that were found, with their revisions before.
 func (o *renewOptions) await(ctx context.Context, cluster client.Client, found []cmv1.Certificate, out, errs io.Writer) error {
@@ -159,6 +163,9 @@ func (o *renewOptions) await(ctx context.Context, cluster client.Client, found [
 	for i := range found {
 		pending = append(pending, &awaited{Certificate: &found[i], before: renewal.Revision(&found[i]), says: "it has not begun"})
 	}
+	interrupted := ctx
+	ctx, cancel := context.WithTimeout(ctx, o.timeout+lastLook)
+	defer cancel()
 	ticks, end := time.NewTicker(pollEvery), time.NewTimer(o.timeout)
 	defer ticks.Stop()
 	defer end.Stop()
@@ -167,16 +174,18 @@ func (o *renewOptions) await(ctx context.Context, cluster client.Client, found [
 		for _, w := range pending {
 			state, err := w.look(ctx, cluster)
 			switch {
-			case ctx.Err() != nil:
+			case interrupted.Err() != nil:
 				return fmt.Errorf("interrupted; %d of %d Certificates have been issued, and the issuance of the others goes on", issued, len(found))
-			case err != nil:
-				return err
-			case state == renewal.Pending:
+			case err != nil && !apierrors.IsNotFound(err):
+				w.says = unreachable(err).Error()
+				still = append(still, w)
+				continue
+			case err == nil && state == renewal.Pending:
 				still = append(still, w)
 				continue
 			}
 			line.clear()
-			if state == renewal.Failed {
+			if err != nil || state == renewal.Failed {
 				failed = append(failed, o.failure(w, "has not been issued"))
 				continue
 			}
@@ -188,7 +197,7 @@ func (o *renewOptions) await(ctx context.Context, cluster client.Client, found [
 		}
 		line.set(fmt.Sprintf("%d of %d issued; Certificate %s/%s: %s", issued, len(found), pending[0].Namespace, pending[0].Name, pending[0].says))
 		select {
-		case <-ctx.Done():
+		case <-interrupted.Done():
 		case <-end.C:
 			over = true
 		case <-ticks.C:
@@ -216,7 +225,8 @@ type awaited struct {
 // look reads how the issuance is.
 func (w *awaited) look(ctx context.Context, cluster client.Client) (renewal.State, error) {
 	if err := cluster.Get(ctx, client.ObjectKeyFromObject(w.Certificate), w.Certificate); err != nil {
-		return renewal.Pending, unread(cmv1.CertificateKind, w.Namespace, w.Name, err)
+		w.says = "it is not there any more"
+		return renewal.Pending, err
 	}
 	state, says := renewal.Progress(w.Certificate, w.before)
 	w.says = says

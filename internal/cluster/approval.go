@@ -51,10 +51,7 @@ func NewApproval(core kubernetes.Interface, c clock.PassiveClock) *Approval {
 
 // May reports whether requests in a namespace for an issuer may be approved.
 func (a *Approval) May(ctx context.Context, namespace string, ref cmmeta.IssuerReference) (bool, error) {
-	kind, err := a.served(ref.WithDefaults())
-	if err != nil {
-		return false, err
-	}
+	kind := a.served(ref.WithDefaults())
 	signers := kind.resource + "." + ref.WithDefaults().Group
 	name := signers + "/" + ref.Name
 	if kind.namespaced {
@@ -75,43 +72,30 @@ type servedKind struct {
 	namespaced bool
 }
 
-// served says how a kind of issuers is served. One that is not there yet counts as
-// namespaced, with a plural as usual.
-func (a *Approval) served(ref cmmeta.IssuerReference) (servedKind, error) {
+// served says how a kind of issuers is served. One that is not there yet, or whose API
+// does not answer, counts as namespaced, with a plural as usual.
+func (a *Approval) served(ref cmmeta.IssuerReference) servedKind {
 	kind := servedKind{strings.ToLower(ref.Kind) + "s", ref.Kind != cmv1.ClusterIssuerKind}
 	if ref.Group == cmv1.GroupName {
-		return kind, nil
+		return kind
 	}
 	of := schema.GroupKind{Group: ref.Group, Kind: ref.Kind}
 	if known, ok := a.kinds.Get(of); ok {
-		return known.(kindAnswer).servedKind, known.(kindAnswer).err
+		return known.(servedKind)
 	}
-	found, err := a.find(of)
-	ttl := approvalTTL
-	switch {
-	case err != nil:
-		err, ttl = fmt.Errorf("find the issuer kind %s: %w", of, err), approvalErrorTTL
-	case found != nil:
+	if found := a.find(of); found != nil {
 		kind = *found
 	}
-	a.kinds.Add(of, kindAnswer{kind, err}, ttl)
-	return kind, err
+	a.kinds.Add(of, kind, approvalTTL)
+	return kind
 }
 
-// kindAnswer is what is known of a kind, or why it could not be found out.
-type kindAnswer struct {
-	servedKind
-	err error
-}
-
-// find asks the API server for a kind, nil if it is not served. It fails if the kind may
-// be in a version of its group that does not answer.
-func (a *Approval) find(of schema.GroupKind) (*servedKind, error) {
+// find asks the API server for a kind, nil if none that answers is served.
+func (a *Approval) find(of schema.GroupKind) *servedKind {
 	groups, err := a.core.Discovery().ServerGroups()
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	var silent error
 	for _, group := range groups.Groups {
 		if group.Name != of.Group {
 			continue
@@ -119,17 +103,16 @@ func (a *Approval) find(of schema.GroupKind) (*servedKind, error) {
 		for _, version := range group.Versions {
 			resources, err := a.core.Discovery().ServerResourcesForGroupVersion(version.GroupVersion)
 			if err != nil {
-				silent = err
 				continue
 			}
 			for _, r := range resources.APIResources {
 				if r.Kind == of.Kind && !strings.Contains(r.Name, "/") {
-					return &servedKind{r.Name, r.Namespaced}, nil
+					return &servedKind{r.Name, r.Namespaced}
 				}
 			}
 		}
 	}
-	return nil, silent
+	return nil
 }
 
 func (a *Approval) ask(ctx context.Context, signer string) (bool, error) {

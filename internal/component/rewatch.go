@@ -2,13 +2,16 @@ package component
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,8 +20,11 @@ import (
 const (
 	// namesOnly asks for a list without what is in the objects.
 	namesOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-	// maxRefusal bounds what is read of an answer, in bytes.
-	maxRefusal = 64 << 10
+	// maxAnswer bounds what is read of an answer, in bytes. Managed fields and annotations
+	// are in it.
+	maxAnswer = 2 << 20
+	// checkTimeout bounds one question. The API server waits 3 s for a version.
+	checkTimeout = 15 * time.Second
 )
 
 // Rewatch returns a wrapper of the transport to the API server by which caches survive that
@@ -26,7 +32,8 @@ const (
 // server whose data is older, this is a watch of the future: it sends nothing, not even
 // bookmarks, until etcd has reached that version, which takes as long as the backup is old.
 // So the API server is asked first whether it has the version, by a list of one object. If
-// not, the watch fails with 410 (Gone), and the cache reads everything anew.
+// neither it nor etcd has it, the watch fails with 410 (Gone), and the cache reads everything
+// anew. An API server that is merely behind etcd is asked again soon.
 func Rewatch(log logr.Logger) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper { return rewatching{log, next} }
 }
@@ -42,19 +49,28 @@ func (t rewatching) RoundTrip(r *http.Request) (*http.Response, error) {
 	if version == "" {
 		return t.next.RoundTrip(r)
 	}
-	answer, err := t.next.RoundTrip(versionCheck(r, version))
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxRefusal))
-	answer.Body.Close()
+	answer, body, err := t.list(r, version)
 	switch {
 	case err != nil:
 		return nil, err
 	case lacksVersion(body):
+		// Without a version, the API server answers with what etcd has.
+		_, body, err := t.list(r, "")
+		if err != nil {
+			return nil, err
+		}
+		if !olderThan(body, version) {
+			return refusal(r, metav1.Status{
+				Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests, Details: &metav1.StatusDetails{RetryAfterSeconds: 1},
+				Message: fmt.Sprintf("the API server has not read version %s yet", version),
+			})
+		}
 		t.log.Info("The API server has older data than this process, as if etcd was restored from a backup; reading all objects of the kind anew",
 			"path", r.URL.Path, "version", version)
-		return expired(r, version)
+		return refusal(r, metav1.Status{
+			Code: http.StatusGone, Reason: metav1.StatusReasonExpired,
+			Message: fmt.Sprintf("the API server has no version %s: etcd was restored from a backup", version),
+		})
 	case answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError:
 		// A watch would begin without an answer.
 		answer.Body = io.NopCloser(bytes.NewReader(body))
@@ -76,19 +92,40 @@ func continuedFrom(r *http.Request) string {
 	return version
 }
 
-// versionCheck is the request whether the API server has a version of what a watch is of.
+// list asks for one object of what a watch is of, not older than a version if there is one.
 // It is without labels, by which the API server would have to search.
-func versionCheck(watch *http.Request, version string) *http.Request {
-	query := url.Values{
-		"limit": {"1"}, "resourceVersion": {version}, "resourceVersionMatch": {string(metav1.ResourceVersionMatchNotOlderThan)},
+func (t rewatching) list(watch *http.Request, version string) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(watch.Context(), checkTimeout)
+	defer cancel()
+	query := url.Values{"limit": {"1"}}
+	if version != "" {
+		query.Set("resourceVersion", version)
+		query.Set("resourceVersionMatch", string(metav1.ResourceVersionMatchNotOlderThan))
 	}
 	if fields := watch.URL.Query().Get("fieldSelector"); fields != "" {
 		query.Set("fieldSelector", fields)
 	}
-	list := watch.Clone(watch.Context())
+	list := watch.Clone(ctx)
 	list.URL.RawQuery = query.Encode()
 	list.Header.Set("Accept", namesOnly)
-	return list
+	answer, err := t.next.RoundTrip(list)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	return answer, body, err
+}
+
+// olderThan reports whether a list is older than a version.
+func olderThan(body []byte, version string) bool {
+	var list metav1.PartialObjectMetadataList
+	if json.Unmarshal(body, &list) != nil {
+		return false
+	}
+	has, err := strconv.ParseUint(list.ResourceVersion, 10, 64)
+	wanted, errWanted := strconv.ParseUint(version, 10, 64)
+	return err == nil && errWanted == nil && has < wanted
 }
 
 // lacksVersion reports whether an answer says that the API server has not reached a version.
@@ -98,18 +135,16 @@ func lacksVersion(body []byte) bool {
 		slices.ContainsFunc(status.Details.Causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeResourceVersionTooLarge })
 }
 
-// expired is an API server's answer to a watch of a version that it does not have any more.
-func expired(r *http.Request, version string) (*http.Response, error) {
-	body, err := json.Marshal(metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired,
-		Message: fmt.Sprintf("the API server has no version %s: etcd was restored from a backup", version),
-	})
+// refusal is a refusal of a watch as an API server sends it.
+func refusal(r *http.Request, status metav1.Status) (*http.Response, error) {
+	status.TypeMeta, status.Status = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, metav1.StatusFailure
+	body, err := json.Marshal(status)
 	if err != nil {
 		return nil, err
 	}
+	code := int(status.Code)
 	return &http.Response{
-		StatusCode: http.StatusGone, Status: "410 Gone", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		StatusCode: code, Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}, nil
 }

@@ -29,8 +29,10 @@ func TestRewatch(t *testing.T) {
 		options metav1.ListOptions
 		status  int
 		body    string
-		want    []string
-		err     metav1.StatusReason
+		// etcd is the version that a list without one has.
+		etcd string
+		want []string
+		err  metav1.StatusReason
 	}{
 		"the version is there": {
 			options: metav1.ListOptions{ResourceVersion: "7", LabelSelector: "a=b"}, status: 200, body: `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList"}`,
@@ -44,8 +46,12 @@ func TestRewatch(t *testing.T) {
 			},
 		},
 		"etcd was restored": {
-			options: metav1.ListOptions{ResourceVersion: "7"}, status: 504, body: tooLarge,
-			want: []string{asked}, err: metav1.StatusReasonExpired,
+			options: metav1.ListOptions{ResourceVersion: "7"}, status: 504, body: tooLarge, etcd: "3",
+			want: []string{asked, "/api/v1/secrets?limit=1"}, err: metav1.StatusReasonExpired,
+		},
+		"the API server is behind etcd": {
+			options: metav1.ListOptions{ResourceVersion: "7"}, status: 504, body: tooLarge, etcd: "9",
+			want: []string{asked, "/api/v1/secrets?limit=1"}, err: metav1.StatusReasonTooManyRequests,
 		},
 		"no time to answer": {
 			options: metav1.ListOptions{ResourceVersion: "7"}, status: 500,
@@ -69,7 +75,9 @@ func TestRewatch(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls = append(calls, r.URL.String())
 				w.Header().Set("Content-Type", "application/json")
-				if r.URL.Query().Get("watch") == "" {
+				if r.URL.RawQuery == "limit=1" {
+					_, _ = io.WriteString(w, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"`+test.etcd+`"},"items":[]}`)
+				} else if r.URL.Query().Get("watch") == "" {
 					w.WriteHeader(test.status)
 					_, _ = io.WriteString(w, test.body)
 				}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 
@@ -34,8 +35,18 @@ func Explain(e Evidence) []Verdict {
 	if len(out) == 0 {
 		out = []Verdict{{Code: InProgress, Object: e.Subject, Message: "nothing is wrong so far; ask again in a minute if it is not ready then"}}
 	}
+	for i := range out {
+		out[i].Fix = slices.DeleteFunc(out[i].Fix, unsafe)
+	}
 	slices.SortStableFunc(out, func(a, b Verdict) int { return cmp.Compare(rank(a), rank(b)) })
 	return out
+}
+
+// unsafe reports whether a line is a command that a shell would take for more than one, or
+// that has more than one line: names in it may be anybody's.
+func unsafe(line string) bool {
+	command, isCommand := strings.CutPrefix(line, "$ ")
+	return isCommand && (strings.ContainsAny(strings.ReplaceAll(command, " | grep ", " "), ";&|`<>\\\"'$") || strings.ContainsFunc(command, unicode.IsControl))
 }
 
 // rank has what stops the certificate before what is worth knowing.

@@ -27,11 +27,12 @@ func (e Evidence) unserved() []Verdict {
 		}
 	}
 	for _, s := range texts {
-		at := strings.Index(s.text, withoutType)
-		if at < 0 {
+		// Others may quote these words.
+		text := cause(s.text)
+		if !strings.HasPrefix(text, withoutType) {
 			continue
 		}
-		return []Verdict{{Code: IssuerUnserved, Object: s.Ref, Message: s.text[at:], Fix: []string{
+		return []Verdict{{Code: IssuerUnserved, Object: s.Ref, Message: text, Fix: []string{
 			"name an issuer of another type in spec.issuerRef, or go back to cert-manager for these certificates: it goes on where it was",
 			"everleaf writes no status of the issuer that cert-manager has given one, and leaves the requests for it as they are",
 		}}}

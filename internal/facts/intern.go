@@ -18,39 +18,56 @@ import (
 // Shared returns a string equal to s that all callers share.
 func Shared[T ~string](s T) T { return T(unique.Make(string(s)).Value()) }
 
-// maxShared bounds the lists, and the maps, that are shared; more are seldom of use.
-const maxShared = 1024
+const (
+	// maxShared bounds the lists, and the maps, that are shared; more are seldom of use.
+	maxShared = 1024
+	// maxSharedSize bounds each, in bytes: anybody who may write an object decides
+	// what is in it.
+	maxSharedSize = 4096
+)
 
-var sharedLists = struct {
-	sync.Mutex
-	items map[string][]string
-}{items: map[string][]string{}}
+// pool is what is shared, by what is in it. It begins anew when it is full, so that what
+// came first does not stay for ever.
+type pool[T any] struct {
+	mu    sync.Mutex
+	items map[string]T
+}
+
+// of returns what is shared for a key, and makes it if nothing is.
+func (m *pool[T]) of(key string, make func() T) T {
+	if len(key) > maxSharedSize {
+		return make()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if found, ok := m.items[key]; ok {
+		return found
+	}
+	made := make()
+	if len(m.items) >= maxShared || m.items == nil {
+		m.items = map[string]T{}
+	}
+	m.items[key] = made
+	return made
+}
+
+var sharedLists pool[[]string]
 
 // sharedList returns a list equal to s that all callers share and none changes.
 func sharedList(s []string) []string {
 	if len(s) == 0 {
 		return nil
 	}
-	key := strings.Join(s, "\n")
-	sharedLists.Lock()
-	defer sharedLists.Unlock()
-	if found, ok := sharedLists.items[key]; ok {
-		return found
-	}
-	list := make([]string, len(s))
-	for i, v := range s {
-		list[i] = Shared(v)
-	}
-	if len(sharedLists.items) < maxShared {
-		sharedLists.items[key] = list
-	}
-	return list
+	return sharedLists.of(strings.Join(s, "\n"), func() []string {
+		list := make([]string, len(s))
+		for i, v := range s {
+			list[i] = Shared(v)
+		}
+		return list
+	})
 }
 
-var sharedMaps = struct {
-	sync.Mutex
-	items map[string]map[string]string
-}{items: map[string]map[string]string{}}
+var sharedMaps pool[map[string]string]
 
 // sharedMap returns a map equal to m that all callers share and none changes: the labels
 // of most objects are the same.
@@ -63,16 +80,7 @@ func sharedMap(m map[string]string) map[string]string {
 		// A length before each string keeps different maps apart.
 		fmt.Fprintf(&key, "%d %s%d %s", len(k), k, len(m[k]), m[k])
 	}
-	sharedMaps.Lock()
-	defer sharedMaps.Unlock()
-	if found, ok := sharedMaps.items[key.String()]; ok {
-		return found
-	}
-	shared := sharedKeys(m)
-	if len(sharedMaps.items) < maxShared {
-		sharedMaps.items[key.String()] = shared
-	}
-	return shared
+	return sharedMaps.of(key.String(), func() map[string]string { return sharedKeys(m) })
 }
 
 // own are the annotations whose values differ from one object to the next. Such a value

@@ -3,6 +3,7 @@ package facts
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -46,5 +47,29 @@ func TestSharedKeys(t *testing.T) {
 		if got := unsafe.StringData(a[key]) == unsafe.StringData(b[key]); got != want {
 			t.Errorf("%s is shared: %t, want %t", key, got, want)
 		}
+	}
+}
+
+// TestPool: what is large is not kept, and what came first does not stay for ever.
+func TestPool(t *testing.T) {
+	var p pool[int]
+	made := 0
+	of := func(key string) { p.of(key, func() int { made++; return made }) }
+	of("a")
+	of("a")
+	if made != 1 {
+		t.Errorf("made %d times", made)
+	}
+	large := strings.Repeat("x", maxSharedSize+1)
+	of(large)
+	of(large)
+	if made != 3 || len(p.items) != 1 {
+		t.Errorf("what is large: made %d times, %d kept", made, len(p.items))
+	}
+	for i := range maxShared {
+		of(fmt.Sprint(i))
+	}
+	if len(p.items) != 1 {
+		t.Errorf("%d are kept after the pool was full", len(p.items))
 	}
 }

@@ -9,14 +9,16 @@ import (
 
 // presentCAs are the present certificates of CA issuers, by the issuer's name. Known are
 // those that a Certificate has put into the issuer's Secret. The Secrets of ClusterIssuers
-// are in a namespace that only the controllers know: there, the Certificate has to be the
-// only one for a Secret of that name.
+// are in a namespace that only the controllers know: it is taken for one of the usual two,
+// in which no tenant can make Certificates, if only one has a Certificate for the Secret.
 func presentCAs(in Input, certificates issued) map[string]*x509.Certificate {
 	bySecret, byName := map[string][]*cmv1.Certificate{}, map[string][]*cmv1.Certificate{}
 	for i := range in.Certificates {
 		if crt := &in.Certificates[i]; crt.Spec.IsCA {
 			bySecret[crt.Namespace+"/"+crt.Spec.SecretName] = append(bySecret[crt.Namespace+"/"+crt.Spec.SecretName], crt)
-			byName[crt.Spec.SecretName] = append(byName[crt.Spec.SecretName], crt)
+			if crt.Namespace == "cert-manager" || crt.Namespace == "kube-system" {
+				byName[crt.Spec.SecretName] = append(byName[crt.Spec.SecretName], crt)
+			}
 		}
 	}
 	found := map[string]*x509.Certificate{}

@@ -74,8 +74,13 @@ func TestEarlierCA(t *testing.T) {
 	if err := HTML(&page, Of(in, now)); err != nil || !strings.Contains(page.String(), `<span class="state earlier-ca">earlier-ca</span></td><td>shop/old</td>`) {
 		t.Errorf("%v\n%s", err, page.String())
 	}
+	// A tenant's has nothing to do with a ClusterIssuer.
+	in.Certificates = append(in.Certificates, crt("shop", "ca", "", true))
+	if diff := cmp.Diff(want, said(in)); diff != "" {
+		t.Errorf("a tenant's CA: -want +got:\n%s", diff)
+	}
 	// With two Secrets of the name, nobody outside can tell which one the ClusterIssuer has.
-	in.Certificates = append(in.Certificates, crt("elsewhere", "ca", "", true))
+	in.Certificates = append(in.Certificates, crt("kube-system", "ca", "", true))
 	delete(want, "shop/old")
 	if diff := cmp.Diff(want, said(in)); diff != "" {
 		t.Errorf("two CAs of one name: -want +got:\n%s", diff)

@@ -60,7 +60,7 @@ func cluster() Input {
 	broken.Spec.CA = &cmv1.CAIssuer{SecretName: "ca"}
 	broken.Status.Conditions = []cmv1.IssuerCondition{{Type: "Ready", Status: "False", Message: "no Secret ca"}}
 	windows := cmv1.CertificateStatus{
-		Conditions: []cmv1.CertificateCondition{{Type: "Ready", Status: "False", Reason: "WindowError", Message: "bad cron"}}, NotAfter: at(40 * day24), RenewalTime: at(10 * day24),
+		Conditions: []cmv1.CertificateCondition{{Type: "Ready", Status: "False", Reason: "WindowError", Message: "bad\n\x1bcron"}}, NotAfter: at(40 * day24), RenewalTime: at(10 * day24),
 	}
 	halted := cmv1.CertificateStatus{Conditions: []cmv1.CertificateCondition{
 		{Type: "Ready", Status: "False", Message: "no Secret"}, {Type: "Issuing", Status: "False", Reason: "TooManyIssuances", Message: "issued 3 times within an hour"},

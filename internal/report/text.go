@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 const day = "2006-01-02"
@@ -32,7 +33,11 @@ func (t *texter) table(title string, head []string, rows [][]string) {
 	var text strings.Builder
 	columns := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
-		fmt.Fprintf(columns, "  %s\n", strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = oneLine(cell)
+		}
+		fmt.Fprintf(columns, "  %s\n", strings.Join(cells, "\t"))
 	}
 	if err := columns.Flush(); err != nil && t.err == nil {
 		t.err = err
@@ -40,6 +45,20 @@ func (t *texter) table(title string, head []string, rows [][]string) {
 	for line := range strings.Lines(text.String()) {
 		t.printf("%s\n", t.paint(strings.TrimRight(line, " \n")))
 	}
+}
+
+// oneLine is a text without what moves a terminal's cursor: tenants write names and causes.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		default:
+			return r
+		}
+	}, text)
 }
 
 // colours are those of the states and of what else needs attention, by ANSI codes.

@@ -39,6 +39,7 @@ func decrypted[T any](o opener, decode func() (T, error)) (T, error) {
 	case <-limit.C:
 		return none, ErrBusy
 	}
+	limit.Reset(o.patience)
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-o.slot }()
