@@ -48,11 +48,11 @@ The private key is not read.`,
 		}
 		secret := &corev1.Secret{}
 		if err := cluster.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, secret); err != nil {
-			return fmt.Errorf("error when finding Secret %q: %w", args[0], unread("Secret", namespace, args[0], err))
+			return fmt.Errorf("error when finding Secret %q: %w; it was looked for in namespace %q, and -n selects another", args[0], err, namespace)
 		}
 		leaf, intermediates, roots, err := inspection.Parse(secret.Data[corev1.TLSCertKey], secret.Data["ca.crt"])
 		if err != nil {
-			return fmt.Errorf("Secret %q in namespace %q: %w", args[0], namespace, err)
+			return fmt.Errorf("%w (Secret %q in namespace %q)", err, args[0], namespace)
 		}
 		page := inspection.Of(leaf)
 		page.Debugging = inspection.Checker{Client: http.DefaultClient, Now: now()}.Check(cmd.Context(), leaf, intermediates, roots)

@@ -141,9 +141,20 @@ Certificate written to file CRT
 	if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "mine"}, request); err != nil || request.Labels["app"] != "web" || request.Spec.IssuerRef.Name != "selfsigned-ca" {
 		t.Errorf("%v: %+v", err, request)
 	}
-	// The key is not replaced.
+	// Neither the request nor the key is replaced.
+	wantError(t, cluster, ns, "CertificateRequest mine in namespace "+ns+" exists already; choose another name", arguments...)
+	arguments[2] = "other"
 	if _, errs, status := everleafOn(t, cluster, ns, arguments...); status != 1 || !strings.Contains(errs, "file exists; --output-key-file names another file") {
 		t.Errorf("again: exit status %d: %s", status, errs)
+	}
+	// A key whose request is refused is of no use.
+	refused := filepath.Join(dir, "refused.key")
+	if _, errs, status := everleafOn(t, cluster, ns, "create", "certificaterequest", "Not_A_Name", "--from-certificate-file="+file, "--output-key-file="+refused); status != 1 ||
+		!strings.Contains(errs, "File "+refused+" has been removed again") {
+		t.Errorf("a name that is refused: exit status %d: %s", status, errs)
+	}
+	if _, err := os.Stat(refused); !os.IsNotExist(err) {
+		t.Errorf("its key: %v", err)
 	}
 
 	out, errs, status = everleafOn(t, cluster, ns, "inspect", "secret", "root")
@@ -159,9 +170,9 @@ Certificate written to file CRT
 	if out, _, _ = everleafOn(t, cluster, ns, "inspect", "secret", "root", "-o", "json"); !strings.Contains(out, `"commonName": "Root"`) || strings.Contains(out, "PRIVATE") {
 		t.Errorf("-o json:\n%s", out)
 	}
-	wantError(t, cluster, ns, `error when finding Secret "none": secrets "none" not found`, "inspect", "secret", "none")
+	wantError(t, cluster, ns, `error when finding Secret "none": secrets "none" not found; it was looked for in namespace "`+ns+`", and -n selects another`, "inspect", "secret", "none")
 	cluster.Secret(t, ns, "empty", "other", "x")
-	wantError(t, cluster, ns, "no PEM data found in secret", "inspect", "secret", "empty")
+	wantError(t, cluster, ns, `no PEM data found in secret: it has no 'tls.crt', or an empty one (Secret "empty" in namespace "`+ns+`")`, "inspect", "secret", "empty")
 }
 
 // TestCreateSigningRequest: the signer of a CertificateSigningRequest is that of the
