@@ -45,7 +45,10 @@ func (c *Client) RenewalInfo(ctx context.Context, certID string) (RenewalInfo, e
 	}
 	answer, _, err := c.exchange(ctx, actionRenewalInfo, http.MethodGet, u, nil, "application/json")
 	if err != nil {
-		c.suspectDirectory(err)
+		// That a certificate is unknown to the CA says nothing about its directory.
+		if ProblemOf(err) == nil {
+			c.suspectDirectory(err)
+		}
 		return RenewalInfo{}, err
 	}
 	return answer.renewalInfo()

@@ -103,7 +103,7 @@ func (r Report) Unserved() int {
 // Judge says what everleaf would do at a time. The findings are in the order of verdict,
 // kind, namespace and name.
 func Judge(c Cluster, s Settings, now time.Time) Report {
-	j := judge{Cluster: c, index: indexOf(c), settings: s, now: now, unserved: map[string]facts.IssuerType{}}
+	j := judge{Cluster: c, index: indexOf(c), settings: s, now: now, unserved: map[string]facts.IssuerType{}, advising: map[string]bool{}}
 	for i := range c.ClusterIssuers {
 		j.issuer(&c.ClusterIssuers[i])
 	}
@@ -136,6 +136,8 @@ type judge struct {
 	report   Report
 	// unserved are the types of the issuers that are not served, by issuerKey.
 	unserved map[string]facts.IssuerType
+	// advising are the issuers whose CA advises when to renew, by issuerKey.
+	advising map[string]bool
 }
 
 func (j *judge) find(kind string, o metav1.Object, verdict, format string, args ...any) {
@@ -157,6 +159,7 @@ func (j *judge) issuer(issuer cmv1.GenericIssuer) {
 		j.find(kind, issuer, Unserved, "this version has no issuers of type %q: the requests to it stay as they are", of)
 		return
 	}
+	j.advising[issuerKey(kind, issuer.GetNamespace(), issuer.GetName())] = certificate.TakesAdvice(issuer.GetSpec())
 	if acme := issuer.GetSpec().ACME; acme != nil {
 		for n := range acme.Solvers {
 			if why := j.settings.Unsupported(&acme.Solvers[n]); why != "" {
@@ -169,15 +172,21 @@ func (j *judge) issuer(issuer cmv1.GenericIssuer) {
 // unservedType is the type of the issuer that a reference in a namespace means, and
 // whether it is one that is not served.
 func (j *judge) unservedType(namespace string, ref cmmeta.IssuerReference) (facts.IssuerType, bool) {
+	of, found := j.unserved[keyOf(namespace, ref)]
+	return of, found
+}
+
+// keyOf is the issuerKey of what a reference in a namespace means, "" for an issuer of
+// others.
+func keyOf(namespace string, ref cmmeta.IssuerReference) string {
 	if !facts.OwnIssuer(ref) {
-		return "", false
+		return ""
 	}
 	ref = ref.WithDefaults()
 	if ref.Kind == cmv1.ClusterIssuerKind {
 		namespace = ""
 	}
-	of, found := j.unserved[issuerKey(ref.Kind, namespace, ref.Name)]
-	return of, found
+	return issuerKey(ref.Kind, namespace, ref.Name)
 }
 
 func (j *judge) certificate(crt *cmv1.Certificate) {
@@ -201,6 +210,7 @@ func (j *judge) touched(crt *cmv1.Certificate) string {
 	state := certificate.State{
 		Object: crt, Secret: j.Secrets[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}],
 		Requests: j.Requests[crt.UID], Backoff: j.settings.Backoff, OwnSecret: j.settings.OwnSecrets, Started: j.now, SecretOwnedBy: j.otherOwner(crt),
+		Advised:      j.advising[keyOf(crt.Namespace, crt.Spec.IssuerRef)],
 		SecretUsedBy: j.users[types.NamespacedName{Namespace: crt.Namespace, Name: crt.Spec.SecretName}],
 	}
 	for _, s := range j.keys[crt.UID] {
