@@ -6,6 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/operator"
@@ -34,6 +40,14 @@ func TestExplainObjects(t *testing.T) {
 	for _, o := range f.Apply(t, "", fmt.Sprintf(policyAgainst, f.ns)) {
 		t.Cleanup(func() { _ = f.Delete(t.Context(), o) })
 	}
+	// The API server takes a policy up some time after it has stored it.
+	harness.Eventually(t, 30*time.Second, func() error {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.ns, Name: "forbidden-probe"}}
+		if err := f.Create(t.Context(), secret, client.DryRunAll); !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) {
+			return fmt.Errorf("the policy is not in force: %v", err)
+		}
+		return nil
+	})
 	proxy := f.issuer(t, "acme")
 	f.registered(t, "acme")
 	proxy.Fail(faultproxy.NewOrder, faultproxy.Fault{Status: 429, Type: "rateLimited", Detail: "too many new orders", RetryAfter: 3600})
