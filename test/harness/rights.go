@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -41,11 +40,18 @@ type Ledger struct {
 	// events have no controller: their name is empty.
 	used map[string]map[Right]bool
 	// denied are the refusals for want of a right.
-	denied map[string]bool
+	denied map[denial]bool
+}
+
+// denial is a refusal of a right to a controller, in the API server's words.
+type denial struct {
+	name    string
+	right   Right
+	refusal string
 }
 
 func newLedger() *Ledger {
-	return &Ledger{used: map[string]map[Right]bool{}, denied: map[string]bool{}}
+	return &Ledger{used: map[string]map[Right]bool{}, denied: map[denial]bool{}}
 }
 
 // authorizer is how the API server's authorizer refuses. An admission policy or a quota
@@ -79,7 +85,7 @@ func (l *Ledger) note(name string, right Right, response *http.Response) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if refusal != "" {
-		l.denied[fmt.Sprintf("controller %q: %s", name, refusal)] = true
+		l.denied[denial{name, right, refusal}] = true
 		return nil
 	}
 	if l.used[name] == nil {
@@ -112,11 +118,19 @@ func rightOf(r *http.Request) (Right, bool) {
 	return Right{call.Group, call.Resource, verb}, true
 }
 
-// Denied are the refusals for want of a right, sorted.
+// Denied are the refusals for want of a right, sorted. An API server that starts refuses
+// for a moment what it allows before and after: that is none.
 func (l *Ledger) Denied() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.denied))
+	var denied []string
+	for d := range l.denied {
+		if !l.used[d.name][d.right] {
+			denied = append(denied, fmt.Sprintf("controller %q: %s", d.name, d.refusal))
+		}
+	}
+	slices.Sort(denied)
+	return denied
 }
 
 // Role is a role, and the controllers that it is for.
