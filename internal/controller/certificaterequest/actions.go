@@ -12,7 +12,6 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -46,17 +45,9 @@ func (w *work) sign(ctx context.Context) error {
 	now := w.Clock.Now()
 	outcome, err := w.Types.Sign(ctx, w.request(now))
 	m := w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
-	*m = memory{issuer: w.issuer.GetUID(), generation: w.issuer.GetGeneration()}
+	*m = memory{answered: controller.AnsweredBy(w.issuer, outcome, err, now)}
 	if err == nil {
-		m.outcome = &outcome
 		w.handOn(outcome)
-		if pending := outcome.Pending; pending != nil && pending.Until.Before(now.Add(core.PendingFloor)) {
-			m.outcome.Pending = &core.Pending{
-				Until: now.Add(core.PendingFloor), Annotations: pending.Annotations, Message: pending.Message,
-			}
-		}
-	} else if f := fault.Of(err); f.Class == fault.Later {
-		m.notBefore = f.At
 	}
 	w.recall()
 	return err

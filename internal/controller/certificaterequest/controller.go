@@ -4,8 +4,6 @@ package certificaterequest
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -70,14 +68,7 @@ type Controller struct {
 
 // memory is what this process knows of a request and does not store.
 type memory struct {
-	// issuer and generation are of the issuer that answered; an answer of
-	// another one, or for another spec, does not count.
-	issuer     types.UID
-	generation int64
-	// outcome is its answer, nil before.
-	outcome *core.Outcome
-	// notBefore is when it may be asked again.
-	notBefore time.Time
+	answered controller.Answered
 	// replaced is core.State.Replaced.
 	replaced int
 	// announced is set once an event has said what no condition says.
@@ -138,11 +129,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 		return nil, err
 	}
 	if w.issuer != nil {
-		_, supported := c.Types.Of(w.issuer.GetSpec())
-		w.Issuer = &facts.Issuer{
-			Spec: w.issuer.GetSpec(), Supported: supported, Left: slices.Contains(c.config.Leave, facts.TypeOf(w.issuer.GetSpec())),
-			Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
-		}
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, c.config.Leave)
 		if w.issuer.GetSpec().ACME != nil {
 			w.State.Orders = c.Orders.ControlledBy(object)
 			if w.Replaces, err = c.replaced(ctx, object, w.issuer); err != nil {
@@ -205,11 +192,11 @@ func (c *Controller) otherKind(ctx context.Context, object *cmv1.CertificateRequ
 func (w *work) recall() {
 	m := w.memory.Find(w.subject.NamespacedName, w.State.Object.UID)
 	w.Unannounced = m == nil || !m.announced
-	if m != nil {
-		w.Replaced = m.replaced
-	}
-	if m == nil || w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
+	if m == nil {
 		return
 	}
-	w.Outcome, w.SignNotBefore = m.outcome, m.notBefore
+	w.Replaced = m.replaced
+	if outcome, notBefore, ok := m.answered.Of(w.issuer); ok {
+		w.Outcome, w.SignNotBefore = outcome, notBefore
+	}
 }

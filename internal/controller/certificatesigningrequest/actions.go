@@ -9,7 +9,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	core "github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
@@ -47,18 +46,7 @@ func (w *work) sign(ctx context.Context) error {
 		return err
 	}
 	outcome, err := w.Types.Sign(ctx, asked)
-	m := w.remember()
-	m.issuer, m.generation, m.outcome, m.notBefore = w.issuer.GetUID(), w.issuer.GetGeneration(), nil, time.Time{}
-	if err == nil {
-		m.outcome = &outcome
-		if pending := outcome.Pending; pending != nil && pending.Until.Before(now.Add(request.PendingFloor)) {
-			m.outcome.Pending = &request.Pending{
-				Until: now.Add(request.PendingFloor), Annotations: pending.Annotations, Message: pending.Message,
-			}
-		}
-	} else if f := fault.Of(err); f.Class == fault.Later {
-		m.notBefore = f.At
-	}
+	w.remember().answered = controller.AnsweredBy(w.issuer, outcome, err, now)
 	w.recall()
 	return err
 }

@@ -5,8 +5,6 @@ package certificatesigningrequest
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +17,6 @@ import (
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	core "github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -57,14 +54,7 @@ type Controller struct {
 
 // memory is what this process knows of a request and does not store.
 type memory struct {
-	// issuer and generation are of the issuer that answered; an answer of
-	// another one, or for another spec, does not count.
-	issuer     types.UID
-	generation int64
-	// outcome is its answer, nil before.
-	outcome *request.Outcome
-	// notBefore is when it may be asked again.
-	notBefore time.Time
+	answered controller.Answered
 	// replaced is core.State.Replaced, announced core.State.Announced.
 	replaced  int
 	announced core.Wait
@@ -122,11 +112,7 @@ func (c *Controller) Load(ctx context.Context, object *core.Object) (controller.
 		return nil, err
 	}
 	if w.issuer != nil {
-		_, supported := c.Types.Of(w.issuer.GetSpec())
-		w.Issuer = &facts.Issuer{
-			Spec: w.issuer.GetSpec(), Supported: supported, Left: slices.Contains(c.config.Leave, facts.TypeOf(w.issuer.GetSpec())),
-			Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
-		}
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, c.config.Leave)
 		if core.Approved(object) {
 			if w.MayReference, err = c.Requests.MayReference(ctx, object, signer); err != nil {
 				return nil, err
@@ -147,10 +133,9 @@ func (w *work) recall() {
 		return
 	}
 	w.Replaced, w.Announced = m.replaced, m.announced
-	if w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
-		return
+	if outcome, notBefore, ok := m.answered.Of(w.issuer); ok {
+		w.Outcome, w.SignNotBefore = outcome, notBefore
 	}
-	w.Outcome, w.SignNotBefore = m.outcome, m.notBefore
 }
 
 // remember is the memory of the request.

@@ -40,8 +40,8 @@ func (c *Controller) Registration() controller.Registration {
 		Watches: []controller.Watch{
 			{Kind: plan.KindSecret, Keys: c.ofSecret},
 			{Kind: acmev1.OrderKind, Keys: ofOrder},
-			{Kind: cmv1.IssuerKind, Keys: c.ofIssuer},
-			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+			{Kind: cmv1.IssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
+			{Kind: cmv1.ClusterIssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
 		},
 	}
 }
@@ -55,23 +55,8 @@ func ofOrder(_ context.Context, o client.Object) []types.NamespacedName {
 }
 
 // ofSecret are the requests that wait and whose private key is in a Secret, and
-// those that wait for an issuer that uses it: the issuer may have been ready all
-// the time, although it could not sign for a moment.
+// those that wait for an issuer that uses it.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	keys := controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName()))
-	for _, kind := range []string{cmv1.IssuerKind, cmv1.ClusterIssuerKind} {
-		for _, issuer := range c.Issuers.Using(ctx, kind, o) {
-			keys = append(keys, c.ofIssuer(ctx, issuer)...)
-		}
-	}
-	return keys
-}
-
-// ofIssuer are the requests that wait for an issuer.
-func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
-	issuer, ok := o.(cmv1.GenericIssuer)
-	if !ok {
-		return nil
-	}
-	return controller.KeysOf(c.Requests.OpenOf(issuer))
+	users := controller.WaitingForUsers(c.Issuers, c.Requests.OpenOf, cmv1.IssuerKind, cmv1.ClusterIssuerKind)
+	return append(controller.KeysOf(c.Requests.OpenWithKey(o.GetNamespace(), o.GetName())), users(ctx, o)...)
 }

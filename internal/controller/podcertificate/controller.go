@@ -5,7 +5,6 @@ package podcertificate
 import (
 	"context"
 	"fmt"
-	"time"
 
 	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,11 +14,8 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
-	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/podcertificate"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -56,14 +52,7 @@ type Controller struct {
 
 // memory is what this process knows of a request and does not store.
 type memory struct {
-	// issuer and generation are of the issuer that answered; an answer of
-	// another one, or for another spec, does not count.
-	issuer     types.UID
-	generation int64
-	// outcome is its answer, nil before.
-	outcome *request.Outcome
-	// notBefore is when it may be asked again.
-	notBefore time.Time
+	answered controller.Answered
 	// announced is core.State.Announced.
 	announced signingrequest.Wait
 }
@@ -91,29 +80,10 @@ func (c *Controller) Registration() controller.Registration {
 			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
 		},
 		Watches: []controller.Watch{
-			{Kind: plan.KindSecret, Keys: c.ofSecret},
-			{Kind: cmv1.ClusterIssuerKind, Keys: c.ofIssuer},
+			{Kind: plan.KindSecret, Keys: controller.WaitingForUsers(c.Issuers, c.Requests.OpenOf, cmv1.ClusterIssuerKind)},
+			{Kind: cmv1.ClusterIssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
 		},
 	}
-}
-
-// ofSecret are the requests that wait for a ClusterIssuer that uses a Secret: the issuer
-// may have been ready all the time, although it could not sign for a moment.
-func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	var keys []types.NamespacedName
-	for _, issuer := range c.Issuers.Using(ctx, cmv1.ClusterIssuerKind, o) {
-		keys = append(keys, c.ofIssuer(ctx, issuer)...)
-	}
-	return keys
-}
-
-// ofIssuer are the requests that wait for an issuer.
-func (c *Controller) ofIssuer(_ context.Context, o client.Object) []types.NamespacedName {
-	issuer, ok := o.(cmv1.GenericIssuer)
-	if !ok {
-		return nil
-	}
-	return controller.KeysOf(c.Requests.OpenOf(issuer))
 }
 
 // Get implements controller.Kind.
@@ -153,12 +123,8 @@ func (c *Controller) Load(ctx context.Context, object *core.Object) (controller.
 		}
 	}
 	if w.issuer != nil {
-		spec := w.issuer.GetSpec()
-		_, supported := c.Types.Of(spec)
-		w.Issuer = &facts.Issuer{
-			Spec: spec, Supported: supported, Ready: cluster.IssuerReady(w.issuer), Message: cluster.IssuerMessage(w.issuer),
-		}
-		w.SignsBare = c.Types.SignsBare(spec)
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, nil)
+		w.SignsBare = c.Types.SignsBare(w.issuer.GetSpec())
 	}
 	w.recall()
 	return w, nil
@@ -171,10 +137,9 @@ func (w *work) recall() {
 		return
 	}
 	w.Announced = m.announced
-	if w.issuer == nil || m.issuer != w.issuer.GetUID() || m.generation != w.issuer.GetGeneration() {
-		return
+	if outcome, notBefore, ok := m.answered.Of(w.issuer); ok {
+		w.Outcome, w.SignNotBefore = outcome, notBefore
 	}
-	w.Outcome, w.SignNotBefore = m.outcome, m.notBefore
 }
 
 // remember is the memory of the request.
@@ -203,17 +168,12 @@ func (w *work) sign(ctx context.Context) error {
 		return err
 	}
 	wanted := core.Wanted(object, w.config.TrustDomain, key)
+	now := w.Clock.Now()
 	outcome, err := w.Types.Sign(ctx, issuer.Request{
 		CSR: core.SigningRequest(object), Bare: &issuer.Bare{Wanted: wanted, Key: key}, Usages: wanted.Usages, Duration: core.Duration(object),
-		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: w.Clock.Now(),
+		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
 	})
-	m := w.remember()
-	m.issuer, m.generation, m.outcome, m.notBefore = w.issuer.GetUID(), w.issuer.GetGeneration(), nil, time.Time{}
-	if err == nil {
-		m.outcome = &outcome
-	} else if f := fault.Of(err); f.Class == fault.Later {
-		m.notBefore = f.At
-	}
+	w.remember().answered = controller.AnsweredBy(w.issuer, outcome, err, now)
 	w.recall()
 	return err
 }

@@ -1,0 +1,92 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+)
+
+// What the controllers of requests of each kind share: what is known of the issuer, what
+// it has answered, and which requests an event of it wakes.
+
+// IssuerFacts are the facts about the issuer of a request. types are those of this
+// process; requests for the types in leave are for others.
+func IssuerFacts(of cmv1.GenericIssuer, types *issuer.Registry, leave []facts.IssuerType) *facts.Issuer {
+	spec := of.GetSpec()
+	_, supported := types.Of(spec)
+	return &facts.Issuer{
+		Spec: spec, Supported: supported, Left: slices.Contains(leave, facts.TypeOf(spec)),
+		Ready: cluster.IssuerReady(of), Message: cluster.IssuerMessage(of),
+	}
+}
+
+// Answered is what an issuer has answered to a request and is not stored: a status that
+// cannot be stored costs no second certificate. The zero value has no answer.
+type Answered struct {
+	issuer     types.UID
+	generation int64
+	outcome    *core.Outcome
+	notBefore  time.Time
+}
+
+// AnsweredBy returns the answer of an issuer, which is an outcome or an error. One that
+// is pending is not asked again before core.PendingFloor has passed since now.
+func AnsweredBy(of cmv1.GenericIssuer, outcome core.Outcome, err error, now time.Time) Answered {
+	a := Answered{issuer: of.GetUID(), generation: of.GetGeneration()}
+	if err == nil {
+		if pending := outcome.Pending; pending != nil && pending.Until.Before(now.Add(core.PendingFloor)) {
+			outcome.Pending = &core.Pending{Until: now.Add(core.PendingFloor), Annotations: pending.Annotations, Message: pending.Message}
+		}
+		a.outcome = &outcome
+	} else if f := fault.Of(err); f.Class == fault.Later {
+		a.notBefore = f.At
+	}
+	return a
+}
+
+// Of returns the outcome of an issuer, nil after an error, and when the issuer may be
+// asked again. ok is false if it has not answered: an answer of another issuer, or for
+// another spec of it, does not count. of is nil if the issuer does not exist.
+func (a Answered) Of(of cmv1.GenericIssuer) (outcome *core.Outcome, notBefore time.Time, ok bool) {
+	if of == nil || a.issuer != of.GetUID() || a.generation != of.GetGeneration() {
+		return nil, time.Time{}, false
+	}
+	return a.outcome, a.notBefore, true
+}
+
+// Waiting returns the Keys of a Watch of issuers, which wakes the requests that wait for
+// the event's. open returns those.
+func Waiting[O client.Object](open func(cmv1.GenericIssuer) []O) func(context.Context, client.Object) []types.NamespacedName {
+	return func(_ context.Context, o client.Object) []types.NamespacedName {
+		issuer, ok := o.(cmv1.GenericIssuer)
+		if !ok {
+			return nil
+		}
+		return KeysOf(open(issuer))
+	}
+}
+
+// WaitingForUsers returns the Keys of a Watch of Secrets, which wakes the requests that
+// wait for an issuer of the kinds that uses the event's: the issuer may have been ready
+// all the time, although it could not sign for a moment.
+func WaitingForUsers[O client.Object](issuers *cluster.Issuers, open func(cmv1.GenericIssuer) []O, kinds ...string) func(context.Context, client.Object) []types.NamespacedName {
+	return func(ctx context.Context, o client.Object) []types.NamespacedName {
+		var keys []types.NamespacedName
+		for _, kind := range kinds {
+			for _, issuer := range issuers.Using(ctx, kind, o) {
+				keys = append(keys, KeysOf(open(issuer))...)
+			}
+		}
+		return keys
+	}
+}
