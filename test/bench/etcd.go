@@ -1,16 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"path"
 
 	corev1 "k8s.io/api/core/v1"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -20,6 +13,7 @@ import (
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/test/etcd"
 )
 
 // storeBatch is how many things are made and stored at once: etcd takes 128 writes and
@@ -31,13 +25,13 @@ const storeBatch = 16
 // learns of it by its watches.
 func (p *plane) store(ctx context.Context, n int, of func(i int) ([]*unstructured.Unstructured, error)) error {
 	config := p.EtcdConfig()
-	etcd, err := rest.HTTPClientFor(config)
+	gateway, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err
 	}
-	defer etcd.CloseIdleConnections()
+	defer gateway.CloseIdleConnections()
 	err = each(ctx, (n+storeBatch-1)/storeBatch, func(ctx context.Context, batch int) error {
-		var puts []put
+		var puts []etcd.Put
 		for i := batch * storeBatch; i < min(n, (batch+1)*storeBatch); i++ {
 			objects, err := of(i)
 			if err != nil {
@@ -48,10 +42,10 @@ func (p *plane) store(ctx context.Context, n int, of func(i int) ([]*unstructure
 				if err != nil {
 					return err
 				}
-				puts = append(puts, put{Key: registryKey(o), Value: value})
+				puts = append(puts, etcd.Put{Key: etcd.Key(o), Value: value})
 			}
 		}
-		return putAll(ctx, etcd, config.Host, puts)
+		return etcd.PutAll(ctx, gateway, config.Host, puts...)
 	})
 	if err != nil {
 		return err
@@ -76,53 +70,4 @@ func stored(o *unstructured.Unstructured) ([]byte, error) {
 		return nil, err
 	}
 	return runtime.Encode(protobuf.NewSerializer(clientgoscheme.Scheme, clientgoscheme.Scheme), secret)
-}
-
-// registryKey is where the API server keeps an object. Only the keys of custom resources
-// have the group.
-func registryKey(o *unstructured.Unstructured) []byte {
-	kind := o.GroupVersionKind()
-	plural, _ := apimeta.UnsafeGuessKindToResource(kind)
-	group := ""
-	if kind.Group == cmv1.GroupName || kind.Group == acmev1.GroupName {
-		group = kind.Group
-	}
-	return []byte(path.Join("/registry", group, plural.Resource, o.GetNamespace(), o.GetName()))
-}
-
-// put is a write of etcd's gRPC gateway, which has bytes in base64 as encoding/json does.
-type put struct {
-	Key   []byte `json:"key"`
-	Value []byte `json:"value"`
-}
-
-// putAll makes writes in one transaction.
-func putAll(ctx context.Context, etcd *http.Client, host string, puts []put) error {
-	type operation struct {
-		Put put `json:"requestPut"`
-	}
-	var all struct {
-		Success []operation `json:"success"`
-	}
-	for _, p := range puts {
-		all.Success = append(all.Success, operation{p})
-	}
-	body, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, host+"/v3/kv/txn", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	answer, err := etcd.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("etcd answers %s: %s", answer.Status, text)
-	}
-	return err
 }
