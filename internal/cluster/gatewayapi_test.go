@@ -77,16 +77,22 @@ func (s *gatewayServer) set(away bool, versions ...string) {
 	s.away, s.versions = away, versions
 }
 
+// answers returns how an API server answers a request, and how it refuses one.
+func answers(w http.ResponseWriter) (answer func(any), refuse func(int, metav1.StatusReason)) {
+	w.Header().Set("Content-Type", "application/json")
+	answer = func(v any) { _ = json.NewEncoder(w).Encode(v) }
+	refuse = func(code int, reason metav1.StatusReason) {
+		w.WriteHeader(code)
+		answer(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: int32(code), Reason: reason, Message: "no"})
+	}
+	return answer, refuse
+}
+
 func (s *gatewayServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	away, versions := s.away, s.versions
 	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	answer := func(v any) { _ = json.NewEncoder(w).Encode(v) }
-	refuse := func(code int, reason metav1.StatusReason) {
-		w.WriteHeader(code)
-		answer(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: int32(code), Reason: reason, Message: "no"})
-	}
+	answer, refuse := answers(w)
 	group := metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: gwapi.GroupName}
 	for _, v := range versions {
 		group.Versions = append(group.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gwapi.GroupName + "/" + v, Version: v})

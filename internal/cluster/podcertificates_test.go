@@ -43,12 +43,7 @@ func (s *podServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	away, version := s.away, s.version
 	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	answer := func(v any) { _ = json.NewEncoder(w).Encode(v) }
-	refuse := func(code int, reason metav1.StatusReason) {
-		w.WriteHeader(code)
-		answer(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: int32(code), Reason: reason, Message: "no"})
-	}
+	answer, refuse := answers(w)
 	request := func(name, signer, condition string) podcertificate.Object {
 		o := podcertificate.Object{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: "6"},

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// presentBatches is how many batches are issued, of which that with the median use of CPU
+// presentBatches is how many batches are issued. The one with the median use of CPU
 // counts: what a batch costs varies with what else the machine does.
 const presentBatches = 3
 

@@ -51,19 +51,25 @@ func roleWithout(t *testing.T, cluster *harness.Cluster, user string, left func(
 	if !found {
 		t.Fatal("the controllers' roles have no such rule")
 	}
-	if err := cluster.Create(t.Context(), less); err != nil {
+	grant(t, cluster, user, less)
+}
+
+// grant creates a role and gives it to a user, until the test ends.
+func grant(t *testing.T, cluster *harness.Cluster, user string, role *rbacv1.ClusterRole) {
+	t.Helper()
+	if err := cluster.Create(t.Context(), role); err != nil {
 		t.Fatal(err)
 	}
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: less.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 	if err := cluster.Create(t.Context(), binding); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, o := range []client.Object{binding, less} {
+		for _, o := range []client.Object{binding, role} {
 			if err := cluster.Delete(context.Background(), o); err != nil {
 				t.Error(err)
 			}

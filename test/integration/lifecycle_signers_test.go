@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,32 +46,14 @@ spec:
 // of them without any, until the test ends.
 func mayApprove(t *testing.T, cluster *harness.Cluster, user string, names ...string) {
 	t.Helper()
-	role := &rbacv1.ClusterRole{
+	grant(t, cluster, user, &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"cert-manager.io"}, Resources: []string{"signers"}, Verbs: []string{"approve"}, ResourceNames: names}},
-	}
-	if err := cluster.Create(t.Context(), role); err != nil {
-		t.Fatal(err)
-	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
-	}
-	if err := cluster.Create(t.Context(), binding); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, err := range []error{cluster.Delete(context.Background(), binding), cluster.Delete(context.Background(), role)} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
 	})
 }
 
 // TestLifecycleSigners has the forms of ClusterRoles that charts of external issuers ship,
-// and which requests the controllers approve with each (case S34).
+// and which requests the controllers approve with each.
 func TestLifecycleSigners(t *testing.T) {
 	l := newLab(t, harness.Controllers{})
 	l.Apply(t, l.ns, originIssuers)
@@ -119,7 +100,7 @@ func TestLifecycleSigners(t *testing.T) {
 
 // TestLifecycleExternalIssuer has an external issuer, controllers that may approve the
 // requests to one of its issuers, and an approver of somebody else for the others, which
-// decides by who has made a request (cases S32 and S34).
+// decides by who has made a request.
 func TestLifecycleExternalIssuer(t *testing.T) {
 	t.Parallel()
 	shared := harness.Shared(t)

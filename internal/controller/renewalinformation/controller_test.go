@@ -180,8 +180,8 @@ func (s *stage) certificate() cmv1.CertificateStatus {
 	return crt.Status
 }
 
-// TestQuestion has the answers of an ACME server, each of which is stored by one write and
-// asked for once, also if the first write meets a conflict.
+// TestQuestion has the answers of an ACME server. Each is asked for once and stored by one
+// write, also if the first write meets a conflict.
 func TestQuestion(t *testing.T) {
 	const failed = "Could not fetch ACME Renewal Information: "
 	for name, test := range map[string]struct {

@@ -205,8 +205,8 @@ func TestSharedSecret(t *testing.T) {
 	samePlan(t, want, c.Next(now))
 }
 
-// TestRivalRenewed has a Certificate whose Secret is another's, and of which somebody
-// wants an issuance: it would replace what the other has.
+// TestRivalRenewed has a Certificate whose Secret is another's, and somebody asks for its
+// issuance, which would replace what the other has.
 func TestRivalRenewed(t *testing.T) {
 	const refused = `Nothing is issued: Secret "app/web-tls" belongs to Certificate "older", which has the same spec.secretName; use another spec.secretName; everleaf looks again within 3 minutes`
 	c := issuedState()

@@ -68,7 +68,7 @@ func (c State) repair(p Plan, now time.Time) Plan {
 }
 
 // uncompared are the events of keystores that cannot be compared with a spec that has
-// changed: their passwords are missing. The status says of which spec that has been said.
+// changed: their passwords are missing. The status says for which spec the events were sent.
 func (c State) uncompared() []plan.Event {
 	told := condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionReady)
 	if _, wanted := c.keystoreInputs(); !wanted || told == nil || told.ObservedGeneration == c.Object.Generation {
@@ -137,8 +137,8 @@ func (c State) drift() (all []Violation, locked *Violation) {
 	return append(all, data...), locked
 }
 
-// metadataDrift is drift for the labels or the annotations of the Secret, of which
-// managed are ours.
+// metadataDrift is drift for the labels or the annotations of the Secret. managed
+// are the keys that are ours.
 func metadataDrift(kind string, has, want map[string]string, managed []string) []Violation {
 	wanted := slices.Sorted(maps.Keys(want))
 	switch {
@@ -237,8 +237,8 @@ func (c State) returnsCA() bool {
 	return slices.Contains(managed, cmmeta.TLSCAKey) || len(managed) == 0 && c.Secret.Has(cmmeta.TLSCAKey)
 }
 
-// brokenCA reports whether somebody else has put something into the entry of the CA of
-// which no truststore can be made, in place of what the issuer has returned.
+// brokenCA reports whether somebody else has replaced the certificates of the CA that the
+// issuer has returned, and no truststore can be made of what is there now.
 func (c State) brokenCA() bool {
 	if len(Keystores(&c.Object.Spec)) == 0 {
 		return false

@@ -112,7 +112,7 @@ func (c Polling) Failed(f plan.Failure, now time.Time) Plan {
 }
 
 // certain reports whether it is known which certificate the CA is asked about: the
-// Secret has one, of which the status speaks.
+// Secret has the one that the status describes.
 func (c Polling) certain() bool {
 	s := c.State.Secret
 	return s != nil && s.Leaf != nil && !s.Leaf.Temporary && s.Leaf.CertID != "" &&

@@ -125,7 +125,7 @@ func expires(c *Polling, end time.Time) {
 	c.State.Secret.Leaf.NotAfter, c.State.Object.Status.NotAfter = end, at(end)
 }
 
-// told has the process remember a question, of which the status speaks.
+// told has the process remember a question whose answer is in the status.
 func told(when time.Time, change func(*Asked)) func(*Polling) {
 	return func(c *Polling) {
 		c.Asked = &Asked{CertID: "a.b", At: when, Told: true}
