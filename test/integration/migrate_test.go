@@ -12,6 +12,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/operator"
 	"github.com/everleaf/everleaf/test/harness"
 )
 
@@ -67,7 +68,7 @@ func leftAlone(t *testing.T, cluster *harness.Cluster, ns string) {
 	if err := cluster.Status().Update(t.Context(), vault); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Run(t, harness.Controllers{})
+	cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) { o.Namespace = ns }})
 	cluster.IssuingHolds(t, ns, "api", patience, `This version of everleaf has no issuers of type "vault": CertificateRequest "api-1" is left alone`)
 	harness.Eventually(t, patience, func() error {
 		seen := map[string]bool{}
