@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/everleaf/everleaf/internal/cluster"
+	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -93,6 +95,9 @@ type Settings[O client.Object, S any] struct {
 	Clock clock.WithTicker
 	// Failed counts failures; it may be nil.
 	Failed func()
+	// EndWithObject has actions at foreign servers end when their object is deleted,
+	// because their results are of no use without it.
+	EndWithObject bool
 }
 
 // Driver runs all objects of one kind: it gets an object, loads what decides,
@@ -106,6 +111,7 @@ type Driver[O client.Object, S any] struct {
 	kind      Kind[O, S]
 	attempts  Memory[attempt]
 	endpoints *endpoints
+	underWay  underWay
 	steps     Steps
 }
 
@@ -311,6 +317,8 @@ func (r *run[O, S]) drive(ctx context.Context) (time.Time, error) {
 		switch {
 		case refused.again > 0:
 			return r.putOff(ctx, p, refused, failure)
+		case errors.Is(err, errGone):
+			return time.Time{}, nil
 		case err == nil:
 			r.step(p.Do, false)
 			if _, local := p.Do.(plan.Local); !local {
@@ -351,7 +359,15 @@ func (r *run[O, S]) do(ctx context.Context, action plan.Action) (refused refusal
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, place.limit)
 		defer cancel()
+		if r.EndWithObject {
+			var ended func()
+			ctx, ended = r.underWay.begin(ctx, r.Object().GetUID())
+			defer ended()
+		}
 		defer func() {
+			if err != nil && errors.Is(context.Cause(ctx), errGone) {
+				err = fault.Elsewhere(errGone)
+			}
 			answer := err
 			if silent, ok := r.Work.(Unanswered); ok && err == nil && silent.Unanswered(action) {
 				answer = os.ErrDeadlineExceeded

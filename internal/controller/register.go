@@ -128,7 +128,11 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 	if err != nil {
 		return err
 	}
-	sources := append(b.events(r.Kind, Own()), r.Requeue)
+	own := Own()
+	if driver, ok := r.Reconciler.(interface{ Gone(client.Object) }); ok {
+		own = ending(own, driver.Gone)
+	}
+	sources := append(b.events(r.Kind, own), r.Requeue)
 	for _, w := range r.Watches {
 		sources = append(sources, b.events(w.Kind, Related(w.Keys))...)
 	}

@@ -30,6 +30,18 @@ func IssuerFacts(of cmv1.GenericIssuer, types *issuer.Registry, leave []facts.Is
 	}
 }
 
+// SignTimeout bounds how long an issuer is asked for a certificate: it may ask a foreign
+// server several times.
+const SignTimeout = 2 * time.Minute
+
+// Asking fills in what a request says of the issuer that is asked, and of the object that
+// asks.
+func Asking(r issuer.Request, object client.Object, kind string, of cmv1.GenericIssuer) issuer.Request {
+	r.Kind, r.Name, r.Annotations, r.Created = kind, object.GetName(), object.GetAnnotations(), object.GetCreationTimestamp().Time
+	r.Issuer, r.IssuerUID, r.IssuerName, r.IssuerAnnotations = of.GetSpec(), of.GetUID(), of.GetName(), of.GetAnnotations()
+	return r
+}
+
 // Answered is what an issuer has answered to a request and is not stored: a status that
 // cannot be stored costs no second certificate. The zero value has no answer.
 type Answered struct {

@@ -33,13 +33,32 @@ type Type interface {
 }
 
 // Signer issues certificates. Errors are fault.Errors: Permanent fails the
-// request, all others leave it pending. An outcome that is pending has Sign
-// called again at its time, with the annotations in the request.
+// request, all others leave it pending.
+//
+// A CA that takes longer than a call is never waited for: Sign asks it once and returns
+// a pending outcome. Then
+//   - its annotations are stored in the object that asks, before anything else is
+//     written: what names the request at the CA, so that it is never made twice;
+//   - Sign is called again at its time, with the annotations in the request: by this
+//     process, or by another one right after its start, which knows nothing else;
+//   - nothing is asked any more once the object is gone, and the context of a Sign that
+//     is under way ends with the object. The CA is not asked to withdraw anything.
 type Signer interface {
 	Sign(ctx context.Context, r Request) (request.Outcome, error)
 }
 
-// BareSigner is implemented by Signers that take a Request with Bare.
+// Remote is implemented by types that ask a foreign server. One that does not answer
+// delays only the issuers that need it: controllers bound how many of their workers ask
+// one server, and for how long.
+type Remote interface {
+	// Server names the server of an issuer in the words of a message, such as "the
+	// Vault server vault.example.com:8200". Issuers with equal names share what there
+	// is of a server's places.
+	Server(spec *cmv1.IssuerSpec) string
+}
+
+// BareSigner is implemented by Signers that take a Request with Bare. They answer such a
+// request at once: no outcome is pending.
 type BareSigner interface {
 	Signer
 	// SignsBare marks the type.
@@ -72,6 +91,9 @@ type Issuer struct {
 type Status struct {
 	// Reason and Message are the Ready condition's.
 	Reason, Message string
+	// Event is the message of an event with the reason Ready that announces the
+	// issuer; empty for the condition's reason and message.
+	Event string
 	// Account is what the status keeps of an ACME account, nil for other types.
 	Account *acmev1.ACMEIssuerStatus
 	// AccountReady reports that the account has come into use by this check.
@@ -96,10 +118,20 @@ type Request struct {
 	// empty if the request names none. KeyAnnotation is the annotation that names it.
 	Key           types.NamespacedName
 	KeyAnnotation string
+	// Kind and Name are those of the object that asks: CertificateRequests and
+	// CertificateSigningRequests have annotations of different keys for one thing.
+	Kind, Name string
 	// Annotations are those of the object that asks, not to be changed.
 	Annotations map[string]string
+	// Created is when the object was created.
+	Created time.Time
 	// Issuer is the spec of the issuer that it refers to, not to be changed.
 	Issuer *cmv1.IssuerSpec
+	// IssuerUID is the issuer's, IssuerName its name, IssuerAnnotations what it is
+	// annotated with, not to be changed.
+	IssuerUID         types.UID
+	IssuerName        string
+	IssuerAnnotations map[string]string
 	// Namespace holds the issuer's Secrets.
 	Namespace string
 	// Now is the time of the decision.
@@ -161,6 +193,15 @@ func (r Registry) Sign(ctx context.Context, q Request) (request.Outcome, error) 
 			"This version of everleaf cannot sign with issuers of type %s", facts.TypeOf(q.Issuer))
 	}
 	return signer.Sign(ctx, q)
+}
+
+// Server names the foreign server that an issuer of a spec asks, empty if it asks none.
+func (r Registry) Server(spec *cmv1.IssuerSpec) string {
+	t, _ := r.Of(spec)
+	if remote, ok := t.(Remote); ok {
+		return remote.Server(spec)
+	}
+	return ""
 }
 
 // SignsBare reports whether the type that a spec configures is a BareSigner.

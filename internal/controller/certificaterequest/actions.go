@@ -58,12 +58,11 @@ func (w *work) sign(ctx context.Context) error {
 func (w *work) request(now time.Time) issuer.Request {
 	object := w.State.Object
 	const annotation = cmv1.CertificateRequestPrivateKeyAnnotationKey
-	r := issuer.Request{
+	r := controller.Asking(issuer.Request{
 		CSR: object.Spec.Request, Usages: facts.Words(object.Spec.Usages), IsCA: object.Spec.IsCA,
 		Key:           types.NamespacedName{Namespace: object.Namespace, Name: object.Annotations[annotation]},
-		KeyAnnotation: annotation, Annotations: object.Annotations,
-		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
-	}
+		KeyAnnotation: annotation, Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
+	}, object, cmv1.CertificateRequestKind, w.issuer)
 	if object.Spec.Duration != nil {
 		r.Duration = object.Spec.Duration.Duration
 	}

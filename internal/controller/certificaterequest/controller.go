@@ -85,7 +85,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 		Kind: cmv1.CertificateRequestKind, Manager: core.Manager,
 		New:    func() *cmv1.CertificateRequest { return &cmv1.CertificateRequest{} },
 		Status: func(o *cmv1.CertificateRequest) *cmv1.CertificateRequestStatus { return &o.Status },
-		API:    d.Server, Clock: d.Clock, Failed: failed,
+		API:    d.Server, Clock: d.Clock, Failed: failed, EndWithObject: true,
 	})
 	return c, nil
 }

@@ -36,6 +36,10 @@ type signer struct {
 	name facts.IssuerType
 	// secrets are those that an issuer uses.
 	secrets []string
+	// server is the foreign server that is asked.
+	server string
+	// during is called in the middle of Sign, unless it is nil.
+	during func(context.Context)
 	// answers are what Sign returns, in order.
 	answers []answer
 	asked   []issuer.Request
@@ -52,8 +56,13 @@ func (*signer) Check(context.Context, issuer.Issuer) (issuer.Status, error) {
 	return issuer.Status{}, nil
 }
 
-func (s *signer) Sign(_ context.Context, r issuer.Request) (core.Outcome, error) {
+func (s *signer) Server(*cmv1.IssuerSpec) string { return s.server }
+
+func (s *signer) Sign(ctx context.Context, r issuer.Request) (core.Outcome, error) {
 	s.asked = append(s.asked, r)
+	if s.during != nil {
+		s.during(ctx)
+	}
 	next := s.answers[0]
 	s.answers = s.answers[1:]
 	return next.outcome, next.err

@@ -58,11 +58,11 @@ func (w *work) request(now time.Time) (issuer.Request, error) {
 	if err != nil {
 		return issuer.Request{}, err
 	}
-	return issuer.Request{
+	return controller.Asking(issuer.Request{
 		CSR: object.Spec.Request, Usages: facts.Words(core.Usages(object)), IsCA: core.IsCA(object), Duration: duration,
 		Key: core.KeySecret(object, w.Namespace), KeyAnnotation: cmv1.CertificateSigningRequestPrivateKeyAnnotationKey,
-		Annotations: object.Annotations, Issuer: w.issuer.GetSpec(), Namespace: w.Namespace, Now: now,
-	}, nil
+		Namespace: w.Namespace, Now: now,
+	}, object, core.Kind, w.issuer), nil
 }
 
 // keepState stores what the issuer must know when it is asked again.

@@ -70,7 +70,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 		Kind: core.Kind, Manager: core.ManagerOf(nil),
 		New:    func() *core.Object { return &core.Object{} },
 		Status: func(o *core.Object) *status { return &o.Status },
-		API:    d.Server, Clock: d.Clock, Failed: failed,
+		API:    d.Server, Clock: d.Clock, Failed: failed, EndWithObject: true,
 	})
 	return c, nil
 }

@@ -158,6 +158,6 @@ func (w *work) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message, Until: found.Until}
+	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message, Event: found.Event, Until: found.Until}
 	return nil
 }

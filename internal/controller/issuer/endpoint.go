@@ -14,12 +14,14 @@ var _ controller.Remote[cmv1.IssuerStatus] = (*work)(nil)
 // Endpoint implements controller.Remote. The check of an issuer that has its CA
 // in the cluster asks no server.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
-	if _, checks := action.(core.CheckIssuer); checks {
-		if acme := w.State.Object.GetSpec().ACME; acme != nil {
-			return controller.ACMEServer(acme.Server), checkTimeout
-		}
+	if _, checks := action.(core.CheckIssuer); !checks {
+		return "", 0
 	}
-	return "", 0
+	spec := w.State.Object.GetSpec()
+	if acme := spec.ACME; acme != nil {
+		return controller.ACMEServer(acme.Server), checkTimeout
+	}
+	return w.Types.Server(spec), checkTimeout
 }
 
 // Waiting implements controller.Remote.

@@ -67,7 +67,7 @@ func New(d Deps, config Config, failed func()) (*Controller, error) {
 		Kind: core.Kind, Manager: core.Manager,
 		New:    func() *core.Object { return &core.Object{} },
 		Status: func(o *core.Object) *status { return &o.Status },
-		API:    cluster.PodCertificateServer{Server: d.Server, Requests: d.Requests}, Clock: d.Clock, Failed: failed,
+		API:    cluster.PodCertificateServer{Server: d.Server, Requests: d.Requests}, Clock: d.Clock, Failed: failed, EndWithObject: true,
 	})
 	return c, nil
 }
@@ -169,10 +169,10 @@ func (w *work) sign(ctx context.Context) error {
 	}
 	wanted := core.Wanted(object, w.config.TrustDomain, key)
 	now := w.Clock.Now()
-	outcome, err := w.Types.Sign(ctx, issuer.Request{
+	outcome, err := w.Types.Sign(ctx, controller.Asking(issuer.Request{
 		CSR: core.SigningRequest(object), Bare: &issuer.Bare{Wanted: wanted, Key: key}, Usages: wanted.Usages, Duration: core.Duration(object),
-		Issuer: w.issuer.GetSpec(), Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
-	})
+		Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
+	}, object, core.Kind, w.issuer))
 	w.remember().answered = controller.AnsweredBy(w.issuer, outcome, err, now)
 	w.recall()
 	return err

@@ -46,9 +46,11 @@ type State struct {
 }
 
 // Checked is what the Ready condition of an issuer that can sign says, and until
-// when; zero is for ever.
+// when; zero is for ever. Event, if it is not empty, is the message of an event with the
+// reason Ready that is sent instead of one with the condition's reason and message.
 type Checked struct {
 	Reason, Message string
+	Event           string
 	Until           time.Time
 }
 
@@ -67,6 +69,12 @@ func (s State) Next(now time.Time) Plan {
 		return Plan{Status: *s.Object.GetStatus(), Do: CheckIssuer{}}
 	default:
 		p := s.ready(cmmeta.ConditionTrue, s.Checked.Reason, s.Checked.Message, now)
+		if len(p.Events) > 0 && s.Checked.Event != "" {
+			p.Events = nil
+			if !condition.True(s.Object.GetStatus().Conditions, cmv1.IssuerConditionReady) {
+				p.Events = []plan.Event{s.event(false, string(cmv1.IssuerConditionReady), s.Checked.Event)}
+			}
+		}
 		p.Until = s.Checked.Until
 		return p
 	}

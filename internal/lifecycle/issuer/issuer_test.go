@@ -48,6 +48,7 @@ func TestNext(t *testing.T) {
 	before := now.Add(-time.Hour)
 	other := cmv1.IssuerCondition{Type: "example.com/Seen", Status: cmmeta.ConditionTrue}
 	verified := &Checked{Reason: "KeyPairVerified", Message: "Signing CA verified"}
+	announced := &Checked{Reason: "KeyPairVerified", Message: "Signing CA verified", Event: "Verified"}
 	isReady := func(since time.Time, generation int64) cmv1.IssuerCondition {
 		return ready(cmmeta.ConditionTrue, "KeyPairVerified", "Signing CA verified", since, generation)
 	}
@@ -70,7 +71,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"ready for a time",
-			State{Object: newIssuer(has(isReady(before, 2))), Checked: &Checked{"KeyPairVerified", "Signing CA verified", now.Add(time.Hour)}},
+			State{Object: newIssuer(has(isReady(before, 2))), Checked: &Checked{Reason: "KeyPairVerified", Message: "Signing CA verified", Until: now.Add(time.Hour)}},
 			Plan{Status: status(isReady(before, 2)), Until: now.Add(time.Hour)},
 		},
 		{
@@ -87,6 +88,16 @@ func TestNext(t *testing.T) {
 			"ClusterIssuer",
 			State{Object: &cmv1.ClusterIssuer{ObjectMeta: metav1.ObjectMeta{Name: "i", Generation: 2}}, Checked: verified},
 			Plan{Status: status(isReady(now, 2)), Events: []plan.Event{ofCluster}},
+		},
+		{
+			"ready, with an event of its own",
+			State{Object: newIssuer(has(other)), Checked: announced},
+			Plan{Status: status(other, isReady(now, 2)), Events: []plan.Event{{Reason: "Ready", Message: "Verified", Verbose: true, Component: event.Component}}},
+		},
+		{
+			"ready with a new spec, with an event of its own",
+			State{Object: newIssuer(has(isReady(before, 1))), Checked: announced},
+			Plan{Status: status(isReady(before, 2))},
 		},
 		{"ACME", State{Object: newIssuer(acme), Account: account, Checked: verified}, Plan{
 			Status: cmv1.IssuerStatus{Conditions: []cmv1.IssuerCondition{isReady(now, 2)}, ACME: account}, Events: []plan.Event{event},

@@ -3,10 +3,30 @@ package request
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 )
+
+// Waiting is the status of a request whose issuer cannot be asked yet. What the issuer
+// has answered before says more.
+func Waiting(status cmv1.CertificateRequestStatus, cause string, now time.Time) cmv1.CertificateRequestStatus {
+	if condition.Find(status.Conditions, cmv1.CertificateRequestConditionReady) != nil {
+		return status
+	}
+	status = *status.DeepCopy()
+	status.Conditions = condition.Set(status.Conditions, cmv1.CertificateRequestCondition{
+		Type: cmv1.CertificateRequestConditionReady, Status: cmmeta.ConditionFalse, Reason: cmv1.CertificateRequestReasonPending,
+		Message: "Not signed yet: " + cause, LastTransitionTime: &metav1.Time{Time: now},
+	})
+	return status
+}
 
 // The messages of a request that waits for its Order, and of one that its Order
 // has failed, are part of the API's contract. Whoever wants to know what the Order

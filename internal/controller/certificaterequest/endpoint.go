@@ -1,0 +1,26 @@
+package certificaterequest
+
+import (
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/controller"
+	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/plan"
+)
+
+var _ controller.Remote[cmv1.CertificateRequestStatus] = (*work)(nil)
+
+// Endpoint implements controller.Remote. An issuer that has its CA in the cluster asks no
+// server.
+func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
+	if _, signs := action.(core.Sign); signs && w.issuer != nil {
+		return w.Types.Server(w.issuer.GetSpec()), controller.SignTimeout
+	}
+	return "", 0
+}
+
+// Waiting implements controller.Remote.
+func (*work) Waiting(status cmv1.CertificateRequestStatus, cause string, now time.Time) cmv1.CertificateRequestStatus {
+	return core.Waiting(status, cause, now)
+}
