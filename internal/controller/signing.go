@@ -38,7 +38,7 @@ const SignTimeout = 2 * time.Minute
 // asks.
 func Asking(r issuer.Request, object client.Object, kind string, of cmv1.GenericIssuer) issuer.Request {
 	r.Kind, r.Name, r.Annotations, r.Created = kind, object.GetName(), object.GetAnnotations(), object.GetCreationTimestamp().Time
-	r.Issuer, r.IssuerUID, r.IssuerName, r.IssuerAnnotations = of.GetSpec(), of.GetUID(), of.GetName(), of.GetAnnotations()
+	r.Issuer, r.IssuerUID, r.IssuerName, r.IssuerAnnotations = of.GetSpec(), of.GetUID(), client.ObjectKeyFromObject(of), of.GetAnnotations()
 	return r
 }
 

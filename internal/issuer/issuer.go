@@ -75,6 +75,8 @@ type Forgetter interface {
 // Issuer is an Issuer or ClusterIssuer to be checked.
 type Issuer struct {
 	UID types.UID
+	// Name is the issuer's own, without a namespace for a ClusterIssuer.
+	Name types.NamespacedName
 	// Namespace holds the issuer's Secrets.
 	Namespace string
 	// Spec is not to be changed.
@@ -127,10 +129,10 @@ type Request struct {
 	Created time.Time
 	// Issuer is the spec of the issuer that it refers to, not to be changed.
 	Issuer *cmv1.IssuerSpec
-	// IssuerUID is the issuer's, IssuerName its name, IssuerAnnotations what it is
-	// annotated with, not to be changed.
+	// IssuerUID and IssuerName identify it; the name has no namespace for a
+	// ClusterIssuer. IssuerAnnotations are not to be changed.
 	IssuerUID         types.UID
-	IssuerName        string
+	IssuerName        types.NamespacedName
 	IssuerAnnotations map[string]string
 	// Namespace holds the issuer's Secrets.
 	Namespace string

@@ -144,7 +144,7 @@ func (w *work) check(ctx context.Context) error {
 		account = *a
 	}
 	found, err := w.Types.Check(ctx, issuer.Issuer{
-		UID: object.GetUID(), Namespace: w.Issuers.SecretNamespace(object), Spec: object.GetSpec(),
+		UID: object.GetUID(), Name: client.ObjectKeyFromObject(object), Namespace: w.Issuers.SecretNamespace(object), Spec: object.GetSpec(),
 		Account: account, Ready: cluster.IssuerReady(object), Now: w.Clock.Now(),
 	})
 	if w.Unserved && !known.announced {
