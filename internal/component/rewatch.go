@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
@@ -25,7 +26,14 @@ const (
 	maxAnswer = 2 << 20
 	// checkTimeout bounds one question. The API server waits 3 s for a version.
 	checkTimeout = 15 * time.Second
+	// heldFor is how long a watch waits for an API server that is away. It is more than the
+	// two minutes after which client-go forgets earlier failures of a cache.
+	heldFor = 3 * time.Minute
 )
+
+// away is how soon an API server that is away is asked again. The caches of client-go wait up
+// to a minute between their tries, and again before they read everything anew.
+var away = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 20, Cap: 4 * time.Second}
 
 // Rewatch returns a wrapper of the transport to the API server by which caches survive that
 // etcd is restored from a backup. A cache goes on from the version that it knows. To an API
@@ -34,6 +42,9 @@ const (
 // So the API server is asked first whether it has the version, by a list of one object. If
 // neither it nor etcd has it, the watch fails with 410 (Gone), and the cache reads everything
 // anew. An API server that is merely behind etcd is asked again soon.
+//
+// A watch waits for an API server to which there is no connection, so that caches go on
+// within seconds after its return.
 func Rewatch(log logr.Logger) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper { return rewatching{log, next} }
 }
@@ -49,7 +60,7 @@ func (t rewatching) RoundTrip(r *http.Request) (*http.Response, error) {
 	if version == "" {
 		return t.next.RoundTrip(r)
 	}
-	answer, body, err := t.list(r, version)
+	answer, body, err := t.ask(r, version)
 	switch {
 	case err != nil:
 		return nil, err
@@ -90,6 +101,27 @@ func continuedFrom(r *http.Request) string {
 		return ""
 	}
 	return version
+}
+
+// ask asks whether the API server has a version, again and again while there is no connection
+// to it.
+func (t rewatching) ask(watch *http.Request, version string) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(watch.Context(), heldFor)
+	defer cancel()
+	for pause := away; ; {
+		answer, body, err := t.list(watch, version)
+		if err == nil {
+			return answer, body, nil
+		}
+		if pause.Steps == away.Steps {
+			t.log.Info("The API server does not answer; a watch waits for it, and tries again every few seconds", "path", watch.URL.Path, "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, err
+		case <-time.After(pause.Step()):
+		}
+	}
 }
 
 // list asks for one object of what a watch is of, not older than a version if there is one.

@@ -2,10 +2,14 @@ package component
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -99,6 +103,64 @@ func TestRewatch(t *testing.T) {
 			if diff := cmp.Diff(test.want, calls); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// TestRewatchWaits: a watch waits for an API server to which there is no connection, and asks
+// it again every few seconds, until it answers, the caller gives up, or three minutes have
+// passed. Other requests do not wait.
+func TestRewatchWaits(t *testing.T) {
+	const watch, list = "https://api/api/v1/secrets?watch=true&resourceVersion=7", "https://api/api/v1/secrets"
+	for name, test := range map[string]struct {
+		url string
+		// away and patience are how long the API server is away, and how long the caller waits.
+		away, patience time.Duration
+		err            error
+		// least and most bound how long the request takes.
+		least, most time.Duration
+	}{
+		"away for a minute":       {url: watch, away: time.Minute, patience: time.Hour, least: time.Minute, most: time.Minute + 6*time.Second},
+		"away for an hour":        {url: watch, away: time.Hour, patience: time.Hour, err: syscall.ECONNREFUSED, least: 3 * time.Minute, most: 3 * time.Minute},
+		"the caller gives up":     {url: watch, away: time.Hour, patience: time.Second, err: syscall.ECONNREFUSED, least: time.Second, most: time.Second},
+		"a list":                  {url: list, away: time.Minute, patience: time.Hour, err: syscall.ECONNREFUSED},
+		"a watch without version": {url: list + "?watch=true", away: time.Minute, patience: time.Hour, err: syscall.ECONNREFUSED},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, tries := time.Now(), 0
+				api := Rewatch(logr.Discard())(transport(func(*http.Request) (*http.Response, error) {
+					tries++
+					if time.Since(began) < test.away {
+						return nil, syscall.ECONNREFUSED
+					}
+					return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+				}))
+				ctx, cancel := context.WithTimeout(t.Context(), test.patience)
+				defer cancel()
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, test.url, http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer, err := api.RoundTrip(request)
+				if !errors.Is(err, test.err) {
+					t.Fatalf("the request has the error %v, want %v", err, test.err)
+				}
+				if err == nil {
+					answer.Body.Close()
+				}
+				took := time.Since(began)
+				if took < test.least || took > test.most {
+					t.Errorf("the request takes %s, want %s to %s", took, test.least, test.most)
+				}
+				if most := 8 + int(took/(4*time.Second)); tries > most {
+					t.Errorf("%d tries in %s, want at most %d", tries, took, most)
+				}
+			})
 		})
 	}
 }

@@ -73,7 +73,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 			Name: "certmanager_clock_time_seconds_gauge",
 			Help: "The clock time given in seconds (from 1970/01/01 UTC). Gauge form of the deprecated clock_time_seconds counter. No labels.",
 		}, seconds(c)),
-		certificates(scraped), overdue{reader{cache: cache, log: logr.Discard()}, c}, challenges(scraped), issuers(scraped), clusterIssuers(scraped),
+		certificates{scraped}, overdue{reader{cache: cache, log: logr.Discard()}, c}, challenges(scraped), issuers(scraped), clusterIssuers(scraped),
 	)
 	if err != nil {
 		return nil, err

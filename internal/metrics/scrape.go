@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	toolscache "k8s.io/client-go/tools/cache"
 	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,8 +29,14 @@ type reader struct {
 	log   logr.Logger
 }
 
+// object is a pointer to a type, and an object of the API.
+type object[T any] interface {
+	*T
+	client.Object
+}
+
 // collector sends the metrics of all objects of a kind.
-type collector[O client.Object] struct {
+type collector[T any, O object[T]] struct {
 	reader
 	// empty is a list of the kind.
 	empty client.ObjectList
@@ -37,12 +44,12 @@ type collector[O client.Object] struct {
 	send  func(chan<- prometheus.Metric, O)
 }
 
-func collect[O client.Object](r reader, empty client.ObjectList, send func(chan<- prometheus.Metric, O), descs ...*prometheus.Desc) prometheus.Collector {
-	return collector[O]{reader: r, empty: empty, descs: descs, send: send}
+func collect[T any, O object[T]](r reader, empty client.ObjectList, send func(chan<- prometheus.Metric, O), descs ...*prometheus.Desc) prometheus.Collector {
+	return collector[T, O]{reader: r, empty: empty, descs: descs, send: send}
 }
 
 // Describe implements prometheus.Collector.
-func (c collector[O]) Describe(ch chan<- *prometheus.Desc) {
+func (c collector[T, O]) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
@@ -50,27 +57,66 @@ func (c collector[O]) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. It sends nothing if the cache cannot
 // list the kind. The objects are the cache's own, which must not be changed.
-func (c collector[O]) Collect(ch chan<- prometheus.Metric) {
+func (c collector[T, O]) Collect(ch chan<- prometheus.Metric) {
 	each(c.reader, c.empty, func(o O) { c.send(ch, o) })
 }
 
 // each calls f with all objects of a kind; empty is a list of it. It reports
 // whether the cache can list them.
-func each[O client.Object](r reader, empty client.ObjectList, f func(O)) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	list := empty.DeepCopyObject().(client.ObjectList)
-	err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy)
-	if err == nil {
-		err = meta.EachListItem(list, func(o runtime.Object) error {
-			f(o.(O))
-			return nil
-		})
-	}
+func each[T any, O object[T]](r reader, empty client.ObjectList, f func(O)) bool {
+	objects, err := stored[T, O](r.cache, empty)
 	if err != nil && !expected(err) {
 		r.log.Error(err, "Metrics leave out objects that the cache cannot list")
 	}
+	for _, o := range objects {
+		f(o)
+	}
 	return err == nil
+}
+
+// stored are all objects of a kind, in no order; empty is a list of it.
+func stored[T any, O object[T]](cache client.Reader, empty client.ObjectList) ([]O, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	list := empty.DeepCopyObject().(client.ObjectList)
+	// A list copies objects into a slice, 14 MB for 10,000 Certificates. This one fails as a
+	// whole one would, and the informer that it needs is there then.
+	informers, ok := cache.(informers)
+	if ok {
+		if err := cache.List(ctx, list, client.UnsafeDisableDeepCopy, client.Limit(1)); err != nil {
+			return nil, err
+		}
+		informer, err := informers.GetInformer(ctx, O(new(T)))
+		if err != nil {
+			return nil, err
+		}
+		// The informer of several namespaces has no store.
+		if shared, ok := informer.(toolscache.SharedIndexInformer); ok {
+			return pointers[O](shared.GetStore().List()), nil
+		}
+	}
+	if err := cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	var objects []O
+	err := meta.EachListItem(list, func(o runtime.Object) error {
+		objects = append(objects, o.(O))
+		return nil
+	})
+	return objects, err
+}
+
+// informers are the informers of controller-runtime's cache.
+type informers interface {
+	GetInformer(ctx context.Context, o client.Object, options ...crcache.InformerGetOption) (crcache.Informer, error)
+}
+
+func pointers[O client.Object](items []any) []O {
+	objects := make([]O, len(items))
+	for i, item := range items {
+		objects[i] = item.(O)
+	}
+	return objects
 }
 
 // expected reports whether a cache has not started yet, or does not hold a kind
@@ -134,21 +180,26 @@ func before(labels []*dto.LabelPair, first *dto.LabelPair) []*dto.LabelPair {
 	return append(append(with, first), labels...)
 }
 
-// conditionLabels distinguish the three series of one condition.
+// conditionLabels distinguish the three series of one condition, sorted.
 var conditionLabels = []*dto.LabelPair{
-	label("condition", string(cmmeta.ConditionTrue)),
 	label("condition", string(cmmeta.ConditionFalse)),
+	label("condition", string(cmmeta.ConditionTrue)),
 	label("condition", string(cmmeta.ConditionUnknown)),
 }
 
 // sendCondition sends the three series of a condition: 1 for its status and 0
-// for the others. A missing status counts as Unknown. No label in labels may
-// sort before "condition".
+// for the others. A missing status counts as Unknown.
 func sendCondition(ch chan<- prometheus.Metric, desc *prometheus.Desc, labels []*dto.LabelPair, status cmmeta.ConditionStatus) {
+	for _, l := range conditionLabels {
+		ch <- conditionGauge(desc, l, labels, status)
+	}
+}
+
+// conditionGauge is the series of a condition that has a label of conditionLabels. No label
+// in labels may sort before "condition".
+func conditionGauge(desc *prometheus.Desc, l *dto.LabelPair, labels []*dto.LabelPair, status cmmeta.ConditionStatus) gauge {
 	if status != cmmeta.ConditionTrue && status != cmmeta.ConditionFalse {
 		status = cmmeta.ConditionUnknown
 	}
-	for _, l := range conditionLabels {
-		ch <- gauge{desc, before(labels, l), indicator(l.GetValue() == string(status))}
-	}
+	return gauge{desc, before(labels, l), indicator(l.GetValue() == string(status))}
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
+	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	acmev1 "github.com/everleaf/everleaf/api/acme/v1"
@@ -207,6 +209,49 @@ func BenchmarkScrape(b *testing.B) {
 	for b.Loop() {
 		if _, err := reg.Gather(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// stores is a cache whose informers have stores.
+type stores struct {
+	client.Reader
+	store toolscache.SharedIndexInformer
+	// listed are the limits of its lists.
+	listed []int64
+}
+
+func (s *stores) GetInformer(context.Context, client.Object, ...crcache.InformerGetOption) (crcache.Informer, error) {
+	return s.store, nil
+}
+
+func (s *stores) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if _, ok := list.(*cmv1.CertificateList); !ok {
+		return &crcache.ErrCacheNotStarted{}
+	}
+	s.listed = append(s.listed, (&client.ListOptions{}).ApplyOptions(options).Limit)
+	return nil
+}
+
+// TestScrapeCopiesNothing: a scrape reads objects from the stores of informers, and does not
+// copy them into a list.
+func TestScrapeCopiesNothing(t *testing.T) {
+	s := &stores{store: toolscache.NewSharedIndexInformer(&toolscache.ListWatch{}, &cmv1.Certificate{}, 0, nil)}
+	for _, name := range []string{"b", "a"} {
+		if err := s.store.GetStore().Add(certificate(name, cmmeta.IssuerReference{Name: "ca"}, cmv1.CertificateStatus{NotBefore: after(time.Hour)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reg := prometheus.NewPedanticRegistry()
+	if _, err := metrics.New(reg, s, logr.Discard(), clocktesting.NewFakePassiveClock(now)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := testutil.GatherAndCount(reg, "certmanager_certificate_not_before_timestamp_seconds"); err != nil || n != 2 {
+		t.Errorf("%d series and the error %v, want 2", n, err)
+	}
+	for _, limit := range s.listed {
+		if limit != 1 {
+			t.Errorf("a scrape lists %d objects, want 1", limit)
 		}
 	}
 }

@@ -53,11 +53,12 @@ func (p *plane) measure(ctx context.Context, c *controllers, n int) (*result, er
 		return nil, err
 	}
 	say("%s: issuing %d certificates", p.name, n)
-	before, err := p.usage(c)
+	// A scrape costs the controllers more, the more certificates there are.
+	looked, err := c.reconciles(ctx)
 	if err != nil {
 		return nil, err
 	}
-	looked, err := c.reconciles(ctx)
+	before, err := p.usage(c)
 	if err != nil {
 		return nil, err
 	}
