@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,25 +38,35 @@ func newRestarts(t *testing.T) *restarts {
 	t.Helper()
 	controlplane.BinDir(t)
 	dir := t.TempDir()
-	r := &restarts{options: local.Options{DataDir: dir, UnsafeNoFsync: true}, etcd: filepath.Join(dir, "etcd")}
+	r := &restarts{options: local.Options{DataDir: dir, Port: keptPort(t), UnsafeNoFsync: true}, etcd: filepath.Join(dir, "etcd")}
 	r.start(t)
 	t.Cleanup(func() { r.stop(t) })
 	return r
 }
 
+// keptPort is a free port that no connection is given while its server is away: it is below
+// those that systems give to connections (32768 on Linux).
+func keptPort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.N(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port from 20000 to 29999 is free")
+	return 0
+}
+
 // start starts it on the port that it had.
 func (r *restarts) start(t *testing.T) {
 	t.Helper()
-	var err error
-	if r.running, err = local.Start(t.Context(), r.options); err != nil {
+	running, err := local.Start(t.Context(), r.options)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if r.options.Port != 0 {
-		return
-	}
-	if _, err := fmt.Sscanf(r.running.Server(), "https://127.0.0.1:%d", &r.options.Port); err != nil {
-		t.Fatal(err)
-	}
+	r.running = running
 }
 
 func (r *restarts) stop(t *testing.T) {
