@@ -53,6 +53,9 @@ const (
 	IssuerReasonErrInvalidKeyPair = "ErrInvalidKeyPair"
 
 	IssuerReasonSelfSignedReady = "IsReady"
+
+	IssuerReasonAuthFailed = "AuthFailed"
+	IssuerReasonErrorSetup = "ErrorSetup"
 )
 
 // Reasons of events on issuers, beside those of their conditions.
@@ -114,4 +117,13 @@ const (
 // Reasons of events on CertificateRequests to Vault and Venafi issuers.
 const (
 	EventReasonIssuancePending = "IssuancePending"
+)
+
+// Reasons of events on CertificateRequests to Venafi issuers.
+const (
+	EventReasonVenafiInitError   = "VenafiInitError"
+	EventReasonCustomFieldsError = "CustomFieldsError"
+	EventReasonRequestError      = "RequestError"
+	EventReasonRetrieveError     = "RetrieveError"
+	EventReasonParseError        = "ParseError"
 )
