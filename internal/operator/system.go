@@ -2,7 +2,9 @@ package operator
 
 import (
 	"context"
+	"maps"
 	goruntime "runtime"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,6 +25,7 @@ import (
 	issueracme "github.com/everleaf/everleaf/internal/issuer/acme"
 	"github.com/everleaf/everleaf/internal/issuer/ca"
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
+	"github.com/everleaf/everleaf/internal/issuer/vault"
 	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -166,22 +169,35 @@ func compact(rc *rest.Config) *rest.Config {
 	return rc
 }
 
-// Serves reports whether this program has issuers of a type.
-func Serves(t facts.IssuerType) bool {
-	return t == facts.IssuerACME || t == facts.IssuerCA || t == facts.IssuerSelfSigned
+// issuerTypes are the issuer types of this program.
+var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
+	facts.IssuerCA: func(s *system) issuer.Type {
+		return ca.New(ca.NewCache(s.secrets, s.options.Limits), s.options.Limits)
+	},
+	facts.IssuerSelfSigned: func(s *system) issuer.Type { return selfsigned.New(s.secrets, s.options.Limits) },
+	facts.IssuerACME: func(s *system) issuer.Type {
+		return &issueracme.Type{
+			Accounts: s.accounts, Store: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
+			UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveACME,
+		}
+	},
+	facts.IssuerVault: func(s *system) issuer.Type {
+		vault.IgnoreEnvironment()
+		return vault.New(vault.Config{
+			Secrets: s.secrets, Tokens: cluster.ForProviders{Core: s.core}, Ambient: vault.Ambient(s.options.Ambient),
+			HTTP: s.options.VendorHTTP, Clock: s.clock, Limits: s.options.Limits,
+		})
+	},
 }
+
+// Serves reports whether this program has issuers of a type.
+func Serves(t facts.IssuerType) bool { return issuerTypes[t] != nil }
 
 // addIssuerTypes makes the issuer types of this program.
 func (s *system) addIssuerTypes() {
-	limits := s.options.Limits
 	s.accounts = &issueracme.Accounts{}
-	s.types = issuer.Registry{
-		ca.New(ca.NewCache(s.secrets, limits), limits),
-		selfsigned.New(s.secrets, limits),
-		&issueracme.Type{
-			Accounts: s.accounts, Store: cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, Solvers: providers.All(),
-			UserAgent: "everleaf", Clock: s.clock, Limits: limits, Observe: s.metrics.ObserveACME,
-		},
+	for _, name := range slices.Sorted(maps.Keys(issuerTypes)) {
+		s.types = append(s.types, issuerTypes[name](s))
 	}
 }
 

@@ -75,7 +75,7 @@ func EncodeChain(certs ...*x509.Certificate) []byte {
 }
 
 // SelfSigned reports whether a certificate is signed by its own key.
-func SelfSigned(cert *x509.Certificate) bool { return issued(cert, cert) }
+func SelfSigned(cert *x509.Certificate) bool { return Issued(cert, cert) }
 
 // OrderChain sorts the certificates of one chain from the leaf upwards and
 // drops duplicates. If two certificates are issuers of the same one (a
@@ -112,7 +112,7 @@ func issuersOf(certs []*x509.Certificate) [][]int {
 	parents := make([][]int, len(certs))
 	for child := range certs {
 		for parent := range certs {
-			if issued(certs[parent], certs[child]) {
+			if Issued(certs[parent], certs[child]) {
 				parents[child] = append(parents[child], parent)
 			}
 		}
@@ -151,10 +151,10 @@ func alternative(i int, path []int, parents [][]int) bool {
 	return slices.ContainsFunc(path, func(p int) bool { return slices.Contains(parents[p], i) })
 }
 
-// issued reports whether child names parent as its issuer and carries its
+// Issued reports whether child names parent as its issuer and carries its
 // signature. It serves to order certificates, not to trust them: a signature
 // with an outdated hash still identifies its signer.
-func issued(parent, child *x509.Certificate) bool {
+func Issued(parent, child *x509.Certificate) bool {
 	if !bytes.Equal(parent.RawSubject, child.RawIssuer) {
 		return false
 	}

@@ -38,8 +38,8 @@ func issuer(spec *cmv1.IssuerSpec) Result {
 		{"acme", spec.ACME != nil, func(path *field.Path) Result { return acmeIssuer(path, spec.ACME) }},
 		{"ca", spec.CA != nil, func(path *field.Path) Result { return caIssuer(path, spec.CA) }},
 		{"selfSigned", spec.SelfSigned != nil, func(*field.Path) Result { return Result{} }},
-		{"vault", spec.Vault != nil, func(path *field.Path) Result { return Result{Errors: vaultIssuer(path, spec.Vault)} }},
-		{"venafi", spec.Venafi != nil, func(path *field.Path) Result { return Result{Errors: Venafi(path, spec.Venafi)} }},
+		{"vault", spec.Vault != nil, func(path *field.Path) Result { return Result{Errors: Vault(path, spec.Vault)} }},
+		{"venafi", spec.Venafi != nil, func(path *field.Path) Result { return Result{Errors: venafiIssuer(path, spec.Venafi)} }},
 	} {
 		path := path.Child(kind.name)
 		switch {
@@ -100,7 +100,8 @@ func caIssuer(path *field.Path, spec *cmv1.CAIssuer) Result {
 // snip stands for values that errors do not show.
 const snip = "<snip>"
 
-func vaultIssuer(path *field.Path, spec *cmv1.VaultIssuer) field.ErrorList {
+// Vault checks the vault field of an issuer, whose path is given.
+func Vault(path *field.Path, spec *cmv1.VaultIssuer) field.ErrorList {
 	errs := required(path.Child("server"), spec.Server, specified)
 	errs = append(errs, required(path.Child("path"), spec.Path, specified)...)
 	errs = append(errs, stays(path.Child("path"), spec.Path)...)
@@ -173,8 +174,7 @@ func vaultKubernetes(path *field.Path, auth *cmv1.VaultKubernetesAuth) field.Err
 	return errs
 }
 
-// Venafi checks the venafi field of an issuer, whose path is given.
-func Venafi(path *field.Path, spec *cmv1.VenafiIssuer) field.ErrorList {
+func venafiIssuer(path *field.Path, spec *cmv1.VenafiIssuer) field.ErrorList {
 	const oneOf = "please supply one of: tpp, cloud, ngts"
 	errs := required(path.Child("zone"), spec.Zone, specified)
 	var backends int

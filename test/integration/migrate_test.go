@@ -25,19 +25,19 @@ func TestMigrateCheck(t *testing.T) {
 	cluster.Apply(t, ns, commandsIssuer+`---
 apiVersion: cert-manager.io/v1
 kind: Issuer
-metadata: {name: vault}
-spec: {vault: {server: "https://vault.example.com", path: pki/sign/web, auth: {tokenSecretRef: {name: token, key: token}}}}
+metadata: {name: venafi}
+spec: {venafi: {zone: shop, tpp: {url: "https://tpp.example.com/vedsdk", credentialsRef: {name: tpp}}}}
 ---
-`+harness.CertificateManifest("www", "selfsigned", "www.example.com")+"---\n"+harness.CertificateManifest("api", "vault", "api.example.com"))
+`+harness.CertificateManifest("www", "selfsigned", "www.example.com")+"---\n"+harness.CertificateManifest("api", "venafi", "api.example.com"))
 	out, errs, status := everleafOn(t, cluster, ns, "migrate", "check")
 	// Other tests have ClusterIssuers too.
 	_, found, _ := strings.Cut(out, "\n")
 	want := `
 This version cannot serve, and leaves alone:
 
-KIND         NAMESPACE   NAME   WHY
-Certificate  NS  api    Issuer "vault" is of type "vault", which this version does not have: it is not issued or renewed
-Issuer       NS  vault  this version has no issuers of type "vault": the requests to it stay as they are
+KIND         NAMESPACE   NAME    WHY
+Certificate  NS  api     Issuer "venafi" is of type "venafi", which this version does not have: it is not issued or renewed
+Issuer       NS  venafi  this version has no issuers of type "venafi": the requests to it stay as they are
 
 everleaf would write something for:
 
@@ -52,30 +52,30 @@ Certificate  NS  www   it would be issued: Issuing certificate as Secret does no
 	wantError(t, cluster, ns, `--output: must be json, yaml or nothing, not "html"`, "migrate", "check", "-o", "html")
 }
 
-// leftAlone holds that the Issuer "vault" stays as cert-manager has left it while the
+// leftAlone holds that the Issuer "venafi" stays as cert-manager has left it while the
 // controllers run, and so does the request that is made for it; its Certificate says why.
 func leftAlone(t *testing.T, cluster *harness.Cluster, ns string) {
 	t.Helper()
-	vault := &cmv1.Issuer{}
-	key := client.ObjectKey{Namespace: ns, Name: "vault"}
-	if err := cluster.Get(t.Context(), key, vault); err != nil {
+	venafi := &cmv1.Issuer{}
+	key := client.ObjectKey{Namespace: ns, Name: "venafi"}
+	if err := cluster.Get(t.Context(), key, venafi); err != nil {
 		t.Fatal(err)
 	}
 	verified := cmv1.IssuerCondition{
-		Type: cmv1.IssuerConditionReady, Status: cmmeta.ConditionTrue, Reason: "VaultVerified", Message: "Vault verified", ObservedGeneration: vault.Generation,
+		Type: cmv1.IssuerConditionReady, Status: cmmeta.ConditionTrue, Reason: "CertificateManagerIssuerStarted", Message: "Certificate Manager issuer started", ObservedGeneration: venafi.Generation,
 	}
-	vault.Status.Conditions = []cmv1.IssuerCondition{verified}
-	if err := cluster.Status().Update(t.Context(), vault); err != nil {
+	venafi.Status.Conditions = []cmv1.IssuerCondition{verified}
+	if err := cluster.Status().Update(t.Context(), venafi); err != nil {
 		t.Fatal(err)
 	}
 	cluster.Run(t, harness.Controllers{Options: func(o *operator.Options) { o.Namespace = ns }})
-	cluster.IssuingHolds(t, ns, "api", patience, `This version of everleaf has no issuers of type "vault": CertificateRequest "api-1" is left alone`)
+	cluster.IssuingHolds(t, ns, "api", patience, `This version of everleaf has no issuers of type "venafi": CertificateRequest "api-1" is left alone`)
 	harness.Eventually(t, patience, func() error {
 		seen := map[string]bool{}
 		events := &corev1.EventList{}
 		err := cluster.List(t.Context(), events, client.InNamespace(ns))
 		for _, e := range events.Items {
-			if strings.Contains(e.Message, `no issuers of type "vault"`) && e.Type == corev1.EventTypeWarning {
+			if strings.Contains(e.Message, `no issuers of type "venafi"`) && e.Type == corev1.EventTypeWarning {
 				seen[e.InvolvedObject.Kind] = true
 			}
 		}
@@ -85,10 +85,10 @@ func leftAlone(t *testing.T, cluster *harness.Cluster, ns string) {
 		return nil
 	})
 	request := &cmv1.CertificateRequest{}
-	if err := errors.Join(cluster.Get(t.Context(), key, vault), cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "api-1"}, request)); err != nil {
+	if err := errors.Join(cluster.Get(t.Context(), key, venafi), cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "api-1"}, request)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]cmv1.IssuerCondition{verified}, vault.Status.Conditions); diff != "" {
+	if diff := cmp.Diff([]cmv1.IssuerCondition{verified}, venafi.Status.Conditions); diff != "" {
 		t.Errorf("the issuer (-want +got):\n%s", diff)
 	}
 	if len(request.Status.Conditions) > 0 {

@@ -54,8 +54,8 @@ const (
 
 	IssuerReasonSelfSignedReady = "IsReady"
 
-	IssuerReasonAuthFailed = "AuthFailed"
-	IssuerReasonErrorSetup = "ErrorSetup"
+	IssuerReasonVaultVerified = "VaultVerified"
+	IssuerReasonVaultError    = "VaultError"
 )
 
 // Reasons of events on issuers, beside those of their conditions.
@@ -117,13 +117,5 @@ const (
 // Reasons of events on CertificateRequests to Vault and Venafi issuers.
 const (
 	EventReasonIssuancePending = "IssuancePending"
-)
-
-// Reasons of events on CertificateRequests to Venafi issuers.
-const (
-	EventReasonVenafiInitError   = "VenafiInitError"
-	EventReasonCustomFieldsError = "CustomFieldsError"
-	EventReasonRequestError      = "RequestError"
-	EventReasonRetrieveError     = "RetrieveError"
-	EventReasonParseError        = "ParseError"
+	EventReasonVaultInitError  = "VaultInitError"
 )

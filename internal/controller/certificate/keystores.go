@@ -69,9 +69,7 @@ func (w *work) checkKeystores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	check := w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, locked, w.config.Limits)
-	check.Next = w.Clock.Now().Add(core.KeystorePause)
-	w.remember(check)
+	w.remember(w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, locked, w.config.Limits))
 	return nil
 }
 

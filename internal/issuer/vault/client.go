@@ -1,0 +1,108 @@
+package vault
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+)
+
+const (
+	// requestTimeout bounds one request with its answer.
+	requestTimeout = 30 * time.Second
+	// idleConnections are kept per server: as many as there are workers that sign.
+	idleConnections = 64
+)
+
+// IgnoreEnvironment removes the variables VAULT_* from the environment of the process.
+// The client library takes addresses, tokens, namespaces, headers and TLS settings from
+// them, and makes no client if one cannot be read: what an issuer says is all that counts.
+func IgnoreEnvironment() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "VAULT_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
+// transport returns how the server of an issuer is reached. pair is what it is shown, nil
+// for nothing.
+func newTransport(spec *cmv1.VaultIssuer, m material, pair *tls.Certificate) *http.Transport {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: m.roots, ServerName: spec.ServerName}
+	if pair != nil {
+		// The server's list of CAs is not asked: the auth method has others than the
+		// listener.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
+	}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           idleConnections,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+// newClient returns a client of the server with a token, or without one if that is empty.
+func newClient(transport *http.Transport, server, namespace, token string) (*api.Client, error) {
+	answers := vendorapi.Client(transport)
+	answers.Timeout = requestTimeout
+	client, err := api.NewClient(&api.Config{
+		Address: server, HttpClient: answers,
+		// The controller retries, not the library.
+		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	client.SetToken(token)
+	client.SetWrappingLookupFunc(func(string, string) string { return "" })
+	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
+	if namespace != "" {
+		client.SetNamespace(namespace)
+	}
+	return client, nil
+}
+
+// write sends a body to a path and reads the answer into into. What the server says is
+// shown without the texts of hide.
+func write(ctx context.Context, client *api.Client, path string, body, into any, hide ...string) *failure {
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return &failure{err: err}
+	}
+	answer, err := client.Logical().WriteRawWithContext(ctx, path, sent)
+	return finish(client, path, answer, err, into, hide)
+}
+
+// finish reads an answer into into.
+func finish(client *api.Client, path string, answer *api.Response, err error, into any, hide []string) *failure {
+	if answer != nil {
+		defer func() { _ = answer.Body.Close() }()
+	}
+	if err != nil || answer.StatusCode >= http.StatusMultipleChoices {
+		return newFailure(client, path, answer, err, hide)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return newFailure(client, path, nil, err, hide)
+	}
+	if json.Unmarshal(text, into) != nil {
+		return newFailure(client, path, answer, nil, hide)
+	}
+	return nil
+}

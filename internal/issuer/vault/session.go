@@ -1,0 +1,157 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"k8s.io/utils/clock"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+)
+
+const (
+	// maxMargin is how long before the end of its lease a token is used last, or a tenth of
+	// the lease if that is less: a request takes time, and clocks differ.
+	maxMargin = 30 * time.Second
+	// refusedFor is how long requests are not tried again with credentials that Vault has
+	// refused: each would be another failed log-in, which Vault counts.
+	refusedFor = 30 * time.Second
+	// settling is how long a token is not replaced again that has replaced one which Vault
+	// had refused: if it is refused too, the reason is not its age.
+	settling = time.Minute
+)
+
+// session is a token that is in use. All but uses is constant.
+type session struct {
+	client *api.Client
+	token  string
+	// expires is when the token is no longer used, zero if nothing but Vault ends it.
+	expires time.Time
+	// limited reports that Vault counts the uses, of which uses are left.
+	limited bool
+	uses    int
+	// settles is until when the session is not replaced for a refusal that does not say
+	// that its token is invalid.
+	settles time.Time
+}
+
+// connection is one issuer's way to its server: what its spec and its Secrets say, the TCP
+// connections, and the token.
+type connection struct {
+	spec      *cmv1.VaultIssuer
+	namespace string
+	read      read
+	transport *http.Transport
+	// bare is a client without token and namespace, for the health.
+	bare *api.Client
+	// logIn gets a token. now is the time before it was asked for.
+	logIn func(ctx context.Context, now time.Time) (*session, error)
+	// static reports that the token is in a Secret: there is nothing to log in with.
+	static bool
+	clock  clock.PassiveClock
+
+	mu      sync.Mutex
+	session *session
+	flight  *flight
+	// refused is what came of the last log-in if Vault has refused it, until then.
+	refused      error
+	refusedUntil time.Time
+}
+
+// flight is a log-in that runs, for all that wait for it.
+type flight struct {
+	done chan struct{}
+	err  error
+	// cut reports that the time of the request was over that the log-in ran for: others
+	// have their own.
+	cut bool
+}
+
+// use returns a session for one request that counts as a use of its token; not is one that
+// must not be used any longer, or nil. It logs in if there is no other, once for all that
+// need it at a time.
+func (c *connection) use(ctx context.Context, not *session) (*session, error) {
+	return c.get(ctx, not, true, false)
+}
+
+// look returns a session without a use of its token. It logs in if there is none, also if
+// the last log-in was refused.
+func (c *connection) look(ctx context.Context, not *session) (*session, error) {
+	return c.get(ctx, not, false, true)
+}
+
+func (c *connection) get(ctx context.Context, not *session, uses, insist bool) (*session, error) {
+	for {
+		c.mu.Lock()
+		now := c.clock.Now()
+		if s := c.session; s != nil && (s == not || s.over(now)) {
+			c.session = nil
+		} else if s != nil {
+			if uses && s.limited {
+				s.uses--
+			}
+			c.mu.Unlock()
+			return s, nil
+		}
+		if c.refused != nil && !insist && now.Before(c.refusedUntil) {
+			defer c.mu.Unlock()
+			return nil, c.refused
+		}
+		f, leads := c.flight, false
+		if f == nil {
+			f, leads = &flight{done: make(chan struct{})}, true
+			c.flight = f
+		}
+		c.mu.Unlock()
+		if leads {
+			c.fly(ctx, f, now, not != nil)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, fault.New(fault.Transient, cmv1.EventReasonVaultInitError, "%s: no answer in time", host(c.spec.Server)).Because(ctx.Err())
+		}
+		if f.err != nil && (leads || !f.cut) {
+			return nil, f.err
+		}
+	}
+}
+
+// over reports whether a session is at its end.
+func (s *session) over(now time.Time) bool {
+	return s.limited && s.uses <= 0 || !s.expires.IsZero() && !now.Before(s.expires)
+}
+
+// fly logs in. again says that it is because the token so far was refused.
+func (c *connection) fly(ctx context.Context, f *flight, now time.Time, again bool) {
+	s, err := c.logIn(ctx, now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flight, c.refused, f.err, f.cut = nil, nil, err, ctx.Err() != nil
+	if err == nil {
+		if again {
+			s.settles = now.Add(settling)
+		}
+		c.session = s
+	} else if errors.Is(err, errRefused) {
+		c.refused, c.refusedUntil = err, c.clock.Now().Add(refusedFor)
+	}
+	close(f.done)
+}
+
+// close ends the idle connections to the server.
+func (c *connection) close() { c.transport.CloseIdleConnections() }
+
+// expiry is when a token with a lease is no longer used that was asked for at a time; a
+// lease of nothing has no end.
+func expiry(asked time.Time, lease time.Duration) time.Time {
+	if lease <= 0 {
+		return time.Time{}
+	}
+	return asked.Add(lease - min(lease/10, maxMargin))
+}

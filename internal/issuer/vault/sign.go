@@ -1,0 +1,196 @@
+package vault
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	pendingInit   = "Failed to initialise vault client for signing: "
+	pendingSecret = "Required secret resource not found: "
+	failedToSign  = "Vault failed to sign certificate: "
+	bySign        = "failed to sign certificate by vault: "
+)
+
+// asked is the body of a request to a sign endpoint. All values are strings: lists are
+// joined with commas. Names of other kinds are only in the CSR.
+type asked struct {
+	CommonName        string `json:"common_name"`
+	AltNames          string `json:"alt_names"`
+	IPSANs            string `json:"ip_sans"`
+	URISANs           string `json:"uri_sans"`
+	TTL               string `json:"ttl"`
+	CSR               string `json:"csr"`
+	ExcludeCNFromSANs string `json:"exclude_cn_from_sans"`
+}
+
+// answered is what is read of the answer of a sign endpoint.
+type answered struct {
+	Data struct {
+		Certificate string   `json:"certificate"`
+		IssuingCA   string   `json:"issuing_ca"`
+		CAChain     []string `json:"ca_chain"`
+	} `json:"data"`
+}
+
+// newAsked returns what Vault is asked for a request with a signing request.
+func newAsked(r issuer.Request, csr *x509.CertificateRequest) asked {
+	var addresses, uris []string
+	for _, ip := range csr.IPAddresses {
+		addresses = append(addresses, ip.String())
+	}
+	for _, uri := range csr.URIs {
+		uris = append(uris, uri.String())
+	}
+	duration := r.Duration
+	if duration == 0 {
+		duration = pki.DefaultDuration
+	}
+	return asked{
+		CommonName: csr.Subject.CommonName, AltNames: strings.Join(csr.DNSNames, ","),
+		IPSANs: strings.Join(addresses, ","), URISANs: strings.Join(uris, ","),
+		TTL: duration.String(), CSR: string(r.CSR), ExcludeCNFromSANs: "true",
+	}
+}
+
+// Sign implements issuer.Signer. What Vault refuses fails the request, and the Certificate
+// backs off. A Vault that does not answer, is sealed, or has too much to do leaves it
+// pending: cert-manager fails it then too, and each Certificate that was due in a short
+// outage waits for an hour.
+func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
+	spec := r.Issuer.Vault
+	if err := checkFields(spec); err != nil {
+		return request.Outcome{}, pending(err)
+	}
+	csr, err := pki.ParseRequest(r.CSR, t.Limits)
+	if err != nil {
+		return request.Outcome{}, refuse("failed to decode CSR for signing: "+err.Error(), err)
+	}
+	of := identity{r.IssuerUID, r.IssuerName, r.Namespace}
+	c, err := t.connect(ctx, of, spec, false)
+	if err != nil {
+		return request.Outcome{}, pending(err)
+	}
+	s, err := c.use(ctx, nil)
+	if err != nil {
+		return request.Outcome{}, pending(err)
+	}
+	body := newAsked(r, csr)
+	answer, f := c.sign(ctx, s, body)
+	if f != nil && f.status == http.StatusForbidden && !f.foreign {
+		if answer, f, err = t.signAgain(ctx, of, c, s, body, f); err != nil {
+			return request.Outcome{}, pending(err)
+		}
+	}
+	if f != nil {
+		return request.Outcome{}, c.unsigned(f, t.Clock.Now())
+	}
+	return c.outcome(answer, csr, r.Now, t.Limits)
+}
+
+// sign asks Vault for a certificate with the token of a session.
+func (c *connection) sign(ctx context.Context, s *session, body asked) (answered, *failure) {
+	var answer answered
+	f := write(ctx, s.client, signPath(c.spec.Path), body, &answer, s.token)
+	return answer, f
+}
+
+// signAgain signs once more after Vault has refused a token, if another one can be had: of
+// a Secret that the caches do not show yet, or by a log-in. f is the refusal, which counts
+// if there is none.
+func (t *Type) signAgain(ctx context.Context, of identity, c *connection, s *session, body asked, f *failure) (answered, *failure, error) {
+	fresh, err := t.connect(ctx, of, c.spec, true)
+	if err != nil {
+		return answered{}, nil, err
+	}
+	switch {
+	case fresh != c:
+		s = nil
+	case c.static && f.invalidToken():
+		return answered{}, nil, c.invalid(f)
+	case c.static, !f.invalidToken() && t.Clock.Now().Before(s.settles):
+		return answered{}, f, nil
+	}
+	if s, err = fresh.use(ctx, s); err != nil {
+		return answered{}, nil, err
+	}
+	answer, f := fresh.sign(ctx, s, body)
+	return answer, f, nil
+}
+
+// invalid is the fault for the token in a Secret that Vault does not know. The request is
+// not at fault: it waits for another token.
+func (c *connection) invalid(f *failure) error {
+	ref := c.spec.Auth.TokenSecretRef
+	return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
+		"%s; the token in secret '%s/%s' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself", f.text(), c.namespace, ref.Name)
+}
+
+// unsigned is the fault for a request that was not signed.
+func (c *connection) unsigned(f *failure, now time.Time) error {
+	message, path := failedToSign+bySign+f.text(), signPath(c.spec.Path)
+	switch {
+	case f.foreign:
+	case f.status == http.StatusForbidden:
+		message += "; " + permission(path)
+	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
+		message += "; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"
+	}
+	return f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
+}
+
+// permission says which permission a token needs.
+func permission(path string) string {
+	return fmt.Sprintf(`the token needs a policy with path %q { capabilities = ["create", "update"] }`, path)
+}
+
+// outcome is the certificate in an answer, if it is for the request's key and valid.
+func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now time.Time, limits pki.Limits) (request.Outcome, error) {
+	chain, ca, err := order(answer, limits)
+	if err != nil {
+		return request.Outcome{}, refuse("failed to parse certificate chain from vault: "+err.Error(), err)
+	}
+	leaf := chain[0]
+	if !pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey) {
+		text := "the public key of the certificate that Vault has issued is not that of the request"
+		if instead, makes := makesKey(signPath(c.spec.Path)); makes {
+			text += fmt.Sprintf("; at path %q Vault makes a key of its own: set spec.vault.path to %q", c.spec.Path, instead)
+		}
+		return request.Outcome{}, refuse(bySign+text, nil)
+	}
+	if !now.Before(leaf.NotAfter) {
+		return request.Outcome{}, refuse(fmt.Sprintf("%sthe certificate that Vault has issued has expired on %s already; renew the CA at Vault, which cuts certificates to its own life",
+			bySign, leaf.NotAfter.UTC().Format(time.RFC3339)), nil)
+	}
+	o := request.Outcome{Chain: pki.EncodeChain(chain...)}
+	if ca != nil {
+		o.CA = pki.EncodeChain(ca)
+	}
+	return o, nil
+}
+
+// refuse is the fault that ends a request.
+func refuse(text string, err error) error {
+	return fault.New(fault.Permanent, cmv1.EventReasonSigningError, "%s%s", failedToSign, text).Because(err)
+}
+
+// pending is the fault of a request that waits, because the issuer cannot sign.
+func pending(err error) error {
+	f := *fault.Of(err)
+	if f.Reason == cmv1.EventReasonSecretMissing {
+		f.Message = pendingSecret + f.Message
+	} else {
+		f.Reason, f.Message = cmv1.EventReasonVaultInitError, pendingInit+f.Message
+	}
+	return &f
+}

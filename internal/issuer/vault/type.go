@@ -1,0 +1,215 @@
+// Package vault has certificates signed by the PKI engine of a HashiCorp Vault or an
+// OpenBao.
+package vault
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	verified   = "Vault verified"
+	initFailed = "Failed to initialize Vault client: "
+
+	pathCapabilities = "sys/capabilities-self"
+)
+
+// Ambient says whose issuers may log in with the AWS identity of the environment.
+type Ambient struct{ Issuers, ClusterIssuers bool }
+
+// Config is what the issuer type needs.
+type Config struct {
+	Secrets Secrets
+	Tokens  Tokens
+	Ambient Ambient
+	// HTTP asks AWS; nil is the network.
+	HTTP   http.RoundTripper
+	Clock  clock.PassiveClock
+	Limits pki.Limits
+}
+
+// Type is the issuer type vault. It keeps the connections and the token of each issuer, so
+// that a signature is one request. A token is used for its lease, not renewed, and not
+// revoked: a policy that allows to sign is enough.
+type Type struct {
+	Config
+
+	mu          sync.Mutex
+	connections map[types.UID]*connection
+}
+
+var (
+	_ issuer.Type      = (*Type)(nil)
+	_ issuer.Signer    = (*Type)(nil)
+	_ issuer.Remote    = (*Type)(nil)
+	_ issuer.Forgetter = (*Type)(nil)
+)
+
+// New returns a Type. Only HTTP and Limits of the Config may be empty.
+func New(c Config) *Type { return &Type{Config: c, connections: map[types.UID]*connection{}} }
+
+// Name implements issuer.Type.
+func (*Type) Name() facts.IssuerType { return facts.IssuerVault }
+
+// Secrets implements issuer.Type. Those of client certificates are among them.
+func (*Type) Secrets(spec *cmv1.IssuerSpec) []string { return secretNames(spec.Vault) }
+
+// Server implements issuer.Remote.
+func (*Type) Server(spec *cmv1.IssuerSpec) string {
+	return "the Vault server " + host(spec.Vault.Server)
+}
+
+// identity is which issuer something is for.
+type identity struct {
+	uid  types.UID
+	name types.NamespacedName
+	// namespace holds the issuer's Secrets.
+	namespace string
+}
+
+// Check implements issuer.Type. It logs in if there is no token that is good.
+func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
+	spec := i.Spec.Vault
+	if err := checkFields(spec); err != nil {
+		t.Forget(i.UID)
+		return issuer.Status{}, err
+	}
+	c, err := t.connect(ctx, identity{i.UID, i.Name, i.Namespace}, spec, true)
+	if err != nil {
+		return issuer.Status{}, notReady(err)
+	}
+	s, err := c.look(ctx, nil)
+	if err != nil {
+		return issuer.Status{}, notReady(err)
+	}
+	if err := verify(ctx, c.bare, t.Clock.Now()); err != nil {
+		return issuer.Status{}, err
+	}
+	if err := c.permitted(ctx, s); err != nil {
+		return issuer.Status{}, notReady(err)
+	}
+	return issuer.Status{Reason: cmv1.IssuerReasonVaultVerified, Message: verified}, nil
+}
+
+// Forget implements issuer.Forgetter.
+func (t *Type) Forget(uid types.UID) {
+	t.mu.Lock()
+	c := t.connections[uid]
+	delete(t.connections, uid)
+	t.mu.Unlock()
+	if c != nil {
+		c.close()
+	}
+}
+
+// connect returns the connection of an issuer: the one that there is, if its spec and its
+// Secrets are the same. fresh has the Secrets read in any case, or else they are if the
+// caches show others than those that were read.
+func (t *Type) connect(ctx context.Context, of identity, spec *cmv1.VaultIssuer, fresh bool) (*connection, error) {
+	t.mu.Lock()
+	known := t.connections[of.uid]
+	same := known != nil && known.namespace == of.namespace && equality.Semantic.DeepEqual(known.spec, spec)
+	if same && !fresh && known.read.current(t.Config.Secrets, of.namespace) {
+		defer t.mu.Unlock()
+		return known, nil
+	}
+	t.mu.Unlock()
+	got, err := readMaterial(ctx, t.Config.Secrets, of.namespace, spec, t.Limits)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known = t.connections[of.uid]
+	if known != nil && known.namespace == of.namespace && equality.Semantic.DeepEqual(known.spec, spec) && known.read.digest == got.digest {
+		known.read.versions = got.versions
+		return known, nil
+	}
+	made, err := t.newConnection(of, spec, got)
+	if err != nil {
+		return nil, err
+	}
+	t.connections[of.uid] = made
+	if known != nil {
+		known.close()
+	}
+	return made, nil
+}
+
+func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*connection, error) {
+	c := &connection{
+		spec: spec.DeepCopy(), namespace: of.namespace, read: got, clock: t.Clock, static: spec.Auth.TokenSecretRef != nil,
+		transport: newTransport(spec, got.material, got.pair),
+	}
+	var err error
+	if c.bare, err = newClient(c.transport, spec.Server, "", ""); err != nil {
+		return nil, unusable(err)
+	}
+	c.logIn = func(ctx context.Context, now time.Time) (*session, error) {
+		if c.static {
+			return c.newSession(got.credential, time.Time{}, 0)
+		}
+		l, err := t.newLogin(ctx, of.name, of.namespace, c)
+		if err != nil {
+			return nil, err
+		}
+		return c.loggedIn(ctx, l, now)
+	}
+	return c, nil
+}
+
+// permitted asks Vault whether the token of a session may sign. Every token may ask that
+// with the policy that Vault calls default; the answer to one that may not says nothing.
+// A token with a number of uses is not used up for it.
+func (c *connection) permitted(ctx context.Context, s *session) error {
+	if s.limited {
+		return nil
+	}
+	path := signPath(c.spec.Path)
+	allowed, f := capabilities(ctx, s, path)
+	if f != nil && f.invalidToken() {
+		if c.static {
+			return c.invalid(f)
+		}
+		var err error
+		if s, err = c.look(ctx, s); err != nil {
+			return err
+		}
+		allowed, f = capabilities(ctx, s, path)
+	}
+	if f != nil || len(allowed) == 0 || slices.Contains(allowed, "update") || slices.Contains(allowed, "root") {
+		return nil
+	}
+	return fault.New(fault.Transient, "", "%s does not allow the token to sign at path %q%s: %s", host(c.spec.Server), path, inNamespace(c.spec.Namespace), permission(path))
+}
+
+// capabilities are what the token of a session may do at a path.
+func capabilities(ctx context.Context, s *session, path string) ([]string, *failure) {
+	var answer struct {
+		Data struct {
+			Capabilities []string `json:"capabilities"`
+		} `json:"data"`
+	}
+	f := write(ctx, s.client, pathCapabilities, map[string][]string{"paths": {path}}, &answer, s.token)
+	return answer.Data.Capabilities, f
+}
+
+// notReady is the fault of an issuer that cannot be used.
+func notReady(err error) error {
+	f := *fault.Of(err)
+	f.Reason, f.Message = cmv1.IssuerReasonVaultError, initFailed+f.Message
+	return &f
+}
