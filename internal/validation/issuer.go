@@ -39,7 +39,7 @@ func issuer(spec *cmv1.IssuerSpec) Result {
 		{"ca", spec.CA != nil, func(path *field.Path) Result { return caIssuer(path, spec.CA) }},
 		{"selfSigned", spec.SelfSigned != nil, func(*field.Path) Result { return Result{} }},
 		{"vault", spec.Vault != nil, func(path *field.Path) Result { return Result{Errors: Vault(path, spec.Vault)} }},
-		{"venafi", spec.Venafi != nil, func(path *field.Path) Result { return Result{Errors: venafiIssuer(path, spec.Venafi)} }},
+		{"venafi", spec.Venafi != nil, func(path *field.Path) Result { return Result{Errors: Venafi(path, spec.Venafi)} }},
 	} {
 		path := path.Child(kind.name)
 		switch {
@@ -174,7 +174,8 @@ func vaultKubernetes(path *field.Path, auth *cmv1.VaultKubernetesAuth) field.Err
 	return errs
 }
 
-func venafiIssuer(path *field.Path, spec *cmv1.VenafiIssuer) field.ErrorList {
+// Venafi checks the venafi field of an issuer, whose path is given.
+func Venafi(path *field.Path, spec *cmv1.VenafiIssuer) field.ErrorList {
 	const oneOf = "please supply one of: tpp, cloud, ngts"
 	errs := required(path.Child("zone"), spec.Zone, specified)
 	var backends int

@@ -54,6 +54,9 @@ const (
 
 	IssuerReasonSelfSignedReady = "IsReady"
 
+	IssuerReasonAuthFailed = "AuthFailed"
+	IssuerReasonErrorSetup = "ErrorSetup"
+
 	IssuerReasonVaultVerified = "VaultVerified"
 	IssuerReasonVaultError    = "VaultError"
 )
@@ -118,4 +121,13 @@ const (
 const (
 	EventReasonIssuancePending = "IssuancePending"
 	EventReasonVaultInitError  = "VaultInitError"
+)
+
+// Reasons of events on CertificateRequests to Venafi issuers.
+const (
+	EventReasonVenafiInitError   = "VenafiInitError"
+	EventReasonCustomFieldsError = "CustomFieldsError"
+	EventReasonRequestError      = "RequestError"
+	EventReasonRetrieveError     = "RetrieveError"
+	EventReasonParseError        = "ParseError"
 )

@@ -69,7 +69,9 @@ func (w *work) checkKeystores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.remember(w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, locked, w.config.Limits))
+	check := w.State.CheckedKeystores(w.State.Present(live.Data), passwords, live.Data, locked, w.config.Limits)
+	check.Next = w.Clock.Now().Add(core.KeystorePause)
+	w.remember(check)
 	return nil
 }
 

@@ -37,7 +37,11 @@ func (c State) repair(p Plan, now time.Time) Plan {
 	}
 	inputs, wanted := c.keystoreInputs()
 	if wanted && c.Keystores.Of != inputs {
-		p.Do = CheckKeystores{}
+		if next := c.Keystores.Next; now.Before(next) {
+			p.Until = plan.Earliest(p.Until, next)
+		} else {
+			p.Do = CheckKeystores{}
+		}
 		return p
 	}
 	why, locked := c.outdated()

@@ -178,7 +178,14 @@ type KeystoreCheck struct {
 	Remarks map[string][]string
 	// Locked are the keystores whose passwords cannot be had.
 	Locked []Locked
+	// Next is the earliest time of the next look, see KeystorePause.
+	Next time.Time
 }
+
+// KeystorePause is how long the keystores of a Certificate are not looked at again: a
+// password that something changes each second would otherwise have them opened and made
+// again each second, for all Certificates that name it.
+const KeystorePause = 10 * time.Second
 
 // Locked is a keystore whose password cannot be had. It stays as it is.
 type Locked struct {
@@ -214,7 +221,9 @@ func (c State) keystoreInputs() (in KeystoreInputs, wanted bool) {
 }
 
 // CheckedKeystores is what a look at the Secret's keystores has shown: whether those
-// that are there fit. passwords are as in Data, without those that are locked.
+// that are there fit. passwords are as in Data, without those that are locked. Keystores
+// that could not be looked at, because this process is busy with others, have to be looked
+// at again.
 func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte, locked []Locked, limits pki.Limits) KeystoreCheck {
 	check := KeystoreCheck{Remarks: map[string][]string{}, Locked: locked}
 	check.Of, _ = c.keystoreInputs()
@@ -232,8 +241,10 @@ func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte
 		if err == nil && len(content.CAs) > 0 {
 			entry, err = k.Truststore, k.format.CheckTruststore(present[k.Truststore], content.CAs, password)
 		}
-		// Of a store that could not be looked at nothing bad is known.
-		if err != nil && !errors.Is(err, keystore.ErrBusy) {
+		switch {
+		case errors.Is(err, keystore.ErrBusy):
+			check.Of = KeystoreInputs{}
+		case err != nil:
 			check.Unfit = cmp.Or(check.Unfit, fmt.Sprintf("Secret's entry %q is not as spec.keystores wants it: %v", entry, err))
 			check.Remarks[k.Keystore] = k.format.Remarks(password)
 		}
@@ -244,7 +255,7 @@ func (c State) CheckedKeystores(m Material, passwords, present map[string][]byte
 // StoredKeystores is what is known of keystores that have just been written, except
 // those that are locked.
 func (c State) StoredKeystores(passwords map[string][]byte, locked []Locked) KeystoreCheck {
-	check := KeystoreCheck{Remarks: map[string][]string{}, Locked: locked}
+	check := KeystoreCheck{Remarks: map[string][]string{}, Locked: locked, Next: c.Keystores.Next}
 	check.Of, _ = c.keystoreInputs()
 	for _, k := range Keystores(&c.Object.Spec) {
 		if password, known := passwords[k.Keystore]; known {

@@ -175,3 +175,27 @@ func TestLockedChange(t *testing.T) {
 		t.Errorf("said again: %v", p.Events)
 	}
 }
+
+// TestKeystorePause has a password that changes again and again: the keystores are looked at
+// at once, and then not before a pause has passed, even if they have been made again.
+func TestKeystorePause(t *testing.T) {
+	c, m, data := withStores(pki.EncodeChain(authority()), func(*corev1.Secret) {})
+	c.Keystores = c.CheckedKeystores(m, passwordsOf, data, nil, pki.Limits{})
+	c.Keystores.Next = now.Add(KeystorePause)
+	c.PasswordVersions = map[string]string{"pw": "changed"}
+	for name, look := range map[string]func() KeystoreCheck{
+		"looked":     func() KeystoreCheck { return c.Keystores },
+		"made again": func() KeystoreCheck { return c.StoredKeystores(passwordsOf, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Keystores = look()
+			c.PasswordVersions = map[string]string{"pw": "changed after it was " + name}
+			if p := c.Next(now); p.Do != nil || !p.Until.Equal(now.Add(KeystorePause)) {
+				t.Errorf("does %v, until %s, want nothing until %s", p.Do, p.Until, now.Add(KeystorePause))
+			}
+			if p := c.Next(now.Add(KeystorePause)); p.Do != plan.Action(CheckKeystores{}) {
+				t.Errorf("does %v after the pause, want a look", p.Do)
+			}
+		})
+	}
+}

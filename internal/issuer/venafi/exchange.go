@@ -1,0 +1,263 @@
+package venafi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Venafi/vcert/v5/pkg/certificate"
+
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign"
+)
+
+const (
+	// callTimeout bounds one call.
+	callTimeout = 30 * time.Second
+	// maxAnswer is the largest answer in bytes. A chain has some 10 kB, a policy less.
+	maxAnswer = 1 << 20
+	// maxSaid bounds what a server's sentence takes of a message.
+	maxSaid = 400
+)
+
+// The calls of the API that need something that vcert does not do.
+const (
+	tppRequest   = "/vedsdk/certificates/request"
+	tppMetadata  = "/vedsdk/metadata/get"
+	cloudRequest = "/certificaterequests"
+)
+
+// exchange is the transport of what is asked of a server for one operation. vcert knows
+// no context, copies whole answers into its errors, and takes 202 for an error where a
+// person has to approve; so this is where they are treated. One goroutine uses it.
+type exchange struct {
+	ctx  context.Context
+	base http.RoundTripper
+	now  func() time.Time
+	// secrets are masked in what is kept of answers.
+	secrets []string
+	// validity is put in the place of the validityPeriod of a request to the SaaS.
+	validity string
+	// fields are the custom fields that a request was made with. vcert asks afterwards
+	// whether the server has stored them, and repeats it in the way of servers from before
+	// 2019.
+	fields []certificate.CustomField
+
+	// last is the last answer.
+	last answer
+}
+
+// answer is what is kept of an answer.
+type answer struct {
+	status int
+	// said is the server's own sentence, empty if it has not answered in the words of
+	// the API.
+	said  string
+	again time.Time
+	// err is why there was no answer.
+	err error
+}
+
+var errTooLarge = errors.New("the answer is too large")
+
+// client returns an HTTP client for the operation. It follows no redirect: keys and
+// tokens are for the server that the issuer names.
+func (x *exchange) client() *http.Client {
+	return &http.Client{
+		Transport: x, Timeout: callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, tppMetadata) {
+		return x.stored(req)
+	}
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	defer context.AfterFunc(x.ctx, cancel)()
+	req = req.Clone(ctx)
+	if err := x.setValidity(req); err != nil {
+		return nil, err
+	}
+	x.last = answer{}
+	res, err := x.base.RoundTrip(req)
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+		err = errors.Join(err, res.Body.Close())
+		if err == nil && len(body) > maxAnswer {
+			err = errTooLarge
+		}
+	}
+	if err != nil {
+		if x.ctx.Err() != nil {
+			err = x.ctx.Err()
+		}
+		x.last.err = err
+		return nil, err
+	}
+	x.last = answer{status: res.StatusCode, said: x.sentence(body), again: foreign.RetryAfter(res.Header, x.now())}
+	status := res.StatusCode
+	if status == http.StatusAccepted && strings.HasSuffix(req.URL.Path, tppRequest) {
+		// The server has taken the request, and a person has to approve it.
+		status = http.StatusOK
+	}
+	return respond(req, status, body), nil
+}
+
+// stored answers vcert which custom fields the server has stored: those that it was sent.
+func (x *exchange) stored(req *http.Request) (*http.Response, error) {
+	type item struct {
+		Key   map[string]string
+		Value []string
+	}
+	values := map[string][]string{}
+	for _, f := range x.fields {
+		values[f.Name] = append(values[f.Name], f.Value)
+	}
+	var answer struct{ Data []item }
+	for name, all := range values {
+		answer.Data = append(answer.Data, item{map[string]string{"Label": name}, all})
+	}
+	body, err := json.Marshal(answer)
+	return respond(req, http.StatusOK, body), err
+}
+
+// respond is a response without the server's own words in its status line.
+func respond(req *http.Request, status int, body []byte) *http.Response {
+	return &http.Response{
+		StatusCode: status, Status: statusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Request: req,
+	}
+}
+
+func statusText(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+}
+
+// setValidity replaces the period of validity in a request to the SaaS: vcert counts
+// in hours, and the service documents days.
+func (x *exchange) setValidity(req *http.Request) error {
+	if x.validity == "" || req.Method != http.MethodPost || !strings.HasSuffix(req.URL.Path, cloudRequest) || req.Body == nil {
+		return nil
+	}
+	sent, err := io.ReadAll(req.Body)
+	if err != nil {
+		return err
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(sent, &fields); err != nil {
+		return err
+	}
+	if fields["validityPeriod"], err = json.Marshal(x.validity); err != nil {
+		return err
+	}
+	if sent, err = json.Marshal(fields); err != nil {
+		return err
+	}
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
+	req.GetBody = nil
+	return nil
+}
+
+// sentence is what a server says in the words of one of the APIs, fit for a status.
+func (x *exchange) sentence(body []byte) string {
+	var said struct {
+		// TPP: Error in the Web SDK, error and error_description in OAuth (RFC 6749
+		// section 5.2), ErrorDetails and Status of a certificate.
+		Error            string
+		ErrorDescription string `json:"error_description"`
+		ErrorDetails     string
+		Status           string
+		// The SaaS.
+		Errors []struct {
+			Message string
+		}
+		ErrorInformation struct {
+			Message string
+		}
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return ""
+	}
+	parts := []string{said.Error, said.ErrorDescription, said.ErrorDetails, said.Status, said.ErrorInformation.Message}
+	for i, e := range said.Errors {
+		if i < 3 {
+			parts = append(parts, e.Message)
+		}
+	}
+	return x.clean(strings.Join(nonEmpty(parts), ": "))
+}
+
+func nonEmpty(parts []string) []string {
+	var out []string
+	for _, p := range parts {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// clean makes a foreign text fit for a status, without the credentials.
+func (x *exchange) clean(text string) string {
+	for _, secret := range x.secrets {
+		if len(secret) > 3 {
+			text = strings.ReplaceAll(text, secret, "<secret>")
+		}
+	}
+	return foreign.Text(text, maxSaid)
+}
+
+// failed is what the error of a call means, nil without one. local is the text for an
+// answer that has succeeded and is not what was asked for.
+func (x *exchange) failed(call string, err error, local string) *failure {
+	if err == nil {
+		return nil
+	}
+	f := &failure{call: call, err: err, at: x.last.again}
+	switch status := x.last.status; {
+	case x.last.err != nil:
+		f.kind, f.err = unavailable, x.last.err
+		why, _ := foreign.Unreachable(x.last.err)
+		if errors.Is(x.last.err, errTooLarge) {
+			why = errTooLarge.Error()
+		}
+		f.text = "the server cannot be reached: " + why
+	case status == http.StatusUnauthorized:
+		f.kind, f.at = refused, time.Time{}
+	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		f.kind = unavailable
+	case status >= http.StatusMultipleChoices:
+		f.kind, f.at = declined, time.Time{}
+	default:
+		f.kind, f.text, f.at = unusable, local, time.Time{}
+	}
+	if f.text == "" {
+		f.text = "the server answers " + statusText(x.last.status)
+		if x.last.said != "" {
+			f.text += ": " + x.last.said
+		}
+	}
+	return f
+}
+
+// guarded calls f. vcert panics at some answers that it does not expect.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Transient, "", "%s", fmt.Sprintf("vcert: %v", r))
+		}
+	}()
+	return f()
+}

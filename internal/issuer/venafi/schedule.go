@@ -1,0 +1,20 @@
+package venafi
+
+import (
+	"time"
+
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
+)
+
+// longestLook is the longest wait between two looks whether a certificate is there: a
+// person's approval may take days.
+const longestLook = 5 * time.Minute
+
+// nextLook is when to look again for the certificate of a request that was created at a
+// time. A quarter of its age passes between two looks: the certificate is found after at
+// most a quarter more than the time that it has taken, and one that takes hours is not
+// asked for each second.
+func nextLook(created, now time.Time) time.Time {
+	wait := now.Sub(created) / 4
+	return now.Add(min(max(wait, request.PendingFloor), longestLook))
+}

@@ -1,0 +1,181 @@
+package venafi
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Venafi/vcert/v5/pkg/endpoint"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// restFor is how long credentials that the server has refused are not tried again by
+// requests: with a password, each try brings the account nearer to being locked. A check
+// of the issuer tries them.
+const restFor = time.Hour
+
+// session is what is kept of one issuer as long as its spec and its Secrets stay as they
+// are: connections, and the token that it has logged in for.
+type session struct {
+	settings  settings
+	transport *http.Transport
+	// turn is held while somebody logs in: the others wait for the token.
+	turn chan struct{}
+
+	mu    sync.Mutex
+	login login
+}
+
+// login is what a session has logged in for.
+type login struct {
+	// connect returns a connector that uses a client, nil before the login.
+	connect func(*http.Client) endpoint.Connector
+	// token identifies the login, and is the token if there is one; until is when it
+	// expires, zero if that is not known.
+	token string
+	until time.Time
+	// refused is why the last login was refused, at a time.
+	refused *failure
+	at      time.Time
+}
+
+// usable reports whether requests can be sent at a time.
+func (l login) usable(now time.Time) bool {
+	return l.connect != nil && (l.until.IsZero() || now.Add(callTimeout).Before(l.until))
+}
+
+// sessions are those of all issuers.
+type sessions struct {
+	mu       sync.Mutex
+	byIssuer map[types.UID]*session
+}
+
+// of returns the session of an issuer with settings. Another one with other settings ends.
+func (s *sessions) of(issuer types.UID, want settings, limits pki.Limits) (*session, *failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.byIssuer[issuer]; found != nil && found.settings == want {
+		return found, nil
+	}
+	made, f := newSession(want, limits)
+	if f != nil {
+		return nil, f
+	}
+	s.end(issuer)
+	if s.byIssuer == nil {
+		s.byIssuer = map[types.UID]*session{}
+	}
+	s.byIssuer[issuer] = made
+	return made, nil
+}
+
+// forget ends the session of an issuer.
+func (s *sessions) forget(issuer types.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(issuer)
+}
+
+func (s *sessions) end(issuer types.UID) {
+	if found := s.byIssuer[issuer]; found != nil {
+		found.transport.CloseIdleConnections()
+		delete(s.byIssuer, issuer)
+	}
+}
+
+func newSession(s settings, limits pki.Limits) (*session, *failure) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.backend == backendTPP {
+		// IIS asks for a client certificate of some directories only once the request
+		// is there.
+		config.Renegotiation = tls.RenegotiateOnceAsClient
+	}
+	if s.caBundle != "" {
+		certs, err := pki.ParseBundle([]byte(s.caBundle), limits)
+		if err != nil {
+			return nil, misconfigured("the CA bundle of spec.venafi.tpp cannot be read: %s", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		for _, c := range certs {
+			config.RootCAs.AddCert(c)
+		}
+	}
+	dialer := &net.Dialer{Timeout: callTimeout, KeepAlive: 30 * time.Second}
+	return &session{
+		settings: s,
+		transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
+			TLSClientConfig: config, TLSHandshakeTimeout: 10 * time.Second,
+			MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 256 << 10,
+		},
+		turn: make(chan struct{}, 1),
+	}, nil
+}
+
+// known is what is known of the login.
+func (s *session) known() login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.login
+}
+
+// keep has others use a login.
+func (s *session) keep(l login) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.login = l
+}
+
+// discard forgets a login that the server does not take any more.
+func (s *session) discard(l login) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.login.token == l.token {
+		s.login = login{}
+	}
+}
+
+// connect returns a login. One that is known is used, unless the server is to be asked
+// whether it still counts. Those who need a new one at the same time log in once.
+func (s *session) connect(ctx context.Context, how logins, ask bool) (login, *failure) {
+	if l := s.known(); !ask && l.usable(how.now()) {
+		return l, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return login{}, &failure{kind: unavailable, text: "the login for another request has not been answered in time", err: ctx.Err()}
+	}
+	l := s.known()
+	switch {
+	case ask:
+	case l.usable(how.now()):
+		return l, nil
+	case l.refused != nil && how.now().Before(l.at.Add(restFor)):
+		return login{}, l.refused
+	}
+	made, f := how.login(ctx, s, l)
+	if f != nil {
+		if f.kind == refused {
+			s.keep(login{refused: resting(f), at: how.now()})
+		}
+		return login{}, f
+	}
+	s.keep(made)
+	return made, nil
+}
+
+// resting returns a refusal whose credentials must not be tried again soon.
+func resting(f *failure) *failure {
+	if f.rest {
+		return f
+	}
+	return nil
+}

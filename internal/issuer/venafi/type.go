@@ -1,0 +1,128 @@
+// Package venafi has certificates issued by Certificate Manager of CyberArk, formerly
+// Venafi: by a server of one's own (TPP), by the SaaS, and by Next-Gen Trust Security
+// (NGTS). The protocol is vcert's; what it lacks, exchange adds.
+package venafi
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+// Secrets reads the Secrets of issuers.
+type Secrets interface {
+	// Read returns a Secret's data, nil if there is no such Secret.
+	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
+}
+
+// Type is the issuer type venafi.
+type Type struct {
+	store    Secrets
+	limits   pki.Limits
+	how      logins
+	sessions sessions
+}
+
+var (
+	_ issuer.Type      = (*Type)(nil)
+	_ issuer.Signer    = (*Type)(nil)
+	_ issuer.Remote    = (*Type)(nil)
+	_ issuer.Forgetter = (*Type)(nil)
+)
+
+// Config is how Certificate Manager is asked.
+type Config struct {
+	UserAgent string
+	Limits    pki.Limits
+	Clock     clock.PassiveClock
+	// Observe counts a call that verifies credentials or gets a token for them, and
+	// whether it has succeeded.
+	Observe func(ok bool, d time.Duration)
+}
+
+// New returns a Type that reads its Secrets from store.
+func New(store Secrets, c Config) *Type {
+	return &Type{store: store, limits: c.Limits, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent}}
+}
+
+// Name implements issuer.Type.
+func (*Type) Name() facts.IssuerType { return facts.IssuerVenafi }
+
+// Secrets implements issuer.Type.
+func (*Type) Secrets(spec *cmv1.IssuerSpec) []string {
+	all := slices.DeleteFunc(names(spec.Venafi), func(name string) bool { return name == "" })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Server implements issuer.Remote.
+func (*Type) Server(spec *cmv1.IssuerSpec) string {
+	text := urlOf(spec.Venafi)
+	host := text
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	return "the Certificate Manager server " + strings.TrimSuffix(strings.ToLower(host), ":443")
+}
+
+// Forget implements issuer.Forgetter.
+func (t *Type) Forget(uid types.UID) { t.sessions.forget(uid) }
+
+const (
+	// started is reason and message of an issuer that is ready.
+	started  = "Certificate Manager issuer started"
+	verified = "Verified issuer with Certificate Manager server"
+
+	buildingClient = "error building client"
+	pinging        = "error pinging Certificate Manager"
+)
+
+// Check implements issuer.Type: it verifies the credentials, and that a server of one's
+// own has its API up.
+func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
+	s, f := t.session(ctx, i.UID, i.Namespace, i.Spec.Venafi)
+	if f != nil {
+		return issuer.Status{}, f.ofIssuer(buildingClient)
+	}
+	l, f := s.connect(ctx, t.how, true)
+	if f != nil {
+		return issuer.Status{}, f.ofIssuer(buildingClient)
+	}
+	x := t.exchange(ctx, s, l)
+	err := guarded(l.connect(x.client()).Ping)
+	if f := x.failed("", err, "the answer is none of Certificate Manager"); f != nil {
+		if f.kind == refused {
+			f.kind = declined
+		}
+		return issuer.Status{}, f.ofIssuer(pinging)
+	}
+	status := issuer.Status{Reason: started, Message: started, Event: verified}
+	if l.until.After(i.Now) {
+		status.Until = l.until.Add(time.Second)
+	}
+	return status, nil
+}
+
+// session returns the session of an issuer.
+func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spec *cmv1.VenafiIssuer) (*session, *failure) {
+	s, f := load(ctx, t.store, namespace, spec)
+	if f != nil {
+		return nil, f
+	}
+	return t.sessions.of(uid, s, t.limits)
+}
+
+// exchange is the transport of an operation with a login.
+func (t *Type) exchange(ctx context.Context, s *session, l login) *exchange {
+	return &exchange{ctx: ctx, base: s.transport, now: t.how.now, secrets: append(s.settings.secrets(), l.token)}
+}
