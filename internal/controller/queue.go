@@ -141,11 +141,24 @@ func Own() handler.EventHandler {
 
 // Related wakes the objects that an event's object matters to, before others:
 // they are in the middle of something.
-func Related(keys func(context.Context, client.Object) []types.NamespacedName) handler.EventHandler {
+func Related(keys func(context.Context, client.Object) []types.NamespacedName) handler.Funcs {
 	return mapped(priorityOngoing, keys)
 }
 
-func mapped(priority int, keys func(context.Context, client.Object) []types.NamespacedName) handler.EventHandler {
+// SinceStart leaves out the objects that are there when the controller starts. It looks at
+// all of its own then anyway, with full caches, and 20,000 Secrets of others are asked about
+// for nothing.
+func SinceStart(h handler.Funcs) handler.Funcs {
+	all := h.CreateFunc
+	h.CreateFunc = func(ctx context.Context, e event.CreateEvent, queue Queue) {
+		if !e.IsInInitialList {
+			all(ctx, e, queue)
+		}
+	}
+	return h
+}
+
+func mapped(priority int, keys func(context.Context, client.Object) []types.NamespacedName) handler.Funcs {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue Queue) {
 			p := priority

@@ -138,6 +138,15 @@ func TestHandlers(t *testing.T) {
 		{"own, resynced", func() {
 			Own().Update(t.Context(), event.UpdateEvent{ObjectOld: object("a", "2"), ObjectNew: object("a", "2")}, queue)
 		}, nil},
+		{"related, at the start", func() {
+			Related(double).Create(t.Context(), event.CreateEvent{Object: object("a", "1"), IsInInitialList: true}, queue)
+		}, []priorityItem{{"a1", priorityStart}, {"a2", priorityStart}}},
+		{"related since the start, at the start", func() {
+			SinceStart(Related(double)).Create(t.Context(), event.CreateEvent{Object: object("a", "1"), IsInInitialList: true}, queue)
+		}, nil},
+		{"related since the start, created", func() {
+			SinceStart(Related(double)).Create(t.Context(), event.CreateEvent{Object: object("a", "1")}, queue)
+		}, []priorityItem{{"a1", priorityOngoing}, {"a2", priorityOngoing}}},
 		{"related, deleted", func() {
 			Related(double).Delete(t.Context(), event.DeleteEvent{Object: object("a", "1")}, queue)
 		}, []priorityItem{{"a1", priorityOngoing}, {"a2", priorityOngoing}}},

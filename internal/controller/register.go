@@ -134,7 +134,11 @@ func (b *Builder) Register(ctx context.Context, r Registration) error {
 	}
 	sources := append(b.events(r.Kind, own), r.Requeue)
 	for _, w := range r.Watches {
-		sources = append(sources, b.events(w.Kind, Related(w.Keys))...)
+		h := Related(w.Keys)
+		if b.having(w.Kind) == nil {
+			h = SinceStart(h)
+		}
+		sources = append(sources, b.events(w.Kind, h)...)
 	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
