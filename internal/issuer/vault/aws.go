@@ -23,13 +23,10 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/solver/awsidentity"
 )
 
 const (
-	// sessionName names the sessions of roles in AWS's logs. Trust policies can have it
-	// as a condition.
-	sessionName   = "cert-manager"
 	defaultRegion = "us-east-1"
 	// audienceSTS is the audience that AWS demands of a service account's token.
 	audienceSTS = "sts.amazonaws.com"
@@ -42,6 +39,8 @@ const (
 
 // regionName is what can be part of a host name in the place of a region.
 var regionName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+const badEnvironment = "error loading AWS config: the environment's configuration of AWS cannot be used"
 
 const noAmbient = "cannot authenticate to Vault using ambient AWS credentials: set auth.aws.serviceAccountRef, " +
 	"or enable ambient credentials via --issuer-ambient-credentials / --cluster-issuer-ambient-credentials"
@@ -71,7 +70,7 @@ func (t *Type) awsLogin(ctx context.Context, name types.NamespacedName, namespac
 func (t *Type) awsCredentials(ctx context.Context, name types.NamespacedName, namespace string, auth *cmv1.VaultAWSAuth) (aws.Credentials, string, error) {
 	environment, err := config.NewEnvConfig()
 	if err != nil {
-		return aws.Credentials{}, "", awsFault(fault.User, "error loading AWS config: the environment's configuration of AWS cannot be used", err)
+		return aws.Credentials{}, "", awsFault(fault.User, badEnvironment, err)
 	}
 	if auth.Region != "" && !regionName.MatchString(auth.Region) {
 		return aws.Credentials{}, "", awsFault(fault.User, fmt.Sprintf("error loading AWS config: spec.vault.auth.aws.region %q is not the name of an AWS region, such as eu-west-1", auth.Region), nil)
@@ -82,48 +81,24 @@ func (t *Type) awsCredentials(ctx context.Context, name types.NamespacedName, na
 		if err != nil {
 			return aws.Credentials{}, "", err
 		}
-		credentials, err := t.assume(ctx, auth.IAMRoleARN, region, token)
-		return credentials, region, err
+		credentials, err := awsidentity.OfServiceAccount(ctx, sts.NewFromConfig(awsidentity.Base(t.HTTP, region)), auth.IAMRoleARN, token)
+		if err != nil {
+			return aws.Credentials{}, "", awsFault(fault.Transient, fmt.Sprintf("error assuming role with web identity: role %q%s", auth.IAMRoleARN, awsAnswer(err)), err)
+		}
+		return credentials, region, nil
 	}
 	if allowed := t.Ambient.ClusterIssuers; name.Namespace == "" && !allowed || name.Namespace != "" && !t.Ambient.Issuers {
 		return aws.Credentials{}, "", awsFault(fault.User, noAmbient, nil)
 	}
-	region := firstOf(environment.Region, auth.Region, defaultRegion)
-	loaded, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithHTTPClient(t.aws()), config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }))
+	loaded, err := awsidentity.Environment(ctx, t.HTTP, firstOf(auth.Region, defaultRegion))
 	if err != nil {
-		return aws.Credentials{}, "", awsFault(fault.User, "error loading AWS config: the environment's configuration of AWS cannot be used; check the files and variables that it has for AWS", err)
+		return aws.Credentials{}, "", awsFault(fault.User, badEnvironment+"; check the files and variables that it has for AWS. AWS_CA_BUNDLE is not supported: SSL_CERT_FILE takes its place", err)
 	}
 	credentials, err := loaded.Credentials.Retrieve(ctx)
 	if err != nil {
 		return aws.Credentials{}, "", awsFault(fault.Transient, "error retrieving AWS credentials: the environment has none that can be had now"+awsAnswer(err), err)
 	}
-	return credentials, region, nil
-}
-
-// assume takes a role on with the token of a service account.
-func (t *Type) assume(ctx context.Context, role, region, token string) (aws.Credentials, error) {
-	client := sts.NewFromConfig(aws.Config{Region: region, HTTPClient: t.aws(), AppID: "everleaf", Retryer: func() aws.Retryer { return aws.NopRetryer{} }})
-	answer, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: &role, RoleSessionName: aws.String(sessionName), WebIdentityToken: &token,
-	})
-	if err == nil && answer.Credentials == nil {
-		err = errors.New("STS sent no credentials")
-	}
-	if err != nil {
-		return aws.Credentials{}, awsFault(fault.Transient, fmt.Sprintf("error assuming role with web identity: role %q%s", role, awsAnswer(err)), err)
-	}
-	return aws.Credentials{
-		AccessKeyID: aws.ToString(answer.Credentials.AccessKeyId), SecretAccessKey: aws.ToString(answer.Credentials.SecretAccessKey),
-		SessionToken: aws.ToString(answer.Credentials.SessionToken),
-	}, nil
-}
-
-// aws is how AWS is asked.
-func (t *Type) aws() *http.Client {
-	if t.HTTP != nil {
-		return vendorapi.Client(t.HTTP)
-	}
-	return vendorapi.Client(vendorapi.NewTransport())
+	return credentials, loaded.Region, nil
 }
 
 // signedIdentity returns the fields of a log-in that prove who has signed (Vault's AWS auth

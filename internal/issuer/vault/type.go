@@ -18,6 +18,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -59,7 +60,12 @@ var (
 )
 
 // New returns a Type. Only HTTP and Limits of the Config may be empty.
-func New(c Config) *Type { return &Type{Config: c, connections: map[types.UID]*connection{}} }
+func New(c Config) *Type {
+	if c.HTTP == nil {
+		c.HTTP = vendorapi.NewTransport()
+	}
+	return &Type{Config: c, connections: map[types.UID]*connection{}}
+}
 
 // Name implements issuer.Type.
 func (*Type) Name() facts.IssuerType { return facts.IssuerVault }

@@ -5,28 +5,19 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/solver/awsidentity"
 )
 
-const (
-	// sessionName names the sessions of roles in AWS's logs. Trust policies can have it
-	// as a condition.
-	sessionName = "cert-manager"
-	// globalRegion stands for the partition "aws" as a whole: Route 53 and STS have
-	// endpoints for it, and both take signatures for us-east-1.
-	globalRegion = "aws-global"
-)
+// globalRegion stands for the partition "aws" as a whole: Route 53 and STS have
+// endpoints for it, and both take signatures for us-east-1.
+const globalRegion = "aws-global"
 
 // login is what signs requests. Providers with equal credentials share it.
 type login struct {
@@ -83,7 +74,7 @@ func (c Config) newLogin(ctx context.Context) (*login, error) {
 	if err != nil {
 		return nil, invalid("the environment's configuration of AWS cannot be used").Because(err)
 	}
-	l := &login{config: c.base(firstOf(c.Region, environment.Region, globalRegion)), name: c.KeyName, role: c.Role}
+	l := &login{config: awsidentity.Base(c.HTTP, firstOf(c.Region, environment.Region, globalRegion)), name: c.KeyName, role: c.Role}
 	// The environment can replace endpoints (AWS_ENDPOINT_URL_ROUTE_53) and choose FIPS;
 	// its credentials are not taken from here.
 	l.config.ConfigSources = []any{environment}
@@ -102,19 +93,9 @@ func (c Config) newLogin(ctx context.Context) (*login, error) {
 	return l, nil
 }
 
-// ambientLogin takes the environment's credentials, in the SDK's order: keys and web
-// identities in variables, files, the container's and then the instance's metadata.
+// ambientLogin takes the environment's credentials.
 func (c Config) ambientLogin(ctx context.Context) (*login, error) {
-	base := c.base("")
-	metadata := imds.New(imds.Options{Retryer: aws.NopRetryer{}, HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(
-		// No proxy has the instance's own metadata.
-		func(t *http.Transport) { t.Proxy = nil },
-	)})
-	loaded, err := config.LoadDefaultConfig(
-		ctx, config.WithHTTPClient(base.HTTPClient), config.WithRetryer(base.Retryer), config.WithAppID(base.AppID),
-		config.WithDefaultRegion(firstOf(c.Region, globalRegion)),
-		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
-	)
+	loaded, err := awsidentity.Environment(ctx, c.HTTP, firstOf(c.Region, globalRegion))
 	if err != nil {
 		return nil, invalid("the environment's configuration of AWS cannot be used; check the files and variables that it has for AWS. " +
 			"AWS_CA_BUNDLE is not supported: SSL_CERT_FILE takes its place").Because(err)
@@ -134,15 +115,6 @@ func (c Config) ambientLogin(ctx context.Context) (*login, error) {
 	return l, nil
 }
 
-// base returns what all of the SDK's clients have in common. The controller retries,
-// not the SDK.
-func (c Config) base(region string) aws.Config {
-	return aws.Config{
-		Region: region, HTTPClient: vendorapi.Client(c.HTTP), AppID: "everleaf",
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-	}
-}
-
 // assume takes the role on, if there is one, with the credentials so far.
 func (l *login) assume() {
 	l.baseName = l.name
@@ -150,7 +122,7 @@ func (l *login) assume() {
 		return
 	}
 	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(l.config), l.role, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = sessionName
+		o.RoleSessionName = awsidentity.SessionName
 	})
 	l.config.Credentials = aws.NewCredentialsCache(provider)
 	l.name = fmt.Sprintf("the role %q and %s", l.role, l.name)
@@ -176,20 +148,7 @@ func (w *webIdentity) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	answer, err := w.client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: &w.role, RoleSessionName: aws.String(sessionName), WebIdentityToken: &token,
-	})
-	if err != nil {
-		return aws.Credentials{}, err
-	}
-	if answer.Credentials == nil {
-		return aws.Credentials{}, fmt.Errorf("STS sent no credentials")
-	}
-	return aws.Credentials{
-		AccessKeyID: aws.ToString(answer.Credentials.AccessKeyId), SecretAccessKey: aws.ToString(answer.Credentials.SecretAccessKey),
-		SessionToken: aws.ToString(answer.Credentials.SessionToken), Source: stscreds.WebIdentityProviderName,
-		CanExpire: true, Expires: aws.ToTime(answer.Credentials.Expiration),
-	}, nil
+	return awsidentity.OfServiceAccount(ctx, w.client, w.role, token)
 }
 
 func firstOf(texts ...string) string {

@@ -1,0 +1,309 @@
+package vault
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+)
+
+const (
+	pathRole = "/v1/auth/approle/login"
+	pathSign = "/v1/pki/sign/web"
+)
+
+// byRole is a lab whose issuer logs in with a role, for tokens of which more is said.
+func byRole(t *testing.T, more string) *lab {
+	s := newServer(t, plain)
+	s.tokensOf(pathRole, more)
+	s.signs(pathSign, newSigner(t))
+	l := newLab(t, s)
+	l.spec.Auth = appRole()
+	return l
+}
+
+// signs signs a number of times.
+func (l *lab) signs(times int) {
+	l.t.Helper()
+	for range times {
+		if _, err := l.sign(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+func TestTokenIsKept(t *testing.T) {
+	const login, sign1, sign2 = "PUT " + pathRole, "PUT " + pathSign + " token=t1", "PUT " + pathSign + " token=t2"
+	const check1 = "PUT /v1/sys/capabilities-self token=t1"
+	for name, test := range map[string]struct {
+		more string
+		// do is what is done after a first signature.
+		do   func(*lab)
+		want []string
+	}{
+		"within its lease":       {`,"lease_duration":600`, func(l *lab) { l.clock.SetTime(now.Add(569 * time.Second)); l.signs(2) }, []string{sign1, sign1}},
+		"at the end of it":       {`,"lease_duration":600`, func(l *lab) { l.clock.SetTime(now.Add(570 * time.Second)); l.signs(2) }, []string{login, sign2, sign2}},
+		"short lease":            {`,"lease_duration":10`, func(l *lab) { l.clock.SetTime(now.Add(9 * time.Second)); l.signs(1) }, []string{login, sign2}},
+		"without a lease":        {`,"lease_duration":0`, func(l *lab) { l.clock.SetTime(now.Add(20 * time.Hour)); l.signs(1) }, []string{sign1}},
+		"says nothing":           {``, func(l *lab) { l.signs(1) }, []string{sign1}},
+		"two uses":               {`,"lease_duration":600,"num_uses":2`, func(l *lab) { l.signs(2) }, []string{sign1, login, sign2}},
+		"one use":                {`,"lease_duration":600,"num_uses":1`, func(l *lab) { l.signs(1) }, []string{login, sign2}},
+		"check":                  {`,"lease_duration":600`, func(l *lab) { l.checks(); l.signs(1) }, []string{"GET /v1/sys/health", check1, sign1}},
+		"check of a limited one": {`,"lease_duration":600,"num_uses":2`, func(l *lab) { l.checks(); l.signs(1) }, []string{"GET /v1/sys/health", sign1}},
+		"Secret, same content": {`,"lease_duration":600`, func(l *lab) {
+			l.secrets.put("vault", map[string]string{"secret-id": "the-secret-id\n", "other": "x"})
+			l.signs(1)
+		}, []string{sign1}},
+		"Secret, other content": {`,"lease_duration":600`, func(l *lab) {
+			l.secrets.put("vault", map[string]string{"secret-id": "another"})
+			l.signs(1)
+		}, []string{login, sign2}},
+		"other spec":     {`,"lease_duration":600`, func(l *lab) { l.spec.Auth.AppRole.RoleId = "x"; l.signs(1) }, []string{login, sign2}},
+		"forgotten":      {`,"lease_duration":600`, func(l *lab) { l.Forget("other"); l.signs(1); l.Forget("uid"); l.signs(1) }, []string{sign1, login, sign2}},
+		"issuer refused": {`,"lease_duration":600`, func(l *lab) { l.spec.Path = ""; _, _ = l.check(); l.spec.Path = "pki/sign/web"; l.signs(1) }, []string{login, sign2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := byRole(t, test.more)
+			l.signs(1)
+			same(t, "first requests", []string{login, sign1}, l.server.took())
+			test.do(l)
+			same(t, "requests", test.want, l.server.took())
+			same(t, "log-in", map[string]any{"role_id": strings.TrimSpace(l.spec.Auth.AppRole.RoleId), "secret_id": l.secret("secret-id")}, l.server.bodies[pathRole])
+		})
+	}
+}
+
+func (l *lab) secret(key string) string {
+	return strings.TrimSpace(string(l.secrets.stored["vault"].Data[key]))
+}
+
+// checks has the issuer checked, with success.
+func (l *lab) checks() {
+	l.t.Helper()
+	got, err := l.check()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	same(l.t, "status", issuer.Status{Reason: "VaultVerified", Message: "Vault verified"}, got)
+}
+
+// refuses has a path refuse tokens.
+func (s *server) refuses(path, text string, by *signer, refused ...string) {
+	s.answer(path, func(r *http.Request) reply {
+		for _, token := range refused {
+			if r.Header.Get("X-Vault-Token") == token {
+				return reply{status: 403, body: `{"errors":["` + text + `"]}`}
+			}
+		}
+		if by == nil {
+			return reply{status: 200, body: `{"data":{"capabilities":["update"]}}`}
+		}
+		s.mu.Lock()
+		csr, _ := s.bodies[path]["csr"].(string)
+		s.mu.Unlock()
+		return reply{status: 200, body: by.answer(by.leaf(s.t, csr, valid(false)), "")}
+	})
+}
+
+const (
+	saysDenied  = `1 error occurred:\n\t* permission denied\n\n`
+	saysInvalid = `2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n`
+)
+
+// TestRefusedToken: a token that Vault refuses is replaced once for a request.
+func TestRefusedToken(t *testing.T) {
+	by := newSigner(t)
+	const login = "PUT " + pathRole
+	at := func(token string) string { return "PUT " + pathSign + " token=" + token }
+	l := byRole(t, `,"lease_duration":600`)
+	l.server.refuses(pathSign, saysDenied, by, "t1")
+	l.signs(1)
+	same(t, "of an old Vault", []string{login, at("t1"), login, at("t2")}, l.server.took())
+
+	// The second token is new: that it is refused has another reason.
+	l.server.refuses(pathSign, saysDenied, by, "t2", "t3")
+	_, err := l.sign()
+	begins(t, err, fault.Permanent, "SigningError", "Vault failed to sign certificate: failed to sign certificate by vault: "+host(l.server.URL)+" answered HTTP 403 to /v1/pki/sign/web: permission denied")
+	same(t, "without permission", []string{at("t2")}, l.server.took())
+
+	l.server.refuses(pathSign, saysInvalid, by, "t2")
+	l.signs(1)
+	same(t, "invalid", []string{at("t2"), login, at("t3")}, l.server.took())
+
+	l.server.refuses("/v1/sys/capabilities-self", saysInvalid, nil, "t3")
+	l.checks()
+	l.signs(1)
+	same(t, "invalid when checked", []string{
+		"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=t3", login, "PUT /v1/sys/capabilities-self token=t4", at("t4"),
+	}, l.server.took())
+}
+
+// TestRefusedStaticToken: for the token in a Secret there is no other one but that of the
+// Secret as it is by now.
+func TestRefusedStaticToken(t *testing.T) {
+	by := newSigner(t)
+	s := newServer(t, plain)
+	l := newLab(t, s)
+	s.refuses(pathSign, saysInvalid, by, "s.token")
+	_, err := l.sign()
+	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
+		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now: put one there that is not")
+	same(t, "requests", []string{"PUT " + pathSign + " token=s.token"}, s.took())
+
+	// The caches do not show it yet.
+	l.secrets.put("vault", map[string]string{"token": "s.new"})
+	l.secrets.cached = map[string]string{"vault": "1"}
+	l.signs(1)
+	same(t, "requests with the new one", []string{"PUT " + pathSign + " token=s.token", "PUT " + pathSign + " token=s.new"}, s.took())
+}
+
+// TestRefusedLogIn: a log-in that Vault refuses leaves requests pending, and is not tried
+// again for each of them.
+func TestRefusedLogIn(t *testing.T) {
+	l := byRole(t, "")
+	l.server.set(pathRole, 400, `{"errors":["invalid role or secret ID the-secret-id"]}`)
+	const text = "error logging in to Vault server: HOST answered HTTP 400 to /v1/auth/approle/login: invalid role or secret ID <secret>"
+	text2 := strings.ReplaceAll(text, "HOST", host(l.server.URL))
+	for range 3 {
+		_, err := l.sign()
+		same(t, "fault", verdict{Class: fault.Transient, Reason: "VaultInitError", Message: "Failed to initialise vault client for signing: " + text2}, verdictOf(err))
+	}
+	same(t, "requests", []string{"PUT " + pathRole}, l.server.took())
+	_, err := l.check()
+	same(t, "fault of the issuer", verdict{Class: fault.Transient, Reason: "VaultError", Message: "Failed to initialize Vault client: " + text2}, verdictOf(err))
+	same(t, "requests of the check", []string{"PUT " + pathRole}, l.server.took())
+	l.clock.SetTime(now.Add(refusedFor))
+	l.server.tokensOf(pathRole, "")
+	l.signs(1)
+	same(t, "later", []string{"PUT " + pathRole, "PUT " + pathSign + " token=t1"}, l.server.took())
+}
+
+// TestLogInFailures holds what becomes of a request by what a log-in meets.
+func TestLogInFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		reply reply
+		class fault.Class
+		want  string
+	}{
+		"sealed":     {reply{status: 503, body: `{"errors":["Vault is sealed"]}`}, fault.Transient, `HOST answered HTTP 503 to /v1/auth/approle/login: Vault is sealed; unseal it ("vault operator unseal")`},
+		"not there":  {reply{status: 404, body: `{"errors":["no handler for route"]}`}, fault.Transient, "HOST answered HTTP 404 to /v1/auth/approle/login: no handler for route; is the auth method mounted at approle?"},
+		"rate limit": {reply{status: 429, body: `{"errors":["slow"]}`}, fault.Later, "HOST answered HTTP 429 to /v1/auth/approle/login: slow"},
+		"no token":   {reply{status: 200, body: `{"auth":{"client_token":"","mfa_requirement":{}}}`}, fault.Transient, "no token returned: HOST answered the log-in at /v1/auth/approle/login without one; a role that asks for a second factor (MFA) cannot be used"},
+		"foreign":    {reply{status: 200, body: `hunter2`}, fault.Transient, "HOST answered HTTP 200 to /v1/auth/approle/login, and not as Vault does: check spec.vault.server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := byRole(t, "")
+			l.server.answer(pathRole, func(*http.Request) reply { return test.reply })
+			_, err := l.sign()
+			prefix := "error logging in to Vault server: "
+			if name == "no token" {
+				prefix = ""
+			}
+			got := verdictOf(err)
+			got.At = time.Time{}
+			same(t, "fault", verdict{Class: test.class, Reason: "VaultInitError", Message: "Failed to initialise vault client for signing: " + prefix + strings.ReplaceAll(test.want, "HOST", host(l.server.URL))}, got)
+		})
+	}
+}
+
+// TestOneLogIn: workers that begin at once log in once, also if the one that does it stops
+// waiting.
+func TestOneLogIn(t *testing.T) {
+	l := byRole(t, `,"lease_duration":600`)
+	first := make(chan struct{})
+	go1 := make(chan struct{})
+	l.server.answer(pathRole, func(r *http.Request) reply {
+		select {
+		case first <- struct{}{}:
+			<-r.Context().Done()
+		default:
+			<-go1
+		}
+		return reply{status: 200, body: `{"auth":{"client_token":"t1","lease_duration":600}}`}
+	})
+	impatient, stop := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := l.Sign(impatient, l.request(pki.Template{CommonName: "x"}))
+		failed <- err
+	}()
+	<-first
+	var all sync.WaitGroup
+	for range 16 {
+		r := l.request(pki.Template{CommonName: "x"})
+		all.Go(func() {
+			if _, err := l.Sign(t.Context(), r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	stop()
+	if err := <-failed; err == nil {
+		t.Error("signed without a token")
+	}
+	close(go1)
+	all.Wait()
+	logins := 0
+	for _, line := range l.server.took() {
+		if line == "PUT "+pathRole {
+			logins++
+		}
+	}
+	if logins != 2 {
+		t.Errorf("%d log-ins", logins)
+	}
+}
+
+func TestLoginPaths(t *testing.T) {
+	for mount, want := range map[string]string{
+		"": "auth/kubernetes/login", "/v1/auth/kubernetes": "auth/kubernetes/login", "v1/auth/k8s/prod/": "auth/k8s/prod/login",
+		"/auth/k8s": "auth/k8s/login", "k8s": "auth/k8s/login",
+	} {
+		if got := loginPath(mount, mountKubernetes); got != want {
+			t.Errorf("%q: %q", mount, got)
+		}
+	}
+	for mount, want := range map[string]string{
+		"": "auth/approle/login", "team/approle": "auth/team/approle/login", "/v1/auth/x": "auth/x/login", "auth/x": "auth/auth/x/login",
+	} {
+		if got := roleLoginPath(mount); got != want {
+			t.Errorf("%q: %q", mount, got)
+		}
+	}
+}
+
+func TestKubernetes(t *testing.T) {
+	const path = "/v1/auth/k8s/login"
+	s := newServer(t, plain)
+	s.tokensOf(path, "")
+	s.signs(pathSign, newSigner(t))
+	l := newLab(t, s)
+	l.spec.Auth = cmv1.VaultAuth{Kubernetes: &cmv1.VaultKubernetesAuth{Path: "/v1/auth/k8s", Role: "web", SecretRef: *ref("vault", "jwt")}}
+	l.signs(1)
+	same(t, "log-in with a Secret", map[string]any{"role": "web", "jwt": "the-jwt\n"}, s.bodies[path])
+
+	l.spec.Auth.Kubernetes.SecretRef = *ref("", "")
+	l.spec.Auth.Kubernetes.ServiceAccountRef = &cmv1.ServiceAccountRef{Name: "sa", TokenAudiences: []string{"https://kubernetes.default.svc"}}
+	l.signs(1)
+	same(t, "log-in with a service account", map[string]any{"role": "web", "jwt": "jwt-of-sa"}, s.bodies[path])
+	l.name.Namespace = ""
+	l.Forget("uid")
+	l.signs(1)
+	same(t, "tokens", []string{
+		`ns/sa ["https://kubernetes.default.svc" "vault://ns/vi" "` + s.URL + `"] 10m0s`,
+		`ns/sa ["https://kubernetes.default.svc" "vault://vi" "` + s.URL + `"] 10m0s`,
+	}, l.tokens.asked)
+
+	l.Forget("uid")
+	s.set(path, 403, `{"errors":["permission denied: jwt-of-sa"]}`)
+	_, err := l.sign()
+	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: while requesting a Vault token using the Kubernetes auth: error calling Vault server: "+
+		host(s.URL)+" answered HTTP 403 to /v1/auth/k8s/login: permission denied: <secret>; is the auth method mounted at k8s?")
+}
