@@ -55,11 +55,11 @@ type Options struct {
 	// ACMEDNSCacheFloor is how long the resolvers of CAs keep an answer at least.
 	ACMEDNSCacheFloor time.Duration
 
-	// Ambient says whose solvers may use the credentials of the environment.
+	// Ambient says whose solvers, and whose log-ins at Vault, may use the credentials of the environment.
 	Ambient dns01.Ambient
 	// SystemNameservers take the place of those in /etc/resolv.conf. For tests.
 	SystemNameservers []string
-	// VendorHTTP asks the APIs of DNS vendors; nil is the network.
+	// VendorHTTP asks the APIs of DNS vendors, and AWS for those who log in at Vault; nil is the network.
 	VendorHTTP http.RoundTripper
 
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.
@@ -147,8 +147,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.RecursiveNameserversOnly, "dns01-recursive-nameservers-only", o.RecursiveNameserversOnly, "check DNS-01 records at the recursive resolvers instead of the authoritative servers")
 	fs.DurationVar(&o.CheckRetryPeriod, "dns01-check-retry-period", o.CheckRetryPeriod, "longest wait between two checks whether a DNS-01 record has spread")
 	fs.DurationVar(&o.ACMEDNSCacheFloor, "acme-dns-cache-floor", o.ACMEDNSCacheFloor, "how long the resolvers of CAs keep a DNS answer at least, for CAs that raise small TTLs; the annotation everleaf.io/acme-dns-cache-floor on an issuer takes its place")
-	fs.BoolVar(&o.Ambient.Issuers, "issuer-ambient-credentials", o.Ambient.Issuers, "let the DNS-01 solvers of Issuers use the credentials of the environment in which everleaf runs")
-	fs.BoolVar(&o.Ambient.ClusterIssuers, "cluster-issuer-ambient-credentials", o.Ambient.ClusterIssuers, "let the DNS-01 solvers of ClusterIssuers use the credentials of the environment in which everleaf runs")
+	fs.BoolVar(&o.Ambient.Issuers, "issuer-ambient-credentials", o.Ambient.Issuers, "let Issuers (DNS-01 solvers, and Vault with AWS) use the credentials of the environment in which everleaf runs")
+	fs.BoolVar(&o.Ambient.ClusterIssuers, "cluster-issuer-ambient-credentials", o.Ambient.ClusterIssuers, "let ClusterIssuers (DNS-01 solvers, and Vault with AWS) use the credentials of the environment in which everleaf runs")
 	o.HTTP01.addFlags(fs)
 	fs.StringVar(&o.events, "events", o.events, "which events to send: brief (failures and the milestones of an issuance) or all")
 	fs.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "requests per second to an API server without API Priority and Fairness, -1 for no limit; with it, there is no limit here")

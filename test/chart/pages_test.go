@@ -49,6 +49,11 @@ metadata: {name: with-vault}
 spec: {vault: {server: https://vault.example.com, path: pki/sign/web, auth: {tokenSecretRef: {name: vault, key: token}}}}
 ---
 apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: with-venafi}
+spec: {venafi: {zone: shop, tpp: {url: https://tpp.example.com/vedsdk, credentialsRef: {name: tpp}}}}
+---
+apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {name: plain}
 spec: {secretName: plain, dnsNames: [a.example.com], issuerRef: {name: plain}}
@@ -90,7 +95,7 @@ func TestUpgradeLists(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"with-vault"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"with-venafi"}, got); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }

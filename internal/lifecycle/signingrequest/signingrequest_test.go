@@ -201,3 +201,30 @@ func TestFailed(t *testing.T) {
 		}
 	}
 }
+
+// TestVaultWords holds what is said of a Vault issuer that has failed, or has signed.
+func TestVaultWords(t *testing.T) {
+	vault := func(s *State) {
+		s.Issuer.Spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}
+	}
+	for _, test := range []struct {
+		err  error
+		want seen
+	}{
+		{fault.New(fault.Permanent, "SigningError", "Vault failed to sign certificate: x"), seen{failed: true, event: "Warning ErrorSigning: Vault failed to sign: x"}},
+		{fault.New(fault.User, "SecretMissing", "Required secret resource not found: x"), seen{action: announced, event: "Warning SecretNotFound: Required secret resource not found: x"}},
+		{fault.New(fault.User, "VaultInitError", "Failed to initialise vault client for signing: x"), seen{action: announced, event: "Warning ErrorVaultInit: Failed to initialise vault client for signing: x"}},
+	} {
+		p := approved(vault).Failed(plan.Failure{Action: Sign{}, Err: test.err}, now)
+		if diff := cmp.Diff(test.want, see(p), cmp.AllowUnexported(seen{})); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.err, diff)
+		}
+	}
+	p := approved(func(s *State) { vault(s); s.Outcome = &request.Outcome{Chain: []byte("x")} }).Next(now)
+	if got := see(p).event; got != "Normal CertificateIssued: Certificate signed successfully" {
+		t.Errorf("issued: %q", got)
+	}
+	if got := approved(vault).Unwritten("x"); got.Reason != "ErrorUpdate" {
+		t.Errorf("unwritten: %+v", got)
+	}
+}

@@ -2,6 +2,7 @@ package signingrequest
 
 import (
 	"fmt"
+	"strings"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
@@ -17,21 +18,26 @@ const (
 	reasonInvalidDuration    = "InvalidDuration"
 	reasonSecretNotFound     = "SecretNotFound"
 	reasonErrorUpdate        = "ErrorUpdate"
+	reasonErrorVaultInit     = "ErrorVaultInit"
 	reasonOrderCreated       = "OrderCreated"
 	reasonOrderBadChain      = "OrderBadCertificate"
 )
 
 // messageIssued is what the event says when the certificate is there.
 func messageIssued(of facts.IssuerType) string {
-	if of == facts.IssuerSelfSigned {
+	switch of {
+	case facts.IssuerSelfSigned:
 		return "Certificate self-signed successfully"
+	case facts.IssuerVault:
+		return "Certificate signed successfully"
+	default:
+		return "Certificate fetched from issuer successfully"
 	}
-	return "Certificate fetched from issuer successfully"
 }
 
 // reasonUnwritten is the reason of the event that the result cannot be stored.
 func reasonUnwritten(of facts.IssuerType) string {
-	if of == facts.IssuerSelfSigned {
+	if of == facts.IssuerSelfSigned || of == facts.IssuerVault {
 		return reasonErrorUpdate
 	}
 	return cmv1.EventReasonSigningError
@@ -41,6 +47,9 @@ func reasonUnwritten(of facts.IssuerType) string {
 // kind where it has other ones than CertificateRequests.
 func (s State) inOwnWords(f *fault.Error) (reason, message string) {
 	secret := KeySecret(s.Object, s.Namespace)
+	if s.ofType() == facts.IssuerVault {
+		return vaultWords(f)
+	}
 	switch f.Reason {
 	case cmv1.EventReasonMissingAnnotation:
 		return f.Reason, fmt.Sprintf("Missing private key reference annotation: %q", cmv1.CertificateSigningRequestPrivateKeyAnnotationKey)
@@ -54,5 +63,18 @@ func (s State) inOwnWords(f *fault.Error) (reason, message string) {
 		return cmv1.EventReasonSigningError, f.Message
 	default:
 		return f.Reason, f.Message
+	}
+}
+
+// vaultWords is inOwnWords for Vault. cert-manager fails a request whose Secret does not
+// exist; here it waits, as a CertificateRequest does.
+func vaultWords(f *fault.Error) (reason, message string) {
+	switch f.Reason {
+	case cmv1.EventReasonSecretMissing:
+		return reasonSecretNotFound, f.Message
+	case cmv1.EventReasonVaultInitError:
+		return reasonErrorVaultInit, f.Message
+	default:
+		return cmv1.EventReasonErrorSigning, strings.Replace(f.Message, "Vault failed to sign certificate:", "Vault failed to sign:", 1)
 	}
 }
