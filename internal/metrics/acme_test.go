@@ -15,7 +15,7 @@ func TestACMERequests(t *testing.T) {
 	}
 	m.ObserveACME("authorize_order", "POST", "acme.example.com", "https", 429, time.Second)
 	m.ObserveACME("discover", "GET", "acme\xff.example.com:14000", "https", 0, 30*time.Second)
-	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
+	expect(t, reg, clockText+unusedText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
 # HELP certmanager_http_acme_client_request_count Number of requests to ACME servers.
 # TYPE certmanager_http_acme_client_request_count counter
 certmanager_http_acme_client_request_count{action="authorize_order",host="acme.example.com",method="POST",scheme="https",status="429"} 1

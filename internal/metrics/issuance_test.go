@@ -72,6 +72,7 @@ func TestSteps(t *testing.T) {
 		"certificates-trigger": {1, 1}, "certificates-readiness": {1, 0}, "certificates-issuing": {2, 1},
 		"certificates-key-manager": {}, "certificates-request-manager": {}, "certificates-revision-manager": {}, "certificaterequests-approver": {},
 		"certificaterequests-issuer-acme": {}, "certificaterequests-issuer-ca": {}, "certificaterequests-issuer-selfsigned": {},
+		"certificaterequests-issuer-vault": {}, "certificaterequests-issuer-venafi": {},
 	}
 	got := map[string][2]int{}
 	families, err := reg.Gather()

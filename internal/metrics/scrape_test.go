@@ -35,7 +35,7 @@ func TestCertificates(t *testing.T) {
 			NotBefore: after(-time.Hour), NotAfter: after(90 * 24 * time.Hour), RenewalTime: after(60 * 24 * time.Hour),
 		}),
 	)
-	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
+	expect(t, reg, clockText+unusedText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
 # HELP certmanager_certificate_expiration_timestamp_seconds The timestamp after which the certificate expires, expressed in Unix Epoch Time.
 # TYPE certmanager_certificate_expiration_timestamp_seconds gauge
 certmanager_certificate_expiration_timestamp_seconds{issuer_group="",issuer_kind="",issuer_name="ca",name="api",namespace="shop"} 0
@@ -128,7 +128,7 @@ func TestIssuers(t *testing.T) {
 		&cmv1.ClusterIssuer{ObjectMeta: named("acme", ""), Status: issuerStatus(cmmeta.ConditionTrue)},
 		&cmv1.ClusterIssuer{ObjectMeta: named("odd", ""), Status: issuerStatus("Perhaps")},
 	)
-	expect(t, reg, clockText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
+	expect(t, reg, clockText+unusedText+overdueText+fmt.Sprintf(ownText, 0, 0)+`
 # HELP certmanager_clusterissuer_ready_status The ready status of the ClusterIssuer.
 # TYPE certmanager_clusterissuer_ready_status gauge
 certmanager_clusterissuer_ready_status{condition="False",name="acme"} 0

@@ -26,6 +26,7 @@ import (
 	"github.com/everleaf/everleaf/internal/issuer/ca"
 	"github.com/everleaf/everleaf/internal/issuer/selfsigned"
 	"github.com/everleaf/everleaf/internal/issuer/vault"
+	"github.com/everleaf/everleaf/internal/issuer/venafi"
 	"github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/metrics"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -186,6 +187,11 @@ var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
 		return vault.New(vault.Config{
 			Secrets: s.secrets, Tokens: cluster.ForProviders{Core: s.core}, Ambient: vault.Ambient(s.options.Ambient),
 			HTTP: s.options.VendorHTTP, Clock: s.clock, Limits: s.options.Limits,
+		})
+	},
+	facts.IssuerVenafi: func(s *system) issuer.Type {
+		return venafi.New(cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, venafi.Config{
+			UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveVenafiToken,
 		})
 	},
 }

@@ -61,6 +61,15 @@ func (s State) inOwnWords(f *fault.Error) (reason, message string) {
 		return f.Reason, "Referenced private key in Secret does not match that in the request"
 	case "":
 		return cmv1.EventReasonSigningError, f.Message
+	case cmv1.EventReasonSecretMissing:
+		if s.ofType() == facts.IssuerVenafi {
+			return reasonSecretNotFound, f.Message
+		}
+		return f.Reason, f.Message
+	case cmv1.EventReasonVenafiInitError, cmv1.EventReasonCustomFieldsError, cmv1.EventReasonRequestError,
+		cmv1.EventReasonRetrieveError, cmv1.EventReasonParseError:
+		// Such as ErrorVenafiInit.
+		return "Error" + strings.TrimSuffix(f.Reason, "Error"), f.Message
 	default:
 		return f.Reason, f.Message
 	}
