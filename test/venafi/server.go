@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -29,7 +30,7 @@ const (
 	Username     = "svc-everleaf"
 	Password     = "correct-horse"
 	ClientID     = "cert-manager.io"
-	APIKey       = "0f3f9a5e-1111-2222-3333-7a3b1c5d9e00"
+	APIKey       = "7d6c5b4a-9999-8888-7777-66554433221f"
 	NGTSClient   = "ngts-client"
 	NGTSSecret   = "ngts-client-secret"
 	TSGID        = "1000000001"
@@ -91,6 +92,7 @@ type object struct {
 type Answer struct {
 	Status int
 	Body   string
+	Header http.Header
 }
 
 // New starts a server, which ends with the test.
@@ -306,6 +308,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for end, answers := range s.scripted {
 		if strings.HasSuffix(r.URL.Path, end) && len(answers) > 0 {
 			s.scripted[end] = answers[1:]
+			maps.Copy(w.Header(), answers[0].Header)
 			w.WriteHeader(answers[0].Status)
 			_, _ = io.WriteString(w, answers[0].Body)
 			return

@@ -236,7 +236,8 @@ func (x *exchange) failed(call string, err error, local string) *failure {
 		f.text = "the server cannot be reached: " + why
 	case status == http.StatusUnauthorized:
 		f.kind, f.at = refused, time.Time{}
-	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout,
+		status >= http.StatusInternalServerError && x.last.said == "":
 		f.kind = unavailable
 	case status >= http.StatusMultipleChoices:
 		f.kind, f.at = declined, time.Time{}

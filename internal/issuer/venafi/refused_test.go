@@ -1,0 +1,320 @@
+package venafi
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
+	"github.com/everleaf/everleaf/internal/pki"
+	server "github.com/everleaf/everleaf/test/venafi"
+)
+
+// TestRequestRefused has a request that is not taken, before it is made or by the server.
+func TestRequestRefused(t *testing.T) {
+	const prefix = "Failed to request certificate from Certificate Manager: "
+	const key = "venafi.cert-manager.io/custom-fields"
+	fields := func(text string) func(*lab, *issuer.Request) {
+		return func(_ *lab, r *issuer.Request) { r.Annotations[key] = text }
+	}
+	answers := func(end string, status int, body string) func(*lab, *issuer.Request) {
+		return func(l *lab, _ *issuer.Request) { says(end, status, body)(l) }
+	}
+	for name, test := range map[string]struct {
+		prepare         func(*lab, *issuer.Request)
+		class           fault.Class
+		reason, message string
+		// asked reports that the server got the request.
+		asked bool
+	}{
+		"no subject": {func(l *lab, r *issuer.Request) {
+			*r = l.ask(pki.Template{DNSNames: []string{"a.example.com"}}, pki.KeySpec{Algorithm: pki.ECDSA, Size: 256})
+		}, fault.Permanent, "RequestError", prefix + noSubject, false},
+		"Ed25519": {func(l *lab, r *issuer.Request) {
+			*r = l.ask(pki.Template{CommonName: "a"}, pki.KeySpec{Algorithm: pki.Ed25519})
+		}, fault.Permanent, "RequestError", prefix + "Certificate Manager signs for RSA and ECDSA keys only, and the request has another one: set spec.privateKey.algorithm", false},
+		"no signing request": {func(_ *lab, r *issuer.Request) { r.CSR = []byte("x") }, fault.Permanent, "RequestError", prefix + "no PEM data was found in given input", false},
+		"trailing comma":     {fields(`[{"name": "a", "value": "hunter2"},]`), fault.Permanent, "CustomFieldsError", `Failed to parse web-1 "venafi.cert-manager.io/custom-fields" annotation: it must be a list in JSON, such as [{"name": "field", "value": "x"}]: invalid character ']' looking for beginning of value`, false},
+		"no list":            {fields(`{"name": "a"}`), fault.Permanent, "CustomFieldsError", `Failed to parse web-1 "venafi.cert-manager.io/custom-fields" annotation: it must be a list in JSON, such as [{"name": "field", "value": "x"}]: byte 1: a object is in the wrong place`, false},
+		"number":             {fields(`[{"name": "a", "value": 7}]`), fault.Permanent, "CustomFieldsError", `Failed to parse web-1 "venafi.cert-manager.io/custom-fields" annotation: it must be a list in JSON, such as [{"name": "field", "value": "x"}]: byte 25: a number is in the wrong place`, false},
+		"type":               {fields(`[{"name": "a", "value": "b", "type": "plain"}]`), fault.Permanent, "CustomFieldsError", `certificate request contains an invalid custom fields type: "plain"`, false},
+		"issuer's annotation": {func(l *lab, r *issuer.Request) {
+			r.IssuerName.Name, r.IssuerAnnotations = "tpp", map[string]string{key: "x"}
+		}, fault.Permanent, "CustomFieldsError", `Failed to parse tpp "venafi.cert-manager.io/custom-fields" annotation: …`, false},
+		"no Secret":       {func(l *lab, _ *issuer.Request) { delete(l.store, "credentials") }, fault.User, "SecretMissing", "Required secret resource not found: could not access secret 'ns/credentials': spec.venafi.tpp.credentialsRef: it does not exist", false},
+		"other spec":      {func(l *lab, _ *issuer.Request) { l.spec.Venafi.Zone = "" }, fault.User, "VenafiInitError", "Failed to initialise Certificate Manager client for signing: spec.venafi.zone: Required value: must be specified", false},
+		"expired token":   {func(l *lab, _ *issuer.Request) { l.server.Revoke() }, fault.Transient, "VenafiInitError", "Failed to initialise Certificate Manager client for signing: OAuth token request failed: tppClient.VerifyAccessToken: the server answers 401 Unauthorized: invalid_token: The access token is expired, revoked or invalid", false},
+		"no such zone":    {func(l *lab, _ *issuer.Request) { l.spec.Venafi.Zone = "Kube/web" }, fault.Permanent, "RequestError", prefix + `zone "Kube/web": the server answers 400 Bad Request: PolicyDN: \VED\Policy\Kube/web does not exist`, false},
+		"policy on names": {func(l *lab, _ *issuer.Request) { l.server.Policy("WhitelistedDomains", []string{"corp.test"}) }, fault.Permanent, "RequestError", prefix + `the policy of zone "Kube\\web" does not allow the request: common name web.example.com is not allowed in this policy: …`, false},
+		"policy on keys": {func(l *lab, _ *issuer.Request) {
+			l.server.Policy("KeyPair", map[string]any{"KeyAlgorithm": map[string]any{"Locked": true, "Value": "RSA"}, "KeySize": map[string]any{"Locked": true, "Value": 4096}})
+		}, fault.Permanent, "RequestError", prefix + `the policy of zone "Kube\\web" does not allow the request: the requested Key Type and Size do not match any of the allowed Key Types and Sizes`, false},
+		"policy that vcert does not know": {func(l *lab, _ *issuer.Request) {
+			l.server.Policy("KeyPair", map[string]any{"KeyAlgorithm": map[string]any{"Locked": true, "Value": "ML-DSA"}})
+		}, fault.Permanent, "RequestError", prefix + "the policy of the zone cannot be read", false},
+		"several CAs":         {answers("/certificates/request", 400, `{"Error":"Need a certificate authority (CADN)."}`), fault.Permanent, "RequestError", prefix + "the server answers 400 Bad Request: Need a certificate authority (CADN).", true},
+		"error state":         {answers("/certificates/request", 500, `{"Error":"Certificate \\VED\\Policy\\Kube\\web\\x cannot be processed while it is in an error state. Fix any errors, and then click Retry."}`), fault.Permanent, "RequestError", prefix + `the server answers 500 Internal Server Error: Certificate \VED\Policy\Kube\web\x cannot be processed while it is in an error state. Fix any errors, and then click Retry.`, true},
+		"long sentence":       {answers("/certificates/request", 400, `{"Error":"`+strings.Repeat("no\\n ", 5000)+`"}`), fault.Permanent, "RequestError", prefix + "the server answers 400 Bad Request: no no no…", true},
+		"page of a proxy":     {answers("/certificates/request", 502, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 502 Bad Gateway", true},
+		"internal error":      {answers("/certificates/request", 500, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 500 Internal Server Error", true},
+		"no name":             {answers("/certificates/request", 200, "{}"), fault.Permanent, "RequestError", prefix + "the answer does not name the request", true},
+		"no JSON":             {answers("/certificates/request", 200, "<html>hunter2"), fault.Permanent, "RequestError", prefix + "the answer does not name the request", true},
+		"reset refused":       {answers("/certificates/reset", 403, `{"Error":"Grant rejected scope certificate:manage"}`), fault.Permanent, "RequestError", prefix + "the server answers 403 Forbidden: Grant rejected scope certificate:manage", false},
+		"token without scope": {answers("/certificates/checkpolicy", 403, `{"Error":"Token has insufficient scope"}`), fault.Permanent, "RequestError", prefix + `zone "Kube\\web": the server answers 403 Forbidden: Token has insufficient scope`, false},
+		"server down":         {func(l *lab, _ *issuer.Request) { _, _ = l.check(); l.server.Stop() }, fault.Transient, "RequestError", prefix + "the server cannot be reached: connection refused", false},
+		"answer too large":    {answers("/certificates/checkpolicy", 200, strings.Repeat(" ", maxAnswer+1)), fault.Transient, "RequestError", prefix + "the server cannot be reached: the answer is too large", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+			r := l.usual()
+			test.prepare(l, &r)
+			l.server.Calls()
+			got, err := l.Sign(t.Context(), r)
+			if err == nil {
+				t.Fatalf("got %+v", got)
+			}
+			checkFault(t, name, err, test.class, test.reason, test.message)
+			if asked := l.server.Count("/certificates/request") > 0; asked != test.asked {
+				t.Errorf("asked %t", asked)
+			}
+		})
+	}
+}
+
+// TestRetryAfter has a server that says when to come back.
+func TestRetryAfter(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	r := l.usual()
+	l.server.Script("/checkpolicy", server.Answer{Status: 429, Header: http.Header{"Retry-After": {"120"}}})
+	_, err := l.Sign(t.Context(), r)
+	checkFault(t, "busy", err, fault.Later, "RequestError", "Failed to request certificate from Certificate Manager: the server answers 429 Too Many Requests")
+	if f := fault.Of(err); !f.At.Equal(l.clock.Now().Add(2 * time.Minute)) {
+		t.Errorf("at %s", f.At)
+	}
+}
+
+// TestRetrieval has everything that can come in the place of a certificate.
+func TestRetrieval(t *testing.T) {
+	const prefix = "Failed to obtain certificate from Certificate Manager: "
+	const pending = "certificate still in a pending state, the request will be retried"
+	answers := func(status int, body string) func(*lab) { return says("/certificates/retrieve", status, body) }
+	data := func(text string) string {
+		return `{"CertificateData":"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"}`
+	}
+	for name, test := range map[string]struct {
+		prepare         func(*lab)
+		pending         string
+		class           fault.Class
+		reason, message string
+	}{
+		"waits for a person":   {prepare: func(*lab) {}, pending: pending + ": Pending workflow approval"},
+		"waits, with a 200":    {prepare: answers(200, `{"Status":"Post CSR","Stage":500}`), pending: pending + ": Post CSR"},
+		"waits, without words": {prepare: answers(202, `{}`), pending: pending},
+		"refused by a person":  {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The request was rejected by an approver"},
+		"the CA is down":       {prepare: func(l *lab) { l.server.Break("The CA does not answer") }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The CA does not answer"},
+		"page of a proxy":      {prepare: answers(504, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 504 Gateway Timeout"},
+		"200 of a proxy":       {prepare: answers(200, "<html>hunter2"), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"expired token":        {prepare: func(l *lab) { l.server.Revoke() }, class: fault.Transient, reason: "VenafiInitError", message: "Failed to initialise Certificate Manager client for signing: OAuth token request failed: the server answers 401 Unauthorized: …"},
+		"server down":          {prepare: func(l *lab) { l.server.Stop() }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server cannot be reached: connection refused"},
+		"another key":          {prepare: func(l *lab) { l.server.Approve(); l.server.DeliverForeignKeys() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has delivered a certificate for another key than that of the request"},
+		"no certificate":       {prepare: answers(200, data("hunter2")), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"a broken one":         {prepare: answers(200, data("-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"no base64":            {prepare: answers(200, `{"CertificateData":"hunter2!"}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+			l.server.Hold()
+			r := l.requested(l.usual())
+			r.Now = r.Created.Add(10 * time.Minute)
+			test.prepare(l)
+			got, err := l.Sign(t.Context(), r)
+			if n := l.server.Count("/certificates/request"); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+			if test.pending == "" {
+				checkFault(t, name, err, test.class, test.reason, test.message)
+				return
+			}
+			if err != nil || got.Pending == nil {
+				t.Fatalf("got %+v, error %v", got, err)
+			}
+			if got.Pending.Message != test.pending || !got.Pending.Until.Equal(r.Now.Add(150*time.Second)) {
+				t.Errorf("pending %+v", got.Pending)
+			}
+		})
+	}
+}
+
+// TestCloudRetrieval has requests to the SaaS that have no certificate.
+func TestCloudRetrieval(t *testing.T) {
+	const prefix = "Failed to obtain certificate from Certificate Manager: "
+	for name, test := range map[string]struct {
+		prepare         func(*lab)
+		id              string
+		pending         string
+		class           fault.Class
+		reason, message string
+	}{
+		"waits for a person": {prepare: func(*lab) {}, pending: "certificate still in a pending state, the request will be retried: PENDING_APPROVAL"},
+		"not signed yet":     {prepare: func(l *lab) { l.server.Approve(); says("/contents", 409, "{}")(l) }, pending: "certificate still in a pending state, the request will be retried: 409 Conflict"},
+		"refused":            {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the request has ended without a certificate: REJECTED"},
+		"contents refused":   {prepare: func(l *lab) { l.server.Approve(); says("/contents", 403, `{"errors":[{"message":"no"}]}`)(l) }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 403 Forbidden: no"},
+		"no contents":        {prepare: func(l *lab) { l.server.Approve(); says("/contents", 503, "<html>")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 503 Service Unavailable"},
+		"nobody's":           {prepare: func(*lab) {}, id: "5c2c6d7e-0003-4000-8000-000000000999", class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found: Unable to find certificateRequest for key [Id]"},
+		"a path":             {prepare: func(*lab) {}, id: "../../v1/users", class: fault.Permanent, reason: "RetrieveError", message: prefix + `annotation "venafi.cert-manager.io/pickup-id" does not name a request at the server`},
+		"issued, no ids":     {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"ISSUED"}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: ISSUED"},
+		"failed":             {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"FAILED","errorInformation":{"message":"The CA said no"}}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: FAILED: The CA said no"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey}).trusted()
+			l.server.Hold()
+			r := l.requested(l.usual())
+			if test.id != "" {
+				r.Annotations["venafi.cert-manager.io/pickup-id"] = test.id
+			}
+			test.prepare(l)
+			got, err := l.Sign(t.Context(), r)
+			if test.pending == "" {
+				checkFault(t, name, err, test.class, test.reason, test.message)
+				return
+			}
+			if err != nil || got.Pending == nil || got.Pending.Message != test.pending {
+				t.Fatalf("got %+v, error %v", got.Pending, err)
+			}
+		})
+	}
+}
+
+// TestSigningRequestRetrieval: a CertificateSigningRequest waits where a CertificateRequest
+// fails, because nobody makes another one.
+func TestSigningRequestRetrieval(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	r := l.usual()
+	r.Kind = "CertificateSigningRequest"
+	r = l.requested(r)
+	l.server.Break("The CA does not answer")
+	_, err := l.Sign(t.Context(), r)
+	checkFault(t, "in error", err, fault.Transient, "RetrieveError", "Failed to obtain certificate from Certificate Manager: the server answers 500 Internal Server Error: The CA does not answer")
+}
+
+// TestErrorHeals has a request end because the CA is down, and the next one reset what it
+// has left: the order of the calls is that which the server needs.
+func TestErrorHeals(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	l.server.Hold()
+	first := l.requested(l.usual())
+	l.server.Break("The CA does not answer")
+	if _, err := l.Sign(t.Context(), first); fault.Of(err).Class != fault.Permanent {
+		t.Fatalf("error %v", err)
+	}
+	l.server.Approve()
+	l.server.Calls()
+	second := l.requested(l.usual())
+	l.delivered(second)
+	want := []string{
+		"POST /vedsdk/certificates/checkpolicy", "POST /vedsdk/certificates/reset", "POST /vedsdk/certificates/request", "POST /vedsdk/certificates/retrieve",
+	}
+	calls := l.server.Calls()
+	if diff := cmp.Diff(want, server.Paths(calls)); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if body := calls[1].Body; body != `{"CertificateDN":"\\VED\\Policy\\Kube\\web\\web.example.com"}` {
+		t.Errorf("reset of %s", body)
+	}
+}
+
+// TestLogsInOnce has requests at the same time, and a token that the server does not take
+// any more.
+func TestLogsInOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec        func(*lab)
+		credentials map[string]string
+		login       string
+	}{
+		"password": {func(*lab) {}, map[string]string{"username": server.Username, "password": server.Password}, "/oauth"},
+		"NGTS":     {func(l *lab) { l.spec.Venafi = ofNGTS(l.server); l.trusted() }, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, ofTPP, test.credentials)
+			test.spec(l)
+			var all sync.WaitGroup
+			for range 8 {
+				r := l.usual()
+				all.Go(func() {
+					if _, err := l.Sign(t.Context(), r); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if n := l.server.Count(test.login); n != 1 {
+				t.Errorf("%d logins for 8 requests", n)
+			}
+			l.server.Calls()
+			l.server.Revoke()
+			if _, err := l.Sign(t.Context(), l.usual()); err != nil {
+				t.Error(err)
+			}
+			if n := l.server.Count(test.login); n != 1 {
+				t.Errorf("%d logins after the token was revoked", n)
+			}
+			l.server.Calls()
+			l.clock.SetTime(l.clock.Now().Add(time.Hour - callTimeout/2))
+			if _, err := l.Sign(t.Context(), l.usual()); err != nil || l.server.Count(test.login) != 1 {
+				t.Errorf("%d logins as the token expires, error %v", l.server.Count(test.login), err)
+			}
+		})
+	}
+}
+
+// TestPasswordRests: a password that was refused is not tried again by each request, but
+// by a check, and when the Secret has changed.
+func TestPasswordRests(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": "hunter2"})
+	tries := func(step string, want int) {
+		t.Helper()
+		if n := l.server.Count("/oauth"); n != want {
+			t.Errorf("%s: %d logins, want %d", step, n, want)
+		}
+		l.server.Calls()
+	}
+	const message = "Failed to initialise Certificate Manager client for signing: OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
+	for range 5 {
+		_, err := l.Sign(t.Context(), l.usual())
+		checkFault(t, "refused", err, fault.User, "VenafiInitError", message)
+	}
+	tries("five requests", 1)
+	_, _ = l.check()
+	tries("a check", 1)
+	l.clock.SetTime(l.clock.Now().Add(restFor))
+	_, _ = l.Sign(t.Context(), l.usual())
+	tries("after the rest", 1)
+	l.store["credentials"] = map[string]string{"username": server.Username, "password": server.Password}
+	l.requested(l.usual())
+	tries("another password", 1)
+}
+
+// TestEnds has the context end in the middle of a call.
+func TestEnds(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	if _, err := l.check(); err != nil {
+		t.Fatal(err)
+	}
+	l.server.Silence()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	r := l.usual()
+	go func() {
+		_, err := l.Sign(ctx, r)
+		done <- err
+	}()
+	cancel()
+	checkFault(t, "cancelled", <-done, fault.Transient, "RequestError", "Failed to request certificate from Certificate Manager: the server cannot be reached: the request was cancelled")
+}
