@@ -59,7 +59,8 @@ type Options struct {
 	Ambient dns01.Ambient
 	// SystemNameservers take the place of those in /etc/resolv.conf. For tests.
 	SystemNameservers []string
-	// VendorHTTP asks the APIs of DNS vendors, and AWS for those who log in at Vault; nil is the network.
+	// VendorHTTP asks the APIs of DNS vendors, AWS for those who log in at Vault, and the
+	// services of Venafi; nil is the network.
 	VendorHTTP http.RoundTripper
 
 	// AuthoritativePort is where authoritative name servers listen; 0 is 53.

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -132,6 +133,17 @@ func New(t testing.TB) *Server {
 	})
 	s.URL = s.http.URL
 	return s
+}
+
+// Client is a transport that trusts the server.
+func (s *Server) Client() http.RoundTripper {
+	return &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.roots()}}
+}
+
+func (s *Server) roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.root)
+	return pool
 }
 
 // Stop has nobody listen at the server's address any more.

@@ -2,7 +2,6 @@ package venafi
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"strings"
 	"testing"
@@ -62,29 +61,13 @@ func newLab(t *testing.T, spec func(*server.Server) *cmv1.VenafiIssuer, credenti
 	l := &lab{t: t, server: server.New(t), clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	l.store = store{"credentials": credentials, "ca": map[string]string{"ca.crt": string(l.server.CA)}}
 	l.spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: spec(l.server)}}
-	l.Type = New(l.store, Config{UserAgent: "everleaf", Clock: l.clock, Observe: func(ok bool, _ time.Duration) {
+	l.Type = New(l.store, Config{UserAgent: "everleaf", Clock: l.clock, HTTP: l.server.Client(), Observe: func(ok bool, _ time.Duration) {
 		if ok {
 			l.counted[0]++
 		} else {
 			l.counted[1]++
 		}
 	}})
-	return l
-}
-
-// trusted has a session with the SaaS trust the server, as the system's roots would.
-func (l *lab) trusted() *lab {
-	l.t.Helper()
-	s, f := load(l.t.Context(), l.store, "ns", l.spec.Venafi)
-	if f != nil {
-		l.t.Fatal(f)
-	}
-	made, f := l.sessions.of("uid", s, pki.Limits{})
-	if f != nil {
-		l.t.Fatal(f)
-	}
-	made.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	made.transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(l.server.CA)
 	return l
 }
 

@@ -78,9 +78,6 @@ func TestIssues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, test.spec, test.credentials)
-			if l.spec.Venafi.TPP == nil {
-				l.trusted()
-			}
 			status, err := l.check()
 			if err != nil {
 				t.Fatal(err)
@@ -176,7 +173,7 @@ func TestRequestBody(t *testing.T) {
 
 // TestCloudBody holds what the SaaS is asked for.
 func TestCloudBody(t *testing.T) {
-	l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey}).trusted()
+	l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey})
 	r := l.usual()
 	r.Duration = 26 * time.Hour
 	l.requested(r)

@@ -173,7 +173,7 @@ func TestCloudRetrieval(t *testing.T) {
 		"failed":             {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"FAILED","errorInformation":{"message":"The CA said no"}}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: FAILED: The CA said no"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey}).trusted()
+			l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey})
 			l.server.Hold()
 			r := l.requested(l.usual())
 			if test.id != "" {
@@ -239,7 +239,7 @@ func TestLogsInOnce(t *testing.T) {
 		login       string
 	}{
 		"password": {func(*lab) {}, map[string]string{"username": server.Username, "password": server.Password}, "/oauth"},
-		"NGTS":     {func(l *lab) { l.spec.Venafi = ofNGTS(l.server); l.trusted() }, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token"},
+		"NGTS":     {func(l *lab) { l.spec.Venafi = ofNGTS(l.server) }, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, ofTPP, test.credentials)

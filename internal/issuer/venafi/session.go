@@ -24,7 +24,7 @@ const restFor = time.Hour
 // are: connections, and the token that it has logged in for.
 type session struct {
 	settings  settings
-	transport *http.Transport
+	transport http.RoundTripper
 	// turn is held while somebody logs in: the others wait for the token.
 	turn chan struct{}
 
@@ -57,13 +57,13 @@ type sessions struct {
 }
 
 // of returns the session of an issuer with settings. Another one with other settings ends.
-func (s *sessions) of(issuer types.UID, want settings, limits pki.Limits) (*session, *failure) {
+func (s *sessions) of(issuer types.UID, want settings, c Config) (*session, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if found := s.byIssuer[issuer]; found != nil && found.settings == want {
 		return found, nil
 	}
-	made, f := newSession(want, limits)
+	made, f := newSession(want, c)
 	if f != nil {
 		return nil, f
 	}
@@ -84,12 +84,18 @@ func (s *sessions) forget(issuer types.UID) {
 
 func (s *sessions) end(issuer types.UID) {
 	if found := s.byIssuer[issuer]; found != nil {
-		found.transport.CloseIdleConnections()
+		if t, ok := found.transport.(*http.Transport); ok {
+			t.CloseIdleConnections()
+		}
 		delete(s.byIssuer, issuer)
 	}
 }
 
-func newSession(s settings, limits pki.Limits) (*session, *failure) {
+func newSession(s settings, c Config) (*session, *failure) {
+	made := &session{settings: s, transport: c.HTTP, turn: make(chan struct{}, 1)}
+	if c.HTTP != nil && s.backend != backendTPP {
+		return made, nil
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.backend == backendTPP {
 		// IIS asks for a client certificate of some directories only once the request
@@ -97,25 +103,22 @@ func newSession(s settings, limits pki.Limits) (*session, *failure) {
 		config.Renegotiation = tls.RenegotiateOnceAsClient
 	}
 	if s.caBundle != "" {
-		certs, err := pki.ParseBundle([]byte(s.caBundle), limits)
+		certs, err := pki.ParseBundle([]byte(s.caBundle), c.Limits)
 		if err != nil {
 			return nil, misconfigured("the CA bundle of spec.venafi.tpp cannot be read: %s", err)
 		}
 		config.RootCAs = x509.NewCertPool()
-		for _, c := range certs {
-			config.RootCAs.AddCert(c)
+		for _, cert := range certs {
+			config.RootCAs.AddCert(cert)
 		}
 	}
 	dialer := &net.Dialer{Timeout: callTimeout, KeepAlive: 30 * time.Second}
-	return &session{
-		settings: s,
-		transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
-			TLSClientConfig: config, TLSHandshakeTimeout: 10 * time.Second,
-			MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 256 << 10,
-		},
-		turn: make(chan struct{}, 1),
-	}, nil
+	made.transport = &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
+		TLSClientConfig: config, TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 256 << 10,
+	}
+	return made, nil
 }
 
 // known is what is known of the login.

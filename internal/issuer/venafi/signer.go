@@ -33,7 +33,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	if spec == nil {
 		return request.Outcome{}, fault.New(fault.User, cmv1.EventReasonIssuerTypeMissing, "Missing issuer type: not a Venafi issuer")
 	}
-	csr, err := pki.ParseRequest(r.CSR, t.limits)
+	csr, err := pki.ParseRequest(r.CSR, t.config.Limits)
 	if err != nil {
 		return request.Outcome{}, fault.New(fault.Permanent, cmv1.EventReasonRequestError, "Failed to request certificate from Certificate Manager: %s", err).Because(err)
 	}
@@ -51,7 +51,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 		if f != nil {
 			return request.Outcome{}, f.ofClient()
 		}
-		o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.limits}
+		o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.config.Limits}
 		o.connector = l.connect(o.client())
 		outcome, f, err := o.sign(r, csr, wanted)
 		if f != nil && f.kind == refused {

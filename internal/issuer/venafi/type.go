@@ -5,6 +5,7 @@ package venafi
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ type Secrets interface {
 // Type is the issuer type venafi.
 type Type struct {
 	store    Secrets
-	limits   pki.Limits
+	config   Config
 	how      logins
 	sessions sessions
 }
@@ -45,6 +46,8 @@ type Config struct {
 	UserAgent string
 	Limits    pki.Limits
 	Clock     clock.PassiveClock
+	// HTTP asks the SaaS and NGTS; nil is the network.
+	HTTP http.RoundTripper
 	// Observe counts a call that verifies credentials or gets a token for them, and
 	// whether it has succeeded.
 	Observe func(ok bool, d time.Duration)
@@ -52,7 +55,7 @@ type Config struct {
 
 // New returns a Type that reads its Secrets from store.
 func New(store Secrets, c Config) *Type {
-	return &Type{store: store, limits: c.Limits, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent}}
+	return &Type{store: store, config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent}}
 }
 
 // Name implements issuer.Type.
@@ -119,7 +122,7 @@ func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spe
 	if f != nil {
 		return nil, f
 	}
-	return t.sessions.of(uid, s, t.limits)
+	return t.sessions.of(uid, s, t.config)
 }
 
 // exchange is the transport of an operation with a login.
