@@ -156,7 +156,12 @@ func (j *judge) issuer(issuer cmv1.GenericIssuer) {
 	}
 	if of := facts.TypeOf(issuer.GetSpec()); !j.settings.Serves(of) {
 		j.unserved[issuerKey(kind, issuer.GetNamespace(), issuer.GetName())] = of
-		j.find(kind, issuer, Unserved, "this version has no issuers of type %q: the requests to it stay as they are", of)
+		if of == facts.IssuerUnset {
+			// A type of a later version of the API is not seen by this one.
+			j.find(kind, issuer, Unserved, "its spec configures no type that this version has: the requests to it wait")
+		} else {
+			j.find(kind, issuer, Unserved, "this version has no issuers of type %q: the requests to it stay as they are", of)
+		}
 		return
 	}
 	j.advising[issuerKey(kind, issuer.GetNamespace(), issuer.GetName())] = certificate.TakesAdvice(issuer.GetSpec())
@@ -174,6 +179,14 @@ func (j *judge) issuer(issuer cmv1.GenericIssuer) {
 func (j *judge) unservedType(namespace string, ref cmmeta.IssuerReference) (facts.IssuerType, bool) {
 	of, found := j.unserved[keyOf(namespace, ref)]
 	return of, found
+}
+
+// notHere says of an issuer that its type is not served.
+func notHere(of facts.IssuerType) string {
+	if of == facts.IssuerUnset {
+		return "configures no type that this version has"
+	}
+	return fmt.Sprintf("is of type %q, which this version does not have", of)
 }
 
 // keyOf is the issuerKey of what a reference in a namespace means, "" for an issuer of
@@ -196,8 +209,8 @@ func (j *judge) certificate(crt *cmv1.Certificate) {
 		if at := crt.Status.RenewalTime; at != nil {
 			renewal = "; its renewal is due at " + at.UTC().Format(time.RFC3339)
 		}
-		j.find(cmv1.CertificateKind, crt, Unserved, "%s %q is of type %q, which this version does not have: it is not issued or renewed%s",
-			crt.Spec.IssuerRef.WithDefaults().Kind, crt.Spec.IssuerRef.Name, of, renewal)
+		j.find(cmv1.CertificateKind, crt, Unserved, "%s %q %s: it is not issued or renewed%s",
+			crt.Spec.IssuerRef.WithDefaults().Kind, crt.Spec.IssuerRef.Name, notHere(of), renewal)
 		return
 	}
 	if touched := j.touched(crt); touched != "" {

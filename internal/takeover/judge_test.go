@@ -68,7 +68,7 @@ func TestJudge(t *testing.T) {
 			signing("waits", "clusterissuers.cert-manager.io/ca"),
 		},
 		ClusterIssuers: []cmv1.ClusterIssuer{
-			{ObjectMeta: metav1.ObjectMeta{Name: "venafi"}, Spec: cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &cmv1.VenafiIssuer{}}}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "later"}},
 			{ObjectMeta: metav1.ObjectMeta{Name: "ca"}, Spec: cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{CA: &cmv1.CAIssuer{SecretName: "ca"}}}},
 		},
 		Issuers: []cmv1.Issuer{{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "acme"}, Spec: acme(acmev1.ACMEChallengeSolver{}, acmev1.ACMEChallengeSolver{DNS01: &acmev1.ACMEChallengeSolverDNS01{}})}, {ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "vault"}, Spec: cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}}}},
@@ -76,7 +76,7 @@ func TestJudge(t *testing.T) {
 			due,
 			// There is no such Issuer in this namespace.
 			crt("a", "elsewhere", cmmeta.IssuerReference{Name: "vault", Kind: "Issuer", Group: "other.example.com"}),
-			crt("a", "cluster", cmmeta.IssuerReference{Name: "venafi", Kind: "ClusterIssuer"}),
+			crt("a", "cluster", cmmeta.IssuerReference{Name: "later", Kind: "ClusterIssuer"}),
 			crt("a", "new", cmmeta.IssuerReference{Name: "ca", Kind: "ClusterIssuer"}),
 		},
 		Ingresses: []networkingv1.Ingress{
@@ -95,12 +95,12 @@ func TestJudge(t *testing.T) {
 	}
 	got := Judge(c, Settings{Serves: serves, Unsupported: unsupported, Backoff: plan.DefaultIssuance, Shim: shim.Settings{}}, now)
 	want := Report{Certificates: 4, Issuers: 4, Ingresses: 3, Gateways: 2, SigningRequests: 3, Findings: []Finding{
-		{"Certificate", "a", "cluster", Unserved, `ClusterIssuer "venafi" is of type "venafi", which this version does not have: it is not issued or renewed`},
+		{"Certificate", "a", "cluster", Unserved, `ClusterIssuer "later" configures no type that this version has: it is not issued or renewed`},
 		{"Certificate", "b", "due", Unserved, `Issuer "vault" is of type "vault", which this version does not have: it is not issued or renewed; its renewal is due at 2026-11-22T07:00:00Z`},
 		{"CertificateSigningRequest", "", "left", Unserved, `Issuer "vault" is of type "vault", which this version does not have: it is not signed`},
-		{"ClusterIssuer", "", "venafi", Unserved, `this version has no issuers of type "venafi": the requests to it stay as they are`},
-		{"Gateway", "b", "edge", Unserved, `it asks for certificates of Issuer "vault", whose type "vault" this version does not have`},
-		{"Ingress", "b", "left", Unserved, `it asks for certificates of Issuer "vault", whose type "vault" this version does not have`},
+		{"ClusterIssuer", "", "later", Unserved, `its spec configures no type that this version has: the requests to it wait`},
+		{"Gateway", "b", "edge", Unserved, `it asks for certificates of Issuer "vault", which is of type "vault", which this version does not have`},
+		{"Ingress", "b", "left", Unserved, `it asks for certificates of Issuer "vault", which is of type "vault", which this version does not have`},
 		{"Issuer", "a", "acme", Unserved, "spec.acme.solvers[1] is no provider"},
 		{"Issuer", "b", "vault", Unserved, `this version has no issuers of type "vault": the requests to it stay as they are`},
 		{"Certificate", "a", "elsewhere", Touched, "it would be issued: Issuing certificate as Secret does not exist (DoesNotExist)"},

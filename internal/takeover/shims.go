@@ -38,8 +38,8 @@ func (j *judge) shimmed(object shim.Object, o metav1.Object, condition string) b
 		return false
 	}
 	if of, found := j.unservedType(object.Namespace, wanted.Issuer); wanted.Valid && found {
-		j.find(object.Kind, o, Unserved, "it asks for certificates of %s %q, whose type %q this version does not have",
-			wanted.Issuer.WithDefaults().Kind, wanted.Issuer.Name, of)
+		j.find(object.Kind, o, Unserved, "it asks for certificates of %s %q, which %s",
+			wanted.Issuer.WithDefaults().Kind, wanted.Issuer.Name, notHere(of))
 		return true
 	}
 	state := shim.State{Object: object, Wanted: wanted, Certificates: j.certificatesOf(object, wanted), Memory: &shim.Memory{}}
@@ -79,7 +79,7 @@ func (j *judge) signingRequest(r *signingrequest.Object) {
 	j.report.SigningRequests++
 	switch of, found := j.unservedType(signer.Namespace, signer.Ref()); {
 	case found:
-		j.find(signingrequest.Kind, r, Unserved, "%s %q is of type %q, which this version does not have: it is not signed", signer.Kind, signer.Name, of)
+		j.find(signingrequest.Kind, r, Unserved, "%s %q %s: it is not signed", signer.Kind, signer.Name, notHere(of))
 	case signingrequest.Approved(r):
 		j.find(signingrequest.Kind, r, Touched, "it would be signed by %s %q, if everleaf runs with --feature-gates=ExperimentalCertificateSigningRequestControllers=true", signer.Kind, signer.Name)
 	}

@@ -69,9 +69,11 @@ type Server struct {
 	held bool
 	// scripted are answers that come before the usual ones, by the end of the path.
 	scripted map[string][]Answer
-	// silent is closed when the server answers again.
-	silent chan struct{}
-	policy map[string]any
+	// silent is closed when the server answers again, waiting counts the calls that wait
+	// for that.
+	silent  chan struct{}
+	waiting int
+	policy  map[string]any
 	// objects are the certificates of TPP by DN, requests those of the SaaS by id.
 	objects, requests map[string]*object
 
@@ -171,7 +173,14 @@ func (s *Server) Speak() {
 	}
 }
 
-// Calls returns what was asked since the last time, without pings and checks of tokens.
+// Waiting is how many calls wait for an answer during a Silence.
+func (s *Server) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
+// Calls returns what was asked since the last time.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -298,11 +307,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	silent := s.silent
+	if silent != nil {
+		s.waiting++
+	}
 	s.mu.Unlock()
 	if silent != nil {
+		gone := false
 		select {
 		case <-silent:
 		case <-r.Context().Done():
+			gone = true
+		}
+		s.mu.Lock()
+		s.waiting--
+		s.mu.Unlock()
+		if gone {
 			return
 		}
 	}
