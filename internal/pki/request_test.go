@@ -329,23 +329,22 @@ func TestParseRequest(t *testing.T) {
 
 func TestFactsOfRequest(t *testing.T) {
 	key := newKey(t)
-	digest := DigestOf(key.Public())
 	for name, tc := range map[string]struct {
 		in   Template
 		want RequestFacts
 	}{
-		"nothing": {Template{CommonName: "a"}, RequestFacts{CommonName: "a", KeyDigest: digest}},
+		"nothing": {Template{CommonName: "a"}, RequestFacts{CommonName: "a"}},
 		"everything": {allFields, RequestFacts{
 			CommonName: "z", Subject: allFields.Subject, DNSNames: []string{"z"}, IPAddresses: []string{"10.9.9.9"},
-			URIs: []string{"urn:z"}, EmailAddresses: []string{"z@z"}, OtherNames: []OtherName{{"1.2.9", "z"}}, KeyDigest: digest,
+			URIs: []string{"urn:z"}, EmailAddresses: []string{"z@z"}, OtherNames: []OtherName{{"1.2.9", "z"}},
 		}},
 		"a literal subject": {
 			Template{LiteralSubject: "CN=a,CN=b,OU=c,O=d+O=e,DC=f"},
-			RequestFacts{CommonName: "a", Subject: Subject{Organizations: []string{"d", "e"}, OrganizationalUnits: []string{"c"}}, KeyDigest: digest},
+			RequestFacts{CommonName: "a", Subject: Subject{Organizations: []string{"d", "e"}, OrganizationalUnits: []string{"c"}}},
 		},
 		"address as common name": {
 			Template{CommonName: "2001:DB8:0::1", IPAddresses: []string{"::ffff:10.0.0.1"}},
-			RequestFacts{CommonName: "2001:DB8:0::1", IPAddresses: []string{"10.0.0.1"}, KeyDigest: digest},
+			RequestFacts{CommonName: "2001:DB8:0::1", IPAddresses: []string{"10.0.0.1"}},
 		},
 	} {
 		csr, err := ParseRequest(mustRequest(t, tc.in, key), Limits{})
@@ -355,6 +354,7 @@ func TestFactsOfRequest(t *testing.T) {
 		if tc.want.SubjectDigest, err = tc.in.SubjectDigest(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		tc.want.KeyDigest, tc.want.Key = DigestOf(key.Public()), KeySpec{Algorithm: ECDSA, Size: 256}
 		if diff := cmp.Diff(tc.want, FactsOfRequest(csr)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}

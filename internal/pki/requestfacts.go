@@ -23,10 +23,13 @@ type RequestFacts struct {
 	OtherNames []OtherName
 	// KeyDigest identifies the public key.
 	KeyDigest KeyDigest
+	// Key is what kind of key it is, empty if it is none that can be made here.
+	Key KeySpec
 }
 
 // FactsOfRequest returns the facts of a request.
 func FactsOfRequest(csr *x509.CertificateRequest) RequestFacts {
+	key, _ := SpecOf(csr.PublicKey)
 	return RequestFacts{
 		CommonName:     csr.Subject.CommonName,
 		Subject:        subjectOf(csr.Subject),
@@ -37,5 +40,6 @@ func FactsOfRequest(csr *x509.CertificateRequest) RequestFacts {
 		EmailAddresses: csr.EmailAddresses,
 		OtherNames:     otherNamesOf(csr),
 		KeyDigest:      DigestOf(csr.PublicKey),
+		Key:            key,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/everleaf/everleaf/internal/condition"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -74,7 +75,7 @@ func (c State) attempts(began, now time.Time) int {
 }
 
 // backoffEnd is until when a failed issuance is not repeated. A change of the
-// spec that makes the failed request obsolete ends it at once; so does any
+// spec that makes the failed request or its key obsolete ends it at once; so does any
 // change if the issuance failed before it had a request. A change of the issuer's
 // spec shortens it.
 func (c State) backoffEnd(now time.Time) time.Time {
@@ -83,12 +84,13 @@ func (c State) backoffEnd(now time.Time) time.Time {
 		return time.Time{}
 	}
 	next := c.requestsOf(c.nextRevision())
+	changed := c.changedSince(condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing))
 	for _, r := range next {
-		if r.CSRError != "" || len(c.mismatches[r]) > 0 {
+		if r.CSRError != "" || len(c.mismatches[r]) > 0 || changed && c.otherKey(r) {
 			return time.Time{}
 		}
 	}
-	if len(next) == 0 && c.changedSince(condition.Find(c.Object.Status.Conditions, cmv1.CertificateConditionIssuing)) {
+	if len(next) == 0 && changed {
 		return time.Time{}
 	}
 	attempts := max(ptr.Deref(c.Object.Status.FailedIssuanceAttempts, 1), 1)
@@ -97,6 +99,11 @@ func (c State) backoffEnd(now time.Time) time.Time {
 		return plan.Earliest(end, failed.Add(correctedIssuer.Delay(max(c.failures(next, now), attempts))))
 	}
 	return end
+}
+
+// otherKey reports whether a request is for a key of another kind than the spec wants.
+func (c State) otherKey(r *facts.Request) bool {
+	return r.CSR.Key != pki.KeySpec{} && len(KeyMismatches(&c.Object.Spec, r.CSR.Key)) > 0
 }
 
 // early reports whether an issuance begins before the time that the last failure has

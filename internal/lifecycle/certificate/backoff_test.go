@@ -41,6 +41,11 @@ func TestBackoff(t *testing.T) {
 		{"over", func(*State) {}, end, time.Time{}},
 		{"clock set back", func(*State) {}, failed.Add(-day), failed.Add(-day + 2*hour)},
 		{"other spec", func(c *State) { c.Requests = factsOf(newRequest(other, key(1), 1)) }, now, time.Time{}},
+		{"other size of the key", func(c *State) {
+			c.Requests = factsOf(newRequest(c.Object, key(1), 1, failedAt(failed, "no")))
+			c.Object.Spec.PrivateKey = &cmv1.CertificatePrivateKey{Algorithm: cmv1.ECDSAKeyAlgorithm, Size: 384}
+			c.Object.Generation = 2
+		}, now, time.Time{}},
 		{"request of nonsense", func(c *State) {
 			c.Requests = factsOf(newRequest(c.Object, key(1), 1, failedAt(failed, "no"), func(r *cmv1.CertificateRequest) { r.Spec.Request = nil }))
 		}, now, time.Time{}},
