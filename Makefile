@@ -2,7 +2,7 @@
 # into EVERLEAF_BIN_DIR.
 DNS ?= builtin
 export EVERLEAF_BIN_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everleaf/bin
-SERVERS = etcd kube-apiserver kube-controller-manager pebble haproxy-ingress
+SERVERS = etcd kube-apiserver kube-controller-manager pebble haproxy-ingress vault
 # What a node needs besides, and only root can run.
 NODE = kube-scheduler kubelet kube-proxy coredns kubectl helm
 # The caller's Go flags do not change what is built or tested.
