@@ -105,6 +105,8 @@ func TestTargets(t *testing.T) {
 		},
 		{name: nameWaveFloor, n: 500, total: 4 * time.Second},
 		{name: nameHTTP01, n: 100, total: 15 * time.Second, single: 4 * time.Second, writes: calls{"x": 2601}, objects: 301, pods: 1},
+		{name: nameVault, n: 500, total: 6 * time.Second, writes: calls{"x": 3501}, asked: 525},
+		{name: nameVaultFloor, n: 500, total: 5 * time.Second},
 	}) {
 		verdicts[target.title] = target.ok
 	}
@@ -147,6 +149,10 @@ func TestTargets(t *testing.T) {
 		"wave, calls at once":             false,
 		"wave, calls refused for load":    false,
 		"wave, of its floor":              true,
+
+		"vault, API writes each":        true,
+		"vault, requests to Vault each": true,
+		"vault, of its floor":           true,
 
 		"http01, 200 certificates":       true,
 		"http01, API writes each":        false,

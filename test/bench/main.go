@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-present 200] [-wave 2000] [-lagging 200] [-http01 200] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-present 200] [-wave 2000] [-lagging 200] [-http01 200] [-vault 500] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -40,15 +40,18 @@ const (
 	nameLagging       = "acme-lagging"
 	nameHTTP01        = "http01"
 	nameHTTP01HAProxy = "http01-haproxy"
+	nameVault         = "vault"
 	nameHeld          = "held"
 	namePresent       = "present"
 	nameChange        = "issuer-change"
 	nameWave          = "wave"
 	// nameWaveFloor is measured with wave.
 	nameWaveFloor = "wave-floor"
+	// nameVaultFloor is measured with vault.
+	nameVaultFloor = "vault-floor"
 )
 
-var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy, nameHeld, namePresent, nameChange, nameWave}
+var all = []string{nameCA, nameFloor, nameBareCA, nameBareFloor, nameMany, nameRecursive, nameAuthoritative, nameLagging, nameHTTP01, nameHTTP01HAProxy, nameVault, nameHeld, namePresent, nameChange, nameWave}
 
 // settings are the values of the flags.
 type settings struct {
@@ -57,6 +60,7 @@ type settings struct {
 	present, wave  int
 	lagging        int
 	http01         int
+	vault          int
 	only           []string
 	keep           bool
 	noFsync        bool
@@ -98,7 +102,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var results []*result
-	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01, measureHeld, measureWave} {
+	for _, measure := range []func(context.Context, settings) ([]*result, error){measureCA, measureBareCA, measureMany, measureRecursive, measureAuthoritative, measureLagging, measureHTTP01, measureVault, measureHeld, measureWave} {
 		measured, err := measure(ctx, s)
 		if err != nil {
 			return err
@@ -120,6 +124,7 @@ func parse() (settings, error) {
 	flag.IntVar(&s.wave, "wave", 2000, "certificates of wave, all overdue")
 	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
 	flag.IntVar(&s.http01, "http01", 200, "certificates from the ACME issuer over HTTP-01, through each ingress controller")
+	flag.IntVar(&s.vault, "vault", 500, "certificates from the Vault issuer, and of its floor")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
 	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
 	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")
@@ -132,7 +137,7 @@ func parse() (settings, error) {
 			return s, fmt.Errorf("-only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	if min(s.ca, s.acme, s.many, s.foreign, s.present, s.wave, s.lagging, s.http01) < 1 || flag.NArg() > 0 {
+	if min(s.ca, s.acme, s.many, s.foreign, s.present, s.wave, s.lagging, s.http01, s.vault) < 1 || flag.NArg() > 0 {
 		return s, errors.New("all numbers are at least 1, and there are no arguments")
 	}
 	if s.pprof != "" {

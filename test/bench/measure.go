@@ -39,6 +39,8 @@ type result struct {
 	// objects counts those that were created for challenges of HTTP-01, pods the pods among
 	// them.
 	objects, pods int
+	// asked counts the requests to Vault.
+	asked int
 }
 
 func (r *result) perSecond() float64 { return float64(r.n) / r.total.Seconds() }

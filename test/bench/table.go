@@ -45,6 +45,7 @@ var rows = []row{
 	{"most probes of a challenge", func(r *result) string { return probed(r, fmt.Sprint(r.mostProbes)) }},
 	{"probes of a challenge", func(r *result) string { return probed(r, fmt.Sprintf("%.2f", r.probes)) }},
 	{"objects of a challenge", func(r *result) string { return numbered(r.objects, r.n) }},
+	{"requests to Vault", func(r *result) string { return numbered(r.asked, r.n) }},
 	{"calls at once", func(r *result) string { return counted(r.crowd) }},
 	{"p99 of the API server's answers", func(r *result) string { return seconds(r.slowest) }},
 	{"idle after a restart", func(r *result) string { return seconds(r.restart) }},
@@ -189,6 +190,9 @@ const (
 	mostHTTP01Single = 3 * time.Second
 	mostHTTP01Writes = 26
 	mostObjects      = 3
+	mostVaultWrites  = 7
+	mostVaultAsked   = 1.05
+	leastOfVault     = 0.80
 	mostSlowdown     = 0.10
 	// mostWaveWrites has one more than an issuance: the request before is deleted.
 	mostWaveWrites = 6
@@ -227,7 +231,7 @@ func targets(results []*result) []target {
 		cpu := r.cpu["controllers"] * 1000 / time.Duration(r.n)
 		hundred := r.total * 100 / time.Duration(r.n)
 		switch r.name {
-		case nameFloor, nameBareFloor, nameWaveFloor:
+		case nameFloor, nameBareFloor, nameWaveFloor, nameVaultFloor:
 		case nameHeld:
 			add(r.memory <= mostMemory, r.name+", peak memory", mebibytes(r.memory), "at most "+mebibytes(mostMemory))
 			add(r.restart <= mostRestart, r.name+", idle after a restart", seconds(r.restart), "at most "+seconds(mostRestart))
@@ -260,6 +264,10 @@ func targets(results []*result) []target {
 			add(r.objects <= mostObjects*r.n, r.name+", objects of a challenge", numbered(r.objects, r.n), fmt.Sprintf("at most %d", mostObjects))
 			add(r.pods == 0, r.name+", pods", fmt.Sprint(r.pods), "none")
 			add(r.single <= mostHTTP01Single, r.name+", one alone", seconds(r.single), "at most "+seconds(mostHTTP01Single))
+		case nameVault:
+			add(writes <= mostVaultWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostVaultWrites))
+			asked := float64(r.asked) / float64(r.n)
+			add(asked <= mostVaultAsked, r.name+", requests to Vault each", fmt.Sprintf("%.3f", asked), fmt.Sprintf("at most %.2f", mostVaultAsked))
 		default:
 			add(writes <= mostCAWrites, r.name+", API writes each", fmt.Sprintf("%.2f", writes), fmt.Sprintf("at most %d", mostCAWrites))
 			add(cpu <= mostCPU, r.name+", CPU controllers per 1,000", seconds(cpu), "at most "+seconds(mostCPU))
@@ -274,6 +282,7 @@ func targets(results []*result) []target {
 	ratio("ca, of the floor", nameCA, nameFloor, leastOfFloor)
 	ratio("ca-no-policies, of its floor", nameBareCA, nameBareFloor, leastOfBareFloor)
 	ratio("ca-many, of the rate of ca", nameMany, nameCA, 1-mostSlowdown)
+	ratio("vault, of its floor", nameVault, nameVaultFloor, leastOfVault)
 	ratio("wave, of its floor", nameWave, nameWaveFloor, leastOfWave)
 	few, many := presentPair(results)
 	if few != nil && many != nil {
