@@ -97,7 +97,8 @@ func (l *Ledger) note(name string, right Right, response *http.Response) error {
 
 // rightOf is the right that a request needs. Paths that are no resources need none of
 // these, everybody may ask about oneself, the right to call a solver webhook, which has a
-// group of its own, comes with the webhook, and that to leases is a Role's where they are.
+// group of its own, comes with the webhook, that to leases is a Role's where they are, and
+// that to tokens of service accounts is given by who names one in an issuer.
 func rightOf(r *http.Request) (Right, bool) {
 	call := callOf(r)
 	root, _, _ := strings.Cut(strings.Trim(r.URL.Path, "/"), "/")
@@ -105,7 +106,7 @@ func rightOf(r *http.Request) (Right, bool) {
 	// Of a path that is no resource, callOf takes the root for one.
 	isResource := (root == "api" || root == "apis") && first != root
 	foreign := strings.Contains(call.Group, ".") && !strings.HasSuffix(call.Group, ".k8s.io") && !strings.HasSuffix(call.Group, "cert-manager.io")
-	if !isResource || foreign || strings.HasPrefix(call.Resource, "selfsubject") || call.Resource == "leases" {
+	if !isResource || foreign || strings.HasPrefix(call.Resource, "selfsubject") || call.Resource == "leases" || call.Resource == "serviceaccounts/token" {
 		return Right{}, false
 	}
 	verb := call.Verb

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/everleaf/everleaf/test/controlplane"
+	"github.com/everleaf/everleaf/test/vault"
 )
 
 // parallel is how many tests run at a time unless a flag says: most of them
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	code := controlplane.Main(m)
+	code := vault.Main(func() int { return controlplane.Main(m) })
 	if code == 0 && allRun() {
 		code = reportRights()
 	}
