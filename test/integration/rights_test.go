@@ -53,7 +53,6 @@ func init() {
 		excused[harness.Right{Group: "gateway.networking.k8s.io", Resource: resource + "/finalizers", Verb: "update"}] = enforced
 	}
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "list"}] = olderServers
-	excused[harness.Right{Group: "certificates.k8s.io", Resource: "certificatesigningrequests", Verb: "update"}] = "an issuer that signs later notes where the certificate can be fetched"
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "podcertificaterequests", Verb: "list"}] = olderServers
 	excused[harness.Right{Group: "certificates.k8s.io", Resource: "signers", Verb: "sign"}] = "the API server asks about it at a write, and is asked for no such resource"
 	excused[harness.Right{Resource: "secrets", Verb: "list"}] = olderServers
@@ -82,7 +81,6 @@ func init() {
 	excused[harness.Right{Group: "apiregistration.k8s.io", Resource: "apiservices", Verb: "get"}] = "asked for the cause when a solver webhook does not answer"
 	excused[harness.Right{Group: "acme.cert-manager.io", Resource: "orders", Verb: "get"}] = "a certificate that another process has stored is read from its Order"
 	excused[harness.Right{Resource: "secrets", Verb: "delete"}] = "the Secret with the records left behind goes with the last record"
-	excused[harness.Right{Group: "cert-manager.io", Resource: "certificaterequests", Verb: "patch"}] = "an issuer that signs later notes where the certificate can be fetched"
 }
 
 // checkRights compares what the controllers have asked for in all tests with the roles

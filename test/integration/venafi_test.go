@@ -331,3 +331,28 @@ spec: {venafi: {zone: 'Kube\web', tpp: {url: "%s/vedsdk", credentialsRef: {name:
 		v.Ready(t, v.ns, fmt.Sprintf("dead-%d", i), patience)
 	}
 }
+
+// TestVenafiSigningRequest has a CertificateSigningRequest signed after a person's
+// approval: what names it at the server is in an annotation of its own.
+func TestVenafiSigningRequest(t *testing.T) {
+	l := newCSRLab(t, harness.Controllers{})
+	v := &venafiLab{lab: l.lab, server: venafi.New(t)}
+	v.server.Hold()
+	v.secret(t, "token", map[string]string{"access-token": venafi.Token})
+	v.issuer(t, "tpp", "token", `Kube\web`)
+	object := l.ask(t, csr{name: "venafi", signer: l.issuerSigner("tpp"), template: pki.Template{CommonName: "web.example.com"}})
+	l.says(t, object, corev1.EventTypeNormal, "IssuancePending", "certificate still in a pending state")
+	v.server.Approve()
+	if chain := l.issued(t, object); len(chain) != 2 || chain[0].Subject.CommonName != "web.example.com" {
+		t.Errorf("%d certificates", len(chain))
+	}
+	if err := v.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+		t.Fatal(err)
+	}
+	if got := object.Annotations[cmv1.CertificateSigningRequestVenafiPickupIDAnnotationKey]; got != venafi.PolicyFolder+`\web.example.com` {
+		t.Errorf("pickup id %q", got)
+	}
+	if n := v.server.Count("/certificates/request"); n != 1 {
+		t.Errorf("%d requests at the server", n)
+	}
+}
