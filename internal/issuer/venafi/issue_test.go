@@ -205,6 +205,11 @@ func TestSigningRequestKind(t *testing.T) {
 	if got := l.delivered(asked); len(got.Chain) == 0 {
 		t.Error("no certificate")
 	}
+	l.server.Hold()
+	asked = l.requested(r)
+	if got, err := l.Sign(t.Context(), asked); err != nil || got.Pending == nil || got.Pending.Message != "certificate still in a pending state, waiting: Pending workflow approval" {
+		t.Errorf("got %+v, error %v", got.Pending, err)
+	}
 }
 
 // TestEveryKey has keys of each type that the server signs for.

@@ -96,6 +96,9 @@ func (o operation) sign(r issuer.Request, csr *x509.CertificateRequest, wanted *
 		return request.Outcome{}, f, f.ofRetrieval(retried)
 	case got == nil:
 		message := "certificate still in a pending state, the request will be retried"
+		if retried {
+			message = "certificate still in a pending state, waiting"
+		}
 		if stage != "" {
 			message += ": " + stage
 		}

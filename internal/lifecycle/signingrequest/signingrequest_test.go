@@ -202,6 +202,33 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+// TestVenafiWords holds what is said of a Venafi issuer that has failed, or has signed.
+func TestVenafiWords(t *testing.T) {
+	venafi := func(s *State) {
+		s.Issuer.Spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &cmv1.VenafiIssuer{}}}
+	}
+	for _, test := range []struct {
+		err  error
+		want seen
+	}{
+		{fault.New(fault.Permanent, "RequestError", "Failed to request certificate from Certificate Manager: x"), seen{failed: true, event: "Warning ErrorRequest: Failed to request Certificate Manager certificate: x"}},
+		{fault.New(fault.User, "RetrieveError", "Failed to obtain certificate from Certificate Manager: x"), seen{action: announced, event: "Warning ErrorRetrieve: Failed to obtain Certificate Manager certificate: x"}},
+		{fault.New(fault.Permanent, "CustomFieldsError", "x"), seen{failed: true, event: "Warning ErrorCustomFields: x"}},
+		{fault.New(fault.User, "SecretMissing", "x"), seen{action: announced, event: "Warning SecretNotFound: x"}},
+		{fault.New(fault.User, "VenafiInitError", "x"), seen{action: announced, event: "Warning ErrorVenafiInit: x"}},
+		{fault.New(fault.User, "", "x"), seen{action: announced, event: "Warning SigningError: x"}},
+	} {
+		p := approved(venafi).Failed(plan.Failure{Action: Sign{}, Err: test.err}, now)
+		if diff := cmp.Diff(test.want, see(p), cmp.AllowUnexported(seen{})); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.err, diff)
+		}
+	}
+	p := approved(func(s *State) { venafi(s); s.Outcome = &request.Outcome{Chain: []byte("x")} }).Next(now)
+	if got := see(p).event; got != "Normal CertificateIssued: Certificate fetched from Certificate Manager issuer successfully" {
+		t.Errorf("issued: %q", got)
+	}
+}
+
 // TestVaultWords holds what is said of a Vault issuer that has failed, or has signed.
 func TestVaultWords(t *testing.T) {
 	vault := func(s *State) {

@@ -1,6 +1,7 @@
 package signingrequest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -30,6 +31,8 @@ func messageIssued(of facts.IssuerType) string {
 		return "Certificate self-signed successfully"
 	case facts.IssuerVault:
 		return "Certificate signed successfully"
+	case facts.IssuerVenafi:
+		return "Certificate fetched from Certificate Manager issuer successfully"
 	default:
 		return "Certificate fetched from issuer successfully"
 	}
@@ -47,8 +50,11 @@ func reasonUnwritten(of facts.IssuerType) string {
 // kind where it has other ones than CertificateRequests.
 func (s State) inOwnWords(f *fault.Error) (reason, message string) {
 	secret := KeySecret(s.Object, s.Namespace)
-	if s.ofType() == facts.IssuerVault {
+	switch s.ofType() {
+	case facts.IssuerVault:
 		return vaultWords(f)
+	case facts.IssuerVenafi:
+		return venafiWords(f)
 	}
 	switch f.Reason {
 	case cmv1.EventReasonMissingAnnotation:
@@ -61,15 +67,6 @@ func (s State) inOwnWords(f *fault.Error) (reason, message string) {
 		return f.Reason, "Referenced private key in Secret does not match that in the request"
 	case "":
 		return cmv1.EventReasonSigningError, f.Message
-	case cmv1.EventReasonSecretMissing:
-		if s.ofType() == facts.IssuerVenafi {
-			return reasonSecretNotFound, f.Message
-		}
-		return f.Reason, f.Message
-	case cmv1.EventReasonVenafiInitError, cmv1.EventReasonCustomFieldsError, cmv1.EventReasonRequestError,
-		cmv1.EventReasonRetrieveError, cmv1.EventReasonParseError:
-		// Such as ErrorVenafiInit.
-		return "Error" + strings.TrimSuffix(f.Reason, "Error"), f.Message
 	default:
 		return f.Reason, f.Message
 	}
@@ -86,4 +83,17 @@ func vaultWords(f *fault.Error) (reason, message string) {
 	default:
 		return cmv1.EventReasonErrorSigning, strings.Replace(f.Message, "Vault failed to sign certificate:", "Vault failed to sign:", 1)
 	}
+}
+
+// venafiWords is inOwnWords for Venafi. VenafiInitError, for example, is ErrorVenafiInit
+// here.
+func venafiWords(f *fault.Error) (reason, message string) {
+	if f.Reason == cmv1.EventReasonSecretMissing {
+		return reasonSecretNotFound, f.Message
+	}
+	message = strings.Replace(f.Message, "certificate from Certificate Manager:", "Certificate Manager certificate:", 1)
+	if kind, ok := strings.CutSuffix(f.Reason, "Error"); ok {
+		return "Error" + kind, message
+	}
+	return cmp.Or(f.Reason, cmv1.EventReasonSigningError), message
 }
