@@ -316,5 +316,11 @@ func TestEnds(t *testing.T) {
 		done <- err
 	}()
 	cancel()
-	checkFault(t, "cancelled", <-done, fault.Transient, "RequestError", "Failed to request certificate from Certificate Manager: the server cannot be reached: the request was cancelled")
+	var err error
+	select {
+	case err = <-done:
+	case <-time.After(callTimeout / 2):
+		t.Fatal("the call goes on")
+	}
+	checkFault(t, "cancelled", err, fault.Transient, "RequestError", "Failed to request certificate from Certificate Manager: the server cannot be reached: the request was cancelled")
 }

@@ -1,9 +1,11 @@
 package venafi
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -74,6 +76,21 @@ func TestServers(t *testing.T) {
 	} {
 		if got := typ.Server(&cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &test.spec}}); got != test.want {
 			t.Errorf("got %s", got)
+		}
+	}
+}
+
+// TestTransports holds what a server of one's own needs, and nobody else: IIS asks for a
+// client certificate in the middle of a connection. Go has no server that does.
+func TestTransports(t *testing.T) {
+	for b, want := range map[backend]tls.RenegotiationSupport{backendTPP: tls.RenegotiateOnceAsClient, backendCloud: tls.RenegotiateNever, backendNGTS: tls.RenegotiateNever} {
+		s, f := newSession(settings{backend: b}, Config{})
+		if f != nil {
+			t.Fatal(f)
+		}
+		transport := s.transport.(*http.Transport)
+		if c := transport.TLSClientConfig; c.Renegotiation != want || c.MinVersion != tls.VersionTLS12 || c.RootCAs != nil || transport.Proxy == nil {
+			t.Errorf("%s: %+v", b, c)
 		}
 	}
 }
