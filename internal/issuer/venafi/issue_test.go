@@ -56,24 +56,34 @@ func TestIssues(t *testing.T) {
 		auth, pickup string
 	}{
 		"TPP, token": {
-			ofTPP, map[string]string{"access-token": server.Token + "\n", "username": "ignored", "refresh-token": "ignored"},
-			[]string{"GET /vedauth/authorize/verify", "GET /vedsdk/"}, tppRequest, "Bearer " + server.Token, dn,
+			ofTPP,
+			map[string]string{"access-token": server.Token + "\n", "username": "ignored", "refresh-token": "ignored"},
+			[]string{"GET /vedauth/authorize/verify", "GET /vedsdk/"},
+			tppRequest, "Bearer " + server.Token, dn,
 		},
 		"TPP, password": {
-			bundleInSecret, map[string]string{"username": server.Username, "password": server.Password},
-			[]string{"POST /vedauth/authorize/oauth", "GET /vedsdk/"}, tppRequest, "Bearer granted-1", dn,
+			bundleInSecret,
+			map[string]string{"username": server.Username, "password": server.Password},
+			[]string{"POST /vedauth/authorize/oauth", "GET /vedsdk/"},
+			tppRequest, "Bearer granted-1", dn,
 		},
 		"TPP, password and client id": {
-			bundleInSecret, map[string]string{"username": server.Username, "password": server.Password, "client-id": server.ClientID},
-			[]string{"POST /vedauth/authorize/oauth", "GET /vedsdk/"}, tppRequest, "Bearer granted-1", dn,
+			bundleInSecret,
+			map[string]string{"username": server.Username, "password": server.Password, "client-id": server.ClientID},
+			[]string{"POST /vedauth/authorize/oauth", "GET /vedsdk/"},
+			tppRequest, "Bearer granted-1", dn,
 		},
 		"SaaS": {
-			ofCloudIssuer, map[string]string{"api-key": server.APIKey},
-			[]string{"GET /v1/useraccounts"}, saas(""), "tppl-api-key " + server.APIKey, "5c2c6d7e-0003-4000-8000-000000000001",
+			ofCloudIssuer,
+			map[string]string{"api-key": server.APIKey},
+			[]string{"GET /v1/useraccounts"},
+			saas(""), "tppl-api-key " + server.APIKey, "5c2c6d7e-0003-4000-8000-000000000001",
 		},
 		"NGTS": {
-			ofNGTS, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret},
-			[]string{"POST /oauth2/access_token"}, saas("/ngts"), "Bearer ngts-1", "5c2c6d7e-0003-4000-8000-000000000002",
+			ofNGTS,
+			map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret},
+			[]string{"POST /oauth2/access_token"},
+			saas("/ngts"), "Bearer ngts-1", "5c2c6d7e-0003-4000-8000-000000000002",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
