@@ -18,9 +18,11 @@ const (
 	// maxMargin is how long before the end of its lease a token is used last, or a tenth of
 	// the lease if that is less: a request takes time, and clocks differ.
 	maxMargin = 30 * time.Second
-	// refusedFor is how long requests are not tried again with credentials that Vault has
-	// refused: each would be another failed log-in, which Vault counts.
-	refusedFor = 30 * time.Second
+	// refusedOnce and refusedAgain are how long credentials that Vault has refused are not
+	// tried again, the first time and later. Vault locks out who fails five times in a
+	// quarter of an hour, even with better credentials.
+	refusedOnce  = 30 * time.Second
+	refusedAgain = 5 * time.Minute
 	// settling is how long a token is not replaced again that has replaced one which Vault
 	// had refused: if it is refused too, the reason is not its age.
 	settling = time.Minute
@@ -58,9 +60,11 @@ type connection struct {
 	mu      sync.Mutex
 	session *session
 	flight  *flight
-	// refused is what came of the last log-in if Vault has refused it, until then.
+	// refused is what came of the last log-in if Vault has refused it, until then; refusals
+	// counts those in a row.
 	refused      error
 	refusedUntil time.Time
+	refusals     int
 }
 
 // flight is a log-in that runs, for all that wait for it.
@@ -76,16 +80,15 @@ type flight struct {
 // must not be used any longer, or nil. It logs in if there is no other, once for all that
 // need it at a time.
 func (c *connection) use(ctx context.Context, not *session) (*session, error) {
-	return c.get(ctx, not, true, false)
+	return c.get(ctx, not, true)
 }
 
-// look returns a session without a use of its token. It logs in if there is none, also if
-// the last log-in was refused.
+// look returns a session without a use of its token. It logs in if there is none.
 func (c *connection) look(ctx context.Context, not *session) (*session, error) {
-	return c.get(ctx, not, false, true)
+	return c.get(ctx, not, false)
 }
 
-func (c *connection) get(ctx context.Context, not *session, uses, insist bool) (*session, error) {
+func (c *connection) get(ctx context.Context, not *session, uses bool) (*session, error) {
 	for {
 		c.mu.Lock()
 		now := c.clock.Now()
@@ -98,7 +101,7 @@ func (c *connection) get(ctx context.Context, not *session, uses, insist bool) (
 			c.mu.Unlock()
 			return s, nil
 		}
-		if c.refused != nil && !insist && now.Before(c.refusedUntil) {
+		if c.refused != nil && now.Before(c.refusedUntil) {
 			defer c.mu.Unlock()
 			return nil, c.refused
 		}
@@ -137,9 +140,14 @@ func (c *connection) fly(ctx context.Context, f *flight, now time.Time, again bo
 		if again {
 			s.settles = now.Add(settling)
 		}
-		c.session = s
+		c.session, c.refusals = s, 0
 	} else if errors.Is(err, errRefused) {
-		c.refused, c.refusedUntil = err, c.clock.Now().Add(refusedFor)
+		wait := refusedOnce
+		if c.refusals > 0 {
+			wait = refusedAgain
+		}
+		c.refused, c.refusedUntil = err, c.clock.Now().Add(wait)
+		c.refusals++
 	}
 	close(f.done)
 }

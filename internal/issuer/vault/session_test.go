@@ -178,8 +178,17 @@ func TestRefusedLogIn(t *testing.T) {
 	same(t, "requests", []string{"PUT " + pathRole}, l.server.took())
 	_, err := l.check()
 	same(t, "fault of the issuer", verdict{Class: fault.Transient, Reason: "VaultError", Message: "Failed to initialize Vault client: " + text2}, verdictOf(err))
-	same(t, "requests of the check", []string{"PUT " + pathRole}, l.server.took())
-	l.clock.SetTime(now.Add(refusedFor))
+	same(t, "requests of the check", []string(nil), l.server.took())
+	// Vault would lock out who fails more often than four times in a quarter of an hour.
+	for at := time.Duration(0); at < time.Hour; at += time.Second {
+		l.clock.SetTime(now.Add(at))
+		_, _ = l.check()
+	}
+	if got := len(l.server.took()); got != 12 {
+		t.Errorf("%d log-ins in an hour", got)
+	}
+	// Other credentials are tried at once.
+	l.secrets.put("vault", map[string]string{"secret-id": "better"})
 	l.server.tokensOf(pathRole, "")
 	l.signs(1)
 	same(t, "later", []string{"PUT " + pathRole, "PUT " + pathSign + " token=t1"}, l.server.took())
