@@ -203,12 +203,12 @@ func (s *signer) answer(leaf *x509.Certificate, more string) string {
 }
 
 // signs has a path sign what is asked.
-func (v *server) signs(path string, by *signer) {
-	v.answer(path, func(*http.Request) reply {
-		v.mu.Lock()
-		csr, _ := v.bodies[path]["csr"].(string)
-		v.mu.Unlock()
-		return reply{status: http.StatusOK, body: by.answer(by.leaf(v.t, csr, valid(false)), "")}
+func (s *server) signs(path string, by *signer) {
+	s.answer(path, func(*http.Request) reply {
+		s.mu.Lock()
+		csr, _ := s.bodies[path]["csr"].(string)
+		s.mu.Unlock()
+		return reply{status: http.StatusOK, body: by.answer(by.leaf(s.t, csr, valid(false)), "")}
 	})
 }
 
