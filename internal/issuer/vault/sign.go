@@ -145,6 +145,8 @@ func (c *connection) unsigned(f *failure, now time.Time) error {
 		message += "; " + permission(path)
 	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
 		message += "; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"
+	case f.status == http.StatusBadRequest:
+		message += c.ownKey()
 	}
 	return f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
 }
@@ -162,11 +164,7 @@ func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now 
 	}
 	leaf := chain[0]
 	if !pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey) {
-		text := "the public key of the certificate that Vault has issued is not that of the request"
-		if instead, makes := makesKey(signPath(c.spec.Path)); makes {
-			text += fmt.Sprintf("; at path %q Vault makes a key of its own: set spec.vault.path to %q", c.spec.Path, instead)
-		}
-		return request.Outcome{}, refuse(bySign+text, nil)
+		return request.Outcome{}, refuse(bySign+"the public key of the certificate that Vault has issued is not that of the request"+c.ownKey(), nil)
 	}
 	if !now.Before(leaf.NotAfter) {
 		return request.Outcome{}, refuse(fmt.Sprintf("%sthe certificate that Vault has issued has expired on %s already; renew the CA at Vault, which cuts certificates to its own life",
@@ -177,6 +175,16 @@ func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now 
 		o.CA = pki.EncodeChain(ca)
 	}
 	return o, nil
+}
+
+// ownKey says that Vault makes a key of its own at the issuer's path, if it does, as the end
+// of a sentence.
+func (c *connection) ownKey() string {
+	instead, makes := makesKey(signPath(c.spec.Path))
+	if !makes {
+		return ""
+	}
+	return fmt.Sprintf("; at path %q Vault makes a key of its own: set spec.vault.path to %q", c.spec.Path, instead)
 }
 
 // refuse is the fault that ends a request.
