@@ -44,14 +44,14 @@ func newVenafiLab(t *testing.T) *venafiLab {
 			o.VendorHTTP = v.server.Client()
 		})})
 	}
-	v.secret(t, "token", map[string]string{"access-token": venafi.Token})
+	v.store(t, "token", map[string]string{"access-token": venafi.Token})
 	v.issuer(t, "tpp", "token", `Kube\web`)
 	v.run()
 	return v
 }
 
-// secret stores the entries of a Secret.
-func (v *venafiLab) secret(t *testing.T, name string, data map[string]string) {
+// store stores the entries of a Secret.
+func (v *venafiLab) store(t *testing.T, name string, data map[string]string) {
 	t.Helper()
 	object := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.ns, Name: name}, StringData: data}
 	err := v.Create(t.Context(), object)
@@ -123,9 +123,9 @@ func (v *venafiLab) requestSays(t *testing.T, name, reason, words string) *cmv1.
 // TestVenafiIssues has an issuer with each kind of credentials, and zones in all forms.
 func TestVenafiIssues(t *testing.T) {
 	v := newVenafiLab(t)
-	v.secret(t, "user", map[string]string{"username": venafi.Username, "password": venafi.Password})
-	v.secret(t, "key", map[string]string{"api-key": venafi.APIKey})
-	v.secret(t, "client", map[string]string{"client-id": venafi.NGTSClient, "client-secret": venafi.NGTSSecret})
+	v.store(t, "user", map[string]string{"username": venafi.Username, "password": venafi.Password})
+	v.store(t, "key", map[string]string{"api-key": venafi.APIKey})
+	v.store(t, "client", map[string]string{"client-id": venafi.NGTSClient, "client-secret": venafi.NGTSSecret})
 	v.issuer(t, "password", "user", `\VED\Policy\Kube\web`)
 	v.issuer(t, "doubled", "token", `Kube\\web`)
 	v.Apply(t, v.ns, fmt.Sprintf(`
@@ -146,7 +146,7 @@ spec: {venafi: {zone: 'Shop App\Default Tmpl', ngts: {url: "%s/ngts", tokenEndpo
 	for _, name := range issuers {
 		v.says(t, name, cmmeta.ConditionTrue, "Certificate Manager issuer started", "Certificate Manager issuer started")
 		v.revision(t, "by-"+name, 1)
-		s := v.lab.secret(t, "by-"+name)
+		s := v.secret(t, "by-"+name)
 		chain, err := pki.ParseChain(s.Data[corev1.TLSCertKey], pki.Limits{})
 		if err != nil || len(chain) != 2 || chain[0].Subject.CommonName != "by-"+name+".example.com" || !bytes.Equal(s.Data["ca.crt"], v.server.CA) {
 			t.Errorf("%s: %d certificates, error %v", name, len(chain), err)
@@ -237,7 +237,7 @@ func TestVenafiExpiredToken(t *testing.T) {
 	v.requestSays(t, "late-1", "Pending", "OAuth token request failed")
 	v.server.Accept("another-token")
 	changed := time.Now()
-	v.secret(t, "token", map[string]string{"access-token": "another-token", "refresh-token": "ignored"})
+	v.store(t, "token", map[string]string{"access-token": "another-token", "refresh-token": "ignored"})
 	v.says(t, "late", cmmeta.ConditionTrue, "Certificate Manager issuer started", "")
 	t.Logf("ready %s after the change", time.Since(changed).Round(time.Millisecond))
 	for _, name := range []string{"web", "late"} {
@@ -338,7 +338,7 @@ func TestVenafiSigningRequest(t *testing.T) {
 	l := newCSRLab(t, harness.Controllers{})
 	v := &venafiLab{lab: l.lab, server: venafi.New(t)}
 	v.server.Hold()
-	v.secret(t, "token", map[string]string{"access-token": venafi.Token})
+	v.store(t, "token", map[string]string{"access-token": venafi.Token})
 	v.issuer(t, "tpp", "token", `Kube\web`)
 	object := l.ask(t, csr{name: "venafi", signer: l.issuerSigner("tpp"), template: pki.Template{CommonName: "web.example.com"}})
 	l.says(t, object, corev1.EventTypeNormal, "IssuancePending", "certificate still in a pending state")

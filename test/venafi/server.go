@@ -5,20 +5,15 @@ package venafi
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -382,50 +377,4 @@ func parse(text string) *x509.CertificateRequest {
 		return nil
 	}
 	return csr
-}
-
-// makeCA makes the root and the CA below it.
-func (s *Server) makeCA(t testing.TB) {
-	t.Helper()
-	key := func() *ecdsa.PrivateKey {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	s.rootKey, s.middle, s.other = key(), key(), key()
-	ca := func(name string, of, by *ecdsa.PrivateKey, issuer *x509.Certificate) *x509.Certificate {
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 365 * 24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-		}
-		if issuer == nil {
-			issuer = template
-		}
-		return s.sign(t, template, issuer, &of.PublicKey, by)
-	}
-	s.root = ca("Test Root", s.rootKey, s.rootKey, nil)
-	s.intermediate = ca("Test Issuing CA", s.middle, s.rootKey, s.root)
-	s.CA = encode(s.root)
-}
-
-func (s *Server) sign(t testing.TB, template, issuer *x509.Certificate, key any, by *ecdsa.PrivateKey) *x509.Certificate {
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
-func encode(certs ...*x509.Certificate) []byte {
-	var out []byte
-	for _, c := range certs {
-		out = slices.Concat(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
-	}
-	return out
 }
