@@ -327,10 +327,12 @@ func (w *work) secretUser(ctx context.Context) string {
 	return ""
 }
 
-// signsInline reports whether the issuer signs in this process and needs no
-// stored key, and whether its requests are ours to approve.
+// signsInline reports whether the issuer answers at once, so that the key need not be
+// stored before, and whether its requests are ours to approve. A Vault that does not
+// answer at once has the key stored meanwhile.
 func (w *work) signsInline(ctx context.Context, issuer cmv1.GenericIssuer) bool {
-	if w.config.LeaveApproval || issuer.GetSpec().CA == nil || !cluster.IssuerReady(issuer) {
+	spec := issuer.GetSpec()
+	if w.config.LeaveApproval || spec.CA == nil && spec.Vault == nil || !cluster.IssuerReady(issuer) {
 		return false
 	}
 	object := w.State.Object

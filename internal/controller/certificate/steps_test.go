@@ -331,6 +331,7 @@ func TestSignsInline(t *testing.T) {
 		{"CA that is not ready", clusterIssuer(ca, cmmeta.ConditionFalse), true, nil, false},
 		{"CA whose requests others approve", clusterIssuer(ca, cmmeta.ConditionTrue), false, nil, false},
 		{"CA, no answer about approval", clusterIssuer(ca, cmmeta.ConditionTrue), true, errors.New("no answer"), false},
+		{"Vault", clusterIssuer(cmv1.IssuerConfig{Vault: &cmv1.VaultIssuer{}}, cmmeta.ConditionTrue), true, nil, true},
 		{"ACME", clusterIssuer(cmv1.IssuerConfig{ACME: &acmev1.ACMEIssuer{}}, cmmeta.ConditionTrue), true, nil, false},
 		{"no issuer", nil, true, nil, false},
 	} {
