@@ -57,7 +57,7 @@ func measurePair(ctx context.Context, s settings, ca, floor string, prepare func
 		results = append(results, r)
 	}
 	if s.wants(floor) {
-		least, err := p.floor(ctx, number("crt", 0), s.ca)
+		least, err := p.floor(ctx, number("crt", 0), s.ca, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -31,8 +31,9 @@ func (p *plane) model(ctx context.Context, name string) (issued, error) {
 }
 
 // floor makes the smallest possible set of writes for n certificates, without
-// controllers: the most that the API server can do. model is one that is issued.
-func (p *plane) floor(ctx context.Context, model string, n int) (*result, error) {
+// controllers: the most that the API server can do. model is one that is issued. sign, if
+// it is not nil, has a foreign CA sign the i-th one.
+func (p *plane) floor(ctx context.Context, model string, n int, sign func(ctx context.Context, i int) error) (*result, error) {
 	m, err := p.model(ctx, model)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,14 @@ func (p *plane) floor(ctx context.Context, model string, n int) (*result, error)
 		return nil, err
 	}
 	began := time.Now()
-	err = each(ctx, n, func(ctx context.Context, i int) error { return m.write(ctx, p, c, number("floor", i)) })
+	err = each(ctx, n, func(ctx context.Context, i int) error {
+		if sign != nil {
+			if err := sign(ctx, i); err != nil {
+				return err
+			}
+		}
+		return m.write(ctx, p, c, number("floor", i))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}

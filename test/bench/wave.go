@@ -95,7 +95,7 @@ func (h *holding) wave(ctx context.Context) ([]*result, error) {
 		return nil, err
 	}
 	c.stop()
-	floor, err := h.floor(ctx, h.ca.name, min(n, waveFloor))
+	floor, err := h.floor(ctx, h.ca.name, min(n, waveFloor), nil)
 	if err != nil {
 		return nil, err
 	}
