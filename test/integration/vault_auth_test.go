@@ -182,7 +182,7 @@ func TestVaultKubernetesAuthRefused(t *testing.T) {
 	v.says(t, "late", cmmeta.ConditionFalse, "while requesting a token for the service account "+v.ns+"/late", "not found")
 	v.account(t, "late")
 	v.mayReview(t, "late")
-	v.says(t, "late", cmmeta.ConditionFalse, "while requesting a Vault token using the Kubernetes auth: ", "403", "permission denied")
+	v.says(t, "late", cmmeta.ConditionFalse, "while requesting a Vault token using the Kubernetes auth: ", "403", "permission denied", "serviceAccountRef.audiences")
 	v.issuer(t, "late", stanza(", audiences: ["+apiAudience+"]"))
 	v.says(t, "late", cmmeta.ConditionTrue)
 	v.signs(t, "late", "late")

@@ -130,6 +130,9 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 		message := l.prefix + l.failed + f.text()
 		if f.status == http.StatusNotFound || f.status == http.StatusForbidden && !f.foreign {
 			message += "; is the auth method mounted at " + strings.TrimSuffix(strings.TrimPrefix(l.path, "auth/"), "/login") + inNamespace(c.spec.Namespace) + "?"
+			if auth := c.spec.Auth.Kubernetes; auth != nil && auth.ServiceAccountRef != nil {
+				message += " If Vault has no reviewer token, is the audience of the API server among serviceAccountRef.audiences?"
+			}
 		}
 		out := f.fault(fault.Transient, cmv1.EventReasonVaultInitError, message, now)
 		if f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient {
