@@ -68,21 +68,6 @@ func (s *Server) Write(ctx context.Context, path string, data map[string]any) (m
 	return answer.Data, nil
 }
 
-// writes is a number of writes, one after the other.
-type writes struct {
-	path string
-	data map[string]any
-}
-
-func (s *Server) writeAll(ctx context.Context, all ...writes) error {
-	for _, w := range all {
-		if _, err := s.Write(ctx, w.path, w.data); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // text returns a string of an answer.
 func text(answer map[string]any, key string) (string, error) {
 	value, ok := answer[key].(string)
