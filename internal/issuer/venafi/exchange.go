@@ -14,7 +14,6 @@ import (
 
 	"github.com/Venafi/vcert/v5/pkg/certificate"
 
-	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
 )
 
@@ -25,6 +24,8 @@ const (
 	maxAnswer = 1 << 20
 	// maxSaid bounds what a server's sentence takes of a message.
 	maxSaid = 400
+	// rateLimitWait is the wait after a rate limit without Retry-After.
+	rateLimitWait = time.Minute
 )
 
 // The calls of the API that need something that vcert does not do.
@@ -41,6 +42,8 @@ type exchange struct {
 	ctx  context.Context
 	base http.RoundTripper
 	now  func() time.Time
+	// userAgent is for requests that are not vcert's.
+	userAgent string
 	// secrets are masked in what is kept of answers.
 	secrets []string
 	// validity is put in the place of the validityPeriod of a request to the SaaS.
@@ -59,13 +62,18 @@ type answer struct {
 	status int
 	// said is the server's own sentence, empty if it has not answered in the words of
 	// the API.
-	said  string
+	said string
+	// again is when the server wants to be asked again, zero for now or if it has not said.
 	again time.Time
 	// err is why there was no answer.
 	err error
 }
 
-var errTooLarge = errors.New("the answer is too large")
+var (
+	errTooLarge = errors.New("the answer is too large")
+	// errPanic is the cause of what guarded makes of a panic.
+	errPanic = errors.New("vcert has failed at an answer that it does not expect")
+)
 
 // client returns an HTTP client for the operation. It follows no redirect: keys and
 // tokens are for the server that the issuer names.
@@ -88,6 +96,9 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := x.setValidity(req); err != nil {
 		return nil, err
 	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", x.userAgent)
+	}
 	x.last = answer{}
 	res, err := x.base.RoundTrip(req)
 	var body []byte
@@ -105,8 +116,13 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		x.last.err = err
 		return nil, err
 	}
-	x.last = answer{status: res.StatusCode, said: x.sentence(body), again: foreign.RetryAfter(res.Header, x.now())}
-	status := res.StatusCode
+	status, now := res.StatusCode, x.now()
+	x.last = answer{status: status, said: x.sentence(body)}
+	if again := foreign.RetryAfter(res.Header, now); again.After(now) {
+		x.last.again = again
+	} else if status == http.StatusTooManyRequests {
+		x.last.again = now.Add(rateLimitWait)
+	}
 	if status == http.StatusAccepted && strings.HasSuffix(req.URL.Path, tppRequest) {
 		// The server has taken the request, and a person has to approve it.
 		status = http.StatusOK
@@ -175,28 +191,42 @@ func (x *exchange) sentence(body []byte) string {
 	var said struct {
 		// TPP: Error in the Web SDK, error and error_description in OAuth (RFC 6749
 		// section 5.2), ErrorDetails and Status of a certificate.
-		Error            string
-		ErrorDescription string `json:"error_description"`
-		ErrorDetails     string
-		Status           string
+		Error            readable[string]
+		ErrorDescription readable[string] `json:"error_description"`
+		ErrorDetails     readable[string]
+		Status           readable[string]
 		// The SaaS.
-		Errors []struct {
-			Message string
-		}
-		ErrorInformation struct {
-			Message string
-		}
+		Errors           readable[[]readable[message]]
+		ErrorInformation readable[message]
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
 		return ""
 	}
-	parts := []string{said.Error, said.ErrorDescription, said.ErrorDetails, said.Status, said.ErrorInformation.Message}
-	for i, e := range said.Errors {
+	parts := []string{said.Error.value, said.ErrorDescription.value, said.ErrorDetails.value, said.Status.value, said.ErrorInformation.value.Message.value}
+	for i, e := range said.Errors.value {
 		if i < 3 {
-			parts = append(parts, e.Message)
+			parts = append(parts, e.value.Message.value)
 		}
 	}
 	return x.clean(strings.Join(nonEmpty(parts), ": "))
+}
+
+// message is an error of the SaaS.
+type message struct {
+	Message readable[string]
+}
+
+// readable is a value in JSON that is left out if it has another type: the others of an
+// answer are read all the same.
+type readable[T any] struct{ value T }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *readable[T]) UnmarshalJSON(text []byte) error {
+	var value T
+	if json.Unmarshal(text, &value) == nil {
+		r.value = value
+	}
+	return nil
 }
 
 func nonEmpty(parts []string) []string {
@@ -220,13 +250,15 @@ func (x *exchange) clean(text string) string {
 }
 
 // failed is what the error of a call means, nil without one. local is the text for an
-// answer that has succeeded and is not what was asked for.
+// answer that has succeeded and is not what was asked for. What is not in the words of the
+// API is of a proxy, or of a server that does not work now: it says nothing of a request.
 func (x *exchange) failed(call string, err error, local string) *failure {
 	if err == nil {
 		return nil
 	}
 	f := &failure{call: call, err: err, at: x.last.again}
-	switch status := x.last.status; {
+	status := x.last.status
+	switch worded := x.last.said != ""; {
 	case x.last.err != nil:
 		f.kind, f.err = unavailable, x.last.err
 		why, _ := foreign.Unreachable(x.last.err)
@@ -234,30 +266,36 @@ func (x *exchange) failed(call string, err error, local string) *failure {
 			why = errTooLarge.Error()
 		}
 		f.text = "the server cannot be reached: " + why
+	case errors.Is(err, errPanic):
+		f.kind, f.text = unavailable, errPanic.Error()
 	case status == http.StatusUnauthorized:
 		f.kind, f.at = refused, time.Time{}
-	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout,
-		status >= http.StatusInternalServerError && x.last.said == "":
+	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		f.kind = unavailable
-	case status >= http.StatusMultipleChoices:
+	case status >= http.StatusMultipleChoices && (!worded || status < http.StatusBadRequest):
+		f.kind, f.text = unavailable, "the server answers "+statusText(status)+notAPI
+	case status >= http.StatusBadRequest:
 		f.kind, f.at = declined, time.Time{}
-	default:
+	case worded:
 		f.kind, f.text, f.at = unusable, local, time.Time{}
+	default:
+		f.kind, f.text = unavailable, local
 	}
 	if f.text == "" {
-		f.text = "the server answers " + statusText(x.last.status)
-		if x.last.said != "" {
-			f.text += ": " + x.last.said
-		}
+		f.text = "the server answers " + statusText(status) + said(x.last)
 	}
 	return f
 }
 
-// guarded calls f. vcert panics at some answers that it does not expect.
+// notAPI follows the status of an answer that is not in the words of the API.
+const notAPI = ", and not as Certificate Manager does: check the URL, and the proxies in between"
+
+// guarded calls f. vcert panics at some answers that it does not expect: the error is then
+// errPanic.
 func guarded(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(fault.Transient, "", "%s", fmt.Sprintf("vcert: %v", r))
+			err = fmt.Errorf("%w: %v", errPanic, r)
 		}
 	}()
 	return f()

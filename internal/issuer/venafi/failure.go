@@ -17,10 +17,12 @@ const (
 	// missing is a Secret that does not exist, unread one that cannot be read.
 	missing
 	unread
-	// refused means that the server does not take the credentials, or that there are
-	// none.
+	// absent means that a Secret has no credentials.
+	absent
+	// refused means that the server does not take the credentials.
 	refused
-	// unavailable means that there was no answer, or that the server cannot work now.
+	// unavailable means that there was no answer, that the server cannot work now, or that
+	// something else has answered.
 	unavailable
 	// declined is any other answer than the one that was asked for.
 	declined
@@ -36,12 +38,10 @@ type failure struct {
 	call string
 	// text is stable: without ids, times, and bodies of foreign servers.
 	text string
-	// at is when the server wants to be asked again, zero if it has not said.
-	at time.Time
-	// rest reports that the same credentials must not be tried again soon: servers
-	// lock accounts.
-	rest bool
-	err  error
+	// at is when to ask again, in the future, zero if that is not known: the server has said
+	// so, or the credentials rest.
+	at  time.Time
+	err error
 }
 
 // Error implements error.
@@ -59,8 +59,8 @@ func misconfigured(format string, args ...any) *failure {
 	return &failure{kind: misconfiguration, text: fmt.Sprintf(format, args...)}
 }
 
-func unauthorized(format string, args ...any) *failure {
-	return &failure{kind: refused, rest: true, text: fmt.Sprintf(format, args...)}
+func noCredentials(format string, args ...any) *failure {
+	return &failure{kind: absent, text: fmt.Sprintf(format, args...)}
 }
 
 // class is what to do about a failure that is no request's fault.
@@ -68,7 +68,7 @@ func (f *failure) class() fault.Class {
 	switch {
 	case !f.at.IsZero():
 		return fault.Later
-	case f.kind == missing || f.kind == misconfiguration || f.kind == refused && f.rest:
+	case f.kind == missing || f.kind == misconfiguration || f.kind == absent:
 		return fault.User
 	default:
 		return fault.Transient
@@ -83,9 +83,12 @@ func (f *failure) fault(class fault.Class, reason, message string) *fault.Error 
 	return out
 }
 
+// unauthorized reports whether the failure is about the credentials.
+func (f *failure) unauthorized() bool { return f.kind == absent || f.kind == refused }
+
 // ofIssuer is the failure of a check, whose step is named.
 func (f *failure) ofIssuer(step string) error {
-	if f.kind == refused {
+	if f.unauthorized() {
 		return f.fault(f.class(), cmv1.IssuerReasonAuthFailed, "OAuth token request failed: "+f.Error())
 	}
 	return f.fault(f.class(), cmv1.IssuerReasonErrorSetup, "Failed to setup Certificate Manager issuer: "+step+": "+f.Error())
@@ -93,10 +96,10 @@ func (f *failure) ofIssuer(step string) error {
 
 // ofClient is the failure of what comes before a request: it waits.
 func (f *failure) ofClient() error {
-	switch f.kind {
-	case missing:
+	switch {
+	case f.kind == missing:
 		return f.fault(f.class(), cmv1.EventReasonSecretMissing, "Required secret resource not found: "+f.Error())
-	case refused:
+	case f.unauthorized():
 		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+f.Error())
 	default:
 		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: "+f.Error())

@@ -24,29 +24,22 @@ type logins struct {
 
 // login logs in, or verifies that the login of before still counts.
 func (h logins) login(ctx context.Context, s *session, before login) (login, *failure) {
-	x := &exchange{ctx: ctx, base: s.transport, now: h.now, secrets: append(s.settings.secrets(), before.token)}
-	var made login
-	var f *failure
+	x := &exchange{ctx: ctx, base: s.transport, now: h.now, userAgent: h.userAgent, secrets: append(s.settings.secrets(), before.token)}
 	switch {
 	case s.settings.backend == backendCloud:
-		made, f = h.cloud(x, s.settings)
+		return h.cloud(x, s.settings)
 	case s.settings.backend == backendNGTS && before.usable(h.now()):
-		made = before
+		return before, nil
 	case s.settings.backend == backendNGTS:
-		made, f = h.ngts(x, s.settings)
+		return h.ngts(x, s.settings)
 	case s.settings.accessToken != "":
-		made, f = h.verify(x, s.settings, s.settings.accessToken)
+		return h.verify(x, s.settings, s.settings.accessToken)
 	case before.usable(h.now()):
-		if made, f = h.verify(x, s.settings, before.token); f != nil && f.kind == refused {
-			made, f = h.password(x, s.settings)
+		if made, f := h.verify(x, s.settings, before.token); f == nil || f.kind != refused {
+			return made, f
 		}
-	default:
-		made, f = h.password(x, s.settings)
 	}
-	if f != nil && f.kind == refused {
-		f.rest = s.settings.renewable()
-	}
-	return made, f
+	return h.password(x, s.settings)
 }
 
 // ask makes a call that is about credentials, and counts it.
@@ -56,7 +49,8 @@ func (h logins) ask(x *exchange, call string, f func() error) *failure {
 	err := guarded(f)
 	h.observe(err == nil, h.now().Sub(began))
 	out := x.failed(call, err, "the answer is none of Certificate Manager: is this its URL?")
-	if status := x.last.status; out != nil && out.kind == declined && status < http.StatusInternalServerError {
+	if out != nil && out.kind == declined && x.last.status < http.StatusInternalServerError {
+		// In the words of OAuth, or of the API.
 		out.kind = refused
 	}
 	return out

@@ -58,14 +58,17 @@ func TestRequestRefused(t *testing.T) {
 		}, fault.Permanent, "RequestError", prefix + `the policy of zone "Kube\\web" does not allow the request: the requested Key Type and Size do not match any of the allowed Key Types and Sizes`, false},
 		"policy that vcert does not know": {func(l *lab, _ *issuer.Request) {
 			l.server.Policy("KeyPair", map[string]any{"KeyAlgorithm": map[string]any{"Locked": true, "Value": "ML-DSA"}})
-		}, fault.Permanent, "RequestError", prefix + "the policy of the zone cannot be read", false},
+		}, fault.Transient, "RequestError", prefix + `zone "Kube\\web": vcert has failed at an answer that it does not expect`, false},
+		"page for the policy": {answers("/checkpolicy", 404, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 404 Not Found, and not as Certificate Manager does: check the URL, and the proxies in between", false},
 		"several CAs":         {answers("/certificates/request", 400, `{"Error":"Need a certificate authority (CADN)."}`), fault.Permanent, "RequestError", prefix + "the server answers 400 Bad Request: Need a certificate authority (CADN).", true},
 		"error state":         {answers("/certificates/request", 500, `{"Error":"Certificate \\VED\\Policy\\Kube\\web\\x cannot be processed while it is in an error state. Fix any errors, and then click Retry."}`), fault.Permanent, "RequestError", prefix + `the server answers 500 Internal Server Error: Certificate \VED\Policy\Kube\web\x cannot be processed while it is in an error state. Fix any errors, and then click Retry.`, true},
 		"long sentence":       {answers("/certificates/request", 400, `{"Error":"`+strings.Repeat("no\\n ", 5000)+`"}`), fault.Permanent, "RequestError", prefix + "the server answers 400 Bad Request: no no no…", true},
 		"page of a proxy":     {answers("/certificates/request", 502, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 502 Bad Gateway", true},
-		"internal error":      {answers("/certificates/request", 500, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 500 Internal Server Error", true},
-		"no name":             {answers("/certificates/request", 200, "{}"), fault.Permanent, "RequestError", prefix + "the answer does not name the request", true},
-		"no JSON":             {answers("/certificates/request", 200, "<html>hunter2"), fault.Permanent, "RequestError", prefix + "the answer does not name the request", true},
+		"internal error":      {answers("/certificates/request", 500, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 500 Internal Server Error, and not as Certificate Manager does: check the URL, and the proxies in between", true},
+		"firewall":            {answers("/certificates/request", 403, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the server answers 403 Forbidden, and not as Certificate Manager does: check the URL, and the proxies in between", true},
+		"redirect":            {answers("/certificates/request", 302, ""), fault.Transient, "RequestError", prefix + "the server answers 302 Found, and not as Certificate Manager does: check the URL, and the proxies in between", true},
+		"no name":             {answers("/certificates/request", 200, "{}"), fault.Transient, "RequestError", prefix + "the answer does not name the request", true},
+		"no JSON":             {answers("/certificates/request", 200, "<html>hunter2"), fault.Transient, "RequestError", prefix + "the answer does not name the request", true},
 		"reset refused":       {answers("/certificates/reset", 403, `{"Error":"Grant rejected scope certificate:manage"}`), fault.Permanent, "RequestError", prefix + "the server answers 403 Forbidden: Grant rejected scope certificate:manage", false},
 		"token without scope": {answers("/certificates/checkpolicy", 403, `{"Error":"Token has insufficient scope"}`), fault.Permanent, "RequestError", prefix + `zone "Kube\\web": the server answers 403 Forbidden: Token has insufficient scope`, false},
 		"server down":         {func(l *lab, _ *issuer.Request) { _, _ = l.check(); l.server.Stop() }, fault.Transient, "RequestError", prefix + "the server cannot be reached: connection refused", false},
@@ -88,15 +91,45 @@ func TestRequestRefused(t *testing.T) {
 	}
 }
 
-// TestRetryAfter has a server that says when to come back.
+// TestRetryAfter has a server that says when to come back. A time that is not in the
+// future is none: who takes it asks without end.
 func TestRetryAfter(t *testing.T) {
-	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
-	r := l.usual()
-	l.server.Script("/checkpolicy", server.Answer{Status: 429, Header: http.Header{"Retry-After": {"120"}}})
-	_, err := l.Sign(t.Context(), r)
-	checkFault(t, "busy", err, fault.Later, "RequestError", "Failed to request certificate from Certificate Manager: the server answers 429 Too Many Requests")
-	if f := fault.Of(err); !f.At.Equal(l.clock.Now().Add(2 * time.Minute)) {
-		t.Errorf("at %s", f.At)
+	for name, test := range map[string]struct {
+		status int
+		after  string
+		want   time.Duration
+	}{
+		"busy":                {429, "120", 2 * time.Minute},
+		"busy, does not say":  {429, "", time.Minute},
+		"busy, now":           {429, "0", time.Minute},
+		"down":                {503, "120", 2 * time.Minute},
+		"down, does not say":  {503, "", 0},
+		"down, now":           {503, "0", 0},
+		"down, in the past":   {503, "Sun, 06 Nov 1994 08:49:37 GMT", 0},
+		"a firewall":          {403, "120", 2 * time.Minute},
+		"a page of a proxy":   {404, "120", 2 * time.Minute},
+		"an answer too early": {200, "120", 2 * time.Minute},
+	} {
+		l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+		answer := server.Answer{Status: test.status, Header: http.Header{}}
+		if test.after != "" {
+			answer.Header.Set("Retry-After", test.after)
+		}
+		l.server.Script("/verify", answer)
+		_, checked := l.check()
+		r := l.usual()
+		l.server.Script("/checkpolicy", answer)
+		_, signed := l.Sign(t.Context(), r)
+		want := fault.Error{Class: fault.Transient}
+		if test.want > 0 {
+			want = fault.Error{Class: fault.Later, At: l.clock.Now().Add(test.want)}
+		}
+		for step, err := range map[string]error{"check": checked, "request": signed} {
+			f := fault.Of(err)
+			if f.Class != want.Class || !f.At.Equal(want.At) || f.Reason != "ErrorSetup" && f.Reason != "RequestError" {
+				t.Errorf("%s, %s: %s %s at %s: %s", name, step, f.Class, f.Reason, f.At, f.Message)
+			}
+		}
 	}
 }
 
@@ -120,13 +153,17 @@ func TestRetrieval(t *testing.T) {
 		"refused by a person":  {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The request was rejected by an approver"},
 		"the CA is down":       {prepare: func(l *lab) { l.server.Break("The CA does not answer") }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The CA does not answer"},
 		"page of a proxy":      {prepare: answers(504, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 504 Gateway Timeout"},
-		"200 of a proxy":       {prepare: answers(200, "<html>hunter2"), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"404 of a proxy":       {prepare: answers(404, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
+		"redirect":             {prepare: answers(302, ""), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 302 Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
+		"redirect in words":    {prepare: answers(302, `{"error":"log in"}`), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 302 Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
+		"no such object":       {prepare: answers(400, `{"Error":"Certificate does not exist."}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 400 Bad Request: Certificate does not exist."},
+		"200 of a proxy":       {prepare: answers(200, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
 		"expired token":        {prepare: func(l *lab) { l.server.Revoke() }, class: fault.Transient, reason: "VenafiInitError", message: "Failed to initialise Certificate Manager client for signing: OAuth token request failed: the server answers 401 Unauthorized: …"},
 		"server down":          {prepare: func(l *lab) { l.server.Stop() }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server cannot be reached: connection refused"},
 		"another key":          {prepare: func(l *lab) { l.server.Approve(); l.server.DeliverForeignKeys() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has delivered a certificate for another key than that of the request"},
-		"no certificate":       {prepare: answers(200, data("hunter2")), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"a broken one":         {prepare: answers(200, data("-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"no base64":            {prepare: answers(200, `{"CertificateData":"hunter2!"}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"no certificate":       {prepare: answers(200, data("hunter2")), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"a broken one":         {prepare: answers(200, data("-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
+		"no base64":            {prepare: answers(200, `{"CertificateData":"hunter2!"}`), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
@@ -169,7 +206,9 @@ func TestCloudRetrieval(t *testing.T) {
 		"no contents":        {prepare: func(l *lab) { l.server.Approve(); says("/contents", 503, "<html>")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 503 Service Unavailable"},
 		"nobody's":           {prepare: func(*lab) {}, id: "5c2c6d7e-0003-4000-8000-000000000999", class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found: Unable to find certificateRequest for key [Id]"},
 		"a path":             {prepare: func(*lab) {}, id: "../../v1/users", class: fault.Permanent, reason: "RetrieveError", message: prefix + `annotation "venafi.cert-manager.io/pickup-id" does not name a request at the server`},
-		"issued, no ids":     {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"ISSUED"}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: ISSUED"},
+		"nobody's, a page":   {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 404, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
+		"issued, no ids":     {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"ISSUED"}`), pending: "certificate still in a pending state, the request will be retried: ISSUED"},
+		"a page":             {prepare: func(l *lab) { l.server.Approve(); says("/contents", 200, "<html>hunter2")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
 		"failed":             {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"FAILED","errorInformation":{"message":"The CA said no"}}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: FAILED: The CA said no"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,8 +313,22 @@ func TestLogsInOnce(t *testing.T) {
 	}
 }
 
-// TestPasswordRests: a password that was refused is not tried again by each request, but
-// by a check, and when the Secret has changed.
+// TestPanics has vcert fail at an answer with an empty list, after it has got others.
+func TestPanics(t *testing.T) {
+	l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey})
+	says("/certificaterequests", 201, `{"certificateRequests":[]}`)(l)
+	_, err := l.Sign(t.Context(), l.usual())
+	checkFault(t, "no request", err, fault.Transient, "RequestError", "Failed to request certificate from Certificate Manager: vcert has failed at an answer that it does not expect")
+	for _, status := range []int{200, 400, 401} {
+		x := &exchange{last: answer{status: status, said: "no"}}
+		if f := x.failed("", guarded(func() error { panic("hunter2") }), ""); f.kind != unavailable || f.text != errPanic.Error() {
+			t.Errorf("after %d: %+v", status, f)
+		}
+	}
+}
+
+// TestPasswordRests: a password that was refused is not tried again by each request and
+// each check, but after a while, and at once when the Secret has changed.
 func TestPasswordRests(t *testing.T) {
 	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": "hunter2"})
 	tries := func(step string, want int) {
@@ -286,17 +339,48 @@ func TestPasswordRests(t *testing.T) {
 		l.server.Calls()
 	}
 	const message = "Failed to initialise Certificate Manager client for signing: OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
-	for range 5 {
-		_, err := l.Sign(t.Context(), l.usual())
-		checkFault(t, "refused", err, fault.User, "VenafiInitError", message)
+	const condition = "OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
+	rests := func(step string, until time.Time, logins int) {
+		t.Helper()
+		for range 3 {
+			_, err := l.Sign(t.Context(), l.usual())
+			checkFault(t, step, err, fault.Later, "VenafiInitError", message)
+			_, checked := l.check()
+			checkFault(t, step, checked, fault.Later, "AuthFailed", condition)
+			if a, b := fault.Of(err).At, fault.Of(checked).At; !a.Equal(until) || !b.Equal(until) {
+				t.Errorf("%s: requests until %s, checks until %s, want %s", step, a, b, until)
+			}
+		}
+		tries(step, logins)
 	}
-	tries("five requests", 1)
-	_, _ = l.check()
-	tries("a check", 1)
-	l.clock.SetTime(l.clock.Now().Add(restFor))
-	_, _ = l.Sign(t.Context(), l.usual())
+	start := l.clock.Now()
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	rests("refused", at(30*time.Second), 1)
+	l.clock.SetTime(at(29 * time.Second))
+	rests("before the end of the rest", at(30*time.Second), 0)
+	l.clock.SetTime(at(30 * time.Second))
+	rests("refused again", at(5*time.Minute+30*time.Second), 1)
+	l.clock.SetTime(at(5*time.Minute + 30*time.Second))
+	rests("refused a third time", at(10*time.Minute+30*time.Second), 1)
+	l.store["credentials"] = map[string]string{"username": server.Username, "password": "hunter3"}
+	rests("another wrong password", at(6*time.Minute), 1)
+	// The administrator resets the password at the server: no event tells.
+	l.server.SetPassword("hunter3")
+	l.clock.SetTime(at(6 * time.Minute))
+	if _, err := l.check(); err != nil {
+		t.Errorf("after the rest: %v", err)
+	}
+	l.requested(l.usual())
 	tries("after the rest", 1)
+	l.server.SetPassword(server.Password)
+	l.server.Revoke()
+	_, err := l.check()
+	checkFault(t, "refused after a success", err, fault.Later, "AuthFailed", condition)
+	if got := fault.Of(err).At; !got.Equal(at(6*time.Minute + 30*time.Second)) {
+		t.Errorf("refused after a success: at %s", got)
+	}
 	l.store["credentials"] = map[string]string{"username": server.Username, "password": server.Password}
+	l.server.Calls()
 	l.requested(l.usual())
 	tries("another password", 1)
 }

@@ -15,10 +15,13 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// restFor is how long credentials that the server has refused are not tried again by
-// requests: with a password, each try brings the account nearer to being locked. A check
-// of the issuer tries them.
-const restFor = time.Hour
+// refusedOnce and refusedAgain are how long credentials that the server has refused are not
+// tried again, the first time and later, as long as they are the same: each try brings the
+// account of a user nearer to being locked, and nothing tells when it is unlocked.
+const (
+	refusedOnce  = 30 * time.Second
+	refusedAgain = 5 * time.Minute
+)
 
 // session is what is kept of one issuer as long as its spec and its Secrets stay as they
 // are: connections, and the token that it has logged in for.
@@ -40,9 +43,10 @@ type login struct {
 	// expires, zero if that is not known.
 	token string
 	until time.Time
-	// refused is why the last login was refused, at a time.
-	refused *failure
-	at      time.Time
+	// refused is why the last login was refused, if its credentials rest, which they do
+	// until refused.at. refusals counts those in a row.
+	refused  *failure
+	refusals int
 }
 
 // usable reports whether requests can be sent at a time.
@@ -158,27 +162,30 @@ func (s *session) connect(ctx context.Context, how logins, ask bool) (login, *fa
 	}
 	l := s.known()
 	switch {
-	case ask:
-	case l.usable(how.now()):
-		return l, nil
-	case l.refused != nil && how.now().Before(l.at.Add(restFor)):
+	case l.refused != nil && how.now().Before(l.refused.at):
 		return login{}, l.refused
+	case !ask && l.usable(how.now()):
+		return l, nil
 	}
 	made, f := how.login(ctx, s, l)
+	if f != nil && f.kind == refused {
+		s.keep(s.rest(l, f, how.now()))
+	}
 	if f != nil {
-		if f.kind == refused {
-			s.keep(login{refused: resting(f), at: how.now()})
-		}
 		return login{}, f
 	}
 	s.keep(made)
 	return made, nil
 }
 
-// resting returns a refusal whose credentials must not be tried again soon.
-func resting(f *failure) *failure {
-	if f.rest {
-		return f
+// rest is what is kept after a refusal, which is for a time if a new try is a login.
+func (s *session) rest(before login, f *failure, now time.Time) login {
+	if !s.settings.renewable() {
+		return login{}
 	}
-	return nil
+	f.at = now.Add(refusedOnce)
+	if before.refusals > 0 {
+		f.at = now.Add(refusedAgain)
+	}
+	return login{refused: f, refusals: before.refusals + 1}
 }

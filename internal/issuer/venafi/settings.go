@@ -177,7 +177,7 @@ func (s *settings) loadTPP(r reader, spec *cmv1.VenafiTPP) *failure {
 	s.username, s.password = text(data, keyUsername), string(data[keyPassword])
 	s.clientID, s.scope = cmp.Or(text(data, keyClientID), tppClientID), tppScope
 	if s.username == "" || s.password == "" {
-		return unauthorized(`no TPP credentials configured: secret "%s/%s" of %s has neither %s nor %s and %s`,
+		return noCredentials(`no TPP credentials configured: secret "%s/%s" of %s has neither %s nor %s and %s`,
 			r.namespace, spec.CredentialsRef.Name, path, keyAccessToken, keyUsername, keyPassword)
 	}
 	return nil
@@ -201,7 +201,7 @@ func (s *settings) loadNGTS(r reader, spec *cmv1.VenafiNGTS) *failure {
 	}
 	s.clientID, s.secret, s.scope = text(data, keyClientID), text(data, keyClientSecret), ngtsScope+spec.TSGID
 	if s.clientID == "" || s.secret == "" {
-		return unauthorized(`credentials not configured: secret "%s/%s" of %s needs %s and %s`,
+		return noCredentials(`credentials not configured: secret "%s/%s" of %s needs %s and %s`,
 			r.namespace, spec.CredentialsRef.Name, path, keyClientID, keyClientSecret)
 	}
 	return nil

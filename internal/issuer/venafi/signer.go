@@ -132,7 +132,7 @@ func (o operation) request(wanted *certificate.Request) (string, *failure) {
 		return err
 	})
 	if f := o.failed("", err, "the policy of the zone cannot be read"); f != nil {
-		if f.kind == declined {
+		if f.kind == declined || errors.Is(err, errPanic) {
 			f.text = fmt.Sprintf("zone %q: %s", o.settings.zone, f.text)
 		}
 		return "", f
@@ -143,6 +143,9 @@ func (o operation) request(wanted *certificate.Request) (string, *failure) {
 		}
 		return o.connector.GenerateRequest(zone, &own)
 	})
+	if errors.Is(err, errPanic) {
+		return "", o.failed("", err, "")
+	}
 	if err != nil {
 		return "", &failure{kind: declined, text: fmt.Sprintf("the policy of zone %q does not allow the request: %s", o.settings.zone, o.clean(err.Error())), err: err}
 	}
@@ -200,6 +203,7 @@ func (o operation) retrieve(id string, csr []byte) (*certificate.PEMCollection, 
 		return err
 	})
 	var pending endpoint.ErrCertificatePending
+	const issued = "ISSUED"
 	switch {
 	case err == nil:
 		return got, "", nil
@@ -208,6 +212,9 @@ func (o operation) retrieve(id string, csr []byte) (*certificate.PEMCollection, 
 			return nil, "", f
 		}
 		return nil, o.clean(pending.Status), nil
+	case errors.Is(err, errPanic) && o.last.said == issued:
+		// The SaaS says so before it names the certificate, and vcert expects the name.
+		return nil, issued, nil
 	case errors.Is(err, verror.CertificateCheckError) && got != nil && got.Certificate != "":
 		return nil, "", &failure{kind: unusable, text: errOtherKey.Error(), err: errOtherKey}
 	default:

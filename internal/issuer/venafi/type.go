@@ -127,5 +127,5 @@ func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spe
 
 // exchange is the transport of an operation with a login.
 func (t *Type) exchange(ctx context.Context, s *session, l login) *exchange {
-	return &exchange{ctx: ctx, base: s.transport, now: t.how.now, secrets: append(s.settings.secrets(), l.token)}
+	return &exchange{ctx: ctx, base: s.transport, now: t.how.now, userAgent: t.config.UserAgent, secrets: append(s.settings.secrets(), l.token)}
 }
