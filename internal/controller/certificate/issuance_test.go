@@ -23,7 +23,7 @@ import (
 func TestIssuance(t *testing.T) {
 	object := crt(func(c *cmv1.Certificate) {
 		c.Labels = map[string]string{"app": "web"}
-		c.Annotations = map[string]string{"example.com/a": "b", "kubectl.kubernetes.io/x": "y"}
+		c.Annotations = map[string]string{"example.com/a": "b", "kubectl.kubernetes.io/x": "y", "venafi.cert-manager.io/pickup-id": "7"}
 		c.Spec.Usages = []cmv1.KeyUsage{cmv1.UsageServerAuth}
 		c.Spec.Duration = &metav1.Duration{Duration: life}
 	})

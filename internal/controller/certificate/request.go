@@ -97,6 +97,8 @@ func (w *work) requestAnnotations(keyName string, a core.CreateRequest) map[stri
 			annotations[k] = v
 		}
 	}
+	// It names another request at the server: this one would get that one's certificate.
+	delete(annotations, cmv1.VenafiPickupIDAnnotationKey)
 	annotations[cmv1.CertificateRequestRevisionAnnotationKey] = strconv.Itoa(a.Revision)
 	annotations[cmv1.CertificateRequestPrivateKeyAnnotationKey] = keyName
 	annotations[cmv1.CertificateNameKey] = w.State.Object.Name
