@@ -39,8 +39,9 @@ const (
 type Call struct {
 	Method, Path string
 	// Auth is the header with the credentials.
-	Auth string
-	Body string
+	Auth      string
+	UserAgent string
+	Body      string
 }
 
 // Server is a Certificate Manager. Its zero value is not usable: see New.
@@ -330,7 +331,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
 		path += "?" + r.URL.RawQuery
 	}
-	s.calls = append(s.calls, Call{Method: r.Method, Path: path, Auth: auth, Body: string(body)})
+	s.calls = append(s.calls, Call{Method: r.Method, Path: path, Auth: auth, UserAgent: r.UserAgent(), Body: string(body)})
 	for end, answers := range s.scripted {
 		if strings.HasSuffix(r.URL.Path, end) && len(answers) > 0 {
 			s.scripted[end] = answers[1:]

@@ -2,6 +2,8 @@ package venafi
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,42 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	server "github.com/everleaf/everleaf/test/venafi"
 )
+
+// foreignBlock is PEM that is no certificate.
+var foreignBlock = []byte("-----BEGIN PUBLIC KEY-----\naHVudGVyMg==\n-----END PUBLIC KEY-----\n")
+
+// TestBundle has what is no certificate in a bundle skipped, and a URL without TLS taken
+// for one with it.
+func TestBundle(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	tpp := l.spec.Venafi.TPP
+	tpp.CABundle = slices.Concat([]byte("comment\n"), foreignBlock, tpp.CABundle, foreignBlock)
+	tpp.URL = strings.Replace(tpp.URL, "https://", "HTTP://", 1)
+	if _, err := l.check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWithoutMetrics has nobody count the calls.
+func TestWithoutMetrics(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+	l.Type = New(l.store, Config{Clock: l.clock})
+	if _, err := l.check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShortToken has a token that lives for seconds: it is not checked each second.
+func TestShortToken(t *testing.T) {
+	l := newLab(t, ofNGTS, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret})
+	// The lifetime counts from the time of the machine.
+	l.clock.SetTime(time.Now())
+	says("/access_token", 200, `{"access_token":"x","token_type":"Bearer","expires_in":5}`)(l)
+	status, err := l.check()
+	if err != nil || !status.Until.Equal(l.clock.Now().Add(time.Minute)) {
+		t.Errorf("checked again at %s, error %v", status.Until, err)
+	}
+}
 
 // TestCheckRefuses has everything that keeps an issuer from being ready, and what its
 // condition says.
@@ -49,13 +87,19 @@ func TestCheckRefuses(t *testing.T) {
 		"zone of no alias":  {spec: zoned(ofCloudIssuer, "0f3f9a5e-1111-2222-3333-7a3b1c5d9e00"), class: fault.User, reason: "ErrorSetup", message: setup + `spec.venafi.zone: Invalid value: "0f3f9a5e-1111-2222-3333-7a3b1c5d9e00": must be the name of an application and the alias of one of its issuing templates, as in Application\Alias`},
 		"no URL":            {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Required value: must be specified"},
 		"URL with a path":   {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "https://tpp.example.com/aperture" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Invalid value: must have no path but that of the API, as in https://tpp.example.com/vedsdk"},
-		"URL without TLS":   {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "http://tpp.example.com/vedsdk" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Invalid value: must begin with https://"},
+		"URL of a file":     {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "file://tpp.example.com/vedsdk" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Invalid value: must begin with https://"},
 		"URL of nonsense":   {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "https://a b" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Invalid value: must be the URL of a server, such as https://tpp.example.com/vedsdk"},
 		"URL with a secret": {spec: tpp(func(s *cmv1.VenafiTPP) { s.URL = "https://u:hunter2@tpp.example.com" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.url: Invalid value: must be the URL of a server, such as https://tpp.example.com/vedsdk"},
 		"two bundles": {spec: tpp(func(s *cmv1.VenafiTPP) {
 			s.CABundleSecretRef = &cmmeta.SecretKeySelector{LocalObjectReference: cmmeta.LocalObjectReference{Name: "ca"}}
 		}), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp: Forbidden: may not specify more than one of caBundle/caBundleSecretRef as TPP CA Bundle"},
-		"bundle of nonsense":   {spec: tpp(func(s *cmv1.VenafiTPP) { s.CABundle = []byte("x") }), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + "the CA bundle of spec.venafi.tpp cannot be read: no PEM data was found in given input"},
+		"bundle of nonsense":   {spec: tpp(func(s *cmv1.VenafiTPP) { s.CABundle = []byte("x") }), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + "the CA bundle of spec.venafi.tpp has no certificate in PEM"},
+		"bundle of keys":       {spec: tpp(func(s *cmv1.VenafiTPP) { s.CABundle = foreignBlock }), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + "the CA bundle of spec.venafi.tpp has no certificate in PEM"},
+		"bundle too large":     {spec: tpp(func(s *cmv1.VenafiTPP) { s.CABundle = slices.Concat(make([]byte, 330000), []byte("\n"), s.CABundle) }), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + "the CA bundle of spec.venafi.tpp has 33…"},
+		"token of two lines":   {spec: ofTPP, credentials: map[string]string{"access-token": "hunter2\nhunter2"}, class: fault.User, reason: "ErrorSetup", message: setup + `the value of key "access-token" in secret 'ns/credentials' contains a newline: store it without one (printf %s, not echo)`},
+		"client of a NUL":      {spec: ofTPP, credentials: map[string]string{"username": "u", "password": "hunter2", "client-id": "a\x00b"}, class: fault.User, reason: "ErrorSetup", message: setup + `the value of key "client-id" in secret 'ns/credentials' is not printable ASCII text: a Secret's data takes base64, its stringData takes the text itself`},
+		"key of two lines":     {spec: ofCloudIssuer, credentials: map[string]string{"api-key": "hunter2\nhunter2"}, class: fault.User, reason: "ErrorSetup", message: setup + `the value of key "api-key" in secret 'ns/credentials' contains a newline: store it without one (printf %s, not echo)`},
+		"NGTS of two lines":    {spec: ofNGTS, credentials: map[string]string{"client-id": "a\nb", "client-secret": "hunter2"}, class: fault.User, reason: "ErrorSetup", message: setup + `the value of key "client-id" in secret 'ns/credentials' contains a newline: store it without one (printf %s, not echo)`},
 		"no bundle Secret":     {spec: bundle("other", ""), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + "could not access secret 'ns/other': spec.venafi.tpp.caBundleSecretRef: it does not exist"},
 		"no bundle entry":      {spec: bundle("ca", "root.pem"), credentials: token, class: fault.User, reason: "ErrorSetup", message: setup + `no data for "root.pem" in secret 'ns/ca': spec.venafi.tpp.caBundleSecretRef`},
 		"no name of a Secret":  {spec: tpp(func(s *cmv1.VenafiTPP) { s.CredentialsRef.Name = "" }), class: fault.User, reason: "ErrorSetup", message: setup + "spec.venafi.tpp.credentialsRef.name: Required value"},

@@ -42,6 +42,8 @@ type exchange struct {
 	ctx  context.Context
 	base http.RoundTripper
 	now  func() time.Time
+	// observe counts what call calls.
+	observe func(call string, d time.Duration)
 	// userAgent is for requests that are not vcert's.
 	userAgent string
 	// secrets are masked in what is kept of answers.
@@ -289,6 +291,13 @@ func (x *exchange) failed(call string, err error, local string) *failure {
 
 // notAPI follows the status of an answer that is not in the words of the API.
 const notAPI = ", and not as Certificate Manager does: check the URL, and the proxies in between"
+
+// call calls f, which is one of the calls that are counted.
+func (x *exchange) call(name string, f func() error) error {
+	began := x.now()
+	defer func() { x.observe(name, x.now().Sub(began)) }()
+	return guarded(f)
+}
 
 // guarded calls f. vcert panics at some answers that it does not expect: the error is then
 // errPanic.

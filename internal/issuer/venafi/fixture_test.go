@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,8 +45,10 @@ type lab struct {
 	server *server.Server
 	store  store
 	clock  *clocktesting.FakePassiveClock
-	// counted are the calls about credentials: succeeded and failed.
+	// counted are the calls about credentials: succeeded and failed; timed the others.
 	counted [2]int
+	timed   []string
+	mu      sync.Mutex
 	spec    *cmv1.IssuerSpec
 	// annotations are the issuer's.
 	annotations map[string]string
@@ -61,13 +64,21 @@ func newLab(t *testing.T, spec func(*server.Server) *cmv1.VenafiIssuer, credenti
 	l := &lab{t: t, server: server.New(t), clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	l.store = store{"credentials": credentials, "ca": map[string]string{"ca.crt": string(l.server.CA)}}
 	l.spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: spec(l.server)}}
-	l.Type = New(l.store, Config{UserAgent: "everleaf", Clock: l.clock, HTTP: l.server.Client(), Observe: func(ok bool, _ time.Duration) {
-		if ok {
-			l.counted[0]++
-		} else {
-			l.counted[1]++
-		}
-	}})
+	l.Type = New(l.store, Config{
+		UserAgent: "everleaf", Clock: l.clock, HTTP: l.server.Client(),
+		Observe: func(ok bool, _ time.Duration) {
+			if ok {
+				l.counted[0]++
+			} else {
+				l.counted[1]++
+			}
+		},
+		ObserveCall: func(call string, _ time.Duration) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.timed = append(l.timed, call)
+		},
+	})
 	return l
 }
 

@@ -97,7 +97,8 @@ func TestIssues(t *testing.T) {
 			if diff := cmp.Diff(want, status); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.checks, server.Paths(l.server.Calls())); diff != "" {
+			checks := l.server.Calls()
+			if diff := cmp.Diff(test.checks, server.Paths(checks)); diff != "" {
 				t.Errorf("calls of the check (-want +got):\n%s", diff)
 			}
 			r := l.requested(l.usual())
@@ -120,6 +121,14 @@ func TestIssues(t *testing.T) {
 			chain, err := pki.ParseChain(got.Chain, pki.Limits{})
 			if err != nil || len(chain) != 2 || chain[0].Subject.CommonName != "web.example.com" || chain[1].Subject.CommonName != "Test Issuing CA" || string(got.CA) != string(l.server.CA) {
 				t.Errorf("%d certificates, ca %d bytes, error %v", len(chain), len(got.CA), err)
+			}
+			for _, c := range append(calls, checks...) {
+				if c.UserAgent != "everleaf" {
+					t.Errorf("%s %s by %q", c.Method, c.Path, c.UserAgent)
+				}
+			}
+			if diff := cmp.Diff([]string{"ping", "read_zone_configuration", "request_certificate", "retrieve_certificate"}, l.timed); diff != "" {
+				t.Errorf("timed (-want +got):\n%s", diff)
 			}
 			if l.counted != [2]int{1, 0} {
 				t.Errorf("counted %v", l.counted)

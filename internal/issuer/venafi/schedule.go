@@ -11,9 +11,10 @@ import (
 const longestLook = 5 * time.Minute
 
 // nextLook is when to look again for the certificate of a request that was created at a
-// time. A quarter of its age passes between two looks: the certificate is found after at
-// most a quarter more than the time that it has taken, and one that takes hours is not
-// asked for each second.
+// time in the cluster: when the server has got it is not known. A quarter of its age passes
+// between two looks. So a certificate is found after at most a quarter more than the age
+// that its request had when it was there, and one that takes hours is not asked for each
+// second.
 func nextLook(created, now time.Time) time.Time {
 	wait := now.Sub(created) / 4
 	return now.Add(min(max(wait, request.PendingFloor), longestLook))

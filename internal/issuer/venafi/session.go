@@ -1,6 +1,7 @@
 package venafi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -107,13 +108,13 @@ func newSession(s settings, c Config) (*session, *failure) {
 		config.Renegotiation = tls.RenegotiateOnceAsClient
 	}
 	if s.caBundle != "" {
-		certs, err := pki.ParseBundle([]byte(s.caBundle), c.Limits)
-		if err != nil {
-			return nil, misconfigured("the CA bundle of spec.venafi.tpp cannot be read: %s", err)
+		if limit := cmp.Or(c.Limits.MaxBundleSize, pki.DefaultLimits.MaxBundleSize); len(s.caBundle) > limit {
+			return nil, misconfigured("the CA bundle of spec.venafi.tpp has %d bytes, and %d are the limit", len(s.caBundle), limit)
 		}
+		// As with cert-manager, what is no certificate is skipped.
 		config.RootCAs = x509.NewCertPool()
-		for _, cert := range certs {
-			config.RootCAs.AddCert(cert)
+		if !config.RootCAs.AppendCertsFromPEM([]byte(s.caBundle)) {
+			return nil, misconfigured("the CA bundle of spec.venafi.tpp has no certificate in PEM")
 		}
 	}
 	dialer := &net.Dialer{Timeout: callTimeout, KeepAlive: 30 * time.Second}

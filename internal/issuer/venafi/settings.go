@@ -12,6 +12,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 	"github.com/everleaf/everleaf/internal/validation"
 )
 
@@ -97,6 +98,9 @@ func urlOf(spec *cmv1.VenafiIssuer) string {
 	}
 }
 
+// tokenURLOf is the URL that makes tokens for a client of NGTS.
+func tokenURLOf(spec *cmv1.VenafiNGTS) string { return cmp.Or(spec.TokenEndpoint, ngtsTokenURL) }
+
 // names are the Secrets that a spec reads.
 func names(spec *cmv1.VenafiIssuer) []string {
 	switch of(spec) {
@@ -172,7 +176,7 @@ func (s *settings) loadTPP(r reader, spec *cmv1.VenafiTPP) *failure {
 	}
 	s.accessToken = text(data, keyAccessToken)
 	if s.accessToken != "" {
-		return nil
+		return r.sendable(spec.CredentialsRef.Name, keyAccessToken, s.accessToken)
 	}
 	s.username, s.password = text(data, keyUsername), string(data[keyPassword])
 	s.clientID, s.scope = cmp.Or(text(data, keyClientID), tppClientID), tppScope
@@ -180,19 +184,22 @@ func (s *settings) loadTPP(r reader, spec *cmv1.VenafiTPP) *failure {
 		return noCredentials(`no TPP credentials configured: secret "%s/%s" of %s has neither %s nor %s and %s`,
 			r.namespace, spec.CredentialsRef.Name, path, keyAccessToken, keyUsername, keyPassword)
 	}
-	return nil
+	return r.sendable(spec.CredentialsRef.Name, keyClientID, s.clientID)
 }
 
 func (s *settings) loadCloud(r reader, spec *cmv1.VenafiCloud) *failure {
 	key, f := r.entry("spec.venafi.cloud.apiTokenSecretRef", spec.APITokenSecretRef, defaultAPIKey)
+	if f != nil {
+		return f
+	}
 	s.apiKey = strings.TrimSpace(key)
-	return f
+	return r.sendable(spec.APITokenSecretRef.Name, cmp.Or(spec.APITokenSecretRef.Key, defaultAPIKey), s.apiKey)
 }
 
 func (s *settings) loadNGTS(r reader, spec *cmv1.VenafiNGTS) *failure {
 	const path = "spec.venafi.ngts.credentialsRef"
 	var f *failure
-	if s.tokenURL, f = serverURL("spec.venafi.ngts.tokenEndpoint", cmp.Or(spec.TokenEndpoint, ngtsTokenURL), true); f != nil {
+	if s.tokenURL, f = serverURL("spec.venafi.ngts.tokenEndpoint", tokenURLOf(spec), true); f != nil {
 		return f
 	}
 	data, f := r.read(path, spec.CredentialsRef.Name)
@@ -204,7 +211,7 @@ func (s *settings) loadNGTS(r reader, spec *cmv1.VenafiNGTS) *failure {
 		return noCredentials(`credentials not configured: secret "%s/%s" of %s needs %s and %s`,
 			r.namespace, spec.CredentialsRef.Name, path, keyClientID, keyClientSecret)
 	}
-	return nil
+	return r.sendable(spec.CredentialsRef.Name, keyClientID, s.clientID)
 }
 
 // text is an entry of a Secret without the spaces and line breaks that editors add.
@@ -246,22 +253,36 @@ func (r reader) entry(field string, ref cmmeta.SecretKeySelector, usual string) 
 	return string(data[key]), nil
 }
 
-// serverURL checks a URL and returns it in the form that requests need: HTTPS, without
-// the API's own directory. Those of self-hosted servers and of the SaaS have no path.
-func serverURL(field, text string, path bool) (string, *failure) {
-	full := text
-	if !strings.Contains(full, "://") {
-		full = "https://" + full
+// sendable is the failure for an entry of a Secret that does not fit into a header.
+func (r reader) sendable(name, key, value string) *failure {
+	if why := vendorapi.Unprintable(value); why != "" {
+		return misconfigured("the value of key %q in secret '%s/%s' %s", key, r.namespace, name, why)
 	}
-	u, err := url.Parse(full)
+	return nil
+}
+
+// parseURL reads a URL, which may lack the scheme.
+func parseURL(text string) (*url.URL, error) {
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	return url.Parse(text)
+}
+
+// serverURL checks a URL and returns it in the form that requests need: HTTPS, also if it
+// says HTTP, as with vcert, and without the API's own directory. Those of self-hosted
+// servers and of the SaaS have no path.
+func serverURL(field, text string, path bool) (string, *failure) {
+	u, err := parseURL(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", misconfigured("%s: Invalid value: must be the URL of a server, such as https://tpp.example.com/vedsdk", field)
 	}
-	if scheme := strings.ToLower(u.Scheme); scheme != "https" {
+	if scheme := strings.ToLower(u.Scheme); scheme != "https" && scheme != "http" {
 		return "", misconfigured("%s: Invalid value: must begin with https://", field)
 	}
+	u.Scheme = "https"
 	if path {
-		return strings.TrimSuffix(full, "/"), nil
+		return strings.TrimSuffix(u.String(), "/"), nil
 	}
 	if rest := strings.ToLower(strings.Trim(u.Path, "/")); rest != "" && rest != "vedsdk" {
 		return "", misconfigured("%s: Invalid value: must have no path but that of the API, as in https://tpp.example.com/vedsdk", field)

@@ -127,7 +127,7 @@ func (o operation) request(wanted *certificate.Request) (string, *failure) {
 	}
 	o.fields = own.CustomFields
 	var zone *endpoint.ZoneConfiguration
-	err := guarded(func() (err error) {
+	err := o.call(callZone, func() (err error) {
 		zone, err = o.connector.ReadZoneConfiguration()
 		return err
 	})
@@ -156,7 +156,7 @@ func (o operation) request(wanted *certificate.Request) (string, *failure) {
 	}
 	o.last = answer{}
 	var id string
-	err = guarded(func() (err error) {
+	err = o.call(callRequest, func() (err error) {
 		id, err = o.connector.RequestCertificate(&own)
 		return err
 	})
@@ -198,7 +198,7 @@ func (o operation) retrieve(id string, csr []byte) (*certificate.PEMCollection, 
 		return nil, "", &failure{kind: unusable, text: "the signing request cannot be read", err: err}
 	}
 	var got *certificate.PEMCollection
-	err := guarded(func() (err error) {
+	err := o.call(callRetrieve, func() (err error) {
 		got, err = o.connector.RetrieveCertificate(asked)
 		return err
 	})

@@ -6,7 +6,6 @@ package venafi
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -49,12 +48,29 @@ type Config struct {
 	// HTTP asks the SaaS and NGTS; nil is the network.
 	HTTP http.RoundTripper
 	// Observe counts a call that verifies credentials or gets a token for them, and
-	// whether it has succeeded.
+	// whether it has succeeded. It may be nil.
 	Observe func(ok bool, d time.Duration)
+	// ObserveCall counts another call, by one of cert-manager's names: ping,
+	// read_zone_configuration, request_certificate or retrieve_certificate. It may be nil.
+	ObserveCall func(call string, d time.Duration)
 }
+
+// The calls that ObserveCall counts.
+const (
+	callPing     = "ping"
+	callZone     = "read_zone_configuration"
+	callRequest  = "request_certificate"
+	callRetrieve = "retrieve_certificate"
+)
 
 // New returns a Type that reads its Secrets from store.
 func New(store Secrets, c Config) *Type {
+	if c.Observe == nil {
+		c.Observe = func(bool, time.Duration) {}
+	}
+	if c.ObserveCall == nil {
+		c.ObserveCall = func(string, time.Duration) {}
+	}
 	return &Type{store: store, config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent}}
 }
 
@@ -70,12 +86,26 @@ func (*Type) Secrets(spec *cmv1.IssuerSpec) []string {
 
 // Server implements issuer.Remote.
 func (*Type) Server(spec *cmv1.IssuerSpec) string {
-	text := urlOf(spec.Venafi)
-	host := text
-	if u, err := url.Parse(text); err == nil && u.Host != "" {
-		host = u.Host
+	host, _ := place(urlOf(spec.Venafi))
+	name := "the Certificate Manager server " + host
+	if of(spec.Venafi) != backendNGTS {
+		return name
 	}
-	return "the Certificate Manager server " + strings.TrimSuffix(strings.ToLower(host), ":443")
+	host, path := place(tokenURLOf(spec.Venafi.NGTS))
+	if usualHost, usualPath := place(ngtsTokenURL); host != usualHost || path != usualPath {
+		// A tenant's own endpoint that does not answer delays nobody else at the server.
+		name += " with the token endpoint " + host + path
+	}
+	return name
+}
+
+// place is host and path of a URL, for the eye.
+func place(text string) (host, path string) {
+	u, err := parseURL(text)
+	if err != nil || u.Host == "" {
+		return strings.ToLower(text), ""
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Host), ":443"), strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // Forget implements issuer.Forgetter.
@@ -88,6 +118,10 @@ const (
 
 	buildingClient = "error building client"
 	pinging        = "error pinging Certificate Manager"
+
+	// nextCheck is the shortest wait for the check at the end of a token, which may live for
+	// seconds: requests log in themselves.
+	nextCheck = time.Minute
 )
 
 // Check implements issuer.Type: it verifies the credentials, and that a server of one's
@@ -102,7 +136,7 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 		return issuer.Status{}, f.ofIssuer(buildingClient)
 	}
 	x := t.exchange(ctx, s, l)
-	err := guarded(l.connect(x.client()).Ping)
+	err := x.call(callPing, l.connect(x.client()).Ping)
 	if f := x.failed("", err, "the answer is none of Certificate Manager"); f != nil {
 		if f.kind == refused {
 			f.kind = declined
@@ -112,6 +146,9 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 	status := issuer.Status{Reason: started, Message: started, Event: verified}
 	if l.until.After(i.Now) {
 		status.Until = l.until.Add(time.Second)
+		if earliest := i.Now.Add(nextCheck); status.Until.Before(earliest) {
+			status.Until = earliest
+		}
 	}
 	return status, nil
 }
@@ -127,5 +164,8 @@ func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spe
 
 // exchange is the transport of an operation with a login.
 func (t *Type) exchange(ctx context.Context, s *session, l login) *exchange {
-	return &exchange{ctx: ctx, base: s.transport, now: t.how.now, userAgent: t.config.UserAgent, secrets: append(s.settings.secrets(), l.token)}
+	return &exchange{
+		ctx: ctx, base: s.transport, now: t.how.now, observe: t.config.ObserveCall, userAgent: t.config.UserAgent,
+		secrets: append(s.settings.secrets(), l.token),
+	}
 }

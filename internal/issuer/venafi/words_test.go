@@ -53,6 +53,9 @@ func TestServers(t *testing.T) {
 		{"https://a.example.com/ngts/", true, "https://a.example.com/ngts", "a.example.com"},
 		{"https://a.example.com/ngts?x", true, "", "a.example.com"},
 		{"https://a.example.com/ngts", false, "", "a.example.com"},
+		{"http://TPP.example.com/vedsdk", false, "https://tpp.example.com/", "tpp.example.com"},
+		{"HTTP://a.example.com:8080/ngts/", true, "https://a.example.com:8080/ngts", "a.example.com:8080"},
+		{"a.example.com/ngts", true, "https://a.example.com/ngts", "a.example.com"},
 		{"ftp://a.example.com", false, "", "a.example.com"},
 	} {
 		got, f := serverURL("x", test.text, test.path)
@@ -63,7 +66,7 @@ func TestServers(t *testing.T) {
 			t.Errorf("%s: %q, failure %v", test.text, got, f)
 		}
 		spec := &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &cmv1.VenafiIssuer{TPP: &cmv1.VenafiTPP{URL: test.text}}}}
-		if got := typ.Server(spec); got != "the Certificate Manager server "+test.name && test.name != "tpp.example.com" {
+		if got := typ.Server(spec); got != "the Certificate Manager server "+test.name {
 			t.Errorf("%s is %s", test.text, got)
 		}
 	}
@@ -73,6 +76,10 @@ func TestServers(t *testing.T) {
 	}{
 		{cmv1.VenafiIssuer{Cloud: &cmv1.VenafiCloud{}}, "the Certificate Manager server api.venafi.cloud"},
 		{cmv1.VenafiIssuer{NGTS: &cmv1.VenafiNGTS{}}, "the Certificate Manager server api.strata.paloaltonetworks.com"},
+		{cmv1.VenafiIssuer{NGTS: &cmv1.VenafiNGTS{TokenEndpoint: "https://Auth.apps.paloaltonetworks.com:443/oauth2/access_token"}}, "the Certificate Manager server api.strata.paloaltonetworks.com"},
+		{cmv1.VenafiIssuer{NGTS: &cmv1.VenafiNGTS{TokenEndpoint: "https://auth.apps.paloaltonetworks.com/mine"}}, "the Certificate Manager server api.strata.paloaltonetworks.com with the token endpoint auth.apps.paloaltonetworks.com/mine"},
+		{cmv1.VenafiIssuer{NGTS: &cmv1.VenafiNGTS{TokenEndpoint: "https://a.example.com/one"}}, "the Certificate Manager server api.strata.paloaltonetworks.com with the token endpoint a.example.com/one"},
+		{cmv1.VenafiIssuer{NGTS: &cmv1.VenafiNGTS{TokenEndpoint: "a.example.com/two?key=x"}}, "the Certificate Manager server api.strata.paloaltonetworks.com with the token endpoint a.example.com/two"},
 	} {
 		if got := typ.Server(&cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &test.spec}}); got != test.want {
 			t.Errorf("got %s", got)
@@ -141,6 +148,26 @@ func TestNextLook(t *testing.T) {
 		now := created.Add(age)
 		if got := nextLook(created, now).Sub(now); got != want {
 			t.Errorf("after %s: %s, want %s", age, got, want)
+		}
+	}
+}
+
+// TestSentences: a field of another type than the API's does not lose the others.
+func TestSentences(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":"x","error_description":"y"}`:                                        "x: y",
+		`{"Status":7,"Error":"a"}`:                                                     "a",
+		`{"error":{"code":7},"status":"FAILED"}`:                                       "FAILED",
+		`{"errors":"b","Error":"a"}`:                                                   "a",
+		`{"errors":[7,{"message":["b"]},{"message":"c"}]}`:                             "c",
+		`{"errorInformation":[],"errors":[{"message":"c"}]}`:                           "c",
+		`{"status":"FAILED","errorInformation":{"message":"d","code":7}}`:              "FAILED: d",
+		`{"errors":[{"message":"1"},{"message":"2"},{"message":"3"},{"message":"4"}]}`: "1: 2: 3",
+		`["Error"]`:                  "",
+		`{"message":"of a gateway"}`: "",
+	} {
+		if got := (&exchange{}).sentence([]byte(body)); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
 }
