@@ -191,7 +191,8 @@ var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
 	},
 	facts.IssuerVenafi: func(s *system) issuer.Type {
 		return venafi.New(cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, venafi.Config{
-			UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, HTTP: s.options.VendorHTTP, Observe: s.metrics.ObserveVenafiToken,
+			UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, HTTP: s.options.VendorHTTP,
+			Observe: s.metrics.ObserveVenafiToken, ObserveCall: s.metrics.ObserveVenafiCall,
 		})
 	},
 }
