@@ -94,13 +94,18 @@ func (f *failure) ofIssuer(step string) error {
 	return f.fault(f.class(), cmv1.IssuerReasonErrorSetup, "Failed to setup Certificate Manager issuer: "+step+": "+f.Error())
 }
 
-// ofClient is the failure of what comes before a request: it waits.
+// ofClient is the failure of what comes before a request: it waits. It names no time while
+// credentials rest, because a request that has one waits for it even if the Secret changes.
 func (f *failure) ofClient() error {
 	switch {
 	case f.kind == missing:
 		return f.fault(f.class(), cmv1.EventReasonSecretMissing, "Required secret resource not found: "+f.Error())
 	case f.unauthorized():
-		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+f.Error())
+		class := f.class()
+		if class == fault.Later {
+			class = fault.Transient
+		}
+		return f.fault(class, cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+f.Error())
 	default:
 		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: "+f.Error())
 	}
