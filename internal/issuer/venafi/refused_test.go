@@ -2,10 +2,8 @@ package venafi
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -133,116 +131,6 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetrieval has everything that can come in the place of a certificate.
-func TestRetrieval(t *testing.T) {
-	const prefix = "Failed to obtain certificate from Certificate Manager: "
-	const pending = "certificate still in a pending state, the request will be retried"
-	answers := func(status int, body string) func(*lab) { return says("/certificates/retrieve", status, body) }
-	data := func(text string) string {
-		return `{"CertificateData":"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"}`
-	}
-	for name, test := range map[string]struct {
-		prepare         func(*lab)
-		pending         string
-		class           fault.Class
-		reason, message string
-	}{
-		"waits for a person":   {prepare: func(*lab) {}, pending: pending + ": Pending workflow approval"},
-		"waits, with a 200":    {prepare: answers(200, `{"Status":"Post CSR","Stage":500}`), pending: pending + ": Post CSR"},
-		"waits, without words": {prepare: answers(202, `{}`), pending: pending},
-		"refused by a person":  {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The request was rejected by an approver"},
-		"the CA is down":       {prepare: func(l *lab) { l.server.Break("The CA does not answer") }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 500 Internal Server Error: The CA does not answer"},
-		"page of a proxy":      {prepare: answers(504, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 504 Gateway Timeout"},
-		"404 of a proxy":       {prepare: answers(404, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
-		"redirect":             {prepare: answers(302, ""), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 302 Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
-		"redirect in words":    {prepare: answers(302, `{"error":"log in"}`), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 302 Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
-		"no such object":       {prepare: answers(400, `{"Error":"Certificate does not exist."}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 400 Bad Request: Certificate does not exist."},
-		"200 of a proxy":       {prepare: answers(200, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"expired token":        {prepare: func(l *lab) { l.server.Revoke() }, class: fault.Transient, reason: "VenafiInitError", message: "Failed to initialise Certificate Manager client for signing: OAuth token request failed: the server answers 401 Unauthorized: …"},
-		"server down":          {prepare: func(l *lab) { l.server.Stop() }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server cannot be reached: connection refused"},
-		"another key":          {prepare: func(l *lab) { l.server.Approve(); l.server.DeliverForeignKeys() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has delivered a certificate for another key than that of the request"},
-		"no certificate":       {prepare: answers(200, data("hunter2")), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"a broken one":         {prepare: answers(200, data("-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"no base64":            {prepare: answers(200, `{"CertificateData":"hunter2!"}`), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
-			l.server.Hold()
-			r := l.requested(l.usual())
-			r.Now = r.Created.Add(10 * time.Minute)
-			test.prepare(l)
-			got, err := l.Sign(t.Context(), r)
-			if n := l.server.Count("/certificates/request"); n != 1 {
-				t.Errorf("%d requests", n)
-			}
-			if test.pending == "" {
-				checkFault(t, name, err, test.class, test.reason, test.message)
-				return
-			}
-			if err != nil || got.Pending == nil {
-				t.Fatalf("got %+v, error %v", got, err)
-			}
-			if got.Pending.Message != test.pending || !got.Pending.Until.Equal(r.Now.Add(150*time.Second)) {
-				t.Errorf("pending %+v", got.Pending)
-			}
-		})
-	}
-}
-
-// TestCloudRetrieval has requests to the SaaS that have no certificate.
-func TestCloudRetrieval(t *testing.T) {
-	const prefix = "Failed to obtain certificate from Certificate Manager: "
-	for name, test := range map[string]struct {
-		prepare         func(*lab)
-		id              string
-		pending         string
-		class           fault.Class
-		reason, message string
-	}{
-		"waits for a person": {prepare: func(*lab) {}, pending: "certificate still in a pending state, the request will be retried: PENDING_APPROVAL"},
-		"not signed yet":     {prepare: func(l *lab) { l.server.Approve(); says("/contents", 409, "{}")(l) }, pending: "certificate still in a pending state, the request will be retried: 409 Conflict"},
-		"refused":            {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the request has ended without a certificate: REJECTED"},
-		"contents refused":   {prepare: func(l *lab) { l.server.Approve(); says("/contents", 403, `{"errors":[{"message":"no"}]}`)(l) }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 403 Forbidden: no"},
-		"no contents":        {prepare: func(l *lab) { l.server.Approve(); says("/contents", 503, "<html>")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 503 Service Unavailable"},
-		"nobody's":           {prepare: func(*lab) {}, id: "5c2c6d7e-0003-4000-8000-000000000999", class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found: Unable to find certificateRequest for key [Id]"},
-		"a path":             {prepare: func(*lab) {}, id: "../../v1/users", class: fault.Permanent, reason: "RetrieveError", message: prefix + `annotation "venafi.cert-manager.io/pickup-id" does not name a request at the server`},
-		"nobody's, a page":   {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 404, "<html>hunter2"), class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found, and not as Certificate Manager does: check the URL, and the proxies in between"},
-		"issued, no ids":     {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"ISSUED"}`), pending: "certificate still in a pending state, the request will be retried: ISSUED"},
-		"a page":             {prepare: func(l *lab) { l.server.Approve(); says("/contents", 200, "<html>hunter2")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate"},
-		"failed":             {prepare: says("/certificaterequests/5c2c6d7e-0003-4000-8000-000000000001", 200, `{"status":"FAILED","errorInformation":{"message":"The CA said no"}}`), class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server has not delivered a certificate: FAILED: The CA said no"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey})
-			l.server.Hold()
-			r := l.requested(l.usual())
-			if test.id != "" {
-				r.Annotations["venafi.cert-manager.io/pickup-id"] = test.id
-			}
-			test.prepare(l)
-			got, err := l.Sign(t.Context(), r)
-			if test.pending == "" {
-				checkFault(t, name, err, test.class, test.reason, test.message)
-				return
-			}
-			if err != nil || got.Pending == nil || got.Pending.Message != test.pending {
-				t.Fatalf("got %+v, error %v", got.Pending, err)
-			}
-		})
-	}
-}
-
-// TestSigningRequestRetrieval: a CertificateSigningRequest waits where a CertificateRequest
-// fails, because nobody makes another one.
-func TestSigningRequestRetrieval(t *testing.T) {
-	l := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
-	r := l.usual()
-	r.Kind = "CertificateSigningRequest"
-	r = l.requested(r)
-	l.server.Break("The CA does not answer")
-	_, err := l.Sign(t.Context(), r)
-	checkFault(t, "in error", err, fault.Transient, "RetrieveError", "Failed to obtain certificate from Certificate Manager: the server answers 500 Internal Server Error: The CA does not answer")
-}
-
 // TestErrorHeals has a request end because the CA is down, and the next one reset what it
 // has left: the order of the calls is that which the server needs.
 func TestErrorHeals(t *testing.T) {
@@ -269,50 +157,6 @@ func TestErrorHeals(t *testing.T) {
 	}
 }
 
-// TestLogsInOnce has requests at the same time, and a token that the server does not take
-// any more.
-func TestLogsInOnce(t *testing.T) {
-	for name, test := range map[string]struct {
-		spec        func(*lab)
-		credentials map[string]string
-		login       string
-	}{
-		"password": {func(*lab) {}, map[string]string{"username": server.Username, "password": server.Password}, "/oauth"},
-		"NGTS":     {func(l *lab) { l.spec.Venafi = ofNGTS(l.server) }, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLab(t, ofTPP, test.credentials)
-			test.spec(l)
-			var all sync.WaitGroup
-			for range 8 {
-				r := l.usual()
-				all.Go(func() {
-					if _, err := l.Sign(t.Context(), r); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			if n := l.server.Count(test.login); n != 1 {
-				t.Errorf("%d logins for 8 requests", n)
-			}
-			l.server.Calls()
-			l.server.Revoke()
-			if _, err := l.Sign(t.Context(), l.usual()); err != nil {
-				t.Error(err)
-			}
-			if n := l.server.Count(test.login); n != 1 {
-				t.Errorf("%d logins after the token was revoked", n)
-			}
-			l.server.Calls()
-			l.clock.SetTime(l.clock.Now().Add(time.Hour - callTimeout/2))
-			if _, err := l.Sign(t.Context(), l.usual()); err != nil || l.server.Count(test.login) != 1 {
-				t.Errorf("%d logins as the token expires, error %v", l.server.Count(test.login), err)
-			}
-		})
-	}
-}
-
 // TestPanics has vcert fail at an answer with an empty list, after it has got others.
 func TestPanics(t *testing.T) {
 	l := newLab(t, ofCloudIssuer, map[string]string{"api-key": server.APIKey})
@@ -325,64 +169,6 @@ func TestPanics(t *testing.T) {
 			t.Errorf("after %d: %+v", status, f)
 		}
 	}
-}
-
-// TestPasswordRests: a password that was refused is not tried again by each request and
-// each check, but after a while, and at once when the Secret has changed.
-func TestPasswordRests(t *testing.T) {
-	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": "hunter2"})
-	tries := func(step string, want int) {
-		t.Helper()
-		if n := l.server.Count("/oauth"); n != want {
-			t.Errorf("%s: %d logins, want %d", step, n, want)
-		}
-		l.server.Calls()
-	}
-	const message = "Failed to initialise Certificate Manager client for signing: OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
-	const condition = "OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
-	rests := func(step string, until time.Time, logins int) {
-		t.Helper()
-		for range 3 {
-			_, err := l.Sign(t.Context(), l.usual())
-			checkFault(t, step, err, fault.Transient, "VenafiInitError", message)
-			_, checked := l.check()
-			checkFault(t, step, checked, fault.Later, "AuthFailed", condition)
-			if at := fault.Of(checked).At; !at.Equal(until) {
-				t.Errorf("%s: checked again at %s, want %s", step, at, until)
-			}
-		}
-		tries(step, logins)
-	}
-	start := l.clock.Now()
-	at := func(d time.Duration) time.Time { return start.Add(d) }
-	rests("refused", at(30*time.Second), 1)
-	l.clock.SetTime(at(29 * time.Second))
-	rests("before the end of the rest", at(30*time.Second), 0)
-	l.clock.SetTime(at(30 * time.Second))
-	rests("refused again", at(5*time.Minute+30*time.Second), 1)
-	l.clock.SetTime(at(5*time.Minute + 30*time.Second))
-	rests("refused a third time", at(10*time.Minute+30*time.Second), 1)
-	l.store["credentials"] = map[string]string{"username": server.Username, "password": "hunter3"}
-	rests("another wrong password", at(6*time.Minute), 1)
-	// The administrator resets the password at the server: no event tells.
-	l.server.SetPassword("hunter3")
-	l.clock.SetTime(at(6 * time.Minute))
-	if _, err := l.check(); err != nil {
-		t.Errorf("after the rest: %v", err)
-	}
-	l.requested(l.usual())
-	tries("after the rest", 1)
-	l.server.SetPassword(server.Password)
-	l.server.Revoke()
-	_, err := l.check()
-	checkFault(t, "refused after a success", err, fault.Later, "AuthFailed", condition)
-	if got := fault.Of(err).At; !got.Equal(at(6*time.Minute + 30*time.Second)) {
-		t.Errorf("refused after a success: at %s", got)
-	}
-	l.store["credentials"] = map[string]string{"username": server.Username, "password": server.Password}
-	l.server.Calls()
-	l.requested(l.usual())
-	tries("another password", 1)
 }
 
 // TestEnds has the context end in the middle of a call.

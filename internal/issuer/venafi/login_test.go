@@ -1,0 +1,112 @@
+package venafi
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/everleaf/everleaf/internal/fault"
+	server "github.com/everleaf/everleaf/test/venafi"
+)
+
+// TestLogsInOnce has requests at the same time, and a token that the server does not take
+// any more.
+func TestLogsInOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec        func(*lab)
+		credentials map[string]string
+		login       string
+	}{
+		"password": {func(*lab) {}, map[string]string{"username": server.Username, "password": server.Password}, "/oauth"},
+		"NGTS":     {func(l *lab) { l.spec.Venafi = ofNGTS(l.server) }, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, ofTPP, test.credentials)
+			test.spec(l)
+			var all sync.WaitGroup
+			for range 8 {
+				r := l.usual()
+				all.Go(func() {
+					if _, err := l.Sign(t.Context(), r); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if n := l.server.Count(test.login); n != 1 {
+				t.Errorf("%d logins for 8 requests", n)
+			}
+			l.server.Calls()
+			l.server.Revoke()
+			if _, err := l.Sign(t.Context(), l.usual()); err != nil {
+				t.Error(err)
+			}
+			if n := l.server.Count(test.login); n != 1 {
+				t.Errorf("%d logins after the token was revoked", n)
+			}
+			l.server.Calls()
+			l.clock.SetTime(l.clock.Now().Add(time.Hour - callTimeout/2))
+			if _, err := l.Sign(t.Context(), l.usual()); err != nil || l.server.Count(test.login) != 1 {
+				t.Errorf("%d logins as the token expires, error %v", l.server.Count(test.login), err)
+			}
+		})
+	}
+}
+
+// TestPasswordRests: a password that was refused is not tried again by each request and
+// each check, but after a while, and at once when the Secret has changed.
+func TestPasswordRests(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": "hunter2"})
+	tries := func(step string, want int) {
+		t.Helper()
+		if n := l.server.Count("/oauth"); n != want {
+			t.Errorf("%s: %d logins, want %d", step, n, want)
+		}
+		l.server.Calls()
+	}
+	const message = "Failed to initialise Certificate Manager client for signing: OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
+	const condition = "OAuth token request failed: tppClient.GetRefreshToken: the server answers 400 Bad Request: invalid_grant: Username/password combination not valid"
+	rests := func(step string, until time.Time, logins int) {
+		t.Helper()
+		for range 3 {
+			_, err := l.Sign(t.Context(), l.usual())
+			checkFault(t, step, err, fault.Transient, "VenafiInitError", message)
+			_, checked := l.check()
+			checkFault(t, step, checked, fault.Later, "AuthFailed", condition)
+			if at := fault.Of(checked).At; !at.Equal(until) {
+				t.Errorf("%s: checked again at %s, want %s", step, at, until)
+			}
+		}
+		tries(step, logins)
+	}
+	start := l.clock.Now()
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	rests("refused", at(30*time.Second), 1)
+	l.clock.SetTime(at(29 * time.Second))
+	rests("before the end of the rest", at(30*time.Second), 0)
+	l.clock.SetTime(at(30 * time.Second))
+	rests("refused again", at(5*time.Minute+30*time.Second), 1)
+	l.clock.SetTime(at(5*time.Minute + 30*time.Second))
+	rests("refused a third time", at(10*time.Minute+30*time.Second), 1)
+	l.store["credentials"] = map[string]string{"username": server.Username, "password": "hunter3"}
+	rests("another wrong password", at(6*time.Minute), 1)
+	// The administrator resets the password at the server: no event tells.
+	l.server.SetPassword("hunter3")
+	l.clock.SetTime(at(6 * time.Minute))
+	if _, err := l.check(); err != nil {
+		t.Errorf("after the rest: %v", err)
+	}
+	l.requested(l.usual())
+	tries("after the rest", 1)
+	l.server.SetPassword(server.Password)
+	l.server.Revoke()
+	_, err := l.check()
+	checkFault(t, "refused after a success", err, fault.Later, "AuthFailed", condition)
+	if got := fault.Of(err).At; !got.Equal(at(6*time.Minute + 30*time.Second)) {
+		t.Errorf("refused after a success: at %s", got)
+	}
+	l.store["credentials"] = map[string]string{"username": server.Username, "password": server.Password}
+	l.server.Calls()
+	l.requested(l.usual())
+	tries("another password", 1)
+}
