@@ -44,7 +44,7 @@ var (
 // Retry is the one retry policy: when to try again after a failure with a
 // number of failures in a row before it. Zero means never.
 //
-//   - Later: at the time that the failure names.
+//   - Later: at the time that the failure names; after the back-off if that is over.
 //   - User: after fault.UserRetry; usually an event of what the user changes
 //     comes first.
 //   - Permanent: never.
@@ -52,7 +52,10 @@ var (
 func Retry(err error, attempts int, transient Backoff, now time.Time) time.Time {
 	switch f := fault.Of(err); f.Class {
 	case fault.Later:
-		return f.At
+		if f.At.After(now) {
+			return f.At
+		}
+		return now.Add(transient.Delay(attempts + 1))
 	case fault.User:
 		return now.Add(fault.UserRetry)
 	case fault.Permanent:

@@ -50,6 +50,7 @@ func TestRetry(t *testing.T) {
 		want     time.Time
 	}{
 		{"later", &fault.Error{Class: fault.Later, At: later}, 3, later},
+		{"later, which is over", &fault.Error{Class: fault.Later, At: now}, 1, now.Add(2 * time.Second)},
 		{"user", fault.New(fault.User, "x", "x"), 3, now.Add(fault.UserRetry)},
 		{"permanent", fault.New(fault.Permanent, "x", "x"), 0, time.Time{}},
 		{"transient, the first", fault.New(fault.Transient, "x", "x"), 0, now.Add(time.Second)},

@@ -168,6 +168,9 @@ func (d *draft) bySigner() {
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
 		d.act(Sign{})
+		if Ordered(facts.TypeOf(d.state.Issuer.Spec)) {
+			d.confirm()
+		}
 	case outcome.Pending == nil:
 		d.issued(*outcome)
 	case !facts.ContainsAll(d.state.Object.Annotations, outcome.Pending.Annotations):
@@ -229,7 +232,17 @@ func (d *draft) order(gone *facts.Order) {
 		}
 		d.act(ReplaceOrder{Order: order.Replacement(wanted, gone.Replaces+1), Gone: gone})
 	}
-	// An approval in a cache may have been followed by a denial.
+	d.confirm()
+}
+
+// Ordered reports whether a CA of a type makes an order of what it is asked, which a person
+// may have to approve or somebody has to pay. What a cache shows is not enough to ask it: an
+// approval may have been followed by a denial, and another process may have asked already.
+func Ordered(t facts.IssuerType) bool { return t == facts.IssuerVenafi }
+
+// confirm has the request compared with the API server's before what is done. An approval in
+// a cache may have been followed by a denial.
+func (d *draft) confirm() {
 	d.Confirm = []plan.Confirm{plan.AsSeen(cmv1.CertificateRequestKind, d.state.Object)}
 }
 

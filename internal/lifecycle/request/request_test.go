@@ -333,6 +333,19 @@ func TestRequestOfAnotherSigner(t *testing.T) {
 	samePlan(t, Plan{Status: s.Object.Status}, s.Next(now))
 }
 
+// What a Certificate Manager is asked becomes an order there, so the API server is asked
+// first whether the request is still as the cache has it.
+func TestRequestOfAnOrderingSigner(t *testing.T) {
+	venafi := *caIssuer
+	venafi.Spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &cmv1.VenafiIssuer{}}}
+	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: &venafi, MayApprove: true}
+	with(approvedCond)(&s)
+	samePlan(t, Plan{
+		Status: s.Object.Status, Do: Sign{},
+		Confirm: []plan.Confirm{plan.AsSeen("CertificateRequest", s.Object)},
+	}, s.Next(now))
+}
+
 func TestRequestLeftAlone(t *testing.T) {
 	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: caIssuer, SignNotBefore: now.Add(time.Hour)}
 	with(approvedCond, readyCond(cmmeta.ConditionFalse, "Pending", "busy"))(&s)

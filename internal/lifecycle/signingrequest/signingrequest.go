@@ -11,6 +11,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -141,6 +142,9 @@ func (d *draft) bySigner() {
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
 		d.Do = Sign{}
+		if request.Ordered(d.state.ofType()) {
+			d.confirm()
+		}
 	case outcome.Pending == nil:
 		d.issued()
 	case !facts.ContainsAll(d.state.Object.Annotations, outcome.Pending.Annotations):
