@@ -48,8 +48,9 @@ func newFailure(client *api.Client, path string, answer *api.Response, err error
 	var refused *api.ResponseError
 	switch {
 	case errors.As(err, &refused):
-		f.status, f.foreign = refused.StatusCode, refused.RawError
-		if !refused.RawError {
+		// Vault has a list of errors in all refusals, be it empty.
+		f.status, f.foreign = refused.StatusCode, refused.RawError || refused.Errors == nil
+		if !f.foreign {
 			f.said = sentences(refused.Errors, hide)
 		}
 		// Its text is the answer's body.
@@ -139,9 +140,10 @@ func (f *failure) fault(rest fault.Class, reason, message string, now time.Time)
 		class, at = fault.Later, now.Add(rateLimitWait)
 	case f.status == http.StatusTooManyRequests, f.status >= http.StatusInternalServerError && again.After(now):
 		class, at = fault.Later, again
-	case f.status == 0, f.status >= http.StatusInternalServerError,
+	case f.foreign, f.status == 0, f.status >= http.StatusInternalServerError,
 		f.status == http.StatusRequestTimeout, f.status == http.StatusPreconditionFailed:
-		// A node that is behind its cluster answers 412.
+		// What stands before a Vault answers with pages of its own while that is away, and
+		// a node that is behind its cluster with 412.
 		class = fault.Transient
 	}
 	out := fault.New(class, reason, "%s", message)

@@ -135,7 +135,7 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 			}
 		}
 		out := f.fault(fault.Transient, cmv1.EventReasonVaultInitError, message, now)
-		if f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient {
+		if !f.foreign && f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient {
 			out.Err = errRefused
 		}
 		return nil, out

@@ -65,8 +65,8 @@ func newAsked(r issuer.Request, csr *x509.CertificateRequest) asked {
 
 // Sign implements issuer.Signer. What Vault refuses fails the request, and the Certificate
 // backs off. A Vault that does not answer, is sealed, or has too much to do leaves it
-// pending: cert-manager fails it then too, and each Certificate that was due in a short
-// outage waits for an hour.
+// pending, and so does what answers in the place of Vault: cert-manager fails it then too,
+// and each Certificate that was due in a short outage waits for an hour.
 func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, error) {
 	spec := r.Issuer.Vault
 	if err := checkFields(spec); err != nil {

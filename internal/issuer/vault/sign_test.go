@@ -89,17 +89,29 @@ func TestRefusals(t *testing.T) {
 			reply{status: 404, body: `{"errors":["no handler for route \"pki/sign/web\". route entry not found."]}`},
 			verdict{Class: fault.Permanent, Reason: signing, Message: failed + `404 to /v1/pki/sign/web: no handler for route "pki/sign/web". route entry not found.; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace`},
 		},
-		"another server": {
+		"default backend": {
 			reply{status: 404, body: `<html>the root password is hunter2</html>`},
-			verdict{Class: fault.Permanent, Reason: signing, Message: failed + "404 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "404 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
 		},
-		"another server, 200": {
+		"page": {
 			reply{status: 200, body: `<html>the root password is hunter2</html>`},
-			verdict{Class: fault.Permanent, Reason: signing, Message: failed + "200 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "200 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"firewall": {
+			reply{status: 403, body: `<html>the root password is hunter2</html>`},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "403 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"gateway that answers in JSON": {
+			reply{status: 403, body: `{"message":"the root password is hunter2"}`},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "403 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"nothing said": {
+			reply{status: 404, body: `{"errors":[]}`},
+			verdict{Class: fault.Permanent, Reason: signing, Message: failed + "404 to /v1/pki/sign/web; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"},
 		},
 		"redirect to no place": {
 			reply{status: 308, body: `x`},
-			verdict{Class: fault.Permanent, Reason: signing, Message: failed + "308 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "308 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
 		},
 		"sealed": {
 			reply{status: 503, body: `{"errors":["Vault is sealed"]}`},
