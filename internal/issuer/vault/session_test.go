@@ -137,11 +137,23 @@ func TestRefusedToken(t *testing.T) {
 	l.signs(1)
 	same(t, "invalid", []string{at("t2"), login, at("t3")}, l.server.took())
 
-	l.server.refuses("/v1/sys/capabilities-self", saysInvalid, nil, "t3")
+	// A standby that does not know the new one yet either: the request waits, and the next
+	// attempt begins with the token that there is.
+	l.server.refuses(pathSign, saysInvalid, by, "t3", "t4")
+	_, err = l.sign()
+	same(t, "of a node that is behind", verdict{
+		Class: fault.Transient, Reason: "VaultInitError", Message: "Failed to initialise vault client for signing: " + host(l.server.URL) +
+			" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; it has issued this token just now: a node that is behind its cluster knows it later",
+	}, verdictOf(err))
+	l.server.refuses(pathSign, saysInvalid, by, "t3")
+	l.signs(1)
+	same(t, "behind", []string{at("t3"), login, at("t4"), at("t4")}, l.server.took())
+
+	l.server.refuses("/v1/sys/capabilities-self", saysInvalid, nil, "t4")
 	l.checks()
 	l.signs(1)
 	same(t, "invalid when checked", []string{
-		"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=t3", login, "PUT /v1/sys/capabilities-self token=t4", at("t4"),
+		"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=t4", login, "PUT /v1/sys/capabilities-self token=t5", at("t5"),
 	}, l.server.took())
 }
 
@@ -162,6 +174,15 @@ func TestRefusedStaticToken(t *testing.T) {
 	l.secrets.cached = map[string]string{"vault": "1"}
 	l.signs(1)
 	same(t, "requests with the new one", []string{"PUT " + pathSign + " token=s.token", "PUT " + pathSign + " token=s.new"}, s.took())
+
+	// Nor is that one valid.
+	l.secrets.put("vault", map[string]string{"token": "s.other"})
+	l.secrets.cached = map[string]string{"vault": "2"}
+	s.refuses(pathSign, saysInvalid, by, "s.new", "s.other")
+	_, err = l.sign()
+	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
+		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now")
+	same(t, "requests with a third one", []string{"PUT " + pathSign + " token=s.new", "PUT " + pathSign + " token=s.other"}, s.took())
 }
 
 // TestRefusedLogIn: a log-in that Vault refuses leaves requests pending, and is not tried

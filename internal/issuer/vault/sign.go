@@ -107,7 +107,7 @@ func (c *connection) sign(ctx context.Context, s *session, body asked) (answered
 
 // signAgain signs once more after Vault has refused a token, if another one can be had: of
 // a Secret that the caches do not show yet, or by a log-in. f is the refusal, which counts
-// if there is none.
+// if there is none. A token that Vault then does not know is no fault of the request.
 func (t *Type) signAgain(ctx context.Context, of identity, c *connection, s *session, body asked, f *failure) (answered, *failure, error) {
 	fresh, err := t.connect(ctx, of, c.spec, true)
 	if err != nil {
@@ -125,12 +125,19 @@ func (t *Type) signAgain(ctx context.Context, of identity, c *connection, s *ses
 		return answered{}, nil, err
 	}
 	answer, f := fresh.sign(ctx, s, body)
+	if f != nil && f.invalidToken() {
+		return answered{}, nil, fresh.invalid(f)
+	}
 	return answer, f, nil
 }
 
-// invalid is the fault for the token in a Secret that Vault does not know. The request is
-// not at fault: it waits for another token.
+// invalid is the fault for a token that Vault does not know: of a Secret, or of a log-in that
+// has just been. The request is not at fault: it waits for another token.
 func (c *connection) invalid(f *failure) error {
+	if !c.static {
+		return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
+			"%s; it has issued this token just now: a node that is behind its cluster knows it later", f.text())
+	}
 	ref := c.spec.Auth.TokenSecretRef
 	return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
 		"%s; the token in secret '%s/%s' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself", f.text(), c.namespace, ref.Name)
