@@ -17,7 +17,7 @@
 // sealed, and its line has the URL only: a token and a key are told once. Each further
 // line is a request that was answered:
 //
-//	{"method":"PUT","path":"/v1/pki/sign/web","namespace":"team","user_agent":"…","status":200}
+//	{"method":"POST","path":"/v1/pki/sign/web","namespace":"team","user_agent":"…","status":200}
 //
 // It ends with SIGTERM or SIGINT, and when its standard input ends, so that it does not
 // outlive the program that has started it.

@@ -79,7 +79,7 @@ func TestAWSServiceAccount(t *testing.T) {
 		ServiceAccountRef: &cmv1.ServiceAccountRef{Name: "sa", TokenAudiences: []string{"more"}},
 	}}
 	l.signs(1)
-	same(t, "requests", []string{"PUT /v1/auth/aws/login", "PUT " + pathSign + " token=t1"}, s.took())
+	same(t, "requests", []string{"POST /v1/auth/aws/login", "POST " + pathSign + " token=t1"}, s.took())
 	same(t, "tokens", []string{`ns/sa ["sts.amazonaws.com" "more"] 10m0s`}, l.tokens.asked)
 	same(t, "STS", "sts.eu-west-1.amazonaws.com", aws.host)
 	for field, want := range map[string]string{

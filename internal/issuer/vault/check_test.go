@@ -45,7 +45,7 @@ func TestHealth(t *testing.T) {
 				same(t, "status", ready, got)
 				same(t, "fault", verdict{}, verdictOf(err))
 				// The health has no namespace.
-				same(t, "requests", []string{"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=s.token namespace=ns1/"}, s.took())
+				same(t, "requests", []string{"GET /v1/sys/health", "POST /v1/sys/capabilities-self token=s.token namespace=ns1/"}, s.took())
 				return
 			}
 			same(t, "fault", verdict{Class: fault.Transient, Reason: "VaultError", Message: strings.ReplaceAll(test.want, "HOST", host(s.URL))}, verdictOf(err))
@@ -240,5 +240,5 @@ func TestEnvironment(t *testing.T) {
 	if _, err := l.check(); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "requests", []string{"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=s.token"}, s.took())
+	same(t, "requests", []string{"GET /v1/sys/health", "POST /v1/sys/capabilities-self token=s.token"}, s.took())
 }

@@ -61,7 +61,8 @@ func newTransport(spec *cmv1.VaultIssuer, m material, pair *tls.Certificate) *ht
 
 // newClient returns a client of the server with a token, or without one if that is empty.
 func newClient(transport *http.Transport, server, namespace, token string) (*api.Client, error) {
-	answers := vendorapi.Client(transport)
+	// Redirects are the business of wire.
+	answers := vendorapi.Client(wire{transport})
 	answers.Timeout = requestTimeout
 	client, err := api.NewClient(&api.Config{
 		Address: server, HttpClient: answers,

@@ -92,6 +92,8 @@ func (f *failure) text() string {
 	switch {
 	case f.status == 0:
 		return f.unanswered()
+	case redirects(f.status):
+		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and redirects elsewhere, which is not followed: check spec.vault.server", f.server, f.status, f.path)
 	case f.foreign:
 		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and not as Vault does: check spec.vault.server", f.server, f.status, f.path)
 	case f.status == http.StatusServiceUnavailable && f.sealed():

@@ -40,8 +40,8 @@ func (l *lab) signs(times int) {
 }
 
 func TestTokenIsKept(t *testing.T) {
-	const login, sign1, sign2 = "PUT " + pathRole, "PUT " + pathSign + " token=t1", "PUT " + pathSign + " token=t2"
-	const check1 = "PUT /v1/sys/capabilities-self token=t1"
+	const login, sign1, sign2 = "POST " + pathRole, "POST " + pathSign + " token=t1", "POST " + pathSign + " token=t2"
+	const check1 = "POST /v1/sys/capabilities-self token=t1"
 	for name, test := range map[string]struct {
 		more string
 		// do is what is done after a first signature.
@@ -120,8 +120,8 @@ const (
 // TestRefusedToken: a token that Vault refuses is replaced once for a request.
 func TestRefusedToken(t *testing.T) {
 	by := newSigner(t)
-	const login = "PUT " + pathRole
-	at := func(token string) string { return "PUT " + pathSign + " token=" + token }
+	const login = "POST " + pathRole
+	at := func(token string) string { return "POST " + pathSign + " token=" + token }
 	l := byRole(t, `,"lease_duration":600`)
 	l.server.refuses(pathSign, saysDenied, by, "t1")
 	l.signs(1)
@@ -153,7 +153,7 @@ func TestRefusedToken(t *testing.T) {
 	l.checks()
 	l.signs(1)
 	same(t, "invalid when checked", []string{
-		"GET /v1/sys/health", "PUT /v1/sys/capabilities-self token=t4", login, "PUT /v1/sys/capabilities-self token=t5", at("t5"),
+		"GET /v1/sys/health", "POST /v1/sys/capabilities-self token=t4", login, "POST /v1/sys/capabilities-self token=t5", at("t5"),
 	}, l.server.took())
 }
 
@@ -167,13 +167,13 @@ func TestRefusedStaticToken(t *testing.T) {
 	_, err := l.sign()
 	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
 		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now: put one there that is not")
-	same(t, "requests", []string{"PUT " + pathSign + " token=s.token"}, s.took())
+	same(t, "requests", []string{"POST " + pathSign + " token=s.token"}, s.took())
 
 	// The caches do not show it yet.
 	l.secrets.put("vault", map[string]string{"token": "s.new"})
 	l.secrets.cached = map[string]string{"vault": "1"}
 	l.signs(1)
-	same(t, "requests with the new one", []string{"PUT " + pathSign + " token=s.token", "PUT " + pathSign + " token=s.new"}, s.took())
+	same(t, "requests with the new one", []string{"POST " + pathSign + " token=s.token", "POST " + pathSign + " token=s.new"}, s.took())
 
 	// Nor is that one valid.
 	l.secrets.put("vault", map[string]string{"token": "s.other"})
@@ -182,7 +182,7 @@ func TestRefusedStaticToken(t *testing.T) {
 	_, err = l.sign()
 	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
 		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now")
-	same(t, "requests with a third one", []string{"PUT " + pathSign + " token=s.new", "PUT " + pathSign + " token=s.other"}, s.took())
+	same(t, "requests with a third one", []string{"POST " + pathSign + " token=s.new", "POST " + pathSign + " token=s.other"}, s.took())
 }
 
 // TestRefusedLogIn: a log-in that Vault refuses leaves requests pending, and is not tried
@@ -196,7 +196,7 @@ func TestRefusedLogIn(t *testing.T) {
 		_, err := l.sign()
 		same(t, "fault", verdict{Class: fault.Transient, Reason: "VaultInitError", Message: "Failed to initialise vault client for signing: " + text2}, verdictOf(err))
 	}
-	same(t, "requests", []string{"PUT " + pathRole}, l.server.took())
+	same(t, "requests", []string{"POST " + pathRole}, l.server.took())
 	_, err := l.check()
 	same(t, "fault of the issuer", verdict{Class: fault.Transient, Reason: "VaultError", Message: "Failed to initialize Vault client: " + text2}, verdictOf(err))
 	same(t, "requests of the check", []string(nil), l.server.took())
@@ -212,7 +212,7 @@ func TestRefusedLogIn(t *testing.T) {
 	l.secrets.put("vault", map[string]string{"secret-id": "better"})
 	l.server.tokensOf(pathRole, "")
 	l.signs(1)
-	same(t, "later", []string{"PUT " + pathRole, "PUT " + pathSign + " token=t1"}, l.server.took())
+	same(t, "later", []string{"POST " + pathRole, "POST " + pathSign + " token=t1"}, l.server.took())
 }
 
 // TestLogInFailures holds what becomes of a request by what a log-in meets.
@@ -282,7 +282,7 @@ func TestOneLogIn(t *testing.T) {
 	all.Wait()
 	logins := 0
 	for _, line := range l.server.took() {
-		if line == "PUT "+pathRole {
+		if line == "POST "+pathRole {
 			logins++
 		}
 	}

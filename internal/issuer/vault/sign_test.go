@@ -27,7 +27,7 @@ func TestSign(t *testing.T) {
 	}
 	same(t, "chain", []string{"web.example.com", "middle"}, names(t, o.Chain))
 	same(t, "CA", []string{"root"}, names(t, o.CA))
-	same(t, "requests", []string{"PUT /v1/pki/sign/web token=s.token namespace=admin/platform"}, s.took())
+	same(t, "requests", []string{"POST /v1/pki/sign/web token=s.token namespace=admin/platform"}, s.took())
 	same(t, "body", map[string]any{
 		"common_name": "web.example.com", "alt_names": "web.example.com,*.web.example.com", "ip_sans": "10.0.0.1,2001:db8::1",
 		"uri_sans": "spiffe://example.com/web", "ttl": "2160h0m0s", "csr": string(r.CSR), "exclude_cn_from_sans": "true",
@@ -60,7 +60,7 @@ func TestSignPaths(t *testing.T) {
 			if _, err := l.sign(); err != nil {
 				t.Error(err)
 			}
-			same(t, "requests", []string{"PUT " + test.want + " token=s.token"}, s.took())
+			same(t, "requests", []string{"POST " + test.want + " token=s.token"}, s.took())
 		})
 	}
 }
@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"redirect to no place": {
 			reply{status: 308, body: `x`},
-			verdict{Class: fault.Transient, Reason: signing, Message: failed + "308 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "308 to /v1/pki/sign/web, and redirects elsewhere, which is not followed: check spec.vault.server"},
 		},
 		"sealed": {
 			reply{status: 503, body: `{"errors":["Vault is sealed"]}`},
