@@ -120,6 +120,8 @@ func TestFields(t *testing.T) {
 		"half a pair":       {func(s *cmv1.VaultIssuer) { s.ClientKeySecretRef = ref("a", "") }, initial + `spec.vault.clientCertSecretRef: Invalid value: "<snip>": clientCertSecretRef must be provided when defining the clientKeySecretRef`},
 		"socket":            {func(s *cmv1.VaultIssuer) { s.Server = "unix:///run/containerd.sock" }, initial + "spec.vault.server is not the URL of a server, such as https://vault.example.com:8200"},
 		"no scheme":         {func(s *cmv1.VaultIssuer) { s.Server = "vault.example.com:8200" }, initial + "spec.vault.server is not the URL of a server, such as https://vault.example.com:8200"},
+		"namespace":         {func(s *cmv1.VaultIssuer) { s.Namespace = "admin\n" }, initial + "spec.vault.namespace contains a newline or another control character"},
+		"server name":       {func(s *cmv1.VaultIssuer) { s.ServerName = "vault\x00" }, initial + "spec.vault.serverName contains a newline or another control character"},
 		"no URL":            {func(s *cmv1.VaultIssuer) { s.Server = "https://a b" }, initial + "spec.vault.server is not the URL of a server, such as https://vault.example.com:8200"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +150,7 @@ func TestSecrets(t *testing.T) {
 	}{
 		"no bundle":  {func(s *cmv1.VaultIssuer) { s.CABundleSecretRef = ref("gone", "") }, bundle + `could not access secret 'ns/gone': secrets "gone" not found`, false},
 		"no entry":   {func(s *cmv1.VaultIssuer) { s.CABundleSecretRef = ref("vault", "") }, bundle + `no data for "ca.crt" in secret 'ns/vault'`, false},
+		"big bundle": {func(s *cmv1.VaultIssuer) { s.CABundleSecretRef = ref("big", "") }, bundle + "no Vault CA bundles loaded, check bundle contents: provided PEM data was larger than the maximum 330000B", false},
 		"bad bundle": {func(s *cmv1.VaultIssuer) { s.CABundleSecretRef = ref("vault", "token") }, bundle + "no Vault CA bundles loaded, check bundle contents: ", false},
 		"no pair": {func(s *cmv1.VaultIssuer) {
 			s.ClientCertSecretRef, s.ClientKeySecretRef = ref("gone", ""), ref("pair", "")
@@ -161,6 +164,8 @@ func TestSecrets(t *testing.T) {
 		"no token":      {func(s *cmv1.VaultIssuer) { s.Auth.TokenSecretRef = ref("gone", "") }, `could not access secret 'ns/gone': secrets "gone" not found`, true},
 		"no token key":  {func(s *cmv1.VaultIssuer) { s.Auth.TokenSecretRef = ref("vault", "x") }, `no data for "x" in secret 'ns/vault'`, false},
 		"empty token":   {func(s *cmv1.VaultIssuer) { s.Auth.TokenSecretRef = ref("other", "token") }, `no data for "token" in secret 'ns/other'`, false},
+		"blank token":   {func(s *cmv1.VaultIssuer) { s.Auth.TokenSecretRef = ref("other", "blank") }, `no data for "blank" in secret 'ns/other'`, false},
+		"blank secret":  {func(s *cmv1.VaultIssuer) { s.Auth = appRole(); s.Auth.AppRole.SecretRef = *ref("other", "blank") }, `no data for "blank" in secret 'ns/other'`, false},
 		"lines":         {func(s *cmv1.VaultIssuer) { s.Auth.TokenSecretRef = ref("other", "lines") }, `unable to read token: the value of key "lines" in secret 'ns/other' contains a newline`, false},
 		"no secret id":  {func(s *cmv1.VaultIssuer) { s.Auth = appRole(); s.Auth.AppRole.SecretRef.Name = "gone" }, `could not access secret 'ns/gone': secrets "gone" not found`, true},
 		"no login pair": {func(s *cmv1.VaultIssuer) { s.Auth = certificate("gone") }, `could not access secret 'ns/gone': secrets "gone" not found`, true},
@@ -171,7 +176,8 @@ func TestSecrets(t *testing.T) {
 			s := newServer(t, plain)
 			l := newLab(t, s)
 			l.secrets.put("pair", map[string]string{"tls.crt": cert, "tls.key": key})
-			l.secrets.put("other", map[string]string{"tls.key": otherKey, "token": "", "lines": "a\nb"})
+			l.secrets.put("other", map[string]string{"tls.key": otherKey, "token": "", "blank": " \n", "lines": "a\nb"})
+			l.secrets.put("big", map[string]string{"ca.crt": cert + strings.Repeat("\n", 330000)})
 			l.secrets.put("mixed", map[string]string{"tls.crt": cert, "tls.key": otherKey})
 			test.change(&l.spec)
 			_, err := l.check()

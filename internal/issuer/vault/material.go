@@ -1,12 +1,15 @@
 package vault
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -137,15 +140,14 @@ func (r *reader) roots(ctx context.Context, spec *cmv1.VaultIssuer, limits pki.L
 	} else if len(bundle) == 0 {
 		return nil, nil
 	}
-	roots := x509.NewCertPool()
-	certs, err := pki.ParseBundle(bundle, limits)
-	if err != nil {
-		return nil, fault.New(fault.User, "", "%sno Vault CA bundles loaded, check bundle contents: %v", failed, err).Because(err)
+	why := "it has no certificate"
+	if most := cmp.Or(limits.MaxBundleSize, pki.DefaultLimits.MaxBundleSize); len(bundle) > most {
+		why = fmt.Sprintf("provided PEM data was larger than the maximum %dB", most)
+	} else if roots := x509.NewCertPool(); roots.AppendCertsFromPEM(bundle) {
+		// What else it has, such as keys and certificates that cannot be read, is left out.
+		return roots, nil
 	}
-	for _, cert := range certs {
-		roots.AddCert(cert)
-	}
-	return roots, nil
+	return nil, fault.New(fault.User, "", "%sno Vault CA bundles loaded, check bundle contents: %s", failed, why)
 }
 
 // pair reads what all connections show to the server; its two parts may be in two Secrets.
@@ -195,7 +197,7 @@ func (r *reader) credentials(ctx context.Context, auth *cmv1.VaultAuth) (pair *t
 
 func (r *reader) credential(ctx context.Context, name, key string) (string, error) {
 	value, err := r.entry(ctx, name, key, "could not access secret '%s'", "no data for %q in secret '%s'")
-	if err == nil && len(value) == 0 {
+	if err == nil && len(bytes.TrimSpace(value)) == 0 {
 		err = fault.New(fault.User, "", "no data for %q in secret '%s/%s'", key, r.namespace, name)
 	}
 	return string(value), referenced(err)

@@ -294,7 +294,8 @@ func TestOneLogIn(t *testing.T) {
 func TestLoginPaths(t *testing.T) {
 	for mount, want := range map[string]string{
 		"": "auth/kubernetes/login", "/v1/auth/kubernetes": "auth/kubernetes/login", "v1/auth/k8s/prod/": "auth/k8s/prod/login",
-		"/auth/k8s": "auth/k8s/login", "k8s": "auth/k8s/login",
+		"/auth/k8s": "auth/k8s/login", "k8s": "auth/k8s/login", "team/k8s": "auth/team/k8s/login", "/v1/k8s": "auth/k8s/login",
+		"/v1/team/auth/kubernetes": "team/auth/kubernetes/login", "v1/a/b/auth/k8s/": "a/b/auth/k8s/login", "team/auth/k8s": "auth/team/auth/k8s/login",
 	} {
 		if got := loginPath(mount, mountKubernetes); got != want {
 			t.Errorf("%q: %q", mount, got)

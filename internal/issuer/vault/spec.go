@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -57,12 +58,24 @@ func checkFields(spec *cmv1.VaultIssuer) error {
 			text = "Failed to initialize Vault client: spec.vault.server is not the URL of a server, such as https://vault.example.com:8200"
 		} else if signPath(spec.Path) == "" {
 			text = "Vault server and path are required fields"
+		} else {
+			text = unprintable(spec)
 		}
 	}
 	if text == "" {
 		return nil
 	}
 	return fault.New(fault.User, cmv1.IssuerReasonVaultError, "%s", text)
+}
+
+// unprintable returns which field has what fits neither into a header nor a name.
+func unprintable(spec *cmv1.VaultIssuer) string {
+	for _, f := range []struct{ name, value string }{{"namespace", spec.Namespace}, {"serverName", spec.ServerName}} {
+		if strings.ContainsFunc(f.value, unicode.IsControl) {
+			return "Failed to initialize Vault client: spec.vault." + f.name + " contains a newline or another control character"
+		}
+	}
+	return ""
 }
 
 func kubernetesFields(auth *cmv1.VaultKubernetesAuth) string {
@@ -110,14 +123,19 @@ func signPath(path string) string {
 	return strings.Trim(strings.TrimPrefix(strings.TrimLeft(path, "/"), "v1/"), "/")
 }
 
-// loginPath returns the path of the log-in of an auth method that is mounted at a mount:
-// a bare name, or the path in the API, which begins with /v1/auth/.
+// loginPath returns the path of the log-in of an auth method that is mounted at a mount. One
+// that begins with /v1/ is the path in the API, which may have a namespace before auth/; any
+// other is a name, which may have auth/ before it.
 func loginPath(mount, usual string) string {
-	mount = strings.TrimPrefix(signPath(mount), "auth/")
-	if mount == "" {
-		mount = usual
+	name := signPath(mount)
+	switch {
+	case name == "":
+		name = "auth/" + usual
+	case strings.HasPrefix(name, "auth/"):
+	case !strings.HasPrefix(strings.TrimLeft(mount, "/"), "v1/"), !strings.Contains(name, "/auth/"):
+		name = "auth/" + name
 	}
-	return "auth/" + mount + "/login"
+	return name + "/login"
 }
 
 // roleLoginPath is loginPath for AppRole, whose mount is always a bare name in

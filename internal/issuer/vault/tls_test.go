@@ -47,6 +47,11 @@ func TestServerCertificate(t *testing.T) {
 	begins(t, err, fault.Transient, "VaultError", initial+host(s.URL)+": its certificate is signed by an unknown authority")
 	l.secrets.put("ca", map[string]string{"ca.crt": s.bundle()})
 	l.checks()
+
+	// A bundle may have more than certificates.
+	_, key, _ := pairPEM(t, "key")
+	l.secrets.put("ca", map[string]string{"ca.crt": key + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + s.bundle()})
+	l.checks()
 }
 
 // TestClientCertificates: connections show the issuer's certificate, and the log-in its own.
