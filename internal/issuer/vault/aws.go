@@ -24,6 +24,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
 	"github.com/everleaf/everleaf/internal/solver/awsidentity"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -50,9 +51,7 @@ const noAmbient = "cannot authenticate to Vault using ambient AWS credentials: s
 func (t *Type) awsLogin(ctx context.Context, name types.NamespacedName, namespace string, auth *cmv1.VaultAWSAuth) (login, error) {
 	credentials, region, err := t.awsCredentials(ctx, name, namespace, auth)
 	if err != nil {
-		f := *fault.Of(err)
-		f.Message = byAWS + f.Message
-		return login{}, &f
+		return login{}, vendorapi.Prefixed(byAWS, err)
 	}
 	body, err := signedIdentity(ctx, credentials, region, auth.VaultHeaderValue, t.Clock.Now())
 	if err != nil {

@@ -195,7 +195,7 @@ func TestNoServiceAccountToken(t *testing.T) {
 		_, err := l.check()
 		same(t, "fault", verdict{
 			Class: fault.Transient, Reason: "VaultError",
-			Message: "Failed to initialize Vault client: while requesting a token for the service account ns/sa: " + test.want,
+			Message: "Failed to initialize Vault client: while requesting a Vault token using the Kubernetes auth: while requesting a token for the service account ns/sa: " + test.want,
 		}, verdictOf(err))
 	}
 }

@@ -58,6 +58,28 @@ func TestHealth(t *testing.T) {
 	same(t, "unreachable", verdict{Class: fault.Transient, Reason: "VaultError", Message: health + host(s.URL) + ": connection refused"}, verdictOf(err))
 }
 
+// TestUnavailable: a log-in that a Vault answers which serves nothing is not what an issuer
+// that is checked is told of, but what its health says.
+func TestUnavailable(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"not initialised": {501, `{"initialized":false,"sealed":true}`, `Failed to verify Vault is initialized and unsealed: Vault is not initialized; initialize it ("vault operator init")`},
+		"sealed":          {503, `{"initialized":true,"sealed":true}`, `Failed to verify Vault is initialized and unsealed: Vault is sealed; unseal it ("vault operator unseal")`},
+		"unsealed since":  {200, `{"initialized":true,"sealed":false}`, `Failed to initialize Vault client: error logging in to Vault server: HOST answered HTTP 503 to /v1/auth/approle/login: Vault is sealed; unseal it ("vault operator unseal")`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := byRole(t, "")
+			l.server.set(pathRole, 503, `{"errors":["Vault is sealed"]}`)
+			l.server.set("/v1/sys/health", test.status, test.body)
+			_, err := l.check()
+			same(t, "fault", verdict{Class: fault.Transient, Reason: "VaultError", Message: strings.ReplaceAll(test.want, "HOST", host(l.server.URL))}, verdictOf(err))
+		})
+	}
+}
+
 // TestPermission: a token that may not sign, or is none, is told when the issuer is checked.
 func TestPermission(t *testing.T) {
 	const initial = "Failed to initialize Vault client: "

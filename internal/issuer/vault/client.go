@@ -35,7 +35,7 @@ func IgnoreEnvironment() {
 	}
 }
 
-// transport returns how the server of an issuer is reached. pair is what it is shown, nil
+// newTransport returns how the server of an issuer is reached. pair is what it is shown, nil
 // for nothing.
 func newTransport(spec *cmv1.VaultIssuer, m material, pair *tls.Certificate) *http.Transport {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: m.roots, ServerName: spec.ServerName}

@@ -16,13 +16,17 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
+	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // tokenLifetime of a service account's token is the shortest that Kubernetes takes.
 const tokenLifetime = 10 * time.Minute
 
-// errRefused is the cause of a fault about a log-in that Vault has refused.
-var errRefused = errors.New("Vault has refused the log-in")
+// The causes of faults about a log-in: Vault has refused it, or serves nothing.
+var (
+	errRefused     = errors.New("Vault has refused the log-in")
+	errUnavailable = errors.New("Vault does not serve log-ins")
+)
 
 // Tokens issues tokens of service accounts.
 type Tokens interface {
@@ -65,7 +69,7 @@ func (t *Type) newLogin(ctx context.Context, name types.NamespacedName, namespac
 		if account := auth.Kubernetes.ServiceAccountRef; account != nil && account.Name != "" {
 			var err error
 			if jwt, err = t.serviceAccountToken(ctx, namespace, account.Name, audiences(account, name, c.spec.Server)); err != nil {
-				return login{}, err
+				return login{}, vendorapi.Prefixed(byService, err)
 			}
 		}
 		return login{
@@ -113,7 +117,7 @@ type answeredLogin struct {
 	} `json:"auth"`
 }
 
-// session logs in with a login.
+// loggedIn logs in with a login.
 func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*session, error) {
 	transport := c.transport
 	if c.read.loginPair != nil {
@@ -135,7 +139,11 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 			}
 		}
 		out := f.fault(fault.Transient, cmv1.EventReasonVaultInitError, message, now)
-		if !f.foreign && f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient {
+		switch {
+		case f.foreign:
+		case f.status == http.StatusServiceUnavailable:
+			out.Err = errUnavailable
+		case f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient:
 			out.Err = errRefused
 		}
 		return nil, out

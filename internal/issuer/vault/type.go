@@ -4,8 +4,8 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +24,6 @@ import (
 const (
 	verified   = "Vault verified"
 	initFailed = "Failed to initialize Vault client: "
-
-	pathCapabilities = "sys/capabilities-self"
 )
 
 // Ambient says whose issuers may log in with the AWS identity of the environment.
@@ -98,6 +96,12 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 		return issuer.Status{}, notReady(err)
 	}
 	s, err := c.look(ctx, nil)
+	if errors.Is(err, errUnavailable) {
+		// A Vault that is not initialised calls itself sealed here.
+		if err := verify(ctx, c.bare, t.Clock.Now()); err != nil {
+			return issuer.Status{}, err
+		}
+	}
 	if err != nil {
 		return issuer.Status{}, notReady(err)
 	}
@@ -175,42 +179,6 @@ func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*co
 		return c.loggedIn(ctx, l, now)
 	}
 	return c, nil
-}
-
-// permitted asks Vault whether the token of a session may sign. Every token may ask that
-// with the policy that Vault calls default; the answer to one that may not says nothing.
-// A token with a number of uses is not used up for it.
-func (c *connection) permitted(ctx context.Context, s *session) error {
-	if s.limited {
-		return nil
-	}
-	path := signPath(c.spec.Path)
-	allowed, f := capabilities(ctx, s, path)
-	if f != nil && f.invalidToken() {
-		if c.static {
-			return c.invalid(f)
-		}
-		var err error
-		if s, err = c.look(ctx, s); err != nil {
-			return err
-		}
-		allowed, f = capabilities(ctx, s, path)
-	}
-	if f != nil || len(allowed) == 0 || slices.Contains(allowed, "update") || slices.Contains(allowed, "root") {
-		return nil
-	}
-	return fault.New(fault.Transient, "", "%s does not allow the token to sign at path %q%s: %s", host(c.spec.Server), path, inNamespace(c.spec.Namespace), permission(path))
-}
-
-// capabilities are what the token of a session may do at a path.
-func capabilities(ctx context.Context, s *session, path string) ([]string, *failure) {
-	var answer struct {
-		Data struct {
-			Capabilities []string `json:"capabilities"`
-		} `json:"data"`
-	}
-	f := write(ctx, s.client, pathCapabilities, map[string][]string{"paths": {path}}, &answer, s.token)
-	return answer.Data.Capabilities, f
 }
 
 // notReady is the fault of an issuer that cannot be used.
