@@ -60,8 +60,8 @@ type connection struct {
 	mu      sync.Mutex
 	session *session
 	flight  *flight
-	// refused is what came of the last log-in if Vault has refused it, until then; refusals
-	// counts those in a row.
+	// refused is what came of the last log-in if Vault has refused it or has named a time for
+	// the next one, until then; refusals counts those that Vault has refused in a row.
 	refused      error
 	refusedUntil time.Time
 	refusals     int
@@ -95,9 +95,7 @@ func (c *connection) get(ctx context.Context, not *session, uses bool) (*session
 		if s := c.session; s != nil && (s == not || s.over(now)) {
 			c.session = nil
 		} else if s != nil {
-			if uses && s.limited {
-				s.uses--
-			}
+			s.spend(uses)
 			c.mu.Unlock()
 			return s, nil
 		}
@@ -105,21 +103,22 @@ func (c *connection) get(ctx context.Context, not *session, uses bool) (*session
 			defer c.mu.Unlock()
 			return nil, c.refused
 		}
-		f, leads := c.flight, false
+		f := c.flight
 		if f == nil {
-			f, leads = &flight{done: make(chan struct{})}, true
+			f = &flight{done: make(chan struct{})}
 			c.flight = f
+			c.mu.Unlock()
+			// Its own session serves who has logged in, also if the log-in has taken
+			// longer than the lease.
+			return c.fly(ctx, f, now, not != nil, uses)
 		}
 		c.mu.Unlock()
-		if leads {
-			c.fly(ctx, f, now, not != nil)
-		}
 		select {
 		case <-f.done:
 		case <-ctx.Done():
 			return nil, fault.New(fault.Transient, cmv1.EventReasonVaultInitError, "%s: no answer in time", host(c.spec.Server)).Because(ctx.Err())
 		}
-		if f.err != nil && (leads || !f.cut) {
+		if f.err != nil && !f.cut {
 			return nil, f.err
 		}
 	}
@@ -130,24 +129,49 @@ func (s *session) over(now time.Time) bool {
 	return s.limited && s.uses <= 0 || !s.expires.IsZero() && !now.Before(s.expires)
 }
 
-// fly logs in. again says that it is because the token so far was refused.
-func (c *connection) fly(ctx context.Context, f *flight, now time.Time, again bool) {
-	s, err := c.logIn(ctx, now)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flight, c.refused, f.err, f.cut = nil, nil, err, ctx.Err() != nil
-	if err == nil {
-		if again {
-			s.settles = now.Add(settling)
+// spend counts a use of the token, if it is one.
+func (s *session) spend(uses bool) {
+	if uses && s.limited {
+		s.uses--
+	}
+}
+
+// fly logs in. again says that it is because the token so far was refused, uses that the
+// session is for a request that counts as a use.
+func (c *connection) fly(ctx context.Context, f *flight, now time.Time, again, uses bool) (s *session, err error) {
+	// It stands if the log-in panics.
+	err = fault.New(fault.Transient, cmv1.EventReasonVaultInitError, "%s: the log-in was not finished", host(c.spec.Server))
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.land(ctx, f, s, err)
+		if err == nil {
+			if again {
+				s.settles = now.Add(settling)
+			}
+			s.spend(uses)
 		}
+	}()
+	s, err = c.logIn(ctx, now)
+	return s, err
+}
+
+// land ends a flight with what has come of it. c.mu is held.
+func (c *connection) land(ctx context.Context, f *flight, s *session, err error) {
+	c.flight, c.refused, f.err, f.cut = nil, nil, err, ctx.Err() != nil
+	switch {
+	case err == nil:
 		c.session, c.refusals = s, 0
-	} else if errors.Is(err, errRefused) {
+	case errors.Is(err, errRefused):
 		wait := refusedOnce
 		if c.refusals > 0 {
 			wait = refusedAgain
 		}
 		c.refused, c.refusedUntil = err, c.clock.Now().Add(wait)
 		c.refusals++
+	default:
+		// The time of a fault that names none is long over.
+		c.refused, c.refusedUntil = err, fault.Of(err).At
 	}
 	close(f.done)
 }

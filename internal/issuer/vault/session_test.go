@@ -215,6 +215,59 @@ func TestRefusedLogIn(t *testing.T) {
 	same(t, "later", []string{"POST " + pathRole, "POST " + pathSign + " token=t1"}, l.server.took())
 }
 
+// TestBusyVault: a log-in that Vault puts off is put off for all requests.
+func TestBusyVault(t *testing.T) {
+	l := byRole(t, "")
+	l.server.answer(pathRole, func(*http.Request) reply {
+		return reply{status: 429, body: `{"errors":["slow"]}`, header: http.Header{"Retry-After": {"40"}}}
+	})
+	for _, at := range []time.Duration{0, time.Second, 39 * time.Second} {
+		l.clock.SetTime(now.Add(at))
+		_, err := l.sign()
+		same(t, "fault", verdict{
+			Class: fault.Later, Reason: "VaultInitError", At: now.Add(40 * time.Second),
+			Message: "Failed to initialise vault client for signing: error logging in to Vault server: " + host(l.server.URL) + " answered HTTP 429 to /v1/auth/approle/login: slow",
+		}, verdictOf(err))
+	}
+	same(t, "requests", []string{"POST " + pathRole}, l.server.took())
+	l.clock.SetTime(now.Add(40 * time.Second))
+	l.server.tokensOf(pathRole, "")
+	l.signs(1)
+	same(t, "later", []string{"POST " + pathRole, "POST " + pathSign + " token=t1"}, l.server.took())
+}
+
+// TestSlowLogIn: a token whose lease is over once it is there serves the request that has
+// got it.
+func TestSlowLogIn(t *testing.T) {
+	l := byRole(t, "")
+	l.server.answer(pathRole, func(*http.Request) reply {
+		l.clock.SetTime(l.clock.Now().Add(10 * time.Second))
+		return reply{status: 200, body: `{"auth":{"client_token":"t1","lease_duration":10}}`}
+	})
+	l.signs(2)
+	const login, sign = "POST " + pathRole, "POST " + pathSign + " token=t1"
+	same(t, "requests", []string{login, sign, login, sign}, l.server.took())
+}
+
+// TestPanic: a log-in that panics does not make the next ones wait for it.
+func TestPanic(t *testing.T) {
+	l := newLab(t, newServer(t, plain))
+	c := &connection{spec: &l.spec, clock: l.clock}
+	c.logIn = func(context.Context, time.Time) (*session, error) { panic("boom") }
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = c.use(t.Context(), nil)
+		t.Error("no panic")
+	}()
+	want := &session{}
+	c.logIn = func(context.Context, time.Time) (*session, error) { return want, nil }
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if got, err := c.use(ctx, nil); got != want || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 // TestLogInFailures holds what becomes of a request by what a log-in meets.
 func TestLogInFailures(t *testing.T) {
 	for name, test := range map[string]struct {
