@@ -14,6 +14,7 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
+	"github.com/everleaf/everleaf/internal/plan"
 )
 
 // What the controllers of requests of each kind share: what is known of the issuer, what
@@ -33,6 +34,16 @@ func IssuerFacts(of cmv1.GenericIssuer, types *issuer.Registry, leave []facts.Is
 // SignTimeout bounds how long an issuer is asked for a certificate: it may ask a foreign
 // server several times.
 const SignTimeout = 2 * time.Minute
+
+// SigningEndpoint is the Endpoint of an action, for Remote: the foreign server that an
+// issuer is asked at by the action that signs, an A. An issuer that has its CA in the cluster
+// asks no server. of is nil if the issuer does not exist.
+func SigningEndpoint[A plan.Action](action plan.Action, types *issuer.Registry, of cmv1.GenericIssuer) (string, time.Duration) {
+	if _, signs := action.(A); signs && of != nil {
+		return types.Server(of.GetSpec()), SignTimeout
+	}
+	return "", 0
+}
 
 // Asking fills in what a request says of the issuer that is asked, and of the object that
 // asks.

@@ -11,13 +11,9 @@ import (
 
 var _ controller.Remote[cmv1.CertificateRequestStatus] = (*work)(nil)
 
-// Endpoint implements controller.Remote. An issuer that has its CA in the cluster asks no
-// server.
+// Endpoint implements controller.Remote.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
-	if _, signs := action.(core.Sign); signs && w.issuer != nil {
-		return w.Types.Server(w.issuer.GetSpec()), controller.SignTimeout
-	}
-	return "", 0
+	return controller.SigningEndpoint[core.Sign](action, w.Types, w.issuer)
 }
 
 // Waiting implements controller.Remote.
