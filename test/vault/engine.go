@@ -74,7 +74,7 @@ func (s *Server) Role(ctx context.Context, mount, role string, more map[string]a
 	return err
 }
 
-// Policy makes a policy of which a token may create and update paths, and nothing else.
+// Policy makes a policy that allows to create and update paths, and nothing else.
 func (s *Server) Policy(ctx context.Context, name string, paths ...string) error {
 	var rules strings.Builder
 	for _, path := range paths {

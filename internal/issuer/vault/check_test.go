@@ -58,8 +58,8 @@ func TestHealth(t *testing.T) {
 	same(t, "unreachable", verdict{Class: fault.Transient, Reason: "VaultError", Message: health + host(s.URL) + ": connection refused"}, verdictOf(err))
 }
 
-// TestUnavailable: a log-in that a Vault answers which serves nothing is not what an issuer
-// that is checked is told of, but what its health says.
+// TestUnavailable: if a Vault that serves nothing refuses the log-in, the check of the issuer
+// reports what the health of that Vault is, and not the refusal.
 func TestUnavailable(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
@@ -80,7 +80,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestPermission: a token that may not sign, or is none, is told when the issuer is checked.
+// TestPermission: the check of an issuer reports a token that may not sign, or that Vault does not know.
 func TestPermission(t *testing.T) {
 	const initial = "Failed to initialize Vault client: "
 	denied := `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`

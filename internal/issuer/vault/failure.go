@@ -48,7 +48,7 @@ func newFailure(client *api.Client, path string, answer *api.Response, err error
 	var refused *api.ResponseError
 	switch {
 	case errors.As(err, &refused):
-		// Vault has a list of errors in all refusals, be it empty.
+		// Vault has a list of errors in all refusals, even an empty one.
 		f.status, f.foreign = refused.StatusCode, refused.RawError || refused.Errors == nil
 		if !f.foreign {
 			f.said = sentences(refused.Errors, hide)
@@ -87,7 +87,7 @@ func sentences(errs []string, hide []string) string {
 	return strings.Join(out, "; ")
 }
 
-// text says what was asked of which server, and what became of it.
+// text names the server and the request, and says how it was answered.
 func (f *failure) text() string {
 	switch {
 	case f.status == 0:

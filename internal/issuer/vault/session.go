@@ -34,7 +34,7 @@ type session struct {
 	token  string
 	// expires is when the token is no longer used, zero if nothing but Vault ends it.
 	expires time.Time
-	// limited reports that Vault counts the uses, of which uses are left.
+	// limited reports that Vault counts the uses of the token; uses is how many are left.
 	limited bool
 	uses    int
 	// settles is until when the session is not replaced for a refusal that does not say

@@ -18,7 +18,7 @@ const (
 	pathSign = "/v1/pki/sign/web"
 )
 
-// byRole is a lab whose issuer logs in with a role, for tokens of which more is said.
+// byRole is a lab whose issuer logs in with a role, for answers with more about the token.
 func byRole(t *testing.T, more string) *lab {
 	s := newServer(t, plain)
 	s.tokensOf(pathRole, more)
