@@ -23,8 +23,8 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
-	"github.com/everleaf/everleaf/internal/solver/awsidentity"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/awsidentity"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 const (

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/hashicorp/vault/api"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 const (
@@ -38,25 +37,16 @@ func IgnoreEnvironment() {
 // newTransport returns how the server of an issuer is reached. pair is what it is shown, nil
 // for nothing.
 func newTransport(spec *cmv1.VaultIssuer, m material, pair *tls.Certificate) *http.Transport {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: m.roots, ServerName: spec.ServerName}
+	transport := vendorapi.NewTransport()
+	transport.MaxIdleConnsPerHost = idleConnections
+	config := transport.TLSClientConfig
+	config.RootCAs, config.ServerName = m.roots, spec.ServerName
 	if pair != nil {
 		// The server's list of CAs is not asked: the auth method has others than the
 		// listener.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
 	}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:     config,
-		TLSHandshakeTimeout: 5 * time.Second,
-		ForceAttemptHTTP2:   true,
-		// A connection that is dead shows before a request has waited in it for its time.
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
-		MaxIdleConns:           idleConnections,
-		MaxIdleConnsPerHost:    idleConnections,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
-	}
+	return transport
 }
 
 // newClient returns a client of the server with a token, or without one if that is empty.

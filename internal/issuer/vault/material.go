@@ -20,8 +20,8 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/pki"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Secrets reads the Secrets of issuers.

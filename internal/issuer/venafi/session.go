@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/Venafi/vcert/v5/pkg/endpoint"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
@@ -101,11 +101,13 @@ func newSession(s settings, c Config) (*session, *failure) {
 	if c.HTTP != nil && s.backend != backendTPP {
 		return made, nil
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	transport := vendorapi.NewTransport()
+	made.transport = transport
+	config := transport.TLSClientConfig
 	if s.backend == backendTPP {
 		// IIS asks for a client certificate of some directories only once the request
-		// is there.
-		config.Renegotiation = tls.RenegotiateOnceAsClient
+		// is there, which HTTP/2 does not allow (RFC 9113 section 9.2.1).
+		config.Renegotiation, transport.ForceAttemptHTTP2 = tls.RenegotiateOnceAsClient, false
 	}
 	if s.caBundle != "" {
 		if limit := cmp.Or(c.Limits.MaxBundleSize, pki.DefaultLimits.MaxBundleSize); len(s.caBundle) > limit {
@@ -116,12 +118,6 @@ func newSession(s settings, c Config) (*session, *failure) {
 		if !config.RootCAs.AppendCertsFromPEM([]byte(s.caBundle)) {
 			return nil, misconfigured("the CA bundle of spec.venafi.tpp has no certificate in PEM")
 		}
-	}
-	dialer := &net.Dialer{Timeout: callTimeout, KeepAlive: 30 * time.Second}
-	made.transport = &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
-		TLSClientConfig: config, TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 256 << 10,
 	}
 	return made, nil
 }

@@ -12,7 +12,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/validation"
 )
 

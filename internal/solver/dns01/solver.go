@@ -15,9 +15,9 @@ import (
 	"github.com/everleaf/everleaf/internal/dns"
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/propagation"
 	"github.com/everleaf/everleaf/internal/solver"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Resolver asks name servers. *dns.Resolver is one.

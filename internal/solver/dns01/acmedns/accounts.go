@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 // maxNames bounds the names of a Secret in a message.

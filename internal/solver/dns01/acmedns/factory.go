@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 	"github.com/everleaf/everleaf/internal/validation"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nrdcg/goacmedns"
 
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 var errNotJSON = errors.New("the answer is not JSON")

@@ -18,8 +18,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -66,7 +66,7 @@ type Provider struct {
 	// client names the API client in messages.
 	client string
 
-	found vendorapi.Zones[string] // the zone, by name
+	found dns01.Zones[string] // the zone, by name
 }
 
 var _ dns01.Provider = (*Provider)(nil)

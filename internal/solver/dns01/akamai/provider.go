@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // tries bounds how often a change is tried if another writer was first.

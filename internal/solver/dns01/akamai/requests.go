@@ -10,7 +10,7 @@ import (
 	"github.com/akamai/AkamaiOPEN-edgegrid-golang/v12/pkg/log"
 	"github.com/akamai/AkamaiOPEN-edgegrid-golang/v12/pkg/session"
 
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 const zonesPath = "/config-dns/v2/zones"

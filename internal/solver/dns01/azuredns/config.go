@@ -13,8 +13,8 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Config is an issuer's azureDNS stanza with its Secret looked up.
@@ -62,7 +62,7 @@ type Provider struct {
 	clock  clock.PassiveClock
 
 	// found has the zone of each name that was looked up.
-	found vendorapi.Zones[string]
+	found dns01.Zones[string]
 }
 
 var _ dns01.Provider = (*Provider)(nil)

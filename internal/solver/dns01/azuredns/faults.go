@@ -9,7 +9,7 @@ import (
 	"regexp"
 
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 const vendor = "the Azure API"

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	dns "google.golang.org/api/dns/v1"
 
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 // account is what signs requests in, with an access token. Providers with equal

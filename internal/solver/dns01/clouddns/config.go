@@ -16,8 +16,8 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Config is an issuer's cloudDNS stanza with its Secret looked up.
@@ -54,7 +54,7 @@ type Provider struct {
 	walk              func(ctx context.Context, fqdn string) (string, error)
 
 	// zones has the managed zone of each name that has been looked up.
-	zones vendorapi.Zones[zone]
+	zones dns01.Zones[zone]
 
 	mu sync.Mutex
 	// changes has the change that wrote each record.

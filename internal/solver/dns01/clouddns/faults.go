@@ -14,8 +14,8 @@ import (
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // limitWait is the wait after a rate limit without Retry-After. Google's limits are per

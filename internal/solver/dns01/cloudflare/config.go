@@ -13,8 +13,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -48,7 +48,7 @@ type Provider struct {
 	// credential names the credential in messages.
 	credential string
 
-	found vendorapi.Zones[zone] // by name
+	found dns01.Zones[zone] // by name
 }
 
 // zone is a zone at Cloudflare. Its id is that of the look-up: records have not had one

@@ -10,7 +10,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 // Codes of Cloudflare's errors.

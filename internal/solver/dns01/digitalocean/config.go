@@ -13,8 +13,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 const (
@@ -49,7 +49,7 @@ type Provider struct {
 	// credential names the token in messages.
 	credential string
 
-	found vendorapi.Zones[string] // the domain, by name
+	found dns01.Zones[string] // the domain, by name
 }
 
 var _ dns01.Provider = (*Provider)(nil)

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 	"github.com/everleaf/everleaf/internal/validation"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/digitalocean/godo"
 
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 // query is a request in messages, and the scope of tokens that it needs.

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"github.com/everleaf/everleaf/internal/solver/awsidentity"
+	"github.com/everleaf/everleaf/internal/foreign/awsidentity"
 )
 
 // globalRegion stands for the partition "aws" as a whole: Route 53 and STS have

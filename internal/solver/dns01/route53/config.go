@@ -16,7 +16,6 @@ import (
 
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/solver/dns01"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
 )
 
 // Config is an issuer's route53 stanza with its Secrets looked up.
@@ -69,7 +68,7 @@ type Provider struct {
 	walk   func(ctx context.Context, fqdn string) (string, error)
 
 	// zones has the hosted zone of each name that has been looked up.
-	zones vendorapi.Zones[zone]
+	zones dns01.Zones[zone]
 
 	mu sync.Mutex
 	// changes has the id of the change that wrote each record.

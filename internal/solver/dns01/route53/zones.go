@@ -13,7 +13,7 @@ import (
 
 	"github.com/everleaf/everleaf/internal/dns/dnsname"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/solver/dns01/vendorapi"
+	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 )
 
 // zone is a hosted zone. name is absolute and in lower case; it is empty if it is not

@@ -1,4 +1,4 @@
-// Package vendorapi is what DNS providers with an HTTP API have in common: how
+// Package vendorapi is what DNS providers and issuers with an HTTP API have in common: how
 // their vendors' servers are asked, and what the failures mean. Vendors' SDKs send
 // the requests; their errors are read into a Failure here, so that all providers
 // say the same for the same failure.
@@ -6,6 +6,7 @@ package vendorapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -29,13 +30,16 @@ const (
 
 // NewTransport returns how vendors are asked: through the proxies of the
 // environment, with TLS 1.2 or newer.
-func NewTransport() http.RoundTripper {
+func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ForceAttemptHTTP2:      true,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 5 * time.Second,
+		ForceAttemptHTTP2:   true,
+		// A connection that is dead shows before a request has waited in it for its time.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,

@@ -1,4 +1,4 @@
-package vendorapi
+package dns01
 
 import "sync"
 
