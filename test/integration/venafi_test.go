@@ -184,6 +184,33 @@ func TestVenafiApproval(t *testing.T) {
 	}
 }
 
+// TestVenafiCutOff: connections end after the server has taken a request, and it gets no
+// second one.
+func TestVenafiCutOff(t *testing.T) {
+	v := newVenafiLab(t)
+	v.store(t, "key", map[string]string{"api-key": venafi.APIKey})
+	v.Apply(t, v.ns, fmt.Sprintf(`
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: saas}
+spec: {venafi: {zone: 'Shop App\Default Tmpl', cloud: {url: "%s", apiTokenSecretRef: {name: key, key: api-key}}}}
+`, v.server.URL))
+	for _, name := range []string{"tpp", "saas"} {
+		v.says(t, name, cmmeta.ConditionTrue, "Certificate Manager issuer started", "")
+	}
+	v.server.Script("/certificates/request", venafi.Answer{Cut: true})
+	v.server.Script("/certificaterequests", venafi.Answer{Cut: true})
+	for _, name := range []string{"tpp", "saas"} {
+		v.ask(t, "by-"+name, name)
+	}
+	for _, name := range []string{"tpp", "saas"} {
+		v.revision(t, "by-"+name, 1)
+	}
+	if n := v.server.Requests(); n != 2 {
+		t.Errorf("%d requests at the server for 2 Certificates", n)
+	}
+}
+
 // TestVenafiDeleted: nothing is asked any more for a request that is gone.
 func TestVenafiDeleted(t *testing.T) {
 	v := newVenafiLab(t)

@@ -2,9 +2,11 @@ package venafi
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,6 +55,8 @@ func (s *Server) saas(w http.ResponseWriter, r *http.Request, body []byte) bool 
 		fail(w, http.StatusBadRequest, 10051, "Unable to find the application or the issuing template")
 	case route == "POST "+api+"/certificaterequests":
 		s.order(w, body)
+	case route == "POST "+api+"/certificaterequestssearch":
+		s.search(w, body)
 	case r.Method == http.MethodGet && name != path:
 		s.status(w, name)
 	case r.Method == http.MethodGet && contents:
@@ -109,22 +113,78 @@ func (s *Server) order(w http.ResponseWriter, body []byte) {
 	}
 	s.issued++
 	id := fmt.Sprintf("5c2c6d7e-0003-4000-8000-%012d", s.issued)
-	s.requests[id] = &object{csr: csr, approved: !s.held}
+	s.requests[id] = &object{csr: csr, made: time.Now(), approved: !s.held}
 	reply(w, http.StatusCreated, map[string]any{"certificateRequests": []any{map[string]any{"id": id, "status": "REQUESTED", "creationDate": time.Now().UTC().Format(time.RFC3339)}}})
+}
+
+// search finds requests by their common name, the latest first. It returns less of each
+// than status does.
+func (s *Server) search(w http.ResponseWriter, body []byte) {
+	type operand struct {
+		Field    string `json:"field"`
+		Operator string `json:"operator"`
+		Value    string `json:"value"`
+	}
+	var asked struct {
+		Expression struct {
+			Operator string    `json:"operator"`
+			Operands []operand `json:"operands"`
+		} `json:"expression"`
+		Ordering struct {
+			Orders []struct {
+				Field     string `json:"field"`
+				Direction string `json:"direction"`
+			} `json:"orders"`
+		} `json:"ordering"`
+		Paging struct {
+			Number int `json:"pageNumber"`
+			Size   int `json:"pageSize"`
+		} `json:"paging"`
+	}
+	if !decode(w, body, &asked) {
+		return
+	}
+	operands := asked.Expression.Operands
+	if len(operands) != 1 || operands[0].Field != "subjectCN" || operands[0].Operator != "EQ" || asked.Paging.Number != 0 {
+		fail(w, http.StatusBadRequest, 10702, "The expression is invalid")
+		return
+	}
+	all := []map[string]any{}
+	for id, o := range s.requests {
+		if o.csr.Subject.CommonName == operands[0].Value {
+			all = append(all, o.details(id))
+		}
+	}
+	slices.SortFunc(all, func(a, b map[string]any) int { return strings.Compare(b["id"].(string), a["id"].(string)) })
+	reply(w, http.StatusOK, map[string]any{"certificateRequests": all[:min(len(all), asked.Paging.Size)], "numFound": len(all)})
+}
+
+// details are what the SaaS says of a request.
+func (o *object) details(id string) map[string]any {
+	d := map[string]any{
+		"id": id, "applicationId": applicationID, "certificateIssuingTemplateId": templateID,
+		"creationDate": o.made.UTC().Format("2006-01-02T15:04:05.000-07:00"),
+	}
+	switch {
+	case o.rejected:
+		d["status"] = "REJECTED"
+	case !o.approved:
+		d["status"] = "PENDING_APPROVAL"
+	default:
+		d["status"], d["certificateIds"] = "ISSUED", []string{id}
+	}
+	return d
 }
 
 func (s *Server) status(w http.ResponseWriter, id string) {
 	o := s.requests[id]
-	switch {
-	case o == nil:
+	if o == nil {
 		fail(w, http.StatusNotFound, 10051, "Unable to find certificateRequest for key [Id]")
-	case o.rejected:
-		reply(w, http.StatusOK, map[string]any{"id": id, "status": "REJECTED"})
-	case !o.approved:
-		reply(w, http.StatusOK, map[string]any{"id": id, "status": "PENDING_APPROVAL"})
-	default:
-		reply(w, http.StatusOK, map[string]any{"id": id, "status": "ISSUED", "certificateIds": []string{id}})
+		return
 	}
+	d := o.details(id)
+	d["certificateSigningRequest"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: o.csr.Raw}))
+	reply(w, http.StatusOK, d)
 }
 
 func (s *Server) contents(w http.ResponseWriter, r *http.Request, id string) {

@@ -81,6 +81,8 @@ type Server struct {
 // object is a certificate, or a request for one.
 type object struct {
 	csr *x509.CertificateRequest
+	// made is when the SaaS has got the request.
+	made time.Time
 	// failed is TPP's sentence for an object in error.
 	failed   string
 	approved bool
@@ -92,6 +94,8 @@ type Answer struct {
 	Status int
 	Body   string
 	Header http.Header
+	// Cut has the server do what it is asked, and end the connection without an answer.
+	Cut bool
 }
 
 // New starts a server, which ends with the test.
@@ -284,6 +288,14 @@ func (s *Server) Policy(entry string, value any) {
 	s.policy[entry] = value
 }
 
+// Requests is how many requests the server has taken: objects of TPP, and requests to the
+// SaaS.
+func (s *Server) Requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all())
+}
+
 func (s *Server) all() []*object {
 	var all []*object
 	for _, o := range s.objects {
@@ -335,12 +347,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for end, answers := range s.scripted {
 		if strings.HasSuffix(r.URL.Path, end) && len(answers) > 0 {
 			s.scripted[end] = answers[1:]
+			if answers[0].Cut {
+				s.answer(httptest.NewRecorder(), r, body)
+				panic(http.ErrAbortHandler)
+			}
 			maps.Copy(w.Header(), answers[0].Header)
 			w.WriteHeader(answers[0].Status)
 			_, _ = io.WriteString(w, answers[0].Body)
 			return
 		}
 	}
+	s.answer(w, r, body)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	for _, api := range []func(http.ResponseWriter, *http.Request, []byte) bool{s.tpp, s.saas} {
 		if api(w, r, body) {
 			return

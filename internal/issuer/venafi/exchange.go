@@ -166,7 +166,7 @@ func statusText(status int) string {
 // setValidity replaces the period of validity in a request to the SaaS: vcert counts
 // in hours, and the service documents days.
 func (x *exchange) setValidity(req *http.Request) error {
-	if x.validity == "" || req.Method != http.MethodPost || !strings.HasSuffix(req.URL.Path, cloudRequest) || req.Body == nil {
+	if x.validity == "" || !orders(req) {
 		return nil
 	}
 	sent, err := io.ReadAll(req.Body)

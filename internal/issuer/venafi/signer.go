@@ -42,6 +42,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	if err != nil && r.Annotations[key] == "" {
 		return request.Outcome{}, err
 	}
+	t.doubt.begin(t.how.now())
 	for again := false; ; again = true {
 		s, f := t.session(ctx, r.IssuerUID, r.Namespace, spec)
 		if f != nil {
@@ -52,8 +53,14 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 			return request.Outcome{}, f.ofClient()
 		}
 		o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.config.Limits}
-		o.connector = l.connect(o.client())
+		client := o.client()
+		way := &earlier{exchange: o.exchange, csr: csr, created: r.Created, look: t.doubt.about(r.Created)}
+		client.Transport = way
+		o.connector = l.connect(client)
 		outcome, f, err := o.sign(r, csr, wanted)
+		if f != nil && way.uncertain() {
+			t.doubt.raise(t.how.now(), r.Created)
+		}
 		if f != nil && f.kind == refused {
 			s.discard(l)
 			if s.settings.renewable() && !again {
@@ -187,7 +194,12 @@ func (o operation) known(id string) bool {
 	if len(id) > maxPickup {
 		return false
 	}
-	return o.settings.backend == backendTPP || strings.Trim(id, "0123456789abcdefABCDEF-") == ""
+	return o.settings.backend == backendTPP || isID(id)
+}
+
+// isID reports whether a text can be the id of a request at the SaaS.
+func isID(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789abcdefABCDEF-") == ""
 }
 
 // retrieve looks whether the certificate of a request is there, once. Without one it

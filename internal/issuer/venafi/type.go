@@ -31,6 +31,7 @@ type Type struct {
 	config   Config
 	how      logins
 	sessions sessions
+	doubt    doubt
 }
 
 var (
@@ -127,6 +128,7 @@ const (
 // Check implements issuer.Type: it verifies the credentials, and that a server of one's
 // own has its API up.
 func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
+	t.doubt.begin(t.how.now())
 	s, f := t.session(ctx, i.UID, i.Namespace, i.Spec.Venafi)
 	if f != nil {
 		return issuer.Status{}, f.ofIssuer(buildingClient)
