@@ -22,7 +22,7 @@ import (
 // TestVaultAuth has a certificate issued by each auth method, with a policy that allows
 // nothing but to sign.
 func TestVaultAuth(t *testing.T) {
-	aws := newFakeAWS(t)
+	aws := newFakeAWS(t, "web")
 	v := newVaultLab(t, harness.Controllers{Options: func(o *operator.Options) { o.VendorHTTP = aws }})
 	for name, auth := range map[string]func(*testing.T) string{
 		"token":       v.withToken,

@@ -1,0 +1,272 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
+	"github.com/everleaf/everleaf/internal/local"
+	"github.com/everleaf/everleaf/internal/operator"
+	"github.com/everleaf/everleaf/test/child"
+	"github.com/everleaf/everleaf/test/harness"
+	"github.com/everleaf/everleaf/test/vault"
+)
+
+const vaultPagePath = "../../docs/issuers/vault.md"
+
+var (
+	pageManifests = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	pageIndented  = regexp.MustCompile(`(?m)(?:^    .*\n|^\n(?:    .*\n))+`)
+	pageInline    = regexp.MustCompile("`(vault [^`]*)`")
+)
+
+// vaultPage is the documentation of the issuer, for a lab.
+type vaultPage struct {
+	*lab
+	vault *vault.Server
+	text  string
+	// dir is where the commands run, path where they are found.
+	dir, path string
+	// replaces has what a reader puts into the commands and manifests.
+	replaces map[string]string
+}
+
+// TestVaultPage does what the documentation says, in its sequence: its commands set up a
+// Vault, and each of its Issuers has a certificate signed.
+func TestVaultPage(t *testing.T) {
+	aws := newFakeAWS(t, "everleaf-vault")
+	p := newVaultPage(t, aws)
+	printed := map[string]string{}
+	for _, block := range pageIndented.FindAllString(pageManifests.ReplaceAllString(p.text, ""), -1) {
+		block = strings.ReplaceAll(strings.Trim(block, "\n")+"\n", "\n    ", "\n")
+		block = strings.TrimPrefix(block, "    ")
+		switch first, _, _ := strings.Cut(block, " "); first {
+		case "export", "vault", "kubectl":
+			for name, text := range p.run(t, block) {
+				printed[name] = text
+			}
+		default:
+			// A part of a policy, or values of the chart.
+			if err := yaml.UnmarshalStrict([]byte(block), &map[string]any{}); err != nil {
+				t.Errorf("%v\n%s", err, block)
+			}
+		}
+	}
+	p.runsInline(t, "vault write pki_int/issuers/import/cert pem_bundle=@root.pem", "vault token renew", "vault operator unseal", "vault operator init")
+
+	var openID struct{ Issuer string }
+	if err := json.Unmarshal([]byte(printed["kubectl get"]), &openID); err != nil {
+		t.Fatal(err)
+	}
+	p.replaces["7d5ba1a5-7b2f-4a0e-9a41-2c9d3f6b6a10"] = printed["vault read"]
+	issuers := p.applies(t, openID.Issuer)
+	if want := []string{"vault-approle", "vault-aws", "vault-certificate", "vault-own-ca", "vault-service-account", "vault-token"}; !slices.Equal(issuers, want) {
+		t.Errorf("the page has the Issuers %q, want %q", issuers, want)
+	}
+	for _, issuer := range issuers {
+		p.says(t, issuer, cmmeta.ConditionTrue)
+		name := "web-of-" + issuer
+		crt := &cmv1.Certificate{ObjectMeta: metaNamed(p.ns, name), Spec: *p.crt(t, "vault-web").Spec.DeepCopy()}
+		crt.Spec.SecretName, crt.Spec.IssuerRef.Name = name, issuer
+		if err := p.Create(t.Context(), crt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.revision(t, "vault-web", 1)
+	for _, issuer := range issuers {
+		p.revision(t, "web-of-"+issuer, 1)
+		verify(t, p.secret(t, "web-of-"+issuer), "www.example.com")
+	}
+}
+
+func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
+	t.Helper()
+	l := newLab(t, harness.Controllers{Options: func(o *operator.Options) { o.VendorHTTP = aws }})
+	server := vault.Start(t, vault.Options{})
+	text, err := os.ReadFile(vaultPagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binaries, err := local.DefaultBinDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl := local.Kubectl(binaries)
+	if kubectl == "" {
+		child.Missing(t, "needs kubectl: run tools/build kubectl")
+	}
+	if kubectl, err = exec.LookPath(kubectl); err != nil {
+		t.Fatal(err)
+	}
+	config := l.RESTConfig()
+	p := &vaultPage{
+		lab: l, vault: server, text: string(text), dir: t.TempDir(),
+		path: strings.Join([]string{newVaultCommand(t), filepath.Dir(kubectl), os.Getenv("PATH")}, ":"),
+		replaces: map[string]string{
+			"https://vault.example.com:8200": server.URL,
+			"VAULT_TOKEN=...":                "VAULT_TOKEN=" + server.RootToken,
+			"namespace: default":             "namespace: " + l.ns,
+			"-n default ":                    "-n " + l.ns + " ",
+			"vault://default/":               "vault://" + l.ns + "/",
+			"namespaces=default":             "namespaces=" + l.ns,
+			"serviceaccount=default:":        "serviceaccount=" + l.ns + ":",
+			"clusterrolebinding vault-":      "clusterrolebinding " + l.ns + "-vault-",
+			// This Vault is in no pod.
+			"kubernetes_host=https://kubernetes.default.svc ": "kubernetes_host=" + config.Host + " kubernetes_ca_cert=@ca.crt ",
+			// Nobody here can sign for the AWS that has these names.
+			"vault write auth/aws/role": "vault write auth/aws/config/client use_sts_region_from_client=false sts_region=eu-west-1 sts_endpoint=" + aws.server.URL +
+				" iam_endpoint=" + aws.server.URL + " access_key=AKIATEST secret_key=secret\nvault write auth/aws/role",
+		},
+	}
+	clients, err := vault.NewAuthority("clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := clients.Client("everleaf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		"ca.pem": server.Authority.PEM, "vault.pem": server.Authority.PEM, "ca.crt": config.CAData, "root.pem": clients.PEM,
+		"client-ca.pem": clients.PEM, "client.pem": pair.Certificate, "client.key": pair.Key,
+	} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		_ = l.Delete(context.Background(), &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: l.ns + "-vault-issuer"}})
+	})
+	return p
+}
+
+// read puts what a reader would into a text of the page.
+func (p *vaultPage) read(text string) string {
+	for _, was := range slices.Sorted(maps.Keys(p.replaces)) {
+		text = strings.ReplaceAll(text, was, p.replaces[was])
+	}
+	return text
+}
+
+// run runs commands of the page. It returns what each printed, by its first two words.
+func (p *vaultPage) run(t *testing.T, commands string) map[string]string {
+	t.Helper()
+	printed := map[string]string{}
+	for _, command := range commandsOf(commands) {
+		cmd := exec.Command("sh", "-ec", p.read(command))
+		cmd.Dir = p.dir
+		cmd.Env = append(os.Environ(), "PATH="+p.path, "KUBECONFIG="+p.KubeconfigPath(),
+			"VAULT_ADDR="+p.vault.URL, "VAULT_TOKEN="+p.vault.RootToken, "VAULT_CACERT="+filepath.Join(p.dir, "vault.pem"))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+		t.Logf("%s: done", command)
+		words := strings.Fields(command)
+		printed[strings.Join(words[:2], " ")] = string(out)
+	}
+	return printed
+}
+
+// commandsOf splits the lines of a shell where a command ends.
+func commandsOf(lines string) []string {
+	var commands []string
+	end, whole := "", true
+	for line := range strings.Lines(lines) {
+		if whole {
+			commands = append(commands, "")
+			if _, word, here := strings.Cut(line, "<<"); here {
+				end = strings.TrimSpace(word)
+			}
+		}
+		commands[len(commands)-1] += line
+		switch {
+		case end != "":
+			whole = strings.TrimSpace(line) == end
+		default:
+			whole = !strings.HasSuffix(line, "\\\n")
+		}
+		if whole {
+			end = ""
+		}
+	}
+	return commands
+}
+
+// runsInline runs the commands in the page's sentences, which are these. Those of an
+// operator ask for keys.
+func (p *vaultPage) runsInline(t *testing.T, want ...string) {
+	t.Helper()
+	var found []string
+	for _, command := range pageInline.FindAllStringSubmatch(p.text, -1) {
+		if found = append(found, command[1]); !strings.HasPrefix(command[1], "vault operator ") {
+			p.run(t, strings.Replace(command[1], "vault token renew", `VAULT_TOKEN="$(vault token create -period=72h -policy=everleaf-web -field=token)" vault token renew`, 1))
+		}
+	}
+	slices.Sort(found)
+	slices.Sort(want)
+	if !slices.Equal(found, want) {
+		t.Errorf("the sentences of the page have the commands %q, want %q", found, want)
+	}
+}
+
+// applies applies the manifests, and returns the names of the Issuers. audience is that of
+// the API server.
+func (p *vaultPage) applies(t *testing.T, audience string) []string {
+	t.Helper()
+	var issuers []string
+	for _, block := range pageManifests.FindAllStringSubmatch(p.text, -1) {
+		for _, manifest := range strings.Split(block[1], "\n---\n") {
+			object := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(p.read(manifest)), &object.Object); err != nil {
+				t.Fatal(err)
+			}
+			if object.GetKind() == cmv1.IssuerKind {
+				issuers = append(issuers, object.GetName())
+				p.complete(t, object, audience)
+			}
+			text, err := json.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Apply(t, p.ns, string(text))
+		}
+	}
+	slices.Sort(issuers)
+	return issuers
+}
+
+// complete has an Issuer trust the lab's Vault, and its service account's token be for the
+// API server too, as the page says of a Vault that is in no pod.
+func (p *vaultPage) complete(t *testing.T, object *unstructured.Unstructured, audience string) {
+	t.Helper()
+	config := object.Object["spec"].(map[string]any)["vault"].(map[string]any)
+	if config["caBundleSecretRef"] == nil {
+		config["caBundle"] = (&vaultLab{vault: p.vault}).bundle()
+	}
+	method, found, err := unstructured.NestedMap(config, "auth", "kubernetes", "serviceAccountRef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found {
+		method["audiences"] = []any{audience}
+		if err := unstructured.SetNestedMap(config, method, "auth", "kubernetes", "serviceAccountRef"); err != nil {
+			t.Fatal(fmt.Errorf("audiences: %w", err))
+		}
+	}
+}
