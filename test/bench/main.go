@@ -2,7 +2,7 @@
 // the API server, and how close it is to the fastest possible program. It
 // prints one table from one run:
 //
-//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-present 200] [-wave 2000] [-lagging 200] [-http01 200] [-vault 500] [-only ca,floor] [-pprof dir] [-keep]
+//	go run ./test/bench [-ca 1000] [-acme 100] [-many 10000] [-foreign 20000] [-present 200] [-wave 2000] [-lagging 200] [-http01 200] [-vault 500] [-vault-delay 100ms] [-only ca,floor] [-pprof dir] [-keep]
 package main
 
 import (
@@ -61,6 +61,7 @@ type settings struct {
 	lagging        int
 	http01         int
 	vault          int
+	vaultDelay     time.Duration
 	only           []string
 	keep           bool
 	noFsync        bool
@@ -125,6 +126,7 @@ func parse() (settings, error) {
 	flag.IntVar(&s.lagging, "lagging", 200, "certificates of acme-lagging, each of five names")
 	flag.IntVar(&s.http01, "http01", 200, "certificates from the ACME issuer over HTTP-01, through each ingress controller")
 	flag.IntVar(&s.vault, "vault", 500, "certificates from the Vault issuer, and of its floor")
+	flag.DurationVar(&s.vaultDelay, "vault-delay", 0, "how much later each answer of Vault comes, for the issuer and for its floor")
 	flag.BoolVar(&s.keep, "keep", false, "keep logs, audit logs and the data of the control planes")
 	flag.BoolVar(&s.noFsync, "no-fsync", false, "let etcd answer before data is on the disk, which no production cluster does")
 	flag.StringVar(&s.pprof, "pprof", "", "folder for profiles of the controllers, 5 s of CPU each, and one of allocations")

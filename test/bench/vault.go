@@ -28,7 +28,7 @@ func measureVault(ctx context.Context, s settings) ([]*result, error) {
 	if !s.wants(nameVault) {
 		return nil, nil
 	}
-	server, err := vault.Run(ctx, vault.Options{Binary: filepath.Join(s.binDir, "vault")})
+	server, err := vault.Run(ctx, vault.Options{Binary: filepath.Join(s.binDir, "vault"), Delay: s.vaultDelay})
 	if errors.Is(err, vault.ErrNoBinary) {
 		return []*result{{name: nameVault, skipped: err.Error()}}, nil
 	}

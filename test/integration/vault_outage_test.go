@@ -282,3 +282,23 @@ func TestBlastRadiusDeadVaults(t *testing.T) {
 	v.waits(t, "dies-0", dies.Addr)
 	v.says(t, "dead-0-0", cmmeta.ConditionFalse, holes[0].Addr().String())
 }
+
+// TestVaultSlow has a Vault whose answers come late: each certificate is asked for once,
+// with one log-in for all, and none fails by the time that it takes.
+func TestVaultSlow(t *testing.T) {
+	v := prepareVault(t, newLab(t, harness.Controllers{}), vault.Start(t, vault.Options{Delay: 100 * time.Millisecond}))
+	v.issuer(t, "web", v.withAppRole(t, nil))
+	const batch = 100
+	name := func(i int) string { return fmt.Sprintf("batch-%d", i) }
+	for i := range batch {
+		v.certificate(t, name(i), wanted(name(i), "web", ""))
+	}
+	for i := range batch {
+		v.revision(t, name(i), 1)
+		v.uncounted(t, name(i))
+	}
+	logins, signatures := len(v.asked(vault.Request.Login)), len(v.asked(vault.Request.Signature))
+	if logins != 1 || signatures != batch {
+		t.Errorf("%d log-ins and %d signatures for %d certificates", logins, signatures, batch)
+	}
+}

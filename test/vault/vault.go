@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,8 @@ type Options struct {
 	Authority *Authority
 	// Clients, if set, has only clients with its certificates connect.
 	Clients *Authority
+	// Delay is how much later each answer comes. With it, Clients is not possible.
+	Delay time.Duration
 }
 
 // Server is a running Vault.
@@ -57,6 +60,8 @@ type Server struct {
 
 	options Options
 	dir     string
+	listens string       // ip:port
+	front   *http.Server // delays answers; nil without Options.Delay
 	process *child.Process
 	input   io.Closer
 	output  bytes.Buffer // once the process has ended
@@ -138,6 +143,12 @@ func Run(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.start(ctx, o.Listen); err != nil {
 		return nil, err
 	}
+	s.URL = "https://" + s.listens
+	if o.Delay > 0 {
+		if s.URL, err = s.delay(o.Delay); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.connect()
 }
 
@@ -199,7 +210,7 @@ func (s *Server) start(ctx context.Context, listen string) error {
 	defer cancel()
 	select {
 	case r := <-first:
-		s.URL = r.URL
+		s.listens = strings.TrimPrefix(r.URL, "https://")
 		if r.RootToken != "" {
 			s.RootToken, s.UnsealKey = r.RootToken, r.UnsealKey
 		}
@@ -254,7 +265,7 @@ func (s *Server) Kill() {
 func (s *Server) Restart(ctx context.Context) error {
 	s.Kill()
 	s.input.Close()
-	return s.start(ctx, s.Addr)
+	return s.start(ctx, s.listens)
 }
 
 // Seal has Vault refuse everything until Unseal.
@@ -268,6 +279,9 @@ func (s *Server) Unseal(ctx context.Context) error {
 
 // Stop ends the process and removes its data. It may be called more than once.
 func (s *Server) Stop() {
+	if s.front != nil {
+		s.front.Close()
+	}
 	if s.process != nil {
 		s.process.Stop()
 		s.input.Close()
