@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -208,6 +209,33 @@ spec: {venafi: {zone: 'Shop App\Default Tmpl', cloud: {url: "%s", apiTokenSecret
 	}
 	if n := v.server.Requests(); n != 2 {
 		t.Errorf("%d requests at the server for 2 Certificates", n)
+	}
+}
+
+// TestVenafiOneName: two Certificates have one common name in one zone, and one object at
+// the server. Each gets a certificate for its own key, in one request.
+func TestVenafiOneName(t *testing.T) {
+	v := newVenafiLab(t)
+	v.server.Hold()
+	names := []string{"one", "two"}
+	spec := `{secretName: %s, commonName: web.example.com, dnsNames: [web.example.com], privateKey: {algorithm: ECDSA}, issuerRef: {name: tpp}}`
+	v.certificate(t, names[0], fmt.Sprintf(spec, names[0]))
+	v.requestSays(t, "one-1", "Pending", "certificate still in a pending state")
+	v.certificate(t, names[1], fmt.Sprintf(spec, names[1]))
+	v.requestSays(t, "two-1", "Pending", `another request for the name "web.example.com" in zone "Kube\\web" waits for its certificate`)
+	v.server.Approve()
+	for _, name := range names {
+		v.revision(t, name, 1)
+		if n := len(v.requests(t, name)); n != 1 {
+			t.Errorf("%s has had %d requests", name, n)
+		}
+		s := v.secret(t, name)
+		if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if calls, objects := v.server.Count("/certificates/request"), v.server.Requests(); calls != 2 || objects != 1 {
+		t.Errorf("%d requests at the server for %d objects", calls, objects)
 	}
 }
 

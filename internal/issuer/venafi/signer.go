@@ -57,7 +57,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 		way := &earlier{exchange: o.exchange, csr: csr, created: r.Created, look: t.doubt.about(r.Created)}
 		client.Transport = way
 		o.connector = l.connect(client)
-		outcome, f, err := o.sign(r, csr, wanted)
+		outcome, f, err := t.alone(o, r, csr, wanted)
 		if f != nil && way.uncertain() {
 			t.doubt.raise(t.how.now(), r.Created)
 		}
@@ -77,6 +77,26 @@ type operation struct {
 	settings  settings
 	limits    pki.Limits
 	connector endpoint.Connector
+}
+
+// alone has a request signed as soon as no other one waits for its object.
+func (t *Type) alone(o operation, r issuer.Request, csr *x509.CertificateRequest, wanted *certificate.Request) (request.Outcome, *failure, error) {
+	if o.settings.backend != backendTPP {
+		return o.sign(r, csr, wanted)
+	}
+	name, by := objectOf(o.settings, csr), askerOf(r)
+	_, key := keysOf(r.Kind)
+	made := r.Annotations[key] != ""
+	if !t.objects.take(name, by, t.how.now()) && !made {
+		return request.Outcome{Pending: &request.Pending{Until: nextLook(r.Created, r.Now), Message: fmt.Sprintf(
+			"certificate is not requested yet: another request for the name %q in zone %q waits for its certificate, and the server has one object for both: use another common name or another zone to have both at once",
+			o.clean(friendlyName(csr)), o.settings.zone)}}, nil, nil
+	}
+	outcome, f, err := o.sign(r, csr, wanted)
+	if outcome.Pending == nil && (err == nil || !made || fault.Of(err).Class == fault.Permanent) {
+		t.objects.free(name, by)
+	}
+	return outcome, f, err
 }
 
 // sign makes the request at the server, or looks for its certificate.
@@ -115,7 +135,7 @@ func (o operation) sign(r issuer.Request, csr *x509.CertificateRequest, wanted *
 	}
 	outcome, err := outcomeOf(got, csr.PublicKey, o.limits)
 	if errors.Is(err, errOtherKey) {
-		f := &failure{kind: unusable, text: err.Error(), err: err}
+		f := o.otherKey()
 		return request.Outcome{}, f, f.ofRetrieval(retried)
 	}
 	if err != nil {
@@ -228,10 +248,20 @@ func (o operation) retrieve(id string, csr []byte) (*certificate.PEMCollection, 
 		// The SaaS says so before it names the certificate, and vcert expects the name.
 		return nil, issued, nil
 	case errors.Is(err, verror.CertificateCheckError) && got != nil && got.Certificate != "":
-		return nil, "", &failure{kind: unusable, text: errOtherKey.Error(), err: errOtherKey}
+		return nil, "", o.otherKey()
 	default:
 		return nil, "", o.failed("", err, "the server has not delivered a certificate"+said(o.last))
 	}
+}
+
+// otherKey is the failure of a request that gets another one's certificate. A self-hosted
+// server has one object for all requests of one name.
+func (o operation) otherKey() *failure {
+	f := &failure{kind: unusable, text: errOtherKey.Error(), err: errOtherKey}
+	if o.settings.backend == backendTPP {
+		f.text += ": somebody else has requested one of the same common name in this zone since: use another common name or another zone"
+	}
+	return f
 }
 
 // said is what the server has said, after a colon.

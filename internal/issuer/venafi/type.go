@@ -32,6 +32,7 @@ type Type struct {
 	how      logins
 	sessions sessions
 	doubt    doubt
+	objects  objects
 }
 
 var (
