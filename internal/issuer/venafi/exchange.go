@@ -119,7 +119,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	status, now := res.StatusCode, x.now()
-	x.last = answer{status: status, said: x.sentence(body)}
+	x.last = answer{status: status, said: x.sentence(res.StatusCode, body)}
 	if again := foreign.RetryAfter(res.Header, now); again.After(now) {
 		x.last.again = again
 	} else if status == http.StatusTooManyRequests {
@@ -188,72 +188,11 @@ func (x *exchange) setValidity(req *http.Request) error {
 	return nil
 }
 
-// sentence is what a server says in the words of one of the APIs, fit for a status.
-func (x *exchange) sentence(body []byte) string {
-	var said struct {
-		// TPP: Error in the Web SDK, error and error_description in OAuth (RFC 6749
-		// section 5.2), ErrorDetails and Status of a certificate.
-		Error            readable[string]
-		ErrorDescription readable[string] `json:"error_description"`
-		ErrorDetails     readable[string]
-		Status           readable[string]
-		// The SaaS.
-		Errors           readable[[]readable[message]]
-		ErrorInformation readable[message]
-	}
-	if err := json.Unmarshal(body, &said); err != nil {
-		return ""
-	}
-	parts := []string{said.Error.value, said.ErrorDescription.value, said.ErrorDetails.value, said.Status.value, said.ErrorInformation.value.Message.value}
-	for i, e := range said.Errors.value {
-		if i < 3 {
-			parts = append(parts, e.value.Message.value)
-		}
-	}
-	return x.clean(strings.Join(nonEmpty(parts), ": "))
-}
-
-// message is an error of the SaaS.
-type message struct {
-	Message readable[string]
-}
-
-// readable is a value in JSON that is left out if it has another type: the others of an
-// answer are read all the same.
-type readable[T any] struct{ value T }
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (r *readable[T]) UnmarshalJSON(text []byte) error {
-	var value T
-	if json.Unmarshal(text, &value) == nil {
-		r.value = value
-	}
-	return nil
-}
-
-func nonEmpty(parts []string) []string {
-	var out []string
-	for _, p := range parts {
-		if p = strings.TrimSpace(p); p != "" {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// clean makes a foreign text fit for a status, without the credentials.
-func (x *exchange) clean(text string) string {
-	for _, secret := range x.secrets {
-		if len(secret) > 3 {
-			text = strings.ReplaceAll(text, secret, "<secret>")
-		}
-	}
-	return foreign.Text(text, maxSaid)
-}
-
 // failed is what the error of a call means, nil without one. local is the text for an
-// answer that has succeeded and is not what was asked for. What is not in the words of the
-// API is of a proxy, or of a server that does not work now: it says nothing of a request.
+// answer that has succeeded and is not what was asked for. What is in the words of the API,
+// see sentence, is its answer to the request, from 400 to 499 and with 500. All else is of a
+// gateway, or of a server that does not work now: it says nothing of the request, which
+// waits.
 func (x *exchange) failed(call string, err error, local string) *failure {
 	if err == nil {
 		return nil

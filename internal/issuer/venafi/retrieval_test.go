@@ -78,7 +78,7 @@ func TestCloudRetrieval(t *testing.T) {
 		"waits for a person": {prepare: func(*lab) {}, pending: "certificate still in a pending state, the request will be retried: PENDING_APPROVAL"},
 		"not signed yet":     {prepare: func(l *lab) { l.server.Approve(); says("/contents", 409, "{}")(l) }, pending: "certificate still in a pending state, the request will be retried: 409 Conflict"},
 		"refused":            {prepare: func(l *lab) { l.server.Reject() }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the request has ended without a certificate: REJECTED"},
-		"contents refused":   {prepare: func(l *lab) { l.server.Approve(); says("/contents", 403, `{"errors":[{"message":"no"}]}`)(l) }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 403 Forbidden: no"},
+		"contents refused":   {prepare: func(l *lab) { l.server.Approve(); says("/contents", 403, `{"errors":[{"code":1,"message":"no"}]}`)(l) }, class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 403 Forbidden: no"},
 		"no contents":        {prepare: func(l *lab) { l.server.Approve(); says("/contents", 503, "<html>")(l) }, class: fault.Transient, reason: "RetrieveError", message: prefix + "the server answers 503 Service Unavailable"},
 		"nobody's":           {prepare: func(*lab) {}, id: "5c2c6d7e-0003-4000-8000-000000000999", class: fault.Permanent, reason: "RetrieveError", message: prefix + "the server answers 404 Not Found: Unable to find certificateRequest for key [Id]"},
 		"a path":             {prepare: func(*lab) {}, id: "../../v1/users", class: fault.Permanent, reason: "RetrieveError", message: prefix + `annotation "venafi.cert-manager.io/pickup-id" does not name a request at the server`},

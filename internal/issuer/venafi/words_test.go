@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -152,22 +153,101 @@ func TestNextLook(t *testing.T) {
 	}
 }
 
-// TestSentences: a field of another type than the API's does not lose the others.
+// TestSentences: what is not the API's form is left out, and does not lose the rest.
 func TestSentences(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"error":"x","error_description":"y"}`:                                        "x: y",
-		`{"Status":7,"Error":"a"}`:                                                     "a",
-		`{"error":{"code":7},"status":"FAILED"}`:                                       "FAILED",
-		`{"errors":"b","Error":"a"}`:                                                   "a",
-		`{"errors":[7,{"message":["b"]},{"message":"c"}]}`:                             "c",
-		`{"errorInformation":[],"errors":[{"message":"c"}]}`:                           "c",
-		`{"status":"FAILED","errorInformation":{"message":"d","code":7}}`:              "FAILED: d",
-		`{"errors":[{"message":"1"},{"message":"2"},{"message":"3"},{"message":"4"}]}`: "1: 2: 3",
+		`{"error":"invalid_grant","error_description":"y"}`:                  "invalid_grant: y",
+		`{"error":"insufficient_rights","error_description":"y"}`:            "insufficient_rights: y",
+		`{"error":"invalid_token"}`:                                          "invalid_token",
+		`{"error":"insufficient_rights"}`:                                    "",
+		`{"error":"x","error_description":"y"}`:                              "",
+		`{"Status":7,"Error":"a"}`:                                           "a",
+		`{"Stage":500,"Status":"s","Error":"a","ErrorDetails":"d"}`:          "a: d: s",
+		`{"Stage":"500","Status":"s"}`:                                       "",
+		`{"Status":"s"}`:                                                     "",
+		`{"error":"a"}`:                                                      "",
+		`{"ERROR":"a"}`:                                                      "",
+		`{"error":{"code":7},"status":"FAILED"}`:                             "FAILED",
+		`{"status":"Failed"}`:                                                "",
+		`{"errors":"b","Error":"a"}`:                                         "a",
+		`{"errors":[7,{"code":1,"message":["b"]},{"code":2,"message":"c"}]}`: "c",
+		`{"errors":[{"message":"c"},{"code":"1","message":"d"}]}`:            "",
+		`{"errorInformation":[],"errors":[{"code":1,"message":"c"}]}`:        "c",
+		`{"status":"FAILED","errorInformation":{"message":"d","code":7}}`:    "FAILED: d",
+		`{"errors":[{"code":1,"message":"1"},{"code":1,"message":"2"},{"code":1,"message":"3"},{"code":1,"message":"4"}]}`: "1: 2: 3",
 		`["Error"]`:                  "",
+		`null`:                       "",
 		`{"message":"of a gateway"}`: "",
 	} {
-		if got := (&exchange{}).sentence([]byte(body)); got != want {
+		if got := (&exchange{}).sentence(http.StatusOK, []byte(body)); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+	if got := (&exchange{}).sentence(http.StatusNotFound, []byte(`{"status":"FAILED"}`)); got != "" {
+		t.Errorf("a status that is no success: %q", got)
+	}
+}
+
+// TestGateways has the usual answers of gateways in between leave a request pending, and
+// those of the API fail it.
+func TestGateways(t *testing.T) {
+	const page = "<html><head><title>hunter2</title></head><body><center>nginx</center></body></html>"
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   kind
+	}{
+		"nginx, 403":                      {403, page, unavailable},
+		"nginx, 404":                      {404, page, unavailable},
+		"nginx, 413":                      {413, page, unavailable},
+		"nginx, 500":                      {500, page, unavailable},
+		"nginx, 502":                      {502, page, unavailable},
+		"default backend":                 {404, "default backend - 404", unavailable},
+		"Traefik":                         {404, "404 page not found\n", unavailable},
+		"Envoy, RBAC":                     {403, "RBAC: access denied", unavailable},
+		"Envoy, no backend":               {503, "no healthy upstream", unavailable},
+		"Envoy, JSON":                     {404, `{"code":404,"message":"hunter2","status":"NOT_FOUND"}`, unavailable},
+		"AWS ALB":                         {403, page, unavailable},
+		"AWS API Gateway, no route":       {404, `{"message":"Not Found"}`, unavailable},
+		"AWS API Gateway, no token":       {403, `{"message":"Missing Authentication Token"}`, unavailable},
+		"AWS API Gateway, denied":         {403, `{"Message":"User is not authorized to access this resource"}`, unavailable},
+		"AWS API Gateway, failed":         {500, `{"message":"Internal server error"}`, unavailable},
+		"AWS API Gateway, throttled":      {429, `{"message":"Too Many Requests"}`, unavailable},
+		"Azure Application Gateway":       {403, page, unavailable},
+		"Azure API Management":            {404, `{"statusCode":404,"message":"Resource not found"}`, unavailable},
+		"Kong":                            {404, `{"message":"no Route matched with those values","request_id":"1"}`, unavailable},
+		"Kong, plug-in":                   {403, `{"message":"Your IP address is not allowed"}`, unavailable},
+		"Apigee":                          {404, `{"fault":{"faultstring":"Unable to identify proxy","detail":{"errorcode":"messaging.adaptors.http.flow.ApplicationNotFound"}}}`, unavailable},
+		"Google":                          {403, `{"error":{"code":403,"message":"hunter2","status":"PERMISSION_DENIED"}}`, unavailable},
+		"Spring":                          {404, `{"timestamp":"2026-11-22T06:00:00Z","status":404,"error":"Not Found","path":"/vedsdk"}`, unavailable},
+		"Tyk":                             {403, `{"error":"Access to this API has been disallowed"}`, unavailable},
+		"KrakenD":                         {404, `{"error":"not_found"}`, unavailable},
+		"APISIX":                          {404, `{"error_msg":"404 Route Not Found"}`, unavailable},
+		"WSO2":                            {404, `{"code":"404","type":"Status report","message":"Not Found","description":"hunter2"}`, unavailable},
+		"Strata":                          {403, `{"_errors":[{"code":"E016","message":"hunter2","details":["x"]}],"_request_id":"1"}`, unavailable},
+		"JSON:API":                        {404, `{"errors":[{"status":"404","code":"route","title":"hunter2","detail":"x"}]}`, unavailable},
+		"GraphQL":                         {400, `{"errors":[{"message":"hunter2"}]}`, unavailable},
+		"RFC 9457":                        {404, `{"type":"about:blank","title":"Not Found","status":404,"detail":"hunter2"}`, unavailable},
+		"ASP.NET":                         {404, `{"Message":"No HTTP resource was found that matches the request URI"}`, unavailable},
+		"status of a gateway":             {403, `{"status":"error","reason":"hunter2"}`, unavailable},
+		"status in a success":             {200, `{"status":"ok"}`, unavailable},
+		"nothing":                         {400, "", unavailable},
+		"TPP, 400":                        {400, `{"Error":"PolicyDN: x does not exist"}`, declined},
+		"TPP, 403":                        {403, `{"Error":"Insufficient rights"}`, declined},
+		"TPP, 500":                        {500, `{"Error":"Certificate x cannot be processed"}`, declined},
+		"TPP, stage":                      {500, `{"Stage":500,"Status":"The CA does not answer"}`, declined},
+		"TPP, token without scope":        {403, `{"error":"insufficient_scope","error_description":"Grant rejected scope 'certificate:manage'."}`, declined},
+		"TPP, expired token":              {401, `{"error":"invalid_token","error_description":"x"}`, refused},
+		"TPP behind a gateway that waits": {504, `{"Error":"x"}`, unavailable},
+		"SaaS, 400":                       {400, `{"errors":[{"code":10702,"message":"The certificate request is invalid","args":[]}]}`, declined},
+		"SaaS, 404":                       {404, `{"errors":[{"code":10051,"message":"Unable to find","args":["x"]}]}`, declined},
+		"SaaS, 412":                       {412, `{"errors":[{"code":10006,"message":"Malformed"}]}`, declined},
+	} {
+		x := &exchange{}
+		x.last = answer{status: test.status, said: x.sentence(test.status, []byte(test.body))}
+		f := x.failed("", errors.New("hunter2"), "the answer is not the one")
+		if f.kind != test.want || strings.Contains(f.text, "hunter2") {
+			t.Errorf("%s: kind %d, want %d: %s", name, f.kind, test.want, f.text)
 		}
 	}
 }
@@ -175,12 +255,12 @@ func TestSentences(t *testing.T) {
 // FuzzSentence holds that nothing of an answer that is no sentence of the API reaches a
 // status, and that what does is fit for one.
 func FuzzSentence(f *testing.F) {
-	for _, seed := range []string{`{"Error":"a"}`, `{"error":"x","error_description":"y"}`, `{"errors":[{"message":"m"}]}`, `<html>`, `{"Error":7}`, `{"Status":"\u0000\n tok-secret"}`} {
+	for _, seed := range []string{`{"Error":"a"}`, `{"error":"invalid_scope","error_description":"y"}`, `{"errors":[{"code":1,"message":"m"}]}`, `<html>`, `{"Error":7}`, `{"Stage":1,"Status":"\u0000\n tok-secret"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		x := &exchange{secrets: []string{"tok-secret"}}
-		got := x.sentence(body)
+		got := x.sentence(http.StatusOK, body)
 		if len(got) > maxSaid || !utf8.ValidString(got) || strings.Contains(got, "tok-secret") || strings.ContainsAny(got, "\n\x00") {
 			t.Errorf("%q", got)
 		}
