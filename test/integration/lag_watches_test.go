@@ -25,6 +25,8 @@ const mostLag = 3 * time.Second
 type creations struct {
 	mu   sync.Mutex
 	seen map[string]map[string]bool
+	// failed are the names of those that have failed.
+	failed map[string]bool
 }
 
 // watchRequests notes each CertificateRequest that is made in a namespace.
@@ -39,7 +41,7 @@ func watchRequests(t *testing.T, cluster *harness.Cluster, ns string) *creations
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Stop)
-	c := &creations{seen: map[string]map[string]bool{}}
+	c := &creations{seen: map[string]map[string]bool{}, failed: map[string]bool{}}
 	go func() {
 		for event := range w.ResultChan() {
 			r, ok := event.Object.(*cmv1.CertificateRequest)
@@ -52,10 +54,25 @@ func watchRequests(t *testing.T, cluster *harness.Cluster, ns string) *creations
 				c.seen[name] = map[string]bool{}
 			}
 			c.seen[name][string(r.UID)+" of revision "+r.Annotations[cmv1.CertificateRequestRevisionAnnotationKey]] = true
+			for _, cond := range r.Status.Conditions {
+				if cond.Reason == cmv1.CertificateRequestReasonFailed {
+					c.failed[r.Name] = true
+				}
+			}
 			c.mu.Unlock()
 		}
 	}()
 	return c
+}
+
+// wantNoneFailed fails the test if a request has failed.
+func (c *creations) wantNoneFailed(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.failed {
+		t.Errorf("CertificateRequest %s has failed", name)
+	}
 }
 
 // wantOneEach fails the test if a Certificate has had more than one request.
