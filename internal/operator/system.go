@@ -183,7 +183,9 @@ var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
 		}
 	},
 	facts.IssuerVault: func(s *system) issuer.Type {
-		vault.IgnoreEnvironment()
+		if names := vault.IgnoreEnvironment(); len(names) > 0 {
+			s.manager.GetLogger().Info("variables of the environment are for other programs that use Vault, and are ignored: an Issuer names its server, CA and credentials itself", "variables", names)
+		}
 		return vault.New(vault.Config{
 			Secrets: s.secrets, Tokens: cluster.ForProviders{Core: s.core}, Ambient: vault.Ambient(s.options.Ambient),
 			HTTP: s.options.VendorHTTP, Clock: s.clock, Limits: s.options.Limits,

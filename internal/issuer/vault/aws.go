@@ -97,7 +97,8 @@ func (t *Type) awsCredentials(ctx context.Context, name types.NamespacedName, na
 	if err != nil {
 		return aws.Credentials{}, "", awsFault(fault.Transient, "error retrieving AWS credentials: the environment has none that can be had now"+awsAnswer(err), err)
 	}
-	return credentials, loaded.Region, nil
+	// As in cert-manager the environment's variables come first; its files do not.
+	return credentials, firstOf(environment.Region, auth.Region, loaded.Region), nil
 }
 
 // signedIdentity returns the fields of a log-in that prove who has signed (Vault's AWS auth

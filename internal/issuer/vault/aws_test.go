@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -112,21 +114,32 @@ func TestAWSServiceAccount(t *testing.T) {
 // TestAWSAmbient holds who may use the identity of the environment, and its region.
 func TestAWSAmbient(t *testing.T) {
 	for _, test := range []struct {
-		namespace, environment, region, want string
-		ambient                              Ambient
+		// environment is a variable, file the shared configuration.
+		namespace, environment, file, region, want string
+		ambient                                    Ambient
 	}{
-		{"ns", "", "", "", Ambient{ClusterIssuers: true}},
-		{"", "", "", "", Ambient{Issuers: true}},
-		{"", "", "", "us-east-1", Ambient{ClusterIssuers: true}},
-		{"ns", "", "eu-west-1", "eu-west-1", Ambient{Issuers: true}},
-		{"ns", "us-west-2", "eu-west-1", "us-west-2", Ambient{Issuers: true}},
-		{"ns", "", "cn-north-1", "cn-north-1", Ambient{Issuers: true}},
+		{"ns", "", "", "", "", Ambient{ClusterIssuers: true}},
+		{"", "", "", "", "", Ambient{Issuers: true}},
+		{"", "", "", "", "us-east-1", Ambient{ClusterIssuers: true}},
+		{"ns", "", "", "eu-west-1", "eu-west-1", Ambient{Issuers: true}},
+		{"ns", "us-west-2", "", "eu-west-1", "us-west-2", Ambient{Issuers: true}},
+		{"ns", "us-west-2", "eu-north-1", "", "us-west-2", Ambient{Issuers: true}},
+		{"ns", "", "eu-north-1", "", "eu-north-1", Ambient{Issuers: true}},
+		{"ns", "", "eu-north-1", "eu-west-1", "eu-west-1", Ambient{Issuers: true}},
+		{"ns", "", "", "cn-north-1", "cn-north-1", Ambient{Issuers: true}},
 	} {
 		t.Run(test.namespace+" "+test.want, func(t *testing.T) {
 			clearAWS(t)
 			t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENGbPxRfiCYzEXAMPLEKEY")
 			t.Setenv("AWS_REGION", test.environment)
+			if test.file != "" {
+				path := filepath.Join(t.TempDir(), "config")
+				if err := os.WriteFile(path, []byte("[default]\nregion = "+test.file+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				t.Setenv("AWS_CONFIG_FILE", path)
+			}
 			s := newServer(t, plain)
 			s.tokensOf("/v1/auth/aws/login", "")
 			s.signs(pathSign, newSigner(t))

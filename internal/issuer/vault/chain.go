@@ -9,6 +9,9 @@ import (
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
+// errNoCertificate is the fault of an answer of another path than a sign endpoint's.
+var errNoCertificate = errors.New("the answer has no certificate")
+
 // maxChain bounds the certificates of an answer.
 const maxChain = 32
 
@@ -18,7 +21,7 @@ const maxChain = 32
 // have others beside those of the leaf: the same CA signed by another one, and that one.
 func order(answer answered, limits pki.Limits) (chain []*x509.Certificate, ca *x509.Certificate, err error) {
 	if answer.Data.Certificate == "" {
-		return nil, nil, errors.New("the answer has no certificate")
+		return nil, nil, errNoCertificate
 	}
 	leaves, err := pki.ParseChain([]byte(answer.Data.Certificate), limits)
 	if err != nil {

@@ -255,7 +255,10 @@ func TestEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	IgnoreEnvironment()
+	names := IgnoreEnvironment()
+	same(t, "names", []string{
+		"VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_CACERT", "VAULT_HEADERS", "VAULT_NAMESPACE", "VAULT_PROXY_ADDR", "VAULT_RATE_LIMIT", "VAULT_SKIP_VERIFY", "VAULT_TOKEN", "VAULT_WRAP_TTL",
+	}, names)
 	s := newServer(t, plain)
 	s.answer("/v1/sys/capabilities-self", func(r *http.Request) reply {
 		if got := r.Header.Get("X-Vault-Wrap-TTL") + r.Header.Get("a"); got != "" {

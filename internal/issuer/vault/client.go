@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,16 @@ const (
 // IgnoreEnvironment removes the variables VAULT_* from the environment of the process.
 // The client library takes addresses, tokens, namespaces, headers and TLS settings from
 // them, and makes no client if one cannot be read: what an issuer says is all that counts.
-func IgnoreEnvironment() {
+// It returns the names of the variables, sorted.
+func IgnoreEnvironment() (names []string) {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "VAULT_") {
 			_ = os.Unsetenv(name)
+			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
+	return names
 }
 
 // newTransport returns how the server of an issuer is reached. pair is what it is shown, nil
@@ -51,11 +56,13 @@ func newTransport(spec *cmv1.VaultIssuer, m material, pair *tls.Certificate) *ht
 
 // newClient returns a client of the server with a token, or without one if that is empty.
 func newClient(transport *http.Transport, server, namespace, token string) (*api.Client, error) {
-	// Redirects are the business of wire.
 	answers := vendorapi.Client(wire{transport})
 	answers.Timeout = requestTimeout
 	client, err := api.NewClient(&api.Config{
 		Address: server, HttpClient: answers,
+		// They are the business of wire. The library would follow any, with the token, and
+		// without the body.
+		DisableRedirects: true,
 		// The controller retries, not the library.
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
 	})
@@ -94,8 +101,23 @@ func finish(client *api.Client, path string, answer *api.Response, err error, in
 	if err != nil {
 		return newFailure(client, path, nil, err, hide)
 	}
-	if json.Unmarshal(text, into) != nil {
+	// What Vault has only noted, such as a value of another engine, has no body.
+	if len(text) == 0 && answer.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if !ofVault(text) || json.Unmarshal(text, into) != nil {
 		return newFailure(client, path, answer, nil, hide)
 	}
 	return nil
+}
+
+// ofVault reports whether a text has what an answer of Vault's has: the id of the request,
+// or an object with what was asked for.
+func ofVault(text []byte) bool {
+	var answer struct {
+		RequestID string                     `json:"request_id"`
+		Data      map[string]json.RawMessage `json:"data"`
+		Auth      map[string]json.RawMessage `json:"auth"`
+	}
+	return json.Unmarshal(text, &answer) == nil && (answer.RequestID != "" || answer.Data != nil || answer.Auth != nil)
 }

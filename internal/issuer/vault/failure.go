@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,8 +27,9 @@ const (
 
 // failure is why a request to Vault was not met.
 type failure struct {
-	// server is the host, path the request's, without /v1/.
-	server, path string
+	// server is the host, below the path in the server's URL, path the request's, without
+	// /v1/.
+	server, below, path string
 	// status is the HTTP status, 0 if there was no answer.
 	status int
 	// said is what Vault's list of errors says, fit for a status. It is empty for the
@@ -44,7 +46,7 @@ type failure struct {
 // newFailure reads what the client library returned for a request that was not met. Texts
 // of the server are shown without those in hide.
 func newFailure(client *api.Client, path string, answer *api.Response, err error, hide []string) *failure {
-	f := &failure{server: host(client.Address()), path: path, err: err}
+	f := &failure{server: host(client.Address()), below: below(client.Address()), path: path, err: err}
 	var refused *api.ResponseError
 	switch {
 	case errors.As(err, &refused):
@@ -92,6 +94,10 @@ func (f *failure) text() string {
 	switch {
 	case f.status == 0:
 		return f.unanswered()
+	case redirects(f.status) && f.prefixLost():
+		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and redirects to a path without the %s of spec.vault.server, which is not followed: "+
+			"a node of Vault that is not the active one does not know that path; set spec.vault.server to the address of a node, or have what is before Vault ask the active one",
+			f.server, f.status, f.path, f.below)
 	case redirects(f.status):
 		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and redirects elsewhere, which is not followed: check spec.vault.server", f.server, f.status, f.path)
 	case f.foreign:
@@ -101,6 +107,14 @@ func (f *failure) text() string {
 	default:
 		return f.answered()
 	}
+}
+
+// prefixLost reports whether the answer redirects to the request without the path in the
+// server's URL: what stands before Vault takes that off, and a node redirects to what it
+// has been asked for.
+func (f *failure) prefixLost() bool {
+	to, err := url.Parse(f.header.Get("Location"))
+	return err == nil && f.below != "" && strings.TrimPrefix(to.Path, "/v1/") == f.path
 }
 
 func (f *failure) answered() string {

@@ -55,7 +55,7 @@ func unhealthy(client *api.Client, answer *api.Response, err error) *failure {
 	if answer == nil {
 		return newFailure(client, pathHealth, answer, err, nil)
 	}
-	f := &failure{server: host(client.Address()), path: pathHealth, status: answer.StatusCode, header: answer.Header}
+	f := &failure{server: host(client.Address()), below: below(client.Address()), path: pathHealth, status: answer.StatusCode, header: answer.Header}
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return newFailure(client, pathHealth, nil, err, nil)

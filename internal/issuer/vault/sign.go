@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,6 +21,7 @@ const (
 	pendingSecret = "Required secret resource not found: "
 	failedToSign  = "Vault failed to sign certificate: "
 	bySign        = "failed to sign certificate by vault: "
+	checkPath     = "; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"
 )
 
 // asked is the body of a request to a sign endpoint. All values are strings: lists are
@@ -151,7 +153,7 @@ func (c *connection) unsigned(f *failure, now time.Time) error {
 	case f.status == http.StatusForbidden:
 		message += "; " + permission(path)
 	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
-		message += "; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"
+		message += checkPath
 	case f.status == http.StatusBadRequest:
 		message += c.ownKey()
 	}
@@ -167,7 +169,11 @@ func permission(path string) string {
 func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now time.Time, limits pki.Limits) (request.Outcome, error) {
 	chain, ca, err := order(answer, limits)
 	if err != nil {
-		return request.Outcome{}, refuse("failed to parse certificate chain from vault: "+err.Error(), err)
+		text := "failed to parse certificate chain from vault: " + err.Error()
+		if errors.Is(err, errNoCertificate) {
+			text += checkPath
+		}
+		return request.Outcome{}, refuse(text, err)
 	}
 	leaf := chain[0]
 	if !pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey) {

@@ -105,6 +105,18 @@ func TestRefusals(t *testing.T) {
 			reply{status: 403, body: `{"message":"the root password is hunter2"}`},
 			verdict{Class: fault.Transient, Reason: signing, Message: failed + "403 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
 		},
+		"page in JSON": {
+			reply{status: 200, body: `{"message":"the root password is hunter2"}`},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "200 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"page in JSON with other data": {
+			reply{status: 200, body: `{"data":"hunter2"}`},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "200 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"path of another engine": {
+			reply{status: 204},
+			verdict{Class: fault.Permanent, Reason: signing, Message: "Vault failed to sign certificate: failed to parse certificate chain from vault: the answer has no certificate" + checkPath},
+		},
 		"nothing said": {
 			reply{status: 404, body: `{"errors":[]}`},
 			verdict{Class: fault.Permanent, Reason: signing, Message: failed + "404 to /v1/pki/sign/web; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"},
@@ -190,7 +202,11 @@ func TestWrongCertificates(t *testing.T) {
 		},
 		"no certificate": {
 			"pki/sign/web", func(string) string { return `{"data":{}}` },
-			"failed to parse certificate chain from vault: the answer has no certificate",
+			"failed to parse certificate chain from vault: the answer has no certificate" + checkPath,
+		},
+		"nothing": {
+			"secret/sign/web", func(string) string { return `{"request_id":"1","lease_id":"","data":null,"warnings":null}` },
+			"failed to parse certificate chain from vault: the answer has no certificate" + checkPath,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,6 +118,15 @@ func host(server string) string {
 	return strings.ToLower(u.Host)
 }
 
+// below is the path in the server's URL, empty for none.
+func below(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(u.Path, "/")
+}
+
 // signPath returns the path of the sign endpoint as the client takes it, without /v1/.
 func signPath(path string) string {
 	return strings.Trim(strings.TrimPrefix(strings.TrimLeft(path, "/"), "v1/"), "/")

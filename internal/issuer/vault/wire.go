@@ -13,8 +13,7 @@ type wire struct{ http.RoundTripper }
 // RoundTrip implements http.RoundTripper.
 //
 // A node of Vault's that is not the active one may redirect to that one. One such redirect
-// is followed here. The library would follow any, with the token, and without the body: it
-// gets none that has a Location.
+// is followed here. Any other is the answer.
 func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -33,7 +32,10 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	if err == nil && redirects(answer.StatusCode) {
-		answer.Header.Del("Location")
+		// What cannot be read would be an error of the HTTP client's.
+		if _, unreadable := answer.Location(); unreadable != nil {
+			answer.Header.Del("Location")
+		}
 	}
 	return answer, err
 }

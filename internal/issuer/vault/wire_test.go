@@ -78,3 +78,30 @@ func TestOneRedirect(t *testing.T) {
 	}, verdictOf(err))
 	same(t, "requests", []string{"GET /v1/sys/health", "GET /v1/sys/health"}, append(a.took(), b.took()...))
 }
+
+// TestPrefixLost: what stands before Vault takes a path off, and a node that is not the
+// active one redirects without it. The redirect is not followed, and the message names it.
+func TestPrefixLost(t *testing.T) {
+	gateway, node := newServer(t, plain), newServer(t, plain)
+	for _, path := range []string{pathSign, "/v1/sys/health"} {
+		gateway.answer("/vault"+path, func(*http.Request) reply {
+			return reply{status: 307, header: http.Header{"Location": {node.URL + path}}}
+		})
+	}
+	l := newLab(t, gateway)
+	l.spec.Server += "/vault"
+	lost := func(path string) string {
+		return host(gateway.URL) + " answered HTTP 307 to " + path + ", and redirects to a path without the /vault of spec.vault.server, which is not followed: " +
+			"a node of Vault that is not the active one does not know that path; set spec.vault.server to the address of a node, or have what is before Vault ask the active one"
+	}
+	_, err := l.sign()
+	same(t, "fault of the request", verdict{
+		Class: fault.Transient, Reason: "SigningError", Message: "Vault failed to sign certificate: failed to sign certificate by vault: " + lost(pathSign),
+	}, verdictOf(err))
+	_, err = l.check()
+	same(t, "fault of the issuer", verdict{
+		Class: fault.Transient, Reason: "VaultError",
+		Message: "Failed to verify Vault is initialized and unsealed: error calling Vault /v1/sys/health: " + lost("/v1/sys/health"),
+	}, verdictOf(err))
+	same(t, "requests of the node", []string(nil), node.took())
+}
