@@ -14,6 +14,9 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
+// noneOfOurs is said of an answer that has succeeded and is not the API's.
+const noneOfOurs = "the answer is none of Certificate Manager: is this its URL?"
+
 // logins makes logins.
 type logins struct {
 	now func() time.Time
@@ -48,7 +51,7 @@ func (h logins) ask(x *exchange, call string, f func() error) *failure {
 	x.last = answer{}
 	err := guarded(f)
 	h.observe(err == nil, h.now().Sub(began))
-	out := x.failed(call, err, "the answer is none of Certificate Manager: is this its URL?")
+	out := x.failed(call, err, noneOfOurs)
 	if out != nil && out.kind == declined && x.last.status < http.StatusInternalServerError {
 		// In the words of OAuth, or of the API.
 		out.kind = refused
@@ -141,14 +144,24 @@ func (h logins) cloud(x *exchange, s settings) (login, *failure) {
 		return login{}, misconfigured("spec.venafi.cloud.url: Invalid value: must be the URL of a server, such as %s", cloudURL)
 	}
 	c.SetUserAgent(h.userAgent)
-	f := h.ask(x, "cloudClient.Authenticate", func() error {
-		c.SetHTTPClient(x.client())
+	const call = "cloudClient.Authenticate"
+	who, client := &account{exchange: x}, x.client()
+	client.Transport = who
+	f := h.ask(x, call, func() error {
+		c.SetHTTPClient(client)
 		return c.Authenticate(&endpoint.Authentication{APIKey: s.apiKey})
 	})
 	if f != nil {
 		return login{}, f
 	}
-	return ofCloud(c, s.apiKey, time.Time{}), nil
+	switch {
+	case who.company:
+		return ofCloud(c, s.apiKey, time.Time{}), nil
+	case who.user:
+		return login{}, &failure{kind: refused, call: call, text: noCompany}
+	default:
+		return login{}, &failure{kind: unavailable, call: call, text: noneOfOurs}
+	}
 }
 
 // ngts has a token made for a client (RFC 6749 section 4.4).
