@@ -83,6 +83,7 @@ func inCode(t *testing.T) map[string]metric {
 	m.ObserveEvent(requestOf("", "ca", false), plan.Event{Reason: cmv1.EventReasonCertificateIssued})
 	m.ObserveEvent(requestOf("", "ca", true), plan.Event{Warning: true, Reason: cmv1.EventReasonSigningError})
 	m.ObserveVenafiToken(true, time.Second)
+	m.ObserveVaultCall("sign", 200, time.Second)
 	m.ObserveVenafiCall("ping", time.Second)
 	m.ObserveACME("discover", "GET", "acme.example.com", "https", 200, time.Second)
 	families, err := reg.Gather()

@@ -23,6 +23,7 @@ import (
 type Metrics struct {
 	acme             acmeRequests
 	venafi           venafiRequests
+	vault            *prometheus.HistogramVec
 	issuances        *issuances
 	syncs            *prometheus.CounterVec
 	syncErrors       *prometheus.CounterVec
@@ -41,7 +42,7 @@ type Metrics struct {
 // cache cannot list because it has not started or has no informer for the kind.
 func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c clock.PassiveClock) (*Metrics, error) {
 	m := &Metrics{
-		acme: newACMERequests(), venafi: newVenafiRequests(), issuances: newIssuances(c), waiting: &waiting{clock: c},
+		acme: newACMERequests(), venafi: newVenafiRequests(), vault: newVaultCalls(), issuances: newIssuances(c), waiting: &waiting{clock: c},
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certmanager_controller_sync_call_count",
 			Help: "The number of sync() calls made by a controller. Label: controller (fixed small set of controller names).",
@@ -65,7 +66,7 @@ func New(reg prometheus.Registerer, cache client.Reader, log logr.Logger, c cloc
 	}
 	scraped := reader{cache: cache, log: log}
 	err := registerAll(reg,
-		m.acme.count, m.acme.duration, m.venafi.count, m.venafi.duration, m.venafi.calls, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned, m.http01Requests, m.waiting,
+		m.acme.count, m.acme.duration, m.venafi.count, m.venafi.duration, m.venafi.calls, m.vault, m.issuances.duration, m.issuances.failures, m.syncs, m.syncErrors, m.eventsDropped, m.recordsAbandoned, m.http01Requests, m.waiting,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "certmanager_clock_time_seconds",
 			Help: "DEPRECATED: use clock_time_seconds_gauge instead. The clock time given in seconds (from 1970/01/01 UTC).",

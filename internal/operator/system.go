@@ -188,7 +188,7 @@ var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
 		}
 		return vault.New(vault.Config{
 			Secrets: s.secrets, Tokens: cluster.ForProviders{Core: s.core}, Ambient: vault.Ambient(s.options.Ambient),
-			HTTP: s.options.VendorHTTP, Clock: s.clock, Limits: s.options.Limits,
+			HTTP: s.options.VendorHTTP, Clock: s.clock, Limits: s.options.Limits, Observe: s.metrics.ObserveVaultCall,
 		})
 	},
 	facts.IssuerVenafi: func(s *system) issuer.Type {

@@ -17,7 +17,7 @@ func (c *connection) permitted(ctx context.Context, s *session) error {
 		return nil
 	}
 	path := signPath(c.spec.Path)
-	allowed, f := capabilities(ctx, s, path)
+	allowed, f := c.capabilities(ctx, s, path)
 	if f != nil && f.invalidToken() {
 		if c.static {
 			return c.invalid(f)
@@ -26,7 +26,7 @@ func (c *connection) permitted(ctx context.Context, s *session) error {
 		if s, err = c.look(ctx, s); err != nil {
 			return err
 		}
-		allowed, f = capabilities(ctx, s, path)
+		allowed, f = c.capabilities(ctx, s, path)
 	}
 	if f != nil || len(allowed) == 0 || slices.Contains(allowed, "update") || slices.Contains(allowed, "root") {
 		return nil
@@ -35,12 +35,12 @@ func (c *connection) permitted(ctx context.Context, s *session) error {
 }
 
 // capabilities are what the token of a session may do at a path.
-func capabilities(ctx context.Context, s *session, path string) ([]string, *failure) {
+func (c *connection) capabilities(ctx context.Context, s *session, path string) ([]string, *failure) {
 	var answer struct {
 		Data struct {
 			Capabilities []string `json:"capabilities"`
 		} `json:"data"`
 	}
-	f := write(ctx, s.client, pathCapabilities, map[string][]string{"paths": {path}}, &answer, s.token)
+	f := c.write(ctx, callCapabilities, s.client, pathCapabilities, map[string][]string{"paths": {path}}, &answer, s.token)
 	return answer.Data.Capabilities, f
 }

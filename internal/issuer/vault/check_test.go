@@ -2,9 +2,11 @@ package vault
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -272,4 +274,24 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "requests", []string{"GET /v1/sys/health", "POST /v1/sys/capabilities-self token=s.token"}, s.took())
+}
+
+// TestCounted: each call of a server is counted once, by what it is for.
+func TestCounted(t *testing.T) {
+	l := byRole(t, "")
+	var calls []string
+	l.Observe = func(call string, status int, took time.Duration) {
+		calls = append(calls, fmt.Sprintf("%s %d %s", call, status, took))
+	}
+	if _, err := l.check(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.sign(); err != nil {
+		t.Fatal(err)
+	}
+	l.server.set(pathSign, http.StatusBadRequest, `{"errors":["no"]}`)
+	_, _ = l.sign()
+	l.server.Close()
+	_, _ = l.sign()
+	same(t, "calls", []string{"login 200 0s", "health 200 0s", "capabilities 200 0s", "sign 200 0s", "sign 400 0s", "sign 0 0s"}, calls)
 }

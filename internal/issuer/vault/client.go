@@ -78,6 +78,33 @@ func newClient(transport *http.Transport, server, namespace, token string) (*api
 	return client, nil
 }
 
+// The calls of a server, as they are counted.
+const (
+	callLogin        = "login"
+	callSign         = "sign"
+	callCapabilities = "capabilities"
+	callHealth       = "health"
+)
+
+// write is a counted write.
+func (c *connection) write(ctx context.Context, call string, client *api.Client, path string, body, into any, hide ...string) *failure {
+	began := c.clock.Now()
+	f := write(ctx, client, path, body, into, hide...)
+	c.count(call, f, began)
+	return f
+}
+
+// count counts a call that began at a time; f is why it was not met, nil if it was.
+func (c *connection) count(call string, f *failure, began time.Time) {
+	status := http.StatusOK
+	if f != nil {
+		status = f.status
+	}
+	if c.observe != nil {
+		c.observe(call, status, c.clock.Since(began))
+	}
+}
+
 // write sends a body to a path and reads the answer into into. What the server says is
 // shown without the texts of hide.
 func write(ctx context.Context, client *api.Client, path string, body, into any, hide ...string) *failure {

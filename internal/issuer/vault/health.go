@@ -25,14 +25,16 @@ const (
 	statusPerformanceStandby = 473
 )
 
-// verify asks whether Vault can serve. The client must have no namespace: Vault refuses the
-// path in all but the root one.
-func verify(ctx context.Context, client *api.Client, now time.Time) error {
-	answer, err := client.Logical().ReadRawWithContext(ctx, pathHealth)
+// verify asks whether Vault can serve, without a namespace: Vault refuses the path in all but
+// the root one.
+func (c *connection) verify(ctx context.Context, now time.Time) error {
+	began := c.clock.Now()
+	answer, err := c.bare.Logical().ReadRawWithContext(ctx, pathHealth)
 	if answer != nil {
 		defer func() { _ = answer.Body.Close() }()
 	}
-	f := unhealthy(client, answer, err)
+	f := unhealthy(c.bare, answer, err)
+	c.count(callHealth, f, began)
 	if f == nil {
 		return nil
 	}

@@ -130,7 +130,7 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 		return nil, unusable(err)
 	}
 	var answer answeredLogin
-	if f := write(ctx, client, l.path, l.body, &answer, l.hide...); f != nil {
+	if f := c.write(ctx, callLogin, client, l.path, l.body, &answer, l.hide...); f != nil {
 		message := l.prefix + l.failed + f.text()
 		if f.status == http.StatusNotFound || f.status == http.StatusForbidden && !f.foreign {
 			message += "; is the auth method mounted at " + strings.TrimSuffix(strings.TrimPrefix(l.path, "auth/"), "/login") + inNamespace(c.spec.Namespace) + "?"

@@ -56,6 +56,8 @@ type connection struct {
 	// static reports that the token is in a Secret: there is nothing to log in with.
 	static bool
 	clock  clock.PassiveClock
+	// observe counts calls; it may be nil.
+	observe func(call string, status int, took time.Duration)
 
 	mu      sync.Mutex
 	session *session

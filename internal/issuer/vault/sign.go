@@ -103,7 +103,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 // sign asks Vault for a certificate with the token of a session.
 func (c *connection) sign(ctx context.Context, s *session, body asked) (answered, *failure) {
 	var answer answered
-	f := write(ctx, s.client, signPath(c.spec.Path), body, &answer, s.token)
+	f := c.write(ctx, callSign, s.client, signPath(c.spec.Path), body, &answer, s.token)
 	return answer, f
 }
 

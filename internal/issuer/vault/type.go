@@ -38,6 +38,9 @@ type Config struct {
 	HTTP   http.RoundTripper
 	Clock  clock.PassiveClock
 	Limits pki.Limits
+	// Observe counts a call to a server, with its HTTP status, 0 for no answer, and how long
+	// it took; nil counts none.
+	Observe func(call string, status int, took time.Duration)
 }
 
 // Type is the issuer type vault. It keeps the connections and the token of each issuer, so
@@ -57,7 +60,7 @@ var (
 	_ issuer.Forgetter = (*Type)(nil)
 )
 
-// New returns a Type. Only HTTP and Limits of the Config may be empty.
+// New returns a Type. Only HTTP, Limits and Observe of the Config may be empty.
 func New(c Config) *Type {
 	if c.HTTP == nil {
 		c.HTTP = vendorapi.NewTransport()
@@ -98,14 +101,14 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 	s, err := c.look(ctx, nil)
 	if errors.Is(err, errUnavailable) {
 		// A Vault that is not initialised calls itself sealed here.
-		if err := verify(ctx, c.bare, t.Clock.Now()); err != nil {
+		if err := c.verify(ctx, t.Clock.Now()); err != nil {
 			return issuer.Status{}, err
 		}
 	}
 	if err != nil {
 		return issuer.Status{}, notReady(err)
 	}
-	if err := verify(ctx, c.bare, t.Clock.Now()); err != nil {
+	if err := c.verify(ctx, t.Clock.Now()); err != nil {
 		return issuer.Status{}, err
 	}
 	if err := c.permitted(ctx, s); err != nil {
@@ -161,7 +164,7 @@ func (t *Type) connect(ctx context.Context, of identity, spec *cmv1.VaultIssuer,
 
 func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*connection, error) {
 	c := &connection{
-		spec: spec.DeepCopy(), namespace: of.namespace, read: got, clock: t.Clock, static: spec.Auth.TokenSecretRef != nil,
+		spec: spec.DeepCopy(), namespace: of.namespace, read: got, clock: t.Clock, observe: t.Observe, static: spec.Auth.TokenSecretRef != nil,
 		transport: newTransport(spec, got.material, got.pair),
 	}
 	var err error
