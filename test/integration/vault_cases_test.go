@@ -18,11 +18,11 @@ import (
 	"github.com/everleaf/everleaf/test/vault"
 )
 
-// mountToken makes a token for everything in the lab's mounts, in the Secret mount, and
-// returns the auth stanza for it.
+// mountToken makes a token for everything in the lab's mounts, and in an engine that takes
+// all values, in the Secret mount. It returns the auth stanza for it.
 func (v *vaultLab) mountToken(t *testing.T) string {
 	t.Helper()
-	v.must(t, v.vault.Policy(t.Context(), v.ns+"-mount", v.ns+"*"))
+	v.must(t, v.vault.Policy(t.Context(), v.ns+"-mount", v.ns+"*", "cubbyhole/*"))
 	token, err := v.vault.Token(t.Context(), nil, v.ns+"-mount")
 	v.must(t, err)
 	v.Secret(t, v.ns, "mount", "token", token)
@@ -54,6 +54,7 @@ func TestVaultPaths(t *testing.T) {
 		{"%s", []string{"HTTP 40", "check spec.vault.path"}},
 		{"%s/Sign/web", []string{"HTTP 404", "check spec.vault.path"}},
 		{"%s-team a/sign/web", []string{"HTTP 404", "check spec.vault.path"}},
+		{"cubbyhole/%s/sign/web", []string{"the answer has no certificate", "check spec.vault.path"}},
 		{"%s/sign/none", []string{"HTTP 400", "unknown role: none"}},
 		{"%s/issue/own-keys", []string{"the public key of the certificate that Vault has issued is not that of the request", `set spec.vault.path to "` + v.ns + `/sign/own-keys"`}},
 	} {
