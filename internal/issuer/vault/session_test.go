@@ -248,25 +248,6 @@ func TestSlowLogIn(t *testing.T) {
 	same(t, "requests", []string{login, sign, login, sign}, l.server.took())
 }
 
-// TestPanic: a log-in that panics does not make the next ones wait for it.
-func TestPanic(t *testing.T) {
-	l := newLab(t, newServer(t, plain))
-	c := &connection{spec: &l.spec, clock: l.clock}
-	c.logIn = func(context.Context, time.Time) (*session, error) { panic("boom") }
-	func() {
-		defer func() { _ = recover() }()
-		_, _ = c.use(t.Context(), nil)
-		t.Error("no panic")
-	}()
-	want := &session{}
-	c.logIn = func(context.Context, time.Time) (*session, error) { return want, nil }
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if got, err := c.use(ctx, nil); got != want || err != nil {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
 // TestOneLogIn: workers that begin at once log in once, also if the one that does it stops
 // waiting.
 func TestOneLogIn(t *testing.T) {

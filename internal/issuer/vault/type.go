@@ -16,6 +16,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -166,6 +167,7 @@ func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*co
 	c := &connection{
 		spec: spec.DeepCopy(), namespace: of.namespace, read: got, clock: t.Clock, observe: t.Observe, static: spec.Auth.TokenSecretRef != nil,
 		transport: newTransport(spec, got.material, got.pair),
+		kept:      authn.Keeper[*session]{Now: t.Clock.Now, Next: nextLogIn},
 	}
 	var err error
 	if c.bare, err = newClient(c.transport, spec.Server, "", ""); err != nil {

@@ -3,6 +3,7 @@ package venafi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,18 +114,24 @@ func TestRetryAfter(t *testing.T) {
 		if test.after != "" {
 			answer.Header.Set("Retry-After", test.after)
 		}
-		l.server.Script("/verify", answer)
+		l.server.Script("/verify", answer, answer)
 		_, checked := l.check()
-		r := l.usual()
-		l.server.Script("/checkpolicy", answer)
-		_, signed := l.Sign(t.Context(), r)
-		want := fault.Error{Class: fault.Transient}
-		if test.want > 0 {
-			want = fault.Error{Class: fault.Later, At: l.clock.Now().Add(test.want)}
+		_, loggedIn := l.Sign(t.Context(), l.usual())
+		// All log-ins are put off, if the server has said for how long.
+		logIns := l.server.Count("/verify")
+		if put := test.want > 0; put != (logIns == 1) {
+			t.Errorf("%s: %d log-ins", name, logIns)
 		}
-		for step, err := range map[string]error{"check": checked, "request": signed} {
-			f := fault.Of(err)
-			if f.Class != want.Class || !f.At.Equal(want.At) || f.Reason != "ErrorSetup" && f.Reason != "RequestError" {
+		other := newLab(t, ofTPP, map[string]string{"access-token": server.Token})
+		other.clock.SetTime(l.clock.Now())
+		other.server.Script("/checkpolicy", answer)
+		_, signed := other.Sign(t.Context(), other.usual())
+		for step, err := range map[string]error{"check": checked, "log-in": loggedIn, "request": signed} {
+			f, want := fault.Of(err), fault.Error{Class: fault.Transient}
+			if test.want > 0 {
+				want = fault.Error{Class: fault.Later, At: l.clock.Now().Add(test.want)}
+			}
+			if f.Class != want.Class || !f.At.Equal(want.At) || !slices.Contains([]string{"ErrorSetup", "VenafiInitError", "RequestError"}, f.Reason) {
 				t.Errorf("%s, %s: %s %s at %s: %s", name, step, f.Class, f.Reason, f.At, f.Message)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -12,16 +13,9 @@ import (
 	"github.com/Venafi/vcert/v5/pkg/endpoint"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
 	"github.com/everleaf/everleaf/internal/pki"
-)
-
-// refusedOnce and refusedAgain are how long credentials that the server has refused are not
-// tried again, the first time and later, as long as they are the same: each try brings the
-// account of a user nearer to being locked, and nothing tells when it is unlocked.
-const (
-	refusedOnce  = 30 * time.Second
-	refusedAgain = 5 * time.Minute
 )
 
 // session is what is kept of one issuer as long as its spec and its Secrets stay as they
@@ -29,11 +23,7 @@ const (
 type session struct {
 	settings  settings
 	transport http.RoundTripper
-	// turn is held while somebody logs in: the others wait for the token.
-	turn chan struct{}
-
-	mu    sync.Mutex
-	login login
+	kept      authn.Keeper[login]
 }
 
 // login is what a session has logged in for.
@@ -44,10 +34,6 @@ type login struct {
 	// expires, zero if that is not known.
 	token string
 	until time.Time
-	// refused is why the last login was refused, if its credentials rest, which they do
-	// until refused.at. refusals counts those in a row.
-	refused  *failure
-	refusals int
 }
 
 // usable reports whether requests can be sent at a time.
@@ -97,7 +83,8 @@ func (s *sessions) end(issuer types.UID) {
 }
 
 func newSession(s settings, c Config) (*session, *failure) {
-	made := &session{settings: s, transport: c.HTTP, turn: make(chan struct{}, 1)}
+	made := &session{settings: s, transport: c.HTTP}
+	made.kept = authn.Keeper[login]{Now: c.Clock.Now, Next: made.nextLogin}
 	if c.HTTP != nil && s.backend != backendTPP {
 		return made, nil
 	}
@@ -122,67 +109,48 @@ func newSession(s settings, c Config) (*session, *failure) {
 	return made, nil
 }
 
-// known is what is known of the login.
-func (s *session) known() login {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.login
-}
-
-// keep has others use a login.
-func (s *session) keep(l login) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.login = l
-}
-
 // discard forgets a login that the server does not take any more.
 func (s *session) discard(l login) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.login.token == l.token {
-		s.login = login{}
-	}
+	s.kept.Drop(func(kept login) bool { return kept.token == l.token })
 }
 
 // connect returns a login. One that is known is used, unless the server is to be asked
-// whether it still counts. Those who need a new one at the same time log in once.
+// whether it still counts.
 func (s *session) connect(ctx context.Context, how logins, ask bool) (login, *failure) {
-	if l := s.known(); !ask && l.usable(how.now()) {
-		return l, nil
-	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return login{}, &failure{kind: unavailable, text: "the login for another request has not been answered in time", err: ctx.Err()}
-	}
-	l := s.known()
-	switch {
-	case l.refused != nil && how.now().Before(l.refused.at):
-		return login{}, l.refused
-	case !ask && l.usable(how.now()):
-		return l, nil
-	}
-	made, f := how.login(ctx, s, l)
-	if f != nil && f.kind == refused {
-		s.keep(s.rest(l, f, how.now()))
-	}
-	if f != nil {
+	fits := func(l login) bool { return l.usable(how.now()) }
+	l, err := s.kept.Get(ctx, ask, fits, func(ctx context.Context, before login) (login, error) {
+		made, f := how.login(ctx, s, before)
+		if f == nil {
+			return made, nil
+		}
+		if f.kind == refused {
+			s.discard(before)
+		}
 		return login{}, f
+	})
+	if err != nil {
+		return login{}, failureOf(err)
 	}
-	s.keep(made)
-	return made, nil
+	return l, nil
 }
 
-// rest is what is kept after a refusal, which is for a time if a new try is a login.
-func (s *session) rest(before login, f *failure, now time.Time) login {
-	if !s.settings.renewable() {
-		return login{}
+// nextLogin is what the error of a login means for the next one: credentials rest if a new
+// try is a login with them.
+func (s *session) nextLogin(err error) (bool, time.Time) {
+	f := failureOf(err)
+	return f.kind == refused && s.settings.renewable(), f.at
+}
+
+// failureOf is the failure of a login.
+func failureOf(err error) *failure {
+	var f *failure
+	if !errors.As(err, &f) {
+		return &failure{kind: unavailable, text: err.Error(), err: err}
 	}
-	f.at = now.Add(refusedOnce)
-	if before.refusals > 0 {
-		f.at = now.Add(refusedAgain)
+	if rest := (*authn.Rest)(nil); errors.As(err, &rest) {
+		resting := *f
+		resting.at = rest.Until
+		return &resting
 	}
-	return login{refused: f, refusals: before.refusals + 1}
+	return f
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	"k8s.io/utils/clock"
 )
 
 func TestZones(t *testing.T) {
@@ -92,7 +93,7 @@ func TestServers(t *testing.T) {
 // client certificate in the middle of a connection. Go has no server that does.
 func TestTransports(t *testing.T) {
 	for b, want := range map[backend]tls.RenegotiationSupport{backendTPP: tls.RenegotiateOnceAsClient, backendCloud: tls.RenegotiateNever, backendNGTS: tls.RenegotiateNever} {
-		s, f := newSession(settings{backend: b}, Config{})
+		s, f := newSession(settings{backend: b}, Config{Clock: clock.RealClock{}})
 		if f != nil {
 			t.Fatal(f)
 		}
