@@ -223,6 +223,12 @@ func (d *Driver[O, S]) Retry(keys []types.NamespacedName) []types.NamespacedName
 	return keys
 }
 
+// Retrying returns the Keys of a Watch of something that objects depend on: its events end
+// their waits, too.
+func (d *Driver[O, S]) Retrying(keys func(context.Context, client.Object) []types.NamespacedName) func(context.Context, client.Object) []types.NamespacedName {
+	return func(ctx context.Context, o client.Object) []types.NamespacedName { return d.Retry(keys(ctx, o)) }
+}
+
 // finish is how a reconcile ends: it comes back at a time, soon if it decided on
 // something outdated, or after the back-off. Nothing is retried in a namespace
 // that is being deleted.

@@ -2,13 +2,16 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
@@ -27,7 +30,7 @@ func IssuerFacts(of cmv1.GenericIssuer, types *issuer.Registry, leave []facts.Is
 	_, supported := types.Of(spec)
 	return &facts.Issuer{
 		Spec: spec, Supported: supported, Left: slices.Contains(leave, facts.TypeOf(spec)),
-		Ready: cluster.IssuerReady(of), Message: cluster.IssuerMessage(of),
+		Orders: types.Orders(spec), Ready: cluster.IssuerReady(of), Message: cluster.IssuerMessage(of),
 	}
 }
 
@@ -51,6 +54,39 @@ func Asking(r issuer.Request, object client.Object, kind string, of cmv1.Generic
 	r.Kind, r.Name, r.Annotations, r.Created = kind, object.GetName(), object.GetAnnotations(), object.GetCreationTimestamp().Time
 	r.Issuer, r.IssuerUID, r.IssuerName, r.IssuerAnnotations = of.GetSpec(), of.GetUID(), client.ObjectKeyFromObject(of), of.GetAnnotations()
 	return r
+}
+
+// Signers asks issuers for certificates.
+type Signers struct {
+	Types   *issuer.Registry
+	Issuers *cluster.Issuers
+	// Suspected has issuers checked again whose credentials were refused.
+	Suspected *Topic[IssuerNews]
+	Clock     clock.PassiveClock
+}
+
+// Sign has an issuer sign a request.
+func (s *Signers) Sign(ctx context.Context, of cmv1.GenericIssuer, r issuer.Request) (core.Outcome, error) {
+	outcome, err := s.Types.Sign(ctx, r)
+	if errors.Is(err, issuer.ErrRefused) {
+		s.Suspected.Publish(ctx, IssuerNews{Issuer: of, At: s.Clock.Now()})
+	}
+	if s.gone(ctx, of) {
+		// Its type forgot it before, and may have begun to remember it again here.
+		s.Types.Forget(of.GetUID())
+	}
+	return outcome, err
+}
+
+// gone reports whether the caches show that an issuer does not exist any longer, or is one of
+// another type.
+func (s *Signers) gone(ctx context.Context, of cmv1.GenericIssuer) bool {
+	ref := cmmeta.IssuerReference{Name: of.GetName(), Kind: cmv1.IssuerKind}
+	if of.GetNamespace() == "" {
+		ref.Kind = cmv1.ClusterIssuerKind
+	}
+	found, err := s.Issuers.Get(context.WithoutCancel(ctx), of.GetNamespace(), ref)
+	return err == nil && (found == nil || found.GetUID() != of.GetUID() || facts.TypeOf(found.GetSpec()) != facts.TypeOf(of.GetSpec()))
 }
 
 // Answered is what an issuer has answered to a request and is not stored: a status that

@@ -45,8 +45,8 @@ type Verified struct {
 	Order     types.NamespacedName
 }
 
-// IssuerNews is that an issuer has to be set up again at a time: its account
-// was refused.
+// IssuerNews is that an issuer has to be checked again at a time: its account, or its
+// credentials, were refused.
 type IssuerNews struct {
 	Issuer cmv1.GenericIssuer
 	At     time.Time

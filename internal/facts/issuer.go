@@ -53,8 +53,10 @@ type Issuer struct {
 	// Supported reports that this version has issuers of its type.
 	Supported bool
 	// Left reports that somebody else answers the requests for its type.
-	Left  bool
-	Ready bool
+	Left bool
+	// Orders reports that its CA makes an order of each request, see issuer.Ordering.
+	Orders bool
+	Ready  bool
 	// Message is that of the Ready condition, empty if there is none yet.
 	Message string
 }

@@ -5,6 +5,7 @@ package issuer
 import (
 	"context"
 	"crypto"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -45,6 +46,20 @@ type Type interface {
 //     is under way ends with the object. The CA is not asked to withdraw anything.
 type Signer interface {
 	Sign(ctx context.Context, r Request) (request.Outcome, error)
+}
+
+// ErrRefused is among the causes of an error of Sign if the server refuses the issuer's
+// credentials, or what they would do: the issuer is not as ready as it says.
+var ErrRefused = errors.New("the server refuses the credentials of the issuer")
+
+// Ordering is implemented by Signers whose CA makes an order of a request, which a person
+// may have to approve or somebody has to pay. What a cache shows is not enough to ask such a
+// CA: an approval may have been followed by a denial, and another process may have asked
+// already.
+type Ordering interface {
+	Signer
+	// Orders marks the type.
+	Orders()
 }
 
 // Remote is implemented by types that ask a foreign server. One that does not answer
@@ -204,6 +219,13 @@ func (r Registry) Server(spec *cmv1.IssuerSpec) string {
 		return remote.Server(spec)
 	}
 	return ""
+}
+
+// Orders reports whether the type that a spec configures is Ordering.
+func (r Registry) Orders(spec *cmv1.IssuerSpec) bool {
+	t, _ := r.Of(spec)
+	_, ok := t.(Ordering)
+	return ok
 }
 
 // SignsBare reports whether the type that a spec configures is a BareSigner.

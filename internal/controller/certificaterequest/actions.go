@@ -43,7 +43,7 @@ func (w *work) Do(ctx context.Context, action plan.Action) error {
 // costs no second certificate.
 func (w *work) sign(ctx context.Context) error {
 	now := w.Clock.Now()
-	outcome, err := w.Types.Sign(ctx, w.request(now))
+	outcome, err := w.Signers.Sign(ctx, w.issuer, w.request(now))
 	m := w.memory.Of(w.subject.NamespacedName, w.State.Object.UID, nil)
 	*m = memory{answered: controller.AnsweredBy(w.issuer, outcome, err, now)}
 	if err == nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/lifecycle/certificate"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
@@ -53,7 +52,7 @@ type Deps struct {
 	Answers  *cluster.Answers
 	Issuers  *cluster.Issuers
 	Approval Approval
-	Types    *issuer.Registry
+	Signers  *controller.Signers
 	Server   *cluster.Server
 	Clock    clock.WithTicker
 }
@@ -129,7 +128,7 @@ func (c *Controller) Load(ctx context.Context, object *cmv1.CertificateRequest) 
 		return nil, err
 	}
 	if w.issuer != nil {
-		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, c.config.Leave)
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Signers.Types, c.config.Leave)
 		if w.issuer.GetSpec().ACME != nil {
 			w.State.Orders = c.Orders.ControlledBy(object)
 			if w.Replaces, err = c.replaced(ctx, object, w.issuer); err != nil {

@@ -13,7 +13,7 @@ var _ controller.Remote[cmv1.CertificateRequestStatus] = (*work)(nil)
 
 // Endpoint implements controller.Remote.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
-	return controller.SigningEndpoint[core.Sign](action, w.Types, w.issuer)
+	return controller.SigningEndpoint[core.Sign](action, w.Signers.Types, w.issuer)
 }
 
 // Waiting implements controller.Remote.

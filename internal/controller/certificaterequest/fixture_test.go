@@ -24,6 +24,7 @@ import (
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/condition"
+	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
@@ -99,6 +100,8 @@ type lab struct {
 	requests cache.Indexer
 	orders   cache.Indexer
 	secrets  secretFacts
+	// suspected hears of issuers that are to be checked again.
+	suspected controller.Topic[controller.IssuerNews]
 	// writes are what was written, and refuse the results of the next status writes.
 	writes []string
 	refuse []error
@@ -156,9 +159,10 @@ func newLab(t *testing.T, s *signer, objects ...client.Object) *lab {
 	types := issuer.Registry{s, acmeType{}}
 	deps := Deps{
 		Cache: l.client, Secrets: l.secrets,
-		Answers: cluster.NewAnswers(), Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true), Types: &types,
+		Answers: cluster.NewAnswers(), Issuers: cluster.NewIssuers(l.client, "cert-manager"), Approval: permission(true),
 		Server: cluster.NewServer(cluster.NewWriter(l.client, core, cluster.NewGate(nil)), events, l.client), Clock: l.clock,
 	}
+	deps.Signers = &controller.Signers{Types: &types, Issuers: deps.Issuers, Suspected: &l.suspected, Clock: l.clock}
 	var err error
 	if deps.Requests, err = cluster.NewRequests(requests, pki.Limits{}); err != nil {
 		t.Fatal(err)

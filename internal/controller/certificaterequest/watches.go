@@ -22,14 +22,14 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: "certificaterequests", Kind: cmv1.CertificateRequestKind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Indexes: []controller.Index{
-			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
-			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Signers.Types.Secrets)},
+			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Signers.Types.Secrets)},
 		},
 		Watches: []controller.Watch{
-			{Kind: plan.KindSecret, Keys: c.ofSecret},
+			{Kind: plan.KindSecret, Keys: c.driver.Retrying(c.ofSecret)},
 			{Kind: acmev1.OrderKind, Keys: controller.Owner(cmv1.CertificateRequestKind)},
-			{Kind: cmv1.IssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
-			{Kind: cmv1.ClusterIssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
+			{Kind: cmv1.IssuerKind, Keys: c.driver.Retrying(controller.Waiting(c.Requests.OpenOf))},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.driver.Retrying(controller.Waiting(c.Requests.OpenOf))},
 		},
 	}
 }

@@ -45,7 +45,7 @@ func (w *work) sign(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := w.Types.Sign(ctx, asked)
+	outcome, err := w.Signers.Sign(ctx, w.issuer, asked)
 	w.remember().answered = controller.AnsweredBy(w.issuer, outcome, err, now)
 	w.recall()
 	return err

@@ -16,7 +16,6 @@ import (
 	"github.com/everleaf/everleaf/internal/cluster"
 	"github.com/everleaf/everleaf/internal/controller"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/issuer"
 	core "github.com/everleaf/everleaf/internal/lifecycle/signingrequest"
 	"github.com/everleaf/everleaf/internal/pki"
 	"github.com/everleaf/everleaf/internal/plan"
@@ -39,7 +38,7 @@ type Deps struct {
 	Orders   *cluster.Orders
 	Answers  *cluster.Answers
 	Issuers  *cluster.Issuers
-	Types    *issuer.Registry
+	Signers  *controller.Signers
 	Server   *cluster.Server
 	Clock    clock.WithTicker
 }
@@ -112,7 +111,7 @@ func (c *Controller) Load(ctx context.Context, object *core.Object) (controller.
 		return nil, err
 	}
 	if w.issuer != nil {
-		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, c.config.Leave)
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Signers.Types, c.config.Leave)
 		if core.Approved(object) {
 			if w.MayReference, err = c.Requests.MayReference(ctx, object, signer); err != nil {
 				return nil, err

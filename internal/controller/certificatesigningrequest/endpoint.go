@@ -12,7 +12,7 @@ var _ controller.Remote[status] = (*work)(nil)
 
 // Endpoint implements controller.Remote.
 func (w *work) Endpoint(action plan.Action) (string, time.Duration) {
-	return controller.SigningEndpoint[core.Sign](action, w.Types, w.issuer)
+	return controller.SigningEndpoint[core.Sign](action, w.Signers.Types, w.issuer)
 }
 
 // Waiting implements controller.Remote. The kind has no condition for what waits.

@@ -34,14 +34,14 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: Name, Kind: core.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: 1,
 		Indexes: []controller.Index{
-			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
-			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+			{Kind: cmv1.IssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Signers.Types.Secrets)},
+			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Signers.Types.Secrets)},
 		},
 		Watches: []controller.Watch{
-			{Kind: plan.KindSecret, Keys: c.ofSecret},
+			{Kind: plan.KindSecret, Keys: c.driver.Retrying(c.ofSecret)},
 			{Kind: acmev1.OrderKind, Keys: ofOrder},
-			{Kind: cmv1.IssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
-			{Kind: cmv1.ClusterIssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
+			{Kind: cmv1.IssuerKind, Keys: c.driver.Retrying(controller.Waiting(c.Requests.OpenOf))},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.driver.Retrying(controller.Waiting(c.Requests.OpenOf))},
 		},
 	}
 }

@@ -25,14 +25,13 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: name, Kind: c.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: share,
 		Indexes: []controller.Index{{Kind: c.Kind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)}},
-		Watches: []controller.Watch{{Kind: plan.KindSecret, Keys: c.ofSecret}},
+		Watches: []controller.Watch{{Kind: plan.KindSecret, Keys: c.driver.Retrying(c.ofSecret)}},
 	}
 }
 
-// ofSecret returns the issuers that use a Secret, and ends their waits: what
-// failed because of the Secret can succeed now.
+// ofSecret returns the issuers that use a Secret.
 func (c *Controller) ofSecret(ctx context.Context, o client.Object) []types.NamespacedName {
-	return c.driver.Retry(controller.KeysOf(c.Issuers.Using(ctx, c.Kind, o)))
+	return controller.KeysOf(c.Issuers.Using(ctx, c.Kind, o))
 }
 
 // hear has an issuer of the kind checked again, at the time of the news.

@@ -37,7 +37,7 @@ type Config struct {
 type Deps struct {
 	Requests *cluster.PodCertificates
 	Issuers  *cluster.Issuers
-	Types    *issuer.Registry
+	Signers  *controller.Signers
 	Server   *cluster.Server
 	Clock    clock.WithTicker
 }
@@ -77,11 +77,11 @@ func (c *Controller) Registration() controller.Registration {
 	return controller.Registration{
 		Name: Name, Kind: core.Kind, Reconciler: c.driver, Requeue: c.driver.Requeue, Share: 1,
 		Indexes: []controller.Index{
-			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Types.Secrets)},
+			{Kind: cmv1.ClusterIssuerKind, Name: cluster.IndexSecretRef, Values: c.Issuers.SecretRefs(c.Signers.Types.Secrets)},
 		},
 		Watches: []controller.Watch{
-			{Kind: plan.KindSecret, Keys: controller.WaitingForUsers(c.Issuers, c.Requests.OpenOf, cmv1.ClusterIssuerKind)},
-			{Kind: cmv1.ClusterIssuerKind, Keys: controller.Waiting(c.Requests.OpenOf)},
+			{Kind: plan.KindSecret, Keys: c.driver.Retrying(controller.WaitingForUsers(c.Issuers, c.Requests.OpenOf, cmv1.ClusterIssuerKind))},
+			{Kind: cmv1.ClusterIssuerKind, Keys: c.driver.Retrying(controller.Waiting(c.Requests.OpenOf))},
 		},
 	}
 }
@@ -123,8 +123,8 @@ func (c *Controller) Load(ctx context.Context, object *core.Object) (controller.
 		}
 	}
 	if w.issuer != nil {
-		w.Issuer = controller.IssuerFacts(w.issuer, c.Types, nil)
-		w.SignsBare = c.Types.SignsBare(w.issuer.GetSpec())
+		w.Issuer = controller.IssuerFacts(w.issuer, c.Signers.Types, nil)
+		w.SignsBare = c.Signers.Types.SignsBare(w.issuer.GetSpec())
 	}
 	w.recall()
 	return w, nil
@@ -169,7 +169,7 @@ func (w *work) sign(ctx context.Context) error {
 	}
 	wanted := core.Wanted(object, w.config.TrustDomain, key)
 	now := w.Clock.Now()
-	outcome, err := w.Types.Sign(ctx, controller.Asking(issuer.Request{
+	outcome, err := w.Signers.Sign(ctx, w.issuer, controller.Asking(issuer.Request{
 		CSR: core.SigningRequest(object), Bare: &issuer.Bare{Wanted: wanted, Key: key}, Usages: wanted.Usages, Duration: core.Duration(object),
 		Namespace: w.Issuers.SecretNamespace(w.issuer), Now: now,
 	}, object, core.Kind, w.issuer))

@@ -17,16 +17,14 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
+	"github.com/everleaf/everleaf/internal/issuer"
 )
 
 // tokenLifetime of a service account's token is the shortest that Kubernetes takes.
 const tokenLifetime = 10 * time.Minute
 
-// The causes of faults about a log-in: Vault has refused it, or serves nothing.
-var (
-	errRefused     = errors.New("Vault has refused the log-in")
-	errUnavailable = errors.New("Vault does not serve log-ins")
-)
+// errUnavailable is the cause of a fault about a log-in to a Vault that serves nothing.
+var errUnavailable = errors.New("Vault does not serve log-ins")
 
 // Tokens issues tokens of service accounts.
 type Tokens interface {
@@ -144,7 +142,7 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 		case f.status == http.StatusServiceUnavailable:
 			out.Err = errUnavailable
 		case f.status >= http.StatusBadRequest && f.status < http.StatusInternalServerError && out.Class == fault.Transient:
-			out.Err = errRefused
+			out.Err = issuer.ErrRefused
 		}
 		return nil, out
 	}

@@ -12,6 +12,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign/authn"
+	"github.com/everleaf/everleaf/internal/issuer"
 )
 
 const (
@@ -99,7 +100,7 @@ func (c *connection) get(ctx context.Context, not *session, uses bool) (*session
 
 // nextLogIn is what the error of a log-in means for the next one.
 func nextLogIn(err error) (refused bool, notBefore time.Time) {
-	return errors.Is(err, errRefused), fault.Of(err).At
+	return errors.Is(err, issuer.ErrRefused), fault.Of(err).At
 }
 
 // over reports whether a session is at its end.

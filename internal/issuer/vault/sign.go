@@ -138,11 +138,11 @@ func (t *Type) signAgain(ctx context.Context, of identity, c *connection, s *ses
 func (c *connection) invalid(f *failure) error {
 	if !c.static {
 		return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
-			"%s; it has issued this token just now: a node that is behind its cluster knows it later", f.text())
+			"%s; it has issued this token just now: a node that is behind its cluster knows it later", f.text()).Because(issuer.ErrRefused)
 	}
 	ref := c.spec.Auth.TokenSecretRef
 	return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
-		"%s; the token in secret '%s/%s' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself", f.text(), c.namespace, ref.Name)
+		"%s; the token in secret '%s/%s' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself", f.text(), c.namespace, ref.Name).Because(issuer.ErrRefused)
 }
 
 // unsigned is the fault for a request that was not signed.
@@ -157,7 +157,11 @@ func (c *connection) unsigned(f *failure, now time.Time) error {
 	case f.status == http.StatusBadRequest:
 		message += c.ownKey()
 	}
-	return f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
+	out := f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
+	if f.status == http.StatusForbidden && !f.foreign {
+		out.Err = issuer.ErrRefused
+	}
+	return out
 }
 
 // permission says which permission a token needs.

@@ -6,6 +6,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
 )
 
 // kind is what has gone wrong.
@@ -51,6 +52,9 @@ func (f *failure) Error() string {
 	}
 	return f.call + ": " + f.text
 }
+
+// Is reports whether the failure is an issuer.ErrRefused.
+func (f *failure) Is(target error) bool { return target == issuer.ErrRefused && f.kind == refused }
 
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.err }

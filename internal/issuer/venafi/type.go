@@ -37,7 +37,7 @@ type Type struct {
 
 var (
 	_ issuer.Type      = (*Type)(nil)
-	_ issuer.Signer    = (*Type)(nil)
+	_ issuer.Ordering  = (*Type)(nil)
 	_ issuer.Remote    = (*Type)(nil)
 	_ issuer.Forgetter = (*Type)(nil)
 )
@@ -78,6 +78,10 @@ func New(store Secrets, c Config) *Type {
 
 // Name implements issuer.Type.
 func (*Type) Name() facts.IssuerType { return facts.IssuerVenafi }
+
+// Orders implements issuer.Ordering: a person may have to approve a request, and licences
+// count certificates.
+func (*Type) Orders() {}
 
 // Secrets implements issuer.Type.
 func (*Type) Secrets(spec *cmv1.IssuerSpec) []string {

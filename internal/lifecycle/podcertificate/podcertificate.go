@@ -50,6 +50,8 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 	d.wait(reason, plan.WithNextTry(failure.Message, f.Err, plan.Remote, now))
 	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
+	// A Secret that is written each second must not have the issuer asked each second.
+	d.Hold = failure.Class == fault.Transient
 	return d.Plan
 }
 

@@ -191,13 +191,17 @@ func TestFailed(t *testing.T) {
 		p.Until = now.Add(until)
 		return p
 	}
+	held := func(p Plan) Plan {
+		p.Hold = true
+		return p
+	}
 	for _, test := range []struct {
 		err  error
 		want Plan
 	}{
 		{fault.New(fault.Permanent, "SigningError", "x"), ends("Failed", "SigningError", "x")},
 		{fault.New(fault.User, "SecretMissing", "x"), wait(waits("SecretMissing", "x"), fault.UserRetry)},
-		{errors.New("x"), wait(waits("SigningError", "x; the next try is within 5m"), plan.Remote.Min)},
+		{errors.New("x"), held(wait(waits("SigningError", "x; the next try is within 5m"), plan.Remote.Min))},
 		{fault.Until(now.Add(time.Minute), "Busy", "x"), wait(waits("Busy", "x; the next try is within 5m"), time.Minute)},
 	} {
 		if diff := cmp.Diff(test.want, waiting(t, nil).Failed(plan.Failure{Action: Sign{}, Err: test.err}, now)); diff != "" {

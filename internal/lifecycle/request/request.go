@@ -62,6 +62,8 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 	d.pending(failure.Reason, plan.WithNextTry(failure.Message, f.Err, plan.Remote, now))
 	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
+	// A Secret that is written each second must not have the issuer asked each second.
+	d.Hold = failure.Class == fault.Transient
 	return d.Plan
 }
 
@@ -168,7 +170,7 @@ func (d *draft) bySigner() {
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
 		d.act(Sign{})
-		if Ordered(facts.TypeOf(d.state.Issuer.Spec)) {
+		if d.state.Issuer.Orders {
 			d.confirm()
 		}
 	case outcome.Pending == nil:
@@ -234,11 +236,6 @@ func (d *draft) order(gone *facts.Order) {
 	}
 	d.confirm()
 }
-
-// Ordered reports whether a CA of a type makes an order of what it is asked, which a person
-// may have to approve or somebody has to pay. What a cache shows is not enough to ask it: an
-// approval may have been followed by a denial, and another process may have asked already.
-func Ordered(t facts.IssuerType) bool { return t == facts.IssuerVenafi }
 
 // confirm has the request compared with the API server's before what is done. An approval in
 // a cache may have been followed by a denial.

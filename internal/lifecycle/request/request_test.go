@@ -336,9 +336,9 @@ func TestRequestOfAnotherSigner(t *testing.T) {
 // What a Certificate Manager is asked becomes an order there, so the API server is asked
 // first whether the request is still as the cache has it.
 func TestRequestOfAnOrderingSigner(t *testing.T) {
-	venafi := *caIssuer
-	venafi.Spec = &cmv1.IssuerSpec{IssuerConfig: cmv1.IssuerConfig{Venafi: &cmv1.VenafiIssuer{}}}
-	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: &venafi, MayApprove: true}
+	ordering := *caIssuer
+	ordering.Orders = true
+	s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: &ordering, MayApprove: true}
 	with(approvedCond)(&s)
 	samePlan(t, Plan{
 		Status: s.Object.Status, Do: Sign{},
@@ -359,11 +359,15 @@ func TestRequestLeftAlone(t *testing.T) {
 
 func TestRequestFailed(t *testing.T) {
 	const from = "cert-manager-certificaterequests-issuer-ca"
-	pending := func(reason, message string, until time.Time) func(*Plan) {
+	held := func(p *Plan) { p.Hold = true }
+	pending := func(reason, message string, until time.Time, more ...func(*Plan)) func(*Plan) {
 		return func(p *Plan) {
 			p.Status.Conditions = append(p.Status.Conditions, readyCond(cmmeta.ConditionFalse, "Pending", message))
 			p.Events = []plan.Event{{Reason: reason, Message: message, Component: from, Verbose: true}}
 			p.Until = until
+			for _, f := range more {
+				f(p)
+			}
 		}
 	}
 	retry := func(wait time.Duration) func(*Plan) {
@@ -393,8 +397,8 @@ func TestRequestFailed(t *testing.T) {
 		}},
 		{"when a user acts", Sign{}, fault.New(fault.User, "SecretMissing", "none"), 3, pending("SecretMissing", "none", now.Add(fault.UserRetry))},
 		{"later", Sign{}, fault.Until(now.Add(day), "Busy", "busy"), 3, pending("Busy", "busy; the next try is at 2026-11-23T06:00:00Z", now.Add(day))},
-		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down; the next try is within 5m", now.Add(800*time.Millisecond))},
-		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm; the next try is within 5m", now.Add(200*time.Millisecond))},
+		{"for now", Sign{}, fault.New(fault.Transient, "Down", "down"), 2, pending("Down", "down; the next try is within 5m", now.Add(800*time.Millisecond), held)},
+		{"unclassified", Sign{}, errors.New("hm"), 0, pending("", "hm; the next try is within 5m", now.Add(200*time.Millisecond), held)},
 		{"the API server", KeepState{}, errors.New("hm"), 1, retry(400 * time.Millisecond)},
 		{"for now, and not the signer", taking, fault.New(fault.Transient, "Down", "down"), 1, told(`the certificate in Order "app/o" cannot be read: down; the next try is within 30s`, 400*time.Millisecond)},
 		{"later, and not the signer", creating, fault.Until(now.Add(day), "Busy", "busy"), 1, told(`Order "app/o" cannot be created: busy; the next try is at 2026-11-23T06:00:00Z`, day)},

@@ -11,7 +11,6 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
 	"github.com/everleaf/everleaf/internal/fault"
-	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/plan"
 )
 
@@ -50,6 +49,8 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	}
 	d.announce(true, Wait{reason, plan.WithNextTry(message, f.Err, plan.Remote, now)})
 	d.Until = plan.Retry(f.Err, f.Attempts, plan.Remote, now)
+	// A Secret that is written each second must not have the issuer asked each second.
+	d.Hold = failure.Class == fault.Transient
 	return d.Plan
 }
 
@@ -142,7 +143,7 @@ func (d *draft) bySigner() {
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
 		d.Do = Sign{}
-		if request.Ordered(d.state.ofType()) {
+		if d.state.Issuer.Orders {
 			d.confirm()
 		}
 	case outcome.Pending == nil:

@@ -227,7 +227,7 @@ func TestVenafiWords(t *testing.T) {
 	if got := see(p).event; got != "Normal CertificateIssued: Certificate fetched from Certificate Manager issuer successfully" {
 		t.Errorf("issued: %q", got)
 	}
-	if p := approved(venafi).Next(now); p.Do != plan.Action(Sign{}) || len(p.Confirm) != 1 {
+	if p := approved(func(s *State) { venafi(s); s.Issuer.Orders = true }).Next(now); p.Do != plan.Action(Sign{}) || len(p.Confirm) != 1 {
 		t.Errorf("does %v and confirms %v, want to sign once the request is confirmed: it becomes an order", p.Do, p.Confirm)
 	}
 }
