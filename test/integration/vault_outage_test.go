@@ -101,6 +101,8 @@ func TestVaultTokens(t *testing.T) {
 		v.configure(t, "sys/leases/revoke-prefix/auth/"+v.ns+"-approle/login", nil)
 		v.certificate(t, "used-up", wanted("used-up", "web", ""))
 		v.waits(t, "used-up", "invalid role or secret ID")
+		// Nothing else has had the issuer checked.
+		v.says(t, "web", cmmeta.ConditionFalse, "invalid role or secret ID")
 		secret, err := v.vault.SecretID(t.Context(), v.ns+"-approle", "web")
 		v.must(t, err)
 		v.SetSecret(t, v.ns, "approle", "secret-id", secret)
@@ -115,9 +117,23 @@ func TestVaultTokens(t *testing.T) {
 		v.configure(t, "auth/token/revoke", map[string]any{"token": stale})
 		v.certificate(t, "token-second", wanted("token-second", "token", ""))
 		v.waits(t, "token-second", "the token in secret '"+v.ns+"/token' is invalid")
+		v.says(t, "token", cmmeta.ConditionFalse, "the token in secret '"+v.ns+"/token' is invalid")
 		v.SetSecret(t, v.ns, "token", "token", v.token(t, nil)+"\n")
 		v.revision(t, "token-second", 1)
 		v.uncounted(t, "token-second")
+		v.says(t, "token", cmmeta.ConditionTrue)
+	})
+	t.Run("without the permission", func(t *testing.T) {
+		policy := v.ns + "-moved"
+		v.must(t, v.vault.Policy(t.Context(), policy, v.ns+"/sign/web"))
+		token, err := v.vault.Token(t.Context(), map[string]any{"no_default_policy": false}, policy)
+		v.must(t, err)
+		v.Secret(t, v.ns, "moved", "token", token)
+		v.issuer(t, "moved", "{tokenSecretRef: {name: moved}}")
+		v.signs(t, "moved-first", "moved")
+		v.must(t, v.vault.Policy(t.Context(), policy, v.ns+"/sign/other"))
+		v.certificate(t, "moved-second", wanted("moved-second", "moved", ""))
+		v.says(t, "moved", cmmeta.ConditionFalse, `the token needs a policy with path "`+v.ns+`/sign/web"`)
 	})
 }
 

@@ -1,11 +1,13 @@
 package venafi
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/issuer"
 	server "github.com/everleaf/everleaf/test/venafi"
 )
 
@@ -71,6 +73,9 @@ func TestPasswordRests(t *testing.T) {
 		for range 3 {
 			_, err := l.Sign(t.Context(), l.usual())
 			checkFault(t, step, err, fault.Transient, "VenafiInitError", message)
+			if !errors.Is(err, issuer.ErrRefused) {
+				t.Errorf("%s: the issuer is not suspected", step)
+			}
 			_, checked := l.check()
 			checkFault(t, step, checked, fault.Later, "AuthFailed", condition)
 			if at := fault.Of(checked).At; !at.Equal(until) {
