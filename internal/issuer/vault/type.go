@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -50,8 +49,7 @@ type Config struct {
 type Type struct {
 	Config
 
-	mu          sync.Mutex
-	connections map[types.UID]*connection
+	connections authn.Owners[types.UID, *connection]
 }
 
 var (
@@ -66,7 +64,7 @@ func New(c Config) *Type {
 	if c.HTTP == nil {
 		c.HTTP = vendorapi.NewTransport()
 	}
-	return &Type{Config: c, connections: map[types.UID]*connection{}}
+	return &Type{Config: c, connections: authn.Owners[types.UID, *connection]{Now: c.Clock.Now, End: (*connection).close}}
 }
 
 // Name implements issuer.Type.
@@ -119,48 +117,33 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 }
 
 // Forget implements issuer.Forgetter.
-func (t *Type) Forget(uid types.UID) {
-	t.mu.Lock()
-	c := t.connections[uid]
-	delete(t.connections, uid)
-	t.mu.Unlock()
-	if c != nil {
-		c.close()
-	}
-}
+func (t *Type) Forget(uid types.UID) { t.connections.Forget(uid) }
 
 // connect returns the connection of an issuer: the one that there is, if its spec and its
-// Secrets are the same. fresh has the Secrets read in any case, or else they are if the
-// caches show others than those that were read.
-func (t *Type) connect(ctx context.Context, of identity, spec *cmv1.VaultIssuer, fresh bool) (*connection, error) {
-	t.mu.Lock()
-	known := t.connections[of.uid]
-	same := known != nil && known.namespace == of.namespace && equality.Semantic.DeepEqual(known.spec, spec)
-	if same && !fresh && known.read.current(t.Config.Secrets, of.namespace) {
-		defer t.mu.Unlock()
+// Secrets are the same. checked reports that the issuer is being checked, so that it exists;
+// the Secrets are read then in any case, or else if the caches show others than those that were
+// read.
+func (t *Type) connect(ctx context.Context, of identity, spec *cmv1.VaultIssuer, checked bool) (*connection, error) {
+	same := func(c *connection) bool {
+		return c.namespace == of.namespace && equality.Semantic.DeepEqual(c.spec, spec)
+	}
+	known, ok := t.connections.Of(of.uid, func(c *connection) bool {
+		return same(c) && !checked && c.read.current(t.Config.Secrets, of.namespace)
+	})
+	if ok {
 		return known, nil
 	}
-	t.mu.Unlock()
 	got, err := readMaterial(ctx, t.Config.Secrets, of.namespace, spec, t.Limits)
 	if err != nil {
 		return nil, err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known = t.connections[of.uid]
-	if known != nil && known.namespace == of.namespace && equality.Semantic.DeepEqual(known.spec, spec) && known.read.digest == got.digest {
-		known.read.versions = got.versions
-		return known, nil
-	}
-	made, err := t.newConnection(of, spec, got)
-	if err != nil {
-		return nil, err
-	}
-	t.connections[of.uid] = made
-	if known != nil {
-		known.close()
-	}
-	return made, nil
+	return t.connections.Keep(of.uid, checked, func(c *connection) bool {
+		if !same(c) || c.read.digest != got.digest {
+			return false
+		}
+		c.read.versions = got.versions
+		return true
+	}, func() (*connection, error) { return t.newConnection(of, spec, got) })
 }
 
 func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*connection, error) {

@@ -1,6 +1,7 @@
 package venafi
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -114,4 +115,45 @@ func TestPasswordRests(t *testing.T) {
 	l.server.Calls()
 	l.requested(l.usual())
 	tries("another password", 1)
+}
+
+// forgets is a store in which an issuer is forgotten while its Secrets are read.
+type forgets struct {
+	store
+	forget func()
+}
+
+func (f forgets) Read(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	f.forget()
+	return f.store.Read(ctx, namespace, name)
+}
+
+// TestForgottenMeanwhile has an issuer deleted while a request to it is under way: what the
+// request makes is for it only.
+func TestForgottenMeanwhile(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": server.Password})
+	if _, err := l.check(); err != nil {
+		t.Fatal(err)
+	}
+	kept := l.Type.store
+	l.Type.store = forgets{store: l.store, forget: func() { l.Forget("uid") }}
+	logins := func(step string, want int) {
+		t.Helper()
+		if n := l.server.Count("/oauth"); n != want {
+			t.Errorf("%s: %d logins, want %d", step, n, want)
+		}
+		l.server.Calls()
+	}
+	l.server.Calls()
+	l.requested(l.usual())
+	logins("under way", 1)
+	l.Type.store = kept
+	l.requested(l.usual())
+	logins("another one under way", 1)
+	if _, err := l.check(); err != nil {
+		t.Fatal(err)
+	}
+	logins("the issuer is there again", 1)
+	l.requested(l.usual())
+	logins("with what is kept", 0)
 }

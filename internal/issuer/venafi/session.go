@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/Venafi/vcert/v5/pkg/endpoint"
@@ -41,44 +40,27 @@ func (l login) usable(now time.Time) bool {
 	return l.connect != nil && (l.until.IsZero() || now.Add(callTimeout).Before(l.until))
 }
 
-// sessions are those of all issuers.
-type sessions struct {
-	mu       sync.Mutex
-	byIssuer map[types.UID]*session
-}
-
-// of returns the session of an issuer with settings. Another one with other settings ends.
-func (s *sessions) of(issuer types.UID, want settings, c Config) (*session, *failure) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if found := s.byIssuer[issuer]; found != nil && found.settings == want {
-		return found, nil
-	}
-	made, f := newSession(want, c)
-	if f != nil {
-		return nil, f
-	}
-	s.end(issuer)
-	if s.byIssuer == nil {
-		s.byIssuer = map[types.UID]*session{}
-	}
-	s.byIssuer[issuer] = made
-	return made, nil
-}
-
-// forget ends the session of an issuer.
-func (s *sessions) forget(issuer types.UID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.end(issuer)
-}
-
-func (s *sessions) end(issuer types.UID) {
-	if found := s.byIssuer[issuer]; found != nil {
-		if t, ok := found.transport.(*http.Transport); ok {
-			t.CloseIdleConnections()
+// sessionOf returns the session of an issuer with settings. Another one with other settings
+// ends. checked reports that the issuer is being checked, so that it exists.
+func (t *Type) sessionOf(uid types.UID, want settings, checked bool) (*session, *failure) {
+	same := func(s *session) bool { return s.settings == want }
+	s, err := t.sessions.Keep(uid, checked, same, func() (*session, error) {
+		made, f := newSession(want, t.config)
+		if f != nil {
+			return nil, f
 		}
-		delete(s.byIssuer, issuer)
+		return made, nil
+	})
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return s, nil
+}
+
+// end ends the idle connections of a session.
+func (s *session) end() {
+	if t, ok := s.transport.(*http.Transport); ok {
+		t.CloseIdleConnections()
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	}
 	t.doubt.begin(t.how.now())
 	for again := false; ; again = true {
-		s, f := t.session(ctx, r.IssuerUID, r.Namespace, spec)
+		s, f := t.session(ctx, r.IssuerUID, r.Namespace, spec, false)
 		if f != nil {
 			return request.Outcome{}, f.ofClient()
 		}

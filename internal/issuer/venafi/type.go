@@ -15,6 +15,7 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
+	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -30,7 +31,7 @@ type Type struct {
 	store    Secrets
 	config   Config
 	how      logins
-	sessions sessions
+	sessions authn.Owners[types.UID, *session]
 	doubt    doubt
 	objects  objects
 }
@@ -73,7 +74,10 @@ func New(store Secrets, c Config) *Type {
 	if c.ObserveCall == nil {
 		c.ObserveCall = func(string, time.Duration) {}
 	}
-	return &Type{store: store, config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent}}
+	return &Type{
+		store: store, config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent},
+		sessions: authn.Owners[types.UID, *session]{Now: c.Clock.Now, End: (*session).end},
+	}
 }
 
 // Name implements issuer.Type.
@@ -115,7 +119,7 @@ func place(text string) (host, path string) {
 }
 
 // Forget implements issuer.Forgetter.
-func (t *Type) Forget(uid types.UID) { t.sessions.forget(uid) }
+func (t *Type) Forget(uid types.UID) { t.sessions.Forget(uid) }
 
 const (
 	// started is reason and message of an issuer that is ready.
@@ -134,7 +138,7 @@ const (
 // own has its API up.
 func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	t.doubt.begin(t.how.now())
-	s, f := t.session(ctx, i.UID, i.Namespace, i.Spec.Venafi)
+	s, f := t.session(ctx, i.UID, i.Namespace, i.Spec.Venafi, true)
 	if f != nil {
 		return issuer.Status{}, f.ofIssuer(buildingClient)
 	}
@@ -160,13 +164,13 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 	return status, nil
 }
 
-// session returns the session of an issuer.
-func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spec *cmv1.VenafiIssuer) (*session, *failure) {
+// session returns the session of an issuer, see sessionOf.
+func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spec *cmv1.VenafiIssuer, checked bool) (*session, *failure) {
 	s, f := load(ctx, t.store, namespace, spec)
 	if f != nil {
 		return nil, f
 	}
-	return t.sessions.of(uid, s, t.config)
+	return t.sessionOf(uid, s, checked)
 }
 
 // exchange is the transport of an operation with a login.
