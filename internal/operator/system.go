@@ -192,7 +192,7 @@ var issuerTypes = map[facts.IssuerType]func(*system) issuer.Type{
 		})
 	},
 	facts.IssuerVenafi: func(s *system) issuer.Type {
-		return venafi.New(cluster.IssuerSecrets{Secrets: s.secrets, Writer: s.write}, venafi.Config{
+		return venafi.New(s.secrets, venafi.Config{
 			UserAgent: "everleaf", Clock: s.clock, Limits: s.options.Limits, HTTP: s.options.VendorHTTP,
 			Observe: s.metrics.ObserveVenafiToken, ObserveCall: s.metrics.ObserveVenafiCall,
 		})

@@ -21,17 +21,9 @@ import (
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/foreign"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
+	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
-
-// Secrets reads the Secrets of issuers.
-type Secrets interface {
-	// Version is the resourceVersion that the caches show, empty if they show no
-	// such Secret.
-	Version(namespace, name string) string
-	// Live reads a Secret from the API server, nil if there is none.
-	Live(ctx context.Context, namespace, name string) (*corev1.Secret, error)
-}
 
 // material is what an issuer needs beside its spec: what its Secrets hold.
 type material struct {
@@ -45,20 +37,17 @@ type material struct {
 	credential string
 }
 
-// read is material and what it was read from.
+// read is material, and what identifies it.
 type read struct {
 	material
-	// versions are the resourceVersions of the Secrets.
-	versions map[string]string
 	// digest identifies the content of the entries that were read.
 	digest [sha256.Size]byte
 }
 
-// reader reads the Secrets of one issuer, each once.
+// reader reads the Secrets of one issuer.
 type reader struct {
-	secrets   Secrets
+	secrets   *issuer.Reading
 	namespace string
-	found     map[string]*corev1.Secret
 	// used are the entries that were read.
 	used map[string][]byte
 }
@@ -66,24 +55,21 @@ type reader struct {
 // errNoSecret is the cause of a fault about a Secret that does not exist.
 var errNoSecret = errors.New("the Secret does not exist")
 
-// readMaterial reads what an issuer needs: first what its connections do, then the
+// read reads what an issuer needs: first what its connections do, then the
 // credentials.
-func readMaterial(ctx context.Context, secrets Secrets, namespace string, spec *cmv1.VaultIssuer, limits pki.Limits) (read, error) {
-	r := &reader{secrets: secrets, namespace: namespace, found: map[string]*corev1.Secret{}, used: map[string][]byte{}}
-	var m material
+func (t *Type) read(ctx context.Context, of issuer.Identity, issuerSpec *cmv1.IssuerSpec, secrets *issuer.Reading) (read, error) {
+	spec := issuerSpec.Vault
+	r := &reader{secrets: secrets, namespace: of.Namespace, used: map[string][]byte{}}
+	var got read
 	var err error
-	if m.roots, err = r.roots(ctx, spec, limits); err != nil {
+	if got.roots, err = r.roots(ctx, spec, t.Limits); err != nil {
 		return read{}, err
 	}
-	if m.pair, err = r.pair(ctx, spec); err != nil {
+	if got.pair, err = r.pair(ctx, spec); err != nil {
 		return read{}, err
 	}
-	if m.loginPair, m.credential, err = r.credentials(ctx, &spec.Auth); err != nil {
+	if got.loginPair, got.credential, err = r.credentials(ctx, &spec.Auth); err != nil {
 		return read{}, err
-	}
-	got := read{material: m, versions: map[string]string{}}
-	for name, secret := range r.found {
-		got.versions[name] = secret.ResourceVersion
 	}
 	sum := sha256.New()
 	for _, entry := range slices.Sorted(maps.Keys(r.used)) {
@@ -97,18 +83,14 @@ func readMaterial(ctx context.Context, secrets Secrets, namespace string, spec *
 // secret reads a Secret. access is what cannot be done if that fails, with a %s for the
 // Secret's name.
 func (r *reader) secret(ctx context.Context, name, access string) (*corev1.Secret, error) {
-	if secret := r.found[name]; secret != nil {
-		return secret, nil
-	}
 	full := r.namespace + "/" + name
-	secret, err := r.secrets.Live(ctx, r.namespace, name)
+	secret, err := r.secrets.Secret(ctx, name)
 	switch {
 	case err != nil:
 		return nil, fault.New(fault.Transient, "", access+": %s", full, foreign.APIServer(err)).Because(err)
 	case secret == nil:
 		return nil, fault.New(fault.User, "", access+": secrets %q not found", full, name).Because(errNoSecret)
 	}
-	r.found[name] = secret
 	return secret, nil
 }
 
@@ -239,14 +221,4 @@ func keyOr(ref *cmmeta.SecretKeySelector, usual string) string {
 		return usual
 	}
 	return ref.Key
-}
-
-// current reports whether the caches show the Secrets at the versions that were read.
-func (r read) current(secrets Secrets, namespace string) bool {
-	for name, version := range r.versions {
-		if secrets.Version(namespace, name) != version {
-			return false
-		}
-	}
-	return true
 }

@@ -78,8 +78,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	if err != nil {
 		return request.Outcome{}, refuse("failed to decode CSR for signing: "+err.Error(), err)
 	}
-	of := identity{r.IssuerUID, r.IssuerName, r.Namespace}
-	c, err := t.connect(ctx, of, spec, false)
+	c, err := t.connections.Of(ctx, r.Identity(), r.Issuer, false)
 	if err != nil {
 		return request.Outcome{}, pending(err)
 	}
@@ -90,7 +89,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	body := newAsked(r, csr)
 	answer, f := c.sign(ctx, s, body)
 	if f != nil && f.status == http.StatusForbidden && !f.foreign {
-		if answer, f, err = t.signAgain(ctx, of, c, s, body, f); err != nil {
+		if answer, f, err = t.signAgain(ctx, r, c, s, body, f); err != nil {
 			return request.Outcome{}, pending(err)
 		}
 	}
@@ -110,8 +109,8 @@ func (c *connection) sign(ctx context.Context, s *session, body asked) (answered
 // signAgain signs once more after Vault has refused a token, if another one can be had: of
 // a Secret that the caches do not show yet, or by a log-in. f is the refusal, which counts
 // if there is none. A token that Vault then does not know is no fault of the request.
-func (t *Type) signAgain(ctx context.Context, of identity, c *connection, s *session, body asked, f *failure) (answered, *failure, error) {
-	fresh, err := t.connect(ctx, of, c.spec, true)
+func (t *Type) signAgain(ctx context.Context, r issuer.Request, c *connection, s *session, body asked, f *failure) (answered, *failure, error) {
+	fresh, err := t.connections.Of(ctx, r.Identity(), r.Issuer, true)
 	if err != nil {
 		return answered{}, nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
@@ -31,7 +30,7 @@ type Ambient struct{ Issuers, ClusterIssuers bool }
 
 // Config is what the issuer type needs.
 type Config struct {
-	Secrets Secrets
+	Secrets issuer.Secrets
 	Tokens  Tokens
 	Ambient Ambient
 	// HTTP asks AWS; nil is the network.
@@ -49,7 +48,7 @@ type Config struct {
 type Type struct {
 	Config
 
-	connections authn.Owners[types.UID, *connection]
+	connections issuer.Kept[read, *connection]
 }
 
 var (
@@ -64,7 +63,12 @@ func New(c Config) *Type {
 	if c.HTTP == nil {
 		c.HTTP = vendorapi.NewTransport()
 	}
-	return &Type{Config: c, connections: authn.Owners[types.UID, *connection]{Now: c.Clock.Now, End: (*connection).close}}
+	t := &Type{Config: c}
+	t.connections = issuer.Kept[read, *connection]{
+		Secrets: c.Secrets, Read: t.read, New: t.newConnection, End: (*connection).close,
+		Same: func(a, b read) bool { return a.digest == b.digest },
+	}
+	return t
 }
 
 // Name implements issuer.Type.
@@ -78,14 +82,6 @@ func (*Type) Server(spec *cmv1.IssuerSpec) string {
 	return "the Vault server " + host(spec.Vault.Server)
 }
 
-// identity is which issuer something is for.
-type identity struct {
-	uid  types.UID
-	name types.NamespacedName
-	// namespace holds the issuer's Secrets.
-	namespace string
-}
-
 // Check implements issuer.Type. It logs in if there is no token that is good.
 func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	spec := i.Spec.Vault
@@ -93,7 +89,7 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 		t.Forget(i.UID)
 		return issuer.Status{}, err
 	}
-	c, err := t.connect(ctx, identity{i.UID, i.Name, i.Namespace}, spec, true)
+	c, err := t.connections.Of(ctx, i.Identity(), i.Spec, true)
 	if err != nil {
 		return issuer.Status{}, notReady(err)
 	}
@@ -119,36 +115,11 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 // Forget implements issuer.Forgetter.
 func (t *Type) Forget(uid types.UID) { t.connections.Forget(uid) }
 
-// connect returns the connection of an issuer: the one that there is, if its spec and its
-// Secrets are the same. checked reports that the issuer is being checked, so that it exists;
-// the Secrets are read then in any case, or else if the caches show others than those that were
-// read.
-func (t *Type) connect(ctx context.Context, of identity, spec *cmv1.VaultIssuer, checked bool) (*connection, error) {
-	same := func(c *connection) bool {
-		return c.namespace == of.namespace && equality.Semantic.DeepEqual(c.spec, spec)
-	}
-	known, ok := t.connections.Of(of.uid, func(c *connection) bool {
-		return same(c) && !checked && c.read.current(t.Config.Secrets, of.namespace)
-	})
-	if ok {
-		return known, nil
-	}
-	got, err := readMaterial(ctx, t.Config.Secrets, of.namespace, spec, t.Limits)
-	if err != nil {
-		return nil, err
-	}
-	return t.connections.Keep(of.uid, checked, func(c *connection) bool {
-		if !same(c) || c.read.digest != got.digest {
-			return false
-		}
-		c.read.versions = got.versions
-		return true
-	}, func() (*connection, error) { return t.newConnection(of, spec, got) })
-}
-
-func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*connection, error) {
+// newConnection returns the connection of an issuer.
+func (t *Type) newConnection(of issuer.Identity, issuerSpec *cmv1.IssuerSpec, got read) (*connection, error) {
+	spec := issuerSpec.Vault
 	c := &connection{
-		spec: spec.DeepCopy(), namespace: of.namespace, read: got, clock: t.Clock, observe: t.Observe, static: spec.Auth.TokenSecretRef != nil,
+		spec: spec, namespace: of.Namespace, read: got, clock: t.Clock, observe: t.Observe, static: spec.Auth.TokenSecretRef != nil,
 		transport: newTransport(spec, got.material, got.pair),
 		kept:      authn.Keeper[*session]{Now: t.Clock.Now, Next: nextLogIn},
 	}
@@ -160,7 +131,7 @@ func (t *Type) newConnection(of identity, spec *cmv1.VaultIssuer, got read) (*co
 		if c.static {
 			return c.newSession(got.credential, time.Time{}, 0)
 		}
-		l, err := t.newLogin(ctx, of.name, of.namespace, c)
+		l, err := t.newLogin(ctx, of.Name, of.Namespace, c)
 		if err != nil {
 			return nil, err
 		}

@@ -220,8 +220,6 @@ type secrets struct {
 	stored map[string]*corev1.Secret
 	err    error
 	reads  int
-	// reading is called during a read, if it is set.
-	reading func()
 }
 
 func (s *secrets) Version(namespace, name string) string {
@@ -240,9 +238,6 @@ func (s *secrets) Live(_ context.Context, namespace, name string) (*corev1.Secre
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
-	if s.reading != nil {
-		s.reading()
-	}
 	if namespace != "ns" || s.err != nil {
 		return nil, s.err
 	}

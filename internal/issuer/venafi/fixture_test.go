@@ -3,6 +3,7 @@ package venafi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -18,19 +19,23 @@ import (
 	"github.com/everleaf/everleaf/internal/lifecycle/request"
 	"github.com/everleaf/everleaf/internal/pki"
 	server "github.com/everleaf/everleaf/test/venafi"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // store are Secrets by name; an error is what reading one ends with.
 type store map[string]any
 
-func (s store) Read(_ context.Context, _, name string) (map[string][]byte, error) {
+func (s store) Version(_, name string) string { return fmt.Sprint(s[name]) }
+
+func (s store) Live(_ context.Context, _, name string) (*corev1.Secret, error) {
 	switch v := s[name].(type) {
 	case map[string]string:
-		data := map[string][]byte{}
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ResourceVersion: s.Version("", name)}, Data: map[string][]byte{}}
 		for key, value := range v {
-			data[key] = []byte(value)
+			secret.Data[key] = []byte(value)
 		}
-		return data, nil
+		return secret, nil
 	case error:
 		return nil, v
 	default:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	server "github.com/everleaf/everleaf/test/venafi"
@@ -117,43 +119,33 @@ func TestPasswordRests(t *testing.T) {
 	tries("another password", 1)
 }
 
-// forgets is a store in which an issuer is forgotten while its Secrets are read.
-type forgets struct {
-	store
-	forget func()
+// behind is a store whose changes the caches do not show.
+type behind struct{ store }
+
+func (behind) Version(string, string) string { return "1" }
+
+func (s behind) Live(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	secret, err := s.store.Live(ctx, namespace, name)
+	if secret != nil {
+		secret.ResourceVersion = "1"
+	}
+	return secret, err
 }
 
-func (f forgets) Read(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-	f.forget()
-	return f.store.Read(ctx, namespace, name)
-}
-
-// TestForgottenMeanwhile has an issuer deleted while a request to it is under way: what the
-// request makes is for it only.
-func TestForgottenMeanwhile(t *testing.T) {
-	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": server.Password})
-	if _, err := l.check(); err != nil {
+// TestCachesBehind has a Secret with other credentials that the caches do not show yet, and
+// counts how often Secrets are read.
+func TestCachesBehind(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"access-token": "old"})
+	l.Type.sessions.Secrets = behind{l.store}
+	_, err := l.Sign(t.Context(), l.usual())
+	if !errors.Is(err, issuer.ErrRefused) {
 		t.Fatal(err)
 	}
-	kept := l.Type.store
-	l.Type.store = forgets{store: l.store, forget: func() { l.Forget("uid") }}
-	logins := func(step string, want int) {
-		t.Helper()
-		if n := l.server.Count("/oauth"); n != want {
-			t.Errorf("%s: %d logins, want %d", step, n, want)
-		}
-		l.server.Calls()
+	if n := l.server.Count("/verify"); n != 1 {
+		t.Errorf("%d calls with a token that was refused", n)
 	}
-	l.server.Calls()
+	l.store["credentials"] = map[string]string{"access-token": server.Token}
 	l.requested(l.usual())
-	logins("under way", 1)
-	l.Type.store = kept
+	l.store["credentials"] = errors.New("read again")
 	l.requested(l.usual())
-	logins("another one under way", 1)
-	if _, err := l.check(); err != nil {
-		t.Fatal(err)
-	}
-	logins("the issuer is there again", 1)
-	l.requested(l.usual())
-	logins("with what is kept", 0)
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/Venafi/vcert/v5/pkg/endpoint"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
@@ -40,23 +39,6 @@ func (l login) usable(now time.Time) bool {
 	return l.connect != nil && (l.until.IsZero() || now.Add(callTimeout).Before(l.until))
 }
 
-// sessionOf returns the session of an issuer with settings. Another one with other settings
-// ends. checked reports that the issuer is being checked, so that it exists.
-func (t *Type) sessionOf(uid types.UID, want settings, checked bool) (*session, *failure) {
-	same := func(s *session) bool { return s.settings == want }
-	s, err := t.sessions.Keep(uid, checked, same, func() (*session, error) {
-		made, f := newSession(want, t.config)
-		if f != nil {
-			return nil, f
-		}
-		return made, nil
-	})
-	if err != nil {
-		return nil, failureOf(err)
-	}
-	return s, nil
-}
-
 // end ends the idle connections of a session.
 func (s *session) end() {
 	if t, ok := s.transport.(*http.Transport); ok {
@@ -64,7 +46,8 @@ func (s *session) end() {
 	}
 }
 
-func newSession(s settings, c Config) (*session, *failure) {
+// newSession returns a session of settings. The error is a *failure.
+func newSession(s settings, c Config) (*session, error) {
 	made := &session{settings: s, transport: c.HTTP}
 	made.kept = authn.Keeper[login]{Now: c.Clock.Now, Next: made.nextLogin}
 	if c.HTTP != nil && s.backend != backendTPP {

@@ -13,6 +13,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/foreign/vendorapi"
+	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/validation"
 )
 
@@ -132,8 +133,16 @@ func check(spec *cmv1.VenafiIssuer) *failure {
 	return nil
 }
 
-// load reads what an issuer's spec and Secrets say.
-func load(ctx context.Context, secrets Secrets, namespace string, spec *cmv1.VenafiIssuer) (settings, *failure) {
+// load reads what an issuer's spec and Secrets say. The error is a *failure.
+func load(ctx context.Context, of issuer.Identity, spec *cmv1.IssuerSpec, secrets *issuer.Reading) (settings, error) {
+	s, f := loadFrom(reader{ctx: ctx, secrets: secrets, namespace: of.Namespace}, spec.Venafi)
+	if f != nil {
+		return settings{}, f
+	}
+	return s, nil
+}
+
+func loadFrom(r reader, spec *cmv1.VenafiIssuer) (settings, *failure) {
 	s := settings{backend: of(spec), url: urlOf(spec)}
 	if s.backend == "" {
 		return s, misconfigured("neither Venafi Cloud, TPP, or NGTS configuration found")
@@ -148,7 +157,6 @@ func load(ctx context.Context, secrets Secrets, namespace string, spec *cmv1.Ven
 	if s.zone, f = zoneOf(s.backend, spec.Zone); f != nil {
 		return s, f
 	}
-	r := reader{ctx: ctx, secrets: secrets, namespace: namespace}
 	switch s.backend {
 	case backendTPP:
 		f = s.loadTPP(r, spec.TPP)
@@ -220,7 +228,7 @@ func text(data map[string][]byte, key string) string { return strings.TrimSpace(
 // reader reads the Secrets of one issuer.
 type reader struct {
 	ctx       context.Context
-	secrets   Secrets
+	secrets   *issuer.Reading
 	namespace string
 }
 
@@ -229,14 +237,14 @@ func (r reader) read(field, name string) (map[string][]byte, *failure) {
 	if name == "" {
 		return nil, misconfigured("%s.name: Required value", field)
 	}
-	data, err := r.secrets.Read(r.ctx, r.namespace, name)
+	secret, err := r.secrets.Secret(r.ctx, name)
 	switch {
 	case err != nil:
 		return nil, &failure{kind: unread, text: fmt.Sprintf(`secret "%s/%s" of %s cannot be read`, r.namespace, name, field), err: err}
-	case data == nil:
+	case secret == nil:
 		return nil, &failure{kind: missing, text: fmt.Sprintf(`could not access secret '%s/%s': %s: it does not exist`, r.namespace, name, field), err: errors.New("not found")}
 	default:
-		return data, nil
+		return secret.Data, nil
 	}
 }
 

@@ -43,32 +43,45 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 		return request.Outcome{}, err
 	}
 	t.doubt.begin(t.how.now())
-	for again := false; ; again = true {
-		s, f := t.session(ctx, r.IssuerUID, r.Namespace, spec, false)
-		if f != nil {
-			return request.Outcome{}, f.ofClient()
-		}
-		l, f := s.connect(ctx, t.how, false)
-		if f != nil {
-			return request.Outcome{}, f.ofClient()
-		}
-		o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.config.Limits}
-		client := o.client()
-		way := &earlier{exchange: o.exchange, csr: csr, created: r.Created, look: t.doubt.about(r.Created)}
-		client.Transport = way
-		o.connector = l.connect(client)
-		outcome, f, err := t.alone(o, r, csr, wanted)
-		if f != nil && way.uncertain() {
-			t.doubt.raise(t.how.now(), r.Created)
-		}
-		if f != nil && f.kind == refused {
-			s.discard(l)
-			if s.settings.renewable() && !again {
-				continue
-			}
-		}
+	s, err := t.sessions.Of(ctx, r.Identity(), r.Issuer, false)
+	if err != nil {
+		return request.Outcome{}, failureOf(err).ofClient()
+	}
+	outcome, f, err := t.signWith(ctx, s, r, csr, wanted)
+	if f == nil || f.kind != refused {
 		return outcome, err
 	}
+	// The caches may not show a Secret yet that has others.
+	other, unread := t.sessions.Of(ctx, r.Identity(), r.Issuer, true)
+	switch {
+	case unread != nil:
+		return request.Outcome{}, failureOf(unread).ofClient()
+	case other == s && !s.settings.renewable():
+		return outcome, err
+	}
+	outcome, _, err = t.signWith(ctx, other, r, csr, wanted)
+	return outcome, err
+}
+
+// signWith asks the server with a session. A login that the server refuses is not used again.
+func (t *Type) signWith(ctx context.Context, s *session, r issuer.Request, csr *x509.CertificateRequest, wanted *certificate.Request) (request.Outcome, *failure, error) {
+	l, f := s.connect(ctx, t.how, false)
+	if f != nil {
+		return request.Outcome{}, f, f.ofClient()
+	}
+	o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.config.Limits}
+	client := o.client()
+	way := &earlier{exchange: o.exchange, csr: csr, created: r.Created, look: t.doubt.about(r.Created)}
+	client.Transport = way
+	o.connector = l.connect(client)
+	outcome, f, err := t.alone(o, r, csr, wanted)
+	if f != nil && way.uncertain() {
+		t.doubt.raise(t.how.now(), r.Created)
+	}
+	if f != nil && f.kind == refused {
+		s.discard(l)
+	}
+	return outcome, f, err
 }
 
 // operation is what is asked of a server for one request.

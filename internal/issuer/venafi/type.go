@@ -15,23 +15,15 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/facts"
-	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
 
-// Secrets reads the Secrets of issuers.
-type Secrets interface {
-	// Read returns a Secret's data, nil if there is no such Secret.
-	Read(ctx context.Context, namespace, name string) (map[string][]byte, error)
-}
-
 // Type is the issuer type venafi.
 type Type struct {
-	store    Secrets
 	config   Config
 	how      logins
-	sessions authn.Owners[types.UID, *session]
+	sessions issuer.Kept[settings, *session]
 	doubt    doubt
 	objects  objects
 }
@@ -66,8 +58,8 @@ const (
 	callRetrieve = "retrieve_certificate"
 )
 
-// New returns a Type that reads its Secrets from store.
-func New(store Secrets, c Config) *Type {
+// New returns a Type that reads Secrets.
+func New(secrets issuer.Secrets, c Config) *Type {
 	if c.Observe == nil {
 		c.Observe = func(bool, time.Duration) {}
 	}
@@ -75,8 +67,11 @@ func New(store Secrets, c Config) *Type {
 		c.ObserveCall = func(string, time.Duration) {}
 	}
 	return &Type{
-		store: store, config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent},
-		sessions: authn.Owners[types.UID, *session]{Now: c.Clock.Now, End: (*session).end},
+		config: c, how: logins{now: c.Clock.Now, observe: c.Observe, userAgent: c.UserAgent},
+		sessions: issuer.Kept[settings, *session]{
+			Secrets: secrets, Read: load, Same: func(a, b settings) bool { return a == b }, End: (*session).end,
+			New: func(_ issuer.Identity, _ *cmv1.IssuerSpec, s settings) (*session, error) { return newSession(s, c) },
+		},
 	}
 }
 
@@ -138,16 +133,16 @@ const (
 // own has its API up.
 func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error) {
 	t.doubt.begin(t.how.now())
-	s, f := t.session(ctx, i.UID, i.Namespace, i.Spec.Venafi, true)
-	if f != nil {
-		return issuer.Status{}, f.ofIssuer(buildingClient)
+	s, err := t.sessions.Of(ctx, i.Identity(), i.Spec, true)
+	if err != nil {
+		return issuer.Status{}, failureOf(err).ofIssuer(buildingClient)
 	}
 	l, f := s.connect(ctx, t.how, true)
 	if f != nil {
 		return issuer.Status{}, f.ofIssuer(buildingClient)
 	}
 	x := t.exchange(ctx, s, l)
-	err := x.call(callPing, l.connect(x.client()).Ping)
+	err = x.call(callPing, l.connect(x.client()).Ping)
 	if f := x.failed("", err, "the answer is none of Certificate Manager"); f != nil {
 		if f.kind == refused {
 			f.kind = declined
@@ -162,15 +157,6 @@ func (t *Type) Check(ctx context.Context, i issuer.Issuer) (issuer.Status, error
 		}
 	}
 	return status, nil
-}
-
-// session returns the session of an issuer, see sessionOf.
-func (t *Type) session(ctx context.Context, uid types.UID, namespace string, spec *cmv1.VenafiIssuer, checked bool) (*session, *failure) {
-	s, f := load(ctx, t.store, namespace, spec)
-	if f != nil {
-		return nil, f
-	}
-	return t.sessionOf(uid, s, checked)
 }
 
 // exchange is the transport of an operation with a login.
