@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,30 +17,20 @@ import (
 
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
-	"github.com/everleaf/everleaf/internal/local"
 	"github.com/everleaf/everleaf/internal/operator"
-	"github.com/everleaf/everleaf/test/child"
 	"github.com/everleaf/everleaf/test/harness"
 	"github.com/everleaf/everleaf/test/vault"
 )
 
-const vaultPagePath = "../../docs/issuers/vault.md"
-
 var (
-	pageManifests = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
-	pageIndented  = regexp.MustCompile(`(?m)(?:^    .*\n|^\n(?:    .*\n))+`)
-	pageInline    = regexp.MustCompile("`(vault [^`]*)`")
+	pageIndented = regexp.MustCompile(`(?m)(?:^    .*\n|^\n(?:    .*\n))+`)
+	pageInline   = regexp.MustCompile("`(vault [^`]*)`")
 )
 
-// vaultPage is the documentation of the issuer, for a lab.
+// vaultPage is the documentation of the issuer, for a lab with a Vault.
 type vaultPage struct {
-	*lab
+	*page
 	vault *vault.Server
-	text  string
-	// dir is where the commands run, path where they are found.
-	dir, path string
-	// replaces has what a reader puts into the commands and manifests.
-	replaces map[string]string
 }
 
 // TestVaultPage does what the documentation says, in its sequence: its commands set up a
@@ -57,7 +44,7 @@ func TestVaultPage(t *testing.T) {
 		block = strings.TrimPrefix(block, "    ")
 		switch first, _, _ := strings.Cut(block, " "); first {
 		case "export", "vault", "kubectl":
-			for name, text := range p.run(t, block) {
+			for name, text := range p.runs(t, block) {
 				printed[name] = text
 			}
 		default:
@@ -74,64 +61,37 @@ func TestVaultPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.replaces["7d5ba1a5-7b2f-4a0e-9a41-2c9d3f6b6a10"] = printed["vault read"]
-	issuers := p.applies(t, openID.Issuer)
+	issuers := p.appliesAll(t, openID.Issuer)
 	if want := []string{"vault-approle", "vault-aws", "vault-certificate", "vault-own-ca", "vault-service-account", "vault-token"}; !slices.Equal(issuers, want) {
 		t.Errorf("the page has the Issuers %q, want %q", issuers, want)
 	}
 	for _, issuer := range issuers {
 		p.says(t, issuer, cmmeta.ConditionTrue)
-		name := "web-of-" + issuer
-		crt := &cmv1.Certificate{ObjectMeta: metaNamed(p.ns, name), Spec: *p.crt(t, "vault-web").Spec.DeepCopy()}
-		crt.Spec.SecretName, crt.Spec.IssuerRef.Name = name, issuer
-		if err := p.Create(t.Context(), crt); err != nil {
-			t.Fatal(err)
-		}
 	}
-	p.revision(t, "vault-web", 1)
-	for _, issuer := range issuers {
-		p.revision(t, "web-of-"+issuer, 1)
-		verify(t, p.secret(t, "web-of-"+issuer), "www.example.com")
-	}
+	p.issues(t, "vault-web", issuers)
 }
 
 func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 	t.Helper()
 	l := newLab(t, harness.Controllers{Options: func(o *operator.Options) { o.VendorHTTP = aws }})
 	server := vault.Start(t, vault.Options{})
-	text, err := os.ReadFile(vaultPagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	binaries, err := local.DefaultBinDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubectl := local.Kubectl(binaries)
-	if kubectl == "" {
-		child.Missing(t, "needs kubectl: run tools/build kubectl")
-	}
-	if kubectl, err = exec.LookPath(kubectl); err != nil {
-		t.Fatal(err)
-	}
 	config := l.RESTConfig()
-	p := &vaultPage{
-		lab: l, vault: server, text: string(text), dir: t.TempDir(),
-		path: strings.Join([]string{newVaultCommand(t), filepath.Dir(kubectl), os.Getenv("PATH")}, ":"),
-		replaces: map[string]string{
-			"https://vault.example.com:8200": server.URL,
-			"VAULT_TOKEN=...":                "VAULT_TOKEN=" + server.RootToken,
-			"namespace: default":             "namespace: " + l.ns,
-			"-n default ":                    "-n " + l.ns + " ",
-			"vault://default/":               "vault://" + l.ns + "/",
-			"namespaces=default":             "namespaces=" + l.ns,
-			"serviceaccount=default:":        "serviceaccount=" + l.ns + ":",
-			"clusterrolebinding vault-":      "clusterrolebinding " + l.ns + "-vault-",
-			// This Vault is in no pod.
-			"kubernetes_host=https://kubernetes.default.svc ": "kubernetes_host=" + config.Host + " kubernetes_ca_cert=@ca.crt ",
-			// Nobody here can sign for the AWS that has these names.
-			"vault write auth/aws/role": "vault write auth/aws/config/client use_sts_region_from_client=false sts_region=eu-west-1 sts_endpoint=" + aws.server.URL +
-				" iam_endpoint=" + aws.server.URL + " access_key=AKIATEST secret_key=secret\nvault write auth/aws/role",
-		},
+	p := &vaultPage{page: newPage(t, l, "issuers/vault.md"), vault: server}
+	p.path = newVaultCommand(t) + ":" + p.path
+	p.replaces = map[string]string{
+		"https://vault.example.com:8200": server.URL,
+		"VAULT_TOKEN=...":                "VAULT_TOKEN=" + server.RootToken,
+		"namespace: default":             "namespace: " + l.ns,
+		"-n default ":                    "-n " + l.ns + " ",
+		"vault://default/":               "vault://" + l.ns + "/",
+		"namespaces=default":             "namespaces=" + l.ns,
+		"serviceaccount=default:":        "serviceaccount=" + l.ns + ":",
+		"clusterrolebinding vault-":      "clusterrolebinding " + l.ns + "-vault-",
+		// This Vault is in no pod.
+		"kubernetes_host=https://kubernetes.default.svc ": "kubernetes_host=" + config.Host + " kubernetes_ca_cert=@ca.crt ",
+		// Nobody here can sign for the AWS that has these names.
+		"vault write auth/aws/role": "vault write auth/aws/config/client use_sts_region_from_client=false sts_region=eu-west-1 sts_endpoint=" + aws.server.URL +
+			" iam_endpoint=" + aws.server.URL + " access_key=AKIATEST secret_key=secret\nvault write auth/aws/role",
 	}
 	clients, err := vault.NewAuthority("clients")
 	if err != nil {
@@ -145,9 +105,7 @@ func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 		"ca.pem": server.Authority.PEM, "vault.pem": server.Authority.PEM, "ca.crt": config.CAData, "root.pem": clients.PEM,
 		"client-ca.pem": clients.PEM, "client.pem": pair.Certificate, "client.key": pair.Key,
 	} {
-		if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		p.writes(t, name, content)
 	}
 	t.Cleanup(func() {
 		_ = l.Delete(context.Background(), &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: l.ns + "-vault-issuer"}})
@@ -155,30 +113,14 @@ func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 	return p
 }
 
-// read puts what a reader would into a text of the page.
-func (p *vaultPage) read(text string) string {
-	for _, was := range slices.Sorted(maps.Keys(p.replaces)) {
-		text = strings.ReplaceAll(text, was, p.replaces[was])
-	}
-	return text
-}
-
-// run runs commands of the page. It returns what each printed, by its first two words.
-func (p *vaultPage) run(t *testing.T, commands string) map[string]string {
+// runs runs commands of the page. It returns what each printed, by its first two words.
+func (p *vaultPage) runs(t *testing.T, commands string) map[string]string {
 	t.Helper()
 	printed := map[string]string{}
 	for _, command := range commandsOf(commands) {
-		cmd := exec.Command("sh", "-ec", p.read(command))
-		cmd.Dir = p.dir
-		cmd.Env = append(os.Environ(), "PATH="+p.path, "KUBECONFIG="+p.KubeconfigPath(),
-			"VAULT_ADDR="+p.vault.URL, "VAULT_TOKEN="+p.vault.RootToken, "VAULT_CACERT="+filepath.Join(p.dir, "vault.pem"))
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", command, err, out)
-		}
-		t.Logf("%s: done", command)
 		words := strings.Fields(command)
-		printed[strings.Join(words[:2], " ")] = string(out)
+		printed[strings.Join(words[:2], " ")] = p.run(t, command,
+			"VAULT_ADDR="+p.vault.URL, "VAULT_TOKEN="+p.vault.RootToken, "VAULT_CACERT="+filepath.Join(p.dir, "vault.pem"))
 	}
 	return printed
 }
@@ -215,7 +157,7 @@ func (p *vaultPage) runsInline(t *testing.T, want ...string) {
 	var found []string
 	for _, command := range pageInline.FindAllStringSubmatch(p.text, -1) {
 		if found = append(found, command[1]); !strings.HasPrefix(command[1], "vault operator ") {
-			p.run(t, strings.Replace(command[1], "vault token renew", `VAULT_TOKEN="$(vault token create -period=72h -policy=everleaf-web -field=token)" vault token renew`, 1))
+			p.runs(t, strings.Replace(command[1], "vault token renew", `VAULT_TOKEN="$(vault token create -period=72h -policy=everleaf-web -field=token)" vault token renew`, 1))
 		}
 	}
 	slices.Sort(found)
@@ -225,27 +167,17 @@ func (p *vaultPage) runsInline(t *testing.T, want ...string) {
 	}
 }
 
-// applies applies the manifests, and returns the names of the Issuers. audience is that of
+// appliesAll applies the manifests, and returns the names of the Issuers. audience is that of
 // the API server.
-func (p *vaultPage) applies(t *testing.T, audience string) []string {
+func (p *vaultPage) appliesAll(t *testing.T, audience string) []string {
 	t.Helper()
 	var issuers []string
-	for _, block := range pageManifests.FindAllStringSubmatch(p.text, -1) {
-		for _, manifest := range strings.Split(block[1], "\n---\n") {
-			object := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal([]byte(p.read(manifest)), &object.Object); err != nil {
-				t.Fatal(err)
-			}
-			if object.GetKind() == cmv1.IssuerKind {
-				issuers = append(issuers, object.GetName())
-				p.complete(t, object, audience)
-			}
-			text, err := json.Marshal(object)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.Apply(t, p.ns, string(text))
+	for _, object := range p.objects(t) {
+		if object.GetKind() == cmv1.IssuerKind {
+			issuers = append(issuers, object.GetName())
+			p.complete(t, object, audience)
 		}
+		p.applies(t, object)
 	}
 	slices.Sort(issuers)
 	return issuers
