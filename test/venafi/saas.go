@@ -17,6 +17,8 @@ const (
 	// ngts is the path of the same API in Next-Gen Trust Security.
 	ngts = "/ngts"
 	api  = "/outagedetection/v1"
+	// dateForm is that of the dates in the answers.
+	dateForm = "2006-01-02T15:04:05.000-0700"
 )
 
 // saas answers a call of the SaaS, and of NGTS beneath a path of its own.
@@ -114,7 +116,7 @@ func (s *Server) order(w http.ResponseWriter, body []byte) {
 	s.issued++
 	id := fmt.Sprintf("5c2c6d7e-0003-4000-8000-%012d", s.issued)
 	s.requests[id] = &object{csr: csr, made: time.Now(), approved: !s.held}
-	reply(w, http.StatusCreated, map[string]any{"certificateRequests": []any{map[string]any{"id": id, "status": "REQUESTED", "creationDate": time.Now().UTC().Format(time.RFC3339)}}})
+	reply(w, http.StatusCreated, map[string]any{"certificateRequests": []any{map[string]any{"id": id, "status": "REQUESTED", "creationDate": time.Now().UTC().Format(dateForm)}}})
 }
 
 // search finds requests by their common name, the latest first. It returns less of each
@@ -145,7 +147,7 @@ func (s *Server) search(w http.ResponseWriter, body []byte) {
 		return
 	}
 	operands := asked.Expression.Operands
-	if len(operands) != 1 || operands[0].Field != "subjectCN" || operands[0].Operator != "EQ" || asked.Paging.Number != 0 {
+	if len(operands) != 1 || operands[0].Field != "subjectCN" || operands[0].Operator != "EQ" || asked.Paging.Number < 0 || asked.Paging.Size <= 0 {
 		fail(w, http.StatusBadRequest, 10702, "The expression is invalid")
 		return
 	}
@@ -156,14 +158,15 @@ func (s *Server) search(w http.ResponseWriter, body []byte) {
 		}
 	}
 	slices.SortFunc(all, func(a, b map[string]any) int { return strings.Compare(b["id"].(string), a["id"].(string)) })
-	reply(w, http.StatusOK, map[string]any{"certificateRequests": all[:min(len(all), asked.Paging.Size)], "numFound": len(all)})
+	first := min(len(all), asked.Paging.Number*asked.Paging.Size)
+	reply(w, http.StatusOK, map[string]any{"certificateRequests": all[first:min(len(all), first+asked.Paging.Size)], "numFound": len(all)})
 }
 
 // details are what the SaaS says of a request.
 func (o *object) details(id string) map[string]any {
 	d := map[string]any{
 		"id": id, "applicationId": applicationID, "certificateIssuingTemplateId": templateID,
-		"creationDate": o.made.UTC().Format("2006-01-02T15:04:05.000-07:00"),
+		"creationDate": o.made.UTC().Format(dateForm),
 	}
 	switch {
 	case o.rejected:

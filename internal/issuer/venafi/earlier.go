@@ -2,9 +2,12 @@ package venafi
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"path"
@@ -16,13 +19,13 @@ import (
 const (
 	// cloudSearch finds requests at the SaaS.
 	cloudSearch = cloudRequest + "search"
-	// maxFound is how many requests one search returns, and maxAlike how many of them are
-	// compared with the one that is looked for. Those of one common name in a few minutes
-	// are one or two.
-	maxFound = 50
-	maxAlike = 5
-	// clockSkew is how far the clock of the SaaS may be behind the API server's.
-	clockSkew = time.Minute
+	// pageSize is how many requests one page of a search has.
+	pageSize = 50
+	// maxCompared bounds the requests of others that are remembered.
+	maxCompared = 10000
+	// clockSkew is how far the clock of the SaaS may be behind the API server's. In this time
+	// before its own object, a request is taken for that of the object.
+	clockSkew = 5 * time.Second
 )
 
 // doubt is until when objects have been created whose request may have reached the SaaS
@@ -30,16 +33,19 @@ const (
 // this process has begun to work in the place of another one.
 type doubt struct {
 	mu    sync.Mutex
-	begun bool
+	begun time.Time
 	until time.Time
+	// compared are the signing requests of requests at the SaaS, by their id: each is read
+	// once, and not again for each object of its common name.
+	compared map[string][sha256.Size]byte
 }
 
 // begin notes when this process works first.
 func (d *doubt) begin(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.begun {
-		d.begun, d.until = true, now
+	if d.begun.IsZero() {
+		d.begun, d.until = now, now
 	}
 }
 
@@ -62,6 +68,24 @@ func (d *doubt) about(created time.Time) bool {
 	return created.Before(d.until)
 }
 
+// note remembers the signing request of a request at the SaaS.
+func (d *doubt) note(id string, csr []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.compared == nil || len(d.compared) >= maxCompared {
+		d.compared = map[string][sha256.Size]byte{}
+	}
+	d.compared[id] = sha256.Sum256(csr)
+}
+
+// other reports whether a request at the SaaS is known to have another signing request.
+func (d *doubt) other(id string, csr []byte) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known, found := d.compared[id]
+	return found && known != sha256.Sum256(csr)
+}
+
 // earlier is the transport of a request to the SaaS. One that may have been made before it
 // looks for first, and answers in the place of the SaaS, which would issue a second
 // certificate.
@@ -70,8 +94,8 @@ type earlier struct {
 	csr *x509.CertificateRequest
 	// created is when the object was created that asks.
 	created time.Time
-	// look has an earlier request looked for.
-	look bool
+	// doubt has an earlier request looked for, unless it is nil.
+	doubt *doubt
 	// sent reports that the request has been sent, as the last call.
 	sent bool
 }
@@ -91,15 +115,17 @@ func (e *earlier) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.look {
-		id, failed, err := e.find(req, sent)
+	if e.doubt != nil {
+		began := e.now()
+		id, f := e.find(req, sent)
+		e.aside += e.now().Sub(began)
 		switch {
-		case err != nil:
-			return nil, err
-		case failed != nil:
-			return failed, nil
+		case f != nil:
+			e.last = answer{err: f}
+			return nil, f
 		case id != "":
 			body, err := json.Marshal(found{CertificateRequests: []foundRequest{{ID: id}}})
+			e.last = answer{status: http.StatusCreated}
 			return respond(req, http.StatusCreated, body), err
 		}
 	}
@@ -117,6 +143,7 @@ type found struct {
 // foundRequest is a request at the SaaS. A search returns it without the signing request.
 type foundRequest struct {
 	ID          string `json:"id"`
+	Status      string `json:"status,omitempty"`
 	Application string `json:"applicationId,omitempty"`
 	Template    string `json:"certificateIssuingTemplateId,omitempty"`
 	Created     string `json:"creationDate,omitempty"`
@@ -124,46 +151,71 @@ type foundRequest struct {
 }
 
 // find returns the id of the request at the SaaS that was made for the same object, empty
-// if there is none. failed is an answer of a SaaS that does not work now. One that refuses
-// the search, or does not know it, does not keep the request from being made.
-func (e *earlier) find(req *http.Request, sent []byte) (id string, failed *http.Response, err error) {
+// if there is none. The failure is that of a SaaS that does not work now.
+func (e *earlier) find(req *http.Request, sent []byte) (string, *failure) {
 	var wanted foundRequest
-	if err := json.Unmarshal(sent, &wanted); err != nil {
-		return "", nil, err
+	if err := json.Unmarshal(sent, &wanted); err != nil || e.csr.Subject.CommonName == "" {
+		return "", nil
 	}
-	if e.csr.Subject.CommonName == "" {
-		return "", nil, nil
-	}
-	var all found
-	search := strings.TrimSuffix(req.URL.Path, cloudRequest) + cloudSearch
-	if failed, err := e.ask(req, http.MethodPost, search, searchOf(e.csr.Subject.CommonName), &all); failed != nil || err != nil {
-		return "", failed, err
-	}
-	alike := 0
-	for _, r := range all.CertificateRequests {
-		if !e.alike(r, wanted) {
-			continue
+	seen := map[string]bool{}
+	for page := 0; ; page++ {
+		var all found
+		search := strings.TrimSuffix(req.URL.Path, cloudRequest) + cloudSearch
+		if f := e.ask(req, http.MethodPost, search, searchOf(e.csr.Subject.CommonName, page), &all); f != nil {
+			return "", f
 		}
-		if alike++; alike > maxAlike {
-			break
+		more := false
+		for _, r := range all.CertificateRequests {
+			if seen[r.ID] || !e.alike(r, wanted) {
+				continue
+			}
+			seen[r.ID], more = true, true
+			if is, f := e.is(req, r.ID); is || f != nil {
+				return r.ID, f
+			}
 		}
-		var one foundRequest
-		if failed, err := e.ask(req, http.MethodGet, path.Join(req.URL.Path, r.ID), nil, &one); failed != nil || err != nil {
-			return "", failed, err
-		}
-		if block, _ := pem.Decode([]byte(one.CSR)); block != nil && bytes.Equal(block.Bytes, e.csr.Raw) {
-			return r.ID, nil, nil
+		// The latest come first: those of the time of the object are on the first pages.
+		if !more || len(all.CertificateRequests) < pageSize {
+			return "", nil
 		}
 	}
-	return "", nil, nil
 }
 
 // alike reports whether a request that was found can be the one that is looked for. A
 // signing request may be the same as one from before a renewal, if the key is kept: the
-// certificate for that is old.
+// certificate for that is old, or there is none.
 func (e *earlier) alike(r, wanted foundRequest) bool {
-	created, err := time.Parse(time.RFC3339, r.Created)
-	return err == nil && !created.Before(e.created.Add(-clockSkew)) && r.Application == wanted.Application && r.Template == wanted.Template && isID(r.ID)
+	created, dated := dateOf(r.Created)
+	return isID(r.ID) && !hasEnded(r.Status) && r.Application == wanted.Application && r.Template == wanted.Template &&
+		(!dated || !created.Before(e.created.Add(-clockSkew)))
+}
+
+// is reports whether a request at the SaaS has the signing request of the one that is looked
+// for.
+func (e *earlier) is(req *http.Request, id string) (bool, *failure) {
+	if e.doubt.other(id, e.csr.Raw) {
+		return false, nil
+	}
+	var one foundRequest
+	if f := e.ask(req, http.MethodGet, path.Join(req.URL.Path, id), nil, &one); f != nil {
+		return false, f
+	}
+	block, _ := pem.Decode([]byte(one.CSR))
+	if block == nil {
+		return false, nil
+	}
+	e.doubt.note(id, block.Bytes)
+	return bytes.Equal(block.Bytes, e.csr.Raw) && !hasEnded(one.Status), nil
+}
+
+// dateOf reads a date of the SaaS, whose offset has a colon or none.
+func dateOf(text string) (time.Time, bool) {
+	for _, form := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700"} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // orders reports whether a call makes a request at the SaaS.
@@ -171,44 +223,45 @@ func orders(req *http.Request) bool {
 	return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, cloudRequest) && req.Body != nil
 }
 
-// ask makes a call with the credentials of another one, and reads the answer.
-func (e *earlier) ask(like *http.Request, method, path string, body any, into any) (failed *http.Response, err error) {
+// ask makes a call with the credentials of another one, and reads the answer. It fails only
+// if the SaaS does not work now: what cannot be read, or is refused, is as if nothing were
+// found, and does not keep the request from being made.
+func (e *earlier) ask(like *http.Request, method, path string, body any, into any) *failure {
 	req := like.Clone(like.Context())
 	req.Method, req.URL.Path, req.URL.RawPath = method, path, ""
 	req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return nil, err
+			return nil
 		}
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
 	}
-	res, err := e.exchange.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	switch status := res.StatusCode; {
+	// It is not an answer to the request.
+	own := *e.exchange
+	res, err := own.RoundTrip(req)
+	switch status := own.last.status; {
+	case errors.Is(err, errTooLarge), status == http.StatusNotImplemented:
+		return nil
+	case err != nil, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+		f := own.failed("", cmp.Or(err, errors.New("no search")), "")
+		f.kind, f.at = unavailable, own.last.again
+		f.text = "whether the request has been made before is not known: " + f.text
+		return f
 	case status == http.StatusOK:
-		text, err := io.ReadAll(res.Body)
-		if err != nil {
-			return nil, err
+		if text, err := io.ReadAll(res.Body); err == nil {
+			_ = json.Unmarshal(text, into)
 		}
-		// What cannot be read is as if nothing were found.
-		_ = json.Unmarshal(text, into)
-		return nil, nil
-	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
-		return res, nil
-	default:
-		return nil, nil
 	}
+	return nil
 }
 
-// searchOf finds the requests for a common name, the latest first.
-func searchOf(name string) any {
+// searchOf finds a page of the requests for a common name, the latest first.
+func searchOf(name string, page int) any {
 	type m = map[string]any
 	return m{
 		"expression": m{"operator": "AND", "operands": []any{m{"field": "subjectCN", "operator": "EQ", "value": name}}},
 		"ordering":   m{"orders": []any{m{"field": "modificationDate", "direction": "DESC"}}},
-		"paging":     m{"pageNumber": 0, "pageSize": maxFound},
+		"paging":     m{"pageNumber": page, "pageSize": pageSize},
 	}
 }

@@ -57,6 +57,8 @@ type exchange struct {
 
 	// last is the last answer.
 	last answer
+	// aside is the time that a call that is counted has spent on others.
+	aside time.Duration
 }
 
 // answer is what is kept of an answer.
@@ -67,7 +69,7 @@ type answer struct {
 	said string
 	// again is when the server wants to be asked again, zero for now or if it has not said.
 	again time.Time
-	// err is why there was no answer.
+	// err is why there was no answer: a *failure if it was not asked for.
 	err error
 }
 
@@ -197,6 +199,9 @@ func (x *exchange) failed(call string, err error, local string) *failure {
 	if err == nil {
 		return nil
 	}
+	if f := (*failure)(nil); errors.As(x.last.err, &f) {
+		return f
+	}
 	f := &failure{call: call, err: err, at: x.last.again}
 	status := x.last.status
 	switch worded := x.last.said != ""; {
@@ -234,7 +239,8 @@ const notAPI = ", and not as Certificate Manager does: check the URL, and the pr
 // call calls f, which is one of the calls that are counted.
 func (x *exchange) call(name string, f func() error) error {
 	began := x.now()
-	defer func() { x.observe(name, x.now().Sub(began)) }()
+	x.aside = 0
+	defer func() { x.observe(name, x.now().Sub(began)-x.aside) }()
 	return guarded(f)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/Venafi/vcert/v5/pkg/certificate"
@@ -71,7 +72,10 @@ func (t *Type) signWith(ctx context.Context, s *session, r issuer.Request, csr *
 	}
 	o := operation{exchange: t.exchange(ctx, s, l), settings: s.settings, limits: t.config.Limits}
 	client := o.client()
-	way := &earlier{exchange: o.exchange, csr: csr, created: r.Created, look: t.doubt.about(r.Created)}
+	way := &earlier{exchange: o.exchange, csr: csr, created: r.Created}
+	if t.doubt.about(r.Created) {
+		way.doubt = &t.doubt
+	}
 	client.Transport = way
 	o.connector = l.connect(client)
 	outcome, f, err := t.alone(o, r, csr, wanted)
@@ -302,10 +306,16 @@ func (o operation) ended(status string) *failure {
 	if o.settings.backend == backendTPP {
 		return nil
 	}
-	for _, end := range []string{"REJECTED", "CANCEL", "REVOKED", "DELETED"} {
-		if strings.HasPrefix(status, end) {
-			return &failure{kind: declined, text: "the request has ended without a certificate: " + o.last.said}
-		}
+	if hasEnded(status) {
+		return &failure{kind: declined, text: "the request has ended without a certificate: " + o.last.said}
 	}
 	return nil
+}
+
+// hasEnded reports whether the status of a request at the SaaS is that of one that gets no
+// certificate any more.
+func hasEnded(status string) bool {
+	return slices.ContainsFunc([]string{"REJECTED", "CANCEL", "REVOKED", "DELETED", "FAILED"}, func(end string) bool {
+		return strings.HasPrefix(status, end)
+	})
 }

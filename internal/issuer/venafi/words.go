@@ -16,10 +16,12 @@ const maxErrors = 3
 var (
 	// oauthCode is the form of an error code of OAuth, as the servers use it.
 	oauthCode = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
-	// oauthCodes are those that RFC 6749 (section 5.2) and RFC 6750 (section 3.1) define.
+	// oauthCodes are those that RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1) and
+	// RFC 8628 (section 3.5) define, and which can come without a user at a browser. Without
+	// server_error and temporarily_unavailable: they say nothing of what was asked.
 	oauthCodes = []string{
 		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
-		"invalid_token", "insufficient_scope",
+		"invalid_token", "insufficient_scope", "access_denied",
 	}
 	// cloudStatus is the form of the status of a request to the SaaS.
 	cloudStatus = regexp.MustCompile(`^[A-Z_]+$`)

@@ -238,6 +238,8 @@ func TestGateways(t *testing.T) {
 		"TPP, 500":                        {500, `{"Error":"Certificate x cannot be processed"}`, declined},
 		"TPP, stage":                      {500, `{"Stage":500,"Status":"The CA does not answer"}`, declined},
 		"TPP, token without scope":        {403, `{"error":"insufficient_scope","error_description":"Grant rejected scope 'certificate:manage'."}`, declined},
+		"OAuth, denied":                   {403, `{"error":"access_denied"}`, declined},
+		"OAuth, down":                     {500, `{"error":"server_error"}`, unavailable},
 		"TPP, expired token":              {401, `{"error":"invalid_token","error_description":"x"}`, refused},
 		"TPP behind a gateway that waits": {504, `{"Error":"x"}`, unavailable},
 		"SaaS, 400":                       {400, `{"errors":[{"code":10702,"message":"The certificate request is invalid","args":[]}]}`, declined},
