@@ -37,22 +37,22 @@ func (s venafiServices) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // TestVenafiPage does what the documentation says: each of its Issuers, and one with the
-// password, has a certificate issued.
+// access token, has a certificate issued.
 func TestVenafiPage(t *testing.T) {
 	server := venafi.New(t)
 	l := newLab(t, harness.Controllers{Options: func(o *operator.Options) {
 		o.VendorHTTP = venafiServices{server: server, client: server.Client()}
 	}})
 	p := newPage(t, l, "issuers/venafi.md")
-	const command = "kubectl create secret generic tpp-ca --from-file=ca.crt=ca.pem"
+	const command = "kubectl -n default create secret generic tpp-ca --from-file=ca.crt=ca.pem"
 	if !strings.Contains(p.text, "\n    "+command+"\n") {
 		t.Fatalf("the page has no command %q", command)
 	}
 	p.writes(t, "ca.pem", server.CA)
-	p.run(t, command+" --namespace "+l.ns)
 	p.replaces = map[string]string{
 		"https://tpp.example.com/vedsdk": server.URL + "/vedsdk",
 		"namespace: default":             "namespace: " + l.ns,
+		"-n default ":                    "-n " + l.ns + " ",
 		`Kubernetes\Web`:                 `Kube\web`,
 		`Shop App\Default`:               `Shop App\Default Tmpl`,
 		"paste-the-token-here":           venafi.Token,
@@ -61,6 +61,7 @@ func TestVenafiPage(t *testing.T) {
 		"paste-the-id-here":              venafi.NGTSClient,
 		"paste-the-secret-here":          venafi.NGTSSecret,
 	}
+	p.run(t, command)
 	var issuers []string
 	for _, object := range p.objects(t) {
 		p.applies(t, object)
@@ -70,14 +71,14 @@ func TestVenafiPage(t *testing.T) {
 		if object.GetName() != "example-tpp" {
 			continue
 		}
-		object.SetName("example-tpp-user")
-		if err := unstructured.SetNestedField(object.Object, "tpp-user", "spec", "venafi", "tpp", "credentialsRef", "name"); err != nil {
+		object.SetName("example-tpp-token")
+		if err := unstructured.SetNestedField(object.Object, "tpp-token", "spec", "venafi", "tpp", "credentialsRef", "name"); err != nil {
 			t.Fatal(err)
 		}
 		p.applies(t, object)
 		issuers = append(issuers, object.GetName())
 	}
-	if want := []string{"example-tpp", "example-tpp-user", "example-saas", "example-ngts"}; !slices.Equal(issuers, want) {
+	if want := []string{"example-tpp", "example-tpp-token", "example-saas", "example-ngts"}; !slices.Equal(issuers, want) {
 		t.Fatalf("the page has the Issuers %q, want %q", issuers, want)
 	}
 	for _, issuer := range issuers {
