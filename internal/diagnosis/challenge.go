@@ -244,7 +244,20 @@ func (e Evidence) caRefusal(ref Ref, reason string) Verdict {
 		}
 		v.Fix = []string{"correct what the message names; everleaf tries again by itself, and at once when the Certificate or the issuer changes"}
 	}
+	v.Fix = append(v.Fix, e.atOnce()...)
 	return v
+}
+
+// atOnce is how a failed issuance is tried again at once if what was wrong is not in the
+// cluster, so that no object shows that it is repaired.
+func (e Evidence) atOnce() []string {
+	if e.failing() == "" {
+		return nil
+	}
+	return []string{
+		"after a repair elsewhere, such as at the CA's server or in DNS, have everleaf try at once:",
+		"$ everleaf renew " + e.Certificate.Name + " -n " + e.Certificate.Namespace,
+	}
 }
 
 // nextTry is when a failed issuance is tried again.

@@ -191,6 +191,7 @@ const (
 	IssuerNotReady    Code = "IssuerNotReady"
 	IssuerUnserved    Code = "IssuerUnserved"
 	IssuerSilent      Code = "IssuerSilent"
+	IssuerFails       Code = "IssuerFails"
 	KeystorePassword  Code = "KeystorePassword"
 	AdmissionRefuses  Code = "AdmissionRefuses"
 	RateLimited       Code = "RateLimited"

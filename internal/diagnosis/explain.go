@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 func Explain(e Evidence) []Verdict {
 	var out []Verdict
 	for _, rule := range []func() []Verdict{
-		e.exists, e.unserved, e.password, e.healthy, e.windows, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.silent, e.admission, e.limited, e.challenges, e.ended, e.happened, e.said,
+		e.exists, e.unserved, e.password, e.healthy, e.windows, e.halted, e.secret, e.unattended, e.issuer, e.approval, e.silent, e.admission, e.issuerFails, e.limited, e.challenges, e.ended, e.happened, e.said,
 	} {
 		out = append(out, rule()...)
 		if slices.ContainsFunc(out, func(v Verdict) bool { return !v.Aside }) {
@@ -261,54 +261,6 @@ func (e Evidence) awaitsApproval() bool {
 	}
 	c := condition.Find(e.Certificate.Status.Conditions, cmv1.CertificateConditionIssuing)
 	return c != nil && strings.Contains(c.Message, " has to be approved")
-}
-
-func (e Evidence) issuerReady() bool {
-	return e.Issuer != nil && e.Issuer.Status != nil && condition.True(e.Issuer.Status.Conditions, cmv1.IssuerConditionReady)
-}
-
-// issuer: the issuer does not exist or is not ready.
-func (e Evidence) issuer() []Verdict {
-	i := e.Issuer
-	switch {
-	case i == nil || i.Group != "" && i.Group != cmv1.SchemeGroupVersion.Group:
-		return nil
-	case i.Unread:
-		return nil
-	case !i.Found:
-		return []Verdict{{
-			Code: IssuerMissing, Object: i.Ref, Message: i.Ref.String() + " does not exist" + e.hint(),
-			Fix: []string{"create it, or correct issuerRef (name, kind: Issuer is of the namespace, ClusterIssuer of the cluster)"},
-		}}
-	case e.issuerReady():
-		return nil
-	}
-	v := Verdict{Code: IssuerNotReady, Object: i.Ref, Message: "the issuer is not ready"}
-	if i.Status != nil {
-		if c := condition.Find(i.Status.Conditions, cmv1.IssuerConditionReady); c != nil {
-			v.Message += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
-			v.NextTry = timeIn(c.Message)
-		} else if e.Subject.Kind == i.Kind {
-			v.Message += ": no controller has checked it"
-		}
-	}
-	v.Fix = []string{"correct what the message names; the certificates go on by themselves once the issuer is ready"}
-	if i.Kind == cmv1.IssuerKind {
-		v.Fix = append(v.Fix, fmt.Sprintf("$ kubectl describe issuer -n %s %s", i.Namespace, i.Name))
-	} else {
-		v.Fix = append(v.Fix, "$ kubectl describe clusterissuer "+i.Name)
-	}
-	return []Verdict{v}
-}
-
-// hint is what the request or the Certificate says more about a missing issuer.
-func (e Evidence) hint() string {
-	for _, s := range e.texts() {
-		if _, more, ok := strings.Cut(s.text, "; but there is "); ok {
-			return "; but there is " + more
-		}
-	}
-	return ""
 }
 
 // challenges judges the Challenges that have not ended well.

@@ -21,7 +21,7 @@ import (
 func Print(to io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 	w := io.Writer(plain{to})
 	if e.Known() {
-		printChain(w, e)
+		printChain(w, e, verdicts)
 	}
 	for _, s := range e.Sightings {
 		printSighting(w, e, s)
@@ -110,8 +110,9 @@ func sentence(text string) string {
 	return text
 }
 
-// printChain prints the objects, each with what it says of itself.
-func printChain(w io.Writer, e diagnosis.Evidence) {
+// printChain prints the objects, each with what it says of itself. What an issuer says is
+// left to the verdict that repeats it.
+func printChain(w io.Writer, e diagnosis.Evidence, verdicts []diagnosis.Verdict) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(kind, name, says string) { fmt.Fprintf(t, "%s\t%s\t%s\n", kind, name, once(e, kind, says)) }
 	if c := e.Certificate; c != nil {
@@ -131,7 +132,7 @@ func printChain(w io.Writer, e diagnosis.Evidence) {
 		line(acmev1.ChallengeKind, c.Name, fmt.Sprintf("%s for %s: %s", c.Spec.Type, c.Spec.DNSName, says))
 	}
 	if i := e.Issuer; i != nil {
-		line(i.Kind, i.Name, issuerSays(i))
+		line(i.Kind, i.Name, left(i.Ref, issuerSays(i), verdicts))
 	}
 	if s := e.Secret; s != nil {
 		says := "does not exist"
@@ -147,7 +148,7 @@ func printChain(w io.Writer, e diagnosis.Evidence) {
 	}
 	_ = t.Flush()
 	for _, v := range e.Events {
-		fmt.Fprintf(w, "Event of %s %s: %s: %s (%s, %s)\n", v.Object.Kind, v.Object.Name, v.Reason, v.Message, v.Last.UTC().Format(time.RFC3339), times(v.Count))
+		fmt.Fprintf(w, "Event of %s %s: %s: %s (%s, %s)\n", v.Object.Kind, v.Object.Name, v.Reason, left(v.Object, v.Message, verdicts), v.Last.UTC().Format(time.RFC3339), times(v.Count))
 	}
 }
 
@@ -171,6 +172,23 @@ func once(e diagnosis.Evidence, kind, says string) string {
 	}
 	if o := e.Order; o != nil && kind != acmev1.OrderKind && kind != acmev1.ChallengeKind && len(o.Status.Reason) > shortest {
 		says = strings.ReplaceAll(says, o.Status.Reason, "(see the Order)")
+	}
+	return says
+}
+
+// left leaves out what a verdict repeats of a text of the issuer that it is about.
+func left(of diagnosis.Ref, says string, verdicts []diagnosis.Verdict) string {
+	for _, v := range verdicts {
+		if v.Code != diagnosis.IssuerNotReady || v.Object != of {
+			continue
+		}
+		state, message, stated := strings.Cut(says, ": ")
+		switch {
+		case len(says) > shortest && strings.Contains(v.Message, says):
+			return "(see the cause)"
+		case stated && len(message) > shortest && strings.Contains(v.Message, message):
+			return state + ": (see the cause)"
+		}
 	}
 	return says
 }

@@ -5,7 +5,13 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
+	cmmeta "github.com/everleaf/everleaf/api/meta/v1"
 	"github.com/everleaf/everleaf/internal/diagnosis"
 )
 
@@ -53,5 +59,32 @@ func TestPrintProblem(t *testing.T) {
 	Print(&out, e, diagnosis.Explain(e))
 	if want := "\nWhat the controllers see: no name server is asked for this Challenge: The Challenge is not controlled by an Order.\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("it does not say %q: %s", want, out.String())
+	}
+}
+
+// What an issuer says comes once.
+func TestPrintIssuer(t *testing.T) {
+	const refused = `vault.example: it does not know the role "web": create it with vault write`
+	ref := diagnosis.Ref{Kind: "Issuer", Namespace: "shop", Name: "vault"}
+	at := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	e := diagnosis.Evidence{
+		At: at, Subject: ref,
+		Issuer: &diagnosis.Issuer{Ref: ref, Found: true, Status: &cmv1.IssuerStatus{Conditions: []cmv1.IssuerCondition{{
+			Type: cmv1.IssuerConditionReady, Status: cmmeta.ConditionFalse, Reason: "VaultError", Message: refused + "; the next try is within 5m",
+		}}}},
+		Events: []diagnosis.Event{{Object: ref, Reason: "VaultError", Message: refused, Last: metav1.NewTime(at), Count: 3}},
+	}
+	want := `Issuer  vault  not ready: (see the cause)
+Event of Issuer vault: VaultError: (see the cause) (2026-11-26T12:00:00Z, 3 times)
+
+Cause: IssuerNotReady (Issuer shop/vault)
+  the issuer is not ready: VaultError: vault.example: it does not know the role "web": create it with vault write; the next try is within 5m.
+  What to do:
+    - correct what the message names; the certificates go on by themselves once the issuer is ready
+`
+	var out strings.Builder
+	Print(&out, e, diagnosis.Explain(e))
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

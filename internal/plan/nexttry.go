@@ -32,6 +32,9 @@ func WithNextTry(message string, err error, backoff Backoff, now time.Time) stri
 	}
 }
 
+// HasNextTry reports whether a message says when the next try is, as WithNextTry does.
+func HasNextTry(message string) bool { return strings.Contains(message, nextTry) }
+
 // NextTryOnce joins messages about different things. What they say of the next try
 // comes once, at the end: the shortest wait that one of them has, or the earliest
 // time if all have times, which are those of longer waits.

@@ -32,6 +32,9 @@ func TestWithNextTry(t *testing.T) {
 		if got := WithNextTry("no", test.err, test.backoff, now); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
+		if got := HasNextTry(test.want); got != (test.want != "no") {
+			t.Errorf("%s: %q has a next try: %t", test.name, test.want, got)
+		}
 	}
 }
 

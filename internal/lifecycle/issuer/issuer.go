@@ -3,6 +3,7 @@ package issuer
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -25,6 +26,9 @@ func ManagerOf(clusterIssuer bool) string {
 	}
 	return "cert-manager-issuers"
 }
+
+// notInitialized begins the message of an issuer that could not be checked.
+const notInitialized = "Error initializing issuer: "
 
 // Plan is what an issuer needs next.
 type Plan = plan.Plan[cmv1.IssuerStatus]
@@ -85,7 +89,7 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	failure := fault.Of(f.Err)
 	if !errors.As(f.Err, new(*fault.Error)) {
 		// The text of the API server's errors may change from one time to the next.
-		failure = fault.New(fault.Transient, "", "Error initializing issuer: the API server did not answer as expected").Because(f.Err)
+		failure = fault.New(fault.Transient, "", notInitialized+"the API server did not answer as expected").Because(f.Err)
 	}
 	reason := failure.Reason
 	if reason == "" {
@@ -131,7 +135,13 @@ func (s State) Waiting(cause string, now time.Time) cmv1.IssuerStatus {
 	if condition.Find(s.Object.GetStatus().Conditions, cmv1.IssuerConditionReady) != nil {
 		return *s.Object.GetStatus()
 	}
-	return s.ready(cmmeta.ConditionFalse, cmv1.EventReasonErrInitIssuer, "Error initializing issuer: "+cause, now).Status
+	return s.ready(cmmeta.ConditionFalse, cmv1.EventReasonErrInitIssuer, notInitialized+cause, now).Status
+}
+
+// IsWaiting reports whether a Ready condition says that the check waits for its turn at a
+// server, as Waiting has it.
+func IsWaiting(c cmv1.IssuerCondition) bool {
+	return c.Reason == cmv1.EventReasonErrInitIssuer && strings.HasPrefix(c.Message, notInitialized+"waiting ")
 }
 
 // ready is the plan for a Ready condition. Its event announces a change.

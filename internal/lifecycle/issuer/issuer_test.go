@@ -125,8 +125,12 @@ func TestWaiting(t *testing.T) {
 		"never checked": {State{Object: newIssuer()}, status(ready(cmmeta.ConditionFalse, "ErrInitIssuer", "Error initializing issuer: "+cause, now, 2))},
 		"checked":       {State{Object: newIssuer(has(ended))}, status(ended)},
 	} {
-		if diff := cmp.Diff(test.want, test.state.Waiting(cause, now)); diff != "" {
+		got := test.state.Waiting(cause, now)
+		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if waits := IsWaiting(got.Conditions[0]); waits != (name == "never checked") {
+			t.Errorf("%s: it waits: %t", name, waits)
 		}
 	}
 }

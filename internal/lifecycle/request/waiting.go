@@ -23,10 +23,16 @@ func Waiting(status cmv1.CertificateRequestStatus, cause string, now time.Time) 
 	status = *status.DeepCopy()
 	status.Conditions = condition.Set(status.Conditions, cmv1.CertificateRequestCondition{
 		Type: cmv1.CertificateRequestConditionReady, Status: cmmeta.ConditionFalse, Reason: cmv1.CertificateRequestReasonPending,
-		Message: "Not signed yet: " + cause, LastTransitionTime: &metav1.Time{Time: now},
+		Message: notSigned + cause, LastTransitionTime: &metav1.Time{Time: now},
 	})
 	return status
 }
+
+// notSigned begins the message of a request whose issuer cannot be asked yet.
+const notSigned = "Not signed yet: "
+
+// IsWaiting reports whether a message of a request is one of Waiting.
+func IsWaiting(message string) bool { return strings.HasPrefix(message, notSigned) }
 
 // The messages of a request that waits for its Order, and of one that its Order
 // has failed, are part of the API's contract. Whoever wants to know what the Order
