@@ -87,13 +87,21 @@ func (p *page) objects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	var objects []*unstructured.Unstructured
 	for _, block := range pageManifests.FindAllStringSubmatch(p.text, -1) {
-		for _, manifest := range strings.Split(block[1], "\n---\n") {
-			object := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal([]byte(p.read(manifest)), &object.Object); err != nil {
-				t.Fatal(err)
-			}
-			objects = append(objects, object)
+		objects = append(objects, p.objectsOf(t, block[1])...)
+	}
+	return objects
+}
+
+// objectsOf are those of one block of manifests.
+func (p *page) objectsOf(t *testing.T, block string) []*unstructured.Unstructured {
+	t.Helper()
+	var objects []*unstructured.Unstructured
+	for _, manifest := range strings.Split(block, "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(p.read(manifest)), &object.Object); err != nil {
+			t.Fatal(err)
 		}
+		objects = append(objects, object)
 	}
 	return objects
 }

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,12 +24,19 @@ import (
 var (
 	pageIndented = regexp.MustCompile(`(?m)(?:^    .*\n|^\n(?:    .*\n))+`)
 	pageInline   = regexp.MustCompile("`(vault [^`]*)`")
+	// pageGetIssuer finds the command that shows an Issuer, which a reader repeats until
+	// it is ready.
+	pageGetIssuer = regexp.MustCompile(`get issuer (\S+) -o wide`)
 )
 
 // vaultPage is the documentation of the issuer, for a lab with a Vault.
 type vaultPage struct {
 	*page
 	vault *vault.Server
+	// printed has what commands printed, by their first two words, and issuers those that
+	// were applied.
+	printed map[string]string
+	issuers []*unstructured.Unstructured
 }
 
 // TestVaultPage does what the documentation says, in its sequence: its commands set up a
@@ -38,30 +44,21 @@ type vaultPage struct {
 func TestVaultPage(t *testing.T) {
 	aws := newFakeAWS(t, "everleaf-vault")
 	p := newVaultPage(t, aws)
-	printed := map[string]string{}
-	for _, block := range pageIndented.FindAllString(pageManifests.ReplaceAllString(p.text, ""), -1) {
-		block = strings.ReplaceAll(strings.Trim(block, "\n")+"\n", "\n    ", "\n")
-		block = strings.TrimPrefix(block, "    ")
-		switch first, _, _ := strings.Cut(block, " "); first {
-		case "export", "vault", "kubectl":
-			for name, text := range p.runs(t, block) {
-				printed[name] = text
-			}
-		default:
-			// A part of a policy, or values of the chart.
-			if err := yaml.UnmarshalStrict([]byte(block), &map[string]any{}); err != nil {
-				t.Errorf("%v\n%s", err, block)
-			}
-		}
+	at := 0
+	for _, block := range pageManifests.FindAllStringSubmatchIndex(p.text, -1) {
+		p.doesIndented(t, p.text[at:block[0]])
+		p.appliesAll(t, p.text[block[2]:block[3]])
+		at = block[1]
 	}
+	p.doesIndented(t, p.text[at:])
 	p.runsInline(t, "vault write pki_int/issuers/import/cert pem_bundle=@root.pem", "vault token renew", "vault operator unseal", "vault operator init")
+	p.addsAudience(t)
 
-	var openID struct{ Issuer string }
-	if err := json.Unmarshal([]byte(printed["kubectl get"]), &openID); err != nil {
-		t.Fatal(err)
+	var issuers []string
+	for _, issuer := range p.issuers {
+		issuers = append(issuers, issuer.GetName())
 	}
-	p.replaces["7d5ba1a5-7b2f-4a0e-9a41-2c9d3f6b6a10"] = printed["vault read"]
-	issuers := p.appliesAll(t, openID.Issuer)
+	slices.Sort(issuers)
 	if want := []string{"vault-approle", "vault-aws", "vault-certificate", "vault-own-ca", "vault-service-account", "vault-token"}; !slices.Equal(issuers, want) {
 		t.Errorf("the page has the Issuers %q, want %q", issuers, want)
 	}
@@ -71,12 +68,43 @@ func TestVaultPage(t *testing.T) {
 	p.issues(t, "vault-web", issuers)
 }
 
+// doesIndented does the indented blocks in a part of the page.
+func (p *vaultPage) doesIndented(t *testing.T, part string) {
+	t.Helper()
+	for _, block := range pageIndented.FindAllString(part, -1) {
+		block = strings.ReplaceAll(strings.Trim(block, "\n")+"\n", "\n    ", "\n")
+		block = strings.TrimPrefix(block, "    ")
+		switch first, _, _ := strings.Cut(block, " "); first {
+		case "export", "vault", "kubectl":
+			if issuer := pageGetIssuer.FindStringSubmatch(block); issuer != nil {
+				p.says(t, issuer[1], cmmeta.ConditionTrue)
+			}
+			p.runs(t, block)
+		case "NAME":
+			if got, want := withoutAge(p.printed["kubectl -n"]), withoutAge(block); !slices.Equal(got, want) {
+				t.Errorf("kubectl prints %q, want %q", got, want)
+			}
+		default:
+			// A part of a policy, or values of the chart.
+			if err := yaml.UnmarshalStrict([]byte(block), &map[string]any{}); err != nil {
+				t.Errorf("%v\n%s", err, block)
+			}
+		}
+	}
+}
+
+// withoutAge are the words of a table of kubectl's that ends with an age.
+func withoutAge(table string) []string {
+	words := strings.Fields(table)
+	return words[:max(0, len(words)-1)]
+}
+
 func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 	t.Helper()
 	l := newLab(t, harness.Controllers{Options: func(o *operator.Options) { o.VendorHTTP = aws }})
 	server := vault.Start(t, vault.Options{})
 	config := l.RESTConfig()
-	p := &vaultPage{page: newPage(t, l, "issuers/vault.md"), vault: server}
+	p := &vaultPage{page: newPage(t, l, "issuers/vault.md"), vault: server, printed: map[string]string{}}
 	p.path = newVaultCommand(t) + ":" + p.path
 	p.replaces = map[string]string{
 		"https://vault.example.com:8200": server.URL,
@@ -113,16 +141,14 @@ func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 	return p
 }
 
-// runs runs commands of the page. It returns what each printed, by its first two words.
-func (p *vaultPage) runs(t *testing.T, commands string) map[string]string {
+// runs runs commands of the page.
+func (p *vaultPage) runs(t *testing.T, commands string) {
 	t.Helper()
-	printed := map[string]string{}
 	for _, command := range commandsOf(commands) {
 		words := strings.Fields(command)
-		printed[strings.Join(words[:2], " ")] = p.run(t, command,
+		p.printed[strings.Join(words[:2], " ")] = p.run(t, command,
 			"VAULT_ADDR="+p.vault.URL, "VAULT_TOKEN="+p.vault.RootToken, "VAULT_CACERT="+filepath.Join(p.dir, "vault.pem"))
 	}
-	return printed
 }
 
 // commandsOf splits the lines of a shell where a command ends.
@@ -167,38 +193,42 @@ func (p *vaultPage) runsInline(t *testing.T, want ...string) {
 	}
 }
 
-// appliesAll applies the manifests, and returns the names of the Issuers. audience is that of
-// the API server.
-func (p *vaultPage) appliesAll(t *testing.T, audience string) []string {
+// appliesAll applies a block of manifests, with the role id that Vault has printed. Its
+// Issuers trust the lab's Vault.
+func (p *vaultPage) appliesAll(t *testing.T, block string) {
 	t.Helper()
-	var issuers []string
-	for _, object := range p.objects(t) {
+	p.replaces["paste-the-role-id-here"] = p.printed["vault read"]
+	for _, object := range p.objectsOf(t, block) {
 		if object.GetKind() == cmv1.IssuerKind {
-			issuers = append(issuers, object.GetName())
-			p.complete(t, object, audience)
+			config := object.Object["spec"].(map[string]any)["vault"].(map[string]any)
+			if config["caBundleSecretRef"] == nil {
+				config["caBundle"] = (&vaultLab{vault: p.vault}).bundle()
+			}
+			p.issuers = append(p.issuers, object)
 		}
 		p.applies(t, object)
 	}
-	slices.Sort(issuers)
-	return issuers
 }
 
-// complete has an Issuer trust the lab's Vault, and its service account's token be for the
-// API server too, as the page says of a Vault that is in no pod.
-func (p *vaultPage) complete(t *testing.T, object *unstructured.Unstructured, audience string) {
+// addsAudience has a service account's token be for the API server too, as the page says of
+// a Vault that is in no pod. One of its commands prints the audience.
+func (p *vaultPage) addsAudience(t *testing.T) {
 	t.Helper()
-	config := object.Object["spec"].(map[string]any)["vault"].(map[string]any)
-	if config["caBundleSecretRef"] == nil {
-		config["caBundle"] = (&vaultLab{vault: p.vault}).bundle()
-	}
-	method, found, err := unstructured.NestedMap(config, "auth", "kubernetes", "serviceAccountRef")
-	if err != nil {
+	var openID struct{ Issuer string }
+	if err := json.Unmarshal([]byte(p.printed["kubectl get"]), &openID); err != nil {
 		t.Fatal(err)
 	}
-	if found {
-		method["audiences"] = []any{audience}
-		if err := unstructured.SetNestedMap(config, method, "auth", "kubernetes", "serviceAccountRef"); err != nil {
-			t.Fatal(fmt.Errorf("audiences: %w", err))
+	account := []string{"spec", "vault", "auth", "kubernetes", "serviceAccountRef"}
+	for _, issuer := range p.issuers {
+		_, found, err := unstructured.NestedMap(issuer.Object, account...)
+		if err == nil && found {
+			err = unstructured.SetNestedStringSlice(issuer.Object, []string{openID.Issuer}, append(account, "audiences")...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found {
+			p.applies(t, issuer)
 		}
 	}
 }
