@@ -68,6 +68,14 @@ func (d *doubt) about(created time.Time) bool {
 	return created.Before(d.until)
 }
 
+// inherited reports whether an object was created before this process began, and requests
+// that another process has made may not have looked for their certificates yet.
+func (d *doubt) inherited(created, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return created.Before(d.begun) && now.Before(d.begun.Add(held))
+}
+
 // note remembers the signing request of a request at the SaaS.
 func (d *doubt) note(id string, csr []byte) {
 	d.mu.Lock()

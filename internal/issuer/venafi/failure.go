@@ -118,6 +118,9 @@ func (f *failure) ofClient() error {
 // waits reports whether a request waits after a failure that is not its own.
 func (f *failure) waits() bool { return f.kind == refused || f.kind == unavailable }
 
+// final reports whether the server has answered that a request gets no certificate.
+func (f *failure) final() bool { return f != nil && (f.kind == declined || f.kind == unusable) }
+
 // ofRequest is the failure of a request for a certificate.
 func (f *failure) ofRequest() error {
 	const prefix = "Failed to request certificate from Certificate Manager: "

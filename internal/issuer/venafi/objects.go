@@ -46,6 +46,15 @@ func objectOf(s settings, csr *x509.CertificateRequest) objectName {
 	return objectName{server: s.url, zone: strings.Trim(zone, `\`), name: strings.ToLower(friendlyName(csr))}
 }
 
+// dnOf is what names an object of a self-hosted server there.
+func dnOf(zone, name string) string {
+	const root = `\VED\Policy`
+	if !strings.HasPrefix(zone, root) {
+		zone = root + `\` + strings.TrimPrefix(zone, `\`)
+	}
+	return zone + `\` + name
+}
+
 func askerOf(r issuer.Request) asker {
 	return asker{kind: r.Kind, name: types.NamespacedName{Namespace: r.Key.Namespace, Name: r.Name}}
 }

@@ -104,16 +104,45 @@ func (t *Type) alone(o operation, r issuer.Request, csr *x509.CertificateRequest
 	name, by := objectOf(o.settings, csr), askerOf(r)
 	_, key := keysOf(r.Kind)
 	made := r.Annotations[key] != ""
-	if !t.objects.take(name, by, t.how.now()) && !made {
-		return request.Outcome{Pending: &request.Pending{Until: nextLook(r.Created, r.Now), Message: fmt.Sprintf(
-			"certificate is not requested yet: another request for the name %q in zone %q waits for its certificate, and the server has one object for both: use another common name or another zone to have both at once",
-			o.clean(friendlyName(csr)), o.settings.zone)}}, nil, nil
+	if !made {
+		if !t.objects.take(name, by, t.how.now()) {
+			return o.waitsForName(r, csr), nil, nil
+		}
+		if t.doubt.inherited(r.Created, t.how.now()) && o.awaited(csr) {
+			// That one looks for its certificate soon, and takes its object then.
+			t.objects.free(name, by)
+			return o.waitsForName(r, csr), nil, nil
+		}
+	} else {
+		t.objects.take(name, by, t.how.now())
 	}
 	outcome, f, err := o.sign(r, csr, wanted)
-	if outcome.Pending == nil && (err == nil || !made || fault.Of(err).Class == fault.Permanent) {
+	over := err == nil || !made || f.final() || fault.Of(err).Class == fault.Permanent
+	if outcome.Pending == nil && over {
 		t.objects.free(name, by)
 	}
 	return outcome, f, err
+}
+
+// waitsForName is the outcome of a request whose object another one waits for.
+func (o operation) waitsForName(r issuer.Request, csr *x509.CertificateRequest) request.Outcome {
+	return request.Outcome{Pending: &request.Pending{Until: nextLook(r.Created, r.Now), Message: fmt.Sprintf(
+		"certificate is not requested yet: another request for the name %q in zone %q waits for its certificate, and the server has one object for both: it is requested after that, or within %d minutes if the other request is gone; use another common name or another zone to have both at once",
+		o.clean(friendlyName(csr)), o.settings.zone, int(held.Minutes()))}}
+}
+
+// awaited reports whether the object of a request that this process has not made waits for
+// a certificate at the server, for a signing request that the server does not show. What is
+// answered otherwise keeps no request from being made.
+func (o operation) awaited(csr *x509.CertificateRequest) bool {
+	o.last = answer{}
+	_ = guarded(func() error {
+		_, err := o.connector.RetrieveCertificate(&certificate.Request{
+			PickupID: dnOf(o.settings.zone, friendlyName(csr)), CsrOrigin: certificate.UserProvidedCSR, ChainOption: certificate.ChainOptionIgnore,
+		})
+		return err
+	})
+	return o.last.status == http.StatusAccepted
 }
 
 // sign makes the request at the server, or looks for its certificate.
@@ -276,7 +305,7 @@ func (o operation) retrieve(id string, csr []byte) (*certificate.PEMCollection, 
 func (o operation) otherKey() *failure {
 	f := &failure{kind: unusable, text: errOtherKey.Error(), err: errOtherKey}
 	if o.settings.backend == backendTPP {
-		f.text += ": somebody else has requested one of the same common name in this zone since: use another common name or another zone"
+		f.text += ": another one of the same common name has been requested in this zone since: use another common name or another zone"
 	}
 	return f
 }
