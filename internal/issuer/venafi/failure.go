@@ -43,6 +43,8 @@ type failure struct {
 	// so, or the credentials rest.
 	at  time.Time
 	err error
+	// settled reports that what was refused is a login which is not replaced now.
+	settled bool
 }
 
 // Error implements error.

@@ -17,6 +17,10 @@ import (
 // noneOfOurs is said of an answer that has succeeded and is not the API's.
 const noneOfOurs = "the answer is none of Certificate Manager: is this its URL?"
 
+// madeNow follows the refusal of a token that the server has made in the place of another one
+// that it had refused.
+const madeNow = "; the server has made this token just now"
+
 // logins makes logins.
 type logins struct {
 	now func() time.Time
@@ -38,9 +42,17 @@ func (h logins) login(ctx context.Context, s *session, before login) (login, *fa
 	case s.settings.accessToken != "":
 		return h.verify(x, s.settings, s.settings.accessToken)
 	case before.usable(h.now()):
-		if made, f := h.verify(x, s.settings, before.token); f == nil || f.kind != refused {
+		made, f := h.verify(x, s.settings, before.token)
+		made.settles = before.settles
+		switch {
+		case f == nil || f.kind != refused:
 			return made, f
+		case h.now().Before(before.settles):
+			f.text += madeNow
+			s.replaces.Store(true)
+			return login{}, f
 		}
+		s.replaces.Store(true)
 	}
 	return h.password(x, s.settings)
 }

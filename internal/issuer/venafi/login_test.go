@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 	"github.com/everleaf/everleaf/internal/fault"
 	"github.com/everleaf/everleaf/internal/issuer"
 	server "github.com/everleaf/everleaf/test/venafi"
@@ -148,4 +149,65 @@ func TestCachesBehind(t *testing.T) {
 	l.requested(l.usual())
 	l.store["credentials"] = errors.New("read again")
 	l.requested(l.usual())
+}
+
+// TestFreshLogInRefused has a server make tokens that its API does not take. A token replaces
+// the first one that is refused, and is replaced itself after a while only.
+func TestFreshLogInRefused(t *testing.T) {
+	const reason = "the server answers 401 Unauthorized: insufficient_scope"
+	for name, test := range map[string]struct {
+		spec        func(*server.Server) *cmv1.VenafiIssuer
+		credentials map[string]string
+		login, call string
+	}{
+		"password": {ofTPP, map[string]string{"username": server.Username, "password": server.Password}, "/oauth", "/checkpolicy"},
+		"NGTS":     {ofNGTS, map[string]string{"client-id": server.NGTSClient, "client-secret": server.NGTSSecret}, "/access_token", "/Default Tmpl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, test.spec, test.credentials)
+			for range 30 {
+				says(test.call, 401, `{"error":"insufficient_scope"}`)(l)
+			}
+			for _, step := range []struct {
+				after  time.Duration
+				logins int
+			}{{0, 2}, {30 * time.Second, 0}, {5 * time.Minute, 1}, {5 * time.Minute, 1}} {
+				l.clock.SetTime(l.clock.Now().Add(step.after))
+				l.server.Calls()
+				for range 3 {
+					_, err := l.Sign(t.Context(), l.named("a-1", "web.example.com"))
+					checkFault(t, name, err, fault.Transient, "VenafiInitError", "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+reason+"; the server has made this token just now")
+					if !errors.Is(err, issuer.ErrRefused) {
+						t.Error("the issuer is not suspected")
+					}
+				}
+				if n := l.server.Count(test.login); n != step.logins {
+					t.Errorf("%d logins after %s, want %d", n, step.after, step.logins)
+				}
+			}
+		})
+	}
+}
+
+// TestCheckOfAFreshLogIn: the check of an issuer says that a token is refused which the
+// server has just made, and has no more made.
+func TestCheckOfAFreshLogIn(t *testing.T) {
+	l := newLab(t, ofTPP, map[string]string{"username": server.Username, "password": server.Password})
+	if _, err := l.check(); err != nil {
+		t.Fatal(err)
+	}
+	l.server.Calls()
+	for range 3 {
+		says("/verify", 401, `{"error":"invalid_token"}`)(l)
+	}
+	if _, err := l.check(); err != nil || l.server.Count("/oauth") != 1 {
+		t.Errorf("%d logins, error %v", l.server.Count("/oauth"), err)
+	}
+	for range 2 {
+		_, err := l.check()
+		checkFault(t, "refused again", err, fault.Later, "AuthFailed", "OAuth token request failed: tppClient.VerifyAccessToken: the server answers 401 Unauthorized: invalid_token; the server has made this token just now")
+	}
+	if n := l.server.Count("/oauth"); n != 1 {
+		t.Errorf("%d logins", n)
+	}
 }

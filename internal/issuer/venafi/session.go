@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/Venafi/vcert/v5/pkg/endpoint"
@@ -22,7 +23,13 @@ type session struct {
 	settings  settings
 	transport http.RoundTripper
 	kept      authn.Keeper[login]
+	// replaces reports that the next login replaces one which the server has refused.
+	replaces atomic.Bool
 }
+
+// settling is how long a login is not replaced again that has replaced one which the server
+// had refused: if it is refused too, the reason is not its age.
+const settling = time.Minute
 
 // login is what a session has logged in for.
 type login struct {
@@ -32,6 +39,8 @@ type login struct {
 	// expires, zero if that is not known.
 	token string
 	until time.Time
+	// settles is until when the login is not replaced.
+	settles time.Time
 }
 
 // usable reports whether requests can be sent at a time.
@@ -74,9 +83,20 @@ func newSession(s settings, c Config) (*session, error) {
 	return made, nil
 }
 
-// discard forgets a login that the server does not take any more.
-func (s *session) discard(l login) {
-	s.kept.Drop(func(kept login) bool { return kept.token == l.token })
+// discard forgets a login that the server does not take any more. It reports false for one
+// that settles, which stays.
+func (s *session) discard(l login, now time.Time) bool {
+	if now.Before(l.settles) {
+		return false
+	}
+	s.kept.Drop(func(kept login) bool {
+		is := kept.token == l.token
+		if is {
+			s.replaces.Store(true)
+		}
+		return is
+	})
+	return true
 }
 
 // connect returns a login. One that is known is used, unless the server is to be asked
@@ -85,13 +105,16 @@ func (s *session) connect(ctx context.Context, how logins, ask bool) (login, *fa
 	fits := func(l login) bool { return l.usable(how.now()) }
 	l, err := s.kept.Get(ctx, ask, fits, func(ctx context.Context, before login) (login, error) {
 		made, f := how.login(ctx, s, before)
-		if f == nil {
-			return made, nil
+		switch {
+		case f != nil && f.kind == refused:
+			s.discard(before, how.now())
+			return login{}, f
+		case f != nil:
+			return login{}, f
+		case s.settings.renewable() && made.token != before.token && s.replaces.Swap(false):
+			made.settles = how.now().Add(settling)
 		}
-		if f.kind == refused {
-			s.discard(before)
-		}
-		return login{}, f
+		return made, nil
 	})
 	if err != nil {
 		return login{}, failureOf(err)

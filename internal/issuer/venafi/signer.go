@@ -57,7 +57,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	switch {
 	case unread != nil:
 		return request.Outcome{}, failureOf(unread).ofClient()
-	case other == s && !s.settings.renewable():
+	case other == s && (!s.settings.renewable() || f.settled):
 		return outcome, err
 	}
 	outcome, _, err = t.signWith(ctx, other, r, csr, wanted)
@@ -82,8 +82,9 @@ func (t *Type) signWith(ctx context.Context, s *session, r issuer.Request, csr *
 	if f != nil && way.uncertain() {
 		t.doubt.raise(t.how.now(), r.Created)
 	}
-	if f != nil && f.kind == refused {
-		s.discard(l)
+	if f != nil && f.kind == refused && !s.discard(l, t.how.now()) {
+		f.settled, f.text = true, f.text+madeNow
+		err = f.ofClient()
 	}
 	return outcome, f, err
 }
