@@ -68,6 +68,10 @@ func ACMEServer(directory string) string {
 	return "the ACME server " + host
 }
 
+// inTurn ends the cause of a wait for a place. How long the wait is depends on those before:
+// each has shortTime at a server that does not answer.
+const inTurn = "; the next try is when its turn comes, by itself"
+
 // endpoints bounds how many workers of a controller ask a foreign server, and for
 // how long, so that a server that hangs does not occupy what others need.
 //
@@ -241,7 +245,7 @@ func inTime(err error, took, longest time.Duration) error {
 		return err
 	}
 	told := *f
-	told.Message += fmt.Sprintf("; each try may take %s, and one every %s up to %s", shortTime, plan.InWords(fullAgain), plan.InWords(longest))
+	told.Message += fmt.Sprintf("; everleaf waits up to %s for an answer, and once every %s up to %s", shortTime, plan.InWords(fullAgain), plan.InWords(longest))
 	return told.Because(err)
 }
 
@@ -340,11 +344,11 @@ func (e *endpoints) refusal(w *waiter, now time.Time) refusal {
 	}
 	switch {
 	case long:
-		r.cause = fmt.Sprintf("waiting for %s, which has not answered other requests in time", s.name)
+		r.cause = fmt.Sprintf("waiting for %s, which has not answered other requests in time%s", s.name, inTurn)
 	case s.standing != answers && len(s.places) == 0 && e.doubtful() > 0:
-		r.cause = fmt.Sprintf("waiting to ask %s: too many other servers have not answered yet", s.name)
+		r.cause = fmt.Sprintf("waiting to ask %s: too many other servers have not answered yet%s", s.name, inTurn)
 	case waited >= firstAsk:
-		r.cause = fmt.Sprintf("waiting to ask %s: other requests are before this one", s.name)
+		r.cause = fmt.Sprintf("waiting to ask %s: other requests are before this one%s", s.name, inTurn)
 	}
 	return r
 }

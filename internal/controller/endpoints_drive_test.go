@@ -66,7 +66,7 @@ func TestDrivePutsOff(t *testing.T) {
 	reconcileOnce(firstAsk)
 	clock.Step(10 * time.Second)
 	r.next = []plan.Plan[status]{{Do: local("note")}, {Do: act("ask"), Status: because("x")}}
-	reconcileOnce(5*time.Second, "note", "store waiting for the server a, which has not answered other requests in time as m")
+	reconcileOnce(5*time.Second, "note", "store waiting for the server a, which has not answered other requests in time; the next try is when its turn comes, by itself as m")
 	clock.Step(5 * time.Second)
 	r.next = []plan.Plan[status]{{Do: act("ask"), Status: because("x")}}
 	reconcileOnce(placeRetry)
@@ -141,7 +141,7 @@ func (s *silentTheatre) Failed(f plan.Failure, now time.Time) plan.Plan[status] 
 func TestDriveSaysHowLong(t *testing.T) {
 	for took, want := range map[time.Duration]string{
 		time.Second: "no answer",
-		usualTime:   "no answer; each try may take 15s, and one every 10m up to 1m",
+		usualTime:   "no answer; everleaf waits up to 15s for an answer, and once every 10m up to 1m",
 	} {
 		s := &silentTheatre{remoteTheatre: &remoteTheatre{theatre: &theatre{stored: order()}, server: "the server a"}, clock: clocktesting.NewFakeClock(time.Now()), took: took}
 		d := NewDriver(s, Settings[*acmev1.Order, status]{

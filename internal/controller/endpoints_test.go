@@ -352,7 +352,7 @@ func BenchmarkEndpoints(b *testing.B) {
 // that it is given, in equal words whatever time an action has had.
 func TestInTime(t *testing.T) {
 	silent := fault.New(fault.Transient, "Silent", "no answer in time").Because(context.DeadlineExceeded)
-	const told = "no answer in time; each try may take 15s, and one every 10m up to 2m"
+	const told = "no answer in time; everleaf waits up to 15s for an answer, and once every 10m up to 2m"
 	for _, test := range []struct {
 		name          string
 		err           error

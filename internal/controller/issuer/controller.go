@@ -5,6 +5,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,6 +57,8 @@ type checked struct {
 	// announced is set once an event has said that this version does not have issuers
 	// of its type.
 	announced bool
+	// failing is set while the log says last that the issuer is not ready.
+	failing bool
 }
 
 // New returns a Controller. All of d is needed; failed counts failures.
@@ -151,6 +154,7 @@ func (w *work) check(ctx context.Context) error {
 		logr.FromContextOrDiscard(ctx).Info("The issuer and the requests for it are left alone: this version does not have its type", "type", string(facts.TypeOf(object.GetSpec())))
 	}
 	known.announced = w.Unserved
+	w.log(ctx, known, err)
 	w.Account = found.Account
 	if found.AccountReady {
 		w.AccountReady.Publish(ctx, object)
@@ -160,4 +164,21 @@ func (w *work) check(ctx context.Context) error {
 	}
 	w.Checked = &core.Checked{Reason: found.Reason, Message: found.Message, Event: found.Event, Until: found.Until}
 	return nil
+}
+
+// log says once that an issuer is not ready, and once that it is ready again.
+func (w *work) log(ctx context.Context, known *checked, err error) {
+	log := logr.FromContextOrDiscard(ctx)
+	switch {
+	case err == nil:
+		if known.failing {
+			log.Info("The issuer is ready again")
+		}
+		known.failing = false
+	case w.Unserved, known.failing, cluster.Stale(err), errors.Is(ctx.Err(), context.Canceled):
+	default:
+		reason, message := core.Cause(err)
+		log.Info("The issuer is not ready", "reason", reason, "message", message)
+		known.failing = true
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -263,7 +264,7 @@ func TestWaitsForAPlace(t *testing.T) {
 		synctest.Wait()
 		same(t, "at once", "", l.reconcile("waits"))
 		l.clock.Step(10 * time.Second)
-		same(t, "later", "False ErrInitIssuer: Error initializing issuer: waiting for the ACME server ca.example, which has not answered other requests in time", l.reconcile("waits"))
+		same(t, "later", "False ErrInitIssuer: Error initializing issuer: waiting for the ACME server ca.example, which has not answered other requests in time; the next try is when its turn comes, by itself", l.reconcile("waits"))
 		same(t, "CA", "True KeyPairVerified: Signing CA verified", l.reconcile("app"))
 		same(t, "checks at the server", 1, len(l.acme.checked))
 		<-ended
@@ -285,6 +286,34 @@ func TestRetried(t *testing.T) {
 // TestEventsDoNotRepeatACheck holds that failures whose text alternates do not
 // have the issuer checked again by the events of its own status, and that a
 // Secret does.
+// The log says once that an issuer is not ready, whatever the retries say, and once that it
+// is ready again.
+func TestLogged(t *testing.T) {
+	l := newLab(t, cmv1.IssuerKind, caIssuer("app", "1"))
+	var lines []string
+	ctx := logr.NewContext(t.Context(), funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}))
+	check := func(err error) {
+		t.Helper()
+		l.ca.err = err
+		if _, err := l.driver.Reconcile(ctx, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "app", Name: "i"}}); err != nil {
+			t.Fatal(err)
+		}
+		l.clock.Step(time.Hour)
+	}
+	check(nil)
+	check(fault.New(fault.Transient, "ErrGetKeyPair", "no key"))
+	check(fault.New(fault.Transient, "ErrGetKeyPair", "no certificate"))
+	check(nil)
+	check(nil)
+	check(errors.New("connection refused"))
+	same(t, "log", []string{
+		`"level"=0 "msg"="The issuer is not ready" "reason"="ErrGetKeyPair" "message"="no key"`,
+		`"level"=0 "msg"="The issuer is ready again"`,
+		`"level"=0 "msg"="The issuer is not ready" "reason"="ErrInitIssuer" "message"="Error initializing issuer: the API server did not answer as expected"`,
+		`"msg"="Action failed and will be retried" "error"="connection refused" "action"="check the issuer"`,
+	}, lines)
+}
+
 func TestEventsDoNotRepeatACheck(t *testing.T) {
 	l := newLab(t, cmv1.IssuerKind, caIssuer("app", "1"))
 	for i := range 4 {

@@ -86,19 +86,11 @@ func (s State) Next(now time.Time) Plan {
 
 // Failed decides what the failure of a check means.
 func (s State) Failed(f plan.Failure, now time.Time) Plan {
-	failure := fault.Of(f.Err)
-	if !errors.As(f.Err, new(*fault.Error)) {
-		// The text of the API server's errors may change from one time to the next.
-		failure = fault.New(fault.Transient, "", notInitialized+"the API server did not answer as expected").Because(f.Err)
-	}
-	reason := failure.Reason
-	if reason == "" {
-		reason = cmv1.EventReasonErrInitIssuer
-	}
+	failure := of(f.Err)
 	if s.Unserved && s.judged() {
-		return s.leave(reason, failure.Message, now)
+		return s.leave(failure.Reason, failure.Message, now)
 	}
-	p := s.ready(cmmeta.ConditionFalse, reason, plan.WithNextTry(failure.Message, failure, plan.Remote, now), now)
+	p := s.ready(cmmeta.ConditionFalse, failure.Reason, plan.WithNextTry(failure.Message, failure, plan.Remote, now), now)
 	for i := range p.Events {
 		p.Events[i].Message = failure.Message
 	}
@@ -110,6 +102,26 @@ func (s State) Failed(f plan.Failure, now time.Time) Plan {
 	// The event of the status that says so must not repeat the check at once.
 	p.Hold = failure.Class == fault.Later || failure.Class == fault.Transient
 	return p
+}
+
+// of is what the error of a check means for the issuer, with a reason.
+func of(err error) *fault.Error {
+	failure := *fault.Of(err)
+	if !errors.As(err, new(*fault.Error)) {
+		// The text of the API server's errors may change from one time to the next.
+		failure = *fault.New(fault.Transient, "", notInitialized+"the API server did not answer as expected").Because(err)
+	}
+	if failure.Reason == "" {
+		failure.Reason = cmv1.EventReasonErrInitIssuer
+	}
+	return &failure
+}
+
+// Cause is the reason and the message of the Ready condition after a check that has failed,
+// without when the next try is.
+func Cause(err error) (reason, message string) {
+	failure := of(err)
+	return failure.Reason, failure.Message
 }
 
 // judged reports whether the status says of the present spec whether the issuer is
