@@ -24,6 +24,10 @@ const (
 	checkPath     = "; check spec.vault.path, which is that of a sign endpoint such as pki/sign/my-role, and spec.vault.namespace"
 )
 
+// WarningNotCA is the reason of the warning that a CA was asked for, and Vault has issued
+// another certificate.
+const WarningNotCA = "NotCA"
+
 // asked is the body of a request to a sign endpoint. All values are strings: lists are
 // joined with commas. Names of other kinds are only in the CSR.
 type asked struct {
@@ -96,7 +100,7 @@ func (t *Type) Sign(ctx context.Context, r issuer.Request) (request.Outcome, err
 	if f != nil {
 		return request.Outcome{}, c.unsigned(f, t.Clock.Now())
 	}
-	return c.outcome(answer, csr, r.Now, t.Limits)
+	return c.outcome(answer, csr, r, t.Limits)
 }
 
 // sign asks Vault for a certificate with the token of a session.
@@ -169,7 +173,7 @@ func permission(path string) string {
 }
 
 // outcome is the certificate in an answer, if it is for the request's key and valid.
-func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now time.Time, limits pki.Limits) (request.Outcome, error) {
+func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, r issuer.Request, limits pki.Limits) (request.Outcome, error) {
 	chain, ca, err := order(answer, limits)
 	if err != nil {
 		text := "failed to parse certificate chain from vault: " + err.Error()
@@ -182,13 +186,17 @@ func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, now 
 	if !pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey) {
 		return request.Outcome{}, refuse(bySign+"the public key of the certificate that Vault has issued is not that of the request"+c.ownKey(), nil)
 	}
-	if !now.Before(leaf.NotAfter) {
+	if !r.Now.Before(leaf.NotAfter) {
 		return request.Outcome{}, refuse(fmt.Sprintf("%sthe certificate that Vault has issued has expired on %s already; renew the CA at Vault, which cuts certificates to its own life",
 			bySign, leaf.NotAfter.UTC().Format(time.RFC3339)), nil)
 	}
 	o := request.Outcome{Chain: pki.EncodeChain(chain...)}
 	if ca != nil {
 		o.CA = pki.EncodeChain(ca)
+	}
+	if r.IsCA && !leaf.IsCA {
+		o.WarningReason = WarningNotCA
+		o.Warning = fmt.Sprintf("isCA is set, but the certificate that Vault has issued is not a CA: the role at path %q decides", c.spec.Path)
 	}
 	return o, nil
 }

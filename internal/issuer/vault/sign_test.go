@@ -41,6 +41,34 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestNotCA has Vault issue what is not the CA that was asked for.
+func TestNotCA(t *testing.T) {
+	by := newSigner(t)
+	for name, test := range map[string]struct {
+		asks, is bool
+		want     [2]string
+	}{
+		"leaf":              {false, false, [2]string{}},
+		"leaf, and no CA":   {true, false, [2]string{"NotCA", `isCA is set, but the certificate that Vault has issued is not a CA: the role at path "pki/sign/web" decides`}},
+		"CA":                {true, true, [2]string{}},
+		"CA, and not asked": {false, true, [2]string{}},
+	} {
+		s := newServer(t, plain)
+		const path = "/v1/pki/sign/web"
+		s.answer(path, func(*http.Request) reply {
+			return reply{status: 200, body: by.answer(by.leaf(t, s.bodies[path]["csr"].(string), valid(test.is)), "")}
+		})
+		l := newLab(t, s)
+		r := l.request(pki.Template{CommonName: "web.example.com"})
+		r.IsCA = test.asks
+		o, err := l.Sign(t.Context(), r)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		same(t, name, test.want, [2]string{o.WarningReason, o.Warning})
+	}
+}
+
 // TestSignPaths holds the URL of each form of a path and of a server.
 func TestSignPaths(t *testing.T) {
 	for _, test := range []struct{ server, path, want string }{
