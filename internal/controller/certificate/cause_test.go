@@ -42,7 +42,7 @@ func TestCauseOfOrder(t *testing.T) {
 	}
 	w := s.load(t, object)
 	status := w.Next(now).Status
-	if c := condition.Find(status.Conditions, cmv1.CertificateConditionIssuing); c == nil || !strings.Contains(c.Message, "will be retried: no solver for y.example.com; next try at") {
+	if c := condition.Find(status.Conditions, cmv1.CertificateConditionIssuing); c == nil || !strings.Contains(c.Message, "will be retried: no solver for y.example.com; to try at once after a repair: everleaf renew web -n app; next try at") {
 		t.Errorf("Issuing is %+v", c)
 	}
 }

@@ -20,7 +20,10 @@ import (
 // TestIssuanceEnds has a first issuance whose key is stored, and each answer to
 // its request.
 func TestIssuanceEnds(t *testing.T) {
-	const prefix = "The certificate request has failed to complete and will be retried: "
+	const (
+		prefix = "The certificate request has failed to complete and will be retried: "
+		atOnce = "; to try at once after a repair: everleaf renew web -n app"
+	)
 	condition := func(kind cmv1.CertificateRequestConditionType, reason string) func(*cmv1.CertificateRequest) {
 		return requestIs(kind, cmmeta.ConditionTrue, reason, "not allowed", now)
 	}
@@ -52,9 +55,9 @@ func TestIssuanceEnds(t *testing.T) {
 			c.Requests = factsOf(newRequest(c.Object, key(1), 1, test.answer...))
 			c.Orders = map[types.UID]*facts.Order{c.Requests[0].UID: test.order}
 			want := Plan{Until: now.Add(hour), Status: *c.Object.Status.DeepCopy()}
-			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message+"; next try at 2026-11-22T07:00:00Z", now)
+			want.Status.Conditions[0] = issuingIs(cmmeta.ConditionFalse, test.reason, prefix+test.message+atOnce+"; next try at 2026-11-22T07:00:00Z", now)
 			want.Status.LastFailureTime, want.Status.FailedIssuanceAttempts, want.Status.NextPrivateKeySecretName = at(now), ptr.To(1), nil
-			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message + "; next try at 2026-11-22T07:00:00Z", Component: "cert-manager-certificates-issuing"}}
+			want.Events = []plan.Event{{Warning: true, Reason: test.reason, Message: prefix + test.message + atOnce + "; next try at 2026-11-22T07:00:00Z", Component: "cert-manager-certificates-issuing"}}
 			p := c.Next(now)
 			samePlan(t, want, p)
 

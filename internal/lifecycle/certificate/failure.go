@@ -46,6 +46,10 @@ func (c State) failed(p Plan, e ending, now time.Time) Plan {
 	next := now.Add(c.wait(e.kind, failures, attempts, now)).Truncate(time.Second)
 	reason, message, component := e.reason, e.message, e.component
 	message = "The certificate request has failed to complete and will be retried: " + message
+	if e.request != nil {
+		// A repair at the issuer's server changes no object.
+		message += fmt.Sprintf("; to try at once after a repair: everleaf renew %s -n %s", c.Object.Name, c.Object.Namespace)
+	}
 	if c.needsIssuing(now) == nil {
 		message += "; " + noNextTry
 	} else {
