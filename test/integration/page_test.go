@@ -22,6 +22,9 @@ import (
 // pageManifests are the blocks of a page that are manifests.
 var pageManifests = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
+// pageTable is a command of a page that shows an Issuer, and what the page says it prints.
+var pageTable = regexp.MustCompile(`(?m)^    (kubectl .* get issuer \S+ -o wide)\n\nThe output is similar to this:\n\n    (NAME .*\n.*)\n`)
+
 // page is a page of the documentation that a lab does.
 type page struct {
 	*lab
@@ -114,6 +117,24 @@ func (p *page) applies(t *testing.T, object *unstructured.Unstructured) {
 		t.Fatal(err)
 	}
 	p.Apply(t, p.ns, string(text))
+}
+
+// showsIssuer holds that kubectl prints of an Issuer that is ready what the page says.
+func (p *page) showsIssuer(t *testing.T) {
+	t.Helper()
+	found := pageTable.FindStringSubmatch(p.text)
+	if found == nil {
+		t.Fatal("the page does not show an Issuer")
+	}
+	if got, want := withoutAge(p.run(t, found[1])), withoutAge(found[2]); !slices.Equal(got, want) {
+		t.Errorf("kubectl prints %q, want %q", got, want)
+	}
+}
+
+// withoutAge are the words of a table of kubectl's that ends with an age.
+func withoutAge(table string) []string {
+	words := strings.Fields(table)
+	return words[:max(0, len(words)-1)]
 }
 
 // issues holds that the Certificate of the page is issued, and one like it from each of its

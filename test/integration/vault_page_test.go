@@ -93,12 +93,6 @@ func (p *vaultPage) doesIndented(t *testing.T, part string) {
 	}
 }
 
-// withoutAge are the words of a table of kubectl's that ends with an age.
-func withoutAge(table string) []string {
-	words := strings.Fields(table)
-	return words[:max(0, len(words)-1)]
-}
-
 func newVaultPage(t *testing.T, aws *fakeAWS) *vaultPage {
 	t.Helper()
 	l := newLab(t, harness.Controllers{Options: func(o *operator.Options) { o.VendorHTTP = aws }})

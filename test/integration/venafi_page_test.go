@@ -84,6 +84,7 @@ func TestVenafiPage(t *testing.T) {
 	for _, issuer := range issuers {
 		l.says(t, issuer, cmmeta.ConditionTrue, "Certificate Manager issuer started", "Certificate Manager issuer started")
 	}
+	p.showsIssuer(t)
 	p.issues(t, "example-web", issuers)
 	if !slices.ContainsFunc(server.Calls(), func(c venafi.Call) bool {
 		return strings.HasSuffix(c.Path, "/certificates/request") && strings.Contains(c.Body, `"CustomFields":[{"Name":"Cost center","Values":["4711"]}]`)
