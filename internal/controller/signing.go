@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -56,37 +58,67 @@ func Asking(r issuer.Request, object client.Object, kind string, of cmv1.Generic
 	return r
 }
 
-// Signers asks issuers for certificates.
+// suspectEvery is how often an issuer is checked at most because its credentials were refused:
+// each of its requests may meet that.
+const suspectEvery = 30 * time.Second
+
+// Signers asks issuers for certificates, for the controllers of all kinds of requests.
 type Signers struct {
 	Types   *issuer.Registry
 	Issuers *cluster.Issuers
 	// Suspected has issuers checked again whose credentials were refused.
 	Suspected *Topic[IssuerNews]
 	Clock     clock.PassiveClock
+
+	mu sync.Mutex
+	// checks are when issuers are checked, or were, because their credentials were refused.
+	checks map[types.UID]time.Time
 }
 
 // Sign has an issuer sign a request.
 func (s *Signers) Sign(ctx context.Context, of cmv1.GenericIssuer, r issuer.Request) (core.Outcome, error) {
 	outcome, err := s.Types.Sign(ctx, r)
 	if errors.Is(err, issuer.ErrRefused) {
-		s.Suspected.Publish(ctx, IssuerNews{Issuer: of, At: s.Clock.Now()})
+		s.suspect(ctx, of)
 	}
 	if s.gone(ctx, of) {
-		// Its type forgot it before, and may have begun to remember it again here.
-		s.Types.Forget(of.GetUID())
+		// The type forgot it before, and may have begun to remember it again here.
+		s.Types.ForgetAs(of.GetSpec(), of.GetUID())
 	}
 	return outcome, err
 }
 
-// gone reports whether the caches show that an issuer does not exist any longer, or is one of
-// another type.
+// suspect has an issuer checked, now or when it may be checked again.
+func (s *Signers) suspect(ctx context.Context, of cmv1.GenericIssuer) {
+	now := s.Clock.Now()
+	s.mu.Lock()
+	maps.DeleteFunc(s.checks, func(_ types.UID, at time.Time) bool { return now.Sub(at) >= suspectEvery })
+	at, braked := s.checks[of.GetUID()]
+	if braked && at.After(now) {
+		s.mu.Unlock()
+		return
+	}
+	next := now
+	if braked {
+		next = at.Add(suspectEvery)
+	}
+	if s.checks == nil {
+		s.checks = map[types.UID]time.Time{}
+	}
+	s.checks[of.GetUID()] = next
+	s.mu.Unlock()
+	s.Suspected.Publish(ctx, IssuerNews{Issuer: of, At: next})
+}
+
+// gone reports whether the caches show that an issuer does not exist any longer, is being
+// deleted, or is one of another type.
 func (s *Signers) gone(ctx context.Context, of cmv1.GenericIssuer) bool {
 	ref := cmmeta.IssuerReference{Name: of.GetName(), Kind: cmv1.IssuerKind}
 	if of.GetNamespace() == "" {
 		ref.Kind = cmv1.ClusterIssuerKind
 	}
 	found, err := s.Issuers.Get(context.WithoutCancel(ctx), of.GetNamespace(), ref)
-	return err == nil && (found == nil || found.GetUID() != of.GetUID() || facts.TypeOf(found.GetSpec()) != facts.TypeOf(of.GetSpec()))
+	return err == nil && (found == nil || found.GetUID() != of.GetUID() || found.GetDeletionTimestamp() != nil || facts.TypeOf(found.GetSpec()) != facts.TypeOf(of.GetSpec()))
 }
 
 // Answered is what an issuer has answered to a request and is not stored: a status that

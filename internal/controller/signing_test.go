@@ -21,6 +21,11 @@ import (
 	core "github.com/everleaf/everleaf/internal/lifecycle/request"
 )
 
+// otherType is the type ca, which remembers issuers too.
+type otherType struct{ signerType }
+
+func (*otherType) Name() facts.IssuerType { return facts.IssuerCA }
+
 // signerType is an issuer type, vault, that signs with do.
 type signerType struct {
 	do     func() error
@@ -62,6 +67,10 @@ func TestSigners(t *testing.T) {
 		"ClusterIssuer deleted": {global: true, during: func(ctx context.Context, c client.Client, o client.Object) error {
 			return c.Delete(ctx, o)
 		}, forgot: []types.UID{"1"}},
+		"being deleted": {during: func(ctx context.Context, c client.Client, o client.Object) error {
+			o.SetFinalizers([]string{"example.com/finalizer"})
+			return errors.Join(c.Update(ctx, o), c.Delete(ctx, o))
+		}, forgot: []types.UID{"1"}},
 		"another one of the name": {during: func(ctx context.Context, c client.Client, o client.Object) error {
 			other := o.DeepCopyObject().(client.Object)
 			other.SetUID("2")
@@ -102,10 +111,11 @@ func TestSigners(t *testing.T) {
 				}
 				return test.err
 			}}
+			other := &otherType{}
 			var news Topic[IssuerNews]
 			var heard []IssuerNews
 			news.Subscribe(func(_ context.Context, n IssuerNews) { heard = append(heard, n) })
-			signers := Signers{Types: &issuer.Registry{signer}, Issuers: cluster.NewIssuers(c, "cert-manager"), Suspected: &news, Clock: clocktesting.NewFakePassiveClock(now)}
+			signers := Signers{Types: &issuer.Registry{signer, other}, Issuers: cluster.NewIssuers(c, "cert-manager"), Suspected: &news, Clock: clocktesting.NewFakePassiveClock(now)}
 			if _, err := signers.Sign(t.Context(), of, issuer.Request{Issuer: of.GetSpec()}); !errors.Is(err, test.err) {
 				t.Errorf("error %v", err)
 			}
@@ -115,6 +125,36 @@ func TestSigners(t *testing.T) {
 			if diff := cmp.Diff(test.forgot, signer.forgot); diff != "" {
 				t.Errorf("forgotten (-want +got):\n%s", diff)
 			}
+			if len(other.forgot) > 0 {
+				t.Errorf("the other type, which the issuer may be of by now, has forgotten %q", other.forgot)
+			}
 		})
+	}
+}
+
+// TestSuspicions has an issuer refused again and again: it is checked at once, and then every
+// half a minute.
+func TestSuspicions(t *testing.T) {
+	start := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	clock := clocktesting.NewFakePassiveClock(start)
+	var news Topic[IssuerNews]
+	var heard []time.Duration
+	news.Subscribe(func(_ context.Context, n IssuerNews) { heard = append(heard, n.At.Sub(start)) })
+	s := Signers{Suspected: &news, Clock: clock}
+	of := &cmv1.Issuer{}
+	of.UID = "1"
+	for _, at := range []time.Duration{0, 0, 1, 29, 30, 31, 59, 61, 200} {
+		clock.SetTime(start.Add(at * time.Second))
+		s.suspect(t.Context(), of)
+	}
+	other := &cmv1.Issuer{}
+	other.UID = "2"
+	s.suspect(t.Context(), other)
+	want := []time.Duration{0, 30 * time.Second, time.Minute, 90 * time.Second, 200 * time.Second, 200 * time.Second}
+	if diff := cmp.Diff(want, heard); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+	if len(s.checks) != 2 {
+		t.Errorf("%d issuers are remembered", len(s.checks))
 	}
 }

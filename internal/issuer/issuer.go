@@ -235,6 +235,15 @@ func (r Registry) SignsBare(spec *cmv1.IssuerSpec) bool {
 	return ok
 }
 
+// ForgetAs has the type that a spec configures forget an issuer. The others may have begun to
+// remember it: an issuer can become one of another type.
+func (r Registry) ForgetAs(spec *cmv1.IssuerSpec, uid types.UID) {
+	t, _ := r.Of(spec)
+	if f, ok := t.(Forgetter); ok {
+		f.Forget(uid)
+	}
+}
+
 // Forget has all types forget an issuer.
 func (r Registry) Forget(uid types.UID) {
 	for _, t := range r {

@@ -79,6 +79,8 @@ type Kept[R, V any] struct {
 
 	mu   sync.Mutex
 	kept map[types.UID]*kept[R, V]
+	// reads counts the readings that have begun.
+	reads uint64
 }
 
 type kept[R, V any] struct {
@@ -87,6 +89,8 @@ type kept[R, V any] struct {
 	versions map[string]string
 	read     R
 	value    V
+	// began is which reading it comes from.
+	began uint64
 }
 
 // is reports whether a value is that of an issuer with a spec.
@@ -112,6 +116,8 @@ func (k *Kept[R, V]) Of(ctx context.Context, of Identity, spec *cmv1.IssuerSpec,
 		defer k.mu.Unlock()
 		return found.value, nil
 	}
+	k.reads++
+	began := k.reads
 	k.mu.Unlock()
 	var none V
 	secrets := &Reading{secrets: k.Secrets, namespace: of.Namespace, found: map[string]*corev1.Secret{}}
@@ -122,11 +128,15 @@ func (k *Kept[R, V]) Of(ctx context.Context, of Identity, spec *cmv1.IssuerSpec,
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	found := k.kept[of.UID]
-	if found.is(of, spec) && k.Same(found.read, read) {
-		found.versions = secrets.versions()
+	switch {
+	case found.is(of, spec) && found.began > began:
+		// A slow answer may be from before a change that the value shows.
+		return found.value, nil
+	case found.is(of, spec) && k.Same(found.read, read):
+		found.versions, found.began = secrets.versions(), began
 		return found.value, nil
 	}
-	made := &kept[R, V]{of: of, spec: spec.DeepCopy(), versions: secrets.versions(), read: read}
+	made := &kept[R, V]{of: of, spec: spec.DeepCopy(), versions: secrets.versions(), read: read, began: began}
 	if made.value, err = k.New(of, made.spec, read); err != nil {
 		return none, err
 	}

@@ -33,6 +33,44 @@ func (s *secret) Live(_ context.Context, namespace, name string) (*corev1.Secret
 
 func (s *secret) set(version, value string) { s.version, s.shown, s.value = version, version, value }
 
+// TestSlowReading has a reading end after a later one that has seen a change: it is not taken
+// for the newer one.
+func TestSlowReading(t *testing.T) {
+	stored := &secret{}
+	stored.set("1", "old")
+	slow, goOn := make(chan struct{}), make(chan struct{})
+	k := Kept[string, string]{
+		Secrets: stored, Same: func(a, b string) bool { return a == b }, End: func(v string) { t.Errorf("ended %q", v) },
+		Read: func(ctx context.Context, of Identity, _ *cmv1.IssuerSpec, secrets *Reading) (string, error) {
+			found, err := secrets.Secret(ctx, "s")
+			if err != nil {
+				return "", err
+			}
+			if string(found.Data["k"]) == "old" {
+				close(slow)
+				<-goOn
+			}
+			return string(found.Data["k"]), nil
+		},
+		New: func(_ Identity, _ *cmv1.IssuerSpec, read string) (string, error) { return read, nil },
+	}
+	of, spec := Identity{UID: "u"}, &cmv1.IssuerSpec{}
+	got := make(chan string)
+	go func() {
+		value, _ := k.Of(t.Context(), of, spec, true)
+		got <- value
+	}()
+	<-slow
+	stored.set("2", "new")
+	if value, err := k.Of(t.Context(), of, spec, true); value != "new" || err != nil {
+		t.Errorf("got %q, %v", value, err)
+	}
+	close(goOn)
+	if value := <-got; value != "new" {
+		t.Errorf("the slow one got %q", value)
+	}
+}
+
 func TestKept(t *testing.T) {
 	stored := &secret{}
 	stored.set("1", "a")

@@ -214,16 +214,11 @@ func (s *system) newRenewalInformation() (registrable, error) {
 func (s *system) newRequests() (registrable, error) {
 	return certificaterequest.New(certificaterequest.Deps{
 		Cache: s.manager.GetCache(), Secrets: s.secrets, Requests: s.requests, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Approval: s.approval,
-		Signers: s.signers(), Server: s.server, Clock: s.clock,
+		Signers: s.signers, Server: s.server, Clock: s.clock,
 	}, certificaterequest.Config{
 		LeaveApproval: !s.options.enabled()[approver], Leave: s.options.left(signer),
 		RenewalInformation: s.options.gate(gateRenewalInformation), Limits: s.options.Limits,
 	}, s.metrics.Failed("certificaterequests"))
-}
-
-// signers ask issuers for certificates.
-func (s *system) signers() *controller.Signers {
-	return &controller.Signers{Types: &s.types, Issuers: s.issuers, Suspected: &s.issuerNews, Clock: s.clock}
 }
 
 func (s *system) newOrders() (registrable, error) {

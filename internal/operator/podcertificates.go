@@ -89,6 +89,6 @@ func (s *system) optional() []controller.Optional {
 
 func (s *system) newPodCertificates() (registrable, error) {
 	return podcertificate.New(podcertificate.Deps{
-		Requests: s.podCertificates, Issuers: s.issuers, Signers: s.signers(), Server: s.server, Clock: s.clock,
+		Requests: s.podCertificates, Issuers: s.issuers, Signers: s.signers, Server: s.server, Clock: s.clock,
 	}, podcertificate.Config{TrustDomain: s.options.PodCertificates.TrustDomain, Limits: s.options.Limits}, s.metrics.Failed(podcertificate.Name))
 }

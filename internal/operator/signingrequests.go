@@ -61,7 +61,7 @@ func (s *system) copied(key string) bool {
 
 func (s *system) newSigningRequests() (registrable, error) {
 	return certificatesigningrequest.New(certificatesigningrequest.Deps{
-		Requests: s.signing, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Signers: s.signers(), Server: s.server, Clock: s.clock,
+		Requests: s.signing, Orders: s.orders, Answers: s.answers, Issuers: s.issuers, Signers: s.signers, Server: s.server, Clock: s.clock,
 	}, certificatesigningrequest.Config{
 		Leave: s.options.left(signingController), Copied: s.copied, Limits: s.options.Limits,
 	}, s.metrics.Failed(certificatesigningrequest.Name))

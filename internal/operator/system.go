@@ -59,6 +59,7 @@ type system struct {
 	metrics         *metrics.Metrics
 	accounts        *issueracme.Accounts
 	types           issuer.Registry
+	signers         *controller.Signers
 	resolver        *dns.Resolver
 	// tokens are those that the shared HTTP-01 responder answers; backends, nil if none
 	// are configured, are where responders are; responding is nil if this process is none.
@@ -133,6 +134,7 @@ func newSystem(ctx context.Context, mgr ctrl.Manager, rc *rest.Config, o Options
 	}
 	s.builder = controller.NewBuilder(mgr, s.kinds(), s.secrets, s.optional(), o.ConcurrentWorkers, o.LeaderElection.DrainTime(), s.metrics, s.metrics.Count)
 	s.issuers = cluster.NewIssuers(mgr.GetCache(), o.ClusterResourceNamespace)
+	s.signers = &controller.Signers{Types: &s.types, Issuers: s.issuers, Suspected: &s.issuerNews, Clock: s.clock}
 	if err := s.readSigningRequests(informers[signingrequest.Kind]); err != nil {
 		return nil, err
 	}

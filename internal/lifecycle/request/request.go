@@ -169,10 +169,7 @@ func (d *draft) bySigner() {
 		}
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
-		d.act(Sign{})
-		if d.state.Issuer.Orders {
-			d.confirm()
-		}
+		d.sign()
 	case outcome.Pending == nil:
 		d.issued(*outcome)
 	case !facts.ContainsAll(d.state.Object.Annotations, outcome.Pending.Annotations):
@@ -181,7 +178,16 @@ func (d *draft) bySigner() {
 		d.pending(cmv1.EventReasonIssuancePending, outcome.Pending.Message)
 		d.Until = outcome.Pending.Until
 	default:
-		d.act(Sign{})
+		d.sign()
+	}
+}
+
+// sign has the issuer asked. What a cache shows is not enough to have an order made: there is
+// none as long as the object does not name it.
+func (d *draft) sign() {
+	d.act(Sign{})
+	if outcome := d.state.Outcome; d.state.Issuer.Orders && (outcome == nil || len(outcome.Pending.Annotations) == 0) {
+		d.confirm()
 	}
 }
 

@@ -3,6 +3,7 @@ package request
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -344,6 +345,26 @@ func TestRequestOfAnOrderingSigner(t *testing.T) {
 		Status: s.Object.Status, Do: Sign{},
 		Confirm: []plan.Confirm{plan.AsSeen("CertificateRequest", s.Object)},
 	}, s.Next(now))
+}
+
+// TestRequestThatWaitsForItsOrder holds that a request is confirmed as long as it names no order.
+func TestRequestThatWaitsForItsOrder(t *testing.T) {
+	ordering := *caIssuer
+	ordering.Orders = true
+	for name, test := range map[string]struct {
+		annotations map[string]string
+		confirmed   int
+	}{
+		"not ordered yet": {nil, 1},
+		"ordered":         {map[string]string{"id": "1"}, 0},
+	} {
+		s := State{Object: newRequest(newCertificate(), key(1), 1), Issuer: &ordering, Outcome: &Outcome{Pending: &Pending{Until: now, Annotations: test.annotations}}}
+		maps.Copy(s.Object.Annotations, test.annotations)
+		with(approvedCond)(&s)
+		if p := s.Next(now); p.Do != plan.Action(Sign{}) || len(p.Confirm) != test.confirmed {
+			t.Errorf("%s: does %v and confirms %v", name, p.Do, p.Confirm)
+		}
+	}
 }
 
 func TestRequestLeftAlone(t *testing.T) {

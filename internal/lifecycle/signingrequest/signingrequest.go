@@ -142,10 +142,7 @@ func (d *draft) bySigner() {
 	case d.state.SignNotBefore.After(d.now):
 		d.Until = d.state.SignNotBefore
 	case outcome == nil:
-		d.Do = Sign{}
-		if d.state.Issuer.Orders {
-			d.confirm()
-		}
+		d.sign()
 	case outcome.Pending == nil:
 		d.issued()
 	case !facts.ContainsAll(d.state.Object.Annotations, outcome.Pending.Annotations):
@@ -154,7 +151,16 @@ func (d *draft) bySigner() {
 		d.announce(false, Wait{cmv1.EventReasonIssuancePending, outcome.Pending.Message})
 		d.Until = outcome.Pending.Until
 	default:
-		d.Do = Sign{}
+		d.sign()
+	}
+}
+
+// sign has the issuer asked. What a cache shows is not enough to have an order made: there is
+// none as long as the object does not name it.
+func (d *draft) sign() {
+	d.Do = Sign{}
+	if outcome := d.state.Outcome; d.state.Issuer.Orders && (outcome == nil || len(outcome.Pending.Annotations) == 0) {
+		d.confirm()
 	}
 }
 
