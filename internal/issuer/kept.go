@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,15 @@ func (i Issuer) Identity() Identity { return Identity{i.UID, i.Name, i.Namespace
 
 // Identity is that of the issuer that is asked.
 func (r Request) Identity() Identity { return Identity{r.IssuerUID, r.IssuerName, r.Namespace} }
+
+// WhereSecretsAre says, as the end of a sentence about a Secret that does not exist, why it is
+// looked for in a namespace. Nothing has to be said for an Issuer, whose own namespace it is.
+func WhereSecretsAre(clusterIssuer bool, namespace string) string {
+	if !clusterIssuer {
+		return ""
+	}
+	return "; the Secrets of ClusterIssuers must be in namespace " + strconv.Quote(namespace) + ", the cluster resource namespace"
+}
 
 // Reading reads the Secrets of one issuer, each once.
 type Reading struct {

@@ -135,3 +135,13 @@ func TestKept(t *testing.T) {
 		t.Errorf("ended %q, want %q", ended, want)
 	}
 }
+
+func TestWhereSecretsAre(t *testing.T) {
+	for global, want := range map[bool]string{
+		false: "", true: `; the Secrets of ClusterIssuers must be in namespace "cert-manager", the cluster resource namespace`,
+	} {
+		if got := WhereSecretsAre(global, "cert-manager"); got != want {
+			t.Errorf("ClusterIssuer %t: %q", global, got)
+		}
+	}
+}

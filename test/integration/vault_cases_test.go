@@ -51,12 +51,9 @@ func TestVaultPaths(t *testing.T) {
 		path  string
 		words []string
 	}{
-		{"%s", []string{"HTTP 40", "check spec.vault.path"}},
-		{"%s/Sign/web", []string{"HTTP 404", "check spec.vault.path"}},
 		{"%s-team a/sign/web", []string{"HTTP 404", "check spec.vault.path"}},
 		{"cubbyhole/%s/sign/web", []string{"the answer has no certificate", "check spec.vault.path"}},
 		{"%s/sign/none", []string{"HTTP 400", "unknown role: none"}},
-		{"%s/issue/own-keys", []string{"the public key of the certificate that Vault has issued is not that of the request", `set spec.vault.path to "` + v.ns + `/sign/own-keys"`}},
 	} {
 		t.Run(test.path, func(t *testing.T) {
 			name := fmt.Sprintf("bad-%d", i)
@@ -66,6 +63,21 @@ func TestVaultPaths(t *testing.T) {
 			t.Log(conditions(failedCertificate(t, v.lab, name, test.words...)))
 		})
 	}
+	for i, test := range []struct{ path, words string }{
+		{"%s", "is not that of a sign endpoint"},
+		{"%s/Sign/web", "is not that of a sign endpoint"},
+		{"%s/roles/web", "is not that of a sign endpoint"},
+		{"%s/issue/own-keys", `Vault makes a key of its own: set it to "` + v.ns + `/sign/own-keys"`},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			name := fmt.Sprintf("refused-%d", i)
+			v.issuerOf(t, name, v.stanza(fmt.Sprintf(test.path, v.ns), auth, ""))
+			v.says(t, name, cmmeta.ConditionFalse, test.words)
+		})
+	}
+	// What is sent to the path of a role would be its new configuration.
+	v.certificate(t, "unchanged", wanted("unchanged", "good-0", ""))
+	v.revision(t, "unchanged", 1)
 	t.Run("dots", func(t *testing.T) {
 		object := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": map[string]any{"namespace": v.ns, "name": "dots"},

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"github.com/everleaf/everleaf/internal/fault"
@@ -27,6 +28,10 @@ func (c *connection) permitted(ctx context.Context, s *session) error {
 			return err
 		}
 		allowed, f = c.capabilities(ctx, s, path)
+	}
+	if f != nil && (f.status == 0 || f.status >= http.StatusInternalServerError) {
+		// Vault answers so to what is no token, such as one in quotes.
+		return f.fault(fault.Transient, "", f.text(), c.clock.Now())
 	}
 	if f != nil || len(allowed) == 0 || slices.Contains(allowed, "update") || slices.Contains(allowed, "root") {
 		return nil

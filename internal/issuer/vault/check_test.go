@@ -93,11 +93,12 @@ func TestPermission(t *testing.T) {
 		want   string
 	}{
 		"root":       {200, `{"data":{"capabilities":["root"]}}`, ""},
-		"nothing":    {200, `{"data":{"capabilities":["deny"]}}`, initial + `HOST does not allow the token to sign at path "pki/sign/web": the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }`},
-		"read":       {200, `{"data":{"capabilities":["read"]}}`, initial + `HOST does not allow the token to sign at path "pki/sign/web": the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }`},
+		"nothing":    {200, `{"data":{"capabilities":["deny"]}}`, initial + `HOST does not allow the token to sign at path "pki/sign/web": the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }; spec.vault.path is MOUNT/sign/ROLE`},
+		"read":       {200, `{"data":{"capabilities":["read"]}}`, initial + `HOST does not allow the token to sign at path "pki/sign/web": the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }; spec.vault.path is MOUNT/sign/ROLE`},
 		"no default": {403, denied, ""},
 		"no answer":  {404, `{"errors":[]}`, ""},
-		"revoked":    {403, invalid, initial + `HOST answered HTTP 403 to /v1/sys/capabilities-self: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself`},
+		"no token":   {500, `{"errors":["no namespace"]}`, initial + "HOST answered HTTP 500 to /v1/sys/capabilities-self: no namespace"},
+		"revoked":    {403, invalid, initial + `HOST answered HTTP 403 to /v1/sys/capabilities-self: permission denied; invalid token; the token in secret 'ns/vault' is not valid, or has expired: store a valid one, or use an auth method with a log-in`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, plain)
@@ -127,6 +128,10 @@ func TestFields(t *testing.T) {
 		"server":     {func(s *cmv1.VaultIssuer) { s.Server = "" }, "Vault server and path are required fields"},
 		"path":       {func(s *cmv1.VaultIssuer) { s.Path = "" }, "Vault server and path are required fields"},
 		"slash":      {func(s *cmv1.VaultIssuer) { s.Path = "/v1/" }, "Vault server and path are required fields"},
+		"mount only": {func(s *cmv1.VaultIssuer) { s.Path = "pki" }, initial + `spec.vault.path "pki" is not that of a sign endpoint such as pki/sign/my-role: what is sent there could change what is stored at Vault`},
+		"a role":     {func(s *cmv1.VaultIssuer) { s.Path = "pki/roles/sign" }, initial + `spec.vault.path "pki/roles/sign" is not that of a sign endpoint such as pki/sign/my-role: what is sent there could change what is stored at Vault`},
+		"own key":    {func(s *cmv1.VaultIssuer) { s.Path = "/v1/pki/issue/web" }, initial + `at spec.vault.path "/v1/pki/issue/web" Vault makes a key of its own: set it to "pki/sign/web"`},
+		"API path":   {func(s *cmv1.VaultIssuer) { s.Server = "https://vault.example.com/v1/" }, initial + "spec.vault.server must not end with /v1, which is part of each path"},
 		"no auth":    {with(cmv1.VaultAuth{}), "Vault tokenSecretRef, appRole, clientCertificate, kubernetes, or aws is required"},
 		"two":        {with(cmv1.VaultAuth{TokenSecretRef: ref("a", ""), AWS: &cmv1.VaultAWSAuth{Role: "r"}}), "Multiple auth methods cannot be set on the same Vault issuer"},
 		"token":      {with(cmv1.VaultAuth{TokenSecretRef: ref("", "")}), "Vault Token auth requires tokenSecretRef.name"},

@@ -90,16 +90,16 @@ const (
 func (c *connection) write(ctx context.Context, call string, client *api.Client, path string, body, into any, hide ...string) *failure {
 	began := c.clock.Now()
 	f := write(ctx, client, path, body, into, hide...)
-	c.count(call, f, began)
-	return f
-}
-
-// count counts a call that began at a time; f is why it was not met, nil if it was.
-func (c *connection) count(call string, f *failure, began time.Time) {
 	status := http.StatusOK
 	if f != nil {
 		status = f.status
 	}
+	c.count(call, status, began)
+	return f
+}
+
+// count counts a call that began at a time, with the status of its answer, 0 without one.
+func (c *connection) count(call string, status int, began time.Time) {
 	if c.observe != nil {
 		c.observe(call, status, c.clock.Since(began))
 	}

@@ -30,6 +30,8 @@ type failure struct {
 	// server is the host, below the path in the server's URL, path the request's, without
 	// /v1/.
 	server, below, path string
+	// plain reports that the URL begins with http.
+	plain bool
 	// status is the HTTP status, 0 if there was no answer.
 	status int
 	// said is what Vault's list of errors says, fit for a status. It is empty for the
@@ -46,7 +48,8 @@ type failure struct {
 // newFailure reads what the client library returned for a request that was not met. Texts
 // of the server are shown without those in hide.
 func newFailure(client *api.Client, path string, answer *api.Response, err error, hide []string) *failure {
-	f := &failure{server: host(client.Address()), below: below(client.Address()), path: path, err: err}
+	f := failureAt(client, path)
+	f.err = err
 	var refused *api.ResponseError
 	switch {
 	case errors.As(err, &refused):
@@ -64,6 +67,12 @@ func newFailure(client *api.Client, path string, answer *api.Response, err error
 		f.header = answer.Header
 	}
 	return f
+}
+
+// failureAt is a failure at a server and a path.
+func failureAt(client *api.Client, path string) *failure {
+	address := client.Address()
+	return &failure{server: host(address), below: below(address), path: path, plain: strings.HasPrefix(strings.ToLower(address), "http:")}
 }
 
 // counted begins a list of errors of Vault's.
@@ -100,6 +109,8 @@ func (f *failure) text() string {
 			f.server, f.status, f.path, f.below)
 	case redirects(f.status):
 		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and redirects elsewhere, which is not followed: check spec.vault.server", f.server, f.status, f.path)
+	case f.foreign && f.plain && f.status == http.StatusBadRequest:
+		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and not as Vault does: if this port speaks TLS, spec.vault.server must begin with https://", f.server, f.status, f.path)
 	case f.foreign:
 		return fmt.Sprintf("%s answered HTTP %d to /v1/%s, and not as Vault does: check spec.vault.server", f.server, f.status, f.path)
 	case f.status == http.StatusServiceUnavailable && f.sealed():
@@ -129,12 +140,24 @@ func (f *failure) unanswered() string {
 	why, _ := foreign.Unreachable(f.err)
 	text := f.server + ": " + why
 	if errors.As(f.err, new(x509.UnknownAuthorityError)) {
-		text += "; set caBundle or caBundleSecretRef to the certificate of that authority"
+		text += "; caBundle or caBundleSecretRef must have the certificate of that authority"
 	}
-	if errors.As(f.err, new(x509.HostnameError)) {
-		text += "; set serverName to one of the names in it, or server to such a name"
+	if other := (x509.HostnameError{}); errors.As(f.err, &other) {
+		text += namesIn(other.Certificate) + "; set serverName to a name in the certificate, or server to such a name"
 	}
 	return text
+}
+
+// namesIn says which names a certificate has, in brackets.
+func namesIn(crt *x509.Certificate) string {
+	names := crt.DNSNames
+	for _, ip := range crt.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return " (it has none)"
+	}
+	return " (it has " + foreign.Text(strings.Join(names, ", "), maxText) + ")"
 }
 
 // sealed reports whether Vault says that it is sealed.

@@ -34,7 +34,11 @@ func (c *connection) verify(ctx context.Context, now time.Time) error {
 		defer func() { _ = answer.Body.Close() }()
 	}
 	f := unhealthy(c.bare, answer, err)
-	c.count(callHealth, f, began)
+	status := 0
+	if answer != nil {
+		status = answer.StatusCode
+	}
+	c.count(callHealth, status, began)
 	if f == nil {
 		return nil
 	}
@@ -57,7 +61,8 @@ func unhealthy(client *api.Client, answer *api.Response, err error) *failure {
 	if answer == nil {
 		return newFailure(client, pathHealth, answer, err, nil)
 	}
-	f := &failure{server: host(client.Address()), below: below(client.Address()), path: pathHealth, status: answer.StatusCode, header: answer.Header}
+	f := failureAt(client, pathHealth)
+	f.status, f.header = answer.StatusCode, answer.Header
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return newFailure(client, pathHealth, nil, err, nil)

@@ -130,12 +130,7 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 	var answer answeredLogin
 	if f := c.write(ctx, callLogin, client, l.path, l.body, &answer, l.hide...); f != nil {
 		message := l.prefix + l.failed + f.text()
-		if f.status == http.StatusNotFound || f.status == http.StatusForbidden && !f.foreign {
-			message += "; is the auth method mounted at " + strings.TrimSuffix(strings.TrimPrefix(l.path, "auth/"), "/login") + inNamespace(c.spec.Namespace) + "?"
-			if auth := c.spec.Auth.Kubernetes; auth != nil && auth.ServiceAccountRef != nil {
-				message += " If Vault has no reviewer token, is the audience of the API server among serviceAccountRef.audiences?"
-			}
-		}
+		message += c.loginAdvice(l, f)
 		out := f.fault(fault.Transient, cmv1.EventReasonVaultInitError, message, now)
 		switch {
 		case f.foreign:
@@ -153,6 +148,24 @@ func (c *connection) loggedIn(ctx context.Context, l login, now time.Time) (*ses
 	lease, _ := answer.Auth.LeaseDuration.Int64()
 	uses, _ := answer.Auth.NumUses.Int64()
 	return c.newSession(answer.Auth.ClientToken, expiry(now, time.Duration(lease)*time.Second), uses)
+}
+
+// loginAdvice says what to look at after a log-in that was refused, as the end of a sentence.
+// What Vault has said may be enough.
+func (c *connection) loginAdvice(l login, f *failure) string {
+	role, account := c.spec.Auth.AppRole, c.spec.Auth.Kubernetes
+	switch {
+	case f.status == http.StatusNotFound, f.status == http.StatusForbidden && !f.foreign && (f.said == "" || strings.HasPrefix(f.said, "permission denied")):
+		text := "; is the auth method mounted at " + strings.TrimSuffix(strings.TrimPrefix(l.path, "auth/"), "/login") + inNamespace(c.spec.Namespace) + "?"
+		if account != nil && account.ServiceAccountRef != nil {
+			text += " If Vault has no reviewer token, is the audience of the API server among serviceAccountRef.audiences?"
+		}
+		return text
+	case role != nil && f.status == http.StatusBadRequest && !f.foreign:
+		return fmt.Sprintf("; check appRole.roleId, and key %q of secret '%s/%s', which may have been used up or have expired", role.SecretRef.Key, c.namespace, role.SecretRef.Name)
+	default:
+		return ""
+	}
 }
 
 // newSession returns the session of a token with a number of uses, 0 for any.

@@ -33,8 +33,7 @@ type session struct {
 	// limited reports that Vault counts the uses of the token; uses is how many are left.
 	limited bool
 	uses    int
-	// settles is until when the session is not replaced for a refusal that does not say
-	// that its token is invalid.
+	// settles is until when the session is not replaced because its token is refused.
 	settles time.Time
 }
 

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -129,15 +130,22 @@ func TestRefusedToken(t *testing.T) {
 	// The second token is new: that it is refused has another reason.
 	l.server.refuses(pathSign, saysDenied, by, "t2", "t3")
 	_, err := l.sign()
-	begins(t, err, fault.Permanent, "SigningError", "Vault failed to sign certificate: failed to sign certificate by vault: "+host(l.server.URL)+" answered HTTP 403 to /v1/pki/sign/web: permission denied")
+	begins(t, err, fault.Transient, "SigningError", "Vault failed to sign certificate: failed to sign certificate by vault: "+host(l.server.URL)+" answered HTTP 403 to /v1/pki/sign/web: permission denied")
 	same(t, "without permission", []string{at("t2")}, l.server.took())
 
 	l.server.refuses(pathSign, saysInvalid, by, "t2")
+	_, err = l.sign()
+	if !errors.Is(err, issuer.ErrRefused) {
+		t.Errorf("invalid, and new: %v", err)
+	}
+	same(t, "invalid, and new", []string{at("t2")}, l.server.took())
+	l.clock.SetTime(now.Add(settling))
 	l.signs(1)
 	same(t, "invalid", []string{at("t2"), login, at("t3")}, l.server.took())
 
 	// A standby that does not know the new one yet either: the request waits, and the next
 	// attempt begins with the token that there is.
+	l.clock.SetTime(now.Add(2 * settling))
 	l.server.refuses(pathSign, saysInvalid, by, "t3", "t4")
 	_, err = l.sign()
 	same(t, "of a node that is behind", verdict{
@@ -165,7 +173,7 @@ func TestRefusedStaticToken(t *testing.T) {
 	s.refuses(pathSign, saysInvalid, by, "s.token")
 	_, err := l.sign()
 	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
-		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now: put one there that is not")
+		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is not valid, or has expired: store a valid one")
 	same(t, "requests", []string{"POST " + pathSign + " token=s.token"}, s.took())
 
 	// The caches do not show it yet.
@@ -180,7 +188,7 @@ func TestRefusedStaticToken(t *testing.T) {
 	s.refuses(pathSign, saysInvalid, by, "s.new", "s.other")
 	_, err = l.sign()
 	begins(t, err, fault.Transient, "VaultInitError", "Failed to initialise vault client for signing: "+host(s.URL)+
-		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is invalid, or is so by now")
+		" answered HTTP 403 to /v1/pki/sign/web: permission denied; invalid token; the token in secret 'ns/vault' is not valid, or has expired")
 	same(t, "requests with a third one", []string{"POST " + pathSign + " token=s.new", "POST " + pathSign + " token=s.other"}, s.took())
 }
 
@@ -189,7 +197,7 @@ func TestRefusedStaticToken(t *testing.T) {
 func TestRefusedLogIn(t *testing.T) {
 	l := byRole(t, "")
 	l.server.set(pathRole, 400, `{"errors":["invalid role or secret ID the-secret-id"]}`)
-	const text = "error logging in to Vault server: HOST answered HTTP 400 to /v1/auth/approle/login: invalid role or secret ID <secret>"
+	const text = "error logging in to Vault server: HOST answered HTTP 400 to /v1/auth/approle/login: invalid role or secret ID <secret>; check appRole.roleId, and key \"secret-id\" of secret 'ns/vault', which may have been used up or have expired"
 	text2 := strings.ReplaceAll(text, "HOST", host(l.server.URL))
 	for range 3 {
 		_, err := l.sign()

@@ -121,9 +121,10 @@ func (t *Type) signAgain(ctx context.Context, r issuer.Request, c *connection, s
 	switch {
 	case fresh != c:
 		s = nil
-	case c.static && f.invalidToken():
+	case !c.static && !t.Clock.Now().Before(s.settles):
+	case f.invalidToken():
 		return answered{}, nil, c.invalid(f)
-	case c.static, !f.invalidToken() && t.Clock.Now().Before(s.settles):
+	default:
 		return answered{}, f, nil
 	}
 	if s, err = fresh.use(ctx, s); err != nil {
@@ -145,7 +146,7 @@ func (c *connection) invalid(f *failure) error {
 	}
 	ref := c.spec.Auth.TokenSecretRef
 	return fault.New(fault.Transient, cmv1.EventReasonVaultInitError,
-		"%s; the token in secret '%s/%s' is invalid, or is so by now: put one there that is not, or use an auth method whose tokens everleaf gets by itself", f.text(), c.namespace, ref.Name).Because(issuer.ErrRefused)
+		"%s; the token in secret '%s/%s' is not valid, or has expired: store a valid one, or use an auth method with a log-in", f.text(), c.namespace, ref.Name).Because(issuer.ErrRefused)
 }
 
 // unsigned is the fault for a request that was not signed.
@@ -157,19 +158,19 @@ func (c *connection) unsigned(f *failure, now time.Time) error {
 		message += "; " + permission(path)
 	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
 		message += checkPath
-	case f.status == http.StatusBadRequest:
-		message += c.ownKey()
 	}
-	out := f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
 	if f.status == http.StatusForbidden && !f.foreign {
+		// Another request would be refused as well: the issuer lacks a permission.
+		out := f.fault(fault.Transient, cmv1.EventReasonSigningError, message, now)
 		out.Err = issuer.ErrRefused
+		return out
 	}
-	return out
+	return f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
 }
 
 // permission says which permission a token needs.
 func permission(path string) string {
-	return fmt.Sprintf(`the token needs a policy with path %q { capabilities = ["create", "update"] }`, path)
+	return fmt.Sprintf(`the token needs a policy with path %q { capabilities = ["create", "update"] }; spec.vault.path is MOUNT/sign/ROLE`, path)
 }
 
 // outcome is the certificate in an answer, if it is for the request's key and valid.
@@ -184,7 +185,7 @@ func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, r is
 	}
 	leaf := chain[0]
 	if !pki.PublicKeysEqual(leaf.PublicKey, csr.PublicKey) {
-		return request.Outcome{}, refuse(bySign+"the public key of the certificate that Vault has issued is not that of the request"+c.ownKey(), nil)
+		return request.Outcome{}, refuse(bySign+"the public key of the certificate that Vault has issued is not that of the request", nil)
 	}
 	if !r.Now.Before(leaf.NotAfter) {
 		return request.Outcome{}, refuse(fmt.Sprintf("%sthe certificate that Vault has issued has expired on %s already; renew the CA at Vault, which cuts certificates to its own life",
@@ -199,16 +200,6 @@ func (c *connection) outcome(answer answered, csr *x509.CertificateRequest, r is
 		o.Warning = fmt.Sprintf("isCA is set, but the certificate that Vault has issued is not a CA: the role at path %q decides", c.spec.Path)
 	}
 	return o, nil
-}
-
-// ownKey says that Vault makes a key of its own at the issuer's path, if it does, as the end
-// of a sentence.
-func (c *connection) ownKey() string {
-	instead, makes := makesKey(signPath(c.spec.Path))
-	if !makes {
-		return ""
-	}
-	return fmt.Sprintf("; at path %q Vault makes a key of its own: set spec.vault.path to %q", c.spec.Path, instead)
 }
 
 // refuse is the fault that ends a request.

@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"no permission": {
 			reply{status: 403, body: `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`},
-			verdict{Class: fault.Permanent, Reason: signing, Message: failed + `403 to /v1/pki/sign/web: permission denied; the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }`},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + `403 to /v1/pki/sign/web: permission denied; the token needs a policy with path "pki/sign/web" { capabilities = ["create", "update"] }; spec.vault.path is MOUNT/sign/ROLE`},
 		},
 		"no such path": {
 			reply{status: 404, body: `{"errors":["no handler for route \"pki/sign/web\". route entry not found."]}`},
@@ -128,6 +128,10 @@ func TestRefusals(t *testing.T) {
 		"firewall": {
 			reply{status: 403, body: `<html>the root password is hunter2</html>`},
 			verdict{Class: fault.Transient, Reason: signing, Message: failed + "403 to /v1/pki/sign/web, and not as Vault does: check spec.vault.server"},
+		},
+		"TLS is spoken": {
+			reply{status: 400, body: "Client sent an HTTP request to an HTTPS server.\n"},
+			verdict{Class: fault.Transient, Reason: signing, Message: failed + "400 to /v1/pki/sign/web, and not as Vault does: if this port speaks TLS, spec.vault.server must begin with https://"},
 		},
 		"gateway that answers in JSON": {
 			reply{status: 403, body: `{"message":"the root password is hunter2"}`},
@@ -213,10 +217,10 @@ func TestWrongCertificates(t *testing.T) {
 		want   string
 	}{
 		"key of Vault's": {
-			"pki_int/issue/web", func(string) string {
+			"pki_int/sign/web", func(string) string {
 				return by.answer(other, `,"private_key":"-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----"`)
 			},
-			`failed to sign certificate by vault: the public key of the certificate that Vault has issued is not that of the request; at path "pki_int/issue/web" Vault makes a key of its own: set spec.vault.path to "pki_int/sign/web"`,
+			"failed to sign certificate by vault: the public key of the certificate that Vault has issued is not that of the request",
 		},
 		"other key": {
 			"pki/sign/web", func(string) string { return by.answer(other, "") },

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -56,8 +57,14 @@ func checkFields(spec *cmv1.VaultIssuer) error {
 			text = "Failed to initialize Vault client: " + errs.ToAggregate().Error()
 		} else if !isServer(spec.Server) {
 			text = "Failed to initialize Vault client: spec.vault.server is not the URL of a server, such as https://vault.example.com:8200"
+		} else if strings.HasSuffix(strings.TrimRight(spec.Server, "/"), "/v1") {
+			text = "Failed to initialize Vault client: spec.vault.server must not end with /v1, which is part of each path"
 		} else if signPath(spec.Path) == "" {
 			text = "Vault server and path are required fields"
+		} else if instead, makes := makesKey(signPath(spec.Path)); makes {
+			text = fmt.Sprintf("Failed to initialize Vault client: at spec.vault.path %q Vault makes a key of its own: set it to %q", spec.Path, instead)
+		} else if !signs(signPath(spec.Path)) {
+			text = fmt.Sprintf("Failed to initialize Vault client: spec.vault.path %q is not that of a sign endpoint such as pki/sign/my-role: what is sent there could change what is stored at Vault", spec.Path)
 		} else {
 			text = unprintable(spec)
 		}
@@ -154,6 +161,20 @@ func roleLoginPath(mount string) string {
 		return "auth/" + bare + "/login"
 	}
 	return loginPath(mount, mountAppRole)
+}
+
+// signs reports whether a path can be one at which Vault signs: a word after the mount begins
+// with sign, as in MOUNT/sign/ROLE or MOUNT/issuer/REF/sign-verbatim. At another one,
+// such as that of a role, the request would be stored.
+func signs(path string) bool {
+	words := strings.Split(path, "/")
+	for i, word := range words[1:] {
+		stores := slices.Contains([]string{"roles", "role", "config"}, words[i])
+		if strings.HasPrefix(word, "sign") && !stores {
+			return true
+		}
+	}
+	return false
 }
 
 // makesKey reports whether a sign path is one at which Vault makes a private key of its

@@ -30,13 +30,13 @@ func TestServerCertificate(t *testing.T) {
 	l := newLab(t, s)
 	const initial = "Failed to verify Vault is initialized and unsealed: "
 	_, err := l.check()
-	begins(t, err, fault.Transient, "VaultError", initial+host(s.URL)+": its certificate is signed by an unknown authority; set caBundle or caBundleSecretRef to the certificate of that authority")
+	begins(t, err, fault.Transient, "VaultError", initial+host(s.URL)+": its certificate is signed by an unknown authority; caBundle or caBundleSecretRef must have the certificate of that authority")
 
 	l.spec.CABundle = []byte(s.bundle())
 	l.checks()
 	l.spec.ServerName = "vault.example.org"
 	_, err = l.check()
-	begins(t, err, fault.Transient, "VaultError", initial+host(s.URL)+": its certificate is for another name; set serverName to one of the names in it")
+	begins(t, err, fault.Transient, "VaultError", initial+host(s.URL)+": its certificate is for another name (it has example.com, *.example.com, 127.0.0.1, ::1); set serverName to a name in the certificate, or server to such a name")
 	l.spec.ServerName = "example.com"
 	l.checks()
 

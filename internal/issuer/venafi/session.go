@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,9 @@ func newSession(s settings, c Config) (*session, error) {
 	}
 	transport := vendorapi.NewTransport()
 	made.transport = transport
+	// What is before a server of one's own may be slow: a call has one limit for all of it.
+	transport.DialContext = (&net.Dialer{Timeout: callTimeout, KeepAlive: 30 * time.Second}).DialContext
+	transport.TLSHandshakeTimeout = callTimeout
 	config := transport.TLSClientConfig
 	if s.backend == backendTPP {
 		// IIS asks for a client certificate of some directories only once the request
