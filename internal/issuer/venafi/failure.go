@@ -39,8 +39,8 @@ type failure struct {
 	call string
 	// text is stable: without ids, times, and bodies of foreign servers.
 	text string
-	// at is when to ask again, in the future, zero if that is not known: the server has said
-	// so, or the credentials rest.
+	// at is when to ask again, in the future, zero if the server has not said so. Credentials
+	// that rest have none: they may change before.
 	at  time.Time
 	err error
 	// settled reports that what was refused is a login which is not replaced now.
@@ -100,18 +100,13 @@ func (f *failure) ofIssuer(step string) error {
 	return f.fault(f.class(), cmv1.IssuerReasonErrorSetup, "Failed to setup Certificate Manager issuer: "+step+": "+f.Error())
 }
 
-// ofClient is the failure of what comes before a request: it waits. It names no time while
-// credentials rest, because a request that has one waits for it even if the Secret changes.
+// ofClient is the failure of what comes before a request: it waits.
 func (f *failure) ofClient() error {
 	switch {
 	case f.kind == missing:
 		return f.fault(f.class(), cmv1.EventReasonSecretMissing, "Required secret resource not found: "+f.Error())
 	case f.unauthorized():
-		class := f.class()
-		if class == fault.Later {
-			class = fault.Transient
-		}
-		return f.fault(class, cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+f.Error())
+		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: OAuth token request failed: "+f.Error())
 	default:
 		return f.fault(f.class(), cmv1.EventReasonVenafiInitError, "Failed to initialise Certificate Manager client for signing: "+f.Error())
 	}

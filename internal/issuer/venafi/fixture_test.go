@@ -21,6 +21,7 @@ import (
 	server "github.com/everleaf/everleaf/test/venafi"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // store are Secrets by name; an error is what reading one ends with.
@@ -88,7 +89,7 @@ func newLab(t *testing.T, spec func(*server.Server) *cmv1.VenafiIssuer, credenti
 }
 
 func (l *lab) check() (issuer.Status, error) {
-	return l.Check(l.t.Context(), issuer.Issuer{UID: "uid", Namespace: "ns", Spec: l.spec, Now: l.clock.Now()})
+	return l.Check(l.t.Context(), issuer.Issuer{UID: "uid", Name: types.NamespacedName{Namespace: "ns", Name: "i"}, Namespace: "ns", Spec: l.spec, Now: l.clock.Now()})
 }
 
 // ask is a request of a Certificate.
@@ -104,7 +105,7 @@ func (l *lab) ask(wanted pki.Template, spec pki.KeySpec) issuer.Request {
 	}
 	return issuer.Request{
 		CSR: csr, Kind: "CertificateRequest", Name: "web-1", Annotations: map[string]string{}, Created: l.clock.Now(),
-		Issuer: l.spec, IssuerUID: "uid", IssuerAnnotations: l.annotations, Namespace: "ns", Now: l.clock.Now(),
+		Issuer: l.spec, IssuerUID: "uid", IssuerName: types.NamespacedName{Namespace: "ns", Name: "i"}, IssuerAnnotations: l.annotations, Namespace: "ns", Now: l.clock.Now(),
 	}
 }
 

@@ -139,10 +139,5 @@ func failureOf(err error) *failure {
 	if !errors.As(err, &f) {
 		return &failure{kind: unavailable, text: err.Error(), err: err}
 	}
-	if rest := (*authn.Rest)(nil); errors.As(err, &rest) {
-		resting := *f
-		resting.at = rest.Until
-		return &resting
-	}
 	return f
 }
