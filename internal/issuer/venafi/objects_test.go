@@ -75,7 +75,12 @@ func TestNameIsFree(t *testing.T) {
 			_, _ = l.Sign(l.t.Context(), r)
 		}, true},
 		"the server is away": {func(l *lab, r issuer.Request) { says("/retrieve", 503, "")(l); _, _ = l.Sign(l.t.Context(), r) }, false},
-		"nobody looks":       {func(l *lab, _ issuer.Request) { l.clock.SetTime(l.clock.Now().Add(held)) }, true},
+		"the server wants the next look later than that": {func(l *lab, r issuer.Request) {
+			l.server.Script("/retrieve", server.Answer{Status: 503, Header: http.Header{"Retry-After": {"1800"}}})
+			_, _ = l.Sign(l.t.Context(), r)
+			l.clock.SetTime(l.clock.Now().Add(30*time.Minute + held - time.Second))
+		}, false},
+		"nobody looks": {func(l *lab, _ issuer.Request) { l.clock.SetTime(l.clock.Now().Add(held)) }, true},
 		"somebody looks": {func(l *lab, r issuer.Request) {
 			l.clock.SetTime(l.clock.Now().Add(held - time.Second))
 			_, _ = l.Sign(l.t.Context(), r)

@@ -119,15 +119,19 @@ func (t *Type) alone(o operation, r issuer.Request, csr *x509.CertificateRequest
 	}
 	outcome, f, err := o.sign(r, csr, wanted)
 	over := err == nil || !made || f.final() || fault.Of(err).Class == fault.Permanent
-	if outcome.Pending == nil && over {
+	switch {
+	case outcome.Pending == nil && over:
 		t.objects.free(name, by)
+	case f != nil && !f.at.IsZero():
+		// The next look is not before that.
+		t.objects.take(name, by, f.at)
 	}
 	return outcome, f, err
 }
 
 // waitsForName is the outcome of a request whose object another one waits for.
 func (o operation) waitsForName(r issuer.Request, csr *x509.CertificateRequest) request.Outcome {
-	return request.Outcome{Pending: &request.Pending{Until: nextLook(r.Created, r.Now), Message: fmt.Sprintf(
+	return request.Outcome{Pending: &request.Pending{Until: nextTurn(r.Created, r.Now), Message: fmt.Sprintf(
 		"certificate is not requested yet: another request for the name %q in zone %q waits for its certificate, and the server has one object for both: it is requested after that, or within %d minutes if the other request is gone; use another common name or another zone to have both at once",
 		o.clean(friendlyName(csr)), o.settings.zone, int(held.Minutes()))}}
 }

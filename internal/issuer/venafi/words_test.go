@@ -269,3 +269,12 @@ func FuzzSentence(f *testing.F) {
 		}
 	})
 }
+
+func TestNextTurn(t *testing.T) {
+	now := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]time.Duration{0: 5 * time.Second, time.Minute: 15 * time.Second, time.Hour: 30 * time.Second} {
+		if got := nextTurn(now.Add(-age), now).Sub(now); got != want {
+			t.Errorf("after %s: %s", age, got)
+		}
+	}
+}
