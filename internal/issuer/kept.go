@@ -36,20 +36,11 @@ func (i Issuer) Identity() Identity { return Identity{i.UID, i.Name, i.Namespace
 // Identity is that of the issuer that is asked.
 func (r Request) Identity() Identity { return Identity{r.IssuerUID, r.IssuerName, r.Namespace} }
 
-// WhereSecretsAre says, as the end of a sentence about a Secret that does not exist, why it is
-// looked for in a namespace. Nothing has to be said for an Issuer, whose own namespace it is.
-func WhereSecretsAre(clusterIssuer bool, namespace string) string {
-	if !clusterIssuer {
-		return ""
-	}
-	return "; the Secrets of ClusterIssuers must be in namespace " + strconv.Quote(namespace) + ", the cluster resource namespace"
-}
-
 // Reading reads the Secrets of one issuer, each once.
 type Reading struct {
-	secrets   Secrets
-	namespace string
-	found     map[string]*corev1.Secret
+	secrets Secrets
+	of      Identity
+	found   map[string]*corev1.Secret
 }
 
 // Secret reads a Secret from the API server, nil if there is none. It is not to be changed.
@@ -57,11 +48,20 @@ func (r *Reading) Secret(ctx context.Context, name string) (*corev1.Secret, erro
 	if secret := r.found[name]; secret != nil {
 		return secret, nil
 	}
-	secret, err := r.secrets.Live(ctx, r.namespace, name)
+	secret, err := r.secrets.Live(ctx, r.of.Namespace, name)
 	if secret != nil && err == nil {
 		r.found[name] = secret
 	}
 	return secret, err
+}
+
+// Where says, as the end of a sentence about a Secret that does not exist, why it is looked
+// for in a namespace. Nothing has to be said for an Issuer, whose own namespace it is.
+func (r *Reading) Where() string {
+	if r.of.Name.Namespace != "" {
+		return ""
+	}
+	return "; the Secrets of ClusterIssuers must be in namespace " + strconv.Quote(r.of.Namespace) + ", the cluster resource namespace"
 }
 
 // versions are the resourceVersions of the Secrets that were read.
@@ -130,7 +130,7 @@ func (k *Kept[R, V]) Of(ctx context.Context, of Identity, spec *cmv1.IssuerSpec,
 	began := k.reads
 	k.mu.Unlock()
 	var none V
-	secrets := &Reading{secrets: k.Secrets, namespace: of.Namespace, found: map[string]*corev1.Secret{}}
+	secrets := &Reading{secrets: k.Secrets, of: of, found: map[string]*corev1.Secret{}}
 	read, err := k.Read(ctx, of, spec, secrets)
 	if err != nil {
 		return none, err

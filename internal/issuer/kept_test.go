@@ -13,7 +13,7 @@ import (
 	cmv1 "github.com/everleaf/everleaf/api/certmanager/v1"
 )
 
-// secret is one Secret, of which the caches show a version.
+// secret is one Secret. shown is the version that the caches show.
 type secret struct {
 	version, shown, value string
 	reads                 int
@@ -136,11 +136,15 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestWhereSecretsAre(t *testing.T) {
+func TestWhere(t *testing.T) {
 	for global, want := range map[bool]string{
 		false: "", true: `; the Secrets of ClusterIssuers must be in namespace "cert-manager", the cluster resource namespace`,
 	} {
-		if got := WhereSecretsAre(global, "cert-manager"); got != want {
+		r := Reading{of: Identity{Name: types.NamespacedName{Name: "i"}, Namespace: "cert-manager"}}
+		if !global {
+			r.of.Name.Namespace = "app"
+		}
+		if got := r.Where(); got != want {
 			t.Errorf("ClusterIssuer %t: %q", global, got)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/everleaf/everleaf/test/venafi"
 )
 
-// venafiServices has the services of the vendor in the place of which a server answers.
+// venafiServices has a server answer instead of the vendor's services.
 type venafiServices struct {
 	server *venafi.Server
 	client http.RoundTripper

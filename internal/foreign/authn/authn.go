@@ -18,6 +18,11 @@ const (
 	RefusedAgain = 5 * time.Minute
 )
 
+// Settling is how long a session is not replaced again that has replaced one which the server
+// had refused: if it is refused too, the reason is not its age. Whoever keeps sessions holds
+// to it.
+const Settling = time.Minute
+
 var (
 	// ErrNotInTime means that the log-in for another request has not been answered in the
 	// time of this one.

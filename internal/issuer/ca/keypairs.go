@@ -8,23 +8,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
-
-// Secrets reads the Secrets of CAs.
-type Secrets interface {
-	// Version is the resourceVersion that the caches show, empty if they show no
-	// such Secret.
-	Version(namespace, name string) string
-	// Live reads a Secret from the API server, nil if there is none.
-	Live(ctx context.Context, namespace, name string) (*corev1.Secret, error)
-}
 
 // Cache holds the key pairs of CA issuers, so that signing reads nothing. A pair
 // is used as long as the caches show the Secret at the version that it was read
 // from.
 type Cache struct {
-	secrets Secrets
+	secrets issuer.Secrets
 	limits  pki.Limits
 	mu      sync.Mutex
 	pairs   map[string]versioned
@@ -39,7 +31,7 @@ type versioned struct {
 var _ KeyPairs = (*Cache)(nil)
 
 // NewCache returns a Cache. The limits hold for the keys and certificates of CAs.
-func NewCache(secrets Secrets, limits pki.Limits) *Cache {
+func NewCache(secrets issuer.Secrets, limits pki.Limits) *Cache {
 	return &Cache{secrets: secrets, limits: limits, pairs: map[string]versioned{}}
 }
 

@@ -48,8 +48,6 @@ type read struct {
 type reader struct {
 	secrets   *issuer.Reading
 	namespace string
-	// global reports that the issuer is a ClusterIssuer.
-	global bool
 	// used are the entries that were read.
 	used map[string][]byte
 }
@@ -61,7 +59,7 @@ var errNoSecret = errors.New("the Secret does not exist")
 // credentials.
 func (t *Type) read(ctx context.Context, of issuer.Identity, issuerSpec *cmv1.IssuerSpec, secrets *issuer.Reading) (read, error) {
 	spec := issuerSpec.Vault
-	r := &reader{secrets: secrets, namespace: of.Namespace, global: of.Name.Namespace == "", used: map[string][]byte{}}
+	r := &reader{secrets: secrets, namespace: of.Namespace, used: map[string][]byte{}}
 	var got read
 	var err error
 	if got.roots, err = r.roots(ctx, spec, t.Limits); err != nil {
@@ -91,7 +89,7 @@ func (r *reader) secret(ctx context.Context, name, access string) (*corev1.Secre
 	case err != nil:
 		return nil, fault.New(fault.Transient, "", access+": %s", full, foreign.APIServer(err)).Because(err)
 	case secret == nil:
-		return nil, fault.New(fault.User, "", access+": secrets %q not found%s", full, name, issuer.WhereSecretsAre(r.global, r.namespace)).Because(errNoSecret)
+		return nil, fault.New(fault.User, "", access+": secrets %q not found%s", full, name, r.secrets.Where()).Because(errNoSecret)
 	}
 	return secret, nil
 }

@@ -15,14 +15,9 @@ import (
 	"github.com/everleaf/everleaf/internal/issuer"
 )
 
-const (
-	// maxMargin is how long before the end of its lease a token is used last, or a tenth of
-	// the lease if that is less: a request takes time, and clocks differ.
-	maxMargin = 30 * time.Second
-	// settling is how long a token is not replaced again that has replaced one which Vault
-	// had refused: if it is refused too, the reason is not its age.
-	settling = time.Minute
-)
+// maxMargin is how long before the end of its lease a token is used last, or a tenth of
+// the lease if that is less: a request takes time, and clocks differ.
+const maxMargin = 30 * time.Second
 
 // session is a token that is in use. All but uses is constant.
 type session struct {
@@ -86,7 +81,7 @@ func (c *connection) get(ctx context.Context, not *session, uses bool) (*session
 			return nil, err
 		}
 		if not != nil {
-			s.settles = now.Add(settling)
+			s.settles = now.Add(authn.Settling)
 		}
 		s.spend(uses)
 		return s, nil

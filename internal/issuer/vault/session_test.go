@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/everleaf/everleaf/internal/fault"
+	"github.com/everleaf/everleaf/internal/foreign/authn"
 	"github.com/everleaf/everleaf/internal/issuer"
 	"github.com/everleaf/everleaf/internal/pki"
 )
@@ -139,13 +140,13 @@ func TestRefusedToken(t *testing.T) {
 		t.Errorf("invalid, and new: %v", err)
 	}
 	same(t, "invalid, and new", []string{at("t2")}, l.server.took())
-	l.clock.SetTime(now.Add(settling))
+	l.clock.SetTime(now.Add(authn.Settling))
 	l.signs(1)
 	same(t, "invalid", []string{at("t2"), login, at("t3")}, l.server.took())
 
 	// A standby that does not know the new one yet either: the request waits, and the next
 	// attempt begins with the token that there is.
-	l.clock.SetTime(now.Add(2 * settling))
+	l.clock.SetTime(now.Add(2 * authn.Settling))
 	l.server.refuses(pathSign, saysInvalid, by, "t3", "t4")
 	_, err = l.sign()
 	same(t, "of a node that is behind", verdict{

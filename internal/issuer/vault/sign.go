@@ -155,15 +155,12 @@ func (c *connection) unsigned(f *failure, now time.Time) error {
 	switch {
 	case f.foreign:
 	case f.status == http.StatusForbidden:
-		message += "; " + permission(path)
-	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
-		message += checkPath
-	}
-	if f.status == http.StatusForbidden && !f.foreign {
 		// Another request would be refused as well: the issuer lacks a permission.
-		out := f.fault(fault.Transient, cmv1.EventReasonSigningError, message, now)
+		out := f.fault(fault.Transient, cmv1.EventReasonSigningError, message+"; "+permission(path), now)
 		out.Err = issuer.ErrRefused
 		return out
+	case f.status == http.StatusNotFound, f.status == http.StatusMethodNotAllowed:
+		message += checkPath
 	}
 	return f.fault(fault.Permanent, cmv1.EventReasonSigningError, message, now)
 }

@@ -28,10 +28,6 @@ type session struct {
 	replaces atomic.Bool
 }
 
-// settling is how long a login is not replaced again that has replaced one which the server
-// had refused: if it is refused too, the reason is not its age.
-const settling = time.Minute
-
 // login is what a session has logged in for.
 type login struct {
 	// connect returns a connector that uses a client, nil before the login.
@@ -116,7 +112,7 @@ func (s *session) connect(ctx context.Context, how logins, ask bool) (login, *fa
 		case f != nil:
 			return login{}, f
 		case s.settings.renewable() && made.token != before.token && s.replaces.Swap(false):
-			made.settles = how.now().Add(settling)
+			made.settles = how.now().Add(authn.Settling)
 		}
 		return made, nil
 	})

@@ -135,7 +135,7 @@ func check(spec *cmv1.VenafiIssuer) *failure {
 
 // load reads what an issuer's spec and Secrets say. The error is a *failure.
 func load(ctx context.Context, of issuer.Identity, spec *cmv1.IssuerSpec, secrets *issuer.Reading) (settings, error) {
-	s, f := loadFrom(reader{ctx: ctx, secrets: secrets, namespace: of.Namespace, global: of.Name.Namespace == ""}, spec.Venafi)
+	s, f := loadFrom(reader{ctx: ctx, secrets: secrets, namespace: of.Namespace}, spec.Venafi)
 	if f != nil {
 		return settings{}, f
 	}
@@ -230,8 +230,6 @@ type reader struct {
 	ctx       context.Context
 	secrets   *issuer.Reading
 	namespace string
-	// global reports that the issuer is a ClusterIssuer.
-	global bool
 }
 
 // read returns the data of a Secret that a field names.
@@ -244,7 +242,7 @@ func (r reader) read(field, name string) (map[string][]byte, *failure) {
 	case err != nil:
 		return nil, &failure{kind: unread, text: fmt.Sprintf(`secret "%s/%s" of %s cannot be read`, r.namespace, name, field), err: err}
 	case secret == nil:
-		return nil, &failure{kind: missing, text: fmt.Sprintf(`could not access secret '%s/%s': %s: it does not exist%s`, r.namespace, name, field, issuer.WhereSecretsAre(r.global, r.namespace)), err: errors.New("not found")}
+		return nil, &failure{kind: missing, text: fmt.Sprintf(`could not access secret '%s/%s': %s: it does not exist%s`, r.namespace, name, field, r.secrets.Where()), err: errors.New("not found")}
 	default:
 		return secret.Data, nil
 	}
